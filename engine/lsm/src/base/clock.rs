@@ -1,0 +1,165 @@
+//! The only module that reads time.
+//!
+//! Expiry must never take back what it once said: an entry that a read found expired may not come
+//! back because somebody set the wall clock. The [`ExpiryClock`] therefore returns
+//! `max(wall clock, mark)`, where the mark is what it last returned (persisted across restarts),
+//! advanced by monotonic time until the wall clock catches up. It never goes back and, while the
+//! process runs, never stands still.
+
+use super::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Where time comes from.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The operating system.
+    #[default]
+    System,
+    /// A clock that a test moves.
+    Manual(Arc<ManualClock>),
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Debug, Default)]
+pub struct ManualClock(Mutex<ManualTime>);
+
+#[derive(Debug, Default)]
+struct ManualTime {
+    wall_ms: u64,
+    monotonic: Duration,
+}
+
+impl ManualClock {
+    /// A clock that shows `wall_ms` milliseconds since the epoch.
+    #[must_use]
+    pub fn new(wall_ms: u64) -> Arc<ManualClock> {
+        Arc::new(ManualClock(Mutex::new(ManualTime { wall_ms, monotonic: Duration::ZERO })))
+    }
+
+    /// Lets time pass on both the wall clock and the monotonic one.
+    pub fn advance(&self, by: Duration) {
+        let mut time = self.0.lock();
+        time.wall_ms = time.wall_ms.saturating_add(by.as_millis() as u64);
+        time.monotonic += by;
+    }
+
+    /// Sets the wall clock, as an administrator would; monotonic time goes on undisturbed.
+    pub fn set_wall_ms(&self, wall_ms: u64) {
+        self.0.lock().wall_ms = wall_ms;
+    }
+}
+
+impl Clock {
+    /// Milliseconds since the epoch, as the wall clock has it. It may jump either way.
+    #[must_use]
+    pub fn wall_ms(&self) -> u64 {
+        match self {
+            Clock::System => {
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+            }
+            Clock::Manual(clock) => clock.0.lock().wall_ms,
+        }
+    }
+
+    /// Time since some fixed moment; never goes back.
+    #[must_use]
+    pub fn monotonic(&self) -> Duration {
+        match self {
+            Clock::System => {
+                static START: super::sync::OnceLock<Instant> = super::sync::OnceLock::new();
+                START.get_or_init(Instant::now).elapsed()
+            }
+            Clock::Manual(clock) => clock.0.lock().monotonic,
+        }
+    }
+}
+
+/// The clock against which entries expire.
+#[derive(Debug)]
+pub struct ExpiryClock {
+    clock: Clock,
+    mark: Mutex<Mark>,
+}
+
+/// What was returned last, and when by monotonic time.
+#[derive(Debug)]
+struct Mark {
+    ms: u64,
+    at: Duration,
+}
+
+impl ExpiryClock {
+    /// Starts at `persisted_ms`, the greatest time that an earlier run is known to have shown.
+    #[must_use]
+    pub fn new(clock: Clock, persisted_ms: u64) -> Self {
+        let at = clock.monotonic();
+        ExpiryClock { clock, mark: Mutex::new(Mark { ms: persisted_ms, at }) }
+    }
+
+    /// Milliseconds since the epoch for the purposes of expiry.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        let mut mark = self.mark.lock();
+        let at = self.clock.monotonic();
+        let advanced = mark.ms.saturating_add(at.saturating_sub(mark.at).as_millis() as u64);
+        let wall = self.clock.wall_ms();
+        if wall >= advanced {
+            *mark = Mark { ms: wall, at };
+            return wall;
+        }
+        // The mark itself stays, so that rounding to milliseconds does not add up.
+        advanced
+    }
+
+    /// How far this clock is ahead of the wall clock, in milliseconds; zero when they agree.
+    #[must_use]
+    pub fn skew_ms(&self) -> u64 {
+        self.now_ms().saturating_sub(self.clock.wall_ms())
+    }
+
+    /// The clock that this one is built on.
+    #[must_use]
+    pub fn source(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expiry_clock_never_goes_back_and_never_stands_still() {
+        let manual = ManualClock::new(1_000_000);
+        let clock = ExpiryClock::new(Clock::Manual(manual.clone()), 0);
+        assert_eq!(clock.now_ms(), 1_000_000);
+        manual.set_wall_ms(900_000);
+        assert_eq!(clock.now_ms(), 1_000_000);
+        assert_eq!(clock.skew_ms(), 100_000);
+        manual.advance(Duration::from_millis(250));
+        assert_eq!(clock.now_ms(), 1_000_250);
+        manual.set_wall_ms(2_000_000);
+        assert_eq!(clock.now_ms(), 2_000_000);
+        assert_eq!(clock.skew_ms(), 0);
+    }
+
+    #[test]
+    fn a_persisted_mark_holds_across_a_restart_with_a_wrong_wall_clock() {
+        let manual = ManualClock::new(5);
+        let clock = ExpiryClock::new(Clock::Manual(manual.clone()), 1_000);
+        assert_eq!(clock.now_ms(), 1_000);
+        manual.advance(Duration::from_millis(3));
+        assert_eq!(clock.now_ms(), 1_003);
+    }
+
+    #[test]
+    fn rounding_does_not_slow_the_clock_down() {
+        let manual = ManualClock::new(0);
+        let clock = ExpiryClock::new(Clock::Manual(manual.clone()), 1_000);
+        for _ in 0..4 {
+            manual.advance(Duration::from_micros(500));
+            let _ = clock.now_ms();
+        }
+        assert_eq!(clock.now_ms(), 1_002);
+    }
+}

@@ -1,0 +1,47 @@
+//! The one interface through which sorted runs of entries are walked.
+
+use super::error::Result;
+use super::key::{EntryRef, SeqNum, Trailer};
+use super::slice::Slice;
+
+/// A position in a sorted run of entries, in internal-key order (see [`super::key::compare`]).
+///
+/// A cursor starts out invalid. After an error it is invalid and stays so: each later step returns
+/// the error again (errors are sticky).
+pub trait Cursor {
+    /// Whether the cursor stands on an entry.
+    fn valid(&self) -> bool;
+
+    /// The user key of the current entry. Requires [`Cursor::valid`].
+    fn user_key(&self) -> &[u8];
+
+    /// Sequence number and tag of the current entry. Requires [`Cursor::valid`].
+    fn trailer(&self) -> Trailer;
+
+    /// The current entry. Requires [`Cursor::valid`].
+    fn entry(&self) -> EntryRef<'_>;
+
+    /// The value of the current entry as a [`Slice`] that outlives the cursor's position.
+    /// Requires [`Cursor::valid`].
+    fn value_slice(&self) -> Slice;
+
+    /// Moves to the first entry.
+    fn seek_to_first(&mut self) -> Result<()>;
+
+    /// Moves to the last entry.
+    fn seek_to_last(&mut self) -> Result<()>;
+
+    /// Moves to the first entry at or after `key` as seen at `seq`: of the entries of `key` itself
+    /// those newer than `seq` are passed over.
+    fn seek(&mut self, key: &[u8], seq: SeqNum) -> Result<()>;
+
+    /// Moves to the last entry that stands before where [`Cursor::seek`] with the same arguments
+    /// would stop.
+    fn seek_before(&mut self, key: &[u8], seq: SeqNum) -> Result<()>;
+
+    /// Moves to the next entry; invalid after the last. Requires [`Cursor::valid`].
+    fn next(&mut self) -> Result<()>;
+
+    /// Moves to the previous entry; invalid before the first. Requires [`Cursor::valid`].
+    fn prev(&mut self) -> Result<()>;
+}

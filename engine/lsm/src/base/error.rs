@@ -1,0 +1,224 @@
+//! The errors that a user of the engine can meet.
+
+use super::limits;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A result of the engine.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. Each kind that a caller may want to treat differently is its own variant.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused a file operation.
+    Io(Arc<IoFailure>),
+    /// The disk is full (or a quota is used up). Reads go on; writes come back when space does.
+    DiskFull(Arc<IoFailure>),
+    /// Bytes on disk are not what was written. They are never served.
+    Corruption(Box<Corruption>),
+    /// A file or a store was written by a version that this one cannot read.
+    UnsupportedVersion {
+        /// The file that says so.
+        file: PathBuf,
+        /// The version it names.
+        found: u64,
+        /// The newest version that this build reads.
+        supported: u64,
+    },
+    /// The directory holds something else than an Esker store, or nothing where a store must be.
+    NotADatabase {
+        /// The directory.
+        path: PathBuf,
+        /// What was found instead.
+        why: String,
+    },
+    /// Another process (or another handle of this one) has the store open.
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// Who holds it, as far as it can be told.
+        holder: String,
+    },
+    /// An argument or option is out of its range.
+    InvalidArgument {
+        /// The argument or the option's field.
+        what: &'static str,
+        /// What is wrong with it, with the limit.
+        why: String,
+    },
+    /// A key is longer than [`limits::MAX_KEY_BYTES`].
+    KeyTooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A value is longer than [`limits::MAX_VALUE_BYTES`].
+    ValueTooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A write batch is larger than [`limits::MAX_BATCH_BYTES`].
+    BatchTooLarge {
+        /// Its encoded length.
+        bytes: usize,
+    },
+    /// No column family has this name.
+    NoSuchFamily {
+        /// The name asked for.
+        name: String,
+    },
+    /// A column family of this name exists already.
+    FamilyExists {
+        /// The name asked for.
+        name: String,
+    },
+    /// The column family behind this handle was dropped.
+    FamilyDropped {
+        /// The name it had.
+        name: String,
+    },
+    /// A handle or a snapshot of one store was used with another.
+    WrongDatabase,
+    /// The store was closed.
+    Closed,
+    /// A failed sync or a panic in background work has made the store read-only until it is
+    /// opened again. Reads go on at the last durable state.
+    Poisoned {
+        /// What happened first.
+        why: Arc<str>,
+    },
+}
+
+/// A failed file operation.
+#[derive(Debug)]
+pub struct IoFailure {
+    /// What was tried, as a verb: `open`, `write`, `sync`.
+    pub operation: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// The operating system's word.
+    pub source: io::Error,
+}
+
+/// Bytes on disk that are not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Corruption {
+    /// The damaged file.
+    pub file: PathBuf,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// What should have stood there.
+    pub expected: String,
+    /// What was found.
+    pub found: String,
+}
+
+impl Corruption {
+    /// Describes damage.
+    pub fn new(file: &Path, offset: u64, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Corruption { file: file.to_owned(), offset, expected: expected.into(), found: found.into() }
+    }
+}
+
+impl From<Corruption> for Error {
+    fn from(corruption: Corruption) -> Self {
+        Error::Corruption(Box::new(corruption))
+    }
+}
+
+impl Error {
+    /// An I/O error with what was tried; a full disk becomes its own kind.
+    #[must_use]
+    pub fn io(operation: &'static str, path: &Path, source: io::Error) -> Error {
+        let full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let failure = Arc::new(IoFailure { operation, path: path.to_owned(), source });
+        if full { Error::DiskFull(failure) } else { Error::Io(failure) }
+    }
+
+    /// An argument that is out of its range.
+    pub fn invalid(what: &'static str, why: impl Into<String>) -> Error {
+        Error::InvalidArgument { what, why: why.into() }
+    }
+
+    /// Whether the operating system said that the file does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Error::Io(failure) if failure.source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Io(e) => write!(f, "cannot {} {}: {}", e.operation, e.path.display(), e.source),
+            Error::DiskFull(e) => {
+                write!(f, "the disk is full: cannot {} {}: {}", e.operation, e.path.display(), e.source)
+            }
+            Error::Corruption(c) => write!(
+                f,
+                "corruption in {} at offset {}: expected {}, found {}",
+                c.file.display(),
+                c.offset,
+                c.expected,
+                c.found
+            ),
+            Error::UnsupportedVersion { file, found, supported } => write!(
+                f,
+                "{} has format version {found}; this build reads versions up to {supported}",
+                file.display()
+            ),
+            Error::NotADatabase { path, why } => {
+                write!(f, "{} is not an Esker store: {why}", path.display())
+            }
+            Error::Locked { path, holder } => {
+                write!(f, "{} is in use by {holder}", path.display())
+            }
+            Error::InvalidArgument { what, why } => write!(f, "{what}: {why}"),
+            Error::KeyTooLarge { bytes } => {
+                write!(f, "the key has {bytes} bytes; at most {} are allowed", limits::MAX_KEY_BYTES)
+            }
+            Error::ValueTooLarge { bytes } => {
+                write!(f, "the value has {bytes} bytes; at most {} are allowed", limits::MAX_VALUE_BYTES)
+            }
+            Error::BatchTooLarge { bytes } => {
+                write!(f, "the batch has {bytes} bytes; at most {} are allowed", limits::MAX_BATCH_BYTES)
+            }
+            Error::NoSuchFamily { name } => write!(f, "there is no column family {name:?}"),
+            Error::FamilyExists { name } => write!(f, "a column family {name:?} exists already"),
+            Error::FamilyDropped { name } => write!(f, "the column family {name:?} was dropped"),
+            Error::WrongDatabase => f.write_str("a handle of another store was used"),
+            Error::Closed => f.write_str("the store is closed"),
+            Error::Poisoned { why } => {
+                write!(f, "the store is read-only until it is opened again: {why}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io(e) | Error::DiskFull(e) => Some(&e.source),
+            _ => None,
+        }
+    }
+}
+
+// Results travel through every read: an error must not make them large.
+const _: () = assert!(std::mem::size_of::<Error>() <= 56);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_its_own_kind_and_keeps_its_source() {
+        let full = Error::io("write", Path::new("x"), io::ErrorKind::StorageFull.into());
+        assert!(matches!(full, Error::DiskFull(_)));
+        assert!(std::error::Error::source(&full).is_some());
+        let missing = Error::io("open", Path::new("x"), io::ErrorKind::NotFound.into());
+        assert!(missing.is_not_found());
+    }
+}

@@ -1,0 +1,192 @@
+//! Sequence numbers, kinds of entries, and the order of internal keys.
+//!
+//! An internal key is a user key with a sequence number and a kind. Internal keys sort by user key
+//! in byte order, and among entries of one user key by sequence number, newest first.
+
+use std::cmp::Ordering;
+
+/// The position of an operation in the commit order. Advances by one per operation; 56 bits.
+pub type SeqNum = u64;
+
+/// The greatest sequence number.
+pub const MAX_SEQ: SeqNum = (1 << 56) - 1;
+
+/// The `expires_at` of an entry that never expires.
+pub const NEVER: u64 = u64::MAX;
+
+/// What an entry is. The numbers stand on disk and are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The key is absent as of this entry.
+    Delete = 1,
+    /// The key has the entry's value as of this entry.
+    Put = 2,
+    /// Reserved: an operand for the family's merge operator.
+    Merge = 3,
+    /// Reserved: every key of a range is absent as of this entry.
+    RangeDelete = 4,
+    /// Reserved: a range that its owner promised never to read again.
+    DroppedRange = 5,
+    /// Reserved: the value stands in a blob file.
+    BlobRef = 6,
+    /// Reserved: a named transaction was prepared.
+    Prepare = 7,
+    /// Reserved: a named transaction was committed.
+    Commit = 8,
+    /// Reserved: a named transaction was rolled back.
+    Rollback = 9,
+}
+
+impl Kind {
+    /// Decodes a kind that this version can read; `None` for any other byte.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Kind> {
+        match byte {
+            1 => Some(Kind::Delete),
+            2 => Some(Kind::Put),
+            _ => None,
+        }
+    }
+}
+
+/// The bit of a tag that says that the entry carries an expiry time.
+pub const EXPIRY_FLAG: u8 = 0x80;
+
+/// Sequence number and tag (kind and flags) of an entry in one word: `seq << 8 | tag`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Trailer(pub u64);
+
+impl Trailer {
+    /// The trailer that sorts before every entry of the same user key with a sequence number of at
+    /// most `seq`: where a lookup at `seq` starts.
+    #[must_use]
+    pub fn seek(seq: SeqNum) -> Trailer {
+        debug_assert!(seq <= MAX_SEQ);
+        Trailer(seq << 8 | 0xff)
+    }
+
+    /// The trailer that sorts after every entry of the same user key.
+    pub const LAST: Trailer = Trailer(0);
+
+    /// The trailer that sorts before every entry of the same user key.
+    pub const FIRST: Trailer = Trailer(u64::MAX);
+
+    /// Packs the parts. The expiry flag is set when `expires_at` is not [`NEVER`].
+    #[must_use]
+    pub fn new(seq: SeqNum, kind: Kind, expires_at: u64) -> Trailer {
+        debug_assert!(seq <= MAX_SEQ);
+        let flag = if expires_at == NEVER { 0 } else { EXPIRY_FLAG };
+        Trailer(seq << 8 | u64::from(kind as u8 | flag))
+    }
+
+    /// The sequence number.
+    #[must_use]
+    pub fn seq(self) -> SeqNum {
+        self.0 >> 8
+    }
+
+    /// The tag byte: kind and flags.
+    #[must_use]
+    pub fn tag(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// The kind, or `None` where the byte is not one that this version knows.
+    #[must_use]
+    pub fn kind(self) -> Option<Kind> {
+        Kind::from_byte(self.tag() & !EXPIRY_FLAG)
+    }
+
+    /// Whether the entry carries an expiry time.
+    #[must_use]
+    pub fn has_expiry(self) -> bool {
+        self.tag() & EXPIRY_FLAG != 0
+    }
+}
+
+impl std::fmt::Debug for Trailer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "@{}/{:#04x}", self.seq(), self.tag())
+    }
+}
+
+/// The order of internal keys: user key ascending, then trailer descending (newest first).
+#[must_use]
+pub fn compare(a: (&[u8], Trailer), b: (&[u8], Trailer)) -> Ordering {
+    a.0.cmp(b.0).then_with(|| b.1.0.cmp(&a.1.0))
+}
+
+/// The head of `key` in a container whose keys share a prefix of `skip` bytes: the eight bytes
+/// after it as a big-endian number, zero-padded. `head(a) < head(b)` implies `a < b`; equal heads
+/// decide nothing. `key` must be at least `skip` bytes long.
+#[must_use]
+pub fn head(key: &[u8], skip: usize) -> u64 {
+    let rest = &key[skip..];
+    if let Some(first) = rest.first_chunk::<8>() {
+        return u64::from_be_bytes(*first);
+    }
+    let mut padded = [0u8; 8];
+    padded[..rest.len()].copy_from_slice(rest);
+    u64::from_be_bytes(padded)
+}
+
+/// The length of the longest common prefix of `a` and `b`.
+#[must_use]
+pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+/// One entry, borrowed from wherever it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryRef<'a> {
+    /// The user key.
+    pub key: &'a [u8],
+    /// The position in the commit order.
+    pub seq: SeqNum,
+    /// What the entry is.
+    pub kind: Kind,
+    /// When it expires, in milliseconds since the epoch; [`NEVER`] if it does not.
+    pub expires_at: u64,
+    /// The value; empty for a deletion.
+    pub value: &'a [u8],
+}
+
+impl EntryRef<'_> {
+    /// Sequence number and tag in one word.
+    #[must_use]
+    pub fn trailer(&self) -> Trailer {
+        Trailer::new(self.seq, self.kind, self.expires_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn newer_entries_of_a_key_sort_first() {
+        let t = |seq| Trailer::new(seq, Kind::Put, NEVER);
+        assert_eq!(compare((b"a", t(9)), (b"a", t(8))), Ordering::Less);
+        assert_eq!(compare((b"a", t(1)), (b"b", t(9))), Ordering::Less);
+        assert_eq!(compare((b"a", Trailer::seek(9)), (b"a", t(9))), Ordering::Less);
+        assert_eq!(compare((b"a", Trailer::seek(8)), (b"a", t(9))), Ordering::Greater);
+        assert_eq!(compare((b"a", Trailer::LAST), (b"a", t(0))), Ordering::Greater);
+    }
+
+    proptest! {
+        #[test]
+        fn heads_never_contradict_the_order(
+            prefix in prop::collection::vec(any::<u8>(), 0..4),
+            a in prop::collection::vec(0u8..3, 0..12),
+            b in prop::collection::vec(0u8..3, 0..12),
+        ) {
+            let (x, y) = ([&prefix[..], &a].concat(), [&prefix[..], &b].concat());
+            if head(&x, prefix.len()) < head(&y, prefix.len()) {
+                prop_assert!(x < y);
+            }
+        }
+    }
+}

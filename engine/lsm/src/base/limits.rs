@@ -1,0 +1,19 @@
+//! Every limit that a user can meet, named once.
+
+/// The longest user key, in bytes (128 KiB). The empty key is allowed.
+pub const MAX_KEY_BYTES: usize = 128 << 10;
+
+/// The longest value, in bytes (1 GiB).
+pub const MAX_VALUE_BYTES: usize = 1 << 30;
+
+/// The largest encoded write batch, in bytes (2 GiB).
+pub const MAX_BATCH_BYTES: usize = 2 << 30;
+
+/// The longest column-family name, in bytes.
+pub const MAX_FAMILY_NAME_BYTES: usize = 255;
+
+/// Levels of a column family's tree: L0 and six sorted levels below it.
+pub const LEVELS: usize = 7;
+
+// A largest key with a largest value must fit into one batch.
+const _: () = assert!(MAX_KEY_BYTES + MAX_VALUE_BYTES + 64 < MAX_BATCH_BYTES);

@@ -1,0 +1,14 @@
+//! Layer 0: what every other layer speaks in.
+
+pub mod checksum;
+pub mod clock;
+pub mod coding;
+pub mod cursor;
+pub mod error;
+pub mod filename;
+pub mod hash;
+pub mod key;
+pub mod limits;
+pub mod random;
+pub mod slice;
+pub mod sync;
