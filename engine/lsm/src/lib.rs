@@ -5,14 +5,10 @@
 
 pub mod base;
 pub mod batch;
-pub mod block;
-pub mod cache;
-pub mod compress;
-pub mod filter;
+
 pub mod fs;
-pub mod iter;
-pub mod memtable;
-pub mod metrics;
+
 pub mod record;
-pub mod table;
+
+pub mod commit;
 pub mod wal;

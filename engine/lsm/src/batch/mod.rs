@@ -1,1 +1,7 @@
-//! (being written)
+//! Layer 1: write batches, in the exact bytes that the write-ahead log stores.
+
+mod builder;
+mod decode;
+
+pub use builder::{FamilyRef, WriteBatch};
+pub use decode::{Op, OpIter, decode_ops};

@@ -1,1 +1,17 @@
-//! (being written)
+//! Layer 4: what exists: tables and their levels, the edits that change them, and the manifest.
+
+mod checker;
+mod current;
+mod edit;
+mod levels;
+mod manifest;
+mod meta;
+mod state;
+
+pub use checker::check_levels;
+pub use current::{Current, read_current};
+pub use edit::{Edit, EditOp, decode_edit, encode_edit};
+pub use levels::{Purgatory, TableFile, Version};
+pub use manifest::{Loaded, Manifest, load_manifest};
+pub use meta::TableMeta;
+pub use state::{FamilyState, History, StoreState};

@@ -1,1 +1,9 @@
-//! (being written)
+//! Layer 3: the write-ahead log: segments, the groups in them, and replay.
+
+mod group;
+mod log;
+mod replay;
+
+pub use group::{GroupHeader, LoggedBatch, RecordKind, begin_group, decode_group, push_batch};
+pub use log::{SegmentInfo, Unsynced, Wal, WalOptions};
+pub use replay::{Cut, Replay, replay};

@@ -1,0 +1,243 @@
+//! Building a batch. The byte grammar stands in `docs/format/wal.md`.
+
+use super::decode::{OpIter, decode_ops};
+use crate::base::coding::{put_bytes, put_varint};
+use crate::base::error::{Error, Result};
+use crate::base::key::{EXPIRY_FLAG, Kind, NEVER};
+use crate::base::limits::{MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use std::time::Duration;
+
+/// What names a column family of an open store to a batch: a `Db` (its default family) or a
+/// `ColumnFamily`.
+pub trait FamilyRef {
+    /// The family's number in its store.
+    fn family_id(&self) -> u32;
+    /// A number that no other open store of this process has.
+    fn store_id(&self) -> u64;
+    /// The store's expiry clock, in milliseconds since the epoch.
+    fn now_ms(&self) -> u64;
+}
+
+/// Operations that take effect together or not at all, across column families.
+///
+/// Building a batch never fails; an operation that is out of range (a key over 128 KiB, a value
+/// over 1 GiB, handles of two stores) is remembered and refused when the batch is written, as a
+/// whole.
+///
+/// ```
+/// # fn main() -> esker::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let db = esker::Db::open(dir.path().join("data"))?;
+/// let tokens = db.column_family("tokens")?;
+/// let mut batch = esker::WriteBatch::new();
+/// batch.put(&db, b"user:1", b"Ada");
+/// batch.put(&tokens, b"s1", b"user:1").delete(&tokens, b"s0");
+/// db.write(batch, esker::Durability::Sync)?;
+/// assert_eq!(tokens.get(b"s1")?.unwrap(), b"user:1");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct WriteBatch {
+    ops: Vec<u8>,
+    count: u32,
+    store: Option<u64>,
+    refused: Option<Error>,
+}
+
+impl WriteBatch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty batch with room for `bytes` of encoded operations.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        WriteBatch { ops: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
+    /// Sets `key` to `value`.
+    pub fn put(
+        &mut self,
+        family: &impl FamilyRef,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> &mut Self {
+        self.push(family, Kind::Put, key.as_ref(), value.as_ref(), NEVER)
+    }
+
+    /// Sets `key` to `value` for `ttl` from now, by the store's expiry clock.
+    pub fn put_with_ttl(
+        &mut self,
+        family: &impl FamilyRef,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        ttl: Duration,
+    ) -> &mut Self {
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let expires_at = family.now_ms().saturating_add(ttl_ms).min(NEVER - 1);
+        self.push(family, Kind::Put, key.as_ref(), value.as_ref(), expires_at)
+    }
+
+    /// Sets `key` to `value` until the moment `expires_at_ms`, in milliseconds since the epoch.
+    pub fn put_until(
+        &mut self,
+        family: &impl FamilyRef,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        expires_at_ms: u64,
+    ) -> &mut Self {
+        self.push(family, Kind::Put, key.as_ref(), value.as_ref(), expires_at_ms)
+    }
+
+    /// Removes `key`; it need not exist.
+    pub fn delete(&mut self, family: &impl FamilyRef, key: impl AsRef<[u8]>) -> &mut Self {
+        self.push(family, Kind::Delete, key.as_ref(), b"", NEVER)
+    }
+
+    fn push(
+        &mut self,
+        family: &impl FamilyRef,
+        kind: Kind,
+        key: &[u8],
+        value: &[u8],
+        expires_at: u64,
+    ) -> &mut Self {
+        if let Err(error) = self.check(family.store_id(), key, value) {
+            self.refused.get_or_insert(error);
+            return self;
+        }
+        let expires = expires_at != NEVER;
+        self.ops.push(kind as u8 | if expires { EXPIRY_FLAG } else { 0 });
+        put_varint(&mut self.ops, u64::from(family.family_id()));
+        put_bytes(&mut self.ops, key);
+        if expires {
+            self.ops.extend_from_slice(&expires_at.to_le_bytes());
+        }
+        if kind == Kind::Put {
+            put_bytes(&mut self.ops, value);
+        }
+        self.count += 1;
+        self
+    }
+
+    fn check(&mut self, store: u64, key: &[u8], value: &[u8]) -> Result<()> {
+        if *self.store.get_or_insert(store) != store {
+            return Err(Error::WrongDatabase);
+        }
+        if key.len() > MAX_KEY_BYTES {
+            return Err(Error::KeyTooLarge { bytes: key.len() });
+        }
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(Error::ValueTooLarge { bytes: value.len() });
+        }
+        let bytes = self.ops.len() + key.len() + value.len() + 32;
+        if bytes > MAX_BATCH_BYTES || self.count == u32::MAX {
+            return Err(Error::BatchTooLarge { bytes });
+        }
+        Ok(())
+    }
+
+    /// The number of operations.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there are no operations.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The size of the encoded operations, in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.ops.clear();
+        self.count = 0;
+        self.store = None;
+        self.refused = None;
+    }
+
+    /// The operations, in order, of every kind.
+    #[must_use]
+    pub fn iter(&self) -> OpIter<'_> {
+        decode_ops(&self.ops)
+    }
+
+    /// The encoded operations.
+    #[must_use]
+    pub fn encoded(&self) -> &[u8] {
+        &self.ops
+    }
+
+    /// The store that the handles belong to; `None` while the batch is empty.
+    #[must_use]
+    pub fn store_id(&self) -> Option<u64> {
+        self.store
+    }
+
+    /// The first operation that was out of range, as the error that a write will return.
+    #[must_use]
+    pub fn refused(&self) -> Option<&Error> {
+        self.refused.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Family(u32, u64);
+
+    impl FamilyRef for Family {
+        fn family_id(&self) -> u32 {
+            self.0
+        }
+        fn store_id(&self) -> u64 {
+            self.1
+        }
+        fn now_ms(&self) -> u64 {
+            1_000
+        }
+    }
+
+    #[test]
+    fn operations_come_back_as_they_were_given() {
+        let (a, b) = (Family(0, 1), Family(700, 1));
+        let mut batch = WriteBatch::new();
+        batch.put(&a, b"", b"empty key").delete(&b, b"k").put_with_ttl(&b, b"t", b"", Duration::from_secs(1));
+        let ops: Vec<_> = batch.iter().map(Result::unwrap).collect();
+        assert_eq!(batch.len(), 3);
+        assert_eq!((ops[0].family, ops[0].kind, ops[0].value), (0, Kind::Put, &b"empty key"[..]));
+        assert_eq!((ops[1].family, ops[1].kind, ops[1].key), (700, Kind::Delete, &b"k"[..]));
+        assert_eq!((ops[2].key, ops[2].expires_at), (&b"t"[..], 2_000));
+        batch.clear();
+        assert!(batch.is_empty() && batch.iter().next().is_none());
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_remembered() {
+        let mut batch = WriteBatch::new();
+        batch.put(&Family(0, 1), vec![0; MAX_KEY_BYTES], b"v");
+        assert!(batch.refused().is_none());
+        batch.put(&Family(0, 1), vec![0; MAX_KEY_BYTES + 1], b"v");
+        assert!(matches!(batch.refused(), Some(Error::KeyTooLarge { .. })));
+        batch.clear();
+        batch.delete(&Family(0, 1), b"a").delete(&Family(0, 2), b"a");
+        assert!(matches!(batch.refused(), Some(Error::WrongDatabase)));
+    }
+
+    #[test]
+    fn a_ttl_beyond_the_calendar_does_not_become_never() {
+        let mut batch = WriteBatch::new();
+        batch.put_with_ttl(&Family(0, 1), b"k", b"v", Duration::MAX);
+        assert_eq!(batch.iter().next().unwrap().unwrap().expires_at, NEVER - 1);
+    }
+}

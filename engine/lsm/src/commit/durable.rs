@@ -1,0 +1,252 @@
+//! The durable watermark: which writes survive a loss of power.
+//!
+//! # Protocol
+//! - A thread that needs a sequence number to be durable, and finds that it is not, syncs the log
+//!   itself if nobody else is syncing; otherwise it waits. So all threads that arrive while a sync
+//!   is under way share the next one.
+//! - The one who syncs first notes what has been written, then syncs, then raises the watermark to
+//!   what it had noted: a write that arrived meanwhile is not counted.
+//! - The first failure is kept for good: nothing is ever reported durable after it, and every
+//!   waiter gets it. A sync that failed must not be retried (see the contract in [`crate::fs`]).
+
+use crate::base::error::{Error, Result};
+use crate::base::key::SeqNum;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::{Condvar, Mutex};
+use std::fmt;
+
+/// Called once the sequence number that it waits for is durable, or never will be.
+pub type Callback = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// The watermark.
+pub struct Durable {
+    seq: AtomicU64,
+    lsn: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    syncing: bool,
+    failure: Option<Error>,
+    callbacks: Vec<(SeqNum, Callback)>,
+}
+
+/// What a sync made durable.
+#[derive(Clone, Copy, Debug)]
+pub struct Synced {
+    /// The last sequence number that was written before the sync began.
+    pub seq: SeqNum,
+    /// The log position behind it.
+    pub lsn: u64,
+}
+
+impl fmt::Debug for Durable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Durable").field("seq", &self.seq()).finish_non_exhaustive()
+    }
+}
+
+impl Durable {
+    /// Starts with everything up to `seq` durable.
+    #[must_use]
+    pub fn new(seq: SeqNum) -> Durable {
+        Durable {
+            seq: AtomicU64::new(seq),
+            lsn: AtomicU64::new(0),
+            state: Mutex::new(State::default()),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The last sequence number that survives a loss of power.
+    #[must_use]
+    pub fn seq(&self) -> SeqNum {
+        self.seq.load(Ordering::Acquire)
+    }
+
+    /// The log position up to which the log is synced.
+    #[must_use]
+    pub fn lsn(&self) -> u64 {
+        self.lsn.load(Ordering::Acquire)
+    }
+
+    /// Waits until `seq` is durable; `sync` makes everything written so far durable.
+    pub fn wait(&self, seq: SeqNum, sync: impl Fn() -> Result<Synced>) -> Result<()> {
+        if self.seq() >= seq {
+            return Ok(());
+        }
+        let mut state = self.state.lock();
+        loop {
+            if self.seq() >= seq {
+                return Ok(());
+            }
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if state.syncing {
+                self.changed.wait(&mut state);
+                continue;
+            }
+            state.syncing = true;
+            drop(state);
+            let turn = SyncTurn { durable: self, result: None };
+            turn.end(sync());
+            state = self.state.lock();
+        }
+    }
+
+    /// Calls `callback` once `seq` is durable or can no longer become so; at once if it is known.
+    pub fn on_durable(&self, seq: SeqNum, callback: Callback) {
+        let mut state = self.state.lock();
+        let known = if self.seq() >= seq { Some(Ok(())) } else { state.failure.clone().map(Err) };
+        match known {
+            None => state.callbacks.push((seq, callback)),
+            Some(result) => {
+                drop(state);
+                callback(result);
+            }
+        }
+    }
+
+    /// Keeps a failure for good, unless there is one already.
+    pub fn fail(&self, error: Error) {
+        self.settle(Err(error), false);
+    }
+
+    fn settle(&self, result: Result<Synced>, end_turn: bool) {
+        let mut state = self.state.lock();
+        if end_turn {
+            state.syncing = false;
+        }
+        match result {
+            // A failure that somebody else met meanwhile leaves this sync's success in doubt.
+            Ok(synced) if state.failure.is_none() => {
+                self.seq.fetch_max(synced.seq, Ordering::AcqRel);
+                self.lsn.fetch_max(synced.lsn, Ordering::AcqRel);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                state.failure.get_or_insert(error);
+            }
+        }
+        let durable = self.seq();
+        let failure = state.failure.clone();
+        let mut settled = Vec::new();
+        let waiting = std::mem::take(&mut state.callbacks);
+        for (seq, callback) in waiting {
+            if seq <= durable {
+                settled.push((callback, Ok(())));
+            } else if let Some(failure) = &failure {
+                settled.push((callback, Err(failure.clone())));
+            } else {
+                state.callbacks.push((seq, callback));
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+        settled.into_iter().for_each(|(callback, result)| callback(result));
+    }
+}
+
+/// The turn of the thread that syncs. A panic in between counts as a failed sync.
+struct SyncTurn<'d> {
+    durable: &'d Durable,
+    result: Option<Result<Synced>>,
+}
+
+impl SyncTurn<'_> {
+    fn end(mut self, result: Result<Synced>) {
+        self.result = Some(result);
+    }
+}
+
+impl Drop for SyncTurn<'_> {
+    fn drop(&mut self) {
+        let panicked = || Error::Poisoned { why: "a sync of the log panicked".into() };
+        self.durable.settle(self.result.take().unwrap_or_else(|| Err(panicked())), true);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::base::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn threads_share_syncs_and_no_one_returns_too_early() {
+        let (durable, written, syncs) = (Durable::new(0), AtomicU64::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let seq = written.fetch_add(1, Ordering::AcqRel) + 1;
+                        durable
+                            .wait(seq, || {
+                                let seq = written.load(Ordering::Acquire);
+                                syncs.fetch_add(1, Ordering::Relaxed);
+                                std::thread::yield_now();
+                                Ok(Synced { seq, lsn: seq * 10 })
+                            })
+                            .unwrap();
+                        assert!(durable.seq() >= seq && durable.lsn() >= seq * 10);
+                    }
+                });
+            }
+        });
+        assert!(syncs.into_inner() <= 2_000);
+    }
+
+    #[test]
+    fn the_first_failure_is_final_and_reaches_callbacks() {
+        let durable = Durable::new(3);
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        for seq in [3, 4] {
+            let heard = heard.clone();
+            durable.on_durable(seq, Box::new(move |result| heard.lock().push((seq, result.is_ok()))));
+        }
+        let fail = || Err(Error::Poisoned { why: "planted".into() });
+        assert!(durable.wait(4, fail).is_err());
+        assert!(durable.wait(4, || Ok(Synced { seq: 9, lsn: 9 })).is_err());
+        assert!(durable.wait(3, fail).is_ok());
+        assert_eq!(*heard.lock(), [(3, true), (4, false)]);
+    }
+}
+
+/// Run with `cargo xtask loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::base::sync::Arc;
+    use loom::thread;
+
+    #[test]
+    fn loom_durable_never_runs_ahead_of_the_sync() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let durable = Arc::new(Durable::new(0));
+            let written = Arc::new(AtomicU64::new(0));
+            let synced = Arc::new(AtomicU64::new(0));
+            let run = |durable: Arc<Durable>, written: Arc<AtomicU64>, synced: Arc<AtomicU64>| {
+                let seq = written.fetch_add(1, Ordering::AcqRel) + 1;
+                let sync = || {
+                    let seq = written.load(Ordering::Acquire);
+                    synced.fetch_max(seq, Ordering::AcqRel);
+                    Ok(Synced { seq, lsn: seq })
+                };
+                durable.wait(seq, sync).unwrap();
+                assert!(synced.load(Ordering::Acquire) >= seq, "reported before it was synced");
+            };
+            let other = {
+                let (d, w, s) = (durable.clone(), written.clone(), synced.clone());
+                thread::spawn(move || run(d, w, s))
+            };
+            run(durable.clone(), written, synced);
+            other.join().unwrap();
+            assert_eq!(durable.seq(), 2);
+        });
+    }
+}

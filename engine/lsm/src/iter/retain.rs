@@ -1,0 +1,174 @@
+//! Which entries survive a flush or a compaction.
+//!
+//! Readers see the tree through *horizons*: each registered snapshot, and the present. A horizon is
+//! a sequence number with the time that it froze. Entries of one key come newest first; an entry is
+//! seen by those horizons that are at least as new as it and older than the entry before it. So:
+//!
+//! - An entry that the same horizons see as the newer one before it - none in between - is shadowed,
+//!   and goes.
+//! - An entry that has expired by the time of the oldest horizon that sees it reads as absent to all
+//!   of them (later horizons have later times): it becomes a deletion.
+//! - A deletion that every horizon sees, of a key of which nothing older lies below, goes as well:
+//!   what it hides in the same merge is shadowed.
+
+use crate::base::key::{Kind, SeqNum};
+
+/// A view that must not change: everything up to `seq`, as of `now_ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Horizon {
+    /// The last sequence number that it sees.
+    pub seq: SeqNum,
+    /// The time against which entries expire for it.
+    pub now_ms: u64,
+}
+
+/// What becomes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays as it is.
+    Keep,
+    /// It is replaced by a deletion with its sequence number.
+    Delete,
+    /// It goes.
+    Drop,
+}
+
+/// Decides over the entries of a merge, in internal-key order.
+#[derive(Debug)]
+pub struct Retain {
+    /// Ascending; the last is the present.
+    horizons: Vec<Horizon>,
+    key: Vec<u8>,
+    /// The horizon that saw the last kept entry of `key` first; `None` before the first entry.
+    seen: Option<usize>,
+    started: bool,
+}
+
+impl Retain {
+    /// `horizons` in ascending order of sequence numbers; the last is the present.
+    #[must_use]
+    pub fn new(horizons: Vec<Horizon>) -> Retain {
+        debug_assert!(horizons.is_sorted_by(|a, b| a.seq < b.seq));
+        Retain { horizons, key: Vec::new(), seen: None, started: false }
+    }
+
+    /// The horizons.
+    #[must_use]
+    pub fn horizons(&self) -> &[Horizon] {
+        &self.horizons
+    }
+
+    /// Decides over the next entry. `nothing_below(key)` says whether no entry of the key that is
+    /// older than the whole merge can exist.
+    pub fn decide(
+        &mut self,
+        key: &[u8],
+        seq: SeqNum,
+        kind: Kind,
+        expires_at: u64,
+        nothing_below: impl FnOnce(&[u8]) -> bool,
+    ) -> Fate {
+        if !self.started || self.key != key {
+            self.started = true;
+            self.key.clear();
+            self.key.extend_from_slice(key);
+            self.seen = None;
+        }
+        // The oldest horizon that sees this entry. What is newer than the present (a merge that
+        // runs beside writes never meets it) is seen by nobody yet, and stays.
+        let oldest = self.horizons.partition_point(|h| h.seq < seq);
+        let Some(horizon) = self.horizons.get(oldest) else { return Fate::Keep };
+        if self.seen == Some(oldest) {
+            return Fate::Drop;
+        }
+        self.seen = Some(oldest);
+        let expired = expires_at <= horizon.now_ms;
+        if kind != Kind::Delete && !expired {
+            return Fate::Keep;
+        }
+        if oldest == 0 && nothing_below(key) {
+            return Fate::Drop;
+        }
+        if kind == Kind::Delete { Fate::Keep } else { Fate::Delete }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::key::NEVER;
+    use proptest::prelude::*;
+
+    fn horizons(seqs: &[(u64, u64)]) -> Vec<Horizon> {
+        seqs.iter().map(|&(seq, now_ms)| Horizon { seq, now_ms }).collect()
+    }
+
+    fn fates(horizons: Vec<Horizon>, entries: &[(u64, Kind, u64)], below: bool) -> Vec<Fate> {
+        let mut retain = Retain::new(horizons);
+        entries.iter().map(|&(seq, kind, at)| retain.decide(b"k", seq, kind, at, |_| !below)).collect()
+    }
+
+    #[test]
+    fn a_version_stays_for_the_snapshot_that_sees_it() {
+        let entries = [(9, Kind::Put, NEVER), (7, Kind::Put, NEVER), (5, Kind::Put, NEVER), (3, Kind::Put, NEVER)];
+        let with = fates(horizons(&[(6, 0), (10, 0)]), &entries, true);
+        assert_eq!(with, [Fate::Keep, Fate::Drop, Fate::Keep, Fate::Drop]);
+        let without = fates(horizons(&[(10, 0)]), &entries, true);
+        assert_eq!(without, [Fate::Keep, Fate::Drop, Fate::Drop, Fate::Drop]);
+    }
+
+    #[test]
+    fn a_deletion_goes_only_when_nothing_older_can_come_back() {
+        let entries = [(9, Kind::Delete, NEVER), (5, Kind::Put, NEVER)];
+        assert_eq!(fates(horizons(&[(10, 0)]), &entries, true), [Fate::Keep, Fate::Drop]);
+        assert_eq!(fates(horizons(&[(10, 0)]), &entries, false), [Fate::Drop, Fate::Drop]);
+        // The snapshot at 6 still reads the put, so the deletion must hide it from the present.
+        assert_eq!(fates(horizons(&[(6, 0), (10, 0)]), &entries, false), [Fate::Keep, Fate::Keep]);
+    }
+
+    #[test]
+    fn an_expired_entry_hides_what_is_below_until_no_snapshot_reads_it() {
+        let entries = [(9, Kind::Put, 100), (5, Kind::Put, NEVER)];
+        assert_eq!(fates(horizons(&[(10, 99)]), &entries, true), [Fate::Keep, Fate::Drop]);
+        assert_eq!(fates(horizons(&[(10, 100)]), &entries, true), [Fate::Delete, Fate::Drop]);
+        assert_eq!(fates(horizons(&[(10, 100)]), &entries, false), [Fate::Drop, Fate::Drop]);
+        // A snapshot from before the expiry still reads it.
+        assert_eq!(fates(horizons(&[(9, 50), (12, 200)]), &entries, false), [Fate::Keep, Fate::Drop]);
+    }
+
+    /// What a reader at a horizon sees of one key.
+    fn seen(horizon: Horizon, entries: &[(u64, Kind, u64)], below: bool) -> Option<u64> {
+        let newest = entries.iter().find(|(seq, ..)| *seq <= horizon.seq);
+        match newest {
+            Some((_, Kind::Delete, _)) => None,
+            Some((seq, _, at)) => (*at > horizon.now_ms).then_some(*seq),
+            None => below.then_some(0),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_horizon_ever_sees_a_difference(
+            seqs in prop::collection::btree_set(1u64..30, 0..12),
+            kinds in prop::collection::vec((any::<bool>(), prop::option::of(0u64..40)), 12),
+            cuts in prop::collection::btree_set(1u64..30, 0..4),
+            below: bool,
+        ) {
+            let entries: Vec<_> = seqs.iter().rev().zip(&kinds).map(|(&seq, &(delete, at))| {
+                let kind = if delete { Kind::Delete } else { Kind::Put };
+                (seq, kind, if delete { NEVER } else { at.unwrap_or(NEVER) })
+            }).collect();
+            let mut all: Vec<_> = cuts.iter().map(|&seq| Horizon { seq, now_ms: seq }).collect();
+            all.push(Horizon { seq: 30, now_ms: 30 });
+            let fates = fates(all.clone(), &entries, below);
+            let after: Vec<_> = entries.iter().zip(&fates).filter_map(|(&(seq, kind, at), fate)| match fate {
+                Fate::Keep => Some((seq, kind, at)),
+                Fate::Delete => Some((seq, Kind::Delete, NEVER)),
+                Fate::Drop => None,
+            }).collect();
+            for horizon in all {
+                prop_assert_eq!(seen(horizon, &entries, below), seen(horizon, &after, below));
+            }
+        }
+    }
+}

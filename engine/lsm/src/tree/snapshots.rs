@@ -1,0 +1,82 @@
+//! The snapshots that are held, and the horizons that a merge must respect.
+
+use crate::base::key::SeqNum;
+use crate::base::sync::Mutex;
+use crate::iter::Horizon;
+use std::collections::BTreeMap;
+
+/// The registered snapshots of a store.
+///
+/// A snapshot takes its sequence number under the same lock under which a merge reads the list. A
+/// merge counts the then-visible sequence number as a snapshot; one that registers later can only
+/// get the same or a greater number, so none is ever missed.
+#[derive(Debug, Default)]
+pub struct Snapshots {
+    /// By sequence number: how many hold it, and the earliest time that any of them froze.
+    held: Mutex<BTreeMap<SeqNum, (usize, u64)>>,
+}
+
+impl Snapshots {
+    /// Registers a snapshot of what `visible` returns now, frozen at `now_ms`.
+    pub fn register(&self, visible: impl FnOnce() -> SeqNum, now_ms: u64) -> SeqNum {
+        let mut held = self.held.lock();
+        let seq = visible();
+        let (count, earliest) = held.entry(seq).or_insert((0, now_ms));
+        *count += 1;
+        *earliest = (*earliest).min(now_ms);
+        seq
+    }
+
+    /// Ends one registration of `seq`.
+    pub fn release(&self, seq: SeqNum) {
+        let mut held = self.held.lock();
+        if let Some((count, _)) = held.get_mut(&seq) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&seq);
+            }
+        }
+    }
+
+    /// The horizons that a merge starting now must respect, ascending; the last is the present.
+    pub fn horizons(&self, visible: impl FnOnce() -> SeqNum, now_ms: u64) -> Vec<Horizon> {
+        let held = self.held.lock();
+        let present = Horizon { seq: visible(), now_ms };
+        let mut horizons: Vec<_> =
+            held.iter().map(|(&seq, &(_, now_ms))| Horizon { seq, now_ms }).collect();
+        match horizons.last_mut() {
+            // Snapshots of the present freeze no later than it: the earlier time counts.
+            Some(last) if last.seq == present.seq => last.now_ms = last.now_ms.min(now_ms),
+            _ => horizons.push(present),
+        }
+        horizons
+    }
+
+    /// How many snapshots are held, and the oldest.
+    #[must_use]
+    pub fn held(&self) -> (usize, Option<SeqNum>) {
+        let held = self.held.lock();
+        (held.values().map(|(count, _)| count).sum(), held.keys().next().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn horizons_are_the_held_snapshots_and_the_present() {
+        let snapshots = Snapshots::default();
+        assert_eq!(snapshots.register(|| 5, 50), 5);
+        assert_eq!(snapshots.register(|| 5, 40), 5);
+        assert_eq!(snapshots.register(|| 9, 90), 9);
+        let h = |seq, now_ms| Horizon { seq, now_ms };
+        assert_eq!(snapshots.horizons(|| 12, 100), [h(5, 40), h(9, 90), h(12, 100)]);
+        assert_eq!(snapshots.horizons(|| 9, 100), [h(5, 40), h(9, 90)]);
+        snapshots.release(5);
+        snapshots.release(9);
+        assert_eq!(snapshots.horizons(|| 12, 100), [h(5, 40), h(12, 100)]);
+        snapshots.release(5);
+        assert_eq!(snapshots.held(), (0, None));
+    }
+}

@@ -1,0 +1,267 @@
+//! Changes of what exists, as records of the manifest. The grammar stands in
+//! `docs/format/manifest.md`.
+
+use super::meta::TableMeta;
+use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
+use crate::base::filename::FileNumber;
+use crate::base::key::SeqNum;
+use crate::base::limits::{LEVELS, MAX_FAMILY_NAME_BYTES};
+use crate::base::sync::Arc;
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EditOp {
+    /// The store's random number, and the layer that wrote it.
+    Store {
+        /// The random number.
+        id: u64,
+        /// `plain`, or the name of the layer above whose encoding the keys have.
+        layer: String,
+    },
+    /// Every file number below this one may be in use.
+    NextFile(FileNumber),
+    /// Every sequence number below this one may have been handed out.
+    SeqCeiling(SeqNum),
+    /// A history starts: writes from `first_seq` on belong to it.
+    History {
+        /// Its random number.
+        id: u64,
+        /// The first sequence number in it.
+        first_seq: SeqNum,
+    },
+    /// The greatest time that the expiry clock has shown, in milliseconds since the epoch.
+    Clock(u64),
+    /// The oldest segment of the log that is needed.
+    OldestWal(FileNumber),
+    /// A column family is created.
+    CreateFamily {
+        /// Its number, never used before.
+        id: u32,
+        /// Its name.
+        name: String,
+        /// Its options, as the layer above encodes them.
+        options: Vec<u8>,
+    },
+    /// A column family is dropped with all that is in it.
+    DropFamily(u32),
+    /// Every family number below this one was used.
+    NextFamily(u32),
+    /// Every write of the family up to `seq` stands in tables.
+    Flushed {
+        /// The family.
+        family: u32,
+        /// The last sequence number that is covered.
+        seq: SeqNum,
+    },
+    /// A table joins a level.
+    AddTable {
+        /// The family.
+        family: u32,
+        /// The level.
+        level: usize,
+        /// The table.
+        meta: Arc<TableMeta>,
+    },
+    /// A table leaves a level.
+    RemoveTable {
+        /// The family.
+        family: u32,
+        /// The level.
+        level: usize,
+        /// The table's number.
+        number: FileNumber,
+    },
+}
+
+/// Changes that take effect together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit(
+    /// The changes, in order.
+    pub Vec<EditOp>,
+);
+
+impl Edit {
+    /// Adds a change.
+    pub fn push(&mut self, op: EditOp) -> &mut Self {
+        self.0.push(op);
+        self
+    }
+}
+
+/// Tags on disk; never reused. 13 to 31 are reserved for dropped ranges, blob files, ingested
+/// tables and prepared transactions.
+mod tag {
+    pub const STORE: u64 = 1;
+    pub const NEXT_FILE: u64 = 2;
+    pub const SEQ_CEILING: u64 = 3;
+    pub const HISTORY: u64 = 4;
+    pub const CLOCK: u64 = 5;
+    pub const OLDEST_WAL: u64 = 6;
+    pub const CREATE_FAMILY: u64 = 7;
+    pub const DROP_FAMILY: u64 = 8;
+    pub const NEXT_FAMILY: u64 = 9;
+    pub const FLUSHED: u64 = 10;
+    pub const ADD_TABLE: u64 = 11;
+    pub const REMOVE_TABLE: u64 = 12;
+}
+
+/// Encodes an edit.
+pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
+    for op in &edit.0 {
+        match op {
+            EditOp::Store { id, layer } => {
+                put_varint(out, tag::STORE);
+                out.extend_from_slice(&id.to_le_bytes());
+                put_bytes(out, layer.as_bytes());
+            }
+            EditOp::NextFile(number) => numbers(out, tag::NEXT_FILE, &[*number]),
+            EditOp::SeqCeiling(seq) => numbers(out, tag::SEQ_CEILING, &[*seq]),
+            EditOp::History { id, first_seq } => {
+                put_varint(out, tag::HISTORY);
+                out.extend_from_slice(&id.to_le_bytes());
+                put_varint(out, *first_seq);
+            }
+            EditOp::Clock(ms) => numbers(out, tag::CLOCK, &[*ms]),
+            EditOp::OldestWal(number) => numbers(out, tag::OLDEST_WAL, &[*number]),
+            EditOp::CreateFamily { id, name, options } => {
+                numbers(out, tag::CREATE_FAMILY, &[u64::from(*id)]);
+                put_bytes(out, name.as_bytes());
+                put_bytes(out, options);
+            }
+            EditOp::DropFamily(id) => numbers(out, tag::DROP_FAMILY, &[u64::from(*id)]),
+            EditOp::NextFamily(id) => numbers(out, tag::NEXT_FAMILY, &[u64::from(*id)]),
+            EditOp::Flushed { family, seq } => numbers(out, tag::FLUSHED, &[u64::from(*family), *seq]),
+            EditOp::AddTable { family, level, meta } => {
+                numbers(out, tag::ADD_TABLE, &[u64::from(*family), *level as u64]);
+                meta.encode(out);
+            }
+            EditOp::RemoveTable { family, level, number } => {
+                numbers(out, tag::REMOVE_TABLE, &[u64::from(*family), *level as u64, *number]);
+            }
+        }
+    }
+}
+
+fn numbers(out: &mut Vec<u8>, tag: u64, values: &[u64]) {
+    put_varint(out, tag);
+    values.iter().for_each(|value| put_varint(out, *value));
+}
+
+/// Decodes an edit, checking every step.
+pub fn decode_edit(payload: &[u8]) -> Result<Edit, Malformed> {
+    let mut bytes = Decoder::new(payload);
+    let mut edit = Edit::default();
+    while !bytes.is_empty() {
+        edit.push(decode_op(&mut bytes)?);
+    }
+    Ok(edit)
+}
+
+fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
+    let unknown = bytes.malformed("a known kind of change");
+    Ok(match bytes.varint("the tag of a change")? {
+        tag::STORE => EditOp::Store { id: bytes.fixed64("a store's number")?, layer: text(bytes, "a layer")? },
+        tag::NEXT_FILE => EditOp::NextFile(bytes.varint("a file number")?),
+        tag::SEQ_CEILING => EditOp::SeqCeiling(bytes.varint("a sequence number")?),
+        tag::HISTORY => EditOp::History {
+            id: bytes.fixed64("a history's number")?,
+            first_seq: bytes.varint("a sequence number")?,
+        },
+        tag::CLOCK => EditOp::Clock(bytes.varint("a time")?),
+        tag::OLDEST_WAL => EditOp::OldestWal(bytes.varint("a segment's number")?),
+        tag::CREATE_FAMILY => EditOp::CreateFamily {
+            id: bytes.varint32("a family's number")?,
+            name: text(bytes, "a family's name")?,
+            options: bytes.bytes("a family's options")?.to_vec(),
+        },
+        tag::DROP_FAMILY => EditOp::DropFamily(bytes.varint32("a family's number")?),
+        tag::NEXT_FAMILY => EditOp::NextFamily(bytes.varint32("a family's number")?),
+        tag::FLUSHED => EditOp::Flushed {
+            family: bytes.varint32("a family's number")?,
+            seq: bytes.varint("a sequence number")?,
+        },
+        tag::ADD_TABLE => EditOp::AddTable {
+            family: bytes.varint32("a family's number")?,
+            level: level(bytes)?,
+            meta: Arc::new(TableMeta::decode(bytes)?),
+        },
+        tag::REMOVE_TABLE => EditOp::RemoveTable {
+            family: bytes.varint32("a family's number")?,
+            level: level(bytes)?,
+            number: bytes.varint("a table's number")?,
+        },
+        _ => return Err(unknown),
+    })
+}
+
+fn level(bytes: &mut Decoder<'_>) -> Result<usize, Malformed> {
+    let wrong = bytes.malformed("a level");
+    let level = bytes.varint32("a level")? as usize;
+    if level < LEVELS { Ok(level) } else { Err(wrong) }
+}
+
+fn text(bytes: &mut Decoder<'_>, expected: &'static str) -> Result<String, Malformed> {
+    let wrong = bytes.malformed(expected);
+    let raw = bytes.bytes(expected)?;
+    if raw.len() > MAX_FAMILY_NAME_BYTES {
+        return Err(wrong);
+    }
+    String::from_utf8(raw.to_vec()).map_err(|_| wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::key::Trailer;
+    use proptest::prelude::*;
+
+    fn meta() -> TableMeta {
+        TableMeta {
+            number: 9,
+            identity: 77,
+            size: 4096,
+            smallest: (b"a".to_vec(), Trailer(5)),
+            largest: (b"z".to_vec(), Trailer(6)),
+            min_seq: 1,
+            max_seq: 8,
+            entries: 3,
+            deletions: 1,
+            earliest_expiry: 10,
+            latest_expiry: 11,
+            oldest_deletion_ms: 12,
+        }
+    }
+
+    #[test]
+    fn every_change_round_trips_and_no_truncation_passes_for_another() {
+        let edit = Edit(vec![
+            EditOp::Store { id: 1, layer: "plain".into() },
+            EditOp::NextFile(2),
+            EditOp::SeqCeiling(3),
+            EditOp::History { id: 4, first_seq: 5 },
+            EditOp::Clock(6),
+            EditOp::OldestWal(7),
+            EditOp::CreateFamily { id: 8, name: "tokens".into(), options: vec![1, 2] },
+            EditOp::DropFamily(9),
+            EditOp::NextFamily(10),
+            EditOp::Flushed { family: 11, seq: 12 },
+            EditOp::AddTable { family: 13, level: 6, meta: Arc::new(meta()) },
+            EditOp::RemoveTable { family: 14, level: 0, number: 15 },
+        ]);
+        let mut bytes = Vec::new();
+        encode_edit(&mut bytes, &edit);
+        assert_eq!(decode_edit(&bytes).unwrap(), edit);
+        for len in 0..bytes.len() {
+            if let Ok(shorter) = decode_edit(&bytes[..len]) {
+                assert!(edit.0.starts_with(&shorter.0) && shorter.0.len() < edit.0.len());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = decode_edit(&bytes);
+        }
+    }
+}

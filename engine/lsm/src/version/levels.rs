@@ -1,0 +1,154 @@
+//! The tables of one column family, level by level, at one moment.
+
+use super::meta::TableMeta;
+use crate::base::filename::FileNumber;
+use crate::base::key::SeqNum;
+use crate::base::limits::LEVELS;
+use crate::base::sync::atomic::{AtomicBool, Ordering};
+use crate::base::sync::{Arc, Mutex};
+use crate::table::TableReader;
+use std::fmt;
+
+/// Numbers of tables that nothing refers to any more and whose files may be removed.
+#[derive(Debug, Default)]
+pub struct Purgatory(Mutex<Vec<FileNumber>>);
+
+impl Purgatory {
+    /// Takes the numbers that have gathered.
+    #[must_use]
+    pub fn take(&self) -> Vec<FileNumber> {
+        std::mem::take(&mut self.0.lock())
+    }
+
+    /// Puts back what could not be removed.
+    pub fn put_back(&self, number: FileNumber) {
+        self.0.lock().push(number);
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+}
+
+/// A table with its open reader. When the last reference to a table that the manifest no longer
+/// names is dropped, its number goes to the [`Purgatory`].
+pub struct TableFile {
+    /// What the manifest says of it.
+    pub meta: Arc<TableMeta>,
+    /// Reads it.
+    pub reader: Arc<TableReader>,
+    obsolete: AtomicBool,
+    purgatory: Arc<Purgatory>,
+}
+
+impl fmt::Debug for TableFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TableFile({})", self.meta.number)
+    }
+}
+
+impl TableFile {
+    /// A table that the manifest names, or is about to.
+    #[must_use]
+    pub fn new(meta: Arc<TableMeta>, reader: Arc<TableReader>, purgatory: Arc<Purgatory>) -> Arc<TableFile> {
+        Arc::new(TableFile { meta, reader, obsolete: AtomicBool::new(false), purgatory })
+    }
+
+    /// The manifest no longer names it.
+    pub fn mark_obsolete(&self) {
+        self.obsolete.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for TableFile {
+    fn drop(&mut self) {
+        if self.obsolete.load(Ordering::Acquire) {
+            self.purgatory.put_back(self.meta.number);
+        }
+    }
+}
+
+/// The tables of a column family.
+///
+/// Invariants: level 0 is sorted by age, newest first, and its tables hold disjoint ranges of
+/// sequence numbers; every other level is sorted by key, and no two of its tables share a user key.
+#[derive(Clone, Debug, Default)]
+pub struct Version {
+    levels: [Vec<Arc<TableFile>>; LEVELS],
+}
+
+impl Version {
+    /// The tables of a level.
+    #[must_use]
+    pub fn level(&self, level: usize) -> &[Arc<TableFile>] {
+        &self.levels[level]
+    }
+
+    /// All tables with their levels, top to bottom.
+    pub fn tables(&self) -> impl Iterator<Item = (usize, &Arc<TableFile>)> {
+        self.levels.iter().enumerate().flat_map(|(level, tables)| tables.iter().map(move |t| (level, t)))
+    }
+
+    /// The bytes of a level.
+    #[must_use]
+    pub fn level_bytes(&self, level: usize) -> u64 {
+        self.levels[level].iter().map(|t| t.meta.size).sum()
+    }
+
+    /// This version without `removed` and with `added`.
+    #[must_use]
+    pub fn changed(&self, removed: &[(usize, FileNumber)], added: Vec<(usize, Arc<TableFile>)>) -> Version {
+        let mut version = self.clone();
+        for (level, number) in removed {
+            version.levels[*level].retain(|t| t.meta.number != *number);
+        }
+        for (level, table) in added {
+            version.levels[level].push(table);
+        }
+        version.levels[0].sort_by_key(|t| std::cmp::Reverse((t.meta.max_seq, t.meta.number)));
+        for level in &mut version.levels[1..] {
+            level.sort_by(|a, b| a.meta.smallest.0.cmp(&b.meta.smallest.0));
+        }
+        version
+    }
+
+    /// The tables of `level` that may hold a key of `[from, to]`; `None` is unbounded.
+    #[must_use]
+    pub fn overlapping(&self, level: usize, from: Option<&[u8]>, to: Option<&[u8]>) -> Vec<Arc<TableFile>> {
+        let tables = &self.levels[level];
+        if level == 0 {
+            return tables.iter().filter(|t| t.meta.overlaps(from, to)).cloned().collect();
+        }
+        let start = from.map_or(0, |from| tables.partition_point(|t| t.meta.largest.0.as_slice() < from));
+        let end = to.map_or(tables.len(), |to| tables.partition_point(|t| t.meta.smallest.0.as_slice() <= to));
+        tables.get(start..end).unwrap_or_default().to_vec()
+    }
+
+    /// The table of `level` (below level 0) that may hold `key`.
+    #[must_use]
+    pub fn find(&self, level: usize, key: &[u8]) -> Option<&Arc<TableFile>> {
+        let tables = &self.levels[level];
+        let at = tables.partition_point(|t| t.meta.largest.0.as_slice() < key);
+        tables.get(at).filter(|t| t.meta.smallest.0.as_slice() <= key)
+    }
+
+    /// The deepest level that holds anything.
+    #[must_use]
+    pub fn deepest(&self) -> usize {
+        self.levels.iter().rposition(|tables| !tables.is_empty()).unwrap_or(0)
+    }
+
+    /// The greatest sequence number in any table.
+    #[must_use]
+    pub fn max_seq(&self) -> SeqNum {
+        self.tables().map(|(_, t)| t.meta.max_seq).max().unwrap_or(0)
+    }
+
+    /// The number of tables per level, such as `4,0,0,0,0,2,9`.
+    #[must_use]
+    pub fn shape(&self) -> String {
+        self.levels.iter().map(|tables| tables.len().to_string()).collect::<Vec<_>>().join(",")
+    }
+}

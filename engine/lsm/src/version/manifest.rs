@@ -1,0 +1,250 @@
+//! The manifest: a log of edits, each synced before it counts.
+//!
+//! # Steps of an edit
+//! 1. It is applied to a copy of the state; what does not fit is refused before anything is written.
+//! 2. It is appended and synced.
+//! 3. The copy becomes the state.
+//!
+//! An append that fails (a full disk) may have left any part of the record behind. Were it to turn
+//! up again after a crash, it would name tables that have been removed since; so the file is cut
+//! back and synced before the failure is reported. If that fails too, or a sync does, nothing is
+//! certain any more: [`Manifest::broken`] says so, and the store becomes read-only.
+//!
+//! # Steps of a new manifest
+//! 1. The new file is written with the whole state, synced, and its directory entry made durable.
+//! 2. `CURRENT` is switched to it (temporary file, sync, rename, sync of the directory).
+//! 3. Only then may the old one be removed.
+
+use super::current::{Current, read_current};
+use super::edit::{Edit, decode_edit, encode_edit};
+use super::state::StoreState;
+use crate::base::error::{Corruption, Error, Result};
+use crate::base::filename::{FileKind, FileNumber};
+use crate::base::random::Random;
+use crate::fs::Fs;
+use crate::record::{FileHeader, LogKind, RECORD_HEADER_BYTES, RecordReader, RecordWriter, Step};
+use std::path::{Path, PathBuf};
+
+/// The kind byte of a manifest's records.
+const EDIT: u8 = 1;
+
+/// A manifest is rewritten when it is this many times larger than its own first record ...
+const GROWTH: u64 = 8;
+/// ... and at least this large.
+const LEAST_BYTES: u64 = 1 << 20;
+
+/// The manifest in force, as its one writer holds it.
+#[derive(Debug)]
+pub struct Manifest {
+    fs: Fs,
+    dir: PathBuf,
+    random: Random,
+    number: FileNumber,
+    writer: RecordWriter,
+    state: StoreState,
+    rewrite_at: u64,
+    least_bytes: u64,
+    broken: bool,
+}
+
+impl Manifest {
+    /// Writes a new manifest with the whole of `state` and switches `CURRENT` to it. Two file
+    /// numbers are taken: `state.next_file` and the one after.
+    pub fn create(fs: Fs, dir: &Path, random: Random, mut state: StoreState) -> Result<Manifest> {
+        let number = state.next_file;
+        state.next_file += 2;
+        let (writer, switched) = write_new(&fs, dir, &random, number, &state);
+        let writer = writer?;
+        switched?;
+        let dir = dir.to_owned();
+        let mut manifest = Manifest {
+            fs,
+            dir,
+            random,
+            number,
+            writer,
+            state,
+            rewrite_at: 0,
+            least_bytes: LEAST_BYTES,
+            broken: false,
+        };
+        manifest.rewrite_at = manifest.next_rewrite();
+        Ok(manifest)
+    }
+
+    /// Rewrites the manifest at a smaller size than usual, so that tests see it happen.
+    pub fn set_least_bytes(&mut self, bytes: u64) {
+        self.least_bytes = bytes;
+        self.rewrite_at = self.next_rewrite();
+    }
+
+    fn next_rewrite(&self) -> u64 {
+        (self.writer.offset() * GROWTH).max(self.least_bytes)
+    }
+
+    /// The state after all committed edits.
+    #[must_use]
+    pub fn state(&self) -> &StoreState {
+        &self.state
+    }
+
+    /// The number of the file in force.
+    #[must_use]
+    pub fn number(&self) -> FileNumber {
+        self.number
+    }
+
+    /// The size of the file in force, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.writer.offset()
+    }
+
+    /// Whether what is on disk is uncertain, so that nothing may be committed any more.
+    #[must_use]
+    pub fn broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Makes an edit durable. On an error that leaves [`Manifest::broken`] false nothing has
+    /// changed. `next_file` numbers a new manifest, should one be due.
+    pub fn commit(&mut self, edit: &Edit, mut next_file: impl FnMut() -> FileNumber) -> Result<()> {
+        debug_assert!(!self.broken, "the caller stops after a broken manifest");
+        let mut state = self.state.clone();
+        state.apply(edit).map_err(|why| self.misfit(why))?;
+        let synced = self.writer.lsn();
+        encode_edit(self.writer.begin(), edit);
+        if let Err(error) = self.writer.finish(EDIT, synced) {
+            let at = self.writer.offset();
+            let file = self.writer.file();
+            self.broken = file.truncate(at).and_then(|()| file.sync()).is_err();
+            return Err(error);
+        }
+        if let Err(error) = self.writer.file().sync() {
+            self.broken = true;
+            return Err(error);
+        }
+        self.state = state;
+        if self.writer.offset() >= self.rewrite_at {
+            // The edit is durable whatever becomes of the rewrite, which is tried again later.
+            let result = self.rewrite(next_file(), next_file());
+            if self.broken {
+                return result;
+            }
+        }
+        Ok(())
+    }
+
+    fn misfit(&self, why: String) -> Error {
+        Corruption::new(self.writer.file().path(), self.writer.offset(), "an edit that fits", why).into()
+    }
+
+    fn rewrite(&mut self, number: FileNumber, temp: FileNumber) -> Result<()> {
+        let mut state = self.state.clone();
+        state.next_file = state.next_file.max(number.max(temp) + 1);
+        self.rewrite_at = self.writer.offset() * 2;
+        let (writer, switched) = write_new_as(&self.fs, &self.dir, &self.random, number, temp, &state);
+        let writer = writer?;
+        if let Err(error) = switched {
+            self.broken = true;
+            return Err(error);
+        }
+        let old = std::mem::replace(&mut self.number, number);
+        self.writer = writer;
+        self.state = state;
+        self.rewrite_at = self.next_rewrite();
+        self.fs.remove(&FileKind::Manifest(old).path(&self.dir))
+    }
+}
+
+type NewManifest = (Result<RecordWriter>, Result<()>);
+
+fn write_new(fs: &Fs, dir: &Path, random: &Random, number: FileNumber, state: &StoreState) -> NewManifest {
+    write_new_as(fs, dir, random, number, number + 1, state)
+}
+
+/// The first result is about the new files, which are removed again if it failed; the second about
+/// `CURRENT`, whose content is uncertain if that failed.
+fn write_new_as(
+    fs: &Fs,
+    dir: &Path,
+    random: &Random,
+    number: FileNumber,
+    temp: FileNumber,
+    state: &StoreState,
+) -> NewManifest {
+    let path = FileKind::Manifest(number).path(dir);
+    let header = FileHeader {
+        identity: random.next_u64(),
+        store: state.store,
+        number,
+        start_lsn: 0,
+        previous: 0,
+        chain: 0,
+    };
+    let write = || {
+        let mut writer = RecordWriter::create(fs.create_new(&path)?, LogKind::Manifest, header)?;
+        encode_edit(writer.begin(), &state.to_edit());
+        writer.finish(EDIT, 0)?;
+        writer.file().sync()?;
+        fs.sync_dir(dir)?;
+        Current { manifest: number, store: state.store }.prepare(fs, dir, temp)?;
+        Ok(writer)
+    };
+    match write() {
+        Ok(writer) => (Ok(writer), Current::switch(fs, dir, temp)),
+        Err(error) => {
+            let _ = fs.remove(&path);
+            (Err(error), Ok(()))
+        }
+    }
+}
+
+/// A manifest as it was found.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub state: StoreState,
+    /// Its number.
+    pub number: FileNumber,
+    /// Bytes of an edit at its end that was never completed.
+    pub torn_bytes: u64,
+}
+
+/// Reads the manifest that `CURRENT` names; `None` if there is no `CURRENT`.
+pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
+    let Some(current) = read_current(fs, dir)? else { return Ok(None) };
+    let path = FileKind::Manifest(current.manifest).path(dir);
+    let file = fs.open(&path)?;
+    let mut reader = RecordReader::open(&file, LogKind::Manifest)?;
+    if reader.header().store != current.store {
+        let (expected, found) = (format!("store {:016x}", current.store), reader.header().store);
+        return Err(Corruption::new(&path, 24, expected, format!("{found:016x}")).into());
+    }
+    let mut state = StoreState::default();
+    let mut records = 0u64;
+    let stop = loop {
+        match reader.step()? {
+            Step::Stop(stop) => break stop,
+            Step::Record { offset, payload, .. } => {
+                let base = offset + RECORD_HEADER_BYTES;
+                let edit = decode_edit(payload).map_err(|e| e.in_file(&path, base))?;
+                state
+                    .apply(&edit)
+                    .map_err(|why| Error::from(Corruption::new(&path, base, "an edit that fits", why)))?;
+                records += 1;
+            }
+        }
+    };
+    // The first record was synced before CURRENT named the file, and each later one repeats how far
+    // the file was synced: only an edit that was never acknowledged may be torn.
+    if records == 0 || stop.lsn < reader.synced_behind()? {
+        return Err(stop.corruption(&file));
+    }
+    if state.store != current.store {
+        let (expected, found) = (format!("store {:016x}", current.store), format!("{:016x}", state.store));
+        return Err(Corruption::new(&path, 0, expected, found).into());
+    }
+    let torn_bytes = reader.size() - stop.offset;
+    Ok(Some(Loaded { state, number: current.manifest, torn_bytes }))
+}

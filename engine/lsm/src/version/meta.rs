@@ -1,0 +1,94 @@
+//! What the manifest knows of a table.
+
+use crate::base::checksum::Identity;
+use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
+use crate::base::filename::FileNumber;
+use crate::base::key::{SeqNum, Trailer};
+use crate::base::limits::MAX_KEY_BYTES;
+
+/// A table as the manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableMeta {
+    /// The number in its name.
+    pub number: FileNumber,
+    /// The random number in its footer.
+    pub identity: Identity,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its first internal key.
+    pub smallest: (Vec<u8>, Trailer),
+    /// Its last internal key.
+    pub largest: (Vec<u8>, Trailer),
+    /// The least sequence number in it.
+    pub min_seq: SeqNum,
+    /// The greatest sequence number in it.
+    pub max_seq: SeqNum,
+    /// How many entries it holds.
+    pub entries: u64,
+    /// How many of them are deletions.
+    pub deletions: u64,
+    /// When the first entry expires, in ms since the epoch; [`crate::base::key::NEVER`] if none does.
+    pub earliest_expiry: u64,
+    /// When the last entry expires; [`crate::base::key::NEVER`] if some entry never does.
+    pub latest_expiry: u64,
+    /// When the oldest deletion was written, in ms since the epoch; 0 without deletions.
+    pub oldest_deletion_ms: u64,
+}
+
+impl TableMeta {
+    /// Whether the table may hold a key of `[from, to]`; `None` is unbounded.
+    #[must_use]
+    pub fn overlaps(&self, from: Option<&[u8]>, to: Option<&[u8]>) -> bool {
+        from.is_none_or(|from| self.largest.0.as_slice() >= from)
+            && to.is_none_or(|to| self.smallest.0.as_slice() <= to)
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.number);
+        out.extend_from_slice(&self.identity.to_le_bytes());
+        put_varint(out, self.size);
+        for (key, trailer) in [&self.smallest, &self.largest] {
+            put_bytes(out, key);
+            out.extend_from_slice(&trailer.0.to_le_bytes());
+        }
+        for number in [
+            self.min_seq,
+            self.max_seq,
+            self.entries,
+            self.deletions,
+            self.earliest_expiry,
+            self.latest_expiry,
+            self.oldest_deletion_ms,
+        ] {
+            put_varint(out, number);
+        }
+    }
+
+    pub(super) fn decode(bytes: &mut Decoder<'_>) -> Result<TableMeta, Malformed> {
+        let number = bytes.varint("a table's number")?;
+        let identity = bytes.fixed64("a table's identity")?;
+        let size = bytes.varint("a table's size")?;
+        let mut key = |expected| {
+            let wrong = bytes.malformed(expected);
+            let key = bytes.bytes(expected)?;
+            if key.len() > MAX_KEY_BYTES {
+                return Err(wrong);
+            }
+            Ok((key.to_vec(), Trailer(bytes.fixed64(expected)?)))
+        };
+        Ok(TableMeta {
+            number,
+            identity,
+            size,
+            smallest: key("a table's smallest key")?,
+            largest: key("a table's largest key")?,
+            min_seq: bytes.varint("a table's least sequence number")?,
+            max_seq: bytes.varint("a table's greatest sequence number")?,
+            entries: bytes.varint("a table's number of entries")?,
+            deletions: bytes.varint("a table's number of deletions")?,
+            earliest_expiry: bytes.varint("a table's earliest expiry")?,
+            latest_expiry: bytes.varint("a table's latest expiry")?,
+            oldest_deletion_ms: bytes.varint("the time of a table's oldest deletion")?,
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! Everything that the manifest says, as plain data.
+
+use super::edit::{Edit, EditOp};
+use super::meta::TableMeta;
+use crate::base::filename::FileNumber;
+use crate::base::key::SeqNum;
+use crate::base::limits::LEVELS;
+use crate::base::sync::Arc;
+use std::collections::BTreeMap;
+
+/// A stretch of writes without an unclean end in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Its random number.
+    pub id: u64,
+    /// The first sequence number in it.
+    pub first_seq: SeqNum,
+}
+
+/// A column family, as the manifest has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FamilyState {
+    /// Its name.
+    pub name: String,
+    /// Its options, as the layer above encodes them.
+    pub options: Vec<u8>,
+    /// Every write up to here stands in tables.
+    pub flushed: SeqNum,
+    /// The tables of each level, by number.
+    pub tables: [BTreeMap<FileNumber, Arc<TableMeta>>; LEVELS],
+}
+
+/// The store, as the manifest has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreState {
+    /// The store's random number.
+    pub store: u64,
+    /// The layer that wrote it.
+    pub layer: String,
+    /// Every file number below this one may be in use.
+    pub next_file: FileNumber,
+    /// Every sequence number below this one may have been handed out.
+    pub seq_ceiling: SeqNum,
+    /// The history that is being written.
+    pub history: History,
+    /// The greatest time that the expiry clock has shown.
+    pub clock_ms: u64,
+    /// The oldest segment of the log that is needed.
+    pub oldest_wal: FileNumber,
+    /// Every family number below this one was used.
+    pub next_family: u32,
+    /// The column families by number.
+    pub families: BTreeMap<u32, FamilyState>,
+}
+
+impl StoreState {
+    /// Applies an edit, or says what does not fit and leaves the state half changed: the caller
+    /// applies to a copy, or gives up.
+    pub fn apply(&mut self, edit: &Edit) -> Result<(), String> {
+        edit.0.iter().try_for_each(|op| self.apply_op(op))
+    }
+
+    fn apply_op(&mut self, op: &EditOp) -> Result<(), String> {
+        match op {
+            EditOp::Store { id, layer } => {
+                self.store = *id;
+                self.layer.clone_from(layer);
+            }
+            EditOp::NextFile(number) => self.next_file = self.next_file.max(*number),
+            EditOp::SeqCeiling(seq) => self.seq_ceiling = self.seq_ceiling.max(*seq),
+            EditOp::History { id, first_seq } => self.history = History { id: *id, first_seq: *first_seq },
+            EditOp::Clock(ms) => self.clock_ms = self.clock_ms.max(*ms),
+            EditOp::OldestWal(number) => self.oldest_wal = self.oldest_wal.max(*number),
+            EditOp::CreateFamily { id, name, options } => {
+                let (name, options) = (name.clone(), options.clone());
+                let family = FamilyState { name, options, ..FamilyState::default() };
+                if self.families.values().any(|f| f.name == family.name) {
+                    return Err(format!("a second family named {:?}", family.name));
+                }
+                if self.families.insert(*id, family).is_some() {
+                    return Err(format!("a second family {id}"));
+                }
+                self.next_family = self.next_family.max(id.saturating_add(1));
+            }
+            EditOp::DropFamily(id) => {
+                self.families.remove(id).ok_or_else(|| format!("no family {id} to drop"))?;
+            }
+            EditOp::NextFamily(id) => self.next_family = self.next_family.max(*id),
+            EditOp::Flushed { family, seq } => {
+                let family = self.family(*family)?;
+                family.flushed = family.flushed.max(*seq);
+            }
+            EditOp::AddTable { family, level, meta } => {
+                let tables = &mut self.family(*family)?.tables;
+                if tables.iter().any(|level| level.contains_key(&meta.number)) {
+                    return Err(format!("table {} a second time", meta.number));
+                }
+                tables[*level].insert(meta.number, meta.clone());
+            }
+            EditOp::RemoveTable { family, level, number } => {
+                let removed = self.family(*family)?.tables[*level].remove(number);
+                removed.ok_or_else(|| format!("no table {number} in level {level}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn family(&mut self, id: u32) -> Result<&mut FamilyState, String> {
+        self.families.get_mut(&id).ok_or_else(|| format!("no family {id}"))
+    }
+
+    /// One edit that makes this state from nothing.
+    #[must_use]
+    pub fn to_edit(&self) -> Edit {
+        let mut edit = Edit::default();
+        edit.push(EditOp::Store { id: self.store, layer: self.layer.clone() })
+            .push(EditOp::NextFile(self.next_file))
+            .push(EditOp::SeqCeiling(self.seq_ceiling))
+            .push(EditOp::History { id: self.history.id, first_seq: self.history.first_seq })
+            .push(EditOp::Clock(self.clock_ms))
+            .push(EditOp::OldestWal(self.oldest_wal))
+            .push(EditOp::NextFamily(self.next_family));
+        for (&id, family) in &self.families {
+            let (name, options) = (family.name.clone(), family.options.clone());
+            edit.push(EditOp::CreateFamily { id, name, options });
+            edit.push(EditOp::Flushed { family: id, seq: family.flushed });
+            for (level, tables) in family.tables.iter().enumerate() {
+                for meta in tables.values() {
+                    edit.push(EditOp::AddTable { family: id, level, meta: meta.clone() });
+                }
+            }
+        }
+        edit
+    }
+
+    /// The numbers of all tables.
+    pub fn table_numbers(&self) -> impl Iterator<Item = FileNumber> {
+        self.families.values().flat_map(|f| f.tables.iter().flat_map(|level| level.keys().copied()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_made_again_from_its_own_edit() {
+        let mut state = StoreState::default();
+        let mut edit = Edit::default();
+        edit.push(EditOp::Store { id: 5, layer: "plain".into() })
+            .push(EditOp::CreateFamily { id: 0, name: "default".into(), options: vec![1] })
+            .push(EditOp::Flushed { family: 0, seq: 17 })
+            .push(EditOp::Clock(3))
+            .push(EditOp::SeqCeiling(99));
+        state.apply(&edit).unwrap();
+        let mut again = StoreState::default();
+        again.apply(&state.to_edit()).unwrap();
+        assert_eq!(again, state);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said() {
+        let mut state = StoreState::default();
+        let create = |id, name: &str| EditOp::CreateFamily { id, name: name.into(), options: vec![] };
+        state.apply(&Edit(vec![create(3, "a")])).unwrap();
+        assert_eq!(state.next_family, 4);
+        for op in [
+            create(3, "b"),
+            create(4, "a"),
+            EditOp::DropFamily(9),
+            EditOp::RemoveTable { family: 3, level: 1, number: 2 },
+            EditOp::Flushed { family: 8, seq: 1 },
+        ] {
+            assert!(state.clone().apply(&Edit(vec![op.clone()])).is_err(), "{op:?}");
+        }
+    }
+}

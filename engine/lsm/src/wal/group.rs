@@ -1,0 +1,136 @@
+//! The payload of a log record: the batches that were written with one write.
+
+use crate::base::coding::{Decoder, Malformed, put_varint};
+use crate::base::key::{MAX_SEQ, SeqNum};
+
+/// What a record of the log holds. The numbers stand on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// A group of batches.
+    Group = 1,
+    /// The log was closed in good order; everything before it is synced.
+    Close = 2,
+}
+
+impl RecordKind {
+    /// Decodes the kind byte of a record header.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<RecordKind> {
+        match byte {
+            1 => Some(RecordKind::Group),
+            2 => Some(RecordKind::Close),
+            _ => None,
+        }
+    }
+}
+
+/// What stands in front of the batches of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupHeader {
+    /// The sequence number of the first operation of the first batch.
+    pub first_seq: SeqNum,
+    /// The expiry clock when the group was written, in milliseconds since the epoch.
+    pub clock_ms: u64,
+}
+
+/// One batch of a group, still encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedBatch<'a> {
+    /// The sequence number of its first operation; each operation takes one.
+    pub first_seq: SeqNum,
+    /// The number of operations.
+    pub count: u32,
+    /// The operations (see [`crate::batch::decode_ops`]).
+    pub ops: &'a [u8],
+}
+
+/// Starts a group in `out`.
+pub fn begin_group(out: &mut Vec<u8>, header: GroupHeader) {
+    out.extend_from_slice(&header.first_seq.to_le_bytes());
+    out.extend_from_slice(&header.clock_ms.to_le_bytes());
+}
+
+/// Appends a batch to the group that was begun in `out`.
+pub fn push_batch(out: &mut Vec<u8>, group: GroupHeader, batch: LoggedBatch<'_>) {
+    put_varint(out, batch.first_seq - group.first_seq);
+    put_varint(out, u64::from(batch.count));
+    put_varint(out, batch.ops.len() as u64);
+    out.extend_from_slice(batch.ops);
+}
+
+/// Decodes a group: its header and an iterator over its batches.
+pub fn decode_group(payload: &[u8]) -> Result<(GroupHeader, Batches<'_>), Malformed> {
+    let mut bytes = Decoder::new(payload);
+    let first_seq = bytes.fixed64("a sequence number")?;
+    if first_seq > MAX_SEQ {
+        return Err(Malformed { at: 0, expected: "a sequence number of 56 bits" });
+    }
+    let header = GroupHeader { first_seq, clock_ms: bytes.fixed64("the clock")? };
+    Ok((header, Batches { header, bytes, failed: false }))
+}
+
+/// The batches of a group; ends after the first error.
+#[derive(Clone, Debug)]
+pub struct Batches<'a> {
+    header: GroupHeader,
+    bytes: Decoder<'a>,
+    failed: bool,
+}
+
+impl<'a> Batches<'a> {
+    fn decode(&mut self) -> Result<LoggedBatch<'a>, Malformed> {
+        let wrong = self.bytes.malformed("a sequence number of 56 bits");
+        let delta = self.bytes.varint("the distance of a sequence number")?;
+        let count = self.bytes.varint32("a number of operations")?;
+        let first_seq = self.header.first_seq.checked_add(delta).ok_or(wrong)?;
+        let ops = self.bytes.bytes("the operations of a batch")?;
+        if first_seq.saturating_add(u64::from(count)) > MAX_SEQ {
+            return Err(wrong);
+        }
+        Ok(LoggedBatch { first_seq, count, ops })
+    }
+}
+
+impl<'a> Iterator for Batches<'a> {
+    type Item = Result<LoggedBatch<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed || self.bytes.is_empty() {
+            return None;
+        }
+        let batch = self.decode();
+        self.failed = batch.is_err();
+        Some(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn groups_round_trip() {
+        let header = GroupHeader { first_seq: 7, clock_ms: 99 };
+        let batches = [
+            LoggedBatch { first_seq: 7, count: 2, ops: b"abc" },
+            LoggedBatch { first_seq: 12, count: 1, ops: b"" },
+        ];
+        let mut out = Vec::new();
+        begin_group(&mut out, header);
+        batches.iter().for_each(|batch| push_batch(&mut out, header, *batch));
+        let (decoded, rest) = decode_group(&out).unwrap();
+        assert_eq!(decoded, header);
+        assert_eq!(rest.collect::<Result<Vec<_>, _>>().unwrap(), batches);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok((_, batches)) = decode_group(&bytes) {
+                prop_assert!(batches.count() <= bytes.len());
+            }
+        }
+    }
+}

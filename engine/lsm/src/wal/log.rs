@@ -1,0 +1,212 @@
+//! Appending to the log across segments.
+//!
+//! # Invariants
+//! - A segment's directory entry is durable before anything is appended to it: a synced record can
+//!   not vanish with its file.
+//! - Each segment repeats, in its header, the identity, the end and the last checksum of the one
+//!   before, so that replay notices a hole between them.
+//! - [`Wal::unsynced`] names the segments that must be synced, oldest first; nothing in a segment
+//!   counts as durable before every older segment is.
+//! - After a failed append nothing has advanced: the next one overwrites the same place.
+
+use super::group::RecordKind;
+use crate::base::error::Result;
+use crate::base::filename::{FileKind, FileNumber};
+use crate::base::key::SeqNum;
+use crate::base::random::Random;
+use crate::base::sync::Arc;
+use crate::fs::{Fs, OpenFile};
+use crate::record::{FileHeader, HEADER_BYTES, LogKind, RecordWriter};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+/// How the log is laid out.
+#[derive(Clone, Debug)]
+pub struct WalOptions {
+    /// Where the segments stand.
+    pub fs: Fs,
+    /// The store's directory.
+    pub dir: PathBuf,
+    /// The store's own random number.
+    pub store: u64,
+    /// Identities of segments come from here.
+    pub random: Random,
+    /// The size to which a segment is preallocated, in bytes.
+    pub segment_bytes: u64,
+}
+
+/// A segment that is still needed.
+#[derive(Clone, Debug)]
+pub struct SegmentInfo {
+    /// The number in its name.
+    pub number: FileNumber,
+    /// The last sequence number in it; 0 if it holds none.
+    pub last_seq: SeqNum,
+    /// Bytes of records in it.
+    pub bytes: u64,
+}
+
+/// What must be synced to make everything written so far durable.
+#[derive(Clone, Debug)]
+pub struct Unsynced {
+    /// The segments, oldest first.
+    pub files: Vec<Arc<OpenFile>>,
+    /// The log position that is durable once all of them are synced.
+    pub lsn: u64,
+}
+
+/// The log, as its one appender holds it.
+#[derive(Debug)]
+pub struct Wal {
+    options: WalOptions,
+    number: FileNumber,
+    capacity: u64,
+    last_seq: SeqNum,
+    writer: RecordWriter,
+    sealed: VecDeque<SegmentInfo>,
+    /// Files of sealed segments that no sync has covered yet, with the log position of their end.
+    unsynced: VecDeque<(Arc<OpenFile>, u64)>,
+}
+
+impl Wal {
+    /// Starts a new stream with a first segment.
+    pub fn create(options: WalOptions, number: FileNumber) -> Result<Wal> {
+        let header = FileHeader {
+            identity: options.random.next_u64(),
+            store: options.store,
+            number,
+            start_lsn: 0,
+            previous: 0,
+            chain: 0,
+        };
+        let capacity = options.segment_bytes;
+        let writer = create_segment(&options, header, capacity)?;
+        Ok(Wal {
+            options,
+            number,
+            capacity,
+            last_seq: 0,
+            writer,
+            sealed: VecDeque::new(),
+            unsynced: VecDeque::new(),
+        })
+    }
+
+    /// Starts a record; the payload is appended to the returned buffer.
+    pub fn begin(&mut self) -> &mut Vec<u8> {
+        self.writer.begin()
+    }
+
+    /// Writes the record that was begun. `synced` is the log position known to be durable;
+    /// `last_seq` the last sequence number in the record; `next_number` numbers a new segment,
+    /// should one be needed.
+    pub fn append(
+        &mut self,
+        kind: RecordKind,
+        synced: u64,
+        last_seq: SeqNum,
+        next_number: impl FnOnce() -> FileNumber,
+    ) -> Result<()> {
+        let bytes = self.writer.pending_bytes();
+        if self.writer.offset() + bytes > self.capacity && self.writer.offset() > HEADER_BYTES {
+            self.rotate(next_number(), bytes)?;
+        }
+        self.writer.finish(kind as u8, synced)?;
+        self.last_seq = self.last_seq.max(last_seq);
+        Ok(())
+    }
+
+    /// Seals the current segment and starts the next, which has room for a record of `bytes`.
+    fn rotate(&mut self, number: FileNumber, bytes: u64) -> Result<()> {
+        let header = FileHeader {
+            identity: self.options.random.next_u64(),
+            store: self.options.store,
+            number,
+            start_lsn: self.writer.lsn(),
+            previous: self.writer.identity(),
+            chain: self.writer.chain(),
+        };
+        let capacity = self.options.segment_bytes.max(HEADER_BYTES + bytes);
+        let mut next = create_segment(&self.options, header, capacity)?;
+        self.writer.hand_over(&mut next);
+        let info = SegmentInfo {
+            number: self.number,
+            last_seq: self.last_seq,
+            bytes: self.writer.offset() - HEADER_BYTES,
+        };
+        self.sealed.push_back(info);
+        self.unsynced.push_back((self.writer.file().clone(), self.writer.lsn()));
+        self.writer = next;
+        self.number = number;
+        self.capacity = capacity;
+        Ok(())
+    }
+
+    /// The log position behind the last record.
+    #[must_use]
+    pub fn lsn(&self) -> u64 {
+        self.writer.lsn()
+    }
+
+    /// What must be synced now.
+    #[must_use]
+    pub fn unsynced(&self) -> Unsynced {
+        let sealed = self.unsynced.iter().map(|(file, _)| file.clone());
+        Unsynced { files: sealed.chain([self.writer.file().clone()]).collect(), lsn: self.lsn() }
+    }
+
+    /// Everything up to `lsn` is durable now.
+    pub fn synced(&mut self, lsn: u64) {
+        while self.unsynced.front().is_some_and(|(_, end)| *end <= lsn) {
+            self.unsynced.pop_front();
+        }
+    }
+
+    /// The number of the segment that is appended to.
+    #[must_use]
+    pub fn current(&self) -> FileNumber {
+        self.number
+    }
+
+    /// The sealed segments that are still needed, oldest first.
+    pub fn sealed(&self) -> impl Iterator<Item = &SegmentInfo> {
+        self.sealed.iter()
+    }
+
+    /// Bytes of records in all segments that are still needed.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.sealed.iter().map(|s| s.bytes).sum::<u64>() + self.writer.offset() - HEADER_BYTES
+    }
+
+    /// The oldest segment that holds anything newer than `flushed`.
+    #[must_use]
+    pub fn oldest_needed(&self, flushed: SeqNum) -> FileNumber {
+        self.sealed.iter().find(|s| s.last_seq > flushed).map_or(self.number, |s| s.number)
+    }
+
+    /// Forgets the sealed segments before `oldest` and returns their numbers. They must be synced
+    /// or no longer matter to anybody.
+    pub fn release(&mut self, oldest: FileNumber) -> Vec<FileNumber> {
+        let mut released = Vec::new();
+        while let Some(segment) = self.sealed.front().filter(|s| s.number < oldest) {
+            released.push(segment.number);
+            self.sealed.pop_front();
+        }
+        released
+    }
+}
+
+fn create_segment(options: &WalOptions, header: FileHeader, capacity: u64) -> Result<RecordWriter> {
+    let path = FileKind::Wal(header.number).path(&options.dir);
+    let file = options.fs.create_new(&path)?;
+    let created = file
+        .allocate(capacity)
+        .and_then(|_| RecordWriter::create(file, LogKind::Wal, header))
+        .and_then(|writer| options.fs.sync_dir(&options.dir).map(|()| writer));
+    if created.is_err() {
+        // An empty segment is harmless to replay, but its space is wanted back on a full disk.
+        let _ = options.fs.remove(&path);
+    }
+    created
+}
