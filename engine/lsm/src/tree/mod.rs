@@ -1,1 +1,13 @@
-//! (being written)
+//! Layer 5: one column family's live state, and reading it.
+
+mod family;
+mod lookup;
+mod scan;
+mod snapshots;
+mod view;
+
+pub use family::Family;
+pub use lookup::{Found, lookup};
+pub use scan::{RangeBounds, Source, TreeCursor, scan};
+pub use snapshots::Snapshots;
+pub use view::{Seal, Sealed, View};

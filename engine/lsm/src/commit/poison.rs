@@ -1,0 +1,38 @@
+//! The latch that makes a store read-only.
+
+use crate::base::error::{Error, Result};
+use crate::base::sync::atomic::{AtomicBool, Ordering};
+use crate::base::sync::{Arc, Mutex};
+
+/// Set once, by the first failure after which nothing on disk can be relied on to grow: a failed
+/// sync, a manifest in doubt, a panic in background work.
+#[derive(Debug, Default)]
+pub struct Poison {
+    set: AtomicBool,
+    why: Mutex<Option<Arc<str>>>,
+}
+
+impl Poison {
+    /// Sets the latch; only the first reason is kept.
+    pub fn set(&self, why: impl Into<Arc<str>>) {
+        self.why.lock().get_or_insert(why.into());
+        self.set.store(true, Ordering::Release);
+    }
+
+    /// Whether it is set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire)
+    }
+
+    /// The first reason, if it is set.
+    #[must_use]
+    pub fn why(&self) -> Option<Arc<str>> {
+        if self.is_set() { self.why.lock().clone() } else { None }
+    }
+
+    /// An error if it is set.
+    pub fn check(&self) -> Result<()> {
+        self.why().map_or(Ok(()), |why| Err(Error::Poisoned { why }))
+    }
+}

@@ -1,0 +1,227 @@
+//! Backpressure: how much a writer must wait so that flushes and compactions keep up.
+//!
+//! The decision is a pure function of a few numbers. Between the point where it starts and the point
+//! where it stops, writers are slowed smoothly: the rate that they are held to falls with the square
+//! of the distance left, and no single wait is longer than ten milliseconds.
+
+use crate::base::error::Result;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+/// What presses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Sealed memtables of the family that has the most.
+    pub sealed: usize,
+    /// Tables in level 0 of the family that has the most.
+    pub level0: usize,
+    /// Bytes that compactions have yet to move.
+    pub debt_bytes: u64,
+}
+
+/// From where to where writers are slowed; at the second number they stop.
+#[derive(Clone, Copy, Debug)]
+pub struct StallLimits {
+    /// Sealed memtables.
+    pub sealed: (usize, usize),
+    /// Tables in level 0.
+    pub level0: (usize, usize),
+    /// Bytes that compactions have yet to move.
+    pub debt_bytes: (u64, u64),
+    /// The rate at which slowing starts, in bytes per second.
+    pub rate: u64,
+}
+
+impl Default for StallLimits {
+    fn default() -> Self {
+        StallLimits {
+            sealed: (2, 4),
+            level0: (12, 36),
+            debt_bytes: (4 << 30, 32 << 30),
+            rate: 256 << 20,
+        }
+    }
+}
+
+/// What a writer must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stall {
+    /// Go on.
+    None,
+    /// Keep to this many bytes per second.
+    Slow(u64),
+    /// Wait until the pressure falls.
+    Stop,
+}
+
+const SLOWEST: u64 = 1 << 20;
+
+/// Decides.
+#[must_use]
+pub fn stall(pressure: Pressure, limits: &StallLimits) -> Stall {
+    let share = |now: u64, (start, stop): (u64, u64)| {
+        if now < start { 0.0 } else { (now - start + 1) as f64 / (stop - start + 1).max(1) as f64 }
+    };
+    let pair = |(a, b): (usize, usize)| (a as u64, b as u64);
+    let share = [
+        share(pressure.sealed as u64, pair(limits.sealed)),
+        share(pressure.level0 as u64, pair(limits.level0)),
+        share(pressure.debt_bytes, limits.debt_bytes),
+    ]
+    .into_iter()
+    .fold(0.0, f64::max);
+    if share <= 0.0 {
+        Stall::None
+    } else if share >= 1.0 {
+        Stall::Stop
+    } else {
+        let left = 1.0 - share;
+        Stall::Slow(((limits.rate as f64 * left * left) as u64).max(SLOWEST))
+    }
+}
+
+/// Longest single wait of a slowed writer.
+const LONGEST_WAIT: Duration = Duration::from_millis(10);
+/// Shorter waits are saved up until they are worth a system call.
+const SHORTEST_WAIT_NS: u64 = 500_000;
+
+const FREE: u64 = u64::MAX;
+const STOPPED: u64 = 0;
+
+/// The gate that writers pass.
+#[derive(Debug)]
+pub struct Gate {
+    /// Bytes per second; [`FREE`] without pressure, [`STOPPED`] when writers must wait.
+    rate: AtomicU64,
+    owed_ns: AtomicU64,
+    lock: Mutex<()>,
+    opened: Condvar,
+    slowed_ns: AtomicU64,
+    stops: AtomicU64,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Gate {
+            rate: AtomicU64::new(FREE),
+            owed_ns: AtomicU64::new(0),
+            lock: Mutex::new(()),
+            opened: Condvar::new(),
+            slowed_ns: AtomicU64::new(0),
+            stops: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Gate {
+    /// Sets what writers must do from now on.
+    pub fn set(&self, stall: Stall) {
+        let rate = match stall {
+            Stall::None => FREE,
+            Stall::Slow(rate) => rate,
+            Stall::Stop => STOPPED,
+        };
+        let _lock = self.lock.lock();
+        self.rate.store(rate, Ordering::Release);
+        self.opened.notify_all();
+    }
+
+    /// What writers must do now.
+    #[must_use]
+    pub fn get(&self) -> Stall {
+        match self.rate.load(Ordering::Acquire) {
+            FREE => Stall::None,
+            STOPPED => Stall::Stop,
+            rate => Stall::Slow(rate),
+        }
+    }
+
+    /// Wakes stopped writers, so that they see an error or the end.
+    pub fn wake(&self) {
+        let _lock = self.lock.lock();
+        self.opened.notify_all();
+    }
+
+    /// Waits as long as a write of `bytes` must. `check` is asked while writers are stopped: an
+    /// error ends the wait.
+    pub fn admit(&self, bytes: u64, check: impl Fn() -> Result<()>) -> Result<()> {
+        match self.get() {
+            Stall::None => Ok(()),
+            Stall::Slow(rate) => {
+                self.slow(bytes, rate);
+                Ok(())
+            }
+            Stall::Stop => {
+                self.stops.fetch_add(1, Ordering::Relaxed);
+                let mut lock = self.lock.lock();
+                while self.get() == Stall::Stop {
+                    check()?;
+                    self.opened.wait_for(&mut lock, Duration::from_millis(100));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn slow(&self, bytes: u64, rate: u64) {
+        let ns = (u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1))) as u64;
+        let owed = self.owed_ns.fetch_add(ns, Ordering::AcqRel) + ns;
+        if owed < SHORTEST_WAIT_NS || self.owed_ns.swap(0, Ordering::AcqRel) < SHORTEST_WAIT_NS {
+            return;
+        }
+        let wait = Duration::from_nanos(owed).min(LONGEST_WAIT);
+        self.slowed_ns.fetch_add(wait.as_nanos() as u64, Ordering::Relaxed);
+        let mut lock = self.lock.lock();
+        // Woken early when the pressure changes: the next write is judged anew.
+        self.opened.wait_for(&mut lock, wait);
+    }
+
+    /// How long writers were slowed in all, and how often one was stopped.
+    #[must_use]
+    pub fn waits(&self) -> (Duration, u64) {
+        let slowed = Duration::from_nanos(self.slowed_ns.load(Ordering::Relaxed));
+        (slowed, self.stops.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_slows_smoothly_and_then_stops() {
+        let limits = StallLimits::default();
+        let at = |level0| stall(Pressure { level0, ..Pressure::default() }, &limits);
+        assert_eq!(at(11), Stall::None);
+        assert_eq!(at(36), Stall::Stop);
+        let rates: Vec<u64> = (12..36)
+            .map(|level0| match at(level0) {
+                Stall::Slow(rate) => rate,
+                other => panic!("{level0}: {other:?}"),
+            })
+            .collect();
+        assert!(rates.is_sorted_by(|a, b| a > b), "{rates:?}");
+        assert!(rates[0] > limits.rate * 9 / 10 && rates[23] >= SLOWEST);
+    }
+
+    #[test]
+    fn the_worst_pressure_decides() {
+        let limits = StallLimits::default();
+        let pressure = Pressure { sealed: 4, level0: 0, debt_bytes: 0 };
+        assert_eq!(stall(pressure, &limits), Stall::Stop);
+    }
+
+    #[test]
+    fn a_stopped_writer_goes_on_when_the_gate_opens_and_ends_on_an_error() {
+        let gate = Gate::default();
+        gate.set(Stall::Stop);
+        let closed = || Err(crate::base::error::Error::Closed);
+        assert!(gate.admit(1, closed).is_err());
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| gate.admit(1, || Ok(())));
+            gate.set(Stall::None);
+            assert!(writer.join().unwrap().is_ok());
+        });
+    }
+}

@@ -1,0 +1,153 @@
+//! How the write path wakes background work, and how others wait for it.
+
+use crate::base::clock::Clock;
+use crate::base::error::Error;
+use crate::base::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// The kinds of background work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// A memtable was sealed.
+    Flush,
+    /// The tables changed.
+    Compact,
+    /// Somebody wants the log synced soon.
+    Sync,
+}
+
+/// A board on which work is announced and progress reported.
+#[derive(Debug, Default)]
+pub struct Work {
+    state: Mutex<WorkState>,
+    announced: Condvar,
+    progressed: Condvar,
+}
+
+/// What stands on the board.
+#[derive(Debug, Default)]
+pub struct WorkState {
+    wanted: [bool; 3],
+    stopping: bool,
+    /// Counts finished jobs and failures.
+    pub progress: u64,
+    /// The failure of each kind of work, until that kind succeeds again.
+    failures: [Option<Error>; 3],
+    failed: u64,
+}
+
+impl Work {
+    /// Announces work.
+    pub fn announce(&self, task: Task) {
+        self.state.lock().wanted[task as usize] = true;
+        self.announced.notify_all();
+    }
+
+    /// Waits for work of a kind, at most `patience`. `None` when everything is to stop, otherwise
+    /// whether work was announced.
+    pub fn wait(&self, task: Task, patience: Option<Duration>) -> Option<bool> {
+        let mut state = self.state.lock();
+        loop {
+            if state.stopping {
+                return None;
+            }
+            if std::mem::take(&mut state.wanted[task as usize]) {
+                return Some(true);
+            }
+            match patience {
+                None => self.announced.wait(&mut state),
+                Some(patience) => {
+                    if self.announced.wait_for(&mut state, patience).timed_out() {
+                        return if state.stopping { None } else { Some(false) };
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits `pause` unless everything is to stop; work that is announced does not end it.
+    pub fn pause(&self, pause: Duration) {
+        let until = Clock::System.monotonic() + pause;
+        let mut state = self.state.lock();
+        while !state.stopping {
+            let left = until.saturating_sub(Clock::System.monotonic());
+            if left.is_zero() || self.announced.wait_for(&mut state, left).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// Tells everything to stop.
+    pub fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.announced.notify_all();
+        self.progressed.notify_all();
+    }
+
+    /// Whether everything is to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.state.lock().stopping
+    }
+
+    /// Takes an announcement without waiting.
+    pub fn take(&self, task: Task) -> bool {
+        std::mem::take(&mut self.state.lock().wanted[task as usize])
+    }
+
+    /// Reports that a job has ended.
+    pub fn report(&self, task: Task, result: Result<(), Error>) {
+        let mut state = self.state.lock();
+        state.progress += 1;
+        if let Err(error) = &result {
+            state.failed += 1;
+            state.failures[task as usize] = Some(error.clone());
+        } else {
+            state.failures[task as usize] = None;
+        }
+        drop(state);
+        self.progressed.notify_all();
+    }
+
+    /// The failure that a kind of work is stuck in, if any.
+    #[must_use]
+    pub fn failure(&self, task: Task) -> Option<Error> {
+        self.state.lock().failures[task as usize].clone()
+    }
+
+    /// How many jobs have failed since the store was opened.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.state.lock().failed
+    }
+
+    /// Takes the board's lock, to wait for progress without missing any.
+    pub fn lock(&self) -> MutexGuard<'_, WorkState> {
+        self.state.lock()
+    }
+
+    /// Waits for the next report.
+    pub fn wait_progress(&self, state: &mut MutexGuard<'_, WorkState>) {
+        self.progressed.wait(state);
+    }
+}
+
+impl WorkState {
+    /// How many jobs have failed since the store was opened.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// The failure that a kind of work is stuck in.
+    #[must_use]
+    pub fn failure(&self, task: Task) -> Option<Error> {
+        self.failures[task as usize].clone()
+    }
+
+    /// Whether everything is to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+}

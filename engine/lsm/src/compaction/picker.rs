@@ -1,0 +1,285 @@
+//! Which compaction is due, as a pure function of a version and of what is already running.
+//!
+//! Leveled compaction with dynamic level sizes, as RocksDB describes it ("Dynamic Level Size for
+//! Level-Based Compaction", 2015): the deepest level decides how large the levels above it may be,
+//! each a tenth of the next, and level 0 is compacted straight into the first level whose share is
+//! worth having. So about nine tenths of the data stand in the deepest level at any size, and space
+//! amplification stays near 1.1.
+
+use super::plan::{Claims, Plan, Reason};
+use crate::base::key::SeqNum;
+use crate::base::limits::LEVELS;
+use crate::base::sync::Arc;
+use crate::version::{TableFile, Version};
+
+/// The shape that compaction works towards.
+#[derive(Clone, Debug)]
+pub struct ShapeOptions {
+    /// Tables in level 0 from which on it is compacted.
+    pub level0_tables: usize,
+    /// The target of the first level below level 0, in bytes.
+    pub base_bytes: u64,
+    /// How many times larger each level is than the one above.
+    pub fanout: u64,
+    /// The size at which an output table is closed, in bytes.
+    pub table_bytes: u64,
+}
+
+/// What the picker must know besides the version.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The oldest horizon: everything up to it is seen by all readers.
+    pub oldest_seq: SeqNum,
+    /// The earliest time against which any reader judges expiry.
+    pub oldest_ms: u64,
+}
+
+/// How large the levels should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Targets {
+    /// The level that level 0 is compacted into.
+    pub base_level: usize,
+    /// Target bytes by level; 0 above the base level.
+    pub bytes: [u64; LEVELS],
+}
+
+/// The levels' targets for what the version holds now.
+#[must_use]
+pub fn targets(version: &Version, options: &ShapeOptions) -> Targets {
+    let last = LEVELS - 1;
+    let largest = (1..LEVELS).map(|level| version.level_bytes(level)).max().unwrap_or(0);
+    let mut bytes = [0; LEVELS];
+    let mut level = last;
+    bytes[last] = largest.max(options.base_bytes);
+    while level > 1 && bytes[level] > options.base_bytes {
+        bytes[level - 1] = (bytes[level] / options.fanout).max(1);
+        level -= 1;
+    }
+    // A level above that still holds data keeps being the base until it has drained.
+    let first_used = (1..LEVELS).find(|level| !version.level(*level).is_empty()).unwrap_or(last);
+    let base_level = level.min(first_used);
+    for target in &mut bytes[base_level..] {
+        *target = (*target).max(1);
+    }
+    Targets { base_level, bytes }
+}
+
+/// Bytes that compaction has yet to move before every level fits its target.
+#[must_use]
+pub fn debt_bytes(version: &Version, options: &ShapeOptions) -> u64 {
+    let targets = targets(version, options);
+    let level0 = version.level(0).len();
+    let mut debt = if level0 >= options.level0_tables { version.level_bytes(0) } else { 0 };
+    for level in targets.base_level..LEVELS - 1 {
+        debt += version.level_bytes(level).saturating_sub(targets.bytes[level].max(options.base_bytes));
+    }
+    debt
+}
+
+/// The compaction that is most urgent; `None` if none is due or everything due is being done.
+#[must_use]
+pub fn pick(version: &Version, claims: &Claims, options: &ShapeOptions, moment: Moment) -> Option<Plan> {
+    if let Some(plan) = pick_expired(version, claims, moment) {
+        return Some(plan);
+    }
+    let targets = targets(version, options);
+    let mut scores: Vec<(f64, usize)> = Vec::new();
+    let level0 = version.level(0).len();
+    if level0 >= options.level0_tables {
+        scores.push((level0 as f64 / options.level0_tables as f64, 0));
+    }
+    for level in targets.base_level..LEVELS - 1 {
+        let target = if level == targets.base_level {
+            targets.bytes[level].max(options.base_bytes)
+        } else {
+            targets.bytes[level]
+        };
+        let score = version.level_bytes(level) as f64 / target as f64;
+        if score > 1.0 {
+            scores.push((score, level));
+        }
+    }
+    scores.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (_, level) in scores {
+        let plan = if level == 0 {
+            pick_level0(version, claims, targets.base_level)
+        } else {
+            pick_level(version, claims, options, level)
+        };
+        if plan.is_some() {
+            return plan;
+        }
+    }
+    pick_bottom_deletions(version, claims, moment)
+}
+
+/// All of level 0 into the base level. Partial choices would have to keep older tables below newer
+/// ones; with few tables in level 0 the whole is simple and never wrong.
+fn pick_level0(version: &Version, claims: &Claims, base_level: usize) -> Option<Plan> {
+    let tables: Vec<_> = version.level(0).iter().map(|t| (0, t.clone())).collect();
+    with_overlap(version, claims, Reason::Level0, tables, base_level)
+}
+
+/// The table of `level` that drags along the least of the next one.
+fn pick_level(version: &Version, claims: &Claims, options: &ShapeOptions, level: usize) -> Option<Plan> {
+    let mut candidates: Vec<(f64, &Arc<TableFile>)> = version
+        .level(level)
+        .iter()
+        .filter(|t| !claims.has(t.meta.number))
+        .map(|table| {
+            let below: u64 = overlap_of(version, level + 1, table).iter().map(|t| t.meta.size).sum();
+            // Tables full of deletions go down first: they free space there.
+            let live = 1.0 - table.meta.deletions as f64 / table.meta.entries.max(1) as f64 / 2.0;
+            (below as f64 / table.meta.size.max(1) as f64 * live, table)
+        })
+        .collect();
+    candidates.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let found = candidates.into_iter().find_map(|(_, table)| {
+        with_overlap(version, claims, Reason::LevelSize, vec![(level, table.clone())], level + 1)
+    });
+    found.map(|mut plan| {
+        if plan.trivial_move && level + 2 < LEVELS {
+            // A move must not build a table that later drags half of the level after next along.
+            let grandparents: u64 =
+                overlap_of(version, level + 2, &plan.inputs[0].1).iter().map(|t| t.meta.size).sum();
+            plan.trivial_move = grandparents <= options.table_bytes * options.fanout * 2;
+        }
+        plan
+    })
+}
+
+fn overlap_of(version: &Version, level: usize, table: &TableFile) -> Vec<Arc<TableFile>> {
+    version.overlapping(level, Some(&table.meta.smallest.0), Some(&table.meta.largest.0))
+}
+
+/// A plan for `inputs` and all that they overlap in `output_level`; `None` if any of it is claimed.
+fn with_overlap(
+    version: &Version,
+    claims: &Claims,
+    reason: Reason,
+    mut inputs: Vec<(usize, Arc<TableFile>)>,
+    output_level: usize,
+) -> Option<Plan> {
+    let plan = |inputs: Vec<_>, trivial_move| Plan {
+        reason,
+        inputs,
+        output_level,
+        trivial_move,
+        drop_whole: false,
+    };
+    let draft = plan(inputs.clone(), false);
+    let (from, to) = draft.range()?;
+    let below = version.overlapping(output_level, Some(from), Some(to));
+    if claims.writes(output_level, from, to) {
+        return None;
+    }
+    let trivial = below.is_empty() && inputs.len() == 1 && reason != Reason::Manual;
+    inputs.extend(below.into_iter().map(|t| (output_level, t)));
+    if inputs.iter().any(|(_, t)| claims.has(t.meta.number)) {
+        return None;
+    }
+    Some(plan(inputs, trivial))
+}
+
+/// A table whose every entry has expired for every reader, with nothing older below it that its
+/// entries hide.
+fn pick_expired(version: &Version, claims: &Claims, moment: Moment) -> Option<Plan> {
+    for (level, table) in version.tables() {
+        let meta = &table.meta;
+        if meta.latest_expiry > moment.oldest_ms || meta.deletions > 0 || claims.has(meta.number) {
+            continue;
+        }
+        if meta.max_seq > moment.oldest_seq || !nothing_below(version, level, table) {
+            continue;
+        }
+        if claims.writes(level, &meta.smallest.0, &meta.largest.0) {
+            continue;
+        }
+        let inputs = vec![(level, table.clone())];
+        return Some(Plan {
+            reason: Reason::Expired,
+            inputs,
+            output_level: level,
+            trivial_move: false,
+            drop_whole: true,
+        });
+    }
+    None
+}
+
+/// Whether no table holds anything older in the range of `table`.
+fn nothing_below(version: &Version, level: usize, table: &TableFile) -> bool {
+    let older_in_level0 = level == 0
+        && overlap_of(version, 0, table).iter().any(|t| t.meta.max_seq < table.meta.min_seq);
+    !older_in_level0 && (level + 1..LEVELS).all(|below| overlap_of(version, below, table).is_empty())
+}
+
+/// A table of the deepest level whose deletions were kept for a snapshot that is gone.
+fn pick_bottom_deletions(version: &Version, claims: &Claims, moment: Moment) -> Option<Plan> {
+    let level = version.deepest();
+    if level == 0 {
+        return None;
+    }
+    let table = version.level(level).iter().find(|t| {
+        let meta = &t.meta;
+        meta.deletions > 0
+            && meta.max_seq <= moment.oldest_seq
+            && !claims.has(meta.number)
+            && !claims.writes(level, &meta.smallest.0, &meta.largest.0)
+    })?;
+    Some(Plan {
+        reason: Reason::BottomDeletions,
+        inputs: vec![(level, table.clone())],
+        output_level: level,
+        trivial_move: false,
+        drop_whole: false,
+    })
+}
+
+/// The next step of compacting `[from, to]` down to the last level, starting at `level`: everything
+/// of the level that overlaps, into the next level that is in use.
+///
+/// `Ok(None)` if the level holds nothing there; `Err(())` if something of it is being compacted.
+pub fn pick_manual(
+    version: &Version,
+    claims: &Claims,
+    options: &ShapeOptions,
+    level: usize,
+    from: Option<&[u8]>,
+    to: Option<&[u8]>,
+) -> Result<Option<Plan>, Busy> {
+    let inputs: Vec<(usize, Arc<TableFile>)> = if level == 0 {
+        // Any table of level 0 may hold older versions of what another one holds.
+        let touched = version.overlapping(0, from, to).is_empty();
+        if touched { Vec::new() } else { version.level(0).iter().map(|t| (0, t.clone())).collect() }
+    } else {
+        version.overlapping(level, from, to).into_iter().map(|t| (level, t)).collect()
+    };
+    if inputs.is_empty() {
+        return Ok(None);
+    }
+    let last = LEVELS - 1;
+    let output = match level {
+        0 => targets(version, options).base_level,
+        _ => (level + 1).min(last),
+    };
+    let plan = if level == last {
+        let plan = Plan {
+            reason: Reason::Manual,
+            inputs,
+            output_level: last,
+            trivial_move: false,
+            drop_whole: false,
+        };
+        let free = plan.range().is_none_or(|(from, to)| !claims.writes(last, from, to))
+            && plan.inputs.iter().all(|(_, t)| !claims.has(t.meta.number));
+        free.then_some(plan)
+    } else {
+        with_overlap(version, claims, Reason::Manual, inputs, output)
+    };
+    plan.map(Some).ok_or(Busy)
+}
+
+/// What was asked for is part of a running compaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;

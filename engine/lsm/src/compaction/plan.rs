@@ -1,0 +1,135 @@
+//! What a compaction is to do, and what is already being done.
+
+use crate::base::filename::FileNumber;
+use crate::base::sync::Arc;
+use crate::version::TableFile;
+
+/// Why a compaction was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Level 0 holds too many tables.
+    Level0,
+    /// A level is larger than its target.
+    LevelSize,
+    /// A table of the deepest level holds deletions that no snapshot needs any more.
+    BottomDeletions,
+    /// Every entry of a table has expired.
+    Expired,
+    /// Somebody asked for it.
+    Manual,
+}
+
+/// A compaction that was chosen but not yet carried out.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Why.
+    pub reason: Reason,
+    /// The tables that go, with their levels.
+    pub inputs: Vec<(usize, Arc<TableFile>)>,
+    /// The level that what remains goes to.
+    pub output_level: usize,
+    /// The inputs need not be rewritten: they only change their level.
+    pub trivial_move: bool,
+    /// The inputs are removed without being read.
+    pub drop_whole: bool,
+}
+
+impl Plan {
+    /// The first and the last user key of the inputs.
+    #[must_use]
+    pub fn range(&self) -> Option<(&[u8], &[u8])> {
+        let metas = || self.inputs.iter().map(|(_, t)| &t.meta);
+        let smallest = metas().map(|m| m.smallest.0.as_slice()).min()?;
+        let largest = metas().map(|m| m.largest.0.as_slice()).max()?;
+        Some((smallest, largest))
+    }
+
+    /// The bytes of the inputs.
+    #[must_use]
+    pub fn input_bytes(&self) -> u64 {
+        self.inputs.iter().map(|(_, t)| t.meta.size).sum()
+    }
+
+    /// One line for people and golden files: `level size: L4[12] + L5[8 9] -> L5`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let reason = match self.reason {
+            Reason::Level0 => "level 0",
+            Reason::LevelSize => "level size",
+            Reason::BottomDeletions => "bottom deletions",
+            Reason::Expired => "expired",
+            Reason::Manual => "manual",
+        };
+        let mut levels: Vec<usize> = self.inputs.iter().map(|(level, _)| *level).collect();
+        levels.dedup();
+        let inputs: Vec<String> = levels
+            .iter()
+            .map(|level| {
+                let of_level = self.inputs.iter().filter(|(l, _)| l == level);
+                let numbers: Vec<_> = of_level.map(|(_, t)| t.meta.number.to_string()).collect();
+                format!("L{level}[{}]", numbers.join(" "))
+            })
+            .collect();
+        let verb = match (self.trivial_move, self.drop_whole) {
+            (true, _) => "moves to",
+            (_, true) => "is dropped from",
+            _ => "->",
+        };
+        format!("{reason}: {} {verb} L{}", inputs.join(" + "), self.output_level)
+    }
+}
+
+/// What running compactions of one column family have taken.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    tables: Vec<FileNumber>,
+    ranges: Vec<(u64, usize, Vec<u8>, Vec<u8>)>,
+    next: u64,
+}
+
+/// A claim, to be released when its compaction has ended.
+#[derive(Debug)]
+#[must_use = "a claim that is never released blocks its tables for good"]
+pub struct Claim {
+    tables: Vec<FileNumber>,
+    range: u64,
+}
+
+impl Claims {
+    /// Whether a table is being compacted.
+    #[must_use]
+    pub fn has(&self, number: FileNumber) -> bool {
+        self.tables.contains(&number)
+    }
+
+    /// Whether nothing is being compacted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    /// Whether a running compaction writes to `level` within the range of user keys.
+    #[must_use]
+    pub fn writes(&self, level: usize, from: &[u8], to: &[u8]) -> bool {
+        self.ranges.iter().any(|(_, l, start, end)| {
+            *l == level && start.as_slice() <= to && end.as_slice() >= from
+        })
+    }
+
+    /// Takes the tables and the output range of a plan.
+    pub fn claim(&mut self, plan: &Plan) -> Claim {
+        let tables: Vec<_> = plan.inputs.iter().map(|(_, t)| t.meta.number).collect();
+        self.tables.extend(&tables);
+        self.next += 1;
+        if let Some((from, to)) = plan.range() {
+            self.ranges.push((self.next, plan.output_level, from.to_vec(), to.to_vec()));
+        }
+        Claim { tables, range: self.next }
+    }
+
+    /// Gives a claim back.
+    pub fn release(&mut self, claim: &Claim) {
+        self.tables.retain(|number| !claim.tables.contains(number));
+        self.ranges.retain(|(id, ..)| *id != claim.range);
+    }
+}

@@ -1,0 +1,111 @@
+//! A column family of an open store.
+
+use super::view::{Seal, Sealed, View};
+use crate::base::sync::atomic::{AtomicBool, Ordering};
+use crate::base::sync::{Arc, Mutex};
+use crate::memtable::Memtable;
+use crate::version::Version;
+use arc_swap::{ArcSwap, Guard};
+use std::fmt;
+
+/// The live state of a column family: a current [`View`], replaced as a whole.
+///
+/// Pinning the view takes no lock (`arc_swap`). Whoever replaces it - the commit leader, a flush, a
+/// compaction - holds the install lock for the moment of copying a few references.
+pub struct Family {
+    id: u32,
+    name: String,
+    view: ArcSwap<View>,
+    install: Mutex<()>,
+    dropped: AtomicBool,
+}
+
+impl fmt::Debug for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Family({} {:?})", self.id, self.name)
+    }
+}
+
+impl Family {
+    /// A family with these tables and an empty memtable.
+    #[must_use]
+    pub fn new(id: u32, name: &str, active: Arc<Memtable>, version: Version) -> Family {
+        let view = View { active, sealed: Vec::new(), version: Arc::new(version) };
+        Family {
+            id,
+            name: name.to_owned(),
+            view: ArcSwap::from_pointee(view),
+            install: Mutex::new(()),
+            dropped: AtomicBool::new(false),
+        }
+    }
+
+    /// The number that logs and manifest know it by.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it was dropped.
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    /// Marks it dropped, for good. Its tables become obsolete.
+    pub fn set_dropped(&self) {
+        self.dropped.store(true, Ordering::Release);
+        for (_, table) in self.view.load().version.tables() {
+            table.mark_obsolete();
+        }
+    }
+
+    /// Pins the current view for a short time (a point read).
+    #[must_use]
+    pub fn pin(&self) -> Guard<Arc<View>> {
+        self.view.load()
+    }
+
+    /// The current view, held by reference (an iterator, a job).
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Closes the active memtable and starts `next`.
+    pub fn rotate(&self, seal: Seal, next: Arc<Memtable>) {
+        self.replace(|view| {
+            let sealed = Arc::new(Sealed { memtable: view.active.clone(), seal });
+            View {
+                active: next,
+                sealed: std::iter::once(sealed).chain(view.sealed.iter().cloned()).collect(),
+                version: view.version.clone(),
+            }
+        });
+    }
+
+    /// Replaces the tables, and takes away the sealed memtables up to `flushed` (by seal number),
+    /// which the new tables hold.
+    pub fn install(&self, flushed: Option<u64>, change: impl FnOnce(&Version) -> Version) {
+        self.replace(|view| {
+            let keep = |s: &&Arc<Sealed>| flushed.is_none_or(|order| s.seal.order > order);
+            View {
+                active: view.active.clone(),
+                sealed: view.sealed.iter().filter(keep).cloned().collect(),
+                version: Arc::new(change(&view.version)),
+            }
+        });
+    }
+
+    fn replace(&self, change: impl FnOnce(&View) -> View) {
+        let _installing = self.install.lock();
+        let old = self.view.load_full();
+        self.view.store(Arc::new(change(&old)));
+    }
+}

@@ -1,0 +1,50 @@
+//! What a reader pins: memtables and tables, at one moment.
+
+use crate::base::key::SeqNum;
+use crate::base::sync::Arc;
+use crate::memtable::Memtable;
+use crate::version::Version;
+
+/// How a memtable was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// Seals of a store are numbered in the order in which they must be flushed. Memtables of
+    /// several families that were sealed together share a number.
+    pub order: u64,
+    /// All memtables with this number must be flushed in one edit, because they hold unlogged
+    /// batches that would otherwise be torn apart by a crash.
+    pub atomic: bool,
+    /// Everything of the family up to here stands in this memtable or an older one.
+    pub last_seq: SeqNum,
+}
+
+/// A memtable that is waiting to be flushed.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The memtable; nothing is inserted any more.
+    pub memtable: Arc<Memtable>,
+    /// How it was closed.
+    pub seal: Seal,
+}
+
+/// The state of a column family at one moment. A reader that holds a view keeps all of it alive.
+///
+/// A reader pins the view first and *then* loads the sequence number that it reads at. In the other
+/// order a compaction in between could drop the very version that the reader wants: a merge keeps
+/// what is seen at the sequence number visible when it starts, or later.
+#[derive(Debug)]
+pub struct View {
+    /// Takes the writes.
+    pub active: Arc<Memtable>,
+    /// Waiting to be flushed, newest first.
+    pub sealed: Vec<Arc<Sealed>>,
+    /// The tables.
+    pub version: Arc<Version>,
+}
+
+impl View {
+    /// The memtables, newest first.
+    pub fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
+        std::iter::once(&self.active).chain(self.sealed.iter().map(|s| &s.memtable))
+    }
+}
