@@ -3,9 +3,11 @@
 use super::{File, FileHandle, FileSystem, LockGuard, LockToken};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+/// How much of a lock holder's text is read back.
+const HOLDER_BYTES: u64 = 256;
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +22,11 @@ struct OsLock(#[expect(dead_code, reason = "dropping the file releases the lock"
 
 impl LockToken for OsLock {}
 
+/// The system calls know no empty path, which is what the parent of a bare name looks like.
+fn or_current(dir: &Path) -> &Path {
+    if dir.as_os_str().is_empty() { Path::new(".") } else { dir }
+}
+
 impl FileSystem for OsFs {
     fn create_new(&self, path: &Path) -> io::Result<FileHandle> {
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
@@ -28,6 +35,10 @@ impl FileSystem for OsFs {
 
     fn open(&self, path: &Path, writable: bool) -> io::Result<FileHandle> {
         let file = fs::OpenOptions::new().read(true).write(writable).open(path)?;
+        // Unix opens a directory for reading and only then fails to read it.
+        if !writable && file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         Ok(FileHandle::Os(OsFile(file)))
     }
 
@@ -41,7 +52,7 @@ impl FileSystem for OsFs {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(dir)? {
+        for entry in fs::read_dir(or_current(dir))? {
             // A name that is not UTF-8 cannot be one of ours.
             if let Ok(name) = entry?.file_name().into_string() {
                 names.push(name);
@@ -54,38 +65,60 @@ impl FileSystem for OsFs {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         let missing: Vec<&Path> =
             dir.ancestors().take_while(|d| !d.as_os_str().is_empty() && !d.exists()).collect();
-        fs::create_dir_all(dir)?;
-        for created in missing {
-            let parent = match created.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent,
-                _ => Path::new("."),
-            };
-            self.sync_dir(parent)?;
+        fs::create_dir_all(or_current(dir))?;
+        for created in &missing {
+            if let Some(parent) = created.parent() {
+                self.sync_dir(parent)?;
+            }
+        }
+        // A directory that was there may be what an earlier attempt created and did not get to
+        // sync. A parent that this process may not read belongs to someone who made it ready.
+        if missing.is_empty()
+            && let Some(parent) = dir.parent()
+        {
+            match self.sync_dir(parent) {
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
         }
         Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::File::open(dir)?.sync_all()
+        let dir = fs::File::open(or_current(dir))?;
+        if !dir.metadata()?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        dir.sync_all()
     }
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Result<LockGuard, String>> {
+        // Not truncated: until the lock is taken the text is another's.
         let mut file =
             fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;
-                file.write_all(holder.as_bytes())?;
+                match file.write_all(holder.as_bytes()) {
+                    // The text is for people only. A store on a full disk must open all the same,
+                    // so that something can be deleted from it.
+                    Err(e) if is_full(&e) => {}
+                    written => written?,
+                }
                 Ok(Ok(LockGuard(Box::new(OsLock(file)))))
             }
             Err(fs::TryLockError::WouldBlock) => {
                 let mut text = Vec::new();
-                file.take(256).read_to_end(&mut text)?;
+                file.take(HOLDER_BYTES).read_to_end(&mut text)?;
                 Ok(Err(String::from_utf8_lossy(&text).into_owned()))
             }
             Err(fs::TryLockError::Error(e)) => Err(e),
         }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl File for OsFile {
@@ -116,11 +149,27 @@ impl File for OsFile {
 
 #[cfg(target_os = "linux")]
 fn allocate(file: &fs::File, size: u64) -> io::Result<()> {
-    let size = libc::off_t::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    // SAFETY: the descriptor is open for as long as `file` is borrowed; fallocate touches no memory
-    // of this process.
-    let code = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size) };
-    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    use std::os::fd::AsRawFd;
+
+    // The system call refuses a length of 0, which asks for nothing.
+    if size == 0 {
+        return Ok(());
+    }
+    let size = libc::off_t::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    loop {
+        // SAFETY: the descriptor is open for as long as `file` is borrowed; fallocate touches no
+        // memory of this process.
+        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            // File systems without it; its kind in `std` is not everywhere `Unsupported`.
+            Some(libc::EOPNOTSUPP | libc::ENOSYS) => return Err(io::ErrorKind::Unsupported.into()),
+            _ => return Err(error),
+        }
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
