@@ -1,0 +1,140 @@
+//! Memory that is handed out piece by piece and freed all at once.
+//!
+//! Invariant: a piece, once handed out, neither moves nor is freed before the arena is dropped.
+//! The chunks are separate allocations, so that growing the list of chunks moves none of them.
+//! Only the holder of `&mut Arena` allocates; who may read a piece is the business of its user.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+/// The first chunk, in bytes. Chunks double from here, so that a small family stays small.
+const FIRST_CHUNK_BYTES: usize = 64 << 10;
+
+/// The largest ordinary chunk, and the size of a huge page: chunks of this size are aligned to it
+/// and ask for one (a random insert otherwise spends a good part of its time in the page walker).
+const HUGE_CHUNK_BYTES: usize = 2 << 20;
+
+/// Every piece is aligned to this, which is enough for nodes and entries alike.
+pub(super) const ALIGN: usize = 16;
+
+/// A bump allocator over chunks that never move.
+pub(super) struct Arena {
+    chunks: Vec<Chunk>,
+    /// The free part of the last ordinary chunk.
+    free: *mut u8,
+    free_bytes: usize,
+    next_chunk_bytes: usize,
+    max_chunk_bytes: usize,
+    used_bytes: usize,
+}
+
+struct Chunk {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: the arena owns its chunks; the raw pointers are to them alone and nothing about them is
+// bound to a thread.
+unsafe impl Send for Arena {}
+
+impl Arena {
+    /// An arena that is expected to grow to about `expected_bytes`, from which the size of its
+    /// chunks follows. Nothing is allocated yet.
+    pub(super) fn new(expected_bytes: usize) -> Arena {
+        let max_chunk_bytes =
+            (expected_bytes / 8).next_power_of_two().clamp(FIRST_CHUNK_BYTES, HUGE_CHUNK_BYTES);
+        Arena {
+            chunks: Vec::new(),
+            free: std::ptr::null_mut(),
+            free_bytes: 0,
+            next_chunk_bytes: FIRST_CHUNK_BYTES,
+            max_chunk_bytes,
+            used_bytes: 0,
+        }
+    }
+
+    /// Bytes handed out, padding included.
+    pub(super) fn used_bytes(&self) -> usize {
+        self.used_bytes
+    }
+
+    /// `bytes` bytes aligned to [`ALIGN`], not initialised. They stay where they are until the
+    /// arena is dropped.
+    pub(super) fn allocate(&mut self, bytes: usize) -> NonNull<u8> {
+        let bytes = bytes.next_multiple_of(ALIGN);
+        self.used_bytes += bytes;
+        if bytes > self.free_bytes {
+            if bytes > self.max_chunk_bytes / 4 {
+                // A chunk of its own, so that the rest of the current one is not lost.
+                return self.add_chunk(bytes);
+            }
+            let chunk_bytes = self.next_chunk_bytes;
+            self.next_chunk_bytes = (chunk_bytes * 2).min(self.max_chunk_bytes);
+            self.free = self.add_chunk(chunk_bytes).as_ptr();
+            self.free_bytes = chunk_bytes;
+        }
+        let piece = self.free;
+        // SAFETY: `bytes <= free_bytes`, so that the result is within the chunk or one past it.
+        self.free = unsafe { piece.add(bytes) };
+        self.free_bytes -= bytes;
+        // SAFETY: `piece` points into a chunk, and chunks start at a non-null address.
+        unsafe { NonNull::new_unchecked(piece) }
+    }
+
+    fn add_chunk(&mut self, bytes: usize) -> NonNull<u8> {
+        let align = if bytes == HUGE_CHUNK_BYTES { HUGE_CHUNK_BYTES } else { 64 };
+        let layout = Layout::from_size_align(bytes, align).expect("chunk sizes are far below isize::MAX");
+        // SAFETY: the layout is not empty: no piece is, and chunks are no smaller.
+        let start = unsafe { alloc(layout) };
+        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        advise_huge_pages(start, bytes);
+        self.chunks.push(Chunk { start, layout });
+        start
+    }
+}
+
+/// Asks for huge pages under a large chunk; only advice, so that a refusal means nothing.
+fn advise_huge_pages(start: NonNull<u8>, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    if bytes == HUGE_CHUNK_BYTES {
+        // SAFETY: the range is memory of ours, and the advice changes only how it is paged.
+        unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, bytes);
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout in `add_chunk`, and dropped once.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_aligned_keep_their_bytes_and_do_not_overlap() {
+        let mut arena = Arena::new(1 << 20);
+        let sizes = [1, 16, 17, 100, 5000, 70_000, 300_000, 3 << 20, 24];
+        let mut pieces = Vec::new();
+        for round in 0..40u8 {
+            for bytes in sizes {
+                let piece = arena.allocate(bytes);
+                assert_eq!(piece.as_ptr() as usize % ALIGN, 0);
+                // SAFETY: the piece is `bytes` long and ours.
+                unsafe { piece.as_ptr().write_bytes(round ^ bytes as u8, bytes) };
+                pieces.push((piece, bytes, round ^ bytes as u8));
+            }
+        }
+        for (piece, bytes, fill) in pieces {
+            // SAFETY: written above, and the arena is still there.
+            let piece = unsafe { std::slice::from_raw_parts(piece.as_ptr(), bytes) };
+            assert!(piece.iter().all(|byte| *byte == fill));
+        }
+        let least: usize = 40 * sizes.iter().sum::<usize>();
+        assert!(arena.used_bytes() >= least && arena.used_bytes() < least + 40 * sizes.len() * ALIGN);
+    }
+}

@@ -1,0 +1,240 @@
+//! A memtable: the skiplist with what the engine wants to know of it.
+
+use super::entry::Entry;
+use super::skiplist::{ListWriter, SkipList};
+use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum, common_prefix};
+use crate::base::slice::Slice;
+use crate::base::sync::Arc;
+use crate::base::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::fmt;
+
+/// Values from this size on are shared with the memtable instead of copied, in bytes: a small
+/// [`Slice`] must not keep a whole memtable in memory.
+pub const PIN_VALUE_BYTES: usize = 4 << 10;
+
+/// The entries of a column family that are not yet in a file, sorted.
+///
+/// One thread inserts at a time (see [`Memtable::writer`]); any number read at the same time
+/// without locks. A reader sees at least the entries that were inserted before the sequence number
+/// that it reads at was published to it.
+pub struct Memtable {
+    id: u64,
+    list: SkipList,
+    /// Changed by the inserting thread alone, read by all; each number stands for itself.
+    facts: Facts,
+    has_unlogged: AtomicBool,
+    oldest_deletion_ms: AtomicU64,
+}
+
+struct Facts {
+    entries: AtomicU64,
+    deletions: AtomicU64,
+    allocated_bytes: AtomicUsize,
+    /// `u64::MAX` while there is no entry.
+    first_seq: AtomicU64,
+    last_seq: AtomicU64,
+    earliest_expiry: AtomicU64,
+}
+
+impl Memtable {
+    /// An empty memtable. `prefix` is what most keys are expected to start with (comparisons look
+    /// at the eight bytes after it first; see [`Memtable::suggested_prefix`]); `expected_bytes`
+    /// what it may grow to, from which the size of its allocations follows. Equal ids and equal
+    /// insertions give equal memtables.
+    #[must_use]
+    pub fn new(id: u64, prefix: &[u8], expected_bytes: usize) -> Memtable {
+        let list = SkipList::new(prefix, id, expected_bytes);
+        let allocated_bytes = AtomicUsize::new(list.writer().allocated_bytes());
+        let facts = Facts {
+            entries: AtomicU64::new(0),
+            deletions: AtomicU64::new(0),
+            allocated_bytes,
+            first_seq: AtomicU64::new(u64::MAX),
+            last_seq: AtomicU64::new(0),
+            earliest_expiry: AtomicU64::new(NEVER),
+        };
+        Memtable {
+            id,
+            list,
+            facts,
+            has_unlogged: AtomicBool::new(false),
+            oldest_deletion_ms: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// The number given at creation.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Waits for the right to insert; take it once for a group of entries.
+    #[must_use]
+    pub fn writer(&self) -> MemtableWriter<'_> {
+        MemtableWriter { table: self, list: self.list.writer() }
+    }
+
+    /// The newest entry of `key` with a sequence number of at most `seq`.
+    #[must_use]
+    pub fn get(&self, key: &[u8], seq: SeqNum) -> Option<EntryRef<'_>> {
+        Some(self.list.get(key, seq)?.to_ref())
+    }
+
+    /// As [`Memtable::get`], with the value also as a [`Slice`] that outlives the reference: a copy
+    /// below [`PIN_VALUE_BYTES`], from there on shared with the memtable, which it keeps in memory.
+    #[must_use]
+    pub fn get_slice(self: &Arc<Self>, key: &[u8], seq: SeqNum) -> Option<(EntryRef<'_>, Slice)> {
+        let entry = self.list.get(key, seq)?;
+        Some((entry.to_ref(), value_slice(self, entry)))
+    }
+
+    pub(super) fn list(&self) -> &SkipList {
+        &self.list
+    }
+
+    /// Whether nothing was inserted yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries() == 0
+    }
+
+    /// Entries inserted.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.facts.entries.load(Ordering::Relaxed)
+    }
+
+    /// Of these, deletions.
+    #[must_use]
+    pub fn deletions(&self) -> u64 {
+        self.facts.deletions.load(Ordering::Relaxed)
+    }
+
+    /// Memory in use, in bytes: the entries and what finds them.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.facts.allocated_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The least sequence number inserted; `None` while empty.
+    #[must_use]
+    pub fn first_seq(&self) -> Option<SeqNum> {
+        let seq = self.facts.first_seq.load(Ordering::Relaxed);
+        (seq <= MAX_SEQ).then_some(seq)
+    }
+
+    /// The greatest sequence number inserted; `None` while empty.
+    #[must_use]
+    pub fn last_seq(&self) -> Option<SeqNum> {
+        // First the test, which an insertion passes last.
+        (!self.is_empty()).then(|| self.facts.last_seq.load(Ordering::Relaxed))
+    }
+
+    /// The earliest expiry time of an entry, in milliseconds since the epoch; [`NEVER`] if none
+    /// expires.
+    #[must_use]
+    pub fn earliest_expiry(&self) -> u64 {
+        self.facts.earliest_expiry.load(Ordering::Relaxed)
+    }
+
+    /// When the oldest deletion was inserted, in milliseconds since the epoch, as far as it was
+    /// noted.
+    #[must_use]
+    pub fn oldest_deletion_ms(&self) -> Option<u64> {
+        let ms = self.oldest_deletion_ms.load(Ordering::Relaxed);
+        (ms != u64::MAX).then_some(ms)
+    }
+
+    /// Notes that a deletion was inserted at `now_ms`; the earliest time noted stays.
+    pub fn note_deletion_at(&self, now_ms: u64) {
+        self.oldest_deletion_ms.fetch_min(now_ms, Ordering::Relaxed);
+    }
+
+    /// Whether it holds entries that are in no log (see [`Memtable::set_has_unlogged`]).
+    #[must_use]
+    pub fn has_unlogged(&self) -> bool {
+        self.has_unlogged.load(Ordering::Acquire)
+    }
+
+    /// Says that it holds entries that are in no log. To be said before they are inserted.
+    pub fn set_has_unlogged(&self) {
+        self.has_unlogged.store(true, Ordering::Release);
+    }
+
+    /// The smallest user key; `None` while empty.
+    #[must_use]
+    pub fn smallest_key(&self) -> Option<&[u8]> {
+        Some(self.list.first_position()?.entry().key())
+    }
+
+    /// The largest user key; `None` while empty.
+    #[must_use]
+    pub fn largest_key(&self) -> Option<&[u8]> {
+        Some(self.list.last_position()?.entry().key())
+    }
+
+    /// The longest prefix that all keys have in common: what the family's next memtable may be
+    /// created with. Empty while there are no keys.
+    #[must_use]
+    pub fn suggested_prefix(&self) -> Vec<u8> {
+        let (Some(smallest), Some(largest)) = (self.smallest_key(), self.largest_key()) else {
+            return Vec::new();
+        };
+        smallest[..common_prefix(smallest, largest)].to_vec()
+    }
+}
+
+impl fmt::Debug for Memtable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memtable")
+            .field("id", &self.id)
+            .field("entries", &self.entries())
+            .field("allocated_bytes", &self.allocated_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The value of an entry of `table` as a slice of its own.
+pub(super) fn value_slice(table: &Arc<Memtable>, entry: Entry<'_>) -> Slice {
+    let value = entry.value();
+    if value.len() < PIN_VALUE_BYTES {
+        return Slice::copy(value);
+    }
+    // SAFETY: entries stay where they are, unchanged, until their memtable is dropped.
+    unsafe { Slice::from_owner(table, value) }
+}
+
+/// The right to insert into a memtable.
+pub struct MemtableWriter<'a> {
+    table: &'a Memtable,
+    list: ListWriter<'a>,
+}
+
+impl MemtableWriter<'_> {
+    /// Inserts a copy of `entry`. No entry with its user key and sequence number may be there yet.
+    ///
+    /// # Panics
+    /// If the key or the value is longer than [`crate::base::limits`] allows, or the kind is one
+    /// that is only reserved.
+    pub fn insert(&mut self, entry: &EntryRef<'_>) {
+        assert!(entry.trailer().kind().is_some(), "{:?} is reserved", entry.kind);
+        self.list.insert(entry);
+        let facts = &self.table.facts;
+        // This thread is the only one that changes them: no read-modify-write is needed.
+        let lower = |fact: &AtomicU64, to: u64| {
+            if to < fact.load(Ordering::Relaxed) {
+                fact.store(to, Ordering::Relaxed);
+            }
+        };
+        lower(&facts.first_seq, entry.seq);
+        lower(&facts.earliest_expiry, entry.expires_at);
+        if entry.seq > facts.last_seq.load(Ordering::Relaxed) {
+            facts.last_seq.store(entry.seq, Ordering::Relaxed);
+        }
+        if entry.kind == Kind::Delete {
+            facts.deletions.store(facts.deletions.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        facts.allocated_bytes.store(self.list.allocated_bytes(), Ordering::Relaxed);
+        facts.entries.store(facts.entries.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+}
