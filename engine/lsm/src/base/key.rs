@@ -135,7 +135,16 @@ pub fn head(key: &[u8], skip: usize) -> u64 {
 /// The length of the longest common prefix of `a` and `b`.
 #[must_use]
 pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+    let (a8, b8) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    for (i, (x, y)) in a8.iter().zip(b8).enumerate() {
+        let differ = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+        if differ != 0 {
+            return i * 8 + (differ.trailing_zeros() / 8) as usize;
+        }
+    }
+    let start = a8.len().min(b8.len()) * 8;
+    let same = a[start..].iter().zip(&b[start..]).take_while(|(x, y)| x == y).count();
+    start + same
 }
 
 /// One entry, borrowed from wherever it stands.
@@ -177,6 +186,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn common_prefixes_end_at_the_first_difference(
+            a in prop::collection::vec(0u8..2, 0..40),
+            b in prop::collection::vec(0u8..2, 0..40),
+            same in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let (x, y) = ([&same[..], &a].concat(), [&same[..], &b].concat());
+            let n = common_prefix(&x, &y);
+            prop_assert_eq!(&x[..n], &y[..n]);
+            prop_assert!(n == x.len() || n == y.len() || x[n] != y[n]);
+        }
+
         #[test]
         fn heads_never_contradict_the_order(
             prefix in prop::collection::vec(any::<u8>(), 0..4),

@@ -9,6 +9,7 @@ pub mod filename;
 pub mod hash;
 pub mod key;
 pub mod limits;
+pub mod memory;
 pub mod random;
 pub mod slice;
 pub mod sync;

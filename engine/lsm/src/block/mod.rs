@@ -1,1 +1,12 @@
-//! (being written)
+//! Layer 2: data blocks: sorted, prefix-compressed entries with restart points.
+
+mod builder;
+mod cursor;
+mod data;
+
+pub use builder::BlockBuilder;
+pub use cursor::BlockCursor;
+pub use data::Block;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,5 @@
-//! (being written)
+//! Layer 1: codecs of blocks on disk.
+
+mod codec;
+
+pub use codec::{Codec, Compressor, DEFAULT_ZSTD_LEVEL, decompress};
