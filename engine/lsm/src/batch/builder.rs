@@ -40,6 +40,8 @@ pub trait FamilyRef {
 pub struct WriteBatch {
     ops: Vec<u8>,
     count: u32,
+    /// The families that operations name, each once.
+    families: Vec<u32>,
     store: Option<u64>,
     refused: Option<Error>,
 }
@@ -118,6 +120,9 @@ impl WriteBatch {
         if kind == Kind::Put {
             put_bytes(&mut self.ops, value);
         }
+        if self.families.last() != Some(&family.family_id()) && !self.families.contains(&family.family_id()) {
+            self.families.push(family.family_id());
+        }
         self.count += 1;
         self
     }
@@ -161,6 +166,7 @@ impl WriteBatch {
     pub fn clear(&mut self) {
         self.ops.clear();
         self.count = 0;
+        self.families.clear();
         self.store = None;
         self.refused = None;
     }
@@ -175,6 +181,12 @@ impl WriteBatch {
     #[must_use]
     pub fn encoded(&self) -> &[u8] {
         &self.ops
+    }
+
+    /// The numbers of the column families that operations name, each once.
+    #[must_use]
+    pub fn families(&self) -> &[u32] {
+        &self.families
     }
 
     /// The store that the handles belong to; `None` while the batch is empty.

@@ -1,7 +1,21 @@
 //! Layer 6: the write path: order, log, memtable, publish.
 
 mod durable;
+mod options;
+mod poison;
 mod queue;
+mod request;
+mod rotation;
+mod stall;
+mod store;
+mod work;
+mod write;
 
 pub use durable::{Callback, Durable, Synced};
+pub use options::CommitOptions;
+pub use poison::Poison;
 pub use queue::Queue;
+pub use request::{Durability, Request, Ticket};
+pub use stall::{Gate, Pressure, Stall, StallLimits, stall};
+pub use store::{Parts, Store, Target, Writer};
+pub use work::{Task, Work, WorkState};

@@ -1,1 +1,11 @@
-//! (being written)
+//! Layer 5: choosing compactions, and the merge that carries them out (flushes too).
+
+mod below;
+mod merge;
+mod picker;
+mod plan;
+
+pub use below::Below;
+pub use merge::{MergeSpec, Merged, merge};
+pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_manual, targets};
+pub use plan::{Claim, Claims, Plan, Reason};

@@ -10,7 +10,7 @@ use super::plan::{Claims, Plan, Reason};
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
-use crate::version::{TableFile, Version};
+use crate::version::{TableFile, TableMeta, Version};
 
 /// The shape that compaction works towards.
 #[derive(Clone, Debug)]
@@ -216,19 +216,25 @@ fn nothing_below(version: &Version, level: usize, table: &TableFile) -> bool {
 
 /// A table of the deepest level whose deletions were kept for a snapshot that is gone.
 fn pick_bottom_deletions(version: &Version, claims: &Claims, moment: Moment) -> Option<Plan> {
+    let due = |meta: &TableMeta| meta.deletions > 0 && meta.max_seq <= moment.oldest_seq;
+    pick_bottom(version, claims, Reason::BottomDeletions, due)
+}
+
+/// A table of the deepest level that is worth writing again on its own.
+fn pick_bottom(
+    version: &Version,
+    claims: &Claims,
+    reason: Reason,
+    due: impl Fn(&TableMeta) -> bool,
+) -> Option<Plan> {
     let level = version.deepest();
-    if level == 0 {
-        return None;
-    }
     let table = version.level(level).iter().find(|t| {
-        let meta = &t.meta;
-        meta.deletions > 0
-            && meta.max_seq <= moment.oldest_seq
-            && !claims.has(meta.number)
-            && !claims.writes(level, &meta.smallest.0, &meta.largest.0)
+        let (from, to) = (&t.meta.smallest.0, &t.meta.largest.0);
+        due(&t.meta) && !claims.has(t.meta.number) && !claims.writes(level, from, to)
     })?;
-    Some(Plan {
-        reason: Reason::BottomDeletions,
+    // Tables of level 0 may share keys: they only become a bottom by being compacted.
+    (level > 0).then(|| Plan {
+        reason,
         inputs: vec![(level, table.clone())],
         output_level: level,
         trivial_move: false,
@@ -236,48 +242,42 @@ fn pick_bottom_deletions(version: &Version, claims: &Claims, moment: Moment) -> 
     })
 }
 
-/// The next step of compacting `[from, to]` down to the last level, starting at `level`: everything
-/// of the level that overlaps, into the next level that is in use.
+/// The next step of compacting `[from, to]` down to the last level, from `level` on: everything of
+/// the level that overlaps, into the next level in use. In the last level each table that holds
+/// anything removable is written again.
 ///
-/// `Ok(None)` if the level holds nothing there; `Err(())` if something of it is being compacted.
+/// `Ok(None)` if nothing is left to do in the level, [`Busy`] if some of it is being compacted.
 pub fn pick_manual(
     version: &Version,
     claims: &Claims,
     options: &ShapeOptions,
+    moment: Moment,
     level: usize,
     from: Option<&[u8]>,
     to: Option<&[u8]>,
 ) -> Result<Option<Plan>, Busy> {
-    let inputs: Vec<(usize, Arc<TableFile>)> = if level == 0 {
-        // Any table of level 0 may hold older versions of what another one holds.
-        let touched = version.overlapping(0, from, to).is_empty();
-        if touched { Vec::new() } else { version.level(0).iter().map(|t| (0, t.clone())).collect() }
-    } else {
-        version.overlapping(level, from, to).into_iter().map(|t| (level, t)).collect()
-    };
-    if inputs.is_empty() {
+    let touched = version.overlapping(level, from, to);
+    if level == LEVELS - 1 {
+        let removable = |meta: &TableMeta| {
+            meta.overlaps(from, to)
+                && meta.max_seq <= moment.oldest_seq
+                && (meta.deletions > 0 || meta.earliest_expiry <= moment.oldest_ms)
+        };
+        let plan = pick_bottom(version, claims, Reason::Manual, removable);
+        let busy = plan.is_none() && touched.iter().any(|t| claims.has(t.meta.number));
+        return if busy { Err(Busy) } else { Ok(plan) };
+    }
+    if touched.is_empty() {
         return Ok(None);
     }
-    let last = LEVELS - 1;
-    let output = match level {
-        0 => targets(version, options).base_level,
-        _ => (level + 1).min(last),
-    };
-    let plan = if level == last {
-        let plan = Plan {
-            reason: Reason::Manual,
-            inputs,
-            output_level: last,
-            trivial_move: false,
-            drop_whole: false,
-        };
-        let free = plan.range().is_none_or(|(from, to)| !claims.writes(last, from, to))
-            && plan.inputs.iter().all(|(_, t)| !claims.has(t.meta.number));
-        free.then_some(plan)
+    let (inputs, output) = if level == 0 {
+        // Any table of level 0 may hold older versions of what another one holds.
+        let all = version.level(0).iter().map(|t| (0, t.clone())).collect();
+        (all, targets(version, options).base_level)
     } else {
-        with_overlap(version, claims, Reason::Manual, inputs, output)
+        (touched.into_iter().map(|t| (level, t)).collect(), level + 1)
     };
-    plan.map(Some).ok_or(Busy)
+    with_overlap(version, claims, Reason::Manual, inputs, output).map(Some).ok_or(Busy)
 }
 
 /// What was asked for is part of a running compaction.

@@ -4,6 +4,7 @@ use super::view::{Seal, Sealed, View};
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex};
 use crate::memtable::Memtable;
+use crate::table::TablePolicy;
 use crate::version::Version;
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
@@ -15,6 +16,7 @@ use std::fmt;
 pub struct Family {
     id: u32,
     name: String,
+    policy: TablePolicy,
     view: ArcSwap<View>,
     install: Mutex<()>,
     dropped: AtomicBool,
@@ -29,11 +31,12 @@ impl fmt::Debug for Family {
 impl Family {
     /// A family with these tables and an empty memtable.
     #[must_use]
-    pub fn new(id: u32, name: &str, active: Arc<Memtable>, version: Version) -> Family {
+    pub fn new(id: u32, name: &str, policy: TablePolicy, active: Arc<Memtable>, version: Version) -> Family {
         let view = View { active, sealed: Vec::new(), version: Arc::new(version) };
         Family {
             id,
             name: name.to_owned(),
+            policy,
             view: ArcSwap::from_pointee(view),
             install: Mutex::new(()),
             dropped: AtomicBool::new(false),
@@ -50,6 +53,12 @@ impl Family {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How its tables are written.
+    #[must_use]
+    pub fn policy(&self) -> &TablePolicy {
+        &self.policy
     }
 
     /// Whether it was dropped.

@@ -8,12 +8,10 @@ use crate::version::Version;
 /// How a memtable was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seal {
-    /// Seals of a store are numbered in the order in which they must be flushed. Memtables of
-    /// several families that were sealed together share a number.
+    /// Seals of a store are numbered in the order in which they must be flushed. Memtables that
+    /// were sealed together share a number and are flushed in one edit, so that a crash does not
+    /// tear apart unlogged batches across families.
     pub order: u64,
-    /// All memtables with this number must be flushed in one edit, because they hold unlogged
-    /// batches that would otherwise be torn apart by a crash.
-    pub atomic: bool,
     /// Everything of the family up to here stands in this memtable or an older one.
     pub last_seq: SeqNum,
 }

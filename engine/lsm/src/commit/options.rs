@@ -1,0 +1,26 @@
+//! The options of the write path.
+
+use super::stall::StallLimits;
+use crate::compaction::ShapeOptions;
+use std::time::Duration;
+
+/// How writes are grouped, and when memtables and log segments are closed.
+#[derive(Clone, Debug)]
+pub struct CommitOptions {
+    /// The size to which a log segment is preallocated, in bytes.
+    pub segment_bytes: u64,
+    /// A memtable of this size is sealed, in bytes.
+    pub memtable_bytes: usize,
+    /// When all families' active memtables together are larger than this, the largest is sealed.
+    pub memtables_bytes: usize,
+    /// When the log is larger than this, the families that pin its oldest segment are flushed.
+    pub wal_bytes: u64,
+    /// A memtable whose first entry is older than this is sealed, so that the log does not grow old.
+    pub wal_age: Duration,
+    /// Batches of at most this many bytes together form a group.
+    pub group_bytes: usize,
+    /// The shape that compaction works towards; what is left to do presses on writers.
+    pub shape: ShapeOptions,
+    /// From where to where writers are slowed.
+    pub stall: StallLimits,
+}

@@ -1,0 +1,116 @@
+//! Closing memtables: by size, by the size and age of the log, and on request.
+//!
+//! While any active memtable holds unlogged entries, all families are sealed together: a flush
+//! makes all memtables with one seal number durable in one edit, so that an unlogged batch across
+//! families stays whole, and unlogged writes stay a prefix among themselves.
+
+use super::stall::{Pressure, stall};
+use super::store::{Store, Target, Writer};
+use super::work::Task;
+use crate::base::filename::FileNumber;
+use crate::base::key::SeqNum;
+use crate::base::sync::Arc;
+use crate::compaction::debt_bytes;
+use crate::memtable::Memtable;
+use crate::tree::Seal;
+use std::time::Duration;
+
+impl Store {
+    /// Seals what has grown too large or pins too much of the log.
+    pub(super) fn rotate_if_due(&self, writer: &mut Writer) {
+        let full = |target: &Target| target.active.allocated_bytes() >= self.options.memtable_bytes;
+        if writer.targets.values().any(full) {
+            self.rotate(writer, full);
+        }
+        let total: usize = writer.targets.values().map(|t| t.active.allocated_bytes()).sum();
+        if total > self.options.memtables_bytes {
+            let largest = writer.targets.values().max_by_key(|t| t.active.allocated_bytes());
+            if let Some(id) = largest.map(|t| t.family.id()) {
+                self.rotate(writer, |target| target.family.id() == id);
+            }
+        }
+        if writer.wal.bytes() > self.options.wal_bytes {
+            if let Some(pinned) = writer.wal.sealed().next().map(|segment| segment.last_seq) {
+                self.rotate(writer, |target| target.active.first_seq().is_some_and(|seq| seq <= pinned));
+            }
+        }
+    }
+
+    /// Seals the memtables that have been taking writes for too long.
+    pub fn rotate_aged(&self) {
+        let now = self.clock.source().monotonic();
+        let old = |since: Duration| now.saturating_sub(since) >= self.options.wal_age;
+        self.with_writer(|writer| {
+            if writer.targets.values().any(|t| t.since.is_some_and(old)) {
+                self.rotate(writer, |target| target.since.is_some_and(old));
+            }
+        });
+    }
+
+    /// Seals every memtable that holds anything. Returns the number of the last seal.
+    pub fn rotate_all(&self) -> u64 {
+        self.with_writer(|writer| {
+            self.rotate(writer, |_| true);
+            writer.seals
+        })
+    }
+
+    /// Whether any family holds entries that are neither logged nor flushed.
+    #[must_use]
+    pub fn holds_unlogged(&self) -> bool {
+        let sealed = |target: &Target| target.family.pin().sealed.iter().any(|s| s.memtable.has_unlogged());
+        self.with_writer(|writer| writer.unlogged || writer.targets.values().any(sealed))
+    }
+
+    fn rotate(&self, writer: &mut Writer, which: impl Fn(&Target) -> bool) {
+        let (order, last_seq) = (writer.seals + 1, writer.next_seq - 1);
+        let together = writer.unlogged;
+        let mut sealed = false;
+        for target in writer.targets.values_mut() {
+            if target.active.is_empty() || !(together || which(target)) {
+                continue;
+            }
+            let prefix = target.active.suggested_prefix();
+            let next = Arc::new(Memtable::new(self.next_number(), &prefix, self.options.memtable_bytes));
+            target.family.rotate(Seal { order, last_seq }, next.clone());
+            target.active = next;
+            target.since = None;
+            sealed = true;
+        }
+        if !sealed {
+            return;
+        }
+        writer.seals = order;
+        writer.unlogged = false;
+        self.update_pressure();
+        self.work.announce(Task::Flush);
+    }
+
+    /// The oldest log segment that is needed once the memtables of each family up to the given seal
+    /// are flushed.
+    #[must_use]
+    pub fn oldest_wal(&self, writer: &Writer, flushed: u64) -> FileNumber {
+        let mut first_needed = SeqNum::MAX;
+        for target in writer.targets.values() {
+            let view = target.family.pin();
+            let waiting = view.sealed.iter().filter(|s| s.seal.order > flushed).map(|s| &s.memtable);
+            for memtable in waiting.chain([&target.active]) {
+                first_needed = first_needed.min(memtable.first_seq().unwrap_or(SeqNum::MAX));
+            }
+        }
+        writer.wal.oldest_needed(first_needed.saturating_sub(1))
+    }
+
+    /// Judges the pressure anew; called whenever a memtable was sealed or the tables changed.
+    pub fn update_pressure(&self) -> Pressure {
+        let mut pressure = Pressure::default();
+        for family in self.families() {
+            let view = family.pin();
+            pressure.sealed = pressure.sealed.max(view.sealed.len());
+            pressure.level0 = pressure.level0.max(view.version.level(0).len());
+            pressure.debt_bytes += debt_bytes(&view.version, &self.options.shape);
+        }
+        self.gate.set(stall(pressure, &self.options.stall));
+        pressure
+    }
+}

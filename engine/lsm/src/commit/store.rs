@@ -1,0 +1,343 @@
+//! The parts of an open store that writers, readers and background jobs share.
+//!
+//! # Locks, in the order in which they may be taken
+//! 1. `writer`: the ordering section. Held while a group is logged, inserted and published, while
+//!    memtables are rotated, and while families come and go.
+//! 2. `manifest`: held while an edit is made durable and installed in the families' views.
+//! 3. `families`: the table of families; held for the moment of a look-up or a change.
+//!
+//! Readers take none of them: they pin a family's view and load the visible sequence number.
+
+use super::durable::{Durable, Synced};
+use super::options::CommitOptions;
+use super::poison::Poison;
+use super::queue::Queue;
+use super::request::{Request, Ticket};
+use super::stall::Gate;
+use super::work::{Task, Work};
+use crate::base::clock::ExpiryClock;
+use crate::base::error::{Error, Result};
+use crate::base::filename::{FileKind, FileNumber};
+use crate::base::key::{MAX_SEQ, SeqNum};
+use crate::base::random::Random;
+use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::base::sync::{Arc, Mutex, RwLock};
+use crate::fs::Fs;
+use crate::memtable::Memtable;
+use crate::table::{TableCache, TablePolicy};
+use crate::tree::{Family, Snapshots};
+use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
+use crate::wal::Wal;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Sequence numbers are reserved in the manifest in blocks of this many.
+const RESERVED_SEQS: u64 = 1 << 24;
+
+/// What a store is made of when it is opened.
+#[derive(Debug)]
+pub struct Parts {
+    /// The file system.
+    pub fs: Fs,
+    /// The store's directory.
+    pub dir: PathBuf,
+    /// A number that no other open store of this process has.
+    pub handle: u64,
+    /// Random numbers.
+    pub random: Random,
+    /// The expiry clock.
+    pub clock: ExpiryClock,
+    /// Options of the write path.
+    pub options: CommitOptions,
+    /// What opens tables.
+    pub tables: Arc<TableCache>,
+    /// Where the numbers of unreferenced tables gather.
+    pub purgatory: Arc<Purgatory>,
+    /// The column families.
+    pub families: Vec<Arc<Family>>,
+    /// The manifest in force.
+    pub manifest: Manifest,
+    /// An empty log.
+    pub wal: Wal,
+    /// The next file number.
+    pub next_number: FileNumber,
+    /// The last sequence number that may have been handed out.
+    pub last_seq: SeqNum,
+}
+
+/// An open store, below the handles that users hold.
+#[derive(Debug)]
+pub struct Store {
+    /// The file system.
+    pub fs: Fs,
+    /// The store's directory.
+    pub dir: PathBuf,
+    /// A number that no other open store of this process has.
+    pub handle: u64,
+    /// Random numbers.
+    pub random: Random,
+    /// The expiry clock.
+    pub clock: ExpiryClock,
+    /// Options of the write path.
+    pub options: CommitOptions,
+    /// What opens tables.
+    pub tables: Arc<TableCache>,
+    /// Where the numbers of unreferenced tables gather.
+    pub purgatory: Arc<Purgatory>,
+    /// The snapshots that are held.
+    pub snapshots: Snapshots,
+    /// The durable watermark.
+    pub durable: Durable,
+    /// Background work.
+    pub work: Work,
+    /// Backpressure.
+    pub gate: Gate,
+    /// The latch.
+    pub poison: Poison,
+    pub(super) queue: Queue<Request, Result<Ticket>>,
+    pub(super) visible: AtomicU64,
+    pub(super) writer: Mutex<Writer>,
+    manifest: Mutex<Manifest>,
+    families: RwLock<BTreeMap<u32, Arc<Family>>>,
+    numbers: AtomicU64,
+    closed: AtomicBool,
+}
+
+/// What only the holder of the ordering section touches.
+#[derive(Debug)]
+pub struct Writer {
+    /// The log.
+    pub wal: Wal,
+    pub(super) next_seq: SeqNum,
+    ceiling: SeqNum,
+    pub(super) targets: BTreeMap<u32, Target>,
+    /// Whether any active memtable holds unlogged entries.
+    pub(super) unlogged: bool,
+    pub(super) seals: u64,
+}
+
+/// Where writes to a family go.
+#[derive(Debug)]
+pub struct Target {
+    /// The family.
+    pub family: Arc<Family>,
+    /// Its active memtable.
+    pub active: Arc<Memtable>,
+    /// When the first entry was inserted, by monotonic time.
+    pub since: Option<Duration>,
+}
+
+impl Target {
+    pub(super) fn new(family: Arc<Family>) -> Target {
+        let active = family.pin().active.clone();
+        Target { family, active, since: None }
+    }
+}
+
+impl Store {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Store {
+        let targets =
+            parts.families.iter().map(|family| (family.id(), Target::new(family.clone()))).collect();
+        let writer = Writer {
+            wal: parts.wal,
+            next_seq: parts.last_seq + 1,
+            ceiling: parts.manifest.state().seq_ceiling,
+            targets,
+            unlogged: false,
+            seals: 0,
+        };
+        Store {
+            fs: parts.fs,
+            dir: parts.dir,
+            handle: parts.handle,
+            random: parts.random,
+            clock: parts.clock,
+            options: parts.options,
+            tables: parts.tables,
+            purgatory: parts.purgatory,
+            snapshots: Snapshots::default(),
+            durable: Durable::new(parts.last_seq),
+            work: Work::default(),
+            gate: Gate::default(),
+            poison: Poison::default(),
+            queue: Queue::default(),
+            visible: AtomicU64::new(parts.last_seq),
+            writer: Mutex::new(writer),
+            manifest: Mutex::new(parts.manifest),
+            families: RwLock::new(parts.families.into_iter().map(|f| (f.id(), f)).collect()),
+            numbers: AtomicU64::new(parts.next_number),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The sequence number to read at. A view must be pinned before it is asked for.
+    #[must_use]
+    pub fn read_seq(&self) -> SeqNum {
+        let visible = self.visible.load(Ordering::Acquire);
+        // What was published but could not be made durable must not be served any more.
+        if self.poison.is_set() { visible.min(self.durable.seq()) } else { visible }
+    }
+
+    /// The last published sequence number, whatever has become of the log since.
+    #[must_use]
+    pub fn visible_seq(&self) -> SeqNum {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// Takes the next file number.
+    pub fn next_number(&self) -> FileNumber {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The families by number.
+    #[must_use]
+    pub fn families(&self) -> Vec<Arc<Family>> {
+        self.families.read().values().cloned().collect()
+    }
+
+    /// A family by name.
+    #[must_use]
+    pub fn family(&self, name: &str) -> Option<Arc<Family>> {
+        self.families.read().values().find(|f| f.name() == name).cloned()
+    }
+
+    /// An error once the store was closed.
+    pub fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// An error once the store was closed or became read-only.
+    pub fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        self.poison.check()
+    }
+
+    /// Ends writing, for good. Returns false if it had ended before.
+    pub fn set_closed(&self) -> bool {
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        self.gate.wake();
+        first
+    }
+
+    /// Makes everything written so far durable. Does nothing if it is already.
+    pub fn sync_log(&self) -> Result<Synced> {
+        self.poison.check()?;
+        let (unsynced, seq) = {
+            let writer = self.writer.lock();
+            (writer.wal.unsynced(), writer.next_seq - 1)
+        };
+        if unsynced.lsn > self.durable.lsn() {
+            for file in &unsynced.files {
+                if let Err(error) = file.sync() {
+                    self.poison.set(error.to_string());
+                    return Err(error);
+                }
+            }
+            self.writer.lock().wal.synced(unsynced.lsn);
+        }
+        Ok(Synced { seq, lsn: unsynced.lsn })
+    }
+
+    /// Waits until `seq` survives a loss of power.
+    pub fn wait_durable(&self, seq: SeqNum) -> Result<()> {
+        self.durable.wait(seq, || self.sync_log())
+    }
+
+    /// Runs `job` in the ordering section.
+    pub fn with_writer<R>(&self, job: impl FnOnce(&mut Writer) -> R) -> R {
+        job(&mut self.writer.lock())
+    }
+
+    /// Runs `job` with the manifest.
+    pub fn with_manifest<R>(&self, job: impl FnOnce(&mut Manifest) -> R) -> R {
+        job(&mut self.manifest.lock())
+    }
+
+    /// What the manifest says.
+    #[must_use]
+    pub fn manifest_state(&self) -> StoreState {
+        self.manifest.lock().state().clone()
+    }
+
+    /// Makes an edit durable, with the clock and the file numbers of the moment.
+    pub fn commit_edit(&self, manifest: &mut Manifest, mut edit: Edit) -> Result<()> {
+        self.poison.check()?;
+        edit.push(EditOp::Clock(self.clock.now_ms()));
+        edit.push(EditOp::NextFile(self.numbers.load(Ordering::Relaxed)));
+        let result = manifest.commit(&edit, || self.next_number());
+        if let (Err(error), true) = (&result, manifest.broken()) {
+            self.poison.set(format!("the manifest is in doubt: {error}"));
+            self.durable.fail(error.clone());
+        }
+        result
+    }
+
+    /// Makes sure that `count` sequence numbers may be handed out.
+    pub(super) fn reserve(&self, writer: &mut Writer, count: u64) -> Result<()> {
+        let needed = writer.next_seq + count;
+        if needed < writer.ceiling {
+            return Ok(());
+        }
+        if needed > MAX_SEQ {
+            return Err(Error::invalid("sequence numbers", "all of the 56 bits are used up"));
+        }
+        let ceiling = (needed + RESERVED_SEQS).min(MAX_SEQ);
+        self.commit_edit(&mut self.manifest.lock(), Edit(vec![EditOp::SeqCeiling(ceiling)]))?;
+        writer.ceiling = ceiling;
+        Ok(())
+    }
+
+    /// Creates a column family; durable when it returns. `options` goes to the manifest as it is.
+    pub fn create_family(&self, name: &str, options: Vec<u8>, policy: TablePolicy) -> Result<Arc<Family>> {
+        self.check_writable()?;
+        let mut writer = self.writer.lock();
+        if self.family(name).is_some() {
+            return Err(Error::FamilyExists { name: name.into() });
+        }
+        let mut manifest = self.manifest.lock();
+        let id = manifest.state().next_family;
+        let mut edit = Edit::default();
+        edit.push(EditOp::CreateFamily { id, name: name.into(), options });
+        edit.push(EditOp::Flushed { family: id, seq: writer.next_seq - 1 });
+        self.commit_edit(&mut manifest, edit)?;
+        let active = Arc::new(Memtable::new(self.next_number(), b"", 0));
+        let family = Arc::new(Family::new(id, name, policy, active, Version::default()));
+        writer.targets.insert(id, Target::new(family.clone()));
+        self.families.write().insert(id, family.clone());
+        Ok(family)
+    }
+
+    /// Drops a column family with all that is in it; durable when it returns.
+    pub fn drop_family(&self, name: &str) -> Result<()> {
+        self.check_writable()?;
+        let mut writer = self.writer.lock();
+        let family = self.family(name).ok_or_else(|| Error::NoSuchFamily { name: name.into() })?;
+        let mut manifest = self.manifest.lock();
+        self.commit_edit(&mut manifest, Edit(vec![EditOp::DropFamily(family.id())]))?;
+        writer.targets.remove(&family.id());
+        self.families.write().remove(&family.id());
+        family.set_dropped();
+        self.work.announce(Task::Flush);
+        Ok(())
+    }
+
+    /// Removes the files of tables that nothing refers to any more. What cannot be removed is tried
+    /// again with the next call, and when the store is opened.
+    pub fn purge(&self) -> Result<()> {
+        let mut result = Ok(());
+        for number in self.purgatory.take() {
+            let kind = FileKind::Table(number);
+            self.tables.forget(number);
+            if let Err(error) = self.fs.remove(&kind.path(&self.dir)) {
+                if !error.is_not_found() {
+                    self.purgatory.put_back(number);
+                    result = Err(error);
+                }
+            }
+        }
+        result
+    }
+}

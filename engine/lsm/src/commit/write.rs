@@ -1,0 +1,162 @@
+//! Writing a group: order, log, memtable, publish.
+
+use super::request::{Durability, Request, Ticket};
+use super::store::{Store, Writer};
+use super::work::Task;
+use crate::base::error::{Error, Result};
+use crate::base::key::{EntryRef, Kind};
+use crate::base::limits::MAX_BATCH_BYTES;
+use crate::base::sync::atomic::Ordering;
+use crate::batch::WriteBatch;
+use crate::wal::{GroupHeader, LoggedBatch, RecordKind, begin_group, push_batch};
+
+/// Latches the store if the leader panics with the ordering section half done.
+struct LeaderGuard<'s>(&'s Store);
+
+impl Drop for LeaderGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison.set("a panic while writing a group");
+            let why = "a panic while writing a group".into();
+            self.0.durable.fail(Error::Poisoned { why });
+        }
+    }
+}
+
+impl Store {
+    /// Writes a batch and returns when it is published: in the log (unless its durability is
+    /// [`Durability::None`]), in the memtables, and visible to every read that starts from now on.
+    pub fn commit(&self, batch: WriteBatch, durability: Durability) -> Result<Ticket> {
+        self.check_writable()?;
+        if let Some(refused) = batch.refused() {
+            return Err(refused.clone());
+        }
+        if batch.store_id().is_some_and(|handle| handle != self.handle) {
+            return Err(Error::WrongDatabase);
+        }
+        let bytes = batch.size_bytes();
+        if bytes > MAX_BATCH_BYTES {
+            return Err(Error::BatchTooLarge { bytes });
+        }
+        if batch.is_empty() {
+            let seq = self.read_seq();
+            return Ok(Ticket { first_seq: seq, seq });
+        }
+        self.gate.admit(bytes as u64, || self.check_progress())?;
+        let lost = || {
+            let why = self.poison.why().unwrap_or_else(|| "the leader of the group was lost".into());
+            Err(Error::Poisoned { why })
+        };
+        self.queue.submit(
+            Request { batch, durability },
+            |request| request.batch.size_bytes(),
+            self.options.group_bytes,
+            lost,
+            |requests| self.write_group(requests),
+        )
+    }
+
+    /// Whether a stopped writer has a reason to go on waiting: background work that is stuck on a
+    /// full disk or the like will not open the gate.
+    fn check_progress(&self) -> Result<()> {
+        self.check_writable()?;
+        for task in [Task::Flush, Task::Compact] {
+            if let Some(error) = self.work.failure(task) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_group(&self, requests: &mut Vec<Request>) -> Vec<Result<Ticket>> {
+        let mut writer = self.writer.lock();
+        let _guard = LeaderGuard(self);
+        match self.write_in_order(&mut writer, requests) {
+            Ok(results) => results,
+            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    fn write_in_order(&self, writer: &mut Writer, requests: &[Request]) -> Result<Vec<Result<Ticket>>> {
+        self.check_writable()?;
+        self.reserve(writer, requests.iter().map(|r| r.batch.len() as u64).sum())?;
+        let first_seq = writer.next_seq;
+        let mut next = first_seq;
+        let tickets: Vec<Result<Ticket>> = requests
+            .iter()
+            .map(|request| {
+                let unknown = request.batch.families().iter().find(|id| !writer.targets.contains_key(id));
+                if let Some(id) = unknown {
+                    return Err(Error::FamilyDropped { name: format!("#{id}") });
+                }
+                let ticket = Ticket { first_seq: next, seq: next + request.batch.len() as u64 - 1 };
+                next = ticket.seq + 1;
+                Ok(ticket)
+            })
+            .collect();
+        // Numbers are used up even if the log refuses them: none is ever handed out twice.
+        writer.next_seq = next;
+        let now_ms = self.clock.now_ms();
+        let group = GroupHeader { first_seq, clock_ms: now_ms };
+        self.log(writer, group, requests, &tickets)?;
+        for (request, ticket) in requests.iter().zip(&tickets) {
+            if let Ok(ticket) = ticket {
+                self.insert(writer, request, *ticket, now_ms);
+            }
+        }
+        self.visible.store(next - 1, Ordering::Release);
+        self.rotate_if_due(writer);
+        Ok(tickets)
+    }
+
+    fn log(
+        &self,
+        writer: &mut Writer,
+        group: GroupHeader,
+        requests: &[Request],
+        tickets: &[Result<Ticket>],
+    ) -> Result<()> {
+        let last_seq = writer.next_seq - 1;
+        let mut logged = requests
+            .iter()
+            .zip(tickets)
+            .filter_map(|(request, ticket)| Some((request, ticket.as_ref().ok()?)))
+            .filter(|(request, _)| request.durability != Durability::None)
+            .peekable();
+        if logged.peek().is_none() {
+            return Ok(());
+        }
+        let buffer = writer.wal.begin();
+        begin_group(buffer, group);
+        for (request, ticket) in logged {
+            let (count, ops) = (request.batch.len() as u32, request.batch.encoded());
+            push_batch(buffer, group, LoggedBatch { first_seq: ticket.first_seq, count, ops });
+        }
+        writer.wal.append(RecordKind::Group, self.durable.lsn(), last_seq, || self.next_number())
+    }
+
+    fn insert(&self, writer: &mut Writer, request: &Request, ticket: Ticket, now_ms: u64) {
+        let unlogged = request.durability == Durability::None;
+        writer.unlogged |= unlogged;
+        let mut seq = ticket.first_seq;
+        let mut ops = request.batch.iter().flatten().peekable();
+        while let Some(family) = ops.peek().map(|op| op.family) {
+            let Some(target) = writer.targets.get_mut(&family) else { break };
+            target.since.get_or_insert_with(|| self.clock.source().monotonic());
+            if unlogged {
+                target.active.set_has_unlogged();
+            }
+            // A run of operations on one family shares one entry into its memtable.
+            let mut inserter = target.active.writer();
+            while let Some(op) = ops.next_if(|op| op.family == family) {
+                if op.kind == Kind::Delete {
+                    target.active.note_deletion_at(now_ms);
+                }
+                let (key, kind, expires_at, value) = (op.key, op.kind, op.expires_at, op.value);
+                inserter.insert(&EntryRef { key, seq, kind, expires_at, value });
+                seq += 1;
+            }
+        }
+        debug_assert_eq!(seq, ticket.seq + 1, "every operation of the batch was inserted");
+    }
+}
