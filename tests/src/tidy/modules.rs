@@ -19,7 +19,7 @@ pub fn dead_files(files: &[TextFile]) -> Vec<Finding> {
         if let Some(file) = sources.get(path.as_str())
             && reached.insert(path.clone())
         {
-            waiting.extend(declared(&Rust::new(file), waiting_is_root(&path, files)));
+            waiting.extend(declared(&Rust::new(file), owns_its_folder(&path, files)));
         }
     }
     let dead = sources.keys().filter(|path| !reached.contains(**path));
@@ -53,7 +53,7 @@ fn crate_roots(files: &[TextFile]) -> Vec<String> {
     roots
 }
 
-fn waiting_is_root(path: &str, files: &[TextFile]) -> bool {
+fn owns_its_folder(path: &str, files: &[TextFile]) -> bool {
     path.ends_with("/mod.rs") || crate_roots(files).iter().any(|root| root == path)
 }
 
@@ -130,13 +130,16 @@ pub fn contents_pages(rust: &Rust<'_>) -> Vec<Finding> {
             at = closing(code, open);
             continue;
         }
-        let end = if starts_with_word(&code[at..], "use") || code[at..].starts_with("pub use ") {
+        let item = without_visibility(&code[at..]);
+        let import = starts_with_word(item, "use");
+        let end = if import {
             at + code[at..].find(';').map_or(code.len() - at, |n| n + 1)
         } else {
             item_end(code, at)
         };
-        let item = without_visibility(&code[at..end]);
-        if !["mod", "use"].iter().any(|word| starts_with_word(item, word)) {
+        let declaration =
+            starts_with_word(item, "mod") && (code[at..end].ends_with(';') || rust.in_tests(at));
+        if !import && !declaration {
             let what = "an item in a contents page: give it a file of its own";
             findings.push(Finding::at(path, code, at, what));
         }
@@ -213,7 +216,10 @@ mod tests {
             count("a/src/b/mod.rs", "pub mod c;\npub fn f() {}\nconst X: [u8; 2] = [1; 2];\nmod d;"),
             2
         );
-        assert_eq!(count("a/src/b/mod.rs", "macro_rules! m { () => {} }\nimpl T for U {}\nmod_x!();"), 3);
+        assert_eq!(
+            count("a/src/b/mod.rs", "macro_rules! m { () => {} }\nimpl T for U {}\nmod_x!();\nmod i {}"),
+            4
+        );
         assert_eq!(count("a/src/b/c.rs", "fn f() {}"), 0);
     }
 }
