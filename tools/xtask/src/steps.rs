@@ -24,7 +24,11 @@ impl Step {
 
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{word}'") }
+    match word {
+        _ if !word.is_empty() && word.chars().all(plain) => word.into(),
+        _ if word.contains('\'') => format!("\"{word}\""),
+        _ => format!("'{word}'"),
+    }
 }
 
 /// A name for steps that are run one after the other.
@@ -102,7 +106,7 @@ const VALGRIND: Step = Step {
             "esker",
             "--lib",
             "--config",
-            "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--error-exitcode=1', '--leak-check=full']",
+            "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--error-exitcode=1', '--leak-check=full', '--errors-for-leak-kinds=definite']",
             "memtable::",
         ],
         minutes(30),
