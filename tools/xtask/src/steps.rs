@@ -95,8 +95,12 @@ const ASAN: Step = Step {
     ..step(&["cargo", "test", "-p", "esker", "--lib", "--target", "x86_64-unknown-linux-gnu"], minutes(20))
 };
 
+/// The test harness itself drops a few blocks that are "possibly lost"; only certain leaks count.
 const VALGRIND: Step = Step {
-    environment: &[("PROPTEST_CASES", "4")],
+    environment: &[
+        ("PROPTEST_CASES", "4"),
+        ("VALGRIND_OPTS", "--error-exitcode=1 --leak-check=full --show-leak-kinds=definite"),
+    ],
     needs_tests: true,
     ..step(
         &[
@@ -106,7 +110,7 @@ const VALGRIND: Step = Step {
             "esker",
             "--lib",
             "--config",
-            "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--error-exitcode=1', '--leak-check=full', '--errors-for-leak-kinds=definite']",
+            "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--errors-for-leak-kinds=definite']",
             "memtable::",
         ],
         minutes(30),
