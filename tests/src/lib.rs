@@ -1,1 +1,6 @@
-//! (being written)
+//! What the integration tests share: the tidiness rules, golden text, and the documents read as data.
+
+pub mod golden;
+pub mod markdown;
+pub mod tidy;
+pub mod workspace;

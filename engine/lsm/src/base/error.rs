@@ -1,10 +1,10 @@
 //! The errors that a user of the engine can meet.
 
 use super::limits;
+use crate::base::sync::Arc;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// A result of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -4,10 +4,10 @@
 //! for as long as it exists. It is established by the only constructor, [`Slice::from_owner`],
 //! whose caller shows the owner and the bytes at the same time.
 
+use crate::base::sync::Arc;
 use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 
 const INLINE_BYTES: usize = 30;
 

@@ -1,0 +1,181 @@
+//! The layers of the engine: which folder may import from which.
+
+use super::finding::Finding;
+use super::lexer::Rust;
+use super::paths::paths;
+use crate::workspace::TextFile;
+use std::fmt::Write;
+
+/// Where the layered crate's sources stand.
+const ENGINE: &str = "engine/lsm/src/";
+
+/// A folder with its layer, and what lives there.
+type Folder = (&'static str, u32, &'static str);
+
+/// The folders of the engine, lowest layer first. A folder imports only from folders of lower layers.
+pub const LAYERS: &[Folder] = &[
+    ("base", 0, "errors, coding, checksums, keys, slices, clocks, locks and atomics, limits, file names"),
+    ("fs", 1, "the file-system contract; the operating system's; the simulated one"),
+    ("batch", 1, "the write batch: the very bytes that the log stores"),
+    ("compress", 1, "codecs of blocks"),
+    ("filter", 1, "filters that spare a look into a table"),
+    ("metrics", 1, "counters and histograms"),
+    ("block", 2, "sorted entries in prefix-compressed blocks, checksummed"),
+    ("record", 2, "the framing shared by log and manifest; where a torn tail begins"),
+    ("iter", 2, "merging sorted runs; what of them is visible"),
+    ("cache", 2, "blocks in memory, within a budget"),
+    ("memtable", 3, "entries in memory: arena and skiplist"),
+    ("wal", 3, "segments of the write-ahead log: append, sync, replay"),
+    ("table", 3, "sorted tables on disk: writer, index, reader, cursor"),
+    ("version", 4, "which files make up the store: levels, edits, the manifest"),
+    ("compaction", 5, "what to merge next, and the merge itself; flush"),
+    ("tree", 5, "one column family's live state: lookup and scan"),
+    ("inspect", 5, "read-only decoding of every kind of file, damaged ones too"),
+    ("commit", 6, "the write path: order, log, memtable, publish"),
+    ("background", 7, "jobs in the background and their scheduler; seeded and single-threaded in tests"),
+    ("db", 8, "what the user holds: database, families, snapshots, iterators, options"),
+];
+
+fn layer(folder: &str) -> Option<u32> {
+    LAYERS.iter().find(|(name, ..)| *name == folder).map(|(_, layer, _)| *layer)
+}
+
+/// The folder of the engine in which a file stands; `None` if it is not in one.
+#[must_use]
+pub fn folder_of(path: &str) -> Option<&str> {
+    path.strip_prefix(ENGINE)?.split_once('/').map(|(folder, _)| folder)
+}
+
+/// The table as Markdown, as docs/architecture.md shows it.
+#[must_use]
+pub fn layer_table() -> String {
+    let mut table = String::from("| layer | folder | what lives there |\n|---|---|---|\n");
+    for (folder, layer, what) in LAYERS {
+        writeln!(table, "| {layer} | `{folder}/` | {what} |").expect("a String takes all");
+    }
+    table
+}
+
+/// Folders that the table does not know, folders that only the table knows, and loose files.
+#[must_use]
+pub fn unlisted_folders(files: &[TextFile]) -> Vec<Finding> {
+    let sources = || files.iter().filter(|file| file.path.starts_with(ENGINE));
+    let mut findings = Vec::new();
+    for file in sources() {
+        match folder_of(&file.path) {
+            None if file.path != format!("{ENGINE}lib.rs") => {
+                findings.push(Finding::new(
+                    &file.path,
+                    0,
+                    "a file outside the layers: move it into a folder",
+                ));
+            }
+            Some(folder) if layer(folder).is_none() && file.path.ends_with("/mod.rs") => {
+                findings.push(Finding::new(
+                    &file.path,
+                    0,
+                    format!("{folder} has no layer: add it to LAYERS"),
+                ));
+            }
+            _ => {}
+        }
+    }
+    for (folder, ..) in LAYERS {
+        if !sources().any(|file| folder_of(&file.path) == Some(folder)) {
+            let what = format!("LAYERS names {folder}, which does not exist");
+            findings.push(Finding::new(ENGINE, 0, what));
+        }
+    }
+    findings
+}
+
+/// Imports from the same layer or a higher one, and names taken from the root of the crate.
+#[must_use]
+pub fn layering(rust: &Rust<'_>) -> Vec<Finding> {
+    let path = &rust.file.path;
+    let Some(own) = folder_of(path) else { return Vec::new() };
+    let Some(own_layer) = layer(own) else { return Vec::new() };
+    let depth = path[ENGINE.len()..].split('/').filter(|part| *part != "mod.rs").count();
+    let mut findings = Vec::new();
+    for used in paths(&rust.code) {
+        let mut say = |what: String| findings.push(Finding::at(path, &rust.code, used.offset, what));
+        let supers = used.segments.iter().take_while(|segment| *segment == "super").count();
+        if supers >= depth + usize::from(rust.in_tests(used.offset)) {
+            say("climbs out of its folder by super::; write crate::folder::..".into());
+        }
+        if used.segments[0] != "crate" {
+            continue;
+        }
+        let target = used.segments[1].as_str();
+        match layer(target) {
+            _ if target == own => {}
+            None => say(format!("crate::{target} is not a folder: write the full path of the item")),
+            Some(layer) if layer == own_layer => {
+                say(format!("{own} imports {target} of its own layer {layer}: let a higher one join them"));
+            }
+            Some(layer) if layer > own_layer => {
+                say(format!("{own} of layer {own_layer} imports {target} of the higher layer {layer}"));
+            }
+            Some(_) => {}
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(path: &str, text: &str) -> Vec<String> {
+        let file = TextFile::new(path, text);
+        layering(&Rust::new(&file)).into_iter().map(|finding| finding.what).collect()
+    }
+
+    #[test]
+    fn lower_layers_and_the_own_folder_may_be_imported() {
+        let text = "use crate::base::{error::Result, slice::Slice};\nuse crate::wal::format;\n\
+                    fn f(x: crate::fs::Fs) {} // use crate::db\nconst S: &str = \"crate::db::Db\";\n\
+                    use super::reader::Reader;";
+        assert!(findings("engine/lsm/src/wal/writer.rs", text).is_empty());
+        assert!(findings("tools/cli/src/main.rs", "use crate::anything::at_all;").is_empty());
+    }
+
+    #[test]
+    fn higher_layers_fire() {
+        let found = findings("engine/lsm/src/wal/writer.rs", "use crate::{base::key, db::Db};");
+        assert_eq!(found, ["wal of layer 3 imports db of the higher layer 8"]);
+        let found = findings("engine/lsm/src/wal/writer.rs", "fn f() { crate::commit::queue::go() }");
+        assert_eq!(found, ["wal of layer 3 imports commit of the higher layer 6"]);
+    }
+
+    #[test]
+    fn the_same_layer_fires() {
+        let found = findings("engine/lsm/src/wal/writer.rs", "use crate::table::Table;");
+        assert_eq!(found, ["wal imports table of its own layer 3: let a higher one join them"]);
+    }
+
+    #[test]
+    fn names_from_the_root_and_climbing_out_fire() {
+        let found = findings("engine/lsm/src/wal/writer.rs", "use crate::Error;");
+        assert_eq!(found, ["crate::Error is not a folder: write the full path of the item"]);
+        let found = findings("engine/lsm/src/wal/writer.rs", "use super::super::db::Db;");
+        assert_eq!(found, ["climbs out of its folder by super::; write crate::folder::.."]);
+        let found = findings("engine/lsm/src/wal/mod.rs", "use super::db::Db;");
+        assert_eq!(found.len(), 1);
+        let inner = "#[cfg(test)]\nmod tests { use super::super::reader::Reader; }";
+        assert!(findings("engine/lsm/src/wal/writer.rs", inner).is_empty());
+    }
+
+    #[test]
+    fn folders_and_table_must_agree() {
+        let mut files: Vec<TextFile> =
+            LAYERS.iter().map(|(name, ..)| TextFile::new(&format!("{ENGINE}{name}/mod.rs"), "")).collect();
+        files.push(TextFile::new("engine/lsm/src/lib.rs", ""));
+        assert!(unlisted_folders(&files).is_empty());
+        files.push(TextFile::new("engine/lsm/src/utils/mod.rs", ""));
+        files.push(TextFile::new("engine/lsm/src/loose.rs", ""));
+        files.remove(0);
+        let found = unlisted_folders(&files);
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+}

@@ -1,0 +1,155 @@
+//! What there is to run, as data: a later task or nightly part is one more entry.
+
+use std::time::Duration;
+
+/// A command with its environment and the time after which it is killed.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) environment: &'static [(&'static str, &'static str)],
+    pub(crate) command: &'static [&'static str],
+    /// When the step is taken for hanging.
+    pub(crate) limit: Duration,
+    /// Fail if it runs no test: a filter that matches nothing must not pass for a success.
+    pub(crate) needs_tests: bool,
+}
+
+impl Step {
+    /// The step as one would type it.
+    pub(crate) fn shown(&self) -> String {
+        let environment = self.environment.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
+        let command = self.command.iter().map(|word| quoted(word));
+        environment.chain(command).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,+".contains(c);
+    match word {
+        _ if !word.is_empty() && word.chars().all(plain) => word.into(),
+        _ if word.contains('\'') => format!("\"{word}\""),
+        _ => format!("'{word}'"),
+    }
+}
+
+/// A name for steps that are run one after the other.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) steps: &'static [Step],
+}
+
+/// A part of the nightly run.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    pub(crate) step: Step,
+}
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(60 * n)
+}
+
+const fn step(command: &'static [&'static str], limit: Duration) -> Step {
+    Step { environment: &[], command, limit, needs_tests: false }
+}
+
+const TEST: Step = step(&["cargo", "test", "--workspace"], minutes(30));
+
+const LINTS: &[Step] = &[
+    step(&["cargo", "fmt", "--all", "--check"], minutes(2)),
+    step(&["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], minutes(15)),
+    Step {
+        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        ..step(&["cargo", "doc", "--workspace", "--no-deps", "--document-private-items"], minutes(10))
+    },
+];
+
+const TIDY: Step = step(&["cargo", "test", "-p", "esker-tests", "--test", "tidy"], minutes(10));
+
+const GOLDEN: Step = Step {
+    environment: &[("ESKER_GOLDEN", "rewrite")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "--workspace", "golden"], minutes(15))
+};
+
+const LOOM: Step = Step {
+    environment: &[
+        ("RUSTFLAGS", "--cfg loom"),
+        ("CARGO_TARGET_DIR", "target/loom"),
+        ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker", "--lib", "--release", "loom_"], minutes(15))
+};
+
+/// The sanitizer is unstable, but every toolchain ships it for this target.
+const ASAN: Step = Step {
+    environment: &[
+        ("RUSTC_BOOTSTRAP", "1"),
+        ("RUSTFLAGS", "-Zsanitizer=address"),
+        ("CARGO_TARGET_DIR", "target/asan"),
+        ("PROPTEST_CASES", "64"),
+    ],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker", "--lib", "--target", "x86_64-unknown-linux-gnu"], minutes(20))
+};
+
+/// The test harness itself drops a few blocks that are "possibly lost"; only certain leaks count.
+const VALGRIND: Step = Step {
+    environment: &[
+        ("PROPTEST_CASES", "4"),
+        ("VALGRIND_OPTS", "--error-exitcode=1 --leak-check=full --show-leak-kinds=definite"),
+    ],
+    needs_tests: true,
+    ..step(
+        &[
+            "cargo",
+            "test",
+            "-p",
+            "esker",
+            "--lib",
+            "--config",
+            "target.'cfg(all())'.runner = ['valgrind', '--quiet', '--errors-for-leak-kinds=definite']",
+            "memtable::",
+        ],
+        minutes(30),
+    )
+};
+
+const KILL: Step = Step {
+    environment: &[("ESKER_KILLS", "20"), ("ESKER_KILL_LINES", "1000000")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--release", "--test", "kill_import"], minutes(40))
+};
+
+/// Everything that can be asked for by name, `nightly` apart.
+pub(crate) const TASKS: &[Task] = &[
+    Task { name: "test", what: "all tests", steps: &[TEST] },
+    Task { name: "lint", what: "format, clippy and documentation without a warning", steps: LINTS },
+    Task { name: "tidy", what: "the rules of the house alone", steps: &[TIDY] },
+    Task { name: "golden", what: "rewrite the golden text; then review the difference", steps: &[GOLDEN] },
+    Task { name: "loom", what: "model-check the lock-free protocols", steps: &[LOOM] },
+    Task { name: "asan", what: "the engine's unit tests under AddressSanitizer", steps: &[ASAN] },
+    Task { name: "valgrind", what: "the memtable's unit tests under memcheck", steps: &[VALGRIND] },
+    Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
+    Task {
+        name: "ci",
+        what: "what has to pass before a change is taken",
+        steps: &[step(&["bash", ".ci/run"], minutes(45))],
+    },
+];
+
+/// The parts of the nightly run, in their order.
+pub(crate) const NIGHTLY: &[Part] = &[
+    Part { name: "test", step: TEST },
+    Part { name: "loom", step: LOOM },
+    Part { name: "asan", step: ASAN },
+    Part { name: "valgrind", step: VALGRIND },
+    Part { name: "kill", step: KILL },
+];
+
+/// The task of that name.
+pub(crate) fn task(name: &str) -> Option<&'static Task> {
+    TASKS.iter().find(|task| task.name == name)
+}
