@@ -37,7 +37,9 @@ pub(super) const MAX_META_BYTES: usize = 1 << 30;
 /// The largest properties block: two keys of the largest size and a few dozen numbers.
 pub(super) const MAX_PROPERTIES_BYTES: usize = 1 << 20;
 
-const _: () = assert!(MAX_DATA_BYTES < u32::MAX as usize && MAX_META_BYTES < u32::MAX as usize);
+// Sizes and offsets within a block have 32 bits on disk.
+const _: () = assert!(MAX_DATA_BYTES < u32::MAX as usize);
+const _: () = assert!(MAX_META_BYTES < u32::MAX as usize);
 const _: () = assert!(2 * limits::MAX_KEY_BYTES + (64 << 10) < MAX_PROPERTIES_BYTES);
 
 /// Where a block stands.
