@@ -124,6 +124,11 @@ impl TableWriter {
         Ok(())
     }
 
+    /// Records when the oldest deletion of the table was written; a merge only knows at the end.
+    pub fn set_oldest_deletion_ms(&mut self, ms: u64) {
+        self.options.origin.oldest_deletion_ms = ms;
+    }
+
     /// How many entries were added.
     #[must_use]
     pub fn entries(&self) -> u64 {

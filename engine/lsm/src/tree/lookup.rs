@@ -8,7 +8,7 @@ use crate::base::limits::LEVELS;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::Block;
-use crate::memtable::{Memtable, value_slice};
+use crate::memtable::{Memtable, PIN_VALUE_BYTES};
 use crate::version::TableFile;
 
 /// A value where it stands, for as long as the view is pinned.
@@ -20,7 +20,7 @@ pub struct Found<'a> {
 
 #[derive(Clone, Copy)]
 enum Place<'a> {
-    Memtable(&'a Arc<Memtable>),
+    Memtable(&'a Arc<Memtable>, &'a [u8], SeqNum),
     Block(&'a Arc<Block>),
 }
 
@@ -35,7 +35,11 @@ impl Found<'_> {
     #[must_use]
     pub fn slice(&self) -> Slice {
         match self.place {
-            Place::Memtable(memtable) => value_slice(memtable, self.value),
+            // Only values that are worth sharing are looked up again to be shared.
+            Place::Memtable(memtable, key, seq) if self.value.len() >= PIN_VALUE_BYTES => {
+                memtable.get_slice(key, seq).map_or_else(|| Slice::copy(self.value), |(_, slice)| slice)
+            }
+            Place::Memtable(..) => Slice::copy(self.value),
             Place::Block(block) => block.slice(self.value),
         }
     }
@@ -55,7 +59,7 @@ pub fn lookup<R>(
     };
     for memtable in view.memtables() {
         if let Some(entry) = memtable.get(key, seq) {
-            let found = Found { value: entry.value, place: Place::Memtable(memtable) };
+            let found = Found { value: entry.value, place: Place::Memtable(memtable, key, seq) };
             return Ok(live(&entry).then(|| read(found)));
         }
     }
