@@ -111,6 +111,7 @@ impl TableCursor {
         }
         match self.index.as_ref().and_then(|index| index.find(key, trailer)) {
             Some(slot) => self.open_block(slot),
+            None if self.table.is_partitioned() => Err(self.table.partition_ends_early(partition)),
             None => Ok(false),
         }
     }

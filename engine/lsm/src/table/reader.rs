@@ -188,7 +188,21 @@ impl TableReader {
         }
         let Some(handle) = top.handle(partition) else { return Ok(None) };
         let index = self.loader.index(handle, Through::Cache)?;
-        Ok(index.find(key, trailer).and_then(|slot| index.handle(slot)))
+        match index.find(key, trailer).and_then(|slot| index.handle(slot)) {
+            Some(block) => Ok(Some(block)),
+            None => Err(self.partition_ends_early(partition)),
+        }
+    }
+
+    /// A partition has no separator at or after a target that the top index says it has.
+    #[cold]
+    pub(super) fn partition_ends_early(&self, partition: usize) -> Error {
+        let handle = match &self.layout {
+            Layout::Whole { .. } => None,
+            Layout::Partitioned { top, .. } => top.handle(partition),
+        };
+        let expected = "a partition that reaches up to its separator in the top index";
+        self.loader.damaged(handle.unwrap_or(self.footer.index), Malformed { at: 0, expected })
     }
 
     /// Whether the table may hold a key with this hash, as far as can be said without reading the
@@ -220,6 +234,12 @@ impl TableReader {
         }
         let index = self.loader.index(handle, Through::Cache)?;
         Ok(index.find(key, trailer).and_then(|slot| index.handle(slot)).unwrap_or(handle).offset)
+    }
+
+    /// Whether index and filter are in partitions.
+    #[must_use]
+    pub fn is_partitioned(&self) -> bool {
+        self.footer.partitioned
     }
 
     /// How many index partitions there are; one if the table is not partitioned.

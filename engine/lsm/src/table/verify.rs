@@ -62,7 +62,12 @@ impl TableReader {
                 for i in 0..top.len() {
                     let handle = top.handle(i).unwrap_or_default();
                     walk.partition(handle, filters.get(i).copied().unwrap_or(Handle::NONE))?;
-                    walk.separates(self.footer.index, top, i)?;
+                    let (key, trailer) = top.key(i);
+                    if (&key, trailer) != (&walk.last.user_key, walk.last.trailer) {
+                        let expected = format!("the last separator of partition {i}: {:?}", walk.last);
+                        let found = format!("{key:?} {trailer:?}");
+                        return Err(walk.wrong(self.footer.index.offset, expected, found));
+                    }
                 }
             }
         }
