@@ -32,8 +32,11 @@ fn the_empty_path_is_the_current_directory() {
     }
 }
 
+/// A part of the suite and the name of the directory that it has for itself.
+type Part = (&'static str, fn(&Fs, &Path));
+
 fn behaves(fs: &Fs, dir: &Path) {
-    let parts: [(&str, fn(&Fs, &Path)); 9] = [
+    let parts: [Part; 9] = [
         ("contents", contents),
         ("handles", handles),
         ("lengths", lengths),

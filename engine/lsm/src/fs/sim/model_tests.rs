@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const SECTOR: usize = 512;
-const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+const NAMES: [&str; 3] = ["a", "b", "c"];
 const SEEDS: u64 = 12;
 
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => name.clone().prop_map(Step::Create),
         8 => (name.clone(), 0..6_000u16, 1..3_000u16, 1..=255u8)
             .prop_map(|(name, offset, bytes, value)| Step::Write { name, offset, bytes, value }),
-        2 => (name.clone(), 0..9_000u16).prop_map(|(name, size)| Step::Truncate { name, size }),
+        4 => (name.clone(), 0..9_000u16).prop_map(|(name, size)| Step::Truncate { name, size }),
         1 => (name.clone(), 0..9_000u16).prop_map(|(name, size)| Step::Allocate { name, size }),
         3 => name.clone().prop_map(Step::Sync),
         2 => (name.clone(), name.clone()).prop_map(|(from, to)| Step::Rename(from, to)),
@@ -160,7 +160,8 @@ fn verdict(image: Image, states: &States, found: &[u8]) -> Result<(), String> {
         }
         let is = |state: &Vec<u8>| (start..end).all(|at| found[at] == byte(state, at));
         let torn = || (start..end).all(|at| states.iter().any(|state| byte(state, at) == found[at]));
-        if !states.iter().any(is) && !(image == Image::Torn && torn()) {
+        let fits = states.iter().any(is) || image == Image::Torn && torn();
+        if !fits {
             return Err(format!("the sector at {start} is in none of its {} states", states.len()));
         }
     }

@@ -145,6 +145,19 @@ fn a_rename_between_directories_never_loses_the_file() {
 }
 
 #[test]
+fn an_entry_made_durable_is_not_undone_by_older_changes_of_it() {
+    let (sim, fs) = disk();
+    fs.create_dir_all(path("e")).unwrap();
+    durable_file(&fs, "d/a", b"new");
+    file(&fs, "e/a", b"old").sync().unwrap();
+    fs.rename(path("d/a"), path("e/a")).unwrap();
+    fs.sync_dir(path("d")).unwrap();
+    for (image, seed, left) in images(&sim) {
+        assert_eq!(raw(&left, "e/a"), b"new", "{image} {seed}");
+    }
+}
+
+#[test]
 fn an_unlinked_file_comes_back_until_the_directory_is_synced() {
     let (sim, fs) = disk();
     durable_file(&fs, "d/a", b"x");
@@ -237,6 +250,20 @@ fn a_cut_is_volatile_and_what_it_cut_off_may_come_back() {
     assert!(shows(&sim, Image::Random, |left| (601..2_000).contains(&raw(left, "d/a").len())));
     file.sync().unwrap();
     assert!(images(&sim).all(|(_, _, left)| raw(&left, "d/a") == [7; 600]));
+}
+
+#[test]
+fn a_cut_that_was_synced_leaves_zeros_where_the_file_grows_again() {
+    let (sim, fs) = disk();
+    let file = durable_file(&fs, "d/a", &[7; 9_000]);
+    file.truncate(600).unwrap();
+    file.truncate(9_000).unwrap();
+    file.sync().unwrap();
+    for (image, seed, left) in images(&sim) {
+        let bytes = raw(&left, "d/a");
+        assert!(bytes[..600].iter().all(|&b| b == 7), "{image} {seed}");
+        assert!(bytes[600..].iter().all(|&b| b == 0), "{image} {seed}");
+    }
 }
 
 #[test]
@@ -420,6 +447,15 @@ fn a_failed_sync_may_lose_the_length_and_entries() {
     for (_, _, left) in images(&sim) {
         assert!(raw(&left, "d/a").is_empty() && !has(&left, "d/b"));
     }
+    // What was written again is no longer lost.
+    break_each(&sim, OperationKind::Sync, Fault::FailedSyncDropsPages);
+    let other = fs.open_writable(path("d/b")).unwrap();
+    other.write_all_at(b"lost", 0).unwrap();
+    assert!(other.sync().is_err());
+    sim.clear_fault();
+    other.write_all_at(b"kept", 0).unwrap();
+    sim.drop_caches();
+    assert_eq!(raw(&sim, "d/b"), b"kept");
     // A later write makes the length durable and leaves a hole where the lost bytes were.
     open.write_all_at(&[1; 512], 512).unwrap();
     open.sync().unwrap();
