@@ -226,7 +226,8 @@ proptest! {
             }
         }
         for (&name, states) in &model.names {
-            let expected = states.last().copied().flatten().and_then(|file| model.files[file].last().cloned());
+            let file = states.last().copied().flatten();
+            let expected = file.and_then(|file| model.files[file].last().cloned());
             prop_assert_eq!(sim.read_raw(&path(name)).ok(), expected);
         }
     }
