@@ -222,7 +222,11 @@ fn a_cursor_stands_firm_while_nodes_split_under_it() {
         for (cursor, forward) in [(&mut ahead, true), (&mut back, false)] {
             let mut last = cursor.user_key().to_vec();
             loop {
-                if forward { cursor.next().unwrap() } else { cursor.prev().unwrap() };
+                if forward {
+                    cursor.next().unwrap()
+                } else {
+                    cursor.prev().unwrap()
+                };
                 if !cursor.valid() {
                     break;
                 }
@@ -300,7 +304,11 @@ fn readers_keep_up_with_a_writer() {
                             assert_eq!(now > last, forward, "out of order");
                         }
                         last = Some(now);
-                        if forward { cursor.next().unwrap() } else { cursor.prev().unwrap() };
+                        if forward {
+                            cursor.next().unwrap()
+                        } else {
+                            cursor.prev().unwrap()
+                        };
                     }
                 }
             });
