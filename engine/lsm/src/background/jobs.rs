@@ -103,8 +103,8 @@ impl Jobs {
 
     /// The horizons that a merge starting now must respect.
     pub(super) fn horizons(&self) -> Vec<Horizon> {
-        let now_ms = self.store.clock.now_ms();
-        self.store.snapshots.horizons(|| self.store.visible_seq(), now_ms)
+        let store = &self.store;
+        store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms())
     }
 
     pub(super) fn moment(&self) -> Moment {

@@ -27,7 +27,7 @@ use crate::memtable::Memtable;
 use crate::table::{TablePolicy, Tables};
 use crate::tree::{Family, Snapshots};
 use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
-use crate::wal::Wal;
+use crate::wal::{RecordKind, Wal};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -239,6 +239,17 @@ impl Store {
             self.writer.lock().wal.synced(unsynced.lsn);
         }
         Ok(Synced { seq, lsn: unsynced.lsn })
+    }
+
+    /// Writes the mark of a close in good order, and makes it and the clock durable. Everything
+    /// before it must be durable.
+    pub fn write_close_mark(&self) -> Result<()> {
+        self.commit_edit(&mut self.manifest.lock(), Edit::default())?;
+        let mut writer = self.writer.lock();
+        let last_seq = writer.next_seq - 1;
+        writer.wal.begin().extend_from_slice(&last_seq.to_le_bytes());
+        writer.wal.append(RecordKind::Close, self.durable.lsn(), last_seq, || self.next_number())?;
+        writer.wal.unsynced().files.iter().try_for_each(|file| file.sync())
     }
 
     /// Waits until `seq` survives a loss of power.
