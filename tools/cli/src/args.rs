@@ -68,9 +68,9 @@ pub enum Command {
 /// How keys on the command line are read.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct KeyArgs {
-    /// How keys are written on the command line. In `escape`, \xNN, \n, \t and \\ stand for bytes, and a
-    /// key may begin with hex: or base64: to be read as such
-    #[arg(long, value_name = "ENCODING", default_value = "escape")]
+    /// How keys are written on the command line: escape (\xNN, \n, \t and \\ stand for bytes, and a key may
+    /// begin with hex: or base64: to be read as such), hex, base64 or raw
+    #[arg(long, value_name = "ENCODING", default_value = "escape", hide_possible_values = true)]
     pub key_encoding: Encoding,
 }
 
@@ -91,8 +91,8 @@ pub struct PrintArgs {
     /// Print JSON, an object in each line
     #[arg(long)]
     pub json: bool,
-    /// How keys and values are printed
-    #[arg(short, long, value_name = "ENCODING", default_value = "escape")]
+    /// How keys and values are printed: escape, hex, base64, or raw (the bytes themselves)
+    #[arg(short, long, value_name = "ENCODING", default_value = "escape", hide_possible_values = true)]
     pub encoding: Encoding,
 }
 

@@ -62,7 +62,7 @@ fn tell_usage(error: &clap::Error) -> u8 {
 /// The parser's message in one line: what is wrong, its tips, and where to read on.
 fn one_line(rendered: &str) -> String {
     let mut command = "esker".to_owned();
-    let mut parts = Vec::new();
+    let mut message = String::new();
     for line in rendered.lines().map(str::trim) {
         if let Some(usage) = line.strip_prefix("Usage: ") {
             let words =
@@ -71,8 +71,10 @@ fn one_line(rendered: &str) -> String {
             break;
         }
         if !line.is_empty() && !line.starts_with("For more information") {
-            parts.push(line.strip_prefix("error: ").unwrap_or(line));
+            let between = if line.starts_with("tip: ") { "; " } else { " " };
+            message.push_str(if message.is_empty() { "" } else { between });
+            message.push_str(line.strip_prefix("error: ").unwrap_or(line));
         }
     }
-    format!("{} (see {command} --help)", parts.join(" "))
+    format!("{message} (see {command} --help)")
 }

@@ -21,11 +21,11 @@ Formats:
   jsonl  the same without the declaration: {\"key\":\"..\",\"value\":\"..\"}
   csv    columns key and value, with quotes
   tsv    columns key and value, without quotes
-  raw    the key, a tab, the value and a line end, byte by byte: not to be told apart again if keys or
-         values hold tabs or line ends themselves
+  raw    the key, a tab, the value and a line end, byte by byte: not to be told apart again if keys
+         or values hold tabs or line ends themselves
 
-The export is of one moment, whatever is written meanwhile. Times of expiry are not exported. A file
-has its name only when it is whole; until then it ends in .partial.";
+The export is of one moment, whatever is written meanwhile. Times of expiry are not exported. A
+file has its name only when it is whole; until then it ends in .partial.";
 
 /// Arguments of `esker export`.
 #[derive(Args, Debug)]

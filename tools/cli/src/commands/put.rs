@@ -34,8 +34,8 @@ pub struct PutArgs {
     /// Read the value from a file, byte by byte as it is; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub value_file: Option<PathBuf>,
-    /// How VALUE is written on the command line
-    #[arg(long, value_name = "ENCODING", default_value = "escape")]
+    /// How VALUE is written on the command line: escape, hex, base64 or raw
+    #[arg(long, value_name = "ENCODING", default_value = "escape", hide_possible_values = true)]
     pub value_encoding: Encoding,
     /// Let the entry expire after this time, such as 30s, 1h30m or 7d
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]

@@ -22,14 +22,14 @@ Examples:
 Formats (guessed from the extension or the first byte):
   jsonl  a JSON object in each line; the value is the line, or a field of it
   json   one array of such objects, read element by element
-  csv    comma-separated, with quotes; the first row names the columns; the value is the row as a JSON
-         object of strings, or a column
+  csv    comma-separated, with quotes; the first row names the columns; the value is the row as a
+         JSON object of strings, or a column
   tsv    the same with tabs and without quotes
   ssv    lines split at semicolons, without quotes or names; the value is the line as it stands
   esker  what `esker export` writes; it needs no --key
 
-The same key twice: the later record stays. So an import can be repeated after an interruption, with
-the same outcome. Ctrl-C finishes the batch in flight and says what is durable.";
+The same key twice: the later record stays. So an import can be repeated after an interruption,
+with the same outcome. Ctrl-C finishes the batch in flight and says what is durable.";
 
 /// Arguments of `esker import`.
 #[derive(Args, Debug)]
@@ -55,8 +55,8 @@ pub struct ImportArgs {
     /// What parts two columns: one character, or an escape such as \t
     #[arg(long, value_name = "CHAR")]
     pub delimiter: Option<OsString>,
-    /// How the fields of the key and the value are written in the file
-    #[arg(short, long, value_name = "ENCODING", default_value = "raw")]
+    /// How the fields of the key and the value are written in the file: raw, escape, hex or base64
+    #[arg(short, long, value_name = "ENCODING", default_value = "raw", hide_possible_values = true)]
     pub encoding: Encoding,
     /// Put this before each key
     #[arg(long, value_name = "PREFIX", default_value = "")]
@@ -74,7 +74,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "MODE", default_value = "sync", hide_possible_values = true)]
     pub durability: Mode,
     /// Print `durable N` whenever the first N records are known to be on disk
-    #[arg(long, visible_alias = "progress")]
+    #[arg(long)]
     pub report: bool,
     /// Look this key up at the end
     #[arg(long, value_name = "KEY")]

@@ -17,7 +17,7 @@ pub mod writer;
 
 pub use args::ImportArgs;
 
-use crate::failure::{Failure, INTERRUPTED, Outcome};
+use crate::failure::{Failure, INTERRUPTED, Outcome, USAGE};
 use crate::output::{Out, progress};
 use crate::records::{self, Format};
 use crate::text::number::counted;
@@ -90,7 +90,9 @@ fn name_file(args: &ImportArgs, failure: Failure, durable: u64) -> Failure {
     match failure {
         Failure::Told { code, message } => {
             let file = args.path().map_or("standard input".into(), |path| path.display().to_string());
-            Failure::Told { code, message: format!("{file}: {message} ({} durable)", are(durable)) }
+            // A mistake in the command line is found before anything is written.
+            let kept = if code == USAGE { String::new() } else { format!(" ({} durable)", are(durable)) };
+            Failure::Told { code, message: format!("{file}: {message}{kept}") }
         }
         other => other,
     }
