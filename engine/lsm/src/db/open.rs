@@ -89,6 +89,7 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let opening = Opening::new(&builder, &manifest_path, state, &names)?;
     let store = opening.recover(&builder, &names, &mut recovery)?;
     let store = Arc::new(store);
+    store.balance_memory();
     let default = store.family(DEFAULT_FAMILY).ok_or_else(|| {
         Error::from(Corruption::new(&dir, 0, "a column family named default", "a manifest without it"))
     })?;
