@@ -2,55 +2,76 @@
 //! and need no store around the file.
 
 pub mod args;
-pub mod source;
+pub mod manifest;
+pub mod sst;
+pub mod wal;
 
 pub use args::{ManifestArgs, SstArgs, WalArgs};
+pub use manifest::run_manifest;
+pub use sst::run_sst;
+pub use wal::run_wal;
 
-use crate::commands::dump::args::{ManifestCommand, PlainDumpArgs, SstCommand, WalCommand};
-use crate::commands::dump::source::{FileKind, Parts};
+use crate::commands::dump::args::FileArgs;
 use crate::failure::{DAMAGED, Failure, Outcome};
-use crate::output::{Items, Out, items};
+use crate::output::{Cell, Item, ItemPrinter, Out};
+use esker::base::key::NEVER;
+use esker::fs::{Fs, OpenFile};
+use esker::inspect::{Break, LogHeader};
 
-/// Looks into a table file.
-///
-/// # Errors
-/// The file cannot be read or is damaged.
-pub fn run_sst(args: &SstArgs) -> Outcome {
-    let SstCommand::Dump(args) = &args.command;
-    let asked = Parts {
-        properties: args.properties,
-        blocks: args.blocks,
-        keys: args.keys || args.values,
-        values: args.values,
-    };
-    let nothing_asked = !(asked.properties || asked.blocks || asked.keys);
-    let parts = Parts { properties: asked.properties || nothing_asked, ..asked };
-    show(&args.file, source::open(FileKind::Table, &args.file.file, parts)?)
+/// Opens the file for reading, and its printer.
+fn open(args: &FileArgs) -> Outcome<(OpenFile, ItemPrinter)> {
+    let file = Fs::default().open(&args.file)?;
+    Ok((file, ItemPrinter::new(Out::stdout(), args.print.json, args.print.encoding)))
 }
 
-/// Looks into a segment of the write-ahead log.
-///
-/// # Errors
-/// The file cannot be read or is damaged.
-pub fn run_wal(args: &WalArgs) -> Outcome {
-    let WalCommand::Dump(PlainDumpArgs { values, file }) = &args.command;
-    let parts = Parts { properties: true, blocks: true, keys: true, values: *values };
-    show(file, source::open(FileKind::Wal, &file.file, parts)?)
+/// Ends the output; damage that was told is an exit code.
+fn finish(printer: ItemPrinter) -> Outcome {
+    if printer.finish()? { Err(Failure::Quiet { code: DAMAGED }) } else { Ok(()) }
 }
 
-/// Looks into a manifest.
-///
-/// # Errors
-/// The file cannot be read or is damaged.
-pub fn run_manifest(args: &ManifestArgs) -> Outcome {
-    let ManifestCommand::Dump(file) = &args.command;
-    let parts = Parts { properties: true, blocks: true, keys: true, values: false };
-    show(file, source::open(FileKind::Manifest, &file.file, parts)?)
+/// What stands at the beginning of a log file.
+fn print_header(printer: &mut ItemPrinter, found: &LogHeader) -> Outcome {
+    let header = &found.header;
+    printer.item(Item::Section("header"))?;
+    for (name, cell) in [
+        ("number", Cell::Number(header.number)),
+        ("size", Cell::Number(found.size_bytes)),
+        ("store", hex(header.store)),
+        ("identity", hex(header.identity)),
+        ("previous", if header.previous == 0 { Cell::Empty } else { hex(header.previous) }),
+        ("start lsn", Cell::Number(header.start_lsn)),
+    ] {
+        printer.item(Item::Fact(name, cell))?;
+    }
+    match &found.damage {
+        Some(error) => printer.item(Item::Damage(error.to_string())),
+        None => Ok(()),
+    }
 }
 
-fn show(file: &args::FileArgs, found: Items) -> Outcome {
-    let mut out = Out::stdout();
-    let damaged = items::print(&mut out, found, file.print.json, file.print.encoding)?;
-    out.finish()?;
-    if damaged { Err(Failure::Quiet { code: DAMAGED }) } else { Ok(()) }
+/// Where records break off.
+fn print_break(printer: &mut ItemPrinter, place: &Break) -> Outcome {
+    if let Some(error) = &place.damage {
+        printer.item(Item::Damage(error.to_string()))?;
+    }
+    let mut what = if place.last { "ends".to_owned() } else { "breaks".to_owned() };
+    what.push_str(&format!(" at offset {}", place.offset));
+    match (&place.why, &place.damage) {
+        (Some((expected, found)), None) => {
+            what.push_str(&format!(" in an unfinished write: expected {expected}, found {found}"));
+        }
+        (None, None) if !place.last => what.push_str(" with zeros before further records"),
+        (_, Some(_)) if !place.last => what.push_str("; what was found behind it follows"),
+        _ => {}
+    }
+    printer.item(Item::Fact("log", Cell::Text(what)))
+}
+
+fn hex(number: u64) -> Cell {
+    Cell::Text(format!("{number:016x}"))
+}
+
+/// A time in milliseconds, or nothing.
+fn time(ms: u64) -> Cell {
+    if ms == NEVER { Cell::Empty } else { Cell::Number(ms) }
 }
