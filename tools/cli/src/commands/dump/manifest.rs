@@ -1,7 +1,7 @@
 //! `esker manifest dump`
 
 use crate::commands::dump::args::{ManifestArgs, ManifestCommand};
-use crate::commands::dump::{finish, open, print_break, print_header};
+use crate::commands::dump::printing::{finish, open, print_break, print_header};
 use crate::failure::Outcome;
 use crate::output::{Cell, Item};
 use crate::text::bytes_text;

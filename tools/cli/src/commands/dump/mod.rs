@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod manifest;
+mod printing;
 pub mod sst;
 pub mod wal;
 
@@ -10,68 +11,3 @@ pub use args::{ManifestArgs, SstArgs, WalArgs};
 pub use manifest::run_manifest;
 pub use sst::run_sst;
 pub use wal::run_wal;
-
-use crate::commands::dump::args::FileArgs;
-use crate::failure::{DAMAGED, Failure, Outcome};
-use crate::output::{Cell, Item, ItemPrinter, Out};
-use esker::base::key::NEVER;
-use esker::fs::{Fs, OpenFile};
-use esker::inspect::{Break, LogHeader};
-
-/// Opens the file for reading, and its printer.
-fn open(args: &FileArgs) -> Outcome<(OpenFile, ItemPrinter)> {
-    let file = Fs::default().open(&args.file)?;
-    Ok((file, ItemPrinter::new(Out::stdout(), args.print.json, args.print.encoding)))
-}
-
-/// Ends the output; damage that was told is an exit code.
-fn finish(printer: ItemPrinter) -> Outcome {
-    if printer.finish()? { Err(Failure::Quiet { code: DAMAGED }) } else { Ok(()) }
-}
-
-/// What stands at the beginning of a log file.
-fn print_header(printer: &mut ItemPrinter, found: &LogHeader) -> Outcome {
-    let header = &found.header;
-    printer.item(Item::Section("header"))?;
-    for (name, cell) in [
-        ("number", Cell::Number(header.number)),
-        ("size", Cell::Number(found.size_bytes)),
-        ("store", hex(header.store)),
-        ("identity", hex(header.identity)),
-        ("previous", if header.previous == 0 { Cell::Empty } else { hex(header.previous) }),
-        ("start lsn", Cell::Number(header.start_lsn)),
-    ] {
-        printer.item(Item::Fact(name, cell))?;
-    }
-    match &found.damage {
-        Some(error) => printer.item(Item::Damage(error.to_string())),
-        None => Ok(()),
-    }
-}
-
-/// Where records break off.
-fn print_break(printer: &mut ItemPrinter, place: &Break) -> Outcome {
-    if let Some(error) = &place.damage {
-        printer.item(Item::Damage(error.to_string()))?;
-    }
-    let mut what = if place.last { "ends".to_owned() } else { "breaks".to_owned() };
-    what.push_str(&format!(" at offset {}", place.offset));
-    match (&place.why, &place.damage) {
-        (Some((expected, found)), None) => {
-            what.push_str(&format!(" in an unfinished write: expected {expected}, found {found}"));
-        }
-        (None, None) if !place.last => what.push_str(" with zeros before further records"),
-        (_, Some(_)) if !place.last => what.push_str("; what was found behind it follows"),
-        _ => {}
-    }
-    printer.item(Item::Fact("log", Cell::Text(what)))
-}
-
-fn hex(number: u64) -> Cell {
-    Cell::Text(format!("{number:016x}"))
-}
-
-/// A time in milliseconds, or nothing.
-fn time(ms: u64) -> Cell {
-    if ms == NEVER { Cell::Empty } else { Cell::Number(ms) }
-}

@@ -1,7 +1,7 @@
 //! `esker sst dump`
 
 use crate::commands::dump::args::{SstArgs, SstCommand};
-use crate::commands::dump::{finish, hex, open, time};
+use crate::commands::dump::printing::{finish, hex, open, time};
 use crate::failure::Outcome;
 use crate::output::{Cell, Item, ItemPrinter};
 use esker::base::key::EntryRef;

@@ -1,7 +1,7 @@
 //! `esker wal dump`
 
 use crate::commands::dump::args::{PlainDumpArgs, WalArgs, WalCommand};
-use crate::commands::dump::{finish, open, print_break, print_header, time};
+use crate::commands::dump::printing::{finish, open, print_break, print_header, time};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Cell, Item, ItemPrinter};
 use esker::base::key::Kind;
@@ -26,7 +26,7 @@ fn records(file: &OpenFile, printer: &mut ItemPrinter) -> Outcome {
     walk_segment(file, |item| match item {
         SegmentItem::Header(header) => {
             print_header(printer, &header)?;
-            return printer.item(Item::Section("records"));
+            printer.item(Item::Section("records"))
         }
         SegmentItem::Group { record, group } => {
             let cells = [Cell::Number(group.first_seq), Cell::Number(group.clock_ms)];
