@@ -19,7 +19,7 @@ use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{Arc, Mutex, unique_number};
 use crate::commit::{Parts, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::memtable::Memtable;
@@ -231,11 +231,10 @@ impl Opening {
         self.numbers.fetch_max(manifest.state().next_file, Ordering::Relaxed);
         recovery.removed_files = remove_unnamed(fs, dir, names, &manifest, wal_number);
 
-        static HANDLES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         Ok(Store::new(Parts {
             fs: fs.clone(),
             dir: dir.clone(),
-            handle: HANDLES.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+            handle: unique_number(),
             random: builder.random.clone(),
             clock,
             options: builder.options.commit_options(),
