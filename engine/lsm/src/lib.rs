@@ -1,14 +1,55 @@
 //! Esker: a persistent, ordered key-value engine.
 //!
-//! The folders of this crate are layers; each imports only from layers below it (see
-//! `docs/architecture.md`).
+//! ```
+//! # fn main() -> esker::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("data");
+//! let db = esker::Db::open(&path)?;
+//! db.put(b"user:1", b"Ada")?; // on disk when it returns
+//! assert_eq!(db.get(b"user:1")?.unwrap(), b"Ada");
+//! for entry in db.prefix(b"user:")? {
+//!     let (key, value) = entry?;
+//!     println!("{key:?} = {value:?}");
+//! }
+//! db.close()
+//! # }
+//! ```
+//!
+//! An LSM tree: writes go to a log and a sorted table in memory; full tables in memory are written
+//! to disk in the background and merged there, level by level. The folders of this crate are
+//! layers; each imports only from layers below it (see `docs/architecture.md`). What each
+//! durability mode promises stands in `docs/durability.md`.
 
 pub mod base;
 pub mod batch;
-
+pub mod block;
+pub mod cache;
+pub mod compress;
+pub mod filter;
 pub mod fs;
-
+pub mod iter;
+pub mod memtable;
 pub mod record;
+pub mod table;
+pub mod wal;
+
+pub mod version;
+
+pub mod compaction;
+pub mod inspect;
+pub mod tree;
 
 pub mod commit;
-pub mod wal;
+
+pub mod background;
+
+pub mod db;
+
+pub use base::error::{Corruption, Error, IoFailure, Result};
+pub use base::slice::Slice;
+pub use batch::WriteBatch;
+pub use commit::{Durability, Ticket};
+pub use db::{
+    Builder, ColumnFamily, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats, Options, Recovery,
+    Snapshot, Stats, VerifyReport,
+};

@@ -1,1 +1,9 @@
-//! (being written)
+//! Layer 7: what happens behind the user's back: flushes, compactions, syncs, removal of files.
+
+mod compact;
+mod flush;
+mod jobs;
+mod scheduler;
+
+pub use jobs::Jobs;
+pub use scheduler::{Mode, Scheduler};

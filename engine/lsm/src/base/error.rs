@@ -142,6 +142,12 @@ impl Error {
         Error::InvalidArgument { what, why: why.into() }
     }
 
+    /// Whether this is a sync that failed: what it was to make durable may be lost for good.
+    #[must_use]
+    pub fn is_failed_sync(&self) -> bool {
+        matches!(self, Error::Io(e) | Error::DiskFull(e) if e.operation.starts_with("sync"))
+    }
+
     /// Whether the operating system said that the file does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

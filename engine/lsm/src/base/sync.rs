@@ -16,7 +16,7 @@ pub use std::sync::atomic;
 pub use std::thread;
 
 #[cfg(loom)]
-pub use loom::{sync::atomic, thread};
+pub use loom::{cell::UnsafeCell as TrackedCell, sync::atomic, thread};
 #[cfg(loom)]
 pub use modelled::{Condvar, Mutex, MutexGuard, RwLock};
 

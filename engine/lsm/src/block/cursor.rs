@@ -188,6 +188,7 @@ impl BlockCursor {
 
     /// Moves to the next entry. Requires [`BlockCursor::valid`].
     #[inline]
+    #[expect(clippy::should_implement_trait, reason = "named as the steps of every cursor are")]
     pub fn next(&mut self) -> Result<(), Malformed> {
         debug_assert!(self.valid);
         if !self.behind.is_empty() {

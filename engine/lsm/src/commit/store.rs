@@ -17,17 +17,17 @@ use super::stall::Gate;
 use super::work::{Task, Work};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Error, Result};
-use crate::base::filename::{FileKind, FileNumber};
+use crate::base::filename::FileNumber;
 use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
 use crate::fs::Fs;
 use crate::memtable::Memtable;
-use crate::table::{TableCache, TablePolicy};
+use crate::table::{TablePolicy, Tables};
 use crate::tree::{Family, Snapshots};
 use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
-use crate::wal::Wal;
+use crate::wal::{RecordKind, Wal};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub struct Parts {
     /// Options of the write path.
     pub options: CommitOptions,
     /// What opens tables.
-    pub tables: Arc<TableCache>,
+    pub tables: Arc<Tables>,
     /// Where the numbers of unreferenced tables gather.
     pub purgatory: Arc<Purgatory>,
     /// The column families.
@@ -82,7 +82,7 @@ pub struct Store {
     /// Options of the write path.
     pub options: CommitOptions,
     /// What opens tables.
-    pub tables: Arc<TableCache>,
+    pub tables: Arc<Tables>,
     /// Where the numbers of unreferenced tables gather.
     pub purgatory: Arc<Purgatory>,
     /// The snapshots that are held.
@@ -241,6 +241,17 @@ impl Store {
         Ok(Synced { seq, lsn: unsynced.lsn })
     }
 
+    /// Writes the mark of a close in good order, and makes it and the clock durable. Everything
+    /// before it must be durable.
+    pub fn write_close_mark(&self) -> Result<()> {
+        self.commit_edit(&mut self.manifest.lock(), Edit::default())?;
+        let mut writer = self.writer.lock();
+        let last_seq = writer.next_seq - 1;
+        writer.wal.begin().extend_from_slice(&last_seq.to_le_bytes());
+        writer.wal.append(RecordKind::Close, self.durable.lsn(), last_seq, || self.next_number())?;
+        writer.wal.unsynced().files.iter().try_for_each(|file| file.sync())
+    }
+
     /// Waits until `seq` survives a loss of power.
     pub fn wait_durable(&self, seq: SeqNum) -> Result<()> {
         self.durable.wait(seq, || self.sync_log())
@@ -329,9 +340,7 @@ impl Store {
     pub fn purge(&self) -> Result<()> {
         let mut result = Ok(());
         for number in self.purgatory.take() {
-            let kind = FileKind::Table(number);
-            self.tables.forget(number);
-            if let Err(error) = self.fs.remove(&kind.path(&self.dir)) {
+            if let Err(error) = self.tables.remove(number) {
                 if !error.is_not_found() {
                     self.purgatory.put_back(number);
                     result = Err(error);

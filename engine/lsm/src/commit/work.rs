@@ -46,6 +46,7 @@ impl Work {
     /// Waits for work of a kind, at most `patience`. `None` when everything is to stop, otherwise
     /// whether work was announced.
     pub fn wait(&self, task: Task, patience: Option<Duration>) -> Option<bool> {
+        let until = patience.map(|patience| Clock::System.monotonic() + patience);
         let mut state = self.state.lock();
         loop {
             if state.stopping {
@@ -54,14 +55,15 @@ impl Work {
             if std::mem::take(&mut state.wanted[task as usize]) {
                 return Some(true);
             }
-            match patience {
-                None => self.announced.wait(&mut state),
-                Some(patience) => {
-                    if self.announced.wait_for(&mut state, patience).timed_out() {
-                        return if state.stopping { None } else { Some(false) };
-                    }
-                }
+            let Some(until) = until else {
+                self.announced.wait(&mut state);
+                continue;
+            };
+            let left = until.saturating_sub(Clock::System.monotonic());
+            if left.is_zero() {
+                return Some(false);
             }
+            self.announced.wait_for(&mut state, left);
         }
     }
 
@@ -88,11 +90,6 @@ impl Work {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.state.lock().stopping
-    }
-
-    /// Takes an announcement without waiting.
-    pub fn take(&self, task: Task) -> bool {
-        std::mem::take(&mut self.state.lock().wanted[task as usize])
     }
 
     /// Reports that a job has ended.

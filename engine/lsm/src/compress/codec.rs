@@ -158,7 +158,11 @@ mod tests {
         }
 
         #[test]
-        fn damage_is_found_or_harmless(at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<bool>()) {
+        fn damage_is_found_or_harmless(
+            at in any::<prop::sample::Index>(),
+            bit in 0u8..8,
+            cut in any::<bool>(),
+        ) {
             let raw = b"ridge after ridge after ridge after ridge, ".repeat(20);
             let mut out = Vec::new();
             let codec = Compressor::new(Codec::Zstd, 3).unwrap().compress(&raw, &mut out);

@@ -1,1 +1,27 @@
-//! (being written)
+//! Layer 8: what a user holds.
+
+mod builder;
+mod family;
+mod handle;
+mod health;
+mod inner;
+mod iter;
+mod maintenance;
+mod open;
+mod options;
+mod read;
+mod replay;
+mod snapshot;
+mod stats;
+mod verify;
+
+pub use builder::Builder;
+pub use family::ColumnFamily;
+pub use handle::Db;
+pub use health::Health;
+pub use iter::Iter;
+pub use open::Recovery;
+pub use options::{FamilyOptions, Options};
+pub use snapshot::Snapshot;
+pub use stats::{FamilyStats, LevelStats, Stats};
+pub use verify::VerifyReport;

@@ -5,11 +5,13 @@
 //! All input and output of the engine goes through [`Fs`] and [`FileHandle`]. The engine relies on
 //! exactly this, and the simulated file system ([`sim`]) takes away everything else:
 //!
-//! - **File content** written by [`FileHandle::write_at`] or changed by [`FileHandle::truncate`] or
-//!   [`FileHandle::allocate`] is volatile until a [`FileHandle::sync`] that *began after the write
+//! - **File content** written by [`File::write_at`] or changed by [`File::truncate`] or
+//!   [`File::allocate`] is volatile until a [`File::sync`] that *began after the write
 //!   returned* has returned `Ok`. Until then a power loss may keep any subset of the 512-byte
 //!   sectors that were written, in any order, each in its old or its new state, and the file's
-//!   length may be the old or the new one or any length between.
+//!   length may be the old or the new one or any length between. The sector in which a write ends
+//!   may be torn: old in one part, new in the other. Sectors that were written behind the durable
+//!   length may hold bytes that nobody wrote.
 //! - **Directory entries** (creation, rename, removal) are volatile until [`Fs::sync_dir`] of that
 //!   directory has returned `Ok`. Until then each of them, on its own, may or may not survive; a
 //!   rename is atomic: the target is the old file or the new one, never neither.
@@ -20,6 +22,8 @@
 //!
 //! Paths are given whole; nothing here knows what a store looks like.
 
+#[cfg(test)]
+mod behaviour_tests;
 mod os;
 pub mod sim;
 

@@ -1,1 +1,19 @@
-//! (being written)
+//! Layer 2: how sorted runs become what a user walks: runs of a level one behind the other
+//! ([`Concat`]), all runs of a family merged ([`Merge`]), and of that what is visible ([`Visible`]).
+
+mod concat;
+mod merge;
+mod visible;
+
+#[cfg(all(test, not(loom)))]
+mod concat_tests;
+#[cfg(all(test, not(loom)))]
+mod merge_tests;
+#[cfg(all(test, not(loom)))]
+mod runs;
+#[cfg(all(test, not(loom)))]
+mod visible_tests;
+
+pub use concat::{Concat, RunSource};
+pub use merge::Merge;
+pub use visible::Visible;

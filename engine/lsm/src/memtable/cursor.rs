@@ -11,8 +11,7 @@ use crate::base::sync::Arc;
 /// A position in a memtable. It never fails. Entries inserted while it stands somewhere may or may
 /// not be met.
 pub struct MemtableCursor {
-    /// Points into `table`; handed out for no longer than a borrow of `self`. Stands first so that
-    /// it is dropped first.
+    /// Points into `table`; handed out for no longer than a borrow of `self`.
     position: Option<Position<'static>>,
     table: Arc<Memtable>,
 }

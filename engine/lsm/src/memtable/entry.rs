@@ -118,10 +118,7 @@ impl<'a> Entry<'a> {
         let header = self.header();
         // SAFETY: `write` put `value_len` bytes behind the key, which live unchanged for `'a`.
         unsafe {
-            std::slice::from_raw_parts(
-                self.body().add(header.key_len as usize),
-                header.value_len as usize,
-            )
+            std::slice::from_raw_parts(self.body().add(header.key_len as usize), header.value_len as usize)
         }
     }
 

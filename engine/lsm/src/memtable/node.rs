@@ -107,7 +107,11 @@ impl<'a> NodeRef<'a> {
     ///
     /// # Safety
     /// The caller bounds the lifetime: the arena and that of the entries must outlive every use.
-    pub(super) unsafe fn allocate(arena: &mut Arena, height: usize, slots: &[(u64, Entry<'_>)]) -> NodeRef<'a> {
+    pub(super) unsafe fn allocate(
+        arena: &mut Arena,
+        height: usize,
+        slots: &[(u64, Entry<'_>)],
+    ) -> NodeRef<'a> {
         assert!(height >= 1 && slots.len() <= SLOTS);
         let above = height - 1;
         let piece = arena.allocate(above * size_of::<Link>() + size_of::<Node>()).cast::<Link>();

@@ -124,12 +124,7 @@ impl SkipList {
         let first = unsafe { NodeRef::allocate(&mut nodes, MAX_HEIGHT, &[]) };
         let entries = Arena::new(expected_bytes);
         let inserter = Inserter { entries, nodes, random: seed, finger: first, ascending: true };
-        SkipList {
-            prefix: prefix.into(),
-            first,
-            height: AtomicUsize::new(1),
-            inserter: Mutex::new(inserter),
-        }
+        SkipList { prefix: prefix.into(), first, height: AtomicUsize::new(1), inserter: Mutex::new(inserter) }
     }
 
     /// Waits for the right to insert.
@@ -174,10 +169,9 @@ impl SkipList {
         node
     }
 
-    /// The node that `target` belongs to, a snapshot of it, and how many of its entries sort
-    /// before `target`.
-    fn locate(&self, target: &Target<'_>) -> (NodeRef<'_>, u64, Order, usize) {
-        let mut node = self.descend(self.first(), target);
+    /// The node that `target` belongs to, at `node` or behind it, a snapshot of it, and how many of
+    /// its entries sort before `target`. `node` must start before `target`.
+    fn locate<'n>(&self, mut node: NodeRef<'n>, target: &Target<'_>) -> (NodeRef<'n>, u64, Order, usize) {
         loop {
             let (version, order) = node.snapshot();
             // After the snapshot: if a split has shortened the order, its new node is seen here.
@@ -195,8 +189,9 @@ impl SkipList {
     /// The newest entry of `key` with a sequence number of at most `seq`.
     pub(super) fn get(&self, key: &[u8], seq: SeqNum) -> Option<Entry<'_>> {
         let target = self.target(key, Trailer::seek(seq));
+        let mut start = self.descend(self.first(), &target);
         loop {
-            let (node, version, order, rank) = self.locate(&target);
+            let (node, version, order, rank) = self.locate(start, &target);
             if rank < order.len() {
                 let slot = order.slot(rank);
                 let (head, entry) = (node.head(slot), node.entry(slot));
@@ -209,17 +204,19 @@ impl SkipList {
                 return None;
             }
             let next = node.link().next()?;
-            if next.starts_before(&target) {
-                continue;
+            if !next.starts_before(&target) {
+                return next.low().filter(|low| low.key() == key);
             }
-            return next.low().filter(|low| low.key() == key);
+            // It is being linked: the head beside the pointer is still that of the node behind it.
+            start = next;
         }
     }
 
     /// The first entry at or after `target`.
     pub(super) fn at_or_after(&self, target: &Target<'_>) -> Option<Position<'_>> {
+        let mut start = self.descend(self.first(), target);
         loop {
-            let (node, version, order, rank) = self.locate(target);
+            let (node, version, order, rank) = self.locate(start, target);
             if rank < order.len() {
                 let entry = node.entry(order.slot(rank));
                 if node.still_at(version) {
@@ -231,13 +228,15 @@ impl SkipList {
             if !next.starts_before(target) {
                 return start_of(next);
             }
+            start = next;
         }
     }
 
     /// The last entry before `target`.
     pub(super) fn before(&self, target: &Target<'_>) -> Option<Position<'_>> {
+        let start = self.descend(self.first(), target);
         loop {
-            let (node, version, order, rank) = self.locate(target);
+            let (node, version, order, rank) = self.locate(start, target);
             // Only in the first node may no entry be smaller: any other starts before `target`.
             let rank = rank.checked_sub(1)?;
             let entry = node.entry(order.slot(rank));

@@ -8,7 +8,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// User key ascending, newest first.
-type Model = BTreeMap<(Vec<u8>, Reverse<SeqNum>), (Kind, u64, Vec<u8>)>;
+type Model = BTreeMap<At, Held>;
+type At = (Vec<u8>, Reverse<SeqNum>);
+/// Kind, expiry, value.
+type Held = (Kind, u64, Vec<u8>);
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -30,7 +33,7 @@ fn prefix() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn value() -> impl Strategy<Value = (Kind, u64, Vec<u8>)> {
+fn value() -> impl Strategy<Value = Held> {
     prop_oneof![
         1 => Just((Kind::Delete, NEVER, Vec::new())),
         4 => prop::collection::vec(any::<u8>(), 0..200).prop_map(|value| (Kind::Put, NEVER, value)),
@@ -39,7 +42,7 @@ fn value() -> impl Strategy<Value = (Kind, u64, Vec<u8>)> {
     ]
 }
 
-fn build(prefix: &[u8], entries: Vec<(Vec<u8>, (Kind, u64, Vec<u8>))>) -> (Arc<Memtable>, Model) {
+fn build(prefix: &[u8], entries: Vec<(Vec<u8>, Held)>) -> (Arc<Memtable>, Model) {
     let table = Arc::new(Memtable::new(7, prefix, 1 << 20));
     let mut model = Model::new();
     for (i, chunk) in entries.chunks(5).enumerate() {
@@ -53,13 +56,13 @@ fn build(prefix: &[u8], entries: Vec<(Vec<u8>, (Kind, u64, Vec<u8>))>) -> (Arc<M
     (table, model)
 }
 
-fn assert_same(entry: EntryRef<'_>, model: (&(Vec<u8>, Reverse<SeqNum>), &(Kind, u64, Vec<u8>))) {
+fn assert_same(entry: EntryRef<'_>, model: (&At, &Held)) {
     let ((key, Reverse(seq)), (kind, expires_at, value)) = model;
     assert_eq!(entry, EntryRef { key, seq: *seq, kind: *kind, expires_at: *expires_at, value });
 }
 
 /// Where the cursor must stand, or nowhere.
-fn assert_at(cursor: &MemtableCursor, model: Option<(&(Vec<u8>, Reverse<SeqNum>), &(Kind, u64, Vec<u8>))>) {
+fn assert_at(cursor: &MemtableCursor, model: Option<(&At, &Held)>) {
     assert_eq!(cursor.valid(), model.is_some());
     let Some(model) = model else { return };
     assert_same(cursor.entry(), model);
@@ -101,7 +104,7 @@ proptest! {
     ) {
         let (table, model) = build(&prefix, entries);
         let mut cursor = MemtableCursor::new(table);
-        let mut at: Option<(Vec<u8>, Reverse<u64>)> = None;
+        let mut at: Option<At> = None;
         for (step, key, seq) in steps {
             let target = (key.clone(), Reverse(seq));
             let found = match step {
@@ -222,7 +225,11 @@ fn a_cursor_stands_firm_while_nodes_split_under_it() {
         for (cursor, forward) in [(&mut ahead, true), (&mut back, false)] {
             let mut last = cursor.user_key().to_vec();
             loop {
-                if forward { cursor.next().unwrap() } else { cursor.prev().unwrap() };
+                if forward {
+                    cursor.next().unwrap()
+                } else {
+                    cursor.prev().unwrap()
+                };
                 if !cursor.valid() {
                     break;
                 }
@@ -300,7 +307,11 @@ fn readers_keep_up_with_a_writer() {
                             assert_eq!(now > last, forward, "out of order");
                         }
                         last = Some(now);
-                        if forward { cursor.next().unwrap() } else { cursor.prev().unwrap() };
+                        if forward {
+                            cursor.next().unwrap()
+                        } else {
+                            cursor.prev().unwrap()
+                        };
                     }
                 }
             });

@@ -1,1 +1,28 @@
-//! (being written)
+//! Layer 3: sorted tables (SST files). The format is in `docs/format/sst.md`.
+
+mod cursor;
+mod format;
+mod index;
+mod options;
+mod piece;
+mod policy;
+mod properties;
+mod reader;
+mod tables;
+mod verify;
+mod writer;
+
+pub use cursor::TableCursor;
+pub use format::{FOOTER_BYTES, FORMAT_VERSION, Footer, Handle, MAGIC, TRAILER_BYTES};
+pub use index::{Index, IndexBuilder, separator};
+pub use options::{Origin, TableOptions};
+pub use policy::TablePolicy;
+pub use tables::Tables;
+pub use piece::{Piece, TableCache, TableSource};
+pub use properties::{InternalKey, Properties};
+pub use reader::{Blocks, Expected, TableReader};
+pub use verify::Verified;
+pub use writer::{TableSummary, TableWriter};
+
+#[cfg(test)]
+mod tests;

@@ -17,14 +17,15 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Registers a snapshot of what `visible` returns now, frozen at `now_ms`.
-    pub fn register(&self, visible: impl FnOnce() -> SeqNum, now_ms: u64) -> SeqNum {
+    /// Registers a snapshot of what `visible` and `now_ms` return now. Both are asked under the
+    /// lock, so that later snapshots have later times: merges rely on it.
+    pub fn register(&self, visible: impl FnOnce() -> SeqNum, now_ms: impl FnOnce() -> u64) -> (SeqNum, u64) {
         let mut held = self.held.lock();
-        let seq = visible();
+        let (seq, now_ms) = (visible(), now_ms());
         let (count, earliest) = held.entry(seq).or_insert((0, now_ms));
         *count += 1;
         *earliest = (*earliest).min(now_ms);
-        seq
+        (seq, now_ms)
     }
 
     /// Ends one registration of `seq`.
@@ -39,8 +40,9 @@ impl Snapshots {
     }
 
     /// The horizons that a merge starting now must respect, ascending; the last is the present.
-    pub fn horizons(&self, visible: impl FnOnce() -> SeqNum, now_ms: u64) -> Vec<Horizon> {
+    pub fn horizons(&self, visible: impl FnOnce() -> SeqNum, now_ms: impl FnOnce() -> u64) -> Vec<Horizon> {
         let held = self.held.lock();
+        let now_ms = now_ms();
         let present = Horizon { seq: visible(), now_ms };
         let mut horizons: Vec<_> =
             held.iter().map(|(&seq, &(_, now_ms))| Horizon { seq, now_ms }).collect();
@@ -67,15 +69,15 @@ mod tests {
     #[test]
     fn horizons_are_the_held_snapshots_and_the_present() {
         let snapshots = Snapshots::default();
-        assert_eq!(snapshots.register(|| 5, 50), 5);
-        assert_eq!(snapshots.register(|| 5, 40), 5);
-        assert_eq!(snapshots.register(|| 9, 90), 9);
+        assert_eq!(snapshots.register(|| 5, || 50), (5, 50));
+        assert_eq!(snapshots.register(|| 5, || 40), (5, 40));
+        assert_eq!(snapshots.register(|| 9, || 90), (9, 90));
         let h = |seq, now_ms| Horizon { seq, now_ms };
-        assert_eq!(snapshots.horizons(|| 12, 100), [h(5, 40), h(9, 90), h(12, 100)]);
-        assert_eq!(snapshots.horizons(|| 9, 100), [h(5, 40), h(9, 90)]);
+        assert_eq!(snapshots.horizons(|| 12, || 100), [h(5, 40), h(9, 90), h(12, 100)]);
+        assert_eq!(snapshots.horizons(|| 9, || 100), [h(5, 40), h(9, 90)]);
         snapshots.release(5);
         snapshots.release(9);
-        assert_eq!(snapshots.horizons(|| 12, 100), [h(5, 40), h(12, 100)]);
+        assert_eq!(snapshots.horizons(|| 12, || 100), [h(5, 40), h(12, 100)]);
         snapshots.release(5);
         assert_eq!(snapshots.held(), (0, None));
     }

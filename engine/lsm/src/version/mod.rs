@@ -6,6 +6,7 @@ mod edit;
 mod levels;
 mod manifest;
 mod meta;
+mod source;
 mod state;
 
 pub use checker::check_levels;
@@ -14,4 +15,5 @@ pub use edit::{Edit, EditOp, decode_edit, encode_edit};
 pub use levels::{Purgatory, TableFile, Version};
 pub use manifest::{Loaded, Manifest, load_manifest};
 pub use meta::TableMeta;
+pub use source::{LevelRun, Source};
 pub use state::{FamilyState, History, StoreState};

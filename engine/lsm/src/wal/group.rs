@@ -9,7 +9,8 @@ use crate::base::key::{MAX_SEQ, SeqNum};
 pub enum RecordKind {
     /// A group of batches.
     Group = 1,
-    /// The log was closed in good order; everything before it is synced.
+    /// The log was closed in good order. The payload is the last sequence number that was handed
+    /// out, 8 bytes.
     Close = 2,
 }
 

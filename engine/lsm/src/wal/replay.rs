@@ -6,8 +6,10 @@
 //! file and offset. At or above it, they may never have been written: they are cut, and reported.
 
 use super::group::{GroupHeader, LoggedBatch, RecordKind, decode_group};
+use crate::base::coding::Decoder;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
+use crate::base::key::SeqNum;
 use crate::fs::{Fs, OpenFile};
 use crate::record::{HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordReader, Step, Stop};
 use std::path::{Path, PathBuf};
@@ -19,8 +21,9 @@ pub struct Replay {
     pub groups: u64,
     /// The greatest clock value in them.
     pub clock_ms: u64,
-    /// Whether the log ends with the mark of a close in good order.
-    pub closed: bool,
+    /// If the log ends with the mark of a close in good order: the last sequence number that was
+    /// handed out.
+    pub closed: Option<SeqNum>,
     /// What was cut off the end, if anything.
     pub cut: Option<Cut>,
 }
@@ -123,9 +126,12 @@ fn read_segment(
             Step::Record { offset, header, payload } => {
                 *synced = (*synced).max(header.synced);
                 let base = offset + RECORD_HEADER_BYTES;
-                found.closed = false;
+                found.closed = None;
                 match RecordKind::from_byte(header.kind) {
-                    Some(RecordKind::Close) => found.closed = true,
+                    Some(RecordKind::Close) => {
+                        let last_seq = Decoder::new(payload).fixed64("the last sequence number");
+                        found.closed = Some(last_seq.map_err(|e| e.in_file(file.path(), base))?);
+                    }
                     Some(RecordKind::Group) => {
                         let (group, batches) =
                             decode_group(payload).map_err(|e| e.in_file(file.path(), base))?;
@@ -187,7 +193,7 @@ impl Tail<'_> {
                 Some((expected, found)) => format!("expected {expected}, found {found}"),
                 None => "records behind the end of the log".into(),
             };
-            found.closed = false;
+            found.closed = None;
             found.cut =
                 Some(Cut { file: file.path().into(), offset: stop.offset, bytes: self.bytes, why, damaged });
         }

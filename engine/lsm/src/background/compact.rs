@@ -1,0 +1,179 @@
+//! Carrying out compactions.
+
+use super::jobs::Jobs;
+use crate::base::error::{Error, Result};
+use crate::base::key::NEVER;
+use crate::base::limits::LEVELS;
+use crate::base::sync::Arc;
+use crate::commit::Task;
+use crate::compaction::{Below, Claim, MergeSpec, Merged, Plan, merge, pick, pick_manual};
+use crate::iter::{Concat, Merge};
+use crate::table::{Origin, TableCursor};
+use crate::tree::Family;
+use crate::version::{Edit, EditOp, LevelRun, Source, TableFile, Version};
+use std::time::Duration;
+
+impl Jobs {
+    /// Carries out the compaction that is most urgent. Returns false if none is due.
+    pub fn compact_next(&self) -> Result<bool> {
+        for family in self.store.families() {
+            let claimed = {
+                let mut claims = self.claims.lock();
+                let claims = claims.entry(family.id()).or_default();
+                let view = family.view();
+                pick(&view.version, claims, &self.store.options.shape, self.moment())
+                    .map(|plan| (claims.claim(&plan), plan))
+            };
+            if let Some((claim, plan)) = claimed {
+                self.run_claimed(&family, &plan, &claim)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Compacts everything of a family between `from` and `to` into the last level, on the calling
+    /// thread.
+    pub fn compact_range(&self, family: &Arc<Family>, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<()> {
+        for level in 0..LEVELS {
+            while self.compact_level(family, level, from, to)? {}
+        }
+        Ok(())
+    }
+
+    /// One step of [`Jobs::compact_range`]. Returns whether the level may need another.
+    fn compact_level(
+        &self,
+        family: &Arc<Family>,
+        level: usize,
+        from: Option<&[u8]>,
+        to: Option<&[u8]>,
+    ) -> Result<bool> {
+        let (claim, plan) = {
+            let mut all = self.claims.lock();
+            loop {
+                self.check()?;
+                if family.is_dropped() {
+                    return Ok(false);
+                }
+                let claims = all.entry(family.id()).or_default();
+                let view = family.view();
+                let shape = &self.store.options.shape;
+                match pick_manual(&view.version, claims, shape, self.moment(), level, from, to) {
+                    Ok(None) => return Ok(false),
+                    Ok(Some(plan)) => break (claims.claim(&plan), plan),
+                    Err(_busy) => {
+                        self.released.wait_for(&mut all, Duration::from_millis(100));
+                    }
+                }
+            }
+        };
+        self.run_claimed(family, &plan, &claim)?;
+        Ok(level == LEVELS - 1)
+    }
+
+    fn run_claimed(&self, family: &Arc<Family>, plan: &Plan, claim: &Claim) -> Result<()> {
+        let result = self.run(family, plan);
+        if let Some(claims) = self.claims.lock().get_mut(&family.id()) {
+            claims.release(claim);
+        }
+        self.released.notify_all();
+        self.judge(Task::Compact, &result);
+        result
+    }
+
+    fn run(&self, family: &Arc<Family>, plan: &Plan) -> Result<()> {
+        if plan.trivial_move {
+            let moved = plan.inputs.iter().map(|(_, table)| (plan.output_level, table.clone())).collect();
+            self.install_compaction(family, plan, moved)?;
+            self.counters.moved();
+        } else if plan.drop_whole {
+            self.install_compaction(family, plan, Vec::new())?;
+            self.counters.moved();
+        } else {
+            let merged = self.merge(family, plan)?;
+            let opened: Result<Vec<_>> = merged
+                .tables
+                .iter()
+                .map(|meta| Ok((plan.output_level, self.open_table(meta)?)))
+                .collect();
+            let installed = opened.and_then(|added| self.install_compaction(family, plan, added));
+            if let Err(error) = installed {
+                self.discard(merged.tables.iter());
+                return Err(error);
+            }
+            self.counters.compacted(plan.input_bytes(), merged.bytes_out);
+        }
+        self.store.update_pressure();
+        self.store.work.announce(Task::Compact);
+        self.store.purge()
+    }
+
+    fn merge(&self, family: &Family, plan: &Plan) -> Result<Merged> {
+        let store = &self.store;
+        let view = family.view();
+        let metas = || plan.inputs.iter().map(|(_, table)| &table.meta);
+        let origin = Origin {
+            family: family.id(),
+            history: store.with_manifest(|manifest| manifest.state().history.id),
+            created_ms: store.clock.now_ms(),
+            oldest_deletion_ms: metas().map(|m| m.oldest_deletion_ms).min().unwrap_or(NEVER),
+        };
+        let spec = MergeSpec {
+            tables: &store.tables,
+            next_number: &|| store.next_number(),
+            policy: family.policy(),
+            level: plan.output_level,
+            table_bytes: store.options.shape.table_bytes,
+            horizons: self.horizons(),
+            below: Below::new(&view.version, plan.output_level + 1),
+            origin,
+            check: &|| if family.is_dropped() { Err(Error::Closed) } else { self.check() },
+        };
+        merge(&mut Merge::new(sources(plan)), spec)
+    }
+
+    fn install_compaction(
+        &self,
+        family: &Arc<Family>,
+        plan: &Plan,
+        added: Vec<(usize, Arc<TableFile>)>,
+    ) -> Result<()> {
+        self.store.with_manifest(|manifest| {
+            if family.is_dropped() {
+                return Err(Error::FamilyDropped { name: family.name().into() });
+            }
+            let id = family.id();
+            let mut edit = Edit::default();
+            let removed: Vec<_> = plan.inputs.iter().map(|(level, t)| (*level, t.meta.number)).collect();
+            for &(level, number) in &removed {
+                edit.push(EditOp::RemoveTable { family: id, level, number });
+            }
+            for (level, table) in &added {
+                edit.push(EditOp::AddTable { family: id, level: *level, meta: table.meta.clone() });
+            }
+            self.store.commit_edit(manifest, edit)?;
+            if !plan.trivial_move {
+                plan.inputs.iter().for_each(|(_, table)| table.mark_obsolete());
+            }
+            family.install(None, |version| version.changed(&removed, added));
+            Ok(())
+        })
+    }
+}
+
+/// The inputs of a plan as sorted runs: each table of level 0 is one, each other level is one.
+fn sources(plan: &Plan) -> Vec<Source> {
+    let inputs: Vec<_> = plan.inputs.clone();
+    let version = Arc::new(Version::default().changed(&[], inputs));
+    let mut sources = Vec::new();
+    for table in version.level(0) {
+        sources.push(Source::Table(TableCursor::new(table.reader.clone(), false)));
+    }
+    for level in 1..LEVELS {
+        if !version.level(level).is_empty() {
+            sources.push(Source::Level(Concat::new(LevelRun::new(version.clone(), level, false))));
+        }
+    }
+    sources
+}

@@ -1,0 +1,158 @@
+//! Writing sealed memtables to tables of level 0.
+//!
+//! # Steps
+//! 1. The memtables with the least seal number are taken, of all families that have one.
+//! 2. Each becomes a table, synced, with its directory entry.
+//! 3. The log is synced at least as far as they reach: a flush must not outrun the log, or a loss of
+//!    power would leave a hole in the order of commits.
+//! 4. One edit names the tables, how far each family is flushed, and the oldest log segment that is
+//!    still needed. Only now do readers see the tables in place of the memtables.
+//! 5. Log segments that are no longer needed are removed.
+
+use super::jobs::Jobs;
+use crate::base::error::Result;
+use crate::base::filename::FileKind;
+use crate::base::key::NEVER;
+use crate::base::sync::Arc;
+use crate::commit::Task;
+use crate::compaction::{Below, MergeSpec, merge};
+use crate::memtable::MemtableCursor;
+use crate::table::Origin;
+use crate::tree::{Family, Sealed};
+use crate::version::{Edit, EditOp, TableFile, TableMeta};
+
+struct Flushed {
+    family: Arc<Family>,
+    sealed: Arc<Sealed>,
+    tables: Vec<Arc<TableMeta>>,
+}
+
+impl Jobs {
+    /// Flushes the memtables that were sealed first. Returns false if none is waiting.
+    pub fn flush_next(&self) -> Result<bool> {
+        let _one_at_a_time = self.flushing.lock();
+        let group = self.oldest_sealed();
+        if group.is_empty() {
+            return Ok(false);
+        }
+        let result = self.flush_group(group);
+        self.judge(Task::Flush, &result);
+        result.map(|()| true)
+    }
+
+    /// The memtables with the least seal number.
+    fn oldest_sealed(&self) -> Vec<(Arc<Family>, Arc<Sealed>)> {
+        let oldest = |family: Arc<Family>| {
+            let sealed = family.pin().sealed.last().cloned()?;
+            Some((family, sealed))
+        };
+        let mut waiting: Vec<_> = self.store.families().into_iter().filter_map(oldest).collect();
+        let least = waiting.iter().map(|(_, sealed)| sealed.seal.order).min();
+        waiting.retain(|(_, sealed)| Some(sealed.seal.order) == least);
+        waiting
+    }
+
+    fn flush_group(&self, group: Vec<(Arc<Family>, Arc<Sealed>)>) -> Result<()> {
+        let store = &self.store;
+        let mut flushed: Vec<Flushed> = Vec::new();
+        let mut last_seq = 0;
+        for (family, sealed) in group {
+            last_seq = last_seq.max(sealed.seal.last_seq);
+            match self.write_tables(&family, &sealed) {
+                Ok(tables) => flushed.push(Flushed { family, sealed, tables }),
+                Err(error) => {
+                    self.discard(flushed.iter().flat_map(|f| &f.tables));
+                    return Err(error);
+                }
+            }
+        }
+        let installed = store.wait_durable(last_seq).and_then(|()| self.install_flush(&flushed));
+        if let Err(error) = installed {
+            self.discard(flushed.iter().flat_map(|f| &f.tables));
+            return Err(error);
+        }
+        let bytes = flushed.iter().flat_map(|f| &f.tables).map(|t| t.size).sum();
+        self.counters.flushed(bytes);
+        store.update_pressure();
+        store.work.announce(Task::Compact);
+        Ok(())
+    }
+
+    fn write_tables(&self, family: &Family, sealed: &Sealed) -> Result<Vec<Arc<TableMeta>>> {
+        let store = &self.store;
+        let view = family.view();
+        let memtable = &sealed.memtable;
+        let origin = Origin {
+            family: family.id(),
+            history: store.with_manifest(|manifest| manifest.state().history.id),
+            created_ms: store.clock.now_ms(),
+            oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),
+        };
+        let spec = MergeSpec {
+            tables: &store.tables,
+            next_number: &|| store.next_number(),
+            policy: family.policy(),
+            level: 0,
+            table_bytes: u64::MAX,
+            horizons: self.horizons(),
+            below: Below::new(&view.version, 0),
+            origin,
+            check: &|| store.poison.check(),
+        };
+        Ok(merge(&mut MemtableCursor::new(memtable.clone()), spec)?.tables)
+    }
+
+    fn install_flush(&self, flushed: &[Flushed]) -> Result<()> {
+        let store = &self.store;
+        let Some(order) = flushed.first().map(|f| f.sealed.seal.order) else { return Ok(()) };
+        let oldest_wal = store.with_writer(|writer| store.oldest_wal(writer, order));
+        store.with_manifest(|manifest| {
+            let mut edit = Edit::default();
+            let mut opened = Vec::new();
+            for Flushed { family, sealed, tables } in flushed {
+                // A family that was dropped meanwhile takes its memtables with it.
+                if family.is_dropped() {
+                    self.discard(tables.iter());
+                    continue;
+                }
+                let id = family.id();
+                edit.push(EditOp::Flushed { family: id, seq: sealed.seal.last_seq });
+                let mut added = Vec::new();
+                for meta in tables {
+                    edit.push(EditOp::AddTable { family: id, level: 0, meta: meta.clone() });
+                    added.push((0, self.open_table(meta)?));
+                }
+                opened.push((family, added));
+            }
+            edit.push(EditOp::OldestWal(oldest_wal));
+            store.commit_edit(manifest, edit)?;
+            for (family, added) in opened {
+                family.install(Some(order), |version| version.changed(&[], added));
+            }
+            Ok(())
+        })?;
+        let released = store.with_writer(|writer| writer.wal.release(oldest_wal));
+        for number in released {
+            // A segment that cannot be removed now is removed when the store is opened.
+            let _ = store.fs.remove(&FileKind::Wal(number).path(&store.dir));
+        }
+        Ok(())
+    }
+
+    /// Opens a table that was just written.
+    pub(super) fn open_table(&self, meta: &Arc<TableMeta>) -> Result<Arc<TableFile>> {
+        let reader = self.store.tables.open(meta.number, meta.identity, meta.size)?;
+        Ok(TableFile::new(meta.clone(), reader, self.store.purgatory.clone()))
+    }
+
+    /// Removes tables that will not be named. If the manifest is in doubt it may name them after
+    /// all, and they stay until the store is opened again.
+    pub(super) fn discard<'t>(&self, tables: impl Iterator<Item = &'t Arc<TableMeta>>) {
+        if self.store.poison.is_set() {
+            return;
+        }
+        for table in tables {
+            let _ = self.store.tables.remove(table.number);
+        }
+    }
+}

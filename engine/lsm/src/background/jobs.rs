@@ -1,0 +1,158 @@
+//! What all background jobs share.
+
+use crate::base::error::{Error, Result};
+use crate::base::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::{Arc, Condvar, Mutex};
+use crate::commit::{Store, Task};
+use crate::compaction::{Claims, Moment};
+use crate::iter::Horizon;
+use std::collections::BTreeMap;
+
+/// The jobs of a store. Each does one piece of work on the thread that calls it.
+#[derive(Debug)]
+pub struct Jobs {
+    pub(super) store: Arc<Store>,
+    /// One flush at a time: memtables are installed oldest first.
+    pub(super) flushing: Mutex<()>,
+    pub(super) claims: Mutex<BTreeMap<u32, Claims>>,
+    pub(super) released: Condvar,
+    pub(super) counters: Counters,
+}
+
+/// What the jobs have done since the store was opened.
+#[derive(Debug, Default)]
+pub struct Counters {
+    flushes: AtomicU64,
+    flushed_bytes: AtomicU64,
+    compactions: AtomicU64,
+    moves: AtomicU64,
+    compacted_bytes_in: AtomicU64,
+    compacted_bytes_out: AtomicU64,
+}
+
+/// A reading of [`Counters`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobCounts {
+    /// Flushes.
+    pub flushes: u64,
+    /// Bytes that flushes wrote.
+    pub flushed_bytes: u64,
+    /// Compactions that rewrote tables.
+    pub compactions: u64,
+    /// Tables that changed their level, or went, without being rewritten.
+    pub moves: u64,
+    /// Bytes that compactions read.
+    pub compacted_bytes_in: u64,
+    /// Bytes that compactions wrote.
+    pub compacted_bytes_out: u64,
+}
+
+impl Counters {
+    pub(super) fn flushed(&self, bytes: u64) {
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+        self.flushed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn compacted(&self, bytes_in: u64, bytes_out: u64) {
+        self.compactions.fetch_add(1, Ordering::Relaxed);
+        self.compacted_bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
+        self.compacted_bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
+    }
+
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> JobCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        JobCounts {
+            flushes: read(&self.flushes),
+            flushed_bytes: read(&self.flushed_bytes),
+            compactions: read(&self.compactions),
+            moves: read(&self.moves),
+            compacted_bytes_in: read(&self.compacted_bytes_in),
+            compacted_bytes_out: read(&self.compacted_bytes_out),
+        }
+    }
+}
+
+impl Jobs {
+    /// Jobs for `store`.
+    #[must_use]
+    pub fn new(store: Arc<Store>) -> Jobs {
+        Jobs {
+            store,
+            flushing: Mutex::new(()),
+            claims: Mutex::new(BTreeMap::new()),
+            released: Condvar::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// What was done since the store was opened.
+    #[must_use]
+    pub fn counts(&self) -> JobCounts {
+        self.counters.read()
+    }
+
+    /// The horizons that a merge starting now must respect.
+    pub(super) fn horizons(&self) -> Vec<Horizon> {
+        let store = &self.store;
+        store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms())
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        let horizons = self.horizons();
+        Moment {
+            oldest_seq: horizons.first().map_or(0, |h| h.seq),
+            oldest_ms: horizons.iter().map(|h| h.now_ms).min().unwrap_or(0),
+        }
+    }
+
+    /// An error that ends a long job: the store is closing, or became read-only.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.store.work.is_stopping() { Err(Error::Closed) } else { self.store.poison.check() }
+    }
+
+    /// Latches the store if a sync failed: what the file system dropped, no second try brings back.
+    pub(super) fn judge(&self, task: Task, result: &Result<()>) {
+        if let Err(error) = result {
+            if error.is_failed_sync() {
+                self.store.poison.set(error.to_string());
+                self.store.durable.fail(error.clone());
+            }
+            if matches!(error, Error::Closed) {
+                return;
+            }
+        }
+        self.store.work.report(task, result.clone());
+        if result.is_err() {
+            self.store.gate.wake();
+        }
+    }
+
+    /// Makes the log durable if anything in it is not.
+    pub fn sync(&self) -> Result<()> {
+        if self.store.poison.is_set() {
+            return Ok(());
+        }
+        let newest = self.store.visible_seq();
+        let result = self.store.wait_durable(newest);
+        self.judge(Task::Sync, &result);
+        result
+    }
+
+    /// What is done about once in a sync interval.
+    pub fn tick(&self) -> Result<()> {
+        let synced = self.sync();
+        self.store.rotate_aged();
+        self.store.purge()?;
+        synced
+    }
+}

@@ -1,0 +1,175 @@
+//! Who runs the jobs, and when.
+
+use super::jobs::Jobs;
+use crate::base::error::{Error, Result};
+use crate::base::random::Random;
+use crate::base::sync::{Arc, Mutex, thread};
+use crate::commit::{Stall, Task};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// How background work is run.
+#[derive(Clone, Debug)]
+pub enum Mode {
+    /// On threads of its own: one that flushes, one that compacts, one that syncs and tidies.
+    Threads,
+    /// On the threads that use the store, one job at a time, when the random numbers say so. With
+    /// one user thread everything that happens follows from the seed.
+    Seeded(Random),
+}
+
+/// Runs the jobs of a store until it is stopped.
+#[derive(Debug)]
+pub struct Scheduler {
+    jobs: Arc<Jobs>,
+    mode: Mode,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
+}
+
+/// After a failure a job is tried again after this, and twice as long each time it fails again ...
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// ... up to this: a full disk is noticed to have space again within a second.
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+
+impl Scheduler {
+    /// Starts running jobs.
+    pub fn start(jobs: Arc<Jobs>, mode: Mode, sync_interval: Duration) -> Result<Scheduler> {
+        let scheduler = Scheduler { jobs, mode, threads: Mutex::new(Vec::new()) };
+        if let Mode::Threads = scheduler.mode {
+            scheduler.spawn("esker-flush", |jobs| work_off(&jobs, Task::Flush, Jobs::flush_next))?;
+            scheduler.spawn("esker-compact", |jobs| work_off(&jobs, Task::Compact, Jobs::compact_next))?;
+            scheduler.spawn("esker-sync", move |jobs| {
+                while jobs.store().work.wait(Task::Sync, Some(sync_interval)).is_some() {
+                    // A failure is latched or kept on the board; the next interval is the pause.
+                    let _ = guarded(&jobs, Task::Sync, || jobs.tick());
+                }
+            })?;
+        }
+        scheduler.jobs.store().work.announce(Task::Compact);
+        Ok(scheduler)
+    }
+
+    fn spawn(&self, name: &str, body: impl FnOnce(Arc<Jobs>) + Send + 'static) -> Result<()> {
+        let jobs = self.jobs.clone();
+        let thread = thread::Builder::new().name(name.into()).spawn(move || body(jobs));
+        match thread {
+            Ok(thread) => {
+                self.threads.lock().push(thread);
+                Ok(())
+            }
+            Err(error) => {
+                self.stop();
+                Err(Error::io("start a thread for", &self.jobs.store().dir, error))
+            }
+        }
+    }
+
+    /// The jobs.
+    #[must_use]
+    pub fn jobs(&self) -> &Arc<Jobs> {
+        &self.jobs
+    }
+
+    /// Called before and after each operation of a user: in the seeded mode this is where jobs run.
+    /// Writers that would have to wait work off what they would wait for.
+    pub fn step(&self) {
+        let Mode::Seeded(random) = &self.mode else { return };
+        match random.below(16) {
+            0 | 1 => drop(self.jobs.flush_next()),
+            2 | 3 => drop(self.jobs.compact_next()),
+            4 => drop(self.jobs.tick()),
+            _ => {}
+        }
+        while self.jobs.store().gate.get() != Stall::None {
+            let progress = [self.jobs.flush_next(), self.jobs.compact_next()];
+            if !progress.iter().any(|job| matches!(job, Ok(true))) {
+                return;
+            }
+        }
+    }
+
+    /// Asks for the log to be synced soon, without waiting for it.
+    pub fn request_sync(&self) {
+        match &self.mode {
+            Mode::Threads => self.jobs.store().work.announce(Task::Sync),
+            Mode::Seeded(_) => drop(self.jobs.sync()),
+        }
+    }
+
+    /// Waits until every memtable up to the seal `order` is flushed.
+    pub fn wait_flushed(&self, order: u64) -> Result<()> {
+        let store = self.jobs.store();
+        let waiting = || {
+            let oldest = |f: &Arc<crate::tree::Family>| f.pin().sealed.last().map(|s| s.seal.order);
+            store.families().iter().filter_map(oldest).any(|oldest| oldest <= order)
+        };
+        if let Mode::Seeded(_) = self.mode {
+            while waiting() && self.jobs.flush_next()? {}
+            return store.poison.check();
+        }
+        store.work.announce(Task::Flush);
+        let mut state = store.work.lock();
+        let failed = state.failed();
+        while waiting() {
+            store.poison.check()?;
+            if state.is_stopping() {
+                return Err(Error::Closed);
+            }
+            if let (Some(error), true) = (state.failure(Task::Flush), state.failed() > failed) {
+                return Err(error);
+            }
+            store.work.wait_progress(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Ends all background work and waits for its threads.
+    pub fn stop(&self) {
+        self.jobs.store().work.stop();
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            // The last handle may be dropped by a background thread itself (in a callback); it must
+            // not wait for itself. A panic was caught and latched inside.
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// Runs jobs of one kind whenever they are announced, until everything is to stop.
+fn work_off(jobs: &Jobs, task: Task, next: impl Fn(&Jobs) -> Result<bool>) {
+    let work = &jobs.store().work;
+    let mut pause = FIRST_PAUSE;
+    while work.wait(task, None).is_some() {
+        loop {
+            match guarded(jobs, task, || next(jobs)) {
+                Ok(true) => pause = FIRST_PAUSE,
+                Ok(false) => break,
+                Err(_) if work.is_stopping() || jobs.store().poison.is_set() => break,
+                Err(_) => {
+                    work.pause(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+/// A panic in a job is a bug of ours: the store becomes read-only rather than going on.
+fn guarded<R>(jobs: &Jobs, task: Task, job: impl FnOnce() -> Result<R>) -> Result<R> {
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        let why: Arc<str> = format!("a panic in background work: {text}").into();
+        let store = jobs.store();
+        store.poison.set(why.clone());
+        let error = Error::Poisoned { why };
+        store.durable.fail(error.clone());
+        store.work.report(task, Err(error.clone()));
+        store.gate.wake();
+        Err(error)
+    })
+}

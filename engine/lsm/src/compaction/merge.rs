@@ -1,0 +1,182 @@
+//! The merge: entries in, tables out. Flushes and compactions differ only in what they are given.
+
+use super::below::Below;
+use crate::base::cursor::Cursor;
+use crate::base::error::Result;
+use crate::base::filename::FileNumber;
+use crate::base::key::{EntryRef, Kind, NEVER};
+use crate::base::limits::LEVELS;
+use crate::base::sync::Arc;
+use crate::iter::{Fate, Horizon, Retain};
+use crate::table::{Origin, TablePolicy, TableWriter, Tables};
+use crate::version::TableMeta;
+
+/// What a merge needs besides its input.
+pub struct MergeSpec<'a> {
+    /// Makes and removes the output tables.
+    pub tables: &'a Tables,
+    /// Numbers them.
+    pub next_number: &'a dyn Fn() -> FileNumber,
+    /// How they are written.
+    pub policy: &'a TablePolicy,
+    /// Their level.
+    pub level: usize,
+    /// The size at which one is closed, in bytes.
+    pub table_bytes: u64,
+    /// What readers see; the last is the present.
+    pub horizons: Vec<Horizon>,
+    /// What may hold older entries than the input.
+    pub below: Below<'a>,
+    /// Family, history, and the time of the oldest deletion in the input.
+    pub origin: Origin,
+    /// Asked now and then; an error ends the merge and removes what it made.
+    pub check: &'a dyn Fn() -> Result<()>,
+}
+
+/// What came of a merge.
+#[derive(Debug, Default)]
+pub struct Merged {
+    /// The new tables in key order, synced, their directory entries too.
+    pub tables: Vec<Arc<TableMeta>>,
+    /// Entries that were read.
+    pub entries_in: u64,
+    /// Entries that were written.
+    pub entries_out: u64,
+    /// Bytes that were written.
+    pub bytes_out: u64,
+}
+
+/// How many entries pass between two questions whether to go on.
+const CHECK_EVERY: u64 = 1024;
+
+/// Carries out a merge over `input`. On an error nothing that was made is left behind, as far as
+/// the file system lets itself be cleaned up; the rest is removed when the store is opened.
+pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
+    let mut out = Output {
+        tables: spec.tables,
+        next_number: spec.next_number,
+        policy: spec.policy,
+        level: spec.level,
+        origin: spec.origin,
+        writer: None,
+        made: Vec::new(),
+        done: Merged::default(),
+    };
+    let retain = Retain::new(spec.horizons);
+    let result = run(input, retain, spec.below, spec.table_bytes, spec.check, &mut out);
+    match result.and_then(|()| out.complete()) {
+        Ok(()) => Ok(out.done),
+        Err(error) => {
+            out.writer = None;
+            for number in out.made {
+                // What stays behind is not named by the manifest and goes when the store is opened.
+                let _ = spec.tables.remove(number);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn run(
+    input: &mut impl Cursor,
+    mut retain: Retain,
+    mut below: Below<'_>,
+    table_bytes: u64,
+    check: &dyn Fn() -> Result<()>,
+    out: &mut Output<'_>,
+) -> Result<()> {
+    let everybody_sees = retain.horizons().first().map_or(0, |h| h.seq);
+    let last_level = out.level == LEVELS - 1;
+    let mut last_key: Vec<u8> = Vec::new();
+    input.seek_to_first()?;
+    while input.valid() {
+        let mut entry = input.entry();
+        out.done.entries_in += 1;
+        if out.done.entries_in % CHECK_EVERY == 0 {
+            check()?;
+        }
+        let fate =
+            retain.decide(entry.key, entry.seq, entry.kind, entry.expires_at, |key| below.nothing(key));
+        if fate == Fate::Delete {
+            // The deletion is as old as the expiry that it stands for.
+            out.origin.oldest_deletion_ms = out.origin.oldest_deletion_ms.min(entry.expires_at);
+            entry = EntryRef { kind: Kind::Delete, expires_at: NEVER, value: b"", ..entry };
+        }
+        if fate != Fate::Drop {
+            // All versions of a key stay in one table, so that tables of a level share no user key.
+            if out.is_full(table_bytes) && entry.key != last_key.as_slice() {
+                out.close_table()?;
+            }
+            if last_level && entry.kind == Kind::Put && entry.seq <= everybody_sees {
+                // Nothing is older than the last level: the number says nothing any more there, and
+                // zeros compress away.
+                entry.seq = 0;
+            }
+            last_key.clear();
+            last_key.extend_from_slice(entry.key);
+            out.add(&entry)?;
+        }
+        input.next()?;
+    }
+    Ok(())
+}
+
+struct Output<'a> {
+    tables: &'a Tables,
+    next_number: &'a dyn Fn() -> FileNumber,
+    policy: &'a TablePolicy,
+    level: usize,
+    origin: Origin,
+    writer: Option<(FileNumber, TableWriter)>,
+    made: Vec<FileNumber>,
+    done: Merged,
+}
+
+impl Output<'_> {
+    fn is_full(&self, table_bytes: u64) -> bool {
+        self.writer.as_ref().is_some_and(|(_, writer)| writer.estimated_bytes() >= table_bytes)
+    }
+
+    fn add(&mut self, entry: &EntryRef<'_>) -> Result<()> {
+        if self.writer.is_none() {
+            let number = (self.next_number)();
+            let (file, identity) = self.tables.create(number)?;
+            self.made.push(number);
+            let options = self.policy.for_level(self.level, self.origin);
+            self.writer = Some((number, TableWriter::new(file, identity, options)?));
+        }
+        if let Some((_, writer)) = &mut self.writer {
+            writer.add(entry)?;
+        }
+        self.done.entries_out += 1;
+        Ok(())
+    }
+
+    fn close_table(&mut self) -> Result<()> {
+        let Some((number, mut writer)) = self.writer.take() else { return Ok(()) };
+        writer.set_oldest_deletion_ms(self.origin.oldest_deletion_ms);
+        let summary = writer.finish()?;
+        let properties = summary.properties;
+        self.done.bytes_out += summary.size_bytes;
+        self.done.tables.push(Arc::new(TableMeta {
+            number,
+            identity: summary.identity,
+            size: summary.size_bytes,
+            smallest: (properties.smallest.user_key, properties.smallest.trailer),
+            largest: (properties.largest.user_key, properties.largest.trailer),
+            min_seq: properties.min_seq,
+            max_seq: properties.max_seq,
+            entries: properties.entries,
+            deletions: properties.deletions,
+            earliest_expiry: properties.earliest_expiry,
+            latest_expiry: properties.latest_expiry,
+            oldest_deletion_ms: properties.oldest_deletion_ms,
+        }));
+        Ok(())
+    }
+
+    fn complete(&mut self) -> Result<()> {
+        self.close_table()?;
+        if self.made.is_empty() { Ok(()) } else { self.tables.sync_dir() }
+    }
+}

@@ -1,0 +1,167 @@
+//! Opening a store with something else than the defaults.
+
+use super::handle::Db;
+use super::open;
+use super::options::Options;
+use crate::background::Mode;
+use crate::base::clock::Clock;
+use crate::base::error::Result;
+use crate::base::random::Random;
+use crate::commit::Durability;
+use crate::fs::Fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Collects options and opens a store. See [`Options`] for what they mean.
+///
+/// ```
+/// # fn main() -> esker::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let db = esker::Db::builder(dir.path().join("data"))
+///     .memory_budget(64 << 20)
+///     .default_durability(esker::Durability::Os)
+///     .open()?;
+/// # db.close() }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(super) path: PathBuf,
+    pub(super) options: Options,
+    pub(super) fs: Fs,
+    pub(super) clock: Clock,
+    pub(super) random: Random,
+    pub(super) mode: Mode,
+}
+
+impl Builder {
+    pub(super) fn new(path: &Path) -> Builder {
+        Builder {
+            path: path.to_owned(),
+            options: Options::default(),
+            fs: Fs::default(),
+            clock: Clock::default(),
+            random: Random::default(),
+            mode: Mode::Threads,
+        }
+    }
+
+    /// Replaces all options.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Builder {
+        self.options = options;
+        self
+    }
+
+    /// Sets [`Options::memory_budget`], in bytes.
+    #[must_use]
+    pub fn memory_budget(mut self, bytes: u64) -> Builder {
+        self.options.memory_budget = bytes;
+        self
+    }
+
+    /// Sets [`Options::create_if_missing`].
+    #[must_use]
+    pub fn create_if_missing(mut self, create: bool) -> Builder {
+        self.options.create_if_missing = create;
+        self
+    }
+
+    /// Sets [`Options::default_durability`].
+    #[must_use]
+    pub fn default_durability(mut self, durability: Durability) -> Builder {
+        self.options.default_durability = durability;
+        self
+    }
+
+    /// Sets [`Options::sync_interval`].
+    #[must_use]
+    pub fn sync_interval(mut self, interval: Duration) -> Builder {
+        self.options.sync_interval = interval;
+        self
+    }
+
+    /// Sets [`Options::max_open_files`].
+    #[must_use]
+    pub fn max_open_files(mut self, files: usize) -> Builder {
+        self.options.max_open_files = files;
+        self
+    }
+
+    /// Sets [`Options::recover_to_damage`].
+    #[must_use]
+    pub fn recover_to_damage(mut self, recover: bool) -> Builder {
+        self.options.recover_to_damage = recover;
+        self
+    }
+
+    /// Sets [`Options::wal_segment_bytes`].
+    #[must_use]
+    pub fn wal_segment_bytes(mut self, bytes: u64) -> Builder {
+        self.options.wal_segment_bytes = bytes;
+        self
+    }
+
+    /// Sets [`Options::memtable_bytes`].
+    #[must_use]
+    pub fn memtable_bytes(mut self, bytes: usize) -> Builder {
+        self.options.memtable_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets [`Options::target_file_bytes`].
+    #[must_use]
+    pub fn target_file_bytes(mut self, bytes: u64) -> Builder {
+        self.options.target_file_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets [`Options::level_base_bytes`].
+    #[must_use]
+    pub fn level_base_bytes(mut self, bytes: u64) -> Builder {
+        self.options.level_base_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets [`Options::manifest_bytes`].
+    #[must_use]
+    pub fn manifest_bytes(mut self, bytes: u64) -> Builder {
+        self.options.manifest_bytes = bytes;
+        self
+    }
+
+    /// Uses another file system: a simulated one, or your own.
+    #[must_use]
+    pub fn fs(mut self, fs: Fs) -> Builder {
+        self.fs = fs;
+        self
+    }
+
+    /// Uses another clock, for tests of expiry.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Builder {
+        self.clock = clock;
+        self
+    }
+
+    /// Runs background work on the calling threads, as random numbers from `seed` decide, and takes
+    /// all other random numbers from it, too. With a simulated file system, a manual clock and one
+    /// thread, everything that happens follows from the seed.
+    #[must_use]
+    pub fn deterministic(mut self, seed: u64) -> Builder {
+        let random = Random::seeded(seed);
+        self.mode = Mode::Seeded(random.clone());
+        self.random = random;
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotADatabase`] if there is none and none may be created, or if the directory
+    /// holds something else; [`crate::Error::Locked`] if it is in use; [`crate::Error::Corruption`]
+    /// and [`crate::Error::UnsupportedVersion`] with the file; [`crate::Error::InvalidArgument`] for
+    /// an option out of its range.
+    pub fn open(self) -> Result<Db> {
+        open::open(self)
+    }
+}

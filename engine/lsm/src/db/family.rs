@@ -1,0 +1,238 @@
+//! The handle of a column family.
+
+use super::inner::Inner;
+use super::iter::Iter;
+use super::read;
+use crate::base::error::{Error, Result};
+use crate::base::key::SeqNum;
+use crate::base::slice::Slice;
+use crate::base::sync::Arc;
+use crate::batch::{FamilyRef, WriteBatch};
+use crate::commit::{Durability, Ticket};
+use crate::tree::Family;
+use std::ops::RangeBounds;
+use std::time::Duration;
+
+/// A column family of an open store: a key space of its own that shares log and batches with the
+/// others. Owned, cheap to clone, usable from any thread; it keeps the store open.
+#[derive(Clone, Debug)]
+pub struct ColumnFamily {
+    inner: Arc<Inner>,
+    family: Arc<Family>,
+}
+
+impl FamilyRef for ColumnFamily {
+    fn family_id(&self) -> u32 {
+        self.family.id()
+    }
+    fn store_id(&self) -> u64 {
+        self.inner.store.handle
+    }
+    fn now_ms(&self) -> u64 {
+        self.inner.store.clock.now_ms()
+    }
+}
+
+impl Inner {
+    /// Writes a batch and returns when it is published.
+    pub(super) fn commit(&self, batch: WriteBatch, durability: Durability) -> Result<Ticket> {
+        self.scheduler.step();
+        self.store.commit(batch, durability)
+    }
+
+    /// Writes a batch and returns when it is as durable as asked for.
+    pub(super) fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
+        let ticket = self.commit(batch, durability)?;
+        if durability == Durability::Sync {
+            self.store.wait_durable(ticket.seq())?;
+        }
+        self.scheduler.step();
+        Ok(())
+    }
+}
+
+impl ColumnFamily {
+    pub(super) fn new(inner: Arc<Inner>, family: Arc<Family>) -> ColumnFamily {
+        ColumnFamily { inner, family }
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    pub(super) fn family(&self) -> &Arc<Family> {
+        &self.family
+    }
+
+    /// The family's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.family.name()
+    }
+
+    /// An error if the store was closed or the family dropped.
+    pub(super) fn check(&self) -> Result<()> {
+        self.inner.store.check_open()?;
+        if self.family.is_dropped() {
+            return Err(Error::FamilyDropped { name: self.family.name().into() });
+        }
+        Ok(())
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if a block on the way is damaged; I/O errors; [`Error::Closed`],
+    /// [`Error::FamilyDropped`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"k", b"v")?;
+    /// assert_eq!(db.get(b"k")?.unwrap(), b"v");
+    /// assert!(db.get(b"other")?.is_none());
+    /// # Ok(()) }
+    /// ```
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
+        read::get(self, None, key.as_ref(), |found| found.slice())
+    }
+
+    /// Hands the value of `key` to `read` where it stands, without copying or pinning it.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::get`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"k", b"long value")?;
+    /// assert_eq!(db.get_with(b"k", |value| value.len())?, Some(10));
+    /// # Ok(()) }
+    /// ```
+    pub fn get_with<R>(&self, key: impl AsRef<[u8]>, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        read::get(self, None, key.as_ref(), |found| read(found.bytes()))
+    }
+
+    /// Whether `key` is present.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::get`].
+    pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.get_with(key, |_| ())?.is_some())
+    }
+
+    /// The length of the value of `key`, in bytes.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::get`].
+    pub fn size_of(&self, key: impl AsRef<[u8]>) -> Result<Option<usize>> {
+        self.get_with(key, <[u8]>::len)
+    }
+
+    /// The values of many keys as of one moment, in the order of `keys`.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::get`]; the first one met.
+    pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Slice>>> {
+        read::multi_get(self, None, keys)
+    }
+
+    /// Sets `key` to `value` with the store's default durability.
+    ///
+    /// # Errors
+    /// As [`super::Db::write`].
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.put(self, key, value);
+        self.write_default(batch)
+    }
+
+    /// Sets `key` to `value` for `ttl` from now. After that it reads as absent; see
+    /// `docs/architecture.md` for the clock.
+    ///
+    /// # Errors
+    /// As [`super::Db::write`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put_with_ttl(b"session", b"ada", Duration::from_secs(1800))?;
+    /// assert!(db.contains_key(b"session")?);
+    /// # Ok(()) }
+    /// ```
+    pub fn put_with_ttl(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>, ttl: Duration) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.put_with_ttl(self, key, value, ttl);
+        self.write_default(batch)
+    }
+
+    /// Removes `key`; it need not exist.
+    ///
+    /// # Errors
+    /// As [`super::Db::write`].
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.delete(self, key);
+        self.write_default(batch)
+    }
+
+    fn write_default(&self, batch: WriteBatch) -> Result<()> {
+        self.check()?;
+        self.inner.write(batch, self.inner.options.default_durability)
+    }
+
+    /// All entries in key order, from both ends.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::FamilyDropped`].
+    pub fn iter(&self) -> Result<Iter> {
+        self.range::<&[u8], _>(..)
+    }
+
+    /// The entries of a range of keys, from both ends.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::iter`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// for key in ["a", "b", "c", "d"] {
+    ///     db.put(key, "")?;
+    /// }
+    /// let keys = |iter: esker::Iter| iter.map(|entry| Ok(entry?.0)).collect::<esker::Result<Vec<_>>>();
+    /// assert_eq!(keys(db.range("b".."d")?)?, ["b", "c"]);
+    /// assert_eq!(db.range("b"..)?.next_back().unwrap()?.0, "d");
+    /// # Ok(()) }
+    /// ```
+    pub fn range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, range: R) -> Result<Iter> {
+        Iter::over(self, None, &range)
+    }
+
+    /// The entries whose keys start with `prefix`, from both ends.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::iter`].
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Iter> {
+        Iter::with_prefix(self, None, prefix.as_ref())
+    }
+
+    /// Compacts everything in a range of keys down to the last level, so that what was deleted,
+    /// overwritten or expired there gives its space back. Returns when it is done.
+    ///
+    /// # Errors
+    /// What flushing and compacting gives.
+    pub fn compact_range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, range: R) -> Result<()> {
+        self.compact_bounds(range.start_bound().map(K::as_ref), range.end_bound().map(K::as_ref))
+    }
+
+    /// The position in the commit order that reads of this family see now.
+    pub(super) fn read_seq(&self) -> SeqNum {
+        self.inner.store.read_seq()
+    }
+}

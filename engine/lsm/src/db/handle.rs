@@ -1,0 +1,271 @@
+//! The handle of an open store.
+
+use super::builder::Builder;
+use super::family::ColumnFamily;
+use super::inner::Inner;
+use super::open::Recovery;
+use super::options::FamilyOptions;
+use super::snapshot::Snapshot;
+use crate::base::error::{Error, Result};
+use crate::base::key::SeqNum;
+use crate::base::limits::MAX_FAMILY_NAME_BYTES;
+use crate::base::sync::Arc;
+use crate::batch::{FamilyRef, WriteBatch};
+use crate::commit::{Durability, Ticket};
+use crate::tree::Family;
+use std::ops::Deref;
+use std::path::Path;
+
+/// An open store: owned, cheap to clone, usable from any thread.
+///
+/// A `Db` is at the same time its default column family: all that [`ColumnFamily`] offers (`get`,
+/// `put`, `range`, ...) can be called on it directly.
+///
+/// The store is closed when the last handle to it - clones, families, snapshots and iterators - is
+/// dropped, or by [`Db::close`], which also says whether it went well.
+#[derive(Clone, Debug)]
+pub struct Db {
+    default: ColumnFamily,
+}
+
+impl Deref for Db {
+    type Target = ColumnFamily;
+
+    fn deref(&self) -> &ColumnFamily {
+        &self.default
+    }
+}
+
+impl FamilyRef for Db {
+    fn family_id(&self) -> u32 {
+        self.default.family_id()
+    }
+    fn store_id(&self) -> u64 {
+        self.default.store_id()
+    }
+    fn now_ms(&self) -> u64 {
+        self.default.now_ms()
+    }
+}
+
+impl Db {
+    pub(super) fn new(default: ColumnFamily) -> Db {
+        Db { default }
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        self.default.inner()
+    }
+
+    /// Opens the store in the directory `path` with default options; creates it if there is none.
+    ///
+    /// # Errors
+    /// See [`Builder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Db> {
+        Db::builder(path).open()
+    }
+
+    /// Opens a store with other options.
+    #[must_use]
+    pub fn builder(path: impl AsRef<Path>) -> Builder {
+        Builder::new(path.as_ref())
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner().store.dir
+    }
+
+    /// What opening the store found and did.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        &self.inner().recovery
+    }
+
+    /// Writes a batch, all of it or nothing, and returns when it is as durable as asked for.
+    ///
+    /// # Errors
+    /// An operation out of range is refused with the whole batch; [`Error::DiskFull`] if the log
+    /// cannot grow (nothing was written); [`Error::Poisoned`] after a failed sync. If this very
+    /// write's sync fails, the write may or may not survive.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.put(&db, b"from", b"90").put(&db, b"to", b"110");
+    /// db.write(batch, esker::Durability::Sync)?;
+    /// # db.close() }
+    /// ```
+    pub fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
+        self.inner().write(batch, durability)
+    }
+
+    /// Writes a batch and returns when it is published: visible to all, and safe from a kill of the
+    /// process unless its durability is [`Durability::None`]. With [`Durability::Sync`] a sync of
+    /// the log is asked for in the background; [`Db::wait_durable`] or [`Db::on_durable`] tell when
+    /// it is done. So many writes can be under way on one thread.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.put(&db, b"k", b"v");
+    /// let ticket = db.commit(batch, esker::Durability::Sync)?;
+    /// // ... prepare the next batch ...
+    /// db.wait_durable(ticket.seq())?;
+    /// # db.close() }
+    /// ```
+    pub fn commit(&self, batch: WriteBatch, durability: Durability) -> Result<Ticket> {
+        let inner = self.inner();
+        let ticket = inner.commit(batch, durability)?;
+        if durability == Durability::Sync {
+            inner.scheduler.request_sync();
+        }
+        Ok(ticket)
+    }
+
+    /// Waits until every logged write up to the sequence number `seq` survives a loss of power.
+    ///
+    /// # Errors
+    /// The failure of the sync; after one, always.
+    pub fn wait_durable(&self, seq: SeqNum) -> Result<()> {
+        self.inner().store.check_open()?;
+        if seq > self.inner().store.visible_seq() {
+            return Err(Error::invalid("seq", "no write has this sequence number yet"));
+        }
+        self.inner().store.wait_durable(seq)
+    }
+
+    /// Calls `callback` once every logged write up to `seq` survives a loss of power, or never will;
+    /// at once if that is known. It runs on whichever thread synced, and must not block.
+    pub fn on_durable(&self, seq: SeqNum, callback: impl FnOnce(Result<()>) + Send + 'static) {
+        self.inner().store.durable.on_durable(seq, Box::new(callback));
+        self.inner().scheduler.request_sync();
+    }
+
+    /// Makes every logged write so far durable.
+    ///
+    /// # Errors
+    /// As [`Db::wait_durable`].
+    pub fn sync(&self) -> Result<()> {
+        let store = &self.inner().store;
+        store.check_open()?;
+        store.wait_durable(store.visible_seq())
+    }
+
+    /// The sequence number of the last write that reads see.
+    #[must_use]
+    pub fn visible_seq(&self) -> SeqNum {
+        self.inner().store.read_seq()
+    }
+
+    /// The sequence number up to which every logged write survives a loss of power.
+    #[must_use]
+    pub fn durable_seq(&self) -> SeqNum {
+        self.inner().store.durable.seq()
+    }
+
+    /// The present state of all families, held still for as long as the snapshot lives.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"k", b"old")?;
+    /// let snapshot = db.snapshot();
+    /// db.put(b"k", b"new")?;
+    /// assert_eq!(snapshot.get(&db, b"k")?.unwrap(), b"old");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.inner().clone())
+    }
+
+    /// The default column family, which every store has.
+    #[must_use]
+    pub fn default_family(&self) -> ColumnFamily {
+        self.default.clone()
+    }
+
+    /// Opens the column family `name`; creates it with default options if there is none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a name that is empty or longer than 255 bytes; what writing
+    /// the manifest gives.
+    pub fn column_family(&self, name: &str) -> Result<ColumnFamily> {
+        match self.open_column_family(name) {
+            Err(Error::NoSuchFamily { .. }) => {}
+            opened => return opened,
+        }
+        match self.create_column_family(name, FamilyOptions::default()) {
+            // Somebody else was faster.
+            Err(Error::FamilyExists { .. }) => self.open_column_family(name),
+            created => created,
+        }
+    }
+
+    /// Creates a column family. It exists durably when the call returns.
+    ///
+    /// # Errors
+    /// [`Error::FamilyExists`]; otherwise as [`Db::column_family`].
+    pub fn create_column_family(&self, name: &str, options: FamilyOptions) -> Result<ColumnFamily> {
+        if name.is_empty() || name.len() > MAX_FAMILY_NAME_BYTES {
+            return Err(Error::invalid("name", "a column family's name has 1 to 255 bytes"));
+        }
+        options.validate()?;
+        let created = self.inner().store.create_family(name, options.encode(), options.policy());
+        self.inner().scheduler.step();
+        Ok(self.handle_of(created?))
+    }
+
+    /// Opens an existing column family.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchFamily`].
+    pub fn open_column_family(&self, name: &str) -> Result<ColumnFamily> {
+        self.inner().store.check_open()?;
+        let family = self.inner().store.family(name);
+        family.map(|f| self.handle_of(f)).ok_or_else(|| Error::NoSuchFamily { name: name.into() })
+    }
+
+    fn handle_of(&self, family: Arc<Family>) -> ColumnFamily {
+        ColumnFamily::new(self.inner().clone(), family)
+    }
+
+    /// Drops a column family with all that is in it, durably. Handles to it answer
+    /// [`Error::FamilyDropped`] from then on; iterators and snapshots that are being read go on.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchFamily`]; [`Error::InvalidArgument`] for the default family.
+    pub fn drop_column_family(&self, name: &str) -> Result<()> {
+        if name == super::open::DEFAULT_FAMILY {
+            return Err(Error::invalid("name", "the default column family cannot be dropped"));
+        }
+        let dropped = self.inner().store.drop_family(name);
+        self.inner().scheduler.step();
+        dropped
+    }
+
+    /// The names of all column families, in the order of their creation.
+    #[must_use]
+    pub fn column_families(&self) -> Vec<String> {
+        self.inner().store.families().iter().map(|f| f.name().to_owned()).collect()
+    }
+
+    /// Closes the store: waits for what is under way, flushes what is not in the log, syncs the log
+    /// and lets go of the directory. Other handles answer [`Error::Closed`] from then on.
+    ///
+    /// # Errors
+    /// What could not be made durable.
+    pub fn close(self) -> Result<()> {
+        self.inner().close()
+    }
+}

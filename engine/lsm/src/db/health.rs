@@ -1,0 +1,52 @@
+//! Whether a store is well.
+
+use super::handle::Db;
+use crate::base::error::Error;
+use crate::commit::{Stall, Task};
+
+/// How a store is.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Health {
+    /// Why the store is read-only, if it is: what failed first.
+    pub poisoned: Option<String>,
+    /// Failures that background work is stuck in and tries to get over, such as a full disk.
+    pub background: Vec<Error>,
+    /// Background jobs that have failed since the store was opened.
+    pub failed_jobs: u64,
+    /// Whether writers are being slowed, in bytes per second; zero when they are stopped.
+    pub slowed_to: Option<u64>,
+    /// How far the expiry clock is ahead of the wall clock, in milliseconds: somebody has set that
+    /// back.
+    pub clock_skew_ms: u64,
+}
+
+impl Health {
+    /// Whether there is nothing to worry about.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.poisoned.is_none() && self.background.is_empty() && self.slowed_to != Some(0)
+    }
+}
+
+impl Db {
+    /// How the store is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let store = &self.inner().store;
+        Health {
+            poisoned: store.poison.why().map(|why| why.to_string()),
+            background: [Task::Flush, Task::Compact, Task::Sync]
+                .into_iter()
+                .filter_map(|task| store.work.failure(task))
+                .collect(),
+            failed_jobs: store.work.failed(),
+            slowed_to: match store.gate.get() {
+                Stall::None => None,
+                Stall::Slow(rate) => Some(rate),
+                Stall::Stop => Some(0),
+            },
+            clock_skew_ms: store.clock.skew_ms(),
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Opening a store: from what is on disk to what can be written to.
+//!
+//! # Steps
+//! 1. Take the lock, find out what the directory holds, read the manifest.
+//! 2. Open the tables that it names; replay the log into memtables, or straight into tables.
+//! 3. Write what was replayed into new, synced tables. Nothing unsynced is trusted from here on.
+//! 4. Start a new log, then write a new manifest that names it and the new tables, and switch
+//!    `CURRENT`. Until that moment a crash finds everything as it was.
+//! 5. Remove what the new manifest does not name.
+
+use super::builder::Builder;
+use super::family::ColumnFamily;
+use super::handle::Db;
+use super::inner::Inner;
+use super::options::FamilyOptions;
+use crate::background::{Jobs, Scheduler};
+use crate::base::clock::ExpiryClock;
+use crate::base::error::{Corruption, Error, Result};
+use crate::base::filename::{FileKind, FileNumber};
+use crate::base::key::SeqNum;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::{Arc, Mutex};
+use crate::commit::{Parts, Store};
+use crate::fs::{Fs, LockGuard};
+use crate::memtable::Memtable;
+use crate::table::Tables;
+use crate::tree::Family;
+use crate::version::{
+    Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, check_levels,
+    load_manifest,
+};
+use crate::wal::{Cut, Wal, WalOptions};
+use std::path::Path;
+
+use super::replay::Replayed;
+
+/// The name of the family that every store has.
+pub(super) const DEFAULT_FAMILY: &str = "default";
+
+/// The layer whose keys this crate's own users write.
+const LAYER: &str = "plain";
+
+/// How many sequence numbers opening reserves, so that the first writes need no edit.
+const RESERVED_SEQS: u64 = 1 << 24;
+
+/// What opening a store found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Whether the store was created.
+    pub created: bool,
+    /// Whether the last user closed it in good order.
+    pub clean: bool,
+    /// Groups of the log that were replayed.
+    pub replayed_groups: u64,
+    /// What was cut off the end of the log: an unfinished write, or (only if asked for) damage.
+    pub cut: Option<Cut>,
+    /// Bytes of an unfinished edit at the end of the manifest.
+    pub torn_manifest_bytes: u64,
+    /// Files that nothing named any more and that were removed.
+    pub removed_files: Vec<String>,
+}
+
+pub(super) fn open(builder: Builder) -> Result<Db> {
+    builder.options.validate()?;
+    let dir = builder.path.clone();
+    let fs = builder.fs.clone();
+    let lock = take_directory(&fs, &dir, builder.options.create_if_missing)?;
+    let mut recovery = Recovery::default();
+    let loaded = load_manifest(&fs, &dir)?;
+    let names = fs.list(&dir)?;
+    let state = match loaded {
+        Some(loaded) => {
+            recovery.torn_manifest_bytes = loaded.torn_bytes;
+            check_layer(&dir, &loaded.state)?;
+            loaded.state
+        }
+        None => {
+            check_vacant(&fs, &dir, &names)?;
+            if !builder.options.create_if_missing {
+                return Err(nothing_there(&dir));
+            }
+            recovery.created = true;
+            new_state(&builder)
+        }
+    };
+    let opening = Opening::new(&builder, &dir, state, &names)?;
+    let store = opening.recover(&builder, &names, &mut recovery)?;
+    let store = Arc::new(store);
+    let default = store.family(DEFAULT_FAMILY).ok_or_else(|| {
+        Error::from(Corruption::new(&dir, 0, "a column family named default", "a manifest without it"))
+    })?;
+    let jobs = Arc::new(Jobs::new(store.clone()));
+    let scheduler = Scheduler::start(jobs, builder.mode.clone(), builder.options.sync_interval)?;
+    let (options, lock) = (builder.options, Mutex::new(Some(lock)));
+    let inner = Arc::new(Inner { store, scheduler, options, recovery, lock });
+    Ok(Db::new(ColumnFamily::new(inner, default)))
+}
+
+/// Creates the directory if it may, and takes its lock.
+fn take_directory(fs: &Fs, dir: &Path, create: bool) -> Result<LockGuard> {
+    match fs.list(dir) {
+        Ok(names) => {
+            // A directory that was never a store must not even get a lock file.
+            if !names.iter().any(|name| FileKind::parse(name).is_some()) {
+                if !names.is_empty() {
+                    let why = format!("it holds other files, such as {:?}", names[0]);
+                    return Err(Error::NotADatabase { path: dir.into(), why });
+                }
+                if !create {
+                    return Err(nothing_there(dir));
+                }
+            }
+        }
+        Err(error) if error.is_not_found() && create => fs.create_dir_all(dir)?,
+        Err(error) if error.is_not_found() => return Err(nothing_there(dir)),
+        Err(error) => return Err(error),
+    }
+    let holder = format!("process {}", std::process::id());
+    let lock = fs.lock(&FileKind::Lock.path(dir), &holder)?;
+    lock.map_err(|holder| {
+        let holder = if holder.is_empty() { "another process".into() } else { holder };
+        Error::Locked { path: dir.into(), holder }
+    })
+}
+
+fn nothing_there(dir: &Path) -> Error {
+    Error::NotADatabase { path: dir.into(), why: "there is no store".into() }
+}
+
+fn check_layer(dir: &Path, state: &StoreState) -> Result<()> {
+    if state.layer == LAYER {
+        return Ok(());
+    }
+    let why = format!("its keys belong to the layer {:?}: open it with that", state.layer);
+    Err(Error::NotADatabase { path: dir.into(), why })
+}
+
+/// Without `CURRENT` the directory may hold what a crash left behind while the store was created,
+/// and nothing else: where there are tables or log records, `CURRENT` was lost.
+fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
+    for name in names {
+        let occupied = match FileKind::parse(name) {
+            Some(FileKind::Table(_) | FileKind::Blob(_)) => true,
+            Some(FileKind::Wal(_)) => super::replay::holds_records(fs, &dir.join(name))?,
+            _ => false,
+        };
+        if occupied {
+            let why = format!("there is {name} but no CURRENT, which names the manifest");
+            return Err(Error::NotADatabase { path: dir.into(), why });
+        }
+    }
+    Ok(())
+}
+
+fn new_state(builder: &Builder) -> StoreState {
+    let mut state = StoreState {
+        store: builder.random.next_u64(),
+        layer: LAYER.into(),
+        next_file: 1,
+        ..StoreState::default()
+    };
+    let options = FamilyOptions::default().encode();
+    let family = FamilyState { name: DEFAULT_FAMILY.into(), options, ..FamilyState::default() };
+    state.families.insert(0, family);
+    state.next_family = 1;
+    state
+}
+
+/// A store on its way up.
+struct Opening {
+    state: StoreState,
+    tables: Arc<Tables>,
+    purgatory: Arc<Purgatory>,
+    numbers: AtomicU64,
+    options: Vec<(u32, FamilyOptions)>,
+}
+
+impl Opening {
+    fn new(builder: &Builder, dir: &Path, state: StoreState, names: &[String]) -> Result<Opening> {
+        let greatest = names.iter().filter_map(|name| FileKind::parse(name)?.number()).max().unwrap_or(0);
+        let next = state.next_file.max(greatest + 1);
+        let options = &builder.options;
+        let (fs, random) = (builder.fs.clone(), builder.random.clone());
+        let tables = Tables::new(fs, dir, random, options.cache_bytes(), options.max_open_files);
+        let decode = |(id, family): (&u32, &FamilyState)| {
+            let options = FamilyOptions::decode(&family.options);
+            let wrong = |e: crate::base::coding::Malformed| e.in_file(&FileKind::Current.path(dir), 0);
+            Ok((*id, options.map_err(wrong)?))
+        };
+        Ok(Opening {
+            options: state.families.iter().map(decode).collect::<Result<_>>()?,
+            state,
+            tables: Arc::new(tables),
+            purgatory: Arc::new(Purgatory::default()),
+            numbers: AtomicU64::new(next),
+        })
+    }
+
+    fn next_number(&self) -> FileNumber {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn recover(mut self, builder: &Builder, names: &[String], recovery: &mut Recovery) -> Result<Store> {
+        let dir = &builder.path;
+        let fs = &builder.fs;
+        let versions = self.open_versions(dir)?;
+        let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.options);
+        let found = replayed.run(names, &|| self.next_number())?;
+        let last_seq = found.closed.unwrap_or(self.state.seq_ceiling.max(replayed.last_seq));
+        let clock =
+            ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
+        let edit = replayed.finish(last_seq, clock.now_ms(), &|| self.next_number())?;
+        recovery.clean = found.closed.is_some();
+        recovery.replayed_groups = found.groups;
+        recovery.cut = found.cut;
+
+        let wal_number = self.next_number();
+        let wal = Wal::create(
+            WalOptions {
+                fs: fs.clone(),
+                dir: dir.clone(),
+                store: self.state.store,
+                random: builder.random.clone(),
+                segment_bytes: builder.options.wal_segment_bytes,
+            },
+            wal_number,
+        )?;
+        let families = self.families(versions, &edit)?;
+        self.next_state(builder, &edit, last_seq, wal_number, recovery.clean, clock.now_ms());
+        let mut manifest = Manifest::create(fs.clone(), dir, builder.random.clone(), self.state.clone())?;
+        manifest.set_least_bytes(builder.options.manifest_bytes);
+        self.numbers.fetch_max(manifest.state().next_file, Ordering::Relaxed);
+        recovery.removed_files = remove_unnamed(fs, dir, names, &manifest, wal_number);
+
+        static HANDLES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        Ok(Store::new(Parts {
+            fs: fs.clone(),
+            dir: dir.clone(),
+            handle: HANDLES.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+            random: builder.random.clone(),
+            clock,
+            options: builder.options.commit_options(),
+            tables: self.tables,
+            purgatory: self.purgatory,
+            families,
+            manifest,
+            wal,
+            next_number: self.numbers.into_inner(),
+            last_seq,
+        }))
+    }
+
+    /// Opens the tables of all families and checks that levels are what they must be.
+    fn open_versions(&self, dir: &Path) -> Result<Vec<(u32, Version)>> {
+        let mut versions = Vec::new();
+        for (id, family) in &self.state.families {
+            let mut added = Vec::new();
+            for (level, tables) in family.tables.iter().enumerate() {
+                for meta in tables.values() {
+                    added.push((level, self.open_table(dir, meta)?));
+                }
+            }
+            let version = Version::default().changed(&[], added);
+            if let Some(problem) = check_levels(&version).into_iter().next() {
+                let expected = format!("levels of family {:?} in order", family.name);
+                return Err(Corruption::new(&FileKind::Current.path(dir), 0, expected, problem).into());
+            }
+            versions.push((*id, version));
+        }
+        Ok(versions)
+    }
+
+    fn open_table(&self, dir: &Path, meta: &Arc<crate::version::TableMeta>) -> Result<Arc<TableFile>> {
+        let reader = self.tables.open(meta.number, meta.identity, meta.size).map_err(|error| {
+            if !error.is_not_found() {
+                return error;
+            }
+            let path = FileKind::Table(meta.number).path(dir);
+            Corruption::new(&path, 0, "a table that the manifest names", "no such file").into()
+        })?;
+        Ok(TableFile::new(meta.clone(), reader, self.purgatory.clone()))
+    }
+
+    /// The families with the tables that replay wrote.
+    fn families(&self, versions: Vec<(u32, Version)>, edit: &Edit) -> Result<Vec<Arc<Family>>> {
+        let mut families = Vec::new();
+        for ((id, version), (_, options)) in versions.into_iter().zip(&self.options) {
+            let mut added = Vec::new();
+            for op in &edit.0 {
+                if let EditOp::AddTable { family, level, meta } = op
+                    && *family == id
+                {
+                    let reader = self.tables.open(meta.number, meta.identity, meta.size)?;
+                    added.push((*level, TableFile::new(meta.clone(), reader, self.purgatory.clone())));
+                }
+            }
+            let version = version.changed(&[], added);
+            let name = self.state.families.get(&id).map(|f| f.name.clone()).unwrap_or_default();
+            let active = Arc::new(Memtable::new(self.next_number(), b"", 0));
+            families.push(Arc::new(Family::new(id, &name, options.policy(), active, version)));
+        }
+        Ok(families)
+    }
+
+    /// Makes the state that the new manifest starts with.
+    fn next_state(
+        &mut self,
+        builder: &Builder,
+        edit: &Edit,
+        last_seq: SeqNum,
+        wal: FileNumber,
+        clean: bool,
+        now_ms: u64,
+    ) {
+        // What replay made fits by construction: new numbers, existing families.
+        let applied = self.state.apply(edit);
+        debug_assert_eq!(applied, Ok(()));
+        if !clean {
+            self.state.history = History { id: builder.random.next_u64(), first_seq: last_seq + 1 };
+        }
+        for family in self.state.families.values_mut() {
+            family.flushed = last_seq;
+        }
+        self.state.seq_ceiling = last_seq + RESERVED_SEQS;
+        self.state.oldest_wal = wal;
+        self.state.clock_ms = self.state.clock_ms.max(now_ms);
+        self.state.next_file = self.numbers.load(Ordering::Relaxed);
+    }
+}
+
+/// Removes the files of ours that the manifest does not name. Foreign files are left alone.
+fn remove_unnamed(
+    fs: &Fs,
+    dir: &Path,
+    names: &[String],
+    manifest: &Manifest,
+    wal: FileNumber,
+) -> Vec<String> {
+    let named: std::collections::HashSet<FileNumber> = manifest.state().table_numbers().collect();
+    let mut removed = Vec::new();
+    for name in names {
+        let keep = match FileKind::parse(name) {
+            None | Some(FileKind::Current | FileKind::Lock | FileKind::Blob(_)) => true,
+            Some(FileKind::Table(number)) => named.contains(&number),
+            Some(FileKind::Wal(number)) => number >= wal,
+            Some(FileKind::Manifest(number)) => number == manifest.number(),
+            Some(FileKind::Temp(_)) => false,
+        };
+        // What cannot be removed now is tried again when the store is next opened.
+        if !keep && fs.remove(&dir.join(name)).is_ok() {
+            removed.push(name.clone());
+        }
+    }
+    removed
+}

@@ -1,0 +1,255 @@
+//! Options of a store and of its column families. This file only composes: what a field means to
+//! the engine stands in the folder that uses it.
+
+use crate::base::coding::{Decoder, Malformed, put_varint};
+use crate::base::error::{Error, Result};
+use crate::commit::{CommitOptions, Durability, StallLimits};
+use crate::compaction::ShapeOptions;
+use crate::compress::Codec;
+use crate::table::{TableOptions, TablePolicy};
+use std::time::Duration;
+
+/// Options of a store. Whoever sets nothing but `memory_budget` gets an engine tuned to it; the
+/// fields that are `None` are derived from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Memory that the store may use for memtables, cached and pinned blocks, in bytes. Default:
+    /// 512 MiB; at least 1 MiB.
+    pub memory_budget: u64,
+    /// Whether a store is created where there is none. Default: true.
+    pub create_if_missing: bool,
+    /// What `put`, `delete` and the like use. Default: [`Durability::Sync`].
+    pub default_durability: Durability,
+    /// How long an [`Durability::Os`] write may be lost to a loss of power. Default: 1 s; between
+    /// 1 ms and 1 h.
+    pub sync_interval: Duration,
+    /// How many table files are kept open. Default: 512; at least 16.
+    pub max_open_files: usize,
+    /// If the log is damaged in its middle, recover what stands before the damage instead of
+    /// refusing to open. What stands behind it is lost. Default: false.
+    pub recover_to_damage: bool,
+    /// The size of a log segment in bytes. Default: 64 MiB; at least 4 KiB.
+    pub wal_segment_bytes: u64,
+    /// A memtable is flushed when its first entry is older than this. Default: 30 min.
+    pub wal_age: Duration,
+    /// The size at which a memtable is flushed, in bytes. Default: a sixteenth of the budget.
+    pub memtable_bytes: Option<usize>,
+    /// The size of the tables that compactions write, in bytes. Default: that of a memtable, at
+    /// least 2 MiB.
+    pub target_file_bytes: Option<u64>,
+    /// The target size of the first level below level 0, in bytes. Default: four memtables.
+    pub level_base_bytes: Option<u64>,
+    /// The manifest is rewritten when it reaches this size, in bytes, or more if what it names is
+    /// large. Default: 1 MiB.
+    pub manifest_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            memory_budget: 512 << 20,
+            create_if_missing: true,
+            default_durability: Durability::Sync,
+            sync_interval: Duration::from_secs(1),
+            max_open_files: 512,
+            recover_to_damage: false,
+            wal_segment_bytes: 64 << 20,
+            wal_age: Duration::from_secs(30 * 60),
+            memtable_bytes: None,
+            target_file_bytes: None,
+            level_base_bytes: None,
+            manifest_bytes: 1 << 20,
+        }
+    }
+}
+
+impl Options {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] that names the field and its limits.
+    pub fn validate(&self) -> Result<()> {
+        at_least("memory_budget", self.memory_budget, 1 << 20)?;
+        at_least("max_open_files", self.max_open_files as u64, 16)?;
+        at_least("wal_segment_bytes", self.wal_segment_bytes, 4 << 10)?;
+        at_least("memtable_bytes", self.memtable_bytes() as u64, 1 << 10)?;
+        at_least("target_file_bytes", self.target_file_bytes(), 1 << 10)?;
+        at_least("level_base_bytes", self.level_base_bytes(), 1 << 10)?;
+        at_least("manifest_bytes", self.manifest_bytes, 256)?;
+        let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
+        if !interval.contains(&self.sync_interval) {
+            let why = format!("{:?} is not between 1 ms and 1 h", self.sync_interval);
+            return Err(Error::invalid("sync_interval", why));
+        }
+        Ok(())
+    }
+
+    fn memtable_bytes(&self) -> usize {
+        self.memtable_bytes.unwrap_or((self.memory_budget / 16) as usize)
+    }
+
+    fn target_file_bytes(&self) -> u64 {
+        self.target_file_bytes.unwrap_or((self.memtable_bytes() as u64).max(2 << 20))
+    }
+
+    fn level_base_bytes(&self) -> u64 {
+        self.level_base_bytes.unwrap_or(self.memtable_bytes() as u64 * 4)
+    }
+
+    /// The share of the budget that caches blocks.
+    pub(super) fn cache_bytes(&self) -> u64 {
+        self.memory_budget / 2
+    }
+
+    pub(super) fn commit_options(&self) -> CommitOptions {
+        let memtable_bytes = self.memtable_bytes();
+        CommitOptions {
+            segment_bytes: self.wal_segment_bytes,
+            memtable_bytes,
+            memtables_bytes: memtable_bytes * 2,
+            wal_bytes: (memtable_bytes as u64 * 8).max(self.wal_segment_bytes * 2),
+            wal_age: self.wal_age,
+            group_bytes: 1 << 20,
+            shape: ShapeOptions {
+                level0_tables: 4,
+                base_bytes: self.level_base_bytes(),
+                fanout: 10,
+                table_bytes: self.target_file_bytes(),
+            },
+            stall: StallLimits::default(),
+        }
+    }
+}
+
+fn at_least(what: &'static str, value: u64, least: u64) -> Result<()> {
+    if value >= least { Ok(()) } else { Err(Error::invalid(what, format!("{value} is less than {least}"))) }
+}
+
+/// Options of a column family. They are stored beside the data when the family is created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FamilyOptions {
+    /// The zstd level for tables below the uncompressed levels; `None` stores all raw. Default: 1;
+    /// between -7 and 22.
+    pub zstd_level: Option<i32>,
+    /// Levels from 0 on whose tables are not compressed. Default: 2.
+    pub uncompressed_levels: usize,
+    /// The size of a data block, in bytes. Default: 8 KiB; between 64 bytes and 16 MiB.
+    pub block_bytes: usize,
+    /// Bits of filter for each key. Default: 10; between 1 and 64.
+    pub filter_bits_per_key: u32,
+    /// The size at which an index is split into partitions, in bytes. Default: 256 KiB.
+    pub index_partition_bytes: usize,
+}
+
+impl Default for FamilyOptions {
+    fn default() -> Self {
+        let table = TableOptions::default();
+        FamilyOptions {
+            zstd_level: Some(table.zstd_level),
+            uncompressed_levels: TablePolicy::default().uncompressed_levels,
+            block_bytes: table.block_bytes,
+            filter_bits_per_key: table.bits_per_key,
+            index_partition_bytes: table.partition_bytes,
+        }
+    }
+}
+
+/// Tags in the manifest; never reused.
+mod tag {
+    pub const ZSTD_LEVEL: u64 = 1;
+    pub const UNCOMPRESSED_LEVELS: u64 = 2;
+    pub const BLOCK_BYTES: u64 = 3;
+    pub const FILTER_BITS: u64 = 4;
+    pub const INDEX_PARTITION_BYTES: u64 = 5;
+    /// A number that stands for no compression.
+    pub const NO_ZSTD: u64 = u32::MAX as u64;
+}
+
+impl FamilyOptions {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] that names the field and its limits.
+    pub fn validate(&self) -> Result<()> {
+        if self.zstd_level.is_some_and(|level| !(-7..=22).contains(&level)) {
+            return Err(Error::invalid("zstd_level", "it must be between -7 and 22"));
+        }
+        self.policy().validate()
+    }
+
+    pub(super) fn policy(&self) -> TablePolicy {
+        let base = TableOptions {
+            codec: if self.zstd_level.is_some() { Codec::Zstd } else { Codec::None },
+            zstd_level: self.zstd_level.unwrap_or_default(),
+            block_bytes: self.block_bytes,
+            bits_per_key: self.filter_bits_per_key,
+            partition_bytes: self.index_partition_bytes,
+            ..TableOptions::default()
+        };
+        TablePolicy { base, uncompressed_levels: self.uncompressed_levels }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        // Offset so that negative levels are small numbers, too.
+        let level = self.zstd_level.map_or(tag::NO_ZSTD, |level| (level + 128) as u64);
+        for (tag, value) in [
+            (tag::ZSTD_LEVEL, level),
+            (tag::UNCOMPRESSED_LEVELS, self.uncompressed_levels as u64),
+            (tag::BLOCK_BYTES, self.block_bytes as u64),
+            (tag::FILTER_BITS, u64::from(self.filter_bits_per_key)),
+            (tag::INDEX_PARTITION_BYTES, self.index_partition_bytes as u64),
+        ] {
+            put_varint(&mut out, tag);
+            put_varint(&mut out, value);
+        }
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<FamilyOptions, Malformed> {
+        let mut options = FamilyOptions::default();
+        let mut bytes = Decoder::new(bytes);
+        while !bytes.is_empty() {
+            let unknown = bytes.malformed("an option that this version knows");
+            let tag = bytes.varint("the tag of an option")?;
+            let value = bytes.varint32("the value of an option")?;
+            match tag {
+                tag::ZSTD_LEVEL if u64::from(value) == tag::NO_ZSTD => options.zstd_level = None,
+                tag::ZSTD_LEVEL if value < 256 => options.zstd_level = Some(value as i32 - 128),
+                tag::UNCOMPRESSED_LEVELS => options.uncompressed_levels = value as usize,
+                tag::BLOCK_BYTES => options.block_bytes = value as usize,
+                tag::FILTER_BITS => options.filter_bits_per_key = value,
+                tag::INDEX_PARTITION_BYTES => options.index_partition_bytes = value as usize,
+                _ => return Err(unknown),
+            }
+        }
+        Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn family_options_round_trip() {
+        for zstd_level in [None, Some(-7), Some(1), Some(22)] {
+            let options = FamilyOptions { zstd_level, block_bytes: 4096, ..FamilyOptions::default() };
+            options.validate().unwrap();
+            assert_eq!(FamilyOptions::decode(&options.encode()).unwrap(), options);
+        }
+        assert!(FamilyOptions::decode(&[99, 1]).is_err());
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_field() {
+        let wrong = Options { memory_budget: 5, ..Options::default() };
+        assert!(wrong.validate().unwrap_err().to_string().contains("memory_budget"));
+        let wrong = Options { sync_interval: Duration::ZERO, ..Options::default() };
+        assert!(wrong.validate().unwrap_err().to_string().contains("sync_interval"));
+        let wrong = FamilyOptions { block_bytes: 1, ..FamilyOptions::default() };
+        assert!(wrong.validate().unwrap_err().to_string().contains("block_bytes"));
+        let wrong = FamilyOptions { zstd_level: Some(99), ..FamilyOptions::default() };
+        assert!(wrong.validate().unwrap_err().to_string().contains("zstd_level"));
+    }
+}

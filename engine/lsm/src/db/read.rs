@@ -1,0 +1,58 @@
+//! Point reads.
+
+use super::family::ColumnFamily;
+use super::snapshot::Snapshot;
+use crate::base::error::{Error, Result};
+use crate::base::slice::Slice;
+use crate::base::sync::Arc;
+use crate::tree::{Found, lookup};
+
+/// Looks `key` up at a snapshot, or in the present.
+pub(super) fn get<R>(
+    family: &ColumnFamily,
+    snapshot: Option<&Snapshot>,
+    key: &[u8],
+    read: impl FnOnce(Found<'_>) -> R,
+) -> Result<Option<R>> {
+    check(family, snapshot)?;
+    family.inner().scheduler.step();
+    let clock = &family.inner().store.clock;
+    // The view is pinned before the sequence number is loaded: see `tree::View`.
+    let view = family.family().pin();
+    match snapshot {
+        Some(snapshot) => lookup(&view, key, snapshot.seq(), || snapshot.now_ms(), read),
+        None => lookup(&view, key, family.read_seq(), || clock.now_ms(), read),
+    }
+}
+
+/// Looks many keys up in one view, at one sequence number and time.
+pub(super) fn multi_get<K: AsRef<[u8]>>(
+    family: &ColumnFamily,
+    snapshot: Option<&Snapshot>,
+    keys: &[K],
+) -> Result<Vec<Option<Slice>>> {
+    check(family, snapshot)?;
+    family.inner().scheduler.step();
+    let view = family.family().view();
+    let (seq, now_ms) = match snapshot {
+        Some(snapshot) => (snapshot.seq(), snapshot.now_ms()),
+        None => (family.read_seq(), family.inner().store.clock.now_ms()),
+    };
+    // In key order, neighbours find their blocks in the processor's cache.
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_unstable_by(|a, b| keys[*a].as_ref().cmp(keys[*b].as_ref()));
+    let mut values = vec![None; keys.len()];
+    for at in order {
+        values[at] = lookup(&view, keys[at].as_ref(), seq, || now_ms, |found| found.slice())?;
+    }
+    Ok(values)
+}
+
+/// A snapshot still reads a family that was dropped; the present does not.
+pub(super) fn check(family: &ColumnFamily, snapshot: Option<&Snapshot>) -> Result<()> {
+    family.check()?;
+    if snapshot.is_some_and(|s| !Arc::ptr_eq(s.inner(), family.inner())) {
+        return Err(Error::WrongDatabase);
+    }
+    Ok(())
+}

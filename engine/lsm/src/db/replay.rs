@@ -1,0 +1,190 @@
+//! From the log into tables, when a store is opened.
+
+use super::builder::Builder;
+use super::options::FamilyOptions;
+use crate::base::error::{Corruption, Result};
+use crate::base::filename::{FileKind, FileNumber};
+use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
+use crate::base::sync::Arc;
+use crate::batch::decode_ops;
+use crate::compaction::{Below, MergeSpec, merge};
+use crate::fs::Fs;
+use crate::iter::Horizon;
+use crate::memtable::{Memtable, MemtableCursor};
+use crate::record::{HEADER_BYTES, LogKind, RecordReader, Step};
+use crate::table::{Origin, Tables};
+use crate::version::{Edit, EditOp, StoreState, Version};
+use crate::wal::{GroupHeader, LoggedBatch, Replay, replay};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Whether a log segment holds a record, or anything else behind its header.
+pub(super) fn holds_records(fs: &Fs, path: &Path) -> Result<bool> {
+    let file = fs.open(path)?;
+    let Ok(mut reader) = RecordReader::open(&file, LogKind::Wal) else {
+        // Not even its header was written whole: the store never came to use it.
+        return Ok(file.size()? > HEADER_BYTES && has_content(&file)?);
+    };
+    Ok(matches!(reader.step()?, Step::Record { .. }))
+}
+
+fn has_content(file: &crate::fs::OpenFile) -> Result<bool> {
+    let mut first = vec![0; 4096];
+    let read = file.read_at(&mut first, HEADER_BYTES)?;
+    Ok(first[..read].iter().any(|byte| *byte != 0))
+}
+
+/// What replay has gathered.
+pub(super) struct Replayed<'a> {
+    builder: &'a Builder,
+    state: &'a StoreState,
+    tables: &'a Tables,
+    options: &'a [(u32, FamilyOptions)],
+    memtable_bytes: usize,
+    memtables: BTreeMap<u32, Arc<Memtable>>,
+    edit: Edit,
+    /// The last sequence number that was found.
+    pub(super) last_seq: SeqNum,
+}
+
+impl<'a> Replayed<'a> {
+    pub(super) fn new(
+        builder: &'a Builder,
+        state: &'a StoreState,
+        tables: &'a Tables,
+        options: &'a [(u32, FamilyOptions)],
+    ) -> Replayed<'a> {
+        Replayed {
+            builder,
+            state,
+            tables,
+            options,
+            memtable_bytes: builder.options.commit_options().memtable_bytes,
+            memtables: BTreeMap::new(),
+            edit: Edit::default(),
+            last_seq: 0,
+        }
+    }
+
+    /// Replays the segments that the manifest needs.
+    pub(super) fn run(&mut self, names: &[String], next_number: &dyn Fn() -> FileNumber) -> Result<Replay> {
+        let oldest = self.state.oldest_wal;
+        let mut numbers: Vec<FileNumber> = names
+            .iter()
+            .filter_map(|name| match FileKind::parse(name) {
+                Some(FileKind::Wal(number)) if number >= oldest => Some(number),
+                _ => None,
+            })
+            .collect();
+        numbers.sort_unstable();
+        let (dir, fs) = (&self.builder.path, &self.builder.fs);
+        if oldest > 0 && numbers.first() != Some(&oldest) {
+            let path = FileKind::Wal(oldest).path(dir);
+            return Err(Corruption::new(&path, 0, "the oldest segment of the log", "no such file").into());
+        }
+        if oldest == 0 {
+            // The store is only being created: an empty segment may have been left behind.
+            numbers.clear();
+        }
+        let to_damage = self.builder.options.recover_to_damage;
+        replay(fs, dir, &numbers, self.state.store, to_damage, |group, batch, file, base| {
+            self.apply(group, batch, file, base, next_number)
+        })
+    }
+
+    fn apply(
+        &mut self,
+        group: GroupHeader,
+        batch: LoggedBatch<'_>,
+        file: &Path,
+        base: u64,
+        next_number: &dyn Fn() -> FileNumber,
+    ) -> Result<()> {
+        let wrong = |expected: String, found: String| Corruption::new(file, base, expected, found);
+        if batch.first_seq <= self.last_seq {
+            let expected = format!("a sequence number above {}", self.last_seq);
+            return Err(wrong(expected, batch.first_seq.to_string()).into());
+        }
+        let mut seq = batch.first_seq;
+        for op in decode_ops(batch.ops) {
+            let op = op.map_err(|e| e.in_file(file, base))?;
+            let skip = match self.state.families.get(&op.family) {
+                Some(family) => seq <= family.flushed,
+                // It was dropped after this was written.
+                None if op.family < self.state.next_family => true,
+                None => return Err(wrong("a known column family".into(), op.family.to_string()).into()),
+            };
+            if !skip {
+                let memtable = self.memtables.entry(op.family).or_insert_with(|| {
+                    Arc::new(Memtable::new(next_number(), b"", self.memtable_bytes))
+                });
+                if op.kind == Kind::Delete {
+                    memtable.note_deletion_at(group.clock_ms);
+                }
+                let (key, kind, expires_at, value) = (op.key, op.kind, op.expires_at, op.value);
+                memtable.writer().insert(&EntryRef { key, seq, kind, expires_at, value });
+            }
+            seq += 1;
+        }
+        if seq - batch.first_seq != u64::from(batch.count) {
+            let expected = format!("a batch of {} operations", batch.count);
+            return Err(wrong(expected, (seq - batch.first_seq).to_string()).into());
+        }
+        self.last_seq = seq - 1;
+        let full = |m: &Arc<Memtable>| m.allocated_bytes() >= self.memtable_bytes;
+        let full: Vec<u32> = self.memtables.iter().filter(|(_, m)| full(m)).map(|(id, _)| *id).collect();
+        for family in full {
+            self.write_tables(family, self.last_seq, group.clock_ms, next_number)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a family's memtable to tables of level 0.
+    fn write_tables(
+        &mut self,
+        family: u32,
+        last_seq: SeqNum,
+        now_ms: u64,
+        next_number: &dyn Fn() -> FileNumber,
+    ) -> Result<()> {
+        let Some(memtable) = self.memtables.remove(&family) else { return Ok(()) };
+        let options = self.options.iter().find(|(id, _)| *id == family).map(|(_, o)| o.clone());
+        let policy = options.unwrap_or_default().policy();
+        // Whatever may lie below is left to compactions: no deletion is dropped here.
+        let version = Version::default();
+        let spec = MergeSpec {
+            tables: self.tables,
+            next_number,
+            policy: &policy,
+            level: 0,
+            table_bytes: u64::MAX,
+            horizons: vec![Horizon { seq: last_seq, now_ms }],
+            below: Below::unknown(&version),
+            origin: Origin {
+                family,
+                history: self.state.history.id,
+                created_ms: now_ms,
+                oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),
+            },
+            check: &|| Ok(()),
+        };
+        for meta in merge(&mut MemtableCursor::new(memtable), spec)?.tables {
+            self.edit.push(EditOp::AddTable { family, level: 0, meta });
+        }
+        Ok(())
+    }
+
+    /// Writes what is left and returns the edit that names all new tables.
+    pub(super) fn finish(
+        mut self,
+        last_seq: SeqNum,
+        now_ms: u64,
+        next_number: &dyn Fn() -> FileNumber,
+    ) -> Result<Edit> {
+        let families: Vec<u32> = self.memtables.keys().copied().collect();
+        for family in families {
+            self.write_tables(family, last_seq, now_ms, next_number)?;
+        }
+        Ok(self.edit)
+    }
+}

@@ -1,0 +1,104 @@
+//! A held view of the whole store.
+
+use super::family::ColumnFamily;
+use super::inner::Inner;
+use super::iter::Iter;
+use super::read;
+use crate::base::error::Result;
+use crate::base::key::SeqNum;
+use crate::base::slice::Slice;
+use crate::base::sync::Arc;
+use std::ops::RangeBounds;
+
+/// The state of all column families at one moment, time included: what had not expired when it was
+/// taken does not expire in it. Owned; it keeps the store open, and keeps compactions from removing
+/// what it sees, until it is dropped.
+///
+/// A family that was created later reads as empty; one that was dropped answers
+/// [`crate::Error::FamilyDropped`].
+#[derive(Debug)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+    seq: SeqNum,
+    now_ms: u64,
+}
+
+impl Snapshot {
+    pub(super) fn new(inner: Arc<Inner>) -> Snapshot {
+        let store = &inner.store;
+        let (seq, now_ms) = store.snapshots.register(|| store.read_seq(), || store.clock.now_ms());
+        Snapshot { inner, seq, now_ms }
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// The last sequence number that it sees.
+    #[must_use]
+    pub fn seq(&self) -> SeqNum {
+        self.seq
+    }
+
+    /// The time against which entries expire for it, in milliseconds since the epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// The value that `key` of `family` had.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::get`]; [`crate::Error::WrongDatabase`] for a family of another store.
+    pub fn get(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
+        read::get(family, Some(self), key.as_ref(), |found| found.slice())
+    }
+
+    /// Whether `key` of `family` was present.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn contains_key(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(read::get(family, Some(self), key.as_ref(), |_| ())?.is_some())
+    }
+
+    /// The values of many keys, in the order of `keys`.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn multi_get<K: AsRef<[u8]>>(&self, family: &ColumnFamily, keys: &[K]) -> Result<Vec<Option<Slice>>> {
+        read::multi_get(family, Some(self), keys)
+    }
+
+    /// All entries of `family`.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn iter(&self, family: &ColumnFamily) -> Result<Iter> {
+        self.range::<&[u8], _>(family, ..)
+    }
+
+    /// The entries of a range of keys.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, family: &ColumnFamily, range: R) -> Result<Iter> {
+        Iter::over(family, Some(self), &range)
+    }
+
+    /// The entries whose keys start with `prefix`.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn prefix(&self, family: &ColumnFamily, prefix: impl AsRef<[u8]>) -> Result<Iter> {
+        Iter::with_prefix(family, Some(self), prefix.as_ref())
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.inner.store.snapshots.release(self.seq);
+        // Deletions that were kept for it may go now.
+        self.inner.store.work.announce(crate::commit::Task::Compact);
+    }
+}

@@ -1,0 +1,115 @@
+//! Checking everything that can be checked.
+
+use super::handle::Db;
+use crate::base::error::{Corruption, Error, Result};
+use crate::base::filename::FileKind;
+use crate::tree::Family;
+use crate::version::check_levels;
+use std::collections::BTreeSet;
+
+/// What a verification read and found.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Column families.
+    pub families: u64,
+    /// Tables.
+    pub tables: u64,
+    /// Blocks of any kind.
+    pub blocks: u64,
+    /// Entries, all versions counted.
+    pub entries: u64,
+    /// Bytes of tables, each under a checksum that was checked.
+    pub bytes: u64,
+    /// Everything that is wrong; empty for a sound store.
+    pub problems: Vec<Error>,
+    /// Files in the directory that are not the store's.
+    pub foreign_files: Vec<String>,
+}
+
+impl Db {
+    /// Reads every table past the cache and checks all checksums, the order of entries, that levels
+    /// are sorted and disjoint, that tables are what the manifest says of them, and that directory
+    /// and manifest name the same files. Writes may go on meanwhile.
+    ///
+    /// # Errors
+    /// Only what keeps the check from being made; what it finds is in the report.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"k", b"v")?;
+    /// db.flush()?;
+    /// let report = db.verify()?;
+    /// assert!(report.problems.is_empty());
+    /// assert_eq!((report.tables, report.entries), (1, 1));
+    /// # Ok(()) }
+    /// ```
+    pub fn verify(&self) -> Result<VerifyReport> {
+        let store = &self.inner().store;
+        store.check_open()?;
+        let mut report = VerifyReport::default();
+        for family in store.families() {
+            self.verify_family(&family, &mut report);
+        }
+        self.verify_directory(&mut report)?;
+        Ok(report)
+    }
+
+    fn verify_family(&self, family: &Family, report: &mut VerifyReport) {
+        let view = family.view();
+        report.families += 1;
+        let manifest = FileKind::Current.path(self.path());
+        for problem in check_levels(&view.version) {
+            let expected = format!("levels of family {:?} in order", family.name());
+            report.problems.push(Corruption::new(&manifest, 0, expected, problem).into());
+        }
+        for (level, table) in view.version.tables() {
+            report.tables += 1;
+            match table.reader.verify() {
+                Ok(verified) => {
+                    report.blocks += verified.blocks;
+                    report.entries += verified.entries;
+                    report.bytes += verified.bytes;
+                }
+                Err(error) => report.problems.push(error),
+            }
+            let (meta, properties) = (&table.meta, table.reader.properties());
+            let same = meta.entries == properties.entries
+                && meta.deletions == properties.deletions
+                && (meta.min_seq, meta.max_seq) == (properties.min_seq, properties.max_seq)
+                && meta.smallest.0 == properties.smallest.user_key
+                && meta.largest.0 == properties.largest.user_key;
+            if !same {
+                let expected = format!("the table that the manifest has in level {level}");
+                let path = table.reader.path();
+                report.problems.push(Corruption::new(&path, 0, expected, "other properties").into());
+            }
+        }
+    }
+
+    /// Compares the directory with the manifest. Files that are being written or about to be removed
+    /// are not named by the manifest: only those that it does name must be there.
+    fn verify_directory(&self, report: &mut VerifyReport) -> Result<()> {
+        let store = &self.inner().store;
+        let (named, names) = store.with_manifest(|manifest| {
+            let mut named: BTreeSet<FileKind> = manifest.state().table_numbers().map(FileKind::Table).collect();
+            named.extend([FileKind::Current, FileKind::Manifest(manifest.number())]);
+            store.fs.list(&store.dir).map(|names| (named, names))
+        })?;
+        let mut present = BTreeSet::new();
+        for name in names {
+            match FileKind::parse(&name) {
+                Some(kind) => drop(present.insert(kind)),
+                None => report.foreign_files.push(name),
+            }
+        }
+        for missing in named.difference(&present) {
+            let path = missing.path(&store.dir);
+            let expected = "a file that the store needs";
+            report.problems.push(Corruption::new(&path, 0, expected, "no such file").into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,412 @@
+//! What a user sees of a sorted run of entries at one sequence number and one moment.
+//!
+//! Of each user key the newest entry at or below the sequence number decides: a deletion hides the
+//! key, an entry that has expired hides it too (and what is below it stays hidden), a value shows.
+//!
+//! Walking forward, the cursor below stands on the entry that is shown. Walking backward, the
+//! versions of a key come oldest first, so that all in view have to be passed before the last of
+//! them can be shown: the cursor below then stands before the key, and key and value are kept here.
+
+use crate::base::cursor::Cursor;
+use crate::base::error::{Error, Result};
+use crate::base::key::{EntryRef, Kind, MAX_SEQ, SeqNum};
+use crate::base::slice::Slice;
+use std::ops::Bound;
+
+/// Entries of one key that are stepped over one by one before a seek is tried instead.
+const STEPS_BEFORE_SEEK: u32 = 8;
+
+/// Values up to this size are kept by copying them into a buffer that is used again, in bytes;
+/// larger ones are shared.
+const COPY_VALUE_BYTES: usize = 4 << 10;
+
+/// The user's view of the entries of a cursor.
+pub struct Visible<C> {
+    below: C,
+    seq: SeqNum,
+    now_ms: u64,
+    lower: Bound<Vec<u8>>,
+    upper: Bound<Vec<u8>>,
+    stands: Stands,
+    /// Walking backward: what is shown. Walking forward: the key whose older versions are skipped.
+    key: Vec<u8>,
+    kept: Kept,
+    skipped: u64,
+    error: Option<Error>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Nowhere,
+    /// The cursor below stands on what is shown.
+    On,
+    /// The cursor below stands before every version of what is shown, or nowhere.
+    Before,
+}
+
+/// An entry kept after the cursor has left it.
+#[derive(Default)]
+struct Kept {
+    copied: Vec<u8>,
+    shared: Option<Slice>,
+    seq: SeqNum,
+    expires_at: u64,
+}
+
+impl<C: Cursor> Visible<C> {
+    /// The view of `below` at sequence number `seq` and at `now_ms`, milliseconds since the epoch,
+    /// of the user keys between the bounds. It stands nowhere yet.
+    #[must_use]
+    pub fn new(
+        below: C,
+        seq: SeqNum,
+        now_ms: u64,
+        lower: Bound<Vec<u8>>,
+        upper: Bound<Vec<u8>>,
+    ) -> Visible<C> {
+        Visible {
+            below,
+            seq,
+            now_ms,
+            lower,
+            upper,
+            stands: Stands::Nowhere,
+            key: Vec::new(),
+            kept: Kept::default(),
+            skipped: 0,
+            error: None,
+        }
+    }
+
+    /// Whether it stands on a key. `false` after a step over either end and after an error, which
+    /// every later movement returns again.
+    #[must_use]
+    pub fn valid(&self) -> bool {
+        self.stands != Stands::Nowhere
+    }
+
+    /// The current user key. Requires [`Visible::valid`].
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        match self.stands {
+            Stands::On => self.below.user_key(),
+            _ => &self.key,
+        }
+    }
+
+    /// Its value. Requires [`Visible::valid`].
+    #[must_use]
+    pub fn value(&self) -> &[u8] {
+        match self.stands {
+            Stands::On => self.below.entry().value,
+            _ => self.kept.shared.as_deref().unwrap_or(&self.kept.copied),
+        }
+    }
+
+    /// Its value, to be held beyond the next movement. Requires [`Visible::valid`].
+    #[must_use]
+    pub fn value_slice(&self) -> Slice {
+        match self.stands {
+            Stands::On => self.below.value_slice(),
+            _ => self.kept.shared.clone().unwrap_or_else(|| Slice::copy(&self.kept.copied)),
+        }
+    }
+
+    /// The sequence number of the current entry. Requires [`Visible::valid`].
+    #[must_use]
+    pub fn seq(&self) -> SeqNum {
+        match self.stands {
+            Stands::On => self.below.trailer().seq(),
+            _ => self.kept.seq,
+        }
+    }
+
+    /// When the current entry expires, in milliseconds since the epoch;
+    /// [`crate::base::key::NEVER`] if it does not. Requires [`Visible::valid`].
+    #[must_use]
+    pub fn expires_at(&self) -> u64 {
+        match self.stands {
+            Stands::On => self.below.entry().expires_at,
+            _ => self.kept.expires_at,
+        }
+    }
+
+    /// How many entries were stepped over and not shown so far: deletions, expired entries, and
+    /// versions that are shadowed or too new.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Moves to the first visible key.
+    ///
+    /// # Errors
+    /// Those of the cursor below, as for every movement.
+    pub fn seek_to_first(&mut self) -> Result<()> {
+        self.go(Self::to_first)
+    }
+
+    /// Moves to the last visible key.
+    pub fn seek_to_last(&mut self) -> Result<()> {
+        self.go(Self::to_last)
+    }
+
+    /// Moves to the first visible key at or after `key`.
+    pub fn seek(&mut self, key: &[u8]) -> Result<()> {
+        self.go(|view| {
+            if view.is_below(key) {
+                return view.to_first();
+            }
+            view.below.seek(key, view.seq)?;
+            view.find_forward(false)
+        })
+    }
+
+    /// Moves to the last visible key at or before `key`.
+    pub fn seek_for_prev(&mut self, key: &[u8]) -> Result<()> {
+        self.go(|view| {
+            if view.is_beyond(key) {
+                return view.to_last();
+            }
+            seek_past_backward(&mut view.below, &mut view.key, key)?;
+            view.find_backward()
+        })
+    }
+
+    /// Moves to the next visible key. Requires [`Visible::valid`].
+    #[allow(clippy::should_implement_trait, reason = "a cursor, which can also go back and fail")]
+    pub fn next(&mut self) -> Result<()> {
+        debug_assert!(self.valid() || self.error.is_some(), "only a valid cursor moves");
+        let stood = self.stands;
+        self.go(|view| {
+            match stood {
+                Stands::Nowhere => return Ok(()),
+                Stands::On => {
+                    copy_into(&mut view.key, view.below.user_key());
+                    view.below.next()?;
+                }
+                Stands::Before => view.below.seek(&view.key, 0)?,
+            }
+            view.find_forward(true)
+        })
+    }
+
+    /// Moves to the previous visible key. Requires [`Visible::valid`].
+    pub fn prev(&mut self) -> Result<()> {
+        debug_assert!(self.valid() || self.error.is_some(), "only a valid cursor moves");
+        let stood = self.stands;
+        self.go(|view| {
+            match stood {
+                Stands::Nowhere => return Ok(()),
+                Stands::On => {
+                    copy_into(&mut view.key, view.below.user_key());
+                    view.leave_key_backward()?;
+                }
+                Stands::Before => {}
+            }
+            view.find_backward()
+        })
+    }
+
+    /// Runs a movement: nowhere until it has found a key, and for ever once it has failed.
+    fn go(&mut self, movement: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        self.stands = Stands::Nowhere;
+        let moved = movement(self);
+        if let Err(error) = &moved {
+            self.error = Some(error.clone());
+            self.stands = Stands::Nowhere;
+        }
+        moved
+    }
+
+    fn to_first(&mut self) -> Result<()> {
+        let skipping = match &self.lower {
+            Bound::Unbounded => {
+                self.below.seek_to_first()?;
+                false
+            }
+            Bound::Included(lower) => {
+                self.below.seek(lower, self.seq)?;
+                false
+            }
+            Bound::Excluded(lower) => {
+                copy_into(&mut self.key, lower);
+                self.below.seek(lower, 0)?;
+                true
+            }
+        };
+        self.find_forward(skipping)
+    }
+
+    fn to_last(&mut self) -> Result<()> {
+        match &self.upper {
+            Bound::Unbounded => self.below.seek_to_last()?,
+            Bound::Excluded(upper) => self.below.seek_before(upper, MAX_SEQ)?,
+            Bound::Included(upper) => seek_past_backward(&mut self.below, &mut self.key, upper)?,
+        }
+        self.find_backward()
+    }
+
+    /// Whether `key` lies below the lower bound.
+    fn is_below(&self, key: &[u8]) -> bool {
+        match &self.lower {
+            Bound::Unbounded => false,
+            Bound::Included(lower) => key < &lower[..],
+            Bound::Excluded(lower) => key <= &lower[..],
+        }
+    }
+
+    /// Whether `key` lies beyond the upper bound.
+    fn is_beyond(&self, key: &[u8]) -> bool {
+        match &self.upper {
+            Bound::Unbounded => false,
+            Bound::Included(upper) => key > &upper[..],
+            Bound::Excluded(upper) => key >= &upper[..],
+        }
+    }
+
+    fn shows(&self, entry: &EntryRef<'_>) -> bool {
+        entry.kind == Kind::Put && entry.expires_at > self.now_ms
+    }
+
+    /// From where the cursor below stands on, the first key that is visible; with `skipping`,
+    /// entries of `self.key` are passed over.
+    fn find_forward(&mut self, mut skipping: bool) -> Result<()> {
+        let mut steps = 0;
+        while self.below.valid() {
+            let entry = self.below.entry();
+            if skipping && entry.key == &self.key[..] {
+                self.skipped += 1;
+                steps += 1;
+                if steps == STEPS_BEFORE_SEEK {
+                    // To its very last version, if that has sequence number zero, or past them all.
+                    self.below.seek(&self.key, 0)?;
+                } else {
+                    self.below.next()?;
+                }
+                continue;
+            }
+            if self.is_beyond(entry.key) {
+                return Ok(());
+            }
+            if entry.seq > self.seq {
+                // The key to be skipped, if there was one, lies behind.
+                skipping = false;
+                self.pass_newer()?;
+                continue;
+            }
+            if self.shows(&entry) {
+                self.stands = Stands::On;
+                return Ok(());
+            }
+            copy_into(&mut self.key, entry.key);
+            (skipping, steps) = (true, 0);
+            self.skipped += 1;
+            self.below.next()?;
+        }
+        Ok(())
+    }
+
+    /// Steps over the versions of the current key that are newer than the view.
+    fn pass_newer(&mut self) -> Result<()> {
+        copy_into(&mut self.key, self.below.user_key());
+        let mut steps = 0;
+        while self.below.valid() && self.below.trailer().seq() > self.seq {
+            if self.below.user_key() != &self.key[..] {
+                return Ok(());
+            }
+            self.skipped += 1;
+            steps += 1;
+            if steps == STEPS_BEFORE_SEEK {
+                return self.below.seek(&self.key, self.seq);
+            }
+            self.below.next()?;
+        }
+        Ok(())
+    }
+
+    /// From where the cursor below stands back, the last key that is visible.
+    fn find_backward(&mut self) -> Result<()> {
+        while self.below.valid() && !self.is_below(self.below.user_key()) {
+            copy_into(&mut self.key, self.below.user_key());
+            if self.decide_backward()? {
+                self.stands = Stands::Before;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over all versions of `self.key`, on the oldest of which the cursor below stands, and
+    /// keeps what is to be shown of it, if anything is.
+    fn decide_backward(&mut self) -> Result<bool> {
+        let mut shown = false;
+        let mut steps = 0;
+        while self.below.valid() && self.below.user_key() == &self.key[..] {
+            if self.below.trailer().seq() > self.seq {
+                // This one and all before it are too new.
+                self.leave_key_backward()?;
+                break;
+            }
+            if steps == STEPS_BEFORE_SEEK {
+                self.below.seek(&self.key, self.seq)?;
+                shown = self.keep_if_shown(shown);
+                self.below.seek_before(&self.key, MAX_SEQ)?;
+                break;
+            }
+            shown = self.keep_if_shown(shown);
+            steps += 1;
+            self.below.prev()?;
+        }
+        Ok(shown)
+    }
+
+    /// Takes the entry that the cursor below stands on as what decides; returns whether it shows.
+    /// `shadows` says that the one that decided so far would have been shown.
+    fn keep_if_shown(&mut self, shadows: bool) -> bool {
+        let entry = self.below.entry();
+        let shows = self.shows(&entry);
+        self.skipped += u64::from(shadows) + u64::from(!shows);
+        if shows {
+            self.kept.seq = entry.seq;
+            self.kept.expires_at = entry.expires_at;
+            self.kept.shared = None;
+            if entry.value.len() <= COPY_VALUE_BYTES {
+                copy_into(&mut self.kept.copied, entry.value);
+            } else {
+                self.kept.shared = Some(self.below.value_slice());
+            }
+        }
+        shows
+    }
+
+    /// Steps back over what is left of the versions of `self.key`.
+    fn leave_key_backward(&mut self) -> Result<()> {
+        let mut steps = 0;
+        while self.below.valid() && self.below.user_key() == &self.key[..] {
+            if steps == STEPS_BEFORE_SEEK {
+                return self.below.seek_before(&self.key, MAX_SEQ);
+            }
+            steps += 1;
+            self.below.prev()?;
+        }
+        self.skipped += u64::from(steps.saturating_sub(1));
+        Ok(())
+    }
+}
+
+/// Moves to the last entry whose user key is at most `key`; `buffer` is overwritten.
+fn seek_past_backward<C: Cursor>(below: &mut C, buffer: &mut Vec<u8>, key: &[u8]) -> Result<()> {
+    // The key right after it in byte order.
+    copy_into(buffer, key);
+    buffer.push(0);
+    below.seek_before(buffer, MAX_SEQ)
+}
+
+fn copy_into(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    buffer.clear();
+    buffer.extend_from_slice(bytes);
+}

@@ -1,0 +1,246 @@
+//! A position in a table.
+
+use super::index::Index;
+use super::piece::Through;
+use super::reader::TableReader;
+use crate::base::coding::Malformed;
+use crate::base::cursor::Cursor;
+use crate::base::error::{Error, Result};
+use crate::base::key::{EntryRef, SeqNum, Trailer};
+use crate::base::slice::Slice;
+use crate::base::sync::Arc;
+use crate::block::BlockCursor;
+
+/// A position in a table; it keeps the table open. Errors are sticky.
+#[derive(Debug)]
+pub struct TableCursor {
+    table: Arc<TableReader>,
+    through: Through,
+    /// The partition whose index is at hand.
+    partition: usize,
+    index: Option<Arc<Index>>,
+    /// The index entry whose block is in `block`.
+    slot: usize,
+    block: BlockCursor,
+    error: Option<Error>,
+}
+
+impl TableCursor {
+    /// A cursor over `table`. With `fill_cache` false, blocks that are not cached are read without
+    /// being put into the cache: for scans of what will not be read again soon.
+    #[must_use]
+    pub fn new(table: Arc<TableReader>, fill_cache: bool) -> TableCursor {
+        let through = if fill_cache { Through::Cache } else { Through::Peek };
+        TableCursor {
+            table,
+            through,
+            partition: 0,
+            index: None,
+            slot: 0,
+            block: BlockCursor::new(),
+            error: None,
+        }
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn table(&self) -> &Arc<TableReader> {
+        &self.table
+    }
+
+    /// The error that the cursor met, if it did.
+    fn check(&self) -> Result<()> {
+        self.error.as_ref().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    #[cold]
+    fn fail(&mut self, error: Error) -> Error {
+        self.block.clear();
+        self.error = Some(error.clone());
+        error
+    }
+
+    #[cold]
+    fn damaged(&mut self, malformed: Malformed) -> Error {
+        let handle = self.index.as_ref().and_then(|index| index.handle(self.slot)).unwrap_or_default();
+        let error = self.table.loader.damaged(handle, malformed);
+        self.fail(error)
+    }
+
+    /// Runs a step; an error of it sticks.
+    fn stick(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        self.check()?;
+        match step(self) {
+            Ok(()) => Ok(()),
+            // `damaged` may have kept it already; keeping it again changes nothing.
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Takes the index of a partition; `false` behind the last.
+    fn open_partition(&mut self, partition: usize) -> Result<bool> {
+        if self.index.is_none() || self.partition != partition {
+            self.block.clear();
+            self.index = self.table.partition(partition, self.through)?;
+            self.partition = partition;
+        }
+        Ok(self.index.is_some())
+    }
+
+    /// Takes the block of an index entry; `false` behind the last of the partition. The block at
+    /// hand is not fetched again.
+    fn open_block(&mut self, slot: usize) -> Result<bool> {
+        if self.block.block().is_some() && self.slot == slot {
+            return Ok(true);
+        }
+        let Some(handle) = self.index.as_ref().and_then(|index| index.handle(slot)) else {
+            self.block.clear();
+            return Ok(false);
+        };
+        let block = self.table.loader.data(handle, self.through)?;
+        self.block.set_block(block);
+        self.slot = slot;
+        Ok(true)
+    }
+
+    /// Opens the block where a search for the target ends; `false` if it is behind the last.
+    fn open_target(&mut self, key: &[u8], trailer: Trailer) -> Result<bool> {
+        let Some(partition) = self.table.find_partition(key, trailer) else { return Ok(false) };
+        if !self.open_partition(partition)? {
+            return Ok(false);
+        }
+        match self.index.as_ref().and_then(|index| index.find(key, trailer)) {
+            Some(slot) => self.open_block(slot),
+            None if self.table.is_partitioned() => Err(self.table.partition_ends_early(partition)),
+            None => Ok(false),
+        }
+    }
+
+    /// Moves to the first entry of the next block, over partitions.
+    fn next_block(&mut self) -> Result<()> {
+        let mut slot = self.slot + 1;
+        loop {
+            if self.open_block(slot)? {
+                return self.block.seek_to_first().map_err(|m| self.damaged(m));
+            }
+            if self.partition + 1 >= self.table.partitions() || !self.open_partition(self.partition + 1)? {
+                return Ok(());
+            }
+            slot = 0;
+        }
+    }
+
+    /// Moves to the last entry of the previous block, over partitions.
+    fn prev_block(&mut self) -> Result<()> {
+        let mut before = self.slot.checked_sub(1);
+        loop {
+            if let Some(slot) = before
+                && self.open_block(slot)?
+            {
+                return self.block.seek_to_last().map_err(|m| self.damaged(m));
+            }
+            let Some(partition) = self.partition.checked_sub(1) else {
+                self.block.clear();
+                return Ok(());
+            };
+            if !self.open_partition(partition)? {
+                return Ok(());
+            }
+            before = self.index.as_ref().and_then(|index| index.len().checked_sub(1));
+        }
+    }
+
+    fn last(&mut self) -> Result<()> {
+        self.block.clear();
+        let Some(partition) = self.table.partitions().checked_sub(1) else { return Ok(()) };
+        if !self.open_partition(partition)? {
+            return Ok(());
+        }
+        self.slot = self.index.as_ref().map_or(0, |index| index.len());
+        self.prev_block()
+    }
+}
+
+impl Cursor for TableCursor {
+    #[inline]
+    fn valid(&self) -> bool {
+        self.block.valid()
+    }
+
+    #[inline]
+    fn user_key(&self) -> &[u8] {
+        self.block.user_key()
+    }
+
+    #[inline]
+    fn trailer(&self) -> Trailer {
+        self.block.trailer()
+    }
+
+    #[inline]
+    fn entry(&self) -> EntryRef<'_> {
+        self.block.entry()
+    }
+
+    fn value_slice(&self) -> Slice {
+        self.block.value_slice()
+    }
+
+    fn seek_to_first(&mut self) -> Result<()> {
+        self.stick(|cursor| {
+            if cursor.open_partition(0)? && cursor.open_block(0)? {
+                return cursor.block.seek_to_first().map_err(|m| cursor.damaged(m));
+            }
+            Ok(())
+        })
+    }
+
+    fn seek_to_last(&mut self) -> Result<()> {
+        self.stick(Self::last)
+    }
+
+    fn seek(&mut self, key: &[u8], seq: SeqNum) -> Result<()> {
+        self.stick(|cursor| {
+            if !cursor.open_target(key, Trailer::seek(seq))? {
+                cursor.block.clear();
+                return Ok(());
+            }
+            cursor.block.seek(key, seq).map_err(|m| cursor.damaged(m))?;
+            // A separator may be greater than every key of its block.
+            if cursor.block.valid() { Ok(()) } else { cursor.next_block() }
+        })
+    }
+
+    fn seek_before(&mut self, key: &[u8], seq: SeqNum) -> Result<()> {
+        self.stick(|cursor| {
+            if !cursor.open_target(key, Trailer::seek(seq))? {
+                return cursor.last();
+            }
+            cursor.block.seek_before(key, seq).map_err(|m| cursor.damaged(m))?;
+            if cursor.block.valid() { Ok(()) } else { cursor.prev_block() }
+        })
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<()> {
+        if self.error.is_some() {
+            return self.check();
+        }
+        match self.block.next() {
+            Ok(()) if self.block.valid() => Ok(()),
+            Ok(()) => self.stick(Self::next_block),
+            Err(malformed) => Err(self.damaged(malformed)),
+        }
+    }
+
+    fn prev(&mut self) -> Result<()> {
+        if self.error.is_some() {
+            return self.check();
+        }
+        match self.block.prev() {
+            Ok(()) if self.block.valid() => Ok(()),
+            Ok(()) => self.stick(Self::prev_block),
+            Err(malformed) => Err(self.damaged(malformed)),
+        }
+    }
+}

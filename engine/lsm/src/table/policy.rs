@@ -1,0 +1,40 @@
+//! How the tables of a column family are written, level by level.
+
+use super::options::{Origin, TableOptions};
+use crate::base::error::{Error, Result};
+use crate::compress::Codec;
+
+/// How the tables of a column family are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TablePolicy {
+    /// What holds for every level; its codec is the one below the uncompressed levels.
+    pub base: TableOptions,
+    /// Levels from 0 on whose blocks are stored raw: they are rewritten soon and read often.
+    pub uncompressed_levels: usize,
+}
+
+impl Default for TablePolicy {
+    fn default() -> Self {
+        TablePolicy { base: TableOptions::default(), uncompressed_levels: 2 }
+    }
+}
+
+impl TablePolicy {
+    /// The options for a table of `level`.
+    #[must_use]
+    pub fn for_level(&self, level: usize, origin: Origin) -> TableOptions {
+        let codec = if level < self.uncompressed_levels { Codec::None } else { self.base.codec };
+        TableOptions { codec, origin, ..self.base.clone() }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] that names the field.
+    pub fn validate(&self) -> Result<()> {
+        if self.uncompressed_levels > crate::base::limits::LEVELS {
+            return Err(Error::invalid("uncompressed_levels", "there are seven levels"));
+        }
+        self.base.validate()
+    }
+}

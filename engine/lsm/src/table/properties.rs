@@ -1,0 +1,236 @@
+//! What a table says about itself.
+//!
+//! Stored form: fields, each a varint tag and a length-prefixed byte string; a number is a varint
+//! in those bytes. Unknown tags are skipped, so that later versions can add fields.
+
+use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint, varint_len};
+use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum, Trailer, compare};
+use crate::compress::Codec;
+use crate::filter::FilterPolicy;
+use std::cmp::Ordering;
+
+/// A user key with sequence number and kind, owned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InternalKey {
+    /// The user key.
+    pub user_key: Vec<u8>,
+    /// Sequence number and tag.
+    pub trailer: Trailer,
+}
+
+impl InternalKey {
+    /// The order of internal keys.
+    #[must_use]
+    pub fn compare(&self, other: &InternalKey) -> Ordering {
+        compare((&self.user_key, self.trailer), (&other.user_key, other.trailer))
+    }
+}
+
+impl Default for InternalKey {
+    fn default() -> Self {
+        InternalKey { user_key: Vec::new(), trailer: Trailer::LAST }
+    }
+}
+
+/// What a table says about itself. Sums are over all entries, versions of a key counted apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Properties {
+    /// Entries.
+    pub entries: u64,
+    /// Entries that are deletions.
+    pub deletions: u64,
+    /// Entries that carry an expiry time.
+    pub entries_with_expiry: u64,
+    /// Bytes of all user keys.
+    pub raw_key_bytes: u64,
+    /// Bytes of all values.
+    pub raw_value_bytes: u64,
+    /// Bytes of the data blocks as they are stored, trailers included.
+    pub data_bytes: u64,
+    /// Data blocks.
+    pub data_blocks: u64,
+    /// Bytes of index partitions and top index as they are stored, trailers included.
+    pub index_bytes: u64,
+    /// Bytes of filters and of the array of their handles, trailers included.
+    pub filter_bytes: u64,
+    /// The first entry's key; the empty key in an empty table.
+    pub smallest: InternalKey,
+    /// The last entry's key; the empty key in an empty table.
+    pub largest: InternalKey,
+    /// The least sequence number; [`MAX_SEQ`] in an empty table.
+    pub min_seq: SeqNum,
+    /// The greatest sequence number; 0 in an empty table.
+    pub max_seq: SeqNum,
+    /// The earliest expiry time; [`NEVER`] if no entry expires.
+    pub earliest_expiry: u64,
+    /// The latest expiry time; [`NEVER`] if any entry never expires.
+    pub latest_expiry: u64,
+    /// The time of the oldest deletion; [`NEVER`] if there is none.
+    pub oldest_deletion_ms: u64,
+    /// When the table was written, in milliseconds since the epoch.
+    pub created_ms: u64,
+    /// The id of the column family.
+    pub family: u32,
+    /// The codec that the table was written with; single blocks may be stored raw.
+    pub codec: u8,
+    /// The filter policy.
+    pub filter_policy: u8,
+    /// The history that the sequence numbers belong to.
+    pub history: u64,
+}
+
+impl Default for Properties {
+    fn default() -> Self {
+        Properties {
+            entries: 0,
+            deletions: 0,
+            entries_with_expiry: 0,
+            raw_key_bytes: 0,
+            raw_value_bytes: 0,
+            data_bytes: 0,
+            data_blocks: 0,
+            index_bytes: 0,
+            filter_bytes: 0,
+            smallest: InternalKey::default(),
+            largest: InternalKey::default(),
+            min_seq: MAX_SEQ,
+            max_seq: 0,
+            earliest_expiry: NEVER,
+            latest_expiry: 0,
+            oldest_deletion_ms: NEVER,
+            created_ms: 0,
+            family: 0,
+            codec: Codec::None as u8,
+            filter_policy: FilterPolicy::None as u8,
+            history: 0,
+        }
+    }
+}
+
+const SMALLEST: u64 = 10;
+const LARGEST: u64 = 12;
+
+impl Properties {
+    /// Counts an entry; smallest and largest key are left to the caller.
+    #[inline]
+    pub(super) fn count(&mut self, entry: &EntryRef<'_>) {
+        self.entries += 1;
+        self.deletions += u64::from(entry.kind == Kind::Delete);
+        self.entries_with_expiry += u64::from(entry.expires_at != NEVER);
+        self.raw_key_bytes += entry.key.len() as u64;
+        self.raw_value_bytes += entry.value.len() as u64;
+        self.min_seq = self.min_seq.min(entry.seq);
+        self.max_seq = self.max_seq.max(entry.seq);
+        self.earliest_expiry = self.earliest_expiry.min(entry.expires_at);
+        self.latest_expiry = self.latest_expiry.max(entry.expires_at);
+    }
+
+    /// The numbers with their tags, in the order in which they are stored. Tags 10 and 12 are the
+    /// smallest and the largest user key.
+    fn numbers(&mut self) -> [(u64, &mut u64); 18] {
+        [
+            (1, &mut self.entries),
+            (2, &mut self.deletions),
+            (3, &mut self.entries_with_expiry),
+            (4, &mut self.raw_key_bytes),
+            (5, &mut self.raw_value_bytes),
+            (6, &mut self.data_bytes),
+            (7, &mut self.data_blocks),
+            (8, &mut self.index_bytes),
+            (9, &mut self.filter_bytes),
+            (11, &mut self.smallest.trailer.0),
+            (13, &mut self.largest.trailer.0),
+            (14, &mut self.min_seq),
+            (15, &mut self.max_seq),
+            (16, &mut self.earliest_expiry),
+            (17, &mut self.latest_expiry),
+            (18, &mut self.oldest_deletion_ms),
+            (19, &mut self.created_ms),
+            (20, &mut self.history),
+        ]
+    }
+
+    /// Appends the stored form.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let mut copy = self.clone();
+        let small =
+            [(21, u64::from(self.family)), (22, u64::from(self.codec)), (23, u64::from(self.filter_policy))];
+        let numbers = copy.numbers().map(|(tag, value)| (tag, *value));
+        for (tag, value) in numbers.into_iter().chain(small) {
+            put_varint(out, tag);
+            put_varint(out, varint_len(value) as u64);
+            put_varint(out, value);
+        }
+        for (tag, key) in [(SMALLEST, &self.smallest.user_key), (LARGEST, &self.largest.user_key)] {
+            put_varint(out, tag);
+            put_bytes(out, key);
+        }
+    }
+
+    /// Decodes the stored form.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Properties, Malformed> {
+        let mut properties = Properties::default();
+        let mut decoder = Decoder::new(bytes);
+        while !decoder.is_empty() {
+            let at = decoder.position();
+            let tag = decoder.varint("the tag of a property")?;
+            let field = decoder.bytes("a property")?;
+            let number = |expected| match Decoder::new(field).varint(expected) {
+                Ok(number) => Ok(number),
+                Err(_) => Err(Malformed { at, expected }),
+            };
+            let too_large = |expected| move |_| Malformed { at, expected };
+            match tag {
+                SMALLEST => properties.smallest.user_key = field.to_vec(),
+                LARGEST => properties.largest.user_key = field.to_vec(),
+                21 => {
+                    let expected = "the id of a column family";
+                    properties.family = number(expected)?.try_into().map_err(too_large(expected))?;
+                }
+                22 => {
+                    let expected = "a codec";
+                    properties.codec = number(expected)?.try_into().map_err(too_large(expected))?;
+                }
+                23 => {
+                    let expected = "a filter policy";
+                    properties.filter_policy = number(expected)?.try_into().map_err(too_large(expected))?;
+                }
+                _ => {
+                    if let Some((_, slot)) = properties.numbers().into_iter().find(|(t, _)| *t == tag) {
+                        *slot = number("a number")?;
+                    }
+                }
+            }
+        }
+        Ok(properties)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_round_trip_and_unknown_fields_are_skipped() {
+        let mut properties = Properties {
+            smallest: InternalKey { user_key: b"a".to_vec(), trailer: Trailer(7) },
+            largest: InternalKey { user_key: vec![b'z'; 300], trailer: Trailer(u64::MAX) },
+            family: u32::MAX,
+            codec: 1,
+            filter_policy: 1,
+            ..Properties::default()
+        };
+        for (i, (_, value)) in properties.numbers().into_iter().enumerate() {
+            *value = u64::MAX >> i;
+        }
+        let mut bytes = Vec::new();
+        put_varint(&mut bytes, 9999);
+        put_bytes(&mut bytes, b"from the future");
+        properties.encode(&mut bytes);
+        assert_eq!(Properties::decode(&bytes).unwrap(), properties);
+        for cut in 1..bytes.len() {
+            let _ = Properties::decode(&bytes[..cut]);
+        }
+        assert!(Properties::decode(&bytes[..bytes.len() - 1]).is_err());
+    }
+}

@@ -1,0 +1,342 @@
+//! Reads a table: point lookups, and the way to its pieces.
+
+use super::format::{FOOTER_BYTES, Footer, Handle, MAX_META_BYTES, MAX_PROPERTIES_BYTES};
+use super::index::Index;
+use super::piece::{Loader, TableCache, TableSource, Through};
+use super::properties::Properties;
+use crate::base::checksum::Identity;
+use crate::base::coding::Malformed;
+use crate::base::error::{Corruption, Error, Result};
+use crate::base::key::{EntryRef, SeqNum, Trailer};
+use crate::base::sync::Arc;
+use crate::block::Block;
+use crate::filter::Filter;
+use std::path::PathBuf;
+
+/// What is known of a table from elsewhere, and checked when it is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// The identity.
+    pub identity: Option<Identity>,
+    /// The size of the file in bytes.
+    pub size_bytes: Option<u64>,
+}
+
+/// An open table. Index and filter of a small one, the top index of a large one are kept in memory
+/// for as long as it is open.
+#[derive(Debug)]
+pub struct TableReader {
+    pub(super) loader: Loader,
+    pub(super) layout: Layout,
+    pub(super) footer: Footer,
+    properties: Properties,
+}
+
+/// How index and filter are laid out.
+#[derive(Debug)]
+pub(super) enum Layout {
+    /// In one piece each.
+    Whole { index: Arc<Index>, filter: Option<Arc<Filter>> },
+    /// In partitions, loaded when they are needed. `filters` is empty if there are none.
+    Partitioned { top: Arc<Index>, filters: Box<[Handle]> },
+}
+
+impl TableReader {
+    /// Opens a table: reads footer, properties and the pinned part of index and filter.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if this is not a table, not the one expected, or damaged;
+    /// [`Error::UnsupportedVersion`] if a newer version wrote it; what reading the file gives.
+    pub fn open(
+        source: TableSource,
+        expected: Expected,
+        cache: Option<Arc<TableCache>>,
+    ) -> Result<TableReader> {
+        Self::open_with(source, expected, cache, false)
+    }
+
+    /// Opens a table for inspection: damaged properties are replaced by empty ones and a damaged
+    /// filter is left out, so that its blocks can still be looked at.
+    ///
+    /// # Errors
+    /// As [`TableReader::open`], if the footer or the (top) index is damaged.
+    pub fn open_damaged(source: TableSource) -> Result<TableReader> {
+        Self::open_with(source, Expected::default(), None, true)
+    }
+
+    fn open_with(
+        source: TableSource,
+        expected: Expected,
+        cache: Option<Arc<TableCache>>,
+        lenient: bool,
+    ) -> Result<TableReader> {
+        let file = source.file()?;
+        let size = file.size()?;
+        let wrong = |offset, expected: String, found: String| -> Error {
+            Corruption::new(file.path(), offset, expected, found).into()
+        };
+        if let Some(wanted) = expected.size_bytes.filter(|&wanted| wanted != size) {
+            return Err(wrong(size, format!("a table of {wanted} bytes"), format!("{size} bytes")));
+        }
+        let footer = Footer::read(&file, size)?;
+        let end = size - FOOTER_BYTES as u64;
+        if let Some(wanted) = expected.identity.filter(|&wanted| wanted != footer.identity) {
+            let found = format!("table {:#018x}", footer.identity);
+            return Err(wrong(end, format!("table {wanted:#018x}"), found));
+        }
+        drop(file);
+        let loader = Loader { source, identity: footer.identity, end, cache };
+        let properties = match Self::load_properties(&loader, footer.properties) {
+            Err(_) if lenient => Properties::default(),
+            properties => properties?,
+        };
+        let layout = match Layout::load(&loader, &footer) {
+            Err(_) if lenient => Layout::load(&loader, &Footer { filter: Handle::NONE, ..footer })?,
+            layout => layout?,
+        };
+        Ok(TableReader { loader, layout, footer, properties })
+    }
+
+    fn load_properties(loader: &Loader, handle: Handle) -> Result<Properties> {
+        let bytes = loader.read(handle, MAX_PROPERTIES_BYTES)?;
+        Properties::decode(&bytes).map_err(|m| loader.damaged(handle, m))
+    }
+
+    /// What the table says about itself.
+    #[must_use]
+    pub fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// The footer.
+    #[must_use]
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// The identity that the table's checksums are bound to.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.footer.identity
+    }
+
+    /// The path of the file.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.loader.source.path()
+    }
+
+    /// The size of the file.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.loader.end + FOOTER_BYTES as u64
+    }
+
+    /// Bytes that stay in memory while the table is open, besides what the cache holds.
+    #[must_use]
+    pub fn pinned_bytes(&self) -> usize {
+        match &self.layout {
+            Layout::Whole { index, filter } => {
+                index.size_bytes() + filter.as_ref().map_or(0, |filter| filter.size_bytes())
+            }
+            Layout::Partitioned { top, filters } => top.size_bytes() + filters.len() * Handle::BYTES,
+        }
+    }
+
+    /// The newest entry of `key` as seen at `seq`, handed to `read` together with the block that it
+    /// stands in: `block.slice(entry.value)` is a value that outlives the call without a copy.
+    /// `hash` must be [`crate::base::hash::key_hash`] of the key. `None` if there is no such entry.
+    /// Costs a filter probe if the key is (most likely) absent, else a search of the index and of
+    /// one block; allocates nothing if that is cached.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if a block on the way is damaged; what reading the file gives.
+    #[inline]
+    pub fn get<R>(
+        &self,
+        key: &[u8],
+        hash: u64,
+        seq: SeqNum,
+        read: impl FnOnce(EntryRef<'_>, &Arc<Block>) -> R,
+    ) -> Result<Option<R>> {
+        let trailer = Trailer::seek(seq);
+        let handle = match &self.layout {
+            Layout::Whole { index, filter } => {
+                if filter.as_ref().is_some_and(|filter| !filter.may_contain(hash)) {
+                    return Ok(None);
+                }
+                index.find(key, trailer).and_then(|slot| index.handle(slot))
+            }
+            Layout::Partitioned { .. } => self.find_in_partitions(key, hash, trailer)?,
+        };
+        let Some(handle) = handle else { return Ok(None) };
+        let block = self.loader.data(handle, Through::Cache)?;
+        match block.get(key, trailer) {
+            Ok(Some(entry)) => Ok(Some(read(entry, &block))),
+            Ok(None) => Ok(None),
+            Err(malformed) => Err(self.loader.damaged(handle, malformed)),
+        }
+    }
+
+    fn find_in_partitions(&self, key: &[u8], hash: u64, trailer: Trailer) -> Result<Option<Handle>> {
+        let Layout::Partitioned { top, filters } = &self.layout else { return Ok(None) };
+        let Some(partition) = top.find(key, trailer) else { return Ok(None) };
+        if let Some(&filter) = filters.get(partition)
+            && !self.loader.filter(filter, Through::Cache)?.may_contain(hash)
+        {
+            return Ok(None);
+        }
+        let Some(handle) = top.handle(partition) else { return Ok(None) };
+        let index = self.loader.index(handle, Through::Cache)?;
+        match index.find(key, trailer).and_then(|slot| index.handle(slot)) {
+            Some(block) => Ok(Some(block)),
+            None => Err(self.partition_ends_early(partition)),
+        }
+    }
+
+    /// A partition has no separator at or after a target that the top index says it has.
+    #[cold]
+    pub(super) fn partition_ends_early(&self, partition: usize) -> Error {
+        let handle = match &self.layout {
+            Layout::Whole { .. } => None,
+            Layout::Partitioned { top, .. } => top.handle(partition),
+        };
+        let expected = "a partition that reaches up to its separator in the top index";
+        self.loader.damaged(handle.unwrap_or(self.footer.index), Malformed { at: 0, expected })
+    }
+
+    /// Whether the table may hold a key with this hash, as far as can be said without reading the
+    /// file. `false` is certain.
+    #[inline]
+    #[must_use]
+    pub fn may_contain(&self, hash: u64) -> bool {
+        match &self.layout {
+            Layout::Whole { filter: Some(filter), .. } => filter.may_contain(hash),
+            _ => true,
+        }
+    }
+
+    /// About how many bytes of the file stand before `key`: exact to a block.
+    ///
+    /// # Errors
+    /// As [`TableReader::get`].
+    pub fn approximate_offset(&self, key: &[u8]) -> Result<u64> {
+        let trailer = Trailer::FIRST;
+        let (top, partitioned) = match &self.layout {
+            Layout::Whole { index, .. } => (index, false),
+            Layout::Partitioned { top, .. } => (top, true),
+        };
+        let Some(handle) = top.find(key, trailer).and_then(|slot| top.handle(slot)) else {
+            return Ok(self.loader.end);
+        };
+        if !partitioned {
+            return Ok(handle.offset);
+        }
+        let index = self.loader.index(handle, Through::Cache)?;
+        Ok(index.find(key, trailer).and_then(|slot| index.handle(slot)).unwrap_or(handle).offset)
+    }
+
+    /// Whether index and filter are in partitions.
+    #[must_use]
+    pub fn is_partitioned(&self) -> bool {
+        self.footer.partitioned
+    }
+
+    /// How many index partitions there are; one if the table is not partitioned.
+    pub(super) fn partitions(&self) -> usize {
+        match &self.layout {
+            Layout::Whole { .. } => 1,
+            Layout::Partitioned { top, .. } => top.len(),
+        }
+    }
+
+    /// The partition that a target belongs to; `None` if it is after the last.
+    pub(super) fn find_partition(&self, key: &[u8], trailer: Trailer) -> Option<usize> {
+        match &self.layout {
+            Layout::Whole { .. } => Some(0),
+            Layout::Partitioned { top, .. } => top.find(key, trailer),
+        }
+    }
+
+    /// The index of a partition; `None` behind the last.
+    pub(super) fn partition(&self, i: usize, through: Through) -> Result<Option<Arc<Index>>> {
+        match &self.layout {
+            Layout::Whole { index, .. } => Ok((i == 0).then(|| index.clone())),
+            Layout::Partitioned { top, .. } => match top.handle(i) {
+                Some(handle) => Ok(Some(self.loader.index(handle, through)?)),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// All data blocks in order, read from the file. An index partition that cannot be read gives
+    /// one item with its own handle and the error, and the blocks behind it go on.
+    #[must_use]
+    pub fn blocks(&self) -> Blocks<'_> {
+        Blocks { table: self, partition: 0, index: None, slot: 0 }
+    }
+}
+
+impl Layout {
+    fn load(loader: &Loader, footer: &Footer) -> Result<Layout> {
+        // The pinned pieces are not put into the cache: they would be counted twice.
+        let index = loader.index(footer.index, Through::File)?;
+        if !footer.partitioned {
+            let filter = match footer.filter {
+                Handle::NONE => None,
+                handle => Some(loader.filter(handle, Through::File)?),
+            };
+            return Ok(Layout::Whole { index, filter });
+        }
+        let mut filters = Vec::new();
+        if footer.filter != Handle::NONE {
+            let bytes = loader.read(footer.filter, MAX_META_BYTES)?;
+            let (handles, rest) = bytes.as_chunks::<{ Handle::BYTES }>();
+            filters.extend(handles.iter().map(Handle::decode));
+            let within = filters.iter().all(|handle| handle.within(footer.filter.offset));
+            if !rest.is_empty() || filters.len() != index.len() || !within {
+                let expected = "a handle within the file for the filter of each partition";
+                return Err(loader.damaged(footer.filter, Malformed { at: 0, expected }));
+            }
+        }
+        Ok(Layout::Partitioned { top: index, filters: filters.into() })
+    }
+}
+
+/// Iterates over the data blocks of a table; see [`TableReader::blocks`].
+#[derive(Debug)]
+pub struct Blocks<'a> {
+    table: &'a TableReader,
+    partition: usize,
+    index: Option<Arc<Index>>,
+    slot: usize,
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = (Handle, Result<Arc<Block>>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(index) = &self.index {
+                if let Some(handle) = index.handle(self.slot) {
+                    self.slot += 1;
+                    return Some((handle, self.table.loader.data(handle, Through::File)));
+                }
+                self.index = None;
+            }
+            let partition = self.table.partition(self.partition, Through::File);
+            self.partition += 1;
+            match partition {
+                Ok(None) => return None,
+                Ok(index) => (self.index, self.slot) = (index, 0),
+                Err(error) => {
+                    let handle = match &self.table.layout {
+                        Layout::Whole { .. } => self.table.footer.index,
+                        Layout::Partitioned { top, .. } => top.handle(self.partition - 1).unwrap_or_default(),
+                    };
+                    return Some((handle, Err(error)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The stack of cursors under an iterator.
+
+use super::view::View;
+use crate::base::key::SeqNum;
+use crate::base::limits::LEVELS;
+use crate::iter::{Bounds, Concat, Merge, Visible};
+use crate::memtable::MemtableCursor;
+use crate::table::TableCursor;
+use crate::version::{LevelRun, Source};
+
+/// What a user's iterator walks on.
+pub type TreeCursor = Visible<Merge<Source>>;
+
+/// A cursor over what `view` shows at `seq` and `now_ms`, within `bounds`.
+#[must_use]
+pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, fill_cache: bool) -> TreeCursor {
+    let mut sources: Vec<Source> = view
+        .memtables()
+        .filter(|memtable| !memtable.is_empty())
+        .map(|memtable| Source::Memtable(MemtableCursor::new(memtable.clone())))
+        .collect();
+    for table in view.version.level(0) {
+        sources.push(Source::Table(TableCursor::new(table.reader.clone(), fill_cache)));
+    }
+    for level in 1..LEVELS {
+        if !view.version.level(level).is_empty() {
+            let run = LevelRun::new(view.version.clone(), level, fill_cache);
+            sources.push(Source::Level(Concat::new(run)));
+        }
+    }
+    Visible::new(Merge::new(sources), seq, now_ms, bounds)
+}

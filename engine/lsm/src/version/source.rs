@@ -1,0 +1,117 @@
+//! The sorted runs that a tree is made of.
+
+use super::levels::{TableFile, Version};
+use crate::base::cursor::Cursor;
+use crate::base::error::Result;
+use crate::base::key::{EntryRef, SeqNum, Trailer};
+use crate::base::slice::Slice;
+use crate::base::sync::Arc;
+use crate::iter::{Concat, RunSource};
+use crate::memtable::MemtableCursor;
+use crate::table::TableCursor;
+
+/// The tables of one level as a sequence of runs.
+#[derive(Clone, Debug)]
+pub struct LevelRun {
+    version: Arc<Version>,
+    level: usize,
+    fill_cache: bool,
+}
+
+impl LevelRun {
+    /// The tables of `level`.
+    #[must_use]
+    pub fn new(version: Arc<Version>, level: usize, fill_cache: bool) -> LevelRun {
+        LevelRun { version, level, fill_cache }
+    }
+
+    fn table(&self, at: usize) -> &TableFile {
+        &self.version.level(self.level)[at]
+    }
+}
+
+impl RunSource for LevelRun {
+    type Cursor = TableCursor;
+
+    fn len(&self) -> usize {
+        self.version.level(self.level).len()
+    }
+
+    fn smallest(&self, at: usize) -> (&[u8], Trailer) {
+        let smallest = &self.table(at).meta.smallest;
+        (&smallest.0, smallest.1)
+    }
+
+    fn largest(&self, at: usize) -> (&[u8], Trailer) {
+        let largest = &self.table(at).meta.largest;
+        (&largest.0, largest.1)
+    }
+
+    fn open(&self, at: usize) -> Result<TableCursor> {
+        Ok(TableCursor::new(self.table(at).reader.clone(), self.fill_cache))
+    }
+}
+
+/// One sorted run of a tree.
+#[derive(Debug)]
+pub enum Source {
+    /// A memtable.
+    Memtable(MemtableCursor),
+    /// A table of level 0.
+    Table(TableCursor),
+    /// A level below.
+    Level(Concat<LevelRun>),
+}
+
+macro_rules! each {
+    ($self:expr, $cursor:ident => $call:expr) => {
+        match $self {
+            Source::Memtable($cursor) => $call,
+            Source::Table($cursor) => $call,
+            Source::Level($cursor) => $call,
+        }
+    };
+}
+
+impl Cursor for Source {
+    #[inline]
+    fn valid(&self) -> bool {
+        each!(self, cursor => cursor.valid())
+    }
+    #[inline]
+    fn user_key(&self) -> &[u8] {
+        each!(self, cursor => cursor.user_key())
+    }
+    #[inline]
+    fn trailer(&self) -> Trailer {
+        each!(self, cursor => cursor.trailer())
+    }
+    #[inline]
+    fn entry(&self) -> EntryRef<'_> {
+        each!(self, cursor => cursor.entry())
+    }
+    fn value_slice(&self) -> Slice {
+        each!(self, cursor => cursor.value_slice())
+    }
+    fn seek_to_first(&mut self) -> Result<()> {
+        each!(self, cursor => cursor.seek_to_first())
+    }
+    fn seek_to_last(&mut self) -> Result<()> {
+        each!(self, cursor => cursor.seek_to_last())
+    }
+    fn seek(&mut self, key: &[u8], seq: SeqNum) -> Result<()> {
+        each!(self, cursor => cursor.seek(key, seq))
+    }
+    fn seek_before(&mut self, key: &[u8], seq: SeqNum) -> Result<()> {
+        each!(self, cursor => cursor.seek_before(key, seq))
+    }
+    #[inline]
+    fn next(&mut self) -> Result<()> {
+        each!(self, cursor => cursor.next())
+    }
+    #[inline]
+    fn prev(&mut self) -> Result<()> {
+        each!(self, cursor => cursor.prev())
+    }
+}
+
