@@ -36,7 +36,6 @@ pub mod wal;
 pub mod version;
 
 pub mod compaction;
-pub mod inspect;
 pub mod tree;
 
 pub mod commit;

@@ -1,2 +1,5 @@
-//! (being written)
-fn main() {}
+//! The `esker` binary; everything stands in the library beside it.
+
+fn main() -> std::process::ExitCode {
+    esker_cli::run::main()
+}

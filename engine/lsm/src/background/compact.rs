@@ -92,11 +92,8 @@ impl Jobs {
             self.counters.moved();
         } else {
             let merged = self.merge(family, plan)?;
-            let opened: Result<Vec<_>> = merged
-                .tables
-                .iter()
-                .map(|meta| Ok((plan.output_level, self.open_table(meta)?)))
-                .collect();
+            let opened: Result<Vec<_>> =
+                merged.tables.iter().map(|meta| Ok((plan.output_level, self.open_table(meta)?))).collect();
             let installed = opened.and_then(|added| self.install_compaction(family, plan, added));
             if let Err(error) = installed {
                 self.discard(merged.tables.iter());

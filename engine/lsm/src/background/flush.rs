@@ -106,7 +106,7 @@ impl Jobs {
         let store = &self.store;
         let Some(order) = flushed.first().map(|f| f.sealed.seal.order) else { return Ok(()) };
         let oldest_wal = store.with_writer(|writer| store.oldest_wal(writer, order));
-        store.with_manifest(|manifest| {
+        store.with_manifest(|manifest| -> Result<()> {
             let mut edit = Edit::default();
             let mut opened = Vec::new();
             for Flushed { family, sealed, tables } in flushed {

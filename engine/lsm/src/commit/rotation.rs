@@ -30,7 +30,8 @@ impl Store {
             }
         }
         if writer.wal.bytes() > self.options.wal_bytes {
-            if let Some(pinned) = writer.wal.sealed().next().map(|segment| segment.last_seq) {
+            let pinned = writer.wal.sealed().next().map(|segment| segment.last_seq);
+            if let Some(pinned) = pinned {
                 self.rotate(writer, |target| target.active.first_seq().is_some_and(|seq| seq <= pinned));
             }
         }

@@ -35,12 +35,7 @@ pub struct StallLimits {
 
 impl Default for StallLimits {
     fn default() -> Self {
-        StallLimits {
-            sealed: (2, 4),
-            level0: (12, 36),
-            debt_bytes: (4 << 30, 32 << 30),
-            rate: 256 << 20,
-        }
+        StallLimits { sealed: (2, 4), level0: (12, 36), debt_bytes: (4 << 30, 32 << 30), rate: 256 << 20 }
     }
 }
 

@@ -340,11 +340,11 @@ impl Store {
     pub fn purge(&self) -> Result<()> {
         let mut result = Ok(());
         for number in self.purgatory.take() {
-            if let Err(error) = self.tables.remove(number) {
-                if !error.is_not_found() {
-                    self.purgatory.put_back(number);
-                    result = Err(error);
-                }
+            if let Err(error) = self.tables.remove(number)
+                && !error.is_not_found()
+            {
+                self.purgatory.put_back(number);
+                result = Err(error);
             }
         }
         result

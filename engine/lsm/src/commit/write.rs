@@ -68,7 +68,7 @@ impl Store {
         Ok(())
     }
 
-    fn write_group(&self, requests: &mut Vec<Request>) -> Vec<Result<Ticket>> {
+    fn write_group(&self, requests: &mut [Request]) -> Vec<Result<Ticket>> {
         let mut writer = self.writer.lock();
         let _guard = LeaderGuard(self);
         match self.write_in_order(&mut writer, requests) {

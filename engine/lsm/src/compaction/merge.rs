@@ -92,7 +92,7 @@ fn run(
     while input.valid() {
         let mut entry = input.entry();
         out.done.entries_in += 1;
-        if out.done.entries_in % CHECK_EVERY == 0 {
+        if out.done.entries_in.is_multiple_of(CHECK_EVERY) {
             check()?;
         }
         let fate =

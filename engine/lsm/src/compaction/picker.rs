@@ -160,13 +160,8 @@ fn with_overlap(
     mut inputs: Vec<(usize, Arc<TableFile>)>,
     output_level: usize,
 ) -> Option<Plan> {
-    let plan = |inputs: Vec<_>, trivial_move| Plan {
-        reason,
-        inputs,
-        output_level,
-        trivial_move,
-        drop_whole: false,
-    };
+    let plan =
+        |inputs: Vec<_>, trivial_move| Plan { reason, inputs, output_level, trivial_move, drop_whole: false };
     let draft = plan(inputs.clone(), false);
     let (from, to) = draft.range()?;
     let below = version.overlapping(output_level, Some(from), Some(to));
@@ -209,8 +204,8 @@ fn pick_expired(version: &Version, claims: &Claims, moment: Moment) -> Option<Pl
 
 /// Whether no table holds anything older in the range of `table`.
 fn nothing_below(version: &Version, level: usize, table: &TableFile) -> bool {
-    let older_in_level0 = level == 0
-        && overlap_of(version, 0, table).iter().any(|t| t.meta.max_seq < table.meta.min_seq);
+    let older_in_level0 =
+        level == 0 && overlap_of(version, 0, table).iter().any(|t| t.meta.max_seq < table.meta.min_seq);
     !older_in_level0 && (level + 1..LEVELS).all(|below| overlap_of(version, below, table).is_empty())
 }
 

@@ -111,9 +111,9 @@ impl Claims {
     /// Whether a running compaction writes to `level` within the range of user keys.
     #[must_use]
     pub fn writes(&self, level: usize, from: &[u8], to: &[u8]) -> bool {
-        self.ranges.iter().any(|(_, l, start, end)| {
-            *l == level && start.as_slice() <= to && end.as_slice() >= from
-        })
+        self.ranges
+            .iter()
+            .any(|(_, l, start, end)| *l == level && start.as_slice() <= to && end.as_slice() >= from)
     }
 
     /// Takes the tables and the output range of a plan.

@@ -207,8 +207,7 @@ impl Opening {
         let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.options);
         let found = replayed.run(names, &|| self.next_number())?;
         let last_seq = found.closed.unwrap_or(self.state.seq_ceiling.max(replayed.last_seq));
-        let clock =
-            ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
+        let clock = ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
         let edit = replayed.finish(last_seq, clock.now_ms(), &|| self.next_number())?;
         recovery.clean = found.closed.is_some();
         recovery.replayed_groups = found.groups;

@@ -115,9 +115,10 @@ impl<'a> Replayed<'a> {
                 None => return Err(wrong("a known column family".into(), op.family.to_string()).into()),
             };
             if !skip {
-                let memtable = self.memtables.entry(op.family).or_insert_with(|| {
-                    Arc::new(Memtable::new(next_number(), b"", self.memtable_bytes))
-                });
+                let memtable = self
+                    .memtables
+                    .entry(op.family)
+                    .or_insert_with(|| Arc::new(Memtable::new(next_number(), b"", self.memtable_bytes)));
                 if op.kind == Kind::Delete {
                     memtable.note_deletion_at(group.clock_ms);
                 }

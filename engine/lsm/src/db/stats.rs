@@ -129,8 +129,7 @@ impl Db {
         stats.cache_hits = cache.hits;
         stats.cache_misses = cache.misses;
         let memtables: u64 = stats.families.iter().map(|f| f.memtable_bytes).sum();
-        stats.memory_bytes =
-            memtables + stats.pinned_table_bytes + cache.alive_bytes.max(cache.cached_bytes);
+        stats.memory_bytes = memtables + stats.pinned_table_bytes + cache.alive_bytes.max(cache.cached_bytes);
         let jobs = inner.scheduler.jobs().counts();
         stats.flushes = jobs.flushes;
         stats.flushed_bytes = jobs.flushed_bytes;

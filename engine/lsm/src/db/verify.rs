@@ -94,7 +94,8 @@ impl Db {
     fn verify_directory(&self, report: &mut VerifyReport) -> Result<()> {
         let store = &self.inner().store;
         let (named, names) = store.with_manifest(|manifest| {
-            let mut named: BTreeSet<FileKind> = manifest.state().table_numbers().map(FileKind::Table).collect();
+            let mut named: BTreeSet<FileKind> =
+                manifest.state().table_numbers().map(FileKind::Table).collect();
             named.extend([FileKind::Current, FileKind::Manifest(manifest.number())]);
             store.fs.list(&store.dir).map(|names| (named, names))
         })?;

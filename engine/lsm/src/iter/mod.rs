@@ -3,6 +3,7 @@
 
 mod concat;
 mod merge;
+mod retain;
 mod visible;
 
 #[cfg(all(test, not(loom)))]
@@ -16,4 +17,5 @@ mod visible_tests;
 
 pub use concat::{Concat, RunSource};
 pub use merge::Merge;
+pub use retain::{Fate, Horizon, Retain};
 pub use visible::Visible;

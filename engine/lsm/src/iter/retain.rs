@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_version_stays_for_the_snapshot_that_sees_it() {
-        let entries = [(9, Kind::Put, NEVER), (7, Kind::Put, NEVER), (5, Kind::Put, NEVER), (3, Kind::Put, NEVER)];
+        let entries =
+            [(9, Kind::Put, NEVER), (7, Kind::Put, NEVER), (5, Kind::Put, NEVER), (3, Kind::Put, NEVER)];
         let with = fates(horizons(&[(6, 0), (10, 0)]), &entries, true);
         assert_eq!(with, [Fate::Keep, Fate::Drop, Fate::Keep, Fate::Drop]);
         let without = fates(horizons(&[(10, 0)]), &entries, true);

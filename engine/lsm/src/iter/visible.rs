@@ -143,19 +143,19 @@ impl<C: Cursor> Visible<C> {
     /// # Errors
     /// Those of the cursor below, as for every movement.
     pub fn seek_to_first(&mut self) -> Result<()> {
-        self.go(Self::to_first)
+        self.go(Self::first_in_bounds)
     }
 
     /// Moves to the last visible key.
     pub fn seek_to_last(&mut self) -> Result<()> {
-        self.go(Self::to_last)
+        self.go(Self::last_in_bounds)
     }
 
     /// Moves to the first visible key at or after `key`.
     pub fn seek(&mut self, key: &[u8]) -> Result<()> {
         self.go(|view| {
             if view.is_below(key) {
-                return view.to_first();
+                return view.first_in_bounds();
             }
             view.below.seek(key, view.seq)?;
             view.find_forward(false)
@@ -166,7 +166,7 @@ impl<C: Cursor> Visible<C> {
     pub fn seek_for_prev(&mut self, key: &[u8]) -> Result<()> {
         self.go(|view| {
             if view.is_beyond(key) {
-                return view.to_last();
+                return view.last_in_bounds();
             }
             seek_past_backward(&mut view.below, &mut view.key, key)?;
             view.find_backward()
@@ -222,7 +222,7 @@ impl<C: Cursor> Visible<C> {
         moved
     }
 
-    fn to_first(&mut self) -> Result<()> {
+    fn first_in_bounds(&mut self) -> Result<()> {
         let skipping = match &self.lower {
             Bound::Unbounded => {
                 self.below.seek_to_first()?;
@@ -241,7 +241,7 @@ impl<C: Cursor> Visible<C> {
         self.find_forward(skipping)
     }
 
-    fn to_last(&mut self) -> Result<()> {
+    fn last_in_bounds(&mut self) -> Result<()> {
         match &self.upper {
             Bound::Unbounded => self.below.seek_to_last()?,
             Bound::Excluded(upper) => self.below.seek_before(upper, MAX_SEQ)?,

@@ -4,13 +4,14 @@
 //! which starts with the link of level 0: the link of level `i` stands `i` links before the node's
 //! address.
 
-use super::arena::{ALIGN, Arena};
+use super::arena::{ALIGN, Arena, prefetch};
 use super::entry::{Entry, Header};
 use super::order::{Order, SLOTS};
 use super::skiplist::Target;
 use crate::base::sync::atomic::{AtomicPtr, AtomicU64, Ordering, fence};
 use std::cmp;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 /// A pointer to the next node of a level, and beside it the head of that node's lowest entry, so
@@ -214,6 +215,30 @@ impl<'a> NodeRef<'a> {
     /// The head of the entry in a slot.
     pub(super) fn head(self, slot: usize) -> u64 {
         self.node().heads[slot].load(Ordering::Relaxed)
+    }
+
+    /// Fetches the entries at `ranks`, which a walk will come to: they lie about in the order of
+    /// their insertion, so that each would be a cache miss of its own.
+    pub(super) fn prefetch_entries(self, order: Order, ranks: Range<usize>) {
+        if cfg!(loom) {
+            return;
+        }
+        for rank in ranks {
+            let entry: *const u8 = self.node().entries[order.slot(rank)].load(Ordering::Relaxed).cast();
+            prefetch(entry);
+            prefetch(entry.wrapping_add(64));
+        }
+    }
+
+    /// Fetches the node behind this one.
+    pub(super) fn prefetch_next(self) {
+        if cfg!(loom) {
+            return;
+        }
+        let next: *const u8 = self.node().link.next.load(Ordering::Relaxed).cast();
+        for line in (0..size_of::<Node>()).step_by(64) {
+            prefetch(next.wrapping_add(line));
+        }
     }
 
     /// How many entries sort before `target`.

@@ -36,7 +36,9 @@
 //!
 //! # Tried or rejected
 //! - A plain skiplist with a head beside each link: one miss per node entered, 10 to 12 for 600,000
-//!   random keys, where this has about four.
+//!   random keys, where this has about four (a random insertion of 16 + 100 bytes takes 0.4 us on a
+//!   2 GHz core; 1.4 us if heads decide nothing because the prefix is too short).
+//! - Walking without fetching ahead: a miss per entry, 100 ns instead of 28.
 //! - Copying a node at each split or insertion instead of writing slots again: needs no version, but
 //!   leaves a dead node behind for every eight insertions, more memory than all live nodes take.
 //! - Concurrent inserters: they need compare-and-swap at every level and a lock per node for the
@@ -220,6 +222,7 @@ impl SkipList {
             if rank < order.len() {
                 let entry = node.entry(order.slot(rank));
                 if node.still_at(version) {
+                    node.prefetch_entries(order, rank + 1..order.len());
                     return Some(Position { node, version, order, rank, entry });
                 }
                 continue;
@@ -239,6 +242,7 @@ impl SkipList {
             let (node, version, order, rank) = self.locate(start, target);
             // Only in the first node may no entry be smaller: any other starts before `target`.
             let rank = rank.checked_sub(1)?;
+            node.prefetch_entries(order, 0..rank);
             let entry = node.entry(order.slot(rank));
             if node.still_at(version) {
                 return Some(Position { node, version, order, rank, entry });
@@ -311,6 +315,8 @@ fn start_of(node: NodeRef<'_>) -> Option<Position<'_>> {
         if order.len() == 0 {
             return None;
         }
+        node.prefetch_entries(order, 1..order.len());
+        node.prefetch_next();
         let entry = node.entry(order.slot(0));
         if node.still_at(version) {
             return Some(Position { node, version, order, rank: 0, entry });

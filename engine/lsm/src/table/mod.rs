@@ -16,11 +16,11 @@ pub use cursor::TableCursor;
 pub use format::{FOOTER_BYTES, FORMAT_VERSION, Footer, Handle, MAGIC, TRAILER_BYTES};
 pub use index::{Index, IndexBuilder, separator};
 pub use options::{Origin, TableOptions};
-pub use policy::TablePolicy;
-pub use tables::Tables;
 pub use piece::{Piece, TableCache, TableSource};
+pub use policy::TablePolicy;
 pub use properties::{InternalKey, Properties};
 pub use reader::{Blocks, Expected, TableReader};
+pub use tables::Tables;
 pub use verify::Verified;
 pub use writer::{TableSummary, TableWriter};
 

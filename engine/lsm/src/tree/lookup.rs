@@ -72,17 +72,17 @@ pub fn lookup<R>(
         })
     };
     for table in view.version.level(0) {
-        if table.meta.overlaps(Some(key), Some(key)) {
-            if let Some(answer) = ask(table)? {
-                return Ok(answer);
-            }
+        if table.meta.overlaps(Some(key), Some(key))
+            && let Some(answer) = ask(table)?
+        {
+            return Ok(answer);
         }
     }
     for level in 1..LEVELS {
-        if let Some(table) = view.version.find(level, key) {
-            if let Some(answer) = ask(table)? {
-                return Ok(answer);
-            }
+        if let Some(table) = view.version.find(level, key)
+            && let Some(answer) = ask(table)?
+        {
+            return Ok(answer);
         }
     }
     Ok(None)

@@ -8,6 +8,6 @@ mod view;
 
 pub use family::Family;
 pub use lookup::{Found, lookup};
-pub use scan::{TreeCursor, scan};
+pub use scan::{Bounds, TreeCursor, scan};
 pub use snapshots::Snapshots;
 pub use view::{Seal, Sealed, View};

@@ -3,10 +3,20 @@
 use super::view::View;
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
-use crate::iter::{Bounds, Concat, Merge, Visible};
+use crate::iter::{Concat, Merge, Visible};
 use crate::memtable::MemtableCursor;
 use crate::table::TableCursor;
 use crate::version::{LevelRun, Source};
+use std::ops::Bound;
+
+/// A range of user keys.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Where it starts.
+    pub lower: Bound<Vec<u8>>,
+    /// Where it ends.
+    pub upper: Bound<Vec<u8>>,
+}
 
 /// What a user's iterator walks on.
 pub type TreeCursor = Visible<Merge<Source>>;
@@ -28,5 +38,5 @@ pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, fill_cache: b
             sources.push(Source::Level(Concat::new(run)));
         }
     }
-    Visible::new(Merge::new(sources), seq, now_ms, bounds)
+    Visible::new(Merge::new(sources), seq, now_ms, bounds.lower, bounds.upper)
 }

@@ -44,8 +44,7 @@ impl Snapshots {
         let held = self.held.lock();
         let now_ms = now_ms();
         let present = Horizon { seq: visible(), now_ms };
-        let mut horizons: Vec<_> =
-            held.iter().map(|(&seq, &(_, now_ms))| Horizon { seq, now_ms }).collect();
+        let mut horizons: Vec<_> = held.iter().map(|(&seq, &(_, now_ms))| Horizon { seq, now_ms }).collect();
         match horizons.last_mut() {
             // Snapshots of the present freeze no later than it: the earlier time counts.
             Some(last) if last.seq == present.seq => last.now_ms = last.now_ms.min(now_ms),

@@ -22,7 +22,8 @@ const VERSION: u64 = 1;
 
 impl Current {
     fn encode(self) -> String {
-        let text = format!("esker {VERSION} {} {:016x}", FileKind::Manifest(self.manifest).name(), self.store);
+        let text =
+            format!("esker {VERSION} {} {:016x}", FileKind::Manifest(self.manifest).name(), self.store);
         format!("{text} {:08x}\n", crc32fast::hash(text.as_bytes()))
     }
 

@@ -160,7 +160,9 @@ pub fn decode_edit(payload: &[u8]) -> Result<Edit, Malformed> {
 fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
     let unknown = bytes.malformed("a known kind of change");
     Ok(match bytes.varint("the tag of a change")? {
-        tag::STORE => EditOp::Store { id: bytes.fixed64("a store's number")?, layer: text(bytes, "a layer")? },
+        tag::STORE => {
+            EditOp::Store { id: bytes.fixed64("a store's number")?, layer: text(bytes, "a layer")? }
+        }
         tag::NEXT_FILE => EditOp::NextFile(bytes.varint("a file number")?),
         tag::SEQ_CEILING => EditOp::SeqCeiling(bytes.varint("a sequence number")?),
         tag::HISTORY => EditOp::History {

@@ -122,7 +122,8 @@ impl Version {
             return tables.iter().filter(|t| t.meta.overlaps(from, to)).cloned().collect();
         }
         let start = from.map_or(0, |from| tables.partition_point(|t| t.meta.largest.0.as_slice() < from));
-        let end = to.map_or(tables.len(), |to| tables.partition_point(|t| t.meta.smallest.0.as_slice() <= to));
+        let end =
+            to.map_or(tables.len(), |to| tables.partition_point(|t| t.meta.smallest.0.as_slice() <= to));
         tables.get(start..end).unwrap_or_default().to_vec()
     }
 

@@ -53,7 +53,6 @@ impl RunSource for LevelRun {
 }
 
 /// One sorted run of a tree.
-#[derive(Debug)]
 pub enum Source {
     /// A memtable.
     Memtable(MemtableCursor),
@@ -114,4 +113,3 @@ impl Cursor for Source {
         each!(self, cursor => cursor.prev())
     }
 }
-

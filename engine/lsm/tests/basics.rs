@@ -1,0 +1,131 @@
+//! The engine as a program that links it meets it.
+
+use esker::{Db, Durability, Error, FamilyOptions, Result, WriteBatch};
+use std::time::Duration;
+
+fn small(dir: &std::path::Path) -> esker::Builder {
+    Db::builder(dir)
+        .memory_budget(4 << 20)
+        .memtable_bytes(16 << 10)
+        .target_file_bytes(16 << 10)
+        .level_base_bytes(64 << 10)
+        .wal_segment_bytes(64 << 10)
+        .default_durability(Durability::Os)
+}
+
+fn key(i: u32) -> String {
+    format!("user{i:012}")
+}
+
+#[test]
+fn what_was_written_is_read_back_after_many_flushes_compactions_and_a_reopen() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let db = small(&path).open()?;
+    for round in 0..3u32 {
+        for i in 0..5_000 {
+            db.put(key(i * 7919 % 5_000), format!("{round}-{i}-{}", "x".repeat(60)))?;
+        }
+    }
+    for i in (0..5_000).step_by(3) {
+        db.delete(key(i))?;
+    }
+    let check = |db: &Db| -> Result<()> {
+        for i in 0..5_000 {
+            assert_eq!(db.contains_key(key(i))?, i % 3 != 0, "{i}");
+        }
+        let forward: Vec<_> = db.iter()?.collect::<Result<_>>()?;
+        let mut backward: Vec<_> = db.iter()?.rev().collect::<Result<_>>()?;
+        backward.reverse();
+        assert_eq!(forward.len(), 5_000 - 1_667);
+        assert_eq!(forward, backward);
+        assert!(db.verify()?.problems.is_empty());
+        Ok(())
+    };
+    check(&db)?;
+    db.flush()?;
+    check(&db)?;
+    let stats = db.stats();
+    assert!(stats.flushes > 10 && stats.compactions > 0, "{stats:?}");
+    db.compact()?;
+    check(&db)?;
+    let stats = db.stats();
+    let deletions: u64 = stats.families[0].levels.iter().map(|l| l.deletions).sum();
+    assert_eq!(deletions, 0, "{stats:?}");
+    db.close()?;
+    let db = small(&path).open()?;
+    assert!(db.recovery().clean);
+    check(&db)?;
+    db.close()
+}
+
+#[test]
+fn handles_of_a_closed_store_and_a_dropped_family_say_so() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path().join("data"))?;
+    let family = db.create_column_family("f", FamilyOptions::default())?;
+    family.put("k", "v")?;
+    db.drop_column_family("f")?;
+    assert!(matches!(family.get("k"), Err(Error::FamilyDropped { .. })));
+    assert!(matches!(family.put("k", "v"), Err(Error::FamilyDropped { .. })));
+    let mut batch = WriteBatch::new();
+    batch.put(&db, "a", "b").put(&family, "a", "b");
+    assert!(matches!(db.write(batch, Durability::Os), Err(Error::FamilyDropped { .. })));
+    assert!(!db.contains_key("a")?);
+    let clone = db.clone();
+    let locked = Db::open(dir.path().join("data"));
+    assert!(matches!(locked, Err(Error::Locked { .. })), "{locked:?}");
+    db.close()?;
+    assert!(matches!(clone.get("a"), Err(Error::Closed)));
+    assert!(matches!(clone.put("a", "b"), Err(Error::Closed)));
+    Ok(())
+}
+
+#[test]
+fn threads_write_with_every_durability_and_nothing_is_missing() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let db = small(&path).open()?;
+    std::thread::scope(|scope| {
+        for thread in 0..4u32 {
+            let db = &db;
+            scope.spawn(move || {
+                for i in 0..500 {
+                    let durability = [Durability::Sync, Durability::Os, Durability::None][(i % 3) as usize];
+                    let mut batch = WriteBatch::new();
+                    batch.put(db, key(thread * 1_000 + i), "v".repeat(100));
+                    db.write(batch, durability).unwrap();
+                }
+            });
+        }
+    });
+    db.close()?;
+    let db = small(&path).open()?;
+    assert_eq!(db.iter()?.count(), 2_000);
+    Ok(())
+}
+
+#[test]
+fn entries_expire_for_reads_iterators_and_compactions_but_not_for_snapshots() -> Result<()> {
+    use esker::base::clock::{Clock, ManualClock};
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(1_000_000);
+    let db = Db::builder(dir.path().join("data")).clock(Clock::Manual(clock.clone())).open()?;
+    db.put("k", "old")?;
+    db.put_with_ttl("k", "new", Duration::from_secs(10))?;
+    db.put_with_ttl("other", "v", Duration::from_secs(10))?;
+    let snapshot = db.snapshot();
+    assert_eq!(db.get("k")?.unwrap(), "new");
+    clock.advance(Duration::from_secs(10));
+    assert!(db.get("k")?.is_none());
+    assert_eq!(db.iter()?.count(), 0);
+    db.compact()?;
+    assert_eq!(snapshot.get(&db, "k")?.unwrap(), "new");
+    assert_eq!(snapshot.iter(&db)?.count(), 2);
+    drop(snapshot);
+    db.compact()?;
+    assert!(db.get("k")?.is_none());
+    let entries: u64 = db.stats().families[0].levels.iter().map(|l| l.entries).sum();
+    assert_eq!(entries, 0, "{:?}", db.stats());
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The commands, a file each: the arguments and the code that carries them out.
+
+pub mod compact;
+pub mod delete;
+pub mod dump;
+pub mod export;
+pub mod families;
+pub mod get;
+pub mod import;
+pub mod put;
+pub mod scan;
+pub mod stats;
+pub mod verify;

@@ -1,0 +1,236 @@
+//! Findings about a file, as they come: sections of named facts and of rows. Whoever decodes a file
+//! gives [`Items`]; this module prints them, as text or as JSON lines, without holding them.
+
+use crate::failure::Outcome;
+use crate::output::entries::json_string;
+use crate::output::out::Out;
+use crate::text::bytes_text::{self, Encoding};
+use crate::text::number::grouped;
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// What follows belongs under this title: `properties`, `blocks`, `records`.
+    Section(&'static str),
+    /// A name with its value.
+    Fact(&'static str, Cell),
+    /// A line of a table. All rows of a section have the same names in the same order.
+    Row(Vec<(&'static str, Cell)>),
+    /// The file is damaged here; decoding went on where it could.
+    Damage(String),
+}
+
+/// A value of a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// A count, a size in bytes, an offset, a sequence number.
+    Number(u64),
+    /// A word or a sentence.
+    Text(String),
+    /// Bytes from the store, printed in the chosen encoding.
+    Bytes(Vec<u8>),
+    /// Nothing to say.
+    Empty,
+}
+
+/// Findings, one after another. An error ends them.
+pub type Items = Box<dyn Iterator<Item = Result<Item, esker::Error>>>;
+
+/// Prints findings. Returns whether damage was among them.
+///
+/// # Errors
+/// The output is closed or full, or the findings end in an error.
+pub fn print(out: &mut Out, items: Items, json: bool, encoding: Encoding) -> Outcome<bool> {
+    let mut damaged = false;
+    let mut text = TextTable { encoding, section: "", widths: Vec::new() };
+    let mut lines = JsonLines { encoding, section: "", facts: Vec::new() };
+    for item in items {
+        let item = item?;
+        damaged |= matches!(item, Item::Damage(_));
+        if json {
+            lines.item(out, item)?;
+        } else {
+            text.item(out, &item)?;
+        }
+    }
+    lines.end_facts(out)?;
+    Ok(damaged)
+}
+
+/// Text: a table's columns are as wide as their names and first row ask for.
+struct TextTable {
+    encoding: Encoding,
+    section: &'static str,
+    widths: Vec<usize>,
+}
+
+impl TextTable {
+    fn item(&mut self, out: &mut Out, item: &Item) -> Outcome {
+        match item {
+            Item::Section(title) => {
+                if !self.section.is_empty() {
+                    out.bytes(b"\n")?;
+                }
+                self.section = title;
+                self.widths.clear();
+                out.label(title)?;
+                out.bytes(b"\n")
+            }
+            Item::Fact(name, cell) => {
+                out.bytes(format!("  {name}: ").as_bytes())?;
+                out.bytes(&self.cell(cell))?;
+                out.bytes(b"\n")
+            }
+            Item::Row(cells) => self.row(out, cells),
+            Item::Damage(what) => out.line(&format!("  DAMAGE: {}", bytes_text::escape(what.as_bytes()))),
+        }
+    }
+
+    fn row(&mut self, out: &mut Out, cells: &[(&'static str, Cell)]) -> Outcome {
+        if self.widths.len() != cells.len() {
+            let width = |(name, cell): &(&str, Cell)| {
+                let least = if matches!(cell, Cell::Number(_)) { 12 } else { 0 };
+                name.len().max(String::from_utf8_lossy(&self.cell(cell)).chars().count()).max(least).min(60)
+            };
+            self.widths = cells.iter().map(width).collect();
+            let names: Vec<_> = cells.iter().map(|(name, cell)| (name.as_bytes().to_vec(), cell)).collect();
+            self.columns(out, &names)?;
+        }
+        let cells: Vec<_> = cells.iter().map(|(_, cell)| (self.cell(cell), cell)).collect();
+        self.columns(out, &cells)
+    }
+
+    fn columns(&self, out: &mut Out, cells: &[(Vec<u8>, &Cell)]) -> Outcome {
+        let last = cells.len().saturating_sub(1);
+        for (column, ((text, cell), width)) in cells.iter().zip(&self.widths).enumerate() {
+            let len = String::from_utf8_lossy(text).chars().count();
+            let padding = vec![b' '; width.saturating_sub(len)];
+            out.bytes(b"  ")?;
+            if matches!(cell, Cell::Number(_)) {
+                out.bytes(&padding)?;
+                out.bytes(text)?;
+            } else {
+                out.bytes(text)?;
+                out.bytes(if column == last { b"" } else { &padding })?;
+            }
+        }
+        out.bytes(b"\n")
+    }
+
+    fn cell(&self, cell: &Cell) -> Vec<u8> {
+        match cell {
+            Cell::Number(number) => grouped(*number).into_bytes(),
+            Cell::Text(text) => bytes_text::escape(text.as_bytes()).into_bytes(),
+            Cell::Bytes(bytes) => bytes_text::encode(bytes, self.encoding),
+            Cell::Empty => b"-".to_vec(),
+        }
+    }
+}
+
+/// JSON lines: the facts of a section are one object, each row and each damage is one.
+struct JsonLines {
+    encoding: Encoding,
+    section: &'static str,
+    facts: Vec<(&'static str, Cell)>,
+}
+
+impl JsonLines {
+    fn item(&mut self, out: &mut Out, item: Item) -> Outcome {
+        if let Item::Fact(name, cell) = item {
+            self.facts.push((name, cell));
+            return Ok(());
+        }
+        self.end_facts(out)?;
+        match item {
+            Item::Section(title) => {
+                self.section = title;
+                Ok(())
+            }
+            Item::Row(cells) => self.object(out, &cells),
+            Item::Damage(what) => self.object(out, &[("damage", Cell::Text(what))]),
+            Item::Fact(..) => Ok(()),
+        }
+    }
+
+    fn end_facts(&mut self, out: &mut Out) -> Outcome {
+        if self.facts.is_empty() {
+            return Ok(());
+        }
+        let facts = std::mem::take(&mut self.facts);
+        self.object(out, &facts)
+    }
+
+    fn object(&self, out: &mut Out, cells: &[(&'static str, Cell)]) -> Outcome {
+        out.bytes(b"{\"section\":")?;
+        out.bytes(&json_string(self.section.as_bytes(), Encoding::Raw)?)?;
+        for (name, cell) in cells {
+            out.bytes(b",")?;
+            out.bytes(&json_string(name.as_bytes(), Encoding::Raw)?)?;
+            out.bytes(b":")?;
+            match cell {
+                Cell::Number(number) => out.bytes(number.to_string().as_bytes())?,
+                Cell::Text(text) => out.bytes(&json_string(text.as_bytes(), Encoding::Raw)?)?,
+                Cell::Bytes(bytes) => out.bytes(&json_string(bytes, self.encoding)?)?,
+                Cell::Empty => out.bytes(b"null")?,
+            }
+        }
+        out.bytes(b"}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(json: bool) -> (String, bool) {
+        let entry = |offset, key: &[u8], what: &str| {
+            let cells = [("offset", Cell::Number(offset)), ("key", Cell::Bytes(key.to_vec()))];
+            let mut cells = cells.to_vec();
+            cells.push(("kind", Cell::Text(what.to_owned())));
+            Ok(Item::Row(cells))
+        };
+        let items = vec![
+            Ok(Item::Section("properties")),
+            Ok(Item::Fact("entries", Cell::Number(1234))),
+            Ok(Item::Fact("smallest key", Cell::Bytes(b"\x00a".to_vec()))),
+            Ok(Item::Fact("dictionary", Cell::Empty)),
+            Ok(Item::Section("blocks")),
+            entry(0, b"a-long-first-key", "put"),
+            entry(4096, b"b\xff", "delete"),
+            Ok(Item::Damage("checksum".to_owned())),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let mut out = Out::file(&path).unwrap();
+        let damaged = print(&mut out, Box::new(items.into_iter()), json, Encoding::Escape).unwrap();
+        out.finish().unwrap();
+        (std::fs::read_to_string(path).unwrap(), damaged)
+    }
+
+    #[test]
+    fn findings_read_well_as_text() {
+        let expected = "\
+properties
+  entries: 1,234
+  smallest key: \\x00a
+  dictionary: -
+
+blocks
+        offset  key               kind
+             0  a-long-first-key  put
+         4,096  b\\xff             delete
+  DAMAGE: checksum
+";
+        assert_eq!(printed(false), (expected.to_owned(), true));
+    }
+
+    #[test]
+    fn findings_are_json_lines_for_programs() {
+        let expected = r#"{"section":"properties","entries":1234,"smallest key":"\\x00a","dictionary":null}
+{"section":"blocks","offset":0,"key":"a-long-first-key","kind":"put"}
+{"section":"blocks","offset":4096,"key":"b\\xff","kind":"delete"}
+{"section":"blocks","damage":"checksum"}
+"#;
+        assert_eq!(printed(true), (expected.to_owned(), true));
+    }
+}

@@ -1,0 +1,213 @@
+//! Entries through the real binary: in by `put` and `import`, out by `get`, `scan` and `export`.
+
+mod support;
+
+use support::Folder;
+
+/// Keys and values that a text format could spoil.
+const HOSTILE: &[(&str, &str)] = &[
+    ("", "the empty key"),
+    ("empty", ""),
+    ("\\x00\\xff\\xfe", "\\x80\\x00"),
+    ("a,b", "c,d"),
+    ("quote\"", "\"\"quoted\"\""),
+    ("tab\\t", "line\\nend\\r\\n"),
+    ("back\\\\slash", "\\\\n is not a line end"),
+    ("Zoë 東京", "\u{1f600}"),
+    ("\\x68ex:00", "looks like a prefix"),
+    ("esker_export", "{\"esker_export\":1}"),
+];
+
+fn hostile() -> Folder {
+    let folder = Folder::new();
+    for (key, value) in HOSTILE {
+        folder.ok(&["put", key, value]);
+    }
+    folder
+}
+
+#[test]
+fn what_was_put_is_got() {
+    let folder = hostile();
+    for (key, value) in HOSTILE {
+        assert_eq!(folder.ok(&["get", key]), format!("{value}\n"));
+    }
+    let raw = folder.run(&["get", "hex:00fffe", "--encoding", "raw"]);
+    assert_eq!((raw.code, raw.stdout.as_slice()), (0, &b"\x80\x00"[..]));
+    assert_eq!(folder.ok(&["get", "base64:AP/+", "-e", "hex"]), "8000\n");
+    assert_eq!(folder.ok(&["get", "00fffe", "--key-encoding", "hex", "-e", "base64"]), "gAA=\n");
+    let json = "{\"key\":\"\\\\x00\\\\xff\\\\xfe\",\"value\":\"\\\\x80\\\\x00\"}\n";
+    assert_eq!(folder.ok(&["get", "hex:00fffe", "--json"]), json);
+    folder.run(&["get", "hex:00fffe", "--json", "-e", "raw"]).assert_refused(1, "is not UTF-8");
+}
+
+#[test]
+fn scanned_keys_can_be_pasted_back() {
+    let folder = hostile();
+    let keys = folder.ok(&["scan", "--keys-only"]);
+    assert_eq!(keys.lines().count(), HOSTILE.len());
+    for key in keys.lines() {
+        folder.ok(&["get", key]);
+    }
+    folder.ok(&[&["delete"][..], &keys.lines().collect::<Vec<_>>()].concat());
+    assert_eq!(folder.ok(&["scan"]), "");
+}
+
+#[test]
+fn a_scan_is_a_range() {
+    let folder = Folder::new();
+    for key in ["a", "ab", "abc", "b", "c"] {
+        folder.ok(&["put", key, key]);
+    }
+    let scan = |args: &[&str]| folder.ok(&[&["scan", "--keys-only"], args].concat()).replace('\n', " ");
+    assert_eq!(scan(&[]), "a ab abc b c ");
+    assert_eq!(scan(&["--prefix", "ab"]), "ab abc ");
+    assert_eq!(scan(&["--from", "ab", "--to", "c"]), "ab abc b ");
+    assert_eq!(scan(&["--reverse", "--limit", "2"]), "c b ");
+    assert_eq!(scan(&["--prefix", "a", "--from", "aba"]), "abc ");
+    assert_eq!(scan(&["--from", "c", "--to", "a"]), "");
+    assert_eq!(folder.ok(&["scan", "--count", "--prefix", "a"]), "3\n");
+    assert_eq!(folder.ok(&["scan", "--count", "--json"]), "{\"count\":5}\n");
+    assert_eq!(folder.ok(&["scan", "--limit", "1", "--json"]), "{\"key\":\"a\",\"value\":\"a\"}\n");
+    assert_eq!(folder.ok(&["scan", "--limit", "1"]), "a\ta\n");
+}
+
+#[test]
+fn an_import_of_an_export_is_the_same_store() {
+    let folder = hostile();
+    folder.ok(&["put", "t\\x00", "other", "--family", "tokens"]);
+    let all = |dir: &str| folder.ok(&["export", "--all-families", "--dir", dir]);
+    let original = all("data");
+    assert!(original.contains("\"family\":\"tokens\""), "{original}");
+    for (n, encoding) in ["escape", "hex", "base64"].iter().enumerate() {
+        folder.ok(&["export", "--all-families", "-e", encoding, "-o", "export.jsonl"]);
+        let copy = format!("copy{n}");
+        folder.ok(&["import", "export.jsonl", "--into", &copy]);
+        assert_eq!(all(&copy), original);
+    }
+    let one = folder.ok(&["export"]);
+    for (n, format) in ["csv", "tsv", "jsonl"].iter().enumerate() {
+        let (file, copy) = (format!("export.{format}"), format!("plain{n}"));
+        folder.ok(&["export", "--format", format, "-o", &file]);
+        let import = ["import", &file, "--key", "key", "--value", "value", "--encoding", "escape"];
+        folder.ok(&[&import[..], &["--into", &copy]].concat());
+        assert_eq!(folder.ok(&["export", "--dir", &copy]), one, "{format}");
+    }
+    folder.ok(&["export", "--format", "csv", "--encoding", "hex", "-o", "hex.csv"]);
+    let import = ["import", "hex.csv", "--key", "1", "--value", "2", "--encoding", "hex", "--into", "hexed"];
+    folder.ok(&import);
+    assert_eq!(folder.ok(&["export", "--dir", "hexed"]), one);
+    assert!(!folder.path().join("export.jsonl.partial").exists());
+}
+
+#[test]
+fn every_format_is_imported() {
+    let folder = Folder::new();
+    folder.file("a.jsonl", "{\"id\":1,\"name\":\"Ada\"}\n");
+    folder.file("a.json", "[\n{\"id\":1,\"name\":\"Ada\"}\n]");
+    folder.file("lines.json", "{\"id\":1,\"name\":\"Ada\"}\n");
+    folder.file("a.csv", "id,name\n1,Ada\n");
+    folder.file("a.tsv", "id\tname\n1\tAda\n");
+    folder.file("a.ssv", "1;Ada\n");
+    folder.file("a.txt", "1|Ada\n");
+    let object = "{\"id\":1,\"name\":\"Ada\"}\n";
+    let strings = "{\"id\":\"1\",\"name\":\"Ada\"}\n";
+    let table: &[(&[&str], &str)] = &[
+        (&["a.jsonl", "--key", "id"], object),
+        (&["a.json", "--key", "id"], object),
+        (&["lines.json", "--key", "id"], object),
+        (&["a.csv", "--key", "id"], strings),
+        (&["a.tsv", "--key", "id"], strings),
+        (&["a.ssv", "--key", "1"], "1;Ada\n"),
+        (&["a.txt", "--key", "1", "--format", "ssv", "--delimiter", "|"], "1|Ada\n"),
+        (&["a.jsonl", "--key", "id", "--value", "name"], "Ada\n"),
+        (&["a.csv", "--key", "1", "--value", "2"], "Ada\n"),
+        (&["a.ssv", "--key", "1", "--value", "2"], "Ada\n"),
+        (&["a.csv", "--key", "1", "--no-header"], "{\"1\":\"1\",\"2\":\"Ada\"}\n"),
+    ];
+    for (n, (args, value)) in table.iter().enumerate() {
+        let dir = format!("s{n}");
+        folder.ok(&[&["import", "--into", &dir], *args].concat());
+        assert_eq!(folder.ok(&["get", "1", "--dir", &dir]), *value, "{args:?}");
+    }
+}
+
+#[test]
+fn an_import_says_what_is_durable_and_can_be_repeated() {
+    let folder = Folder::new();
+    let records: String = (1..=2500).map(|n| format!("{n:04};{n}\n")).collect();
+    folder.file("n.ssv", records);
+    let show = ["--show", "u0007", "--show-range", "2"];
+    let import = ["import", "n.ssv", "-k", "1", "-v", "2", "--key-prefix", "u"];
+    let said = folder.ok(&[&import[..], &["--report"], &show].concat());
+    let reports: Vec<u64> =
+        said.lines().filter_map(|line| line.strip_prefix("durable ")).map(|n| n.parse().unwrap()).collect();
+    assert!(reports.is_sorted() && reports.last() == Some(&2500), "{said}");
+    assert!(said.contains("imported 2,500 records, "), "{said}");
+    assert!(
+        said.ends_with("lookup of u0007\n  7\nthe first 2 keys from u0007\n  u0007\t7\n  u0008\t8\n"),
+        "{said}"
+    );
+    let before = folder.ok(&["export"]);
+    let said = folder.ok(&[&import[..], &["--durability", "os", "--json", "--report"], &show].concat());
+    assert_eq!(folder.ok(&["export"]), before);
+    let lines: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 5, "{said}");
+    assert_eq!(lines[0], serde_json::json!({ "durable": 2500 }));
+    assert_eq!((&lines[1]["records"], &lines[1]["skipped"]), (&2500.into(), &0.into()));
+    assert_eq!(lines[2], serde_json::json!({ "key": "u0007", "value": "7" }));
+    assert_eq!(lines[4], serde_json::json!({ "key": "u0008", "value": "8" }));
+}
+
+#[test]
+fn bad_records_can_be_skipped() {
+    let folder = Folder::new();
+    let records: String =
+        (1..=20).map(|n| if n % 2 == 0 { "oops\n".into() } else { format!("{{\"id\":{n}}}\n") }).collect();
+    folder.file("mixed.jsonl", records);
+    let ran = folder.run(&["import", "mixed.jsonl", "--key", "id", "--on-error", "skip"]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stderr.starts_with("esker: warning: line 2 is skipped: not a JSON object"), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("esker: warning: 5 more were skipped\n"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 6);
+    assert!(String::from_utf8(ran.stdout).unwrap().starts_with("imported 10 records, 10 skipped, "));
+    assert_eq!(folder.ok(&["scan", "--count"]), "10\n");
+}
+
+#[test]
+fn a_value_can_come_from_a_file() {
+    let folder = Folder::new();
+    let value = b"\x00\xff\n";
+    folder.file("value.bin", value);
+    folder.ok(&["put", "k", "--value-file", "value.bin"]);
+    assert_eq!(folder.run(&["get", "k", "-e", "raw"]).stdout, value);
+}
+
+#[test]
+fn families_are_listed_created_and_dropped() {
+    let folder = Folder::new();
+    folder.ok(&["families", "create", "tokens"]);
+    folder.run(&["families", "create", "tokens"]).assert_refused(1, "\"tokens\" exists already");
+    folder.ok(&["put", "k", "v", "--family", "tokens"]);
+    folder.run(&["get", "k"]).assert_refused(3, "there is no key k");
+    assert_eq!(folder.ok(&["get", "k", "-f", "tokens"]), "v\n");
+    assert!(folder.ok(&["families", "list"]).lines().any(|name| name == "tokens"));
+    assert!(folder.ok(&["families", "list", "--json"]).contains("{\"name\":\"tokens\"}\n"));
+    folder.ok(&["families", "drop", "tokens"]);
+    assert!(!folder.ok(&["families", "list"]).contains("tokens"));
+}
+
+#[test]
+fn a_store_is_described_checked_and_compacted() {
+    let folder = hostile();
+    assert!(folder.ok(&["verify"]).starts_with("sound: "));
+    let report: serde_json::Value = serde_json::from_str(&folder.ok(&["verify", "--json"])).unwrap();
+    assert_eq!(report["sound"], true);
+    folder.ok(&["compact"]);
+    folder.ok(&["compact", "--prefix", "a"]);
+    let stats: serde_json::Value = serde_json::from_str(&folder.ok(&["stats", "--json"])).unwrap();
+    assert_eq!(stats["families"][0]["name"], "default");
+    assert!(folder.ok(&["stats"]).contains("family \"default\""));
+    assert_eq!(folder.ok(&["scan", "--count"]), format!("{}\n", HOSTILE.len()));
+}
