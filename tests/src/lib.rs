@@ -4,5 +4,6 @@ pub mod golden;
 pub mod history;
 pub mod markdown;
 pub mod oracle;
+pub mod session;
 pub mod tidy;
 pub mod workspace;

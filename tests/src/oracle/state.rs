@@ -30,7 +30,7 @@ impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (commit, change) = self.order;
         match &self.value {
-            None => write!(f, "removed by {commit}.{change}"),
+            None => write!(f, "removed by {commit}.{change}")?,
             Some(value) => write!(f, "{} bytes of {commit}.{change}", value.len())?,
         }
         if self.expires_at != u64::MAX { write!(f, " until {}", self.expires_at) } else { Ok(()) }

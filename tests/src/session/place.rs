@@ -47,6 +47,12 @@ impl Place {
         Place { disk: None, path: path.into(), clock: ManualClock::new(START_MS), seed: None }
     }
 
+    /// The time, in milliseconds since the epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        Clock::Manual(self.clock.clone()).wall_ms()
+    }
+
     /// The options to open the store with.
     #[must_use]
     pub fn builder(&self) -> Builder {

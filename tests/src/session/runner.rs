@@ -57,7 +57,7 @@ impl Session {
     /// A store that does not exist yet.
     #[must_use]
     pub fn new(place: Place) -> Session {
-        let oracle = Oracle::new(Contract::read(), place.clock_ms(), SYNC_INTERVAL_MS);
+        let oracle = Oracle::new(Contract::read(), place.now_ms(), SYNC_INTERVAL_MS);
         Session {
             place,
             oracle: Arc::new(Mutex::new(oracle)),
