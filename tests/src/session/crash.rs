@@ -182,7 +182,7 @@ impl Watch {
                 taken.push((moment.image(image, seed), at));
             }
         }));
-        let place = Place::simulated(disk.clone(), oracle.now_ms(), seed);
+        let mut place = Place::simulated(disk.clone(), oracle.now_ms(), seed);
         let opened = place.open();
         disk.stop_observing();
         disk.power_off();

@@ -1,5 +1,6 @@
 //! Where a store lives and how it is opened.
 
+use super::crash::mix;
 use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs};
 use esker::{Builder, Db, FamilyOptions};
@@ -25,6 +26,9 @@ pub struct Place {
     pub clock: Arc<ManualClock>,
     /// The seed of everything random; without one the store runs its own threads.
     pub seed: Option<u64>,
+    /// How often the store was opened here. Each time it must get other random numbers: the identities of its
+    /// files are among them.
+    pub opened: u64,
 }
 
 impl Place {
@@ -32,7 +36,7 @@ impl Place {
     #[must_use]
     pub fn simulated(disk: SimFs, now_ms: u64, seed: u64) -> Place {
         let clock = ManualClock::new(now_ms);
-        Place { disk: Some(disk), path: "/data/store".into(), clock, seed: Some(seed) }
+        Place { disk: Some(disk), path: "/data/store".into(), clock, seed: Some(seed), opened: 0 }
     }
 
     /// On an empty simulated disk, at the time when histories begin.
@@ -44,7 +48,7 @@ impl Place {
     /// In a directory of the operating system's, with threads.
     #[must_use]
     pub fn real(path: &Path) -> Place {
-        Place { disk: None, path: path.into(), clock: ManualClock::new(START_MS), seed: None }
+        Place { disk: None, path: path.into(), clock: ManualClock::new(START_MS), seed: None, opened: 0 }
     }
 
     /// The time, in milliseconds since the epoch.
@@ -67,7 +71,7 @@ impl Place {
             .max_open_files(16)
             .clock(Clock::Manual(self.clock.clone()));
         let builder = match self.seed {
-            Some(seed) => builder.deterministic(seed),
+            Some(seed) => builder.deterministic(mix(&[seed, self.opened])),
             None => builder,
         };
         match &self.disk {
@@ -80,7 +84,8 @@ impl Place {
     ///
     /// # Errors
     /// As [`Builder::open`].
-    pub fn open(&self) -> esker::Result<Db> {
+    pub fn open(&mut self) -> esker::Result<Db> {
+        self.opened += 1;
         self.builder().open()
     }
 
