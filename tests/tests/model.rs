@@ -4,9 +4,8 @@
 //! seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
 
 use esker_tests::history::{Operation, Profile, generate, parse, print};
-use esker_tests::session::{Place, Watchdog, keep_failure, run, shrink};
+use esker_tests::session::{Place, Watchdog, catching, keep_failure, run, shrink};
 use esker_tests::workspace;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,21 +14,13 @@ fn number(name: &str, default: u64) -> u64 {
     text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
-fn outcome(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-        Err(format!("a panic: {}", text.unwrap_or_default()))
-    })
-}
-
 fn simulated(seed: u64, history: &[Operation]) -> Result<(), String> {
-    outcome(|| run(Place::fresh(seed), history))
+    catching(|| run(Place::fresh(seed), history))
 }
 
 fn real(history: &[Operation]) -> Result<(), String> {
     let dir = tempfile::tempdir().unwrap();
-    outcome(|| run(Place::real(&dir.path().join("store")), history))
+    catching(|| run(Place::real(&dir.path().join("store")), history))
 }
 
 fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<(), String> + Sync) {

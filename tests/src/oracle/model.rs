@@ -39,10 +39,10 @@ pub(super) struct Commit {
 /// How a call to write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Well; the last sequence number then visible.
+    /// Well.
     Done {
-        /// The sequence number.
-        seq: u64,
+        /// The sequence number of its last change, if it is known.
+        seq: Option<u64>,
     },
     /// With an error, before anybody could see the write.
     Refused,
@@ -172,7 +172,7 @@ impl Oracle {
         }
         let Outcome::Done { seq } = outcome else { return };
         pending[at].returned_ms = Some(*now_ms);
-        pending[at].seq = Some(seq);
+        pending[at].seq = seq;
         let (durability, order) = (pending[at].durability, pending[at].order);
         // What was refused before cannot turn up behind what was accepted after it.
         pending.retain(|commit| !commit.refused || commit.number > number);

@@ -33,7 +33,7 @@ impl Case {
 
     fn write(&mut self, durability: Durability, changes: &[(&str, &str)]) {
         let number = self.begin(durability, changes);
-        self.oracle.end_write(number, Outcome::Done { seq: u64::from(number) });
+        self.oracle.end_write(number, Outcome::Done { seq: Some(u64::from(number)) });
     }
 
     fn power(&self, found: &[(&str, &str)]) -> bool {
@@ -142,7 +142,7 @@ fn nothing_expired_or_overwritten_comes_back() {
     let mut case = case();
     case.write(Sync, &[("a", "old")]);
     let short = case.begin_until(Sync, &[("a", "short")], NOW + 10);
-    case.oracle.end_write(short, Outcome::Done { seq: 2 });
+    case.oracle.end_write(short, Outcome::Done { seq: Some(2) });
     assert!(case.power(&[("a", "short")]) && !case.power(&[("a", "old")]) && !case.power(&[]));
     case.oracle.advance(10);
     assert!(case.power(&[]) && !case.power(&[("a", "short")]) && !case.power(&[("a", "old")]));

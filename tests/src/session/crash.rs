@@ -10,6 +10,7 @@ use esker::base::sync::Mutex;
 use esker::fs::SimFs;
 use esker::fs::sim::{Image, Moment, OperationKind, Phase};
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -92,14 +93,19 @@ pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
             watch.point(operation.index, phase, &point, moment);
         }));
     }));
-    let result = session.start().and_then(|()| {
-        history.iter().enumerate().try_for_each(|(at, operation)| {
+    let result = catching(|| {
+        session.start()?;
+        for (at, operation) in history.iter().enumerate() {
             watch.lock().doing = format!("operation {}, {operation:?}", at + 1);
             let result = session.step(operation);
-            result.map_err(|why| format!("operation {}, {operation:?}: {why}", at + 1))
-        })
+            result.map_err(|why| format!("operation {}, {operation:?}: {why}", at + 1))?;
+        }
+        watch.lock().doing = "closing".into();
+        session.step(&Operation::Reopen)
     });
-    let result = result.and_then(|()| session.step(&Operation::Reopen));
+    if let Some(disk) = &session.place.disk {
+        disk.stop_observing();
+    }
     drop(session);
     let mut figures = std::mem::take(&mut watch.lock().figures);
     if let Err(why) = result {
@@ -183,10 +189,11 @@ impl Watch {
             }
         }));
         let mut place = Place::simulated(disk.clone(), oracle.now_ms(), seed);
-        let opened = place.open();
+        let opened = catching(|| place.open().map(drop).map_err(|e| e.to_string()));
         disk.stop_observing();
-        disk.power_off();
-        drop(opened);
+        if let Err(why) = opened {
+            self.violation(point, &why);
+        }
         let mut seen = std::collections::HashSet::new();
         let images = std::mem::take(&mut *images.lock());
         for (image, at) in images {
@@ -206,6 +213,22 @@ impl Watch {
 /// Opens a store on what a loss left, reads it, checks it, writes to it, loses it or closes it, and opens it
 /// again: what was found first must still be there.
 fn recover(disk: SimFs, now_ms: u64, seed: u64) -> Result<Dump, String> {
+    catching(|| recover_and_lose(disk, now_ms, seed))
+}
+
+/// Does a job; a panic is an error like any other here.
+///
+/// # Errors
+/// That of the job, or the text of the panic.
+pub fn catching<T>(job: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(format!("a panic: {}", text.unwrap_or_default()))
+    })
+}
+
+fn recover_and_lose(disk: SimFs, now_ms: u64, seed: u64) -> Result<Dump, String> {
     let mut place = Place::simulated(disk.clone(), now_ms, seed);
     let db = place.open().map_err(|e| format!("cannot open: {e}"))?;
     let found = Dump::read(&db).map_err(|e| format!("cannot read what was recovered: {e}"))?;

@@ -1,13 +1,12 @@
 //! Disks that refuse: each call of a history fails in turn, once or from then on.
 
-use super::crash::mix;
+use super::crash::{catching, mix};
 use super::place::Place;
 use super::runner::Session;
 use crate::history::Operation;
 use crate::oracle::{Dump, Loss};
 use esker::fs::SimFs;
 use esker::fs::sim::{Fault, Image, OperationKind};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What goes wrong with the chosen call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +75,7 @@ pub fn count_operations(seed: u64, history: &[Operation]) -> Result<u64, String>
 /// # Errors
 /// What the store does that it must not, a panic above all.
 pub fn run_with_fault(seed: u64, history: &[Operation], kind: FaultKind, index: u64) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(|| {
+    catching(|| {
         let place = Place::fresh(seed);
         let disk = place.disk.clone().expect("a simulated disk");
         kind.set(&disk, index);
@@ -84,8 +83,7 @@ pub fn run_with_fault(seed: u64, history: &[Operation], kind: FaultKind, index: 
         session.faulty = true;
         run_until_closed(&mut session, history)?;
         recover_twice(&mut session, &disk, seed)
-    }))
-    .unwrap_or_else(|panic| Err(format!("a panic: {}", text_of(&panic))))
+    })
 }
 
 /// Runs a history on a disk whose sync with this number among all syncs fails and drops what it should have
@@ -95,7 +93,7 @@ pub fn run_with_fault(seed: u64, history: &[Operation], kind: FaultKind, index: 
 /// # Errors
 /// What the store does that it must not.
 pub fn sync_fails(seed: u64, history: &[Operation], number: u64) -> Result<bool, String> {
-    catch_unwind(AssertUnwindSafe(|| {
+    catching(|| {
         let place = Place::fresh(seed);
         let disk = place.disk.clone().expect("a simulated disk");
         let (hit, reached) = (std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)), 0);
@@ -112,8 +110,7 @@ pub fn sync_fails(seed: u64, history: &[Operation], number: u64) -> Result<bool,
         run_until_closed(&mut session, history)?;
         recover_twice(&mut session, &disk, mix(&[seed, number]))?;
         Ok(hit.load(std::sync::atomic::Ordering::Relaxed))
-    }))
-    .unwrap_or_else(|panic| Err(format!("a panic: {}", text_of(&panic))))
+    })
 }
 
 /// Runs a history as far as the store stays open, without crashes of its own: those would lead to other disks.
@@ -146,9 +143,4 @@ fn recover_twice(session: &mut Session, disk: &SimFs, seed: u64) -> Result<(), S
         return Err(format!("what was served after recovery did not last:\n{served:?}and then\n{found:?}"));
     }
     Ok(())
-}
-
-fn text_of(panic: &Box<dyn std::any::Any + Send>) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }

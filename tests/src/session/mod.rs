@@ -8,7 +8,7 @@ mod runner;
 mod shrink;
 mod watchdog;
 
-pub use crash::{Cell, Figures, crash_everywhere, file_kind};
+pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
 pub use fault::{FaultKind, count_operations, run_with_fault, sync_fails};
 pub use place::Place;
 pub use runner::{Session, run};

@@ -218,8 +218,10 @@ impl Session {
             _ => db.write(batch, durability),
         };
         let visible = db.visible_seq();
+        // A store that was made read-only behind the write shows less than was published.
+        let is_exact = !self.faulty || db.health().poisoned.is_none();
         let outcome = match &result {
-            Ok(()) => Outcome::Done { seq: visible },
+            Ok(()) => Outcome::Done { seq: is_exact.then_some(visible) },
             Err(_) if visible > before => Outcome::Published,
             Err(_) => Outcome::Refused,
         };
