@@ -102,8 +102,9 @@ fn take_directory(fs: &Fs, dir: &Path, create: bool) -> Result<LockGuard> {
         Ok(names) => {
             // A directory that was never a store must not even get a lock file.
             if !names.iter().any(|name| FileKind::parse(name).is_some()) {
-                if !names.is_empty() {
-                    let why = format!("it holds other files, such as {:?}", names[0]);
+                // The root of a file system of its own holds nothing else when it is new.
+                if let Some(name) = names.iter().find(|name| *name != "lost+found") {
+                    let why = format!("it holds other files, such as {name:?}");
                     return Err(Error::NotADatabase { path: dir.into(), why });
                 }
                 if !create {
@@ -206,7 +207,7 @@ impl Opening {
         let versions = self.open_versions(dir)?;
         let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.options);
         let found = replayed.run(names, &|| self.next_number())?;
-        let last_seq = found.closed.unwrap_or(self.state.seq_ceiling.max(replayed.last_seq));
+        let last_seq = found.closed.unwrap_or(self.state.seq_ceiling).max(replayed.last_seq);
         let clock = ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
         let edit = replayed.finish(last_seq, clock.now_ms(), &|| self.next_number())?;
         recovery.clean = found.closed.is_some();

@@ -78,16 +78,12 @@ impl<'a> Replayed<'a> {
             .collect();
         numbers.sort_unstable();
         let (dir, fs) = (&self.builder.path, &self.builder.fs);
-        if oldest > 0 && numbers.first() != Some(&oldest) {
-            let path = FileKind::Wal(oldest).path(dir);
-            return Err(Corruption::new(&path, 0, "the oldest segment of the log", "no such file").into());
-        }
         if oldest == 0 {
-            // The store is only being created: an empty segment may have been left behind.
-            numbers.clear();
+            // The store is only being created.
+            return Ok(Replay::default());
         }
         let to_damage = self.builder.options.recover_to_damage;
-        replay(fs, dir, &numbers, self.state.store, to_damage, |group, batch, file, base| {
+        replay(fs, dir, oldest, &numbers, self.state.store, to_damage, |group, batch, file, base| {
             self.apply(group, batch, file, base, next_number)
         })
     }
