@@ -4,8 +4,9 @@
 //! seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
 
 use esker_tests::history::{Operation, Profile, generate, parse, print};
-use esker_tests::session::{Place, Watchdog, catching, keep_failure, run, shrink};
+use esker_tests::session::{Place, Reached, Watchdog, catching, keep_failure, run, shrink};
 use esker_tests::workspace;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,18 +15,19 @@ fn number(name: &str, default: u64) -> u64 {
     text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
-fn simulated(seed: u64, history: &[Operation]) -> Result<(), String> {
+fn simulated(seed: u64, history: &[Operation]) -> Result<Reached, String> {
     catching(|| run(Place::fresh(seed), history))
 }
 
-fn real(history: &[Operation]) -> Result<(), String> {
+fn real(history: &[Operation]) -> Result<Reached, String> {
     let dir = tempfile::tempdir().unwrap();
     catching(|| run(Place::real(&dir.path().join("store")), history))
 }
 
-fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<(), String> + Sync) {
+fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Reached, String> + Sync) {
     let first = number("ESKER_MODEL_SEED", 1);
     let watchdog = Watchdog::new(Duration::from_secs(60));
+    let reached = Mutex::new(Reached::default());
     let (next, operations, failed) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -38,12 +40,15 @@ fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<(),
                     watchdog.now(format!("{name}, seed {seed}"));
                     let history = generate(seed, &Profile::MODEL);
                     operations.fetch_add(history.len() as u64, Ordering::Relaxed);
-                    if let Err(why) = one(seed, &history) {
-                        failed.fetch_add(1, Ordering::Relaxed);
-                        let shortest = shrink(&history, |shorter| one(seed, shorter).is_err());
-                        let path = keep_failure(&format!("{name}-{seed}"), &shortest, &why);
-                        let text = print(&shortest);
-                        eprintln!("{name}, seed {seed}: {why}\nkept as {}:\n{text}", path.display());
+                    match one(seed, &history) {
+                        Ok(by_this) => reached.lock().unwrap().add(by_this),
+                        Err(why) => {
+                            failed.fetch_add(1, Ordering::Relaxed);
+                            let shortest = shrink(&history, |shorter| one(seed, shorter).is_err());
+                            let path = keep_failure(&format!("{name}-{seed}"), &shortest, &why);
+                            let text = print(&shortest);
+                            eprintln!("{name}, seed {seed}: {why}\nkept as {}:\n{text}", path.display());
+                        }
                     }
                 }
             });
@@ -51,6 +56,7 @@ fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<(),
     });
     let (operations, failed) = (operations.into_inner(), failed.into_inner());
     println!("figure: {name}: {count} sequences from seed {first}, {operations} operations, {failed} failed");
+    println!("figure: {name}: {}", reached.into_inner().unwrap());
     assert_eq!(failed, 0, "see above for the histories");
 }
 
@@ -71,7 +77,7 @@ fn kept_histories_agree_with_the_model() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "txt") {
             let history = parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
-            let result = simulated(1, &history).and_then(|()| real(&history));
+            let result = simulated(1, &history).and_then(|_| real(&history));
             result.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         }
     }

@@ -72,9 +72,27 @@ impl Profile {
         value_bytes: 2_000,
     };
 
+    /// For the crash tests: longer, without crashes of its own, so that levels, log and manifest grow.
+    pub const LONG: Profile = Profile {
+        operations: (150, 60),
+        weights: &[
+            (Kind::Single, 40),
+            (Kind::Batch, 25),
+            (Kind::Sync, 2),
+            (Kind::Flush, 8),
+            (Kind::Compact, 3),
+            (Kind::Tick, 12),
+            (Kind::Advance, 4),
+            (Kind::Family, 3),
+            (Kind::Snapshot, 2),
+        ],
+        keys: 48,
+        value_bytes: 1_200,
+    };
+
     /// For the model test: all of the interface.
     pub const MODEL: Profile = Profile {
-        operations: (60, 140),
+        operations: (60, 180),
         weights: &[
             (Kind::Single, 40),
             (Kind::Batch, 14),
@@ -110,7 +128,9 @@ fn key(random: &Random, n: u64) -> Vec<u8> {
     match n {
         0 => Vec::new(),
         n if n % 8 == 1 => format!("shared/{}/{}", "prefix-".repeat(9), random.below(1_000)).into_bytes(),
-        n if n % 8 == 2 => (0..=random.below(9)).map(|_| [0, 255, random.next_u64() as u8][n as usize % 3]).collect(),
+        n if n % 8 == 2 => {
+            (0..=random.below(9)).map(|_| [0, 255, random.next_u64() as u8][n as usize % 3]).collect()
+        }
         n if n % 8 == 3 => (0..=random.below(9)).map(|_| random.next_u64() as u8).collect(),
         _ => format!("user{:012}", random.below(1_000)).into_bytes(),
     }
@@ -262,7 +282,8 @@ impl Writer<'_> {
     }
 
     fn read(&self) -> Operation {
-        let at = (!self.snapshots.is_empty() && self.random.below(2) == 0).then(|| self.choose(&self.snapshots));
+        let at =
+            (!self.snapshots.is_empty() && self.random.below(2) == 0).then(|| self.choose(&self.snapshots));
         let family = self.family();
         match self.random.below(8) {
             0..3 => Operation::Get { at, family, key: self.choose(&self.keys) },

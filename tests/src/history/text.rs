@@ -277,7 +277,8 @@ mod tests {
     #[test]
     fn nonsense_is_refused_with_its_line() {
         assert_eq!(parse("# nothing\n\nsync # all\n").unwrap(), [Operation::Sync]);
-        let wrong = ["dance", "put a b", "put a b x os", "put a \\x0 1 os", "put-ttl a b 3 9 os", "scan a up all"];
+        let wrong =
+            ["dance", "put a b", "put a b x os", "put a \\x0 1 os", "put-ttl a b 3 9 os", "scan a up all"];
         for wrong in wrong {
             let why = parse(&format!("sync\n{wrong}")).unwrap_err();
             assert!(why.starts_with("line 2: "), "{why}");

@@ -145,11 +145,7 @@ impl Oracle {
     }
 
     /// A write is about to be asked for. Returns the number of the commit.
-    pub fn begin_write(
-        &mut self,
-        durability: Durability,
-        changes: Vec<(FamilyId, Vec<u8>, Version)>,
-    ) -> u32 {
+    pub fn begin_write(&mut self, durability: Durability, changes: Vec<(FamilyId, Vec<u8>, Version)>) -> u32 {
         let number = self.next_commit;
         self.next_commit += 1;
         let order = self.contract.row(durability).order;
@@ -182,6 +178,11 @@ impl Oracle {
                 Order::Unlogged => self.survives_up_to(None, Some(number)),
             }
         }
+    }
+
+    /// Power is lost: from now on nothing is promised but what is known to survive that.
+    pub fn power_lost(&mut self) {
+        self.pending.iter_mut().for_each(|commit| commit.returned_ms = None);
     }
 
     /// Whatever was logged and published is durable: a sync returned.

@@ -87,7 +87,8 @@ pub(super) fn short(value: &[u8]) -> String {
     match value {
         // The commit and the change that wrote it.
         [a, b, c, d, e, f, g, h, ..] => {
-            let (commit, change) = (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));
+            let (commit, change) =
+                (u32::from_be_bytes([*a, *b, *c, *d]), u32::from_be_bytes([*e, *f, *g, *h]));
             format!("({commit}.{change})")
         }
         short => format!("({})", short.escape_ascii()),

@@ -1,7 +1,7 @@
 //! Losing power before and after everything that a history does to its disk.
 
 use super::place::Place;
-use super::runner::Session;
+use super::runner::{Reached, Session, named};
 use crate::history::Operation;
 use crate::oracle::{Dump, Loss, Oracle};
 use esker::Durability;
@@ -28,6 +28,8 @@ pub struct Figures {
     pub second: u64,
     /// Disks left by a kill that were recovered, written to, and lost power.
     pub kills: u64,
+    /// What the stores came to do.
+    pub reached: Reached,
     /// How often each kind of point was crashed at.
     pub cells: BTreeMap<Cell, u64>,
     /// What went wrong.
@@ -41,6 +43,7 @@ impl Figures {
         self.compared += other.compared;
         self.second += other.second;
         self.kills += other.kills;
+        self.reached.add(other.reached);
         for (cell, count) in other.cells {
             *self.cells.entry(cell).or_default() += count;
         }
@@ -65,7 +68,7 @@ pub fn file_kind(path: &Path) -> &'static str {
 }
 
 /// One of so many images is also crashed within its recovery.
-const SECOND_CRASH_EVERY: u64 = 40;
+const SECOND_CRASH_EVERY: u64 = 200;
 
 /// Runs a history on a simulated disk, and at each point loses power in every way and, beside that, kills the
 /// process; recovers what is left and compares it with the oracle.
@@ -96,9 +99,9 @@ pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
     let result = catching(|| {
         session.start()?;
         for (at, operation) in history.iter().enumerate() {
-            watch.lock().doing = format!("operation {}, {operation:?}", at + 1);
-            let result = session.step(operation);
-            result.map_err(|why| format!("operation {}, {operation:?}: {why}", at + 1))?;
+            let doing = named(at, operation);
+            watch.lock().doing.clone_from(&doing);
+            session.step(operation).map_err(|why| format!("{doing}: {why}"))?;
         }
         watch.lock().doing = "closing".into();
         session.step(&Operation::Reopen)
@@ -106,8 +109,10 @@ pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
     if let Some(disk) = &session.place.disk {
         disk.stop_observing();
     }
+    let reached = session.reached;
     drop(session);
     let mut figures = std::mem::take(&mut watch.lock().figures);
+    figures.reached = reached;
     if let Err(why) = result {
         figures.violations.push(why);
     }

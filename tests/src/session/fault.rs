@@ -2,7 +2,7 @@
 
 use super::crash::{catching, mix};
 use super::place::Place;
-use super::runner::Session;
+use super::runner::{Session, named};
 use crate::history::Operation;
 use crate::oracle::{Dump, Loss};
 use esker::fs::SimFs;
@@ -123,7 +123,7 @@ fn run_until_closed(session: &mut Session, history: &[Operation]) -> Result<(), 
         if matches!(operation, Operation::Kill | Operation::PowerLoss { .. }) {
             continue;
         }
-        session.step(operation).map_err(|why| format!("operation {}, {operation:?}: {why}", at + 1))?;
+        session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
     }
     session.check_everything()
 }
@@ -137,7 +137,9 @@ fn recover_twice(session: &mut Session, disk: &SimFs, seed: u64) -> Result<(), S
     let served = Dump::read(session.db()).map_err(|e| e.to_string())?;
     left.power_off();
     let image = [Image::Nothing, Image::Random, Image::LaterKept][(seed % 3) as usize];
-    session.move_to(left.image(image, seed), Loss::Power).map_err(|why| format!("after a loss of power: {why}"))?;
+    session
+        .move_to(left.image(image, seed), Loss::Power)
+        .map_err(|why| format!("after a loss of power: {why}"))?;
     let found = Dump::read(session.db()).map_err(|e| e.to_string())?;
     if found != served {
         return Err(format!("what was served after recovery did not last:\n{served:?}and then\n{found:?}"));

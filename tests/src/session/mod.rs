@@ -11,6 +11,6 @@ mod watchdog;
 pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
 pub use fault::{FaultKind, count_operations, run_with_fault, sync_fails};
 pub use place::Place;
-pub use runner::{Session, run};
+pub use runner::{Reached, Session, run};
 pub use shrink::{keep_failure, shrink};
 pub use watchdog::Watchdog;

@@ -75,7 +75,11 @@ impl Session {
             return Err(format!("contains_key says {present}, get finds {}", found.is_some()));
         }
         if found != expected && self.is_exact() {
-            return Err(format!("expected {}, found {}", shown(expected.as_deref()), shown(found.as_deref())));
+            return Err(format!(
+                "expected {}, found {}",
+                shown(expected.as_deref()),
+                shown(found.as_deref())
+            ));
         }
         Ok(())
     }
@@ -120,7 +124,10 @@ impl Session {
             None => "the end".into(),
         };
         let (lengths, here) = ((expected.len(), found.len()), (entry(&expected), entry(&found)));
-        Err(format!("expected and found {lengths:?} entries; at {same} expected {}, found {}", here.0, here.1))
+        Err(format!(
+            "expected and found {lengths:?} entries; at {same} expected {}, found {}",
+            here.0, here.1
+        ))
     }
 
     fn iter(&self, handle: &ColumnFamily, held: Option<&Held>, span: &Span) -> esker::Result<Iter> {

@@ -1,13 +1,14 @@
 //! Runs a history against a store and the oracle side by side.
 
 use super::place::{Place, SYNC_INTERVAL_MS};
-use crate::history::{Change, Operation, Span, What, value};
+use crate::history::{Change, Operation, Span, What, print, value};
 use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Version};
 use esker::base::sync::Mutex;
 use esker::fs::SimFs;
 use esker::fs::sim::Image;
 use esker::{ColumnFamily, Db, Durability, Error, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,55 @@ pub struct Session {
     pub(super) faulty: bool,
     /// Called with each disk that the store comes to live on.
     pub(super) on_disk: Option<Box<dyn FnMut(&SimFs)>>,
+    /// What the store came to do.
+    pub(super) reached: Reached,
+}
+
+/// What stores came to do: a history that reaches little proves little.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Flushes.
+    pub flushes: u64,
+    /// Compactions that rewrote tables.
+    pub compactions: u64,
+    /// Tables that changed their level without being rewritten.
+    pub moves: u64,
+    /// The deepest level that held a table.
+    pub deepest: usize,
+    /// The most levels that held tables at once.
+    pub levels: usize,
+}
+
+impl Reached {
+    fn note(&mut self, stats: &esker::Stats) {
+        let levels = || stats.families.iter().map(|family| &family.levels);
+        let deepest = |levels: &Vec<esker::LevelStats>| levels.iter().rposition(|level| level.files > 0);
+        let used = |levels: &Vec<esker::LevelStats>| levels.iter().filter(|level| level.files > 0).count();
+        self.add(Reached {
+            flushes: stats.flushes,
+            compactions: stats.compactions,
+            moves: stats.table_moves,
+            deepest: levels().filter_map(deepest).max().unwrap_or(0),
+            levels: levels().map(used).max().unwrap_or(0),
+        });
+    }
+
+    /// Adds up.
+    pub fn add(&mut self, other: Reached) {
+        self.flushes += other.flushes;
+        self.compactions += other.compactions;
+        self.moves += other.moves;
+        self.deepest = self.deepest.max(other.deepest);
+        self.levels = self.levels.max(other.levels);
+    }
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reached { flushes, compactions, moves, deepest, levels } = self;
+        write!(f, "{flushes} flushes, {compactions} compactions, {moves} moved tables, ")?;
+        write!(f, "up to {levels} levels at once, down to level {deepest}")
+    }
 }
 
 /// A snapshot with what it must show.
@@ -42,15 +92,21 @@ pub(super) struct Held {
 ///
 /// # Errors
 /// The first difference between store and oracle.
-pub fn run(place: Place, history: &[Operation]) -> Result<(), String> {
+pub fn run(place: Place, history: &[Operation]) -> Result<Reached, String> {
     let mut session = Session::new(place);
     session.start()?;
     for (at, operation) in history.iter().enumerate() {
-        session.step(operation).map_err(|why| format!("operation {}, {operation:?}: {why}", at + 1))?;
+        session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
     }
     session.check_everything()?;
     session.step(&Operation::Verify)?;
-    session.step(&Operation::Reopen).map_err(|why| format!("reopening at the end: {why}"))
+    session.step(&Operation::Reopen).map_err(|why| format!("reopening at the end: {why}"))?;
+    Ok(session.reached)
+}
+
+/// An operation with its place in the history.
+pub(super) fn named(at: usize, operation: &Operation) -> String {
+    format!("operation {}, {}", at + 1, print(std::slice::from_ref(operation)).trim_end())
 }
 
 impl Session {
@@ -67,6 +123,7 @@ impl Session {
             snapshots: BTreeMap::new(),
             faulty: false,
             on_disk: None,
+            reached: Reached::default(),
         }
     }
 
@@ -113,6 +170,9 @@ impl Session {
     }
 
     fn let_go(&mut self) -> Option<Db> {
+        if let Some(db) = &self.db {
+            self.reached.note(&db.stats());
+        }
         self.families.clear();
         self.dropped.clear();
         self.snapshots.clear();
@@ -361,6 +421,9 @@ impl Session {
     pub(super) fn move_to(&mut self, disk: SimFs, loss: Loss) -> Result<(), String> {
         // The old disk is off: closing does nothing to it.
         drop(self.let_go());
+        if loss == Loss::Power {
+            self.oracle.lock().power_lost();
+        }
         if let Some(on_disk) = &mut self.on_disk {
             on_disk(&disk);
         }
