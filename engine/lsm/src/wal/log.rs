@@ -205,19 +205,24 @@ impl Wal {
     }
 }
 
+/// Makes a segment under a temporary name, complete and synced, and then gives it its own: a file
+/// that is named like a segment always was one.
 fn create_segment(options: &WalOptions, header: FileHeader, capacity: u64) -> Result<RecordWriter> {
+    let temp = FileKind::Temp(header.number).path(&options.dir);
     let path = FileKind::Wal(header.number).path(&options.dir);
-    let file = options.fs.create_new(&path)?;
+    let file = options.fs.create_new(&temp)?;
     let create = || {
         file.allocate(capacity)?;
-        let writer = RecordWriter::create(file, LogKind::Wal, header)?;
-        writer.file().sync()?;
+        file.write_all_at(&header.encode(LogKind::Wal), 0)?;
+        file.sync()?;
+        options.fs.rename(&temp, &path)?;
         options.fs.sync_dir(&options.dir)?;
-        Ok(writer)
+        Ok(RecordWriter::resume(file.renamed(path.clone()), header))
     };
     let created = create();
     if created.is_err() {
         // Nothing names it, but its space is wanted back on a full disk.
+        let _ = options.fs.remove(&temp);
         let _ = options.fs.remove(&path);
     }
     created
