@@ -111,9 +111,6 @@ fn power_may_be_lost_anywhere() {
     all.into_iter().for_each(|figures| sum.add(figures));
     show(&sum.cells);
     let violations = sum.violations.len();
-    for v in sum.violations.iter().filter(|v| !v.contains("no CURRENT") && !v.contains("subtract")).take(8) {
-        println!("V {v}");
-    }
     println!("figure: crash: {count} histories from seed {first}, {} recoveries", sum.recoveries);
     println!(
         "figure: crash: {} images compared, {} recoveries of a crash within a recovery, {} after a kill",
@@ -157,6 +154,33 @@ fn every_call_may_fail() {
     let sum: u64 = tried.iter().map(|(tried, _)| tried).sum();
     let violations: Vec<&String> = tried.iter().flat_map(|(_, violations)| violations).collect();
     println!("figure: faults: {sum} runs with a failing call, {} violations", violations.len());
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn a_full_disk_heals() {
+    let histories = number("ESKER_FAULT_HISTORIES", 8);
+    let per_history = number("ESKER_FAULTS", 50);
+    let tried = for_each_seed("full disk", 0..histories, |seed| {
+        let history = generate(seed + 3_000, &Profile::CRASH);
+        let calls = count_operations(seed, &history).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let mut violations = Vec::new();
+        for turn in 0..per_history {
+            let index = turn * calls / per_history;
+            if let Err(why) = run_with_full_disk(seed, &history, index) {
+                let why = format!("full from call {index} on: {why}");
+                if violations.is_empty() {
+                    let fails = |shorter: &[Operation]| run_with_full_disk(seed, shorter, index).is_err();
+                    keep("full-disk", seed, &history, &why, fails);
+                }
+                violations.push(format!("seed {seed}: {why}"));
+            }
+        }
+        violations
+    });
+    let violations: Vec<&String> = tried.iter().flatten().collect();
+    let runs = histories * per_history;
+    println!("figure: full disks: {runs} runs, {} violations", violations.len());
     assert!(violations.is_empty(), "{violations:#?}");
 }
 

@@ -236,6 +236,7 @@ impl Oracle {
     pub fn begin_create(&mut self, name: &str) {
         let id = self.next_family;
         self.next_family += 1;
+        self.families.retain(|family| family.name != name);
         self.families.push(Family { id, name: name.into(), life: Life::Open });
     }
 

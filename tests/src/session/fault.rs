@@ -20,8 +20,9 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind that is tried.
-    pub const ALL: [FaultKind; 8] = [
+    pub const ALL: [FaultKind; 9] = [
         FaultKind::Fail(Fault::EIO),
+        FaultKind::Fail(Fault::ErrnoAfter(5)),
         FaultKind::Fail(Fault::ENOSPC),
         FaultKind::Fail(Fault::EINTR),
         FaultKind::Fail(Fault::EMFILE),
@@ -82,6 +83,44 @@ pub fn run_with_fault(seed: u64, history: &[Operation], kind: FaultKind, index: 
         let mut session = Session::new(place);
         session.faulty = true;
         run_until_closed(&mut session, history)?;
+        recover_twice(&mut session, &disk, seed)
+    })
+}
+
+/// Runs a history on a disk that is full from the call with the number `index` on, for about a third of the
+/// history; then there is space again, and without being opened anew the store must do all that it is asked.
+///
+/// # Errors
+/// What the store does that it must not.
+pub fn run_with_full_disk(seed: u64, history: &[Operation], index: u64) -> Result<(), String> {
+    catching(|| {
+        let place = Place::fresh(seed);
+        let disk = place.disk.clone().expect("a simulated disk");
+        let mut session = Session::new(place);
+        session.start()?;
+        FaultKind::FailOn(Fault::ENOSPC).set(&disk, index);
+        let mut full_for = 0;
+        for (at, operation) in history.iter().enumerate() {
+            full_for += usize::from(disk.stats().total() > index);
+            // The call may come within this very operation: until there is space again, errors are in order.
+            session.faulty = full_for <= history.len() / 3;
+            if !session.faulty {
+                disk.clear_fault();
+            }
+            let leaves =
+                matches!(operation, Operation::Kill | Operation::PowerLoss { .. } | Operation::Reopen);
+            if !leaves {
+                session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
+            }
+        }
+        disk.clear_fault();
+        session.faulty = false;
+        let health = session.db().health();
+        if let Some(why) = health.poisoned {
+            return Err(format!("a full disk made the store read-only: {why}"));
+        }
+        session.check_everything()?;
+        session.step(&Operation::Flush).map_err(|why| format!("a flush when there is space again: {why}"))?;
         recover_twice(&mut session, &disk, seed)
     })
 }

@@ -9,7 +9,7 @@ mod shrink;
 mod watchdog;
 
 pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
-pub use fault::{FaultKind, count_operations, run_with_fault, sync_fails};
+pub use fault::{FaultKind, count_operations, run_with_fault, run_with_full_disk, sync_fails};
 pub use place::Place;
 pub use runner::{Reached, Session, run};
 pub use shrink::{keep_failure, shrink};

@@ -26,11 +26,7 @@ impl Session {
         Some((handle, held))
     }
 
-    /// Whether reads show the present: after a failed sync they show what is durable.
-    fn is_exact(&self) -> bool {
-        !self.faulty || self.db().health().poisoned.is_none()
-    }
-
+    // Reads of a store that is read-only show what is durable; see `check_read_only`.
     fn expected(&self, family: &str, held: Option<&Held>, key: &[u8]) -> Option<Vec<u8>> {
         let oracle = self.oracle.lock();
         let value = match held {
@@ -74,7 +70,7 @@ impl Session {
         if present != found.is_some() {
             return Err(format!("contains_key says {present}, get finds {}", found.is_some()));
         }
-        if found != expected && self.is_exact() {
+        if found != expected && self.is_writable() {
             return Err(format!(
                 "expected {}, found {}",
                 shown(expected.as_deref()),
@@ -99,7 +95,7 @@ impl Session {
         }
         for (key, found) in keys.iter().zip(&found) {
             let expected = self.expected(family, held, key);
-            if found.as_deref() != expected.as_deref() && self.is_exact() {
+            if found.as_deref() != expected.as_deref() && self.is_writable() {
                 let (expected, found) = (shown(expected.as_deref()), shown(found.as_deref()));
                 return Err(format!("{}: expected {expected}, found {found}", key.escape_ascii()));
             }
@@ -115,7 +111,7 @@ impl Session {
             Ok(found) => found,
             Err(error) => return self.tolerate(&error),
         };
-        if found == expected || !self.is_exact() {
+        if found == expected || !self.is_writable() {
             return Ok(());
         }
         let same = found.iter().zip(&expected).take_while(|(a, b)| a == b).count();
@@ -146,7 +142,7 @@ impl Session {
         if self.db.is_none() {
             return Ok(());
         }
-        if !self.is_exact() {
+        if !self.is_writable() {
             return self.check_read_only();
         }
         let slots = self.snapshots.keys().map(|slot| Some(*slot)).chain([None]);

@@ -169,6 +169,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether no failed sync has made the store read-only.
+    pub(super) fn is_writable(&self) -> bool {
+        !self.faulty || self.db().health().poisoned.is_none()
+    }
+
     fn let_go(&mut self) -> Option<Db> {
         if let Some(db) = &self.db {
             self.reached.note(&db.stats());
@@ -278,10 +283,9 @@ impl Session {
             _ => db.write(batch, durability),
         };
         let visible = db.visible_seq();
-        // A store that was made read-only behind the write shows less than was published.
-        let is_exact = !self.faulty || db.health().poisoned.is_none();
         let outcome = match &result {
-            Ok(()) => Outcome::Done { seq: is_exact.then_some(visible) },
+            // A store that was made read-only behind the write shows less than was published.
+            Ok(()) => Outcome::Done { seq: self.is_writable().then_some(visible) },
             Err(_) if visible > before => Outcome::Published,
             Err(_) => Outcome::Refused,
         };
@@ -350,7 +354,13 @@ impl Session {
                 self.families.insert(name.into(), family);
                 Ok(())
             }
-            Err(error) => self.tolerate(&error),
+            Err(error) => {
+                // Unless the store gives up, what failed has not happened.
+                if self.is_writable() {
+                    self.oracle.lock().end_family(name, false);
+                }
+                self.tolerate(&error)
+            }
         }
     }
 
@@ -370,7 +380,13 @@ impl Session {
                 self.dropped.push(family);
                 Ok(())
             }
-            Err(error) => self.tolerate(&error),
+            Err(error) => {
+                if self.is_writable() {
+                    self.oracle.lock().end_family(name, true);
+                    self.families.insert(name.into(), family);
+                }
+                self.tolerate(&error)
+            }
         }
     }
 
