@@ -6,7 +6,7 @@ use esker::fs::sim::{OperationKind, Phase};
 use esker_tests::history::{Operation, Profile, generate, parse, print};
 use esker_tests::session::{
     Cell, FaultKind, Figures, Watchdog, count_operations, crash_everywhere, keep_failure, run_with_fault,
-    shrink, sync_fails,
+    run_with_full_disk, shrink, sync_fails,
 };
 use esker_tests::workspace;
 use std::collections::BTreeMap;

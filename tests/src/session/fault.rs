@@ -38,9 +38,10 @@ impl FaultKind {
             FaultKind::Fail(Fault::ShortWrite(_)) => kind == Write,
             FaultKind::Fail(Fault::ShortRead(_)) => kind == Read,
             FaultKind::Fail(Fault::EMFILE) => matches!(kind, Create | Open),
-            FaultKind::Fail(Fault::ENOSPC) | FaultKind::FailOn(Fault::ENOSPC) => {
+            FaultKind::Fail(Fault::ENOSPC) => {
                 matches!(kind, Allocate | Create | CreateDir | Lock | Rename | Write)
             }
+            FaultKind::FailOn(Fault::ENOSPC) => matches!(kind, Allocate | Create | Write),
             _ => true,
         }
     }
