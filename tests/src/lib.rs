@@ -1,9 +1,11 @@
-//! What the integration tests share: the tidiness rules, golden text, and the documents read as data.
+//! What the integration tests share: the tidiness rules, golden text, the documents read as data, stores as
+//! bytes.
 
 pub mod golden;
 pub mod history;
 pub mod markdown;
 pub mod oracle;
 pub mod session;
+pub mod store;
 pub mod tidy;
 pub mod workspace;

@@ -18,9 +18,8 @@ use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
-use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{Arc, Mutex, unique_number};
 use crate::commit::{Parts, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::memtable::Memtable;
@@ -233,7 +232,7 @@ impl Opening {
         Ok(Store::new(Parts {
             fs: fs.clone(),
             dir: dir.clone(),
-            handle: Random::System.next_u64(),
+            handle: unique_number(),
             random: builder.random.clone(),
             clock,
             options: builder.options.commit_options(),

@@ -63,7 +63,7 @@ pub fn walk_segment<E: From<Error>>(
                 Ok(last_seq) => visit(SegmentItem::Close { record, last_seq }),
                 Err(e) => visit(SegmentItem::Damage(e.in_file(file.path(), record.payload_offset()))),
             },
-            None => visit(SegmentItem::Unknown(record)),
+            Some(RecordKind::Next) | None => visit(SegmentItem::Unknown(record)),
         },
     })
 }
