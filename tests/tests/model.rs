@@ -1,7 +1,7 @@
 //! Random operations over the whole interface, compared with maps in memory.
 //!
-//! How many sequences: `ESKER_MODEL_SEQUENCES`, and on a real disk with threads `ESKER_MODEL_REAL`; from which
-//! seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
+//! How many sequences: `ESKER_MODEL_SEQUENCES`, and on a real disk with threads `ESKER_MODEL_REAL`; from
+//! which seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
 
 use esker_tests::history::{Operation, Profile, generate, parse, print};
 use esker_tests::session::{Place, Reached, Watchdog, catching, keep_failure, run, shrink};

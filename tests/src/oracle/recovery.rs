@@ -79,8 +79,8 @@ impl Oracle {
         }
         let pending: Vec<String> = self.pending.iter().map(name).collect();
         Err(format!(
-            "no prefix of the commits gives what was found after {loss:?} at {now_ms}; not known durable: [{}]; \
-             the nearest: {}",
+            "no prefix of the commits gives what was found after {loss:?} at {now_ms}; \
+             not known durable: [{}]; the nearest: {}",
             pending.join(" "),
             nearest.map_or(String::new(), |(_, complaint)| complaint)
         ))

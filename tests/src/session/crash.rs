@@ -11,7 +11,7 @@ use esker::fs::SimFs;
 use esker::fs::sim::{Image, Moment, OperationKind, Phase};
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where something was lost: the kind of operation, the kind of file, and on which side of the operation.
@@ -22,7 +22,7 @@ pub type Cell = (OperationKind, &'static str, Phase);
 pub struct Figures {
     /// Different images that were recovered, per history and operation.
     pub recoveries: u64,
-    /// Images that were compared with the oracle, those that were recovered before at another operation included.
+    /// Images that were compared with the oracle, those also those recovered before at another operation.
     pub compared: u64,
     /// Recoveries of images taken within a recovery.
     pub second: u64,
@@ -79,6 +79,7 @@ pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
         seed,
         oracle: session.oracle.clone(),
         disk: 0,
+        renamed: HashMap::new(),
         known: HashMap::new(),
         figures: Figures::default(),
         doing: "opening".into(),
@@ -87,11 +88,15 @@ pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
     let watching = watch.clone();
     session.on_disk = Some(Box::new(move |disk| {
         watching.lock().disk += 1;
+        watching.lock().renamed.clear();
         let watching = watching.clone();
         disk.observe(Box::new(move |operation, phase, moment| {
             let mut watch = watching.lock();
-            let cell = (operation.kind, file_kind(&operation.path), phase);
+            let cell = (operation.kind, watch.file_of(operation), phase);
             *watch.figures.cells.entry(cell).or_default() += 1;
+            if let (Some(to), Phase::After) = (&operation.to, phase) {
+                watch.renamed.insert(operation.path.clone(), file_kind(to));
+            }
             let point = format!("{phase} {operation}");
             watch.point(operation.index, phase, &point, moment);
         }));
@@ -125,6 +130,8 @@ struct Watch {
     oracle: Arc<Mutex<Oracle>>,
     /// Which disk of the history it is: each crash of the history's own leads to a new one.
     disk: u64,
+    /// What files have become that were opened under another name.
+    renamed: HashMap<PathBuf, &'static str>,
     /// What images that were recovered before gave, by their content and the time.
     known: HashMap<(u64, u64, Loss), Option<Dump>>,
     figures: Figures,
@@ -132,6 +139,20 @@ struct Watch {
 }
 
 impl Watch {
+    /// The kind of file that an operation is about: for a rename what it makes, for an open file what its
+    /// name has become since.
+    fn file_of(&self, operation: &esker::fs::sim::Operation) -> &'static str {
+        let renamed = || self.renamed.get(&operation.path).copied();
+        let name = operation.to.as_ref().unwrap_or(&operation.path);
+        match operation.kind {
+            OperationKind::Write
+            | OperationKind::Sync
+            | OperationKind::Allocate
+            | OperationKind::Truncate => renamed().unwrap_or_else(|| file_kind(name)),
+            _ => file_kind(name),
+        }
+    }
+
     fn point(&mut self, index: u64, phase: Phase, point: &str, moment: &mut Moment<'_>) {
         let seed = mix(&[self.seed, self.disk, index, phase as u64]);
         for image in Image::ALL {

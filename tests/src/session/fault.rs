@@ -153,7 +153,7 @@ pub fn sync_fails(seed: u64, history: &[Operation], number: u64) -> Result<bool,
     })
 }
 
-/// Runs a history as far as the store stays open, without crashes of its own: those would lead to other disks.
+/// Runs a history as far as the store stays open, without crashes of its own, which lead to other disks.
 fn run_until_closed(session: &mut Session, history: &[Operation]) -> Result<(), String> {
     session.start()?;
     for (at, operation) in history.iter().enumerate() {

@@ -27,7 +27,7 @@ pub struct Session {
     /// Whether errors of the disk are to be expected.
     pub(super) faulty: bool,
     /// Called with each disk that the store comes to live on.
-    pub(super) on_disk: Option<Box<dyn FnMut(&SimFs)>>,
+    pub(super) on_disk: Option<OnDisk>,
     /// What the store came to do.
     pub(super) reached: Reached,
 }
@@ -78,6 +78,9 @@ impl fmt::Display for Reached {
         write!(f, "up to {levels} levels at once, down to level {deepest}")
     }
 }
+
+/// What is to be done with a new disk.
+pub(super) type OnDisk = Box<dyn FnMut(&SimFs)>;
 
 /// A snapshot with what it must show.
 pub(super) struct Held {
@@ -402,16 +405,16 @@ impl Session {
 
     fn list_families(&self) -> Result<(), String> {
         let (mut found, mut expected) = (self.db().column_families(), self.oracle.lock().family_names());
-        (found.sort(), expected.sort());
+        found.sort();
+        expected.sort();
         if found != expected && !self.faulty {
             return Err(format!("families {found:?} instead of {expected:?}"));
         }
         for family in &self.dropped {
             let answers = [family.get(b"k").map(drop), family.put(b"k", b"v"), family.iter().map(drop)];
-            if let Some(answer) = answers.iter().find(|a| !matches!(a, Err(Error::FamilyDropped { .. }))) {
-                if !self.faulty {
-                    return Err(format!("the dropped family {} answers {answer:?}", family.name()));
-                }
+            let wrong = answers.iter().find(|a| !matches!(a, Err(Error::FamilyDropped { .. })));
+            if let (Some(answer), false) = (wrong, self.faulty) {
+                return Err(format!("the dropped family {} answers {answer:?}", family.name()));
             }
         }
         Ok(())
