@@ -41,6 +41,14 @@ impl Random {
         }
     }
 
+    /// Makes a reproducible source go on differently, depending on `value`; the system's needs none.
+    pub fn stir(&self, value: u64) {
+        if let Random::Seeded(state) = self {
+            let mut state = state.lock();
+            *state = state.rotate_left(17) ^ value.wrapping_mul(0xd6e8_feb8_6659_fd93);
+        }
+    }
+
     /// A random number below `bound`, which must not be zero.
     #[must_use]
     pub fn below(&self, bound: u64) -> u64 {

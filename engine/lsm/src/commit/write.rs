@@ -74,7 +74,13 @@ impl Store {
         let _guard = LeaderGuard(self);
         match self.write_in_order(&mut writer, requests) {
             Ok(results) => results,
-            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => {
+                if error.is_failed_sync() {
+                    self.poison.set(error.to_string());
+                    self.durable.fail(error.clone());
+                }
+                requests.iter().map(|_| Err(error.clone())).collect()
+            }
         }
     }
 

@@ -5,6 +5,9 @@ mod merge;
 mod picker;
 mod plan;
 
+#[cfg(all(test, not(loom)))]
+mod picker_tests;
+
 pub use below::Below;
 pub use merge::{MergeSpec, Merged, merge};
 pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_manual, targets};

@@ -18,8 +18,9 @@ use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
+use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
-use crate::base::sync::{Arc, Mutex, unique_number};
+use crate::base::sync::{Arc, Mutex};
 use crate::commit::{Parts, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::memtable::Memtable;
@@ -68,8 +69,10 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let mut recovery = Recovery::default();
     let loaded = load_manifest(&fs, &dir)?;
     let names = fs.list(&dir)?;
+    let mut manifest_path = FileKind::Current.path(&dir);
     let state = match loaded {
         Some(loaded) => {
+            manifest_path = FileKind::Manifest(loaded.number).path(&dir);
             recovery.torn_manifest_bytes = loaded.torn_bytes;
             check_layer(&dir, &loaded.state)?;
             loaded.state
@@ -83,7 +86,7 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
             new_state(&builder)
         }
     };
-    let opening = Opening::new(&builder, &dir, state, &names)?;
+    let opening = Opening::new(&builder, &manifest_path, state, &names)?;
     let store = opening.recover(&builder, &names, &mut recovery)?;
     let store = Arc::new(store);
     let default = store.family(DEFAULT_FAMILY).ok_or_else(|| {
@@ -102,8 +105,9 @@ fn take_directory(fs: &Fs, dir: &Path, create: bool) -> Result<LockGuard> {
         Ok(names) => {
             // A directory that was never a store must not even get a lock file.
             if !names.iter().any(|name| FileKind::parse(name).is_some()) {
-                if !names.is_empty() {
-                    let why = format!("it holds other files, such as {:?}", names[0]);
+                // The root of a file system of its own holds nothing else when it is new.
+                if let Some(name) = names.iter().find(|name| *name != "lost+found") {
+                    let why = format!("it holds other files, such as {name:?}");
                     return Err(Error::NotADatabase { path: dir.into(), why });
                 }
                 if !create {
@@ -166,6 +170,14 @@ fn new_state(builder: &Builder) -> StoreState {
     state
 }
 
+/// What stands ready when the new manifest is written.
+struct Rebuilt {
+    families: Vec<Arc<Family>>,
+    wal: Wal,
+    last_seq: SeqNum,
+    clock: ExpiryClock,
+}
+
 /// A store on its way up.
 struct Opening {
     state: StoreState,
@@ -176,15 +188,17 @@ struct Opening {
 }
 
 impl Opening {
-    fn new(builder: &Builder, dir: &Path, state: StoreState, names: &[String]) -> Result<Opening> {
+    fn new(builder: &Builder, manifest: &Path, state: StoreState, names: &[String]) -> Result<Opening> {
         let greatest = names.iter().filter_map(|name| FileKind::parse(name)?.number()).max().unwrap_or(0);
         let next = state.next_file.max(greatest + 1);
         let options = &builder.options;
-        let (fs, random) = (builder.fs.clone(), builder.random.clone());
+        let (fs, dir, random) = (builder.fs.clone(), &builder.path, builder.random.clone());
+        // Two runs of a simulated store must not draw the same identities from the same seed.
+        random.stir(next);
         let tables = Tables::new(fs, dir, random, options.cache_bytes(), options.max_open_files);
         let decode = |(id, family): (&u32, &FamilyState)| {
             let options = FamilyOptions::decode(&family.options);
-            let wrong = |e: crate::base::coding::Malformed| e.in_file(&FileKind::Current.path(dir), 0);
+            let wrong = |e: crate::base::coding::Malformed| e.in_file(manifest, 0);
             Ok((*id, options.map_err(wrong)?))
         };
         Ok(Opening {
@@ -201,40 +215,24 @@ impl Opening {
     }
 
     fn recover(mut self, builder: &Builder, names: &[String], recovery: &mut Recovery) -> Result<Store> {
-        let dir = &builder.path;
-        let fs = &builder.fs;
-        let versions = self.open_versions(dir)?;
-        let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.options);
-        let found = replayed.run(names, &|| self.next_number())?;
-        let last_seq = found.closed.unwrap_or(self.state.seq_ceiling.max(replayed.last_seq));
-        let clock = ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
-        let edit = replayed.finish(last_seq, clock.now_ms(), &|| self.next_number())?;
-        recovery.clean = found.closed.is_some();
-        recovery.replayed_groups = found.groups;
-        recovery.cut = found.cut;
-
-        let wal_number = self.next_number();
-        let wal = Wal::create(
-            WalOptions {
-                fs: fs.clone(),
-                dir: dir.clone(),
-                store: self.state.store,
-                random: builder.random.clone(),
-                segment_bytes: builder.options.wal_segment_bytes,
-            },
-            wal_number,
-        )?;
-        let families = self.families(versions, &edit)?;
-        self.next_state(builder, &edit, last_seq, wal_number, recovery.clean, clock.now_ms());
+        let (fs, dir) = (&builder.fs, &builder.path);
+        let first = self.numbers.load(Ordering::Relaxed);
+        let rebuilt = match self.rebuild(builder, names, recovery) {
+            Ok(rebuilt) => rebuilt,
+            Err(error) => {
+                self.remove_made(builder, first);
+                return Err(error);
+            }
+        };
+        let Rebuilt { families, wal, last_seq, clock } = rebuilt;
         let mut manifest = Manifest::create(fs.clone(), dir, builder.random.clone(), self.state.clone())?;
         manifest.set_least_bytes(builder.options.manifest_bytes);
         self.numbers.fetch_max(manifest.state().next_file, Ordering::Relaxed);
-        recovery.removed_files = remove_unnamed(fs, dir, names, &manifest, wal_number);
-
+        recovery.removed_files = remove_unnamed(fs, dir, names, &manifest, wal.current());
         Ok(Store::new(Parts {
             fs: fs.clone(),
             dir: dir.clone(),
-            handle: unique_number(),
+            handle: Random::System.next_u64(),
             random: builder.random.clone(),
             clock,
             options: builder.options.commit_options(),
@@ -246,6 +244,39 @@ impl Opening {
             next_number: self.numbers.into_inner(),
             last_seq,
         }))
+    }
+
+    /// Makes everything that the new manifest will name.
+    fn rebuild(&mut self, builder: &Builder, names: &[String], recovery: &mut Recovery) -> Result<Rebuilt> {
+        let dir = &builder.path;
+        let versions = self.open_versions(dir)?;
+        let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.options);
+        let found = replayed.run(names, &|| self.next_number())?;
+        let last_seq = found.closed.unwrap_or(self.state.seq_ceiling).max(replayed.last_seq);
+        let clock = ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
+        let edit = replayed.finish(last_seq, clock.now_ms(), &|| self.next_number())?;
+        recovery.clean = found.closed.is_some();
+        recovery.replayed_groups = found.groups;
+        recovery.cut = found.cut;
+        let families = self.families(versions, &edit)?;
+        let options = WalOptions {
+            fs: builder.fs.clone(),
+            dir: dir.clone(),
+            store: self.state.store,
+            random: builder.random.clone(),
+            segment_bytes: builder.options.wal_segment_bytes,
+        };
+        let wal = Wal::create(options, self.next_number())?;
+        self.next_state(builder, &edit, last_seq, wal.current(), recovery.clean, clock.now_ms());
+        Ok(Rebuilt { families, wal, last_seq, clock })
+    }
+
+    /// Removes the tables that a failed attempt has made: nothing names them.
+    fn remove_made(&self, builder: &Builder, first: FileNumber) {
+        for number in first..self.numbers.load(Ordering::Relaxed) {
+            // What cannot be removed now is removed when the store is opened.
+            let _ = builder.fs.remove(&FileKind::Table(number).path(&builder.path));
+        }
     }
 
     /// Opens the tables of all families and checks that levels are what they must be.

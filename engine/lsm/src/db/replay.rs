@@ -11,27 +11,26 @@ use crate::compaction::{Below, MergeSpec, merge};
 use crate::fs::Fs;
 use crate::iter::Horizon;
 use crate::memtable::{Memtable, MemtableCursor};
-use crate::record::{HEADER_BYTES, LogKind, RecordReader, Step};
+use crate::record::HEADER_BYTES;
 use crate::table::{Origin, Tables};
 use crate::version::{Edit, EditOp, StoreState, Version};
 use crate::wal::{GroupHeader, LoggedBatch, Replay, replay};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Whether a log segment holds a record, or anything else behind its header.
+/// Whether a log segment holds anything behind its header, which was all that a store wrote to it
+/// before it was first used.
 pub(super) fn holds_records(fs: &Fs, path: &Path) -> Result<bool> {
     let file = fs.open(path)?;
-    let Ok(mut reader) = RecordReader::open(&file, LogKind::Wal) else {
-        // Not even its header was written whole: the store never came to use it.
-        return Ok(file.size()? > HEADER_BYTES && has_content(&file)?);
-    };
-    Ok(matches!(reader.step()?, Step::Record { .. }))
-}
-
-fn has_content(file: &crate::fs::OpenFile) -> Result<bool> {
-    let mut first = vec![0; 4096];
-    let read = file.read_at(&mut first, HEADER_BYTES)?;
-    Ok(first[..read].iter().any(|byte| *byte != 0))
+    let mut window = vec![0; 64 << 10];
+    let mut at = HEADER_BYTES;
+    loop {
+        match file.read_at(&mut window, at)? {
+            0 => return Ok(false),
+            read if window[..read].iter().any(|byte| *byte != 0) => return Ok(true),
+            read => at += read as u64,
+        }
+    }
 }
 
 /// What replay has gathered.
@@ -78,16 +77,12 @@ impl<'a> Replayed<'a> {
             .collect();
         numbers.sort_unstable();
         let (dir, fs) = (&self.builder.path, &self.builder.fs);
-        if oldest > 0 && numbers.first() != Some(&oldest) {
-            let path = FileKind::Wal(oldest).path(dir);
-            return Err(Corruption::new(&path, 0, "the oldest segment of the log", "no such file").into());
-        }
         if oldest == 0 {
-            // The store is only being created: an empty segment may have been left behind.
-            numbers.clear();
+            // The store is only being created.
+            return Ok(Replay::default());
         }
         let to_damage = self.builder.options.recover_to_damage;
-        replay(fs, dir, &numbers, self.state.store, to_damage, |group, batch, file, base| {
+        replay(fs, dir, oldest, &numbers, self.state.store, to_damage, |group, batch, file, base| {
             self.apply(group, batch, file, base, next_number)
         })
     }

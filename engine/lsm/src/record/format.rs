@@ -51,7 +51,8 @@ pub struct FileHeader {
     pub start_lsn: u64,
     /// The identity of the file before this one in the stream; 0 for the first.
     pub previous: Identity,
-    /// The chain value that the first record must carry.
+    /// The chain value that the first record must carry: 0, as the first of a stream does. A
+    /// continuation is bound by `previous` and by the record that names it.
     pub chain: u32,
 }
 

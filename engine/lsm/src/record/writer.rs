@@ -22,14 +22,20 @@ impl RecordWriter {
     /// Writes the header of a new file.
     pub fn create(file: OpenFile, kind: LogKind, header: FileHeader) -> Result<RecordWriter> {
         file.write_all_at(&header.encode(kind), 0)?;
-        Ok(RecordWriter {
+        Ok(RecordWriter::resume(file, header))
+    }
+
+    /// Goes on behind a header that was written before.
+    #[must_use]
+    pub fn resume(file: OpenFile, header: FileHeader) -> RecordWriter {
+        RecordWriter {
             file: Arc::new(file),
             identity: header.identity,
             start_lsn: header.start_lsn,
             offset: HEADER_BYTES,
             chain: header.chain,
             buffer: Vec::new(),
-        })
+        }
     }
 
     /// The file, for syncing it.

@@ -245,6 +245,7 @@ pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
         let (expected, found) = (format!("store {:016x}", current.store), format!("{:016x}", state.store));
         return Err(Corruption::new(&path, 0, expected, found).into());
     }
-    let torn_bytes = reader.size() - stop.offset;
+    // The padding of the last record may be all that is missing.
+    let torn_bytes = reader.size().saturating_sub(stop.offset);
     Ok(Some(Loaded { state, number: current.manifest, torn_bytes }))
 }

@@ -12,6 +12,9 @@ pub enum RecordKind {
     /// The log was closed in good order. The payload is the last sequence number that was handed
     /// out, 8 bytes.
     Close = 2,
+    /// The log goes on in another segment: its number and its identity, 8 bytes each. The last record
+    /// of a segment that was sealed.
+    Next = 3,
 }
 
 impl RecordKind {
@@ -21,6 +24,7 @@ impl RecordKind {
         match byte {
             1 => Some(RecordKind::Group),
             2 => Some(RecordKind::Close),
+            3 => Some(RecordKind::Next),
             _ => None,
         }
     }

@@ -1,10 +1,11 @@
 //! Appending to the log across segments.
 //!
 //! # Invariants
-//! - A segment's directory entry is durable before anything is appended to it: a synced record can
-//!   not vanish with its file.
-//! - Each segment repeats, in its header, the identity, the end and the last checksum of the one
-//!   before, so that replay notices a hole between them.
+//! - A segment's header and its directory entry are durable before anything is appended to it: a
+//!   synced record can not vanish with its file, or become unreadable for want of its identity.
+//! - The last record of a sealed segment names the next one; that one's header repeats the identity,
+//!   the end and the last checksum of the one before. So replay knows which segments must be there,
+//!   and tells a hole between them from the end of the log.
 //! - [`Wal::unsynced`] names the segments that must be synced, oldest first; nothing in a segment
 //!   counts as durable before every older segment is.
 //! - After a failed append nothing has advanced: the next one overwrites the same place.
@@ -16,9 +17,12 @@ use crate::base::key::SeqNum;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::fs::{Fs, OpenFile};
-use crate::record::{FileHeader, HEADER_BYTES, LogKind, RecordWriter};
+use crate::record::{FileHeader, HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordWriter};
 use std::collections::VecDeque;
 use std::path::PathBuf;
+
+/// What the record takes that names the next segment.
+const NEXT_BYTES: u64 = RECORD_HEADER_BYTES + 16;
 
 /// How the log is laid out.
 #[derive(Clone, Debug)]
@@ -108,8 +112,9 @@ impl Wal {
         next_number: impl FnOnce() -> FileNumber,
     ) -> Result<()> {
         let bytes = self.writer.pending_bytes();
-        if self.writer.offset() + bytes > self.capacity && self.writer.offset() > HEADER_BYTES {
-            self.rotate(next_number(), bytes)?;
+        let full = self.writer.offset() + bytes + NEXT_BYTES > self.capacity;
+        if full && self.writer.offset() > HEADER_BYTES {
+            self.rotate(next_number(), bytes, synced)?;
         }
         self.writer.finish(kind as u8, synced)?;
         self.last_seq = self.last_seq.max(last_seq);
@@ -117,24 +122,27 @@ impl Wal {
     }
 
     /// Seals the current segment and starts the next, which has room for a record of `bytes`.
-    fn rotate(&mut self, number: FileNumber, bytes: u64) -> Result<()> {
+    fn rotate(&mut self, number: FileNumber, bytes: u64, synced: u64) -> Result<()> {
         let header = FileHeader {
             identity: self.options.random.next_u64(),
             store: self.options.store,
             number,
-            start_lsn: self.writer.lsn(),
+            start_lsn: self.writer.lsn() + NEXT_BYTES,
             previous: self.writer.identity(),
-            chain: self.writer.chain(),
+            chain: 0,
         };
-        let capacity = self.options.segment_bytes.max(HEADER_BYTES + bytes);
+        let capacity = self.options.segment_bytes.max(HEADER_BYTES + bytes + NEXT_BYTES);
         let mut next = create_segment(&self.options, header, capacity)?;
         self.writer.hand_over(&mut next);
-        let info = SegmentInfo {
-            number: self.number,
-            last_seq: self.last_seq,
-            bytes: self.writer.offset() - HEADER_BYTES,
-        };
-        self.sealed.push_back(info);
+        let buffer = self.writer.begin();
+        buffer.extend_from_slice(&number.to_le_bytes());
+        buffer.extend_from_slice(&header.identity.to_le_bytes());
+        // If this fails the new segment stays where it is: the record may turn up after a crash, and
+        // must not name a file that is gone. It is removed when the store is opened.
+        self.writer.finish(RecordKind::Next as u8, synced)?;
+        debug_assert_eq!(self.writer.lsn(), header.start_lsn);
+        let (last_seq, bytes) = (self.last_seq, self.writer.offset() - HEADER_BYTES);
+        self.sealed.push_back(SegmentInfo { number: self.number, last_seq, bytes });
         self.unsynced.push_back((self.writer.file().clone(), self.writer.lsn()));
         self.writer = next;
         self.number = number;
@@ -197,15 +205,24 @@ impl Wal {
     }
 }
 
+/// Makes a segment under a temporary name, complete and synced, and then gives it its own: a file
+/// that is named like a segment always was one.
 fn create_segment(options: &WalOptions, header: FileHeader, capacity: u64) -> Result<RecordWriter> {
+    let temp = FileKind::Temp(header.number).path(&options.dir);
     let path = FileKind::Wal(header.number).path(&options.dir);
-    let file = options.fs.create_new(&path)?;
-    let created = file
-        .allocate(capacity)
-        .and_then(|_| RecordWriter::create(file, LogKind::Wal, header))
-        .and_then(|writer| options.fs.sync_dir(&options.dir).map(|()| writer));
+    let file = options.fs.create_new(&temp)?;
+    let create = || {
+        file.allocate(capacity)?;
+        file.write_all_at(&header.encode(LogKind::Wal), 0)?;
+        file.sync()?;
+        options.fs.rename(&temp, &path)?;
+        options.fs.sync_dir(&options.dir)?;
+        Ok(RecordWriter::resume(file.renamed(path.clone()), header))
+    };
+    let created = create();
     if created.is_err() {
-        // An empty segment is harmless to replay, but its space is wanted back on a full disk.
+        // Nothing names it, but its space is wanted back on a full disk.
+        let _ = options.fs.remove(&temp);
         let _ = options.fs.remove(&path);
     }
     created

@@ -4,6 +4,9 @@ mod group;
 mod log;
 mod replay;
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 pub use group::{GroupHeader, LoggedBatch, RecordKind, begin_group, decode_group, push_batch};
 pub use log::{SegmentInfo, Unsynced, Wal, WalOptions};
 pub use replay::{Cut, Replay, replay};

@@ -44,59 +44,75 @@ pub struct Cut {
     pub damaged: bool,
 }
 
-/// Replays the segments `numbers` (ascending) of the store with the random number `store`.
+/// Replays the log of the store with the random number `store` from the segment `oldest` on.
+/// `numbers` are all segments that there are, ascending.
 ///
 /// `each` is called for every batch, in commit order. With `to_damage` a damaged middle ends the
 /// replay as a torn tail does.
 pub fn replay(
     fs: &Fs,
     dir: &Path,
+    oldest: FileNumber,
     numbers: &[FileNumber],
     store: u64,
     to_damage: bool,
     mut each: impl FnMut(GroupHeader, LoggedBatch<'_>, &Path, u64) -> Result<()>,
 ) -> Result<Replay> {
     let mut found = Replay::default();
-    // Identity, end and chain value of the segment before.
-    let mut before: Option<(u64, u64, u32)> = None;
     let mut synced = 0;
-    for (index, number) in numbers.iter().enumerate() {
-        let path = FileKind::Wal(*number).path(dir);
-        let file = fs.open(&path)?;
-        let later = &numbers[index + 1..];
-        let mut reader = match open_segment(&file, store, before) {
-            Ok(reader) => reader,
-            Err(error @ (Error::Io(_) | Error::UnsupportedVersion { .. })) => return Err(error),
-            Err(error) => {
-                let stop = Stop {
-                    offset: 0,
-                    lsn: before.map_or(0, |(_, end, _)| end),
-                    damage: Some(("the next segment of the log".into(), error.to_string())),
-                };
-                let mut tail = Tail { fs, dir, store, synced, bytes: meaningful_bytes(&file, 0)? };
-                tail.look_at(later)?;
-                return tail.decide(found, &file, &stop, to_damage, before.is_some());
-            }
-        };
-        let stop = read_segment(&mut reader, &file, &mut found, &mut synced, &mut each)?;
-        before = Some((reader.header().identity, stop.lsn, reader.chain()));
-        // The segment is whole if the next one starts exactly where this one stopped.
-        let continued = later.first().is_some_and(|next| {
-            let path = FileKind::Wal(*next).path(dir);
-            fs.open(&path).is_ok_and(|file| open_segment(&file, store, before).is_ok())
+    let mut place = Place { number: oldest, identity: None, before: None };
+    loop {
+        let path = FileKind::Wal(place.number).path(dir);
+        // The header was synced before anything named the segment: it must be there, and sound.
+        let opened = open_file(fs, &path).and_then(|file| {
+            open_segment(&file, store, Some(&place))?;
+            Ok(file)
         });
-        if !continued {
-            let bytes = meaningful_bytes(&file, stop.offset)?;
-            let mut tail = Tail { fs, dir, store, synced: synced.max(reader.synced_behind()?), bytes };
-            tail.look_at(later)?;
-            return tail.decide(found, &file, &stop, to_damage, true);
+        let file = match opened {
+            Ok(file) => file,
+            Err(Error::Corruption(damage)) if to_damage => {
+                let why = format!("expected {}, found {}", damage.expected, damage.found);
+                found.closed = None;
+                found.cut = Some(Cut { file: path, offset: 0, bytes: 0, why, damaged: true });
+                return Ok(found);
+            }
+            Err(error) => return Err(error),
+        };
+        let mut reader = open_segment(&file, store, Some(&place))?;
+        let (stop, next) = read_segment(&mut reader, &file, &mut found, &mut synced, &mut each)?;
+        if let Some((number, identity)) = next {
+            let before = Some((reader.header().identity, stop.lsn));
+            place = Place { number, identity: Some(identity), before };
+            continue;
         }
+        let bytes = meaningful_bytes(&file, stop.offset)?;
+        let mut tail = Tail { fs, dir, store, synced: synced.max(reader.synced_behind()?), bytes };
+        let later = numbers.partition_point(|number| *number <= place.number);
+        tail.look_at(numbers.get(later..).unwrap_or_default())?;
+        return tail.decide(found, &file, &stop, to_damage);
     }
-    Ok(found)
 }
 
-/// Opens a segment and checks that it continues the one before.
-fn open_segment(file: &OpenFile, store: u64, before: Option<(u64, u64, u32)>) -> Result<RecordReader<'_>> {
+/// The segment that comes next, and what is known of it.
+struct Place {
+    number: FileNumber,
+    /// As the segment before names it.
+    identity: Option<u64>,
+    /// Identity and end of the segment before.
+    before: Option<(u64, u64)>,
+}
+
+fn open_file(fs: &Fs, path: &Path) -> Result<OpenFile> {
+    fs.open(path).map_err(|error| {
+        if !error.is_not_found() {
+            return error;
+        }
+        Corruption::new(path, 0, "a segment of the log that is needed", "no such file").into()
+    })
+}
+
+/// Opens a segment and checks that it is the one expected.
+fn open_segment<'f>(file: &'f OpenFile, store: u64, place: Option<&Place>) -> Result<RecordReader<'f>> {
     let reader = RecordReader::open(file, LogKind::Wal)?;
     let header = reader.header();
     let wrong = |offset, expected: String, found: String| {
@@ -105,24 +121,40 @@ fn open_segment(file: &OpenFile, store: u64, before: Option<(u64, u64, u32)>) ->
     if header.store != store {
         return wrong(24, format!("a segment of store {store:016x}"), format!("{:016x}", header.store));
     }
-    let Some((identity, end, chain)) = before else { return Ok(reader) };
-    if (header.previous, header.start_lsn, header.chain) != (identity, end, chain) {
+    let Some(place) = place else { return Ok(reader) };
+    if header.number != place.number {
+        return wrong(32, format!("segment {}", place.number), header.number.to_string());
+    }
+    if place.identity.is_some_and(|identity| identity != header.identity) {
+        let found = format!("identity {:016x}", header.identity);
+        return wrong(16, format!("identity {:016x}", place.identity.unwrap_or_default()), found);
+    }
+    if let Some((previous, end)) = place.before
+        && (header.previous, header.start_lsn) != (previous, end)
+    {
         let found = format!("a segment that continues at {}", header.start_lsn);
         return wrong(40, format!("a segment that continues at {end}"), found);
     }
     Ok(reader)
 }
 
+/// Reads all records of a segment. Returns where it stopped, and the segment that the last record
+/// names as the next.
 fn read_segment(
     reader: &mut RecordReader<'_>,
     file: &OpenFile,
     found: &mut Replay,
     synced: &mut u64,
     each: &mut impl FnMut(GroupHeader, LoggedBatch<'_>, &Path, u64) -> Result<()>,
-) -> Result<Stop> {
+) -> Result<(Stop, Option<(FileNumber, u64)>)> {
+    let mut next = None;
     loop {
         match reader.step()? {
-            Step::Stop(stop) => return Ok(stop),
+            Step::Stop(stop) => return Ok((stop, next)),
+            Step::Record { offset, .. } if next.is_some() => {
+                let found = "another record";
+                return Err(Corruption::new(file.path(), offset, "the end of a sealed segment", found).into());
+            }
             Step::Record { offset, header, payload } => {
                 *synced = (*synced).max(header.synced);
                 let base = offset + RECORD_HEADER_BYTES;
@@ -131,6 +163,13 @@ fn read_segment(
                     Some(RecordKind::Close) => {
                         let last_seq = Decoder::new(payload).fixed64("the last sequence number");
                         found.closed = Some(last_seq.map_err(|e| e.in_file(file.path(), base))?);
+                    }
+                    Some(RecordKind::Next) => {
+                        let mut bytes = Decoder::new(payload);
+                        let number = bytes.fixed64("the number of the next segment");
+                        let number = number.map_err(|e| e.in_file(file.path(), base))?;
+                        let identity = bytes.fixed64("the identity of the next segment");
+                        next = Some((number, identity.map_err(|e| e.in_file(file.path(), base))?));
                     }
                     Some(RecordKind::Group) => {
                         let (group, batches) =
@@ -176,15 +215,8 @@ impl Tail<'_> {
         Ok(())
     }
 
-    fn decide(
-        self,
-        mut found: Replay,
-        file: &OpenFile,
-        stop: &Stop,
-        to_damage: bool,
-        position_known: bool,
-    ) -> Result<Replay> {
-        let damaged = stop.lsn < self.synced || (!position_known && self.synced > 0);
+    fn decide(self, mut found: Replay, file: &OpenFile, stop: &Stop, to_damage: bool) -> Result<Replay> {
+        let damaged = stop.lsn < self.synced;
         if damaged && !to_damage {
             return Err(stop.corruption(file));
         }

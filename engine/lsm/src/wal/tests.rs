@@ -1,0 +1,204 @@
+//! The log as a whole: what is appended is replayed, and what is not whole is judged rightly.
+
+use super::*;
+use crate::base::error::{Error, Result};
+use crate::base::filename::FileKind;
+use crate::base::random::Random;
+use crate::fs::{Fs, SimFs};
+use std::path::Path;
+
+const STORE: u64 = 0xe5;
+const DIR: &str = "/db";
+
+struct Log {
+    sim: SimFs,
+    wal: Wal,
+    synced: u64,
+    seq: u64,
+    numbers: u64,
+}
+
+impl Log {
+    fn new(segment_bytes: u64) -> Log {
+        let sim = SimFs::new();
+        let fs = Fs::Sim(sim.clone());
+        fs.create_dir_all(Path::new(DIR)).unwrap();
+        let options =
+            WalOptions { fs, dir: DIR.into(), store: STORE, random: Random::seeded(1), segment_bytes };
+        Log { sim, wal: Wal::create(options, 1).unwrap(), synced: 0, seq: 0, numbers: 1 }
+    }
+
+    /// Appends a group of one batch whose operations are `text`.
+    fn append(&mut self, text: &str) {
+        self.seq += 1;
+        let group = GroupHeader { first_seq: self.seq, clock_ms: 7 };
+        let buffer = self.wal.begin();
+        begin_group(buffer, group);
+        push_batch(buffer, group, LoggedBatch { first_seq: self.seq, count: 1, ops: text.as_bytes() });
+        let numbers = &mut self.numbers;
+        let next = || {
+            *numbers += 1;
+            *numbers
+        };
+        self.wal.append(RecordKind::Group, self.synced, self.seq, next).unwrap();
+    }
+
+    fn sync(&mut self) {
+        let unsynced = self.wal.unsynced();
+        unsynced.files.iter().for_each(|file| file.sync().unwrap());
+        self.wal.synced(unsynced.lsn);
+        self.synced = unsynced.lsn;
+    }
+}
+
+/// Replays what is on `sim`; the texts of the batches, and what was found.
+fn replayed(sim: &SimFs, to_damage: bool) -> (Vec<String>, Result<Replay>) {
+    let fs = Fs::Sim(sim.clone());
+    let mut numbers: Vec<u64> = fs
+        .list(Path::new(DIR))
+        .unwrap()
+        .iter()
+        .filter_map(|name| match FileKind::parse(name) {
+            Some(FileKind::Wal(number)) => Some(number),
+            _ => None,
+        })
+        .collect();
+    numbers.sort_unstable();
+    let mut texts = Vec::new();
+    let found = replay(&fs, Path::new(DIR), 1, &numbers, STORE, to_damage, |_, batch, _, _| {
+        texts.push(String::from_utf8_lossy(batch.ops).into_owned());
+        Ok(())
+    });
+    (texts, found)
+}
+
+fn path(number: u64) -> std::path::PathBuf {
+    FileKind::Wal(number).path(Path::new(DIR))
+}
+
+/// Twelve groups over several segments of 512 bytes; the first `synced` of them are known to be.
+fn twelve(synced: usize) -> (Log, Vec<String>) {
+    let mut log = Log::new(512);
+    let texts: Vec<String> = (0..12).map(|i| format!("{i}-{}", "x".repeat(60))).collect();
+    for (i, text) in texts.iter().enumerate() {
+        log.append(text);
+        if i + 1 == synced {
+            log.sync();
+        }
+    }
+    (log, texts)
+}
+
+#[test]
+fn a_log_of_many_segments_is_replayed_in_order() {
+    let (log, texts) = twelve(12);
+    assert!(log.wal.sealed().count() >= 2);
+    let (found, replay) = replayed(&log.sim, false);
+    assert_eq!(found, texts);
+    let replay = replay.unwrap();
+    assert_eq!((replay.groups, replay.clock_ms, replay.closed, replay.cut), (12, 7, None, None));
+}
+
+#[test]
+fn a_record_larger_than_a_segment_gets_one_of_its_own() {
+    let mut log = Log::new(512);
+    let texts = ["small".to_owned(), "y".repeat(3000), "after".to_owned()];
+    texts.iter().for_each(|text| log.append(text));
+    assert_eq!(replayed(&log.sim, false).0, texts);
+}
+
+/// Every byte of every segment is flipped. Below the known-synced position that is damage, and is
+/// refused; above it, it is a torn tail, and a prefix remains that holds all that was synced.
+#[test]
+fn flipped_bytes_are_damage_below_the_synced_position_and_a_torn_tail_above() {
+    let (log, texts) = twelve(6);
+    let (mut refused, mut cut) = (0, 0);
+    for number in 1..=log.numbers {
+        let bytes = log.sim.read_raw(&path(number)).unwrap();
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        for at in 0..end {
+            log.sim.flip(&path(number), at as u64, 0x40).unwrap();
+            let (found, replay) = replayed(&log.sim, false);
+            match replay {
+                Err(Error::Corruption(damage)) => {
+                    assert_eq!(damage.file, path(number), "{damage:?}");
+                    refused += 1;
+                }
+                Ok(replay) => {
+                    assert!(texts.starts_with(&found));
+                    // The record that says that six were synced is the seventh.
+                    let lost_evidence = found.len() == 6 && replay.cut.is_some();
+                    assert!(
+                        found.len() >= 6 || lost_evidence,
+                        "segment {number}, byte {at}: {}",
+                        found.len()
+                    );
+                    assert!(replay.cut.is_some() || found.len() == 12);
+                    cut += 1;
+                }
+                Err(other) => panic!("{other}"),
+            }
+            log.sim.flip(&path(number), at as u64, 0x40).unwrap();
+        }
+    }
+    assert!(refused > 500 && cut > 300, "{refused} refused, {cut} cut");
+}
+
+#[test]
+fn a_missing_segment_is_damage_and_recovery_up_to_it_is_a_choice() {
+    let (log, texts) = twelve(12);
+    Fs::Sim(log.sim.clone()).remove(&path(2)).unwrap();
+    let (_, replay) = replayed(&log.sim, false);
+    assert!(matches!(replay, Err(Error::Corruption(damage)) if damage.file == path(2)));
+    let (found, replay) = replayed(&log.sim, true);
+    let cut = replay.unwrap().cut.unwrap();
+    assert!(cut.damaged && !found.is_empty() && texts.starts_with(&found));
+}
+
+/// A segment that was started but never named: a crash in the middle of a rotation.
+#[test]
+fn a_segment_that_nothing_names_is_not_part_of_the_log() {
+    let (log, texts) = twelve(12);
+    log.sim.write_raw(&path(log.numbers + 1), &[0xab; 300]).unwrap();
+    let (found, replay) = replayed(&log.sim, false);
+    assert_eq!(found, texts);
+    assert!(replay.unwrap().cut.is_some_and(|cut| !cut.damaged), "its bytes are reported");
+}
+
+#[test]
+fn a_segment_of_another_store_is_refused() {
+    let (log, _) = twelve(12);
+    let other = Log::new(512);
+    let foreign = other.sim.read_raw(&path(1)).unwrap();
+    log.sim.write_raw(&path(2), &foreign).unwrap();
+    assert!(matches!(replayed(&log.sim, false).1, Err(Error::Corruption(_))));
+}
+
+/// Stale bytes of a failed append behind the new end must not be taken for records.
+#[test]
+fn a_failed_append_leaves_nothing_behind_that_replay_would_take() {
+    use crate::fs::sim::{Fault, OperationKind};
+    let mut log = Log::new(4096);
+    log.append("first");
+    log.sim.set_fault(Box::new(|op| (op.kind == OperationKind::Write).then_some(Fault::ErrnoAfter(5))));
+    let buffer = log.wal.begin();
+    buffer.extend_from_slice(&[0x5a; 500]);
+    assert!(log.wal.append(RecordKind::Group, 0, 2, || 9).is_err());
+    log.sim.clear_fault();
+    log.append("second");
+    log.sync();
+    let (found, replay) = replayed(&log.sim, false);
+    assert_eq!(found, ["first", "second"]);
+    assert!(replay.unwrap().cut.is_some(), "the stale bytes are reported");
+}
+
+#[test]
+fn segments_are_released_once_nothing_in_them_is_needed() {
+    let (mut log, _) = twelve(12);
+    let second = log.wal.sealed().nth(1).unwrap().clone();
+    assert_eq!(log.wal.oldest_needed(0), 1);
+    assert_eq!(log.wal.oldest_needed(second.last_seq), second.number + 1);
+    assert_eq!(log.wal.oldest_needed(12), log.wal.current());
+    assert_eq!(log.wal.release(second.number), [1]);
+    assert_eq!(log.wal.release(second.number), [] as [u64; 0]);
+}
