@@ -36,6 +36,7 @@ pub mod wal;
 pub mod version;
 
 pub mod compaction;
+pub mod inspect;
 pub mod tree;
 
 pub mod commit;

@@ -59,7 +59,7 @@ pub enum Command {
     Families(families::FamiliesArgs),
     /// Look into a table file (.sst)
     Sst(dump::SstArgs),
-    /// Look into a segment of the write-ahead log (.wal)
+    /// Look into a segment of the write-ahead log (.log)
     Wal(dump::WalArgs),
     /// Look into a manifest
     Manifest(dump::ManifestArgs),

@@ -1,9 +1,11 @@
 //! Opening the store that the command line names.
 
 use crate::failure::Outcome;
+use crate::output::notes;
+use crate::text::number::counted;
 use crate::text::size;
 use clap::Args;
-use esker::{ColumnFamily, Db};
+use esker::{ColumnFamily, Db, Recovery};
 use std::path::PathBuf;
 
 /// Which store, and how much memory it may use.
@@ -23,6 +25,9 @@ pub struct StoreArgs {
     /// Memory for write buffers and caches together, such as 256MB or 1GiB [default: the engine's]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub memory: Option<u64>,
+    /// Open a store whose log is damaged, and give up all that was written behind the damage
+    #[arg(long)]
+    pub recover_to_damage: bool,
 }
 
 /// Which column family.
@@ -52,17 +57,34 @@ impl StoreArgs {
     }
 
     fn open_with(&self, create: bool) -> Outcome<Db> {
-        Ok(self.builder(create).open()?)
+        let db = self.builder(create).open()?;
+        tell_recovery(db.recovery());
+        Ok(db)
     }
 
     /// The engine's builder with what the command line says.
     #[must_use]
     pub fn builder(&self, create: bool) -> esker::Builder {
-        let builder = Db::builder(&self.dir).create_if_missing(create);
+        let builder =
+            Db::builder(&self.dir).create_if_missing(create).recover_to_damage(self.recover_to_damage);
         match self.memory {
             Some(bytes) => builder.memory_budget(bytes),
             None => builder,
         }
+    }
+}
+
+/// Says what opening a store has cut off: nothing is given up in silence.
+pub fn tell_recovery(recovery: &Recovery) {
+    if let Some(cut) = &recovery.cut {
+        let what = if cut.damaged { "damage" } else { "an unfinished write" };
+        let (file, bytes) = (cut.file.display(), counted(cut.bytes, "byte"));
+        let line = format!("{bytes} cut off {file} at offset {}, {what}: {}", cut.offset, cut.why);
+        if cut.damaged { notes::warning(&line) } else { notes::note(&line) }
+    }
+    if recovery.torn_manifest_bytes > 0 {
+        let bytes = counted(recovery.torn_manifest_bytes, "byte");
+        notes::note(&format!("{bytes} of an unfinished edit cut off the manifest"));
     }
 }
 

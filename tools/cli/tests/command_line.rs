@@ -4,7 +4,8 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
-use support::{Folder, Ran};
+use support::Folder;
+use support::folder::Ran;
 
 const COMMANDS: &[&[&str]] = &[
     &["import"],

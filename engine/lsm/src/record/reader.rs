@@ -67,15 +67,30 @@ impl<'f> RecordReader<'f> {
         let mut raw = [0; HEADER_BYTES as usize];
         let read = file.read_at(&mut raw, 0)?;
         let header = FileHeader::decode(kind, file.path(), &raw[..read])?;
-        Ok(RecordReader {
-            file,
-            header,
-            size,
-            offset: HEADER_BYTES,
-            chain: header.chain,
-            window: Vec::new(),
-            window_at: 0,
-        })
+        Ok(Self::behind(file, header, size))
+    }
+
+    /// For looking into a damaged file: what is wrong with the header is handed out, and what it says
+    /// is believed as far as it goes, since the checksums of records prove the identity in it.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedVersion`]; what reading the file gives.
+    pub fn open_damaged(file: &'f OpenFile, kind: LogKind) -> Result<(RecordReader<'f>, Option<Error>)> {
+        let size = file.size()?;
+        let mut raw = [0; HEADER_BYTES as usize];
+        let read = file.read_at(&mut raw, 0)?;
+        match FileHeader::decode(kind, file.path(), &raw[..read]) {
+            Ok(header) => Ok((Self::behind(file, header, size), None)),
+            Err(damage @ Error::Corruption(_)) => {
+                Ok((Self::behind(file, FileHeader::fields(&raw), size), Some(damage)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn behind(file: &'f OpenFile, header: FileHeader, size: u64) -> RecordReader<'f> {
+        let (offset, chain) = (HEADER_BYTES, header.chain);
+        RecordReader { file, header, size, offset, chain, window: Vec::new(), window_at: 0 }
     }
 
     /// The file's header.
@@ -136,8 +151,36 @@ impl<'f> RecordReader<'f> {
     /// stopped. Headers are found by their own checksums, so that damage in front hides none.
     pub fn synced_behind(&mut self) -> Result<u64> {
         let mut greatest = 0;
-        let mut offset = self.offset.next_multiple_of(8);
-        while offset + RECORD_HEADER_BYTES <= self.size {
+        let mut from = self.offset;
+        while let Some((offset, header)) = self.find_header(from)? {
+            greatest = greatest.max(header.synced);
+            from = offset + 8;
+        }
+        Ok(greatest)
+    }
+
+    /// After a stop: moves on to the next place where a record header is intact, its chain value
+    /// taken as it is; `false` if there is none. Each call gets further, so that stepping and resuming
+    /// in turn comes to an end.
+    pub fn resume(&mut self) -> Result<bool> {
+        // A record that only does not follow the one before it is where reading goes on.
+        let unchained = match self.header_at(self.offset)? {
+            Ok(header) => header.chain != self.chain,
+            Err(_) => false,
+        };
+        let from = if unchained { self.offset } else { self.offset.saturating_add(8) };
+        let found = self.find_header(from)?;
+        if let Some((offset, header)) = found {
+            self.offset = offset;
+            self.chain = header.chain;
+        }
+        Ok(found.is_some())
+    }
+
+    /// The first intact record header at or behind `from`.
+    fn find_header(&mut self, from: u64) -> Result<Option<(u64, RecordHeader)>> {
+        let mut offset = from.next_multiple_of(8);
+        while offset.saturating_add(RECORD_HEADER_BYTES) <= self.size {
             self.fill(offset, RECORD_HEADER_BYTES as usize)?;
             let from = (offset - self.window_at) as usize;
             let zeros = self.window[from..].chunks_exact(8).take_while(|word| **word == [0; 8]).count();
@@ -146,11 +189,11 @@ impl<'f> RecordReader<'f> {
                 continue;
             }
             if let Ok(header) = self.header_at(offset)? {
-                greatest = greatest.max(header.synced);
+                return Ok(Some((offset, header)));
             }
             offset += 8;
         }
-        Ok(greatest)
+        Ok(None)
     }
 
     fn stop(&self, damage: Option<(String, String)>) -> Step<'static> {

@@ -115,7 +115,11 @@ impl Footer {
     }
 
     /// Reads and checks the footer of a file of `size` bytes.
-    pub(super) fn read(file: &OpenFile, size: u64) -> Result<Footer> {
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if this is not a table or its footer is damaged;
+    /// [`Error::UnsupportedVersion`] if a newer version wrote it; what reading the file gives.
+    pub fn read(file: &OpenFile, size: u64) -> Result<Footer> {
         let path = file.path();
         let not_a_table = |found: String| -> Error {
             Corruption::new(path, size, "a table", format!("{found}: this is not a table")).into()

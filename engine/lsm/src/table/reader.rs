@@ -102,6 +102,27 @@ impl TableReader {
         Properties::decode(&bytes).map_err(|m| loader.damaged(handle, m))
     }
 
+    /// Reads the properties again, strictly: what is wrong with those that
+    /// [`TableReader::open_damaged`] replaced.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if they are damaged; what reading the file gives.
+    pub fn read_properties(&self) -> Result<Properties> {
+        Self::load_properties(&self.loader, self.footer.properties)
+    }
+
+    /// Reads and checks every filter, from the file; returns what is wrong with them.
+    #[must_use]
+    pub fn check_filters(&self) -> Vec<Error> {
+        match &self.layout {
+            _ if self.footer.filter == Handle::NONE => Vec::new(),
+            Layout::Partitioned { filters, .. } if !filters.is_empty() => {
+                filters.iter().filter_map(|handle| self.loader.filter(*handle, Through::File).err()).collect()
+            }
+            _ => Layout::load(&self.loader, &self.footer).err().into_iter().collect(),
+        }
+    }
+
     /// What the table says about itself.
     #[must_use]
     pub fn properties(&self) -> &Properties {

@@ -149,12 +149,18 @@ fn numbers(out: &mut Vec<u8>, tag: u64, values: &[u64]) {
 
 /// Decodes an edit, checking every step.
 pub fn decode_edit(payload: &[u8]) -> Result<Edit, Malformed> {
+    edit_ops(payload).collect::<Result<_, _>>().map(Edit)
+}
+
+/// The changes of an encoded edit, one by one; ends after the first error.
+pub fn edit_ops(payload: &[u8]) -> impl Iterator<Item = Result<EditOp, Malformed>> {
     let mut bytes = Decoder::new(payload);
-    let mut edit = Edit::default();
-    while !bytes.is_empty() {
-        edit.push(decode_op(&mut bytes)?);
-    }
-    Ok(edit)
+    let mut failed = false;
+    std::iter::from_fn(move || {
+        let op = (!failed && !bytes.is_empty()).then(|| decode_op(&mut bytes))?;
+        failed = op.is_err();
+        Some(op)
+    })
 }
 
 fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {

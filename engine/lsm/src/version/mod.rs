@@ -11,7 +11,7 @@ mod state;
 
 pub use checker::check_levels;
 pub use current::{Current, read_current};
-pub use edit::{Edit, EditOp, decode_edit, encode_edit};
+pub use edit::{Edit, EditOp, decode_edit, edit_ops, encode_edit};
 pub use levels::{Purgatory, TableFile, Version};
 pub use manifest::{Loaded, Manifest, load_manifest};
 pub use meta::TableMeta;

@@ -1,13 +1,13 @@
 //! `esker stats`
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::output::Out;
 use crate::store::StoreArgs;
 use crate::text::number::{counted, grouped};
 use crate::text::size;
 use clap::Args;
-use esker::{FamilyStats, Stats};
-use serde_json::json;
+use esker::{FamilyStats, Health, LevelStats, Recovery, Stats};
+use serde_json::{Value, json};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -32,41 +32,75 @@ pub struct StatsArgs {
 /// There is no store, or it cannot be opened.
 pub fn run(args: &StatsArgs) -> Outcome {
     let db = args.store.open()?;
-    let stats = db.stats();
+    let (stats, health) = (db.stats(), db.health());
     let mut out = Out::stdout();
     if args.json {
-        let text = serde_json::to_string(&object(&stats)).map_err(|e| Failure::error(e.to_string()))?;
-        out.line(&text)?;
+        let object = object(&stats, &health, db.recovery());
+        out.line(&object.to_string())?;
     } else {
         print(&mut out, &stats)?;
+        print_state(&mut out, &health, db.recovery())?;
     }
-    out.finish()
+    out.finish()?;
+    Ok(db.close()?)
 }
 
-fn object(stats: &Stats) -> serde_json::Value {
-    let levels = |family: &FamilyStats| -> Vec<serde_json::Value> {
-        family.levels.iter().map(|level| json!({ "files": level.files, "bytes": level.bytes })).collect()
+fn object(stats: &Stats, health: &Health, recovery: &Recovery) -> Value {
+    let level = |level: &LevelStats| {
+        json!({
+            "files": level.files,
+            "bytes": level.bytes,
+            "entries": level.entries,
+            "deletions": level.deletions,
+        })
     };
     let family = |family: &FamilyStats| {
-        let (memtable_bytes, levels) = (family.memtable_bytes, levels(family));
-        json!({ "name": family.name, "memtable_bytes": memtable_bytes, "levels": levels })
+        json!({
+            "name": family.name,
+            "memtable_bytes": family.memtable_bytes,
+            "sealed_memtables": family.sealed_memtables,
+            "table_bytes": family.table_bytes(),
+            "levels": family.levels.iter().map(level).collect::<Vec<_>>(),
+        })
     };
+    let cut = recovery.cut.as_ref().map(|cut| {
+        json!({
+            "file": cut.file.display().to_string(),
+            "offset": cut.offset,
+            "bytes": cut.bytes,
+            "why": cut.why,
+            "damaged": cut.damaged,
+        })
+    });
     json!({
         "visible_seq": stats.visible_seq,
         "durable_seq": stats.durable_seq,
         "wal_bytes": stats.wal_bytes,
+        "manifest_bytes": stats.manifest_bytes,
         "memory_bytes": stats.memory_bytes,
+        "open_files": stats.open_files,
         "families": stats.families.iter().map(family).collect::<Vec<_>>(),
+        "health": {
+            "well": health.is_well(),
+            "poisoned": health.poisoned,
+            "background": health.background.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "clock_skew_ms": health.clock_skew_ms,
+        },
+        "recovery": {
+            "clean": recovery.clean,
+            "replayed_groups": recovery.replayed_groups,
+            "cut": cut,
+            "torn_manifest_bytes": recovery.torn_manifest_bytes,
+            "removed_files": recovery.removed_files,
+        },
     })
 }
 
 fn print(out: &mut Out, stats: &Stats) -> Outcome {
-    out.line(&format!(
-        "sequence   visible {}, durable {}",
-        grouped(stats.visible_seq),
-        grouped(stats.durable_seq)
-    ))?;
+    let (visible, durable) = (grouped(stats.visible_seq), grouped(stats.durable_seq));
+    out.line(&format!("sequence   visible {visible}, durable {durable}"))?;
     out.line(&format!("log        {}", size::text(stats.wal_bytes)))?;
+    out.line(&format!("manifest   {}", size::text(stats.manifest_bytes)))?;
     out.line(&format!("memory     {}", size::text(stats.memory_bytes)))?;
     for family in &stats.families {
         out.bytes(b"\n")?;
@@ -74,9 +108,30 @@ fn print(out: &mut Out, stats: &Stats) -> Outcome {
         out.bytes(b"\n")?;
         out.line(&format!("  memtables  {}", size::text(family.memtable_bytes)))?;
         for (number, level) in family.levels.iter().enumerate().filter(|(_, level)| level.files > 0) {
-            let files = counted(level.files, "file");
-            out.line(&format!("  level {number}    {files}, {}", size::text(level.bytes)))?;
+            let (files, bytes) = (counted(level.files, "file"), size::text(level.bytes));
+            let (entries, deletions) = (grouped(level.entries), grouped(level.deletions));
+            out.line(&format!(
+                "  level {number}    {files}, {bytes}, {entries} entries, {deletions} of them deletions"
+            ))?;
         }
+    }
+    out.bytes(b"\n")
+}
+
+fn print_state(out: &mut Out, health: &Health, recovery: &Recovery) -> Outcome {
+    let opened = match (recovery.clean, recovery.replayed_groups) {
+        (true, _) => "after it was closed in good order".to_owned(),
+        (false, groups) => format!("after an interruption; {} replayed", counted(groups, "group")),
+    };
+    out.line(&format!("opened     {opened}"))?;
+    out.line(&format!("health     {}", if health.is_well() { "well" } else { "not well" }))?;
+    let troubles = health.poisoned.iter().cloned().chain(health.background.iter().map(ToString::to_string));
+    for trouble in troubles {
+        out.line(&format!("  {trouble}"))?;
+    }
+    if health.clock_skew_ms > 0 {
+        let skew = grouped(health.clock_skew_ms);
+        out.line(&format!("  the wall clock was set back: entries expire by a clock {skew} ms ahead of it"))?;
     }
     Ok(())
 }

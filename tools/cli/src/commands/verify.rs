@@ -2,7 +2,7 @@
 
 use crate::failure::{DAMAGED, Failure, Outcome};
 use crate::output::{Out, notes, progress};
-use crate::store::StoreArgs;
+use crate::store::{self, StoreArgs};
 use crate::text::number::counted;
 use crate::text::size;
 use clap::Args;
@@ -34,7 +34,11 @@ pub struct VerifyArgs {
 /// Damage was found, or there is no store, or it cannot be read.
 pub fn run(args: &VerifyArgs) -> Outcome {
     let progress = progress::spinner("verifying");
-    let result = args.store.builder(false).open().and_then(|db| db.verify());
+    let result = args.store.builder(false).open().and_then(|db| {
+        progress.suspend(|| store::tell_recovery(db.recovery()));
+        let report = db.verify()?;
+        db.close().map(|()| report)
+    });
     progress.finish_and_clear();
     // Damage that stands in the way of opening the store was found all the same.
     let (report, problems) = match result {

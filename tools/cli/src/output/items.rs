@@ -1,5 +1,5 @@
-//! Findings about a file, as they come: sections of named facts and of rows. Whoever decodes a file
-//! gives [`Items`]; this module prints them, as text or as JSON lines, without holding them.
+//! Findings about a file, as they come: sections of named facts and of rows. This module
+//! prints them, as text or as JSON lines, without holding them.
 
 use crate::failure::Outcome;
 use crate::output::entries::json_string;
@@ -33,28 +33,53 @@ pub enum Cell {
     Empty,
 }
 
-/// Findings, one after another. An error ends them.
-pub type Items = Box<dyn Iterator<Item = Result<Item, esker::Error>>>;
+/// Prints findings as they come.
+pub struct ItemPrinter {
+    out: Out,
+    form: Form,
+    damaged: bool,
+}
 
-/// Prints findings. Returns whether damage was among them.
-///
-/// # Errors
-/// The output is closed or full, or the findings end in an error.
-pub fn print(out: &mut Out, items: Items, json: bool, encoding: Encoding) -> Outcome<bool> {
-    let mut damaged = false;
-    let mut text = TextTable { encoding, section: "", widths: Vec::new() };
-    let mut lines = JsonLines { encoding, section: "", facts: Vec::new() };
-    for item in items {
-        let item = item?;
-        damaged |= matches!(item, Item::Damage(_));
-        if json {
-            lines.item(out, item)?;
+enum Form {
+    Text(TextTable),
+    Json(JsonLines),
+}
+
+impl ItemPrinter {
+    /// Prints to `out`: as text, or as an object in each line.
+    #[must_use]
+    pub fn new(out: Out, json: bool, encoding: Encoding) -> ItemPrinter {
+        let form = if json {
+            Form::Json(JsonLines { encoding, section: "", facts: Vec::new() })
         } else {
-            text.item(out, &item)?;
+            Form::Text(TextTable { encoding, section: "", widths: Vec::new() })
+        };
+        ItemPrinter { out, form, damaged: false }
+    }
+
+    /// Prints a finding.
+    ///
+    /// # Errors
+    /// The output is closed or full.
+    pub fn item(&mut self, item: Item) -> Outcome {
+        self.damaged |= matches!(item, Item::Damage(_));
+        match &mut self.form {
+            Form::Text(text) => text.item(&mut self.out, &item),
+            Form::Json(lines) => lines.item(&mut self.out, item),
         }
     }
-    lines.end_facts(out)?;
-    Ok(damaged)
+
+    /// Ends the output. Returns whether damage was among the findings.
+    ///
+    /// # Errors
+    /// The output is closed or full.
+    pub fn finish(mut self) -> Outcome<bool> {
+        if let Form::Json(lines) = &mut self.form {
+            lines.end_facts(&mut self.out)?;
+        }
+        self.out.finish()?;
+        Ok(self.damaged)
+    }
 }
 
 /// Text: a table's columns are as wide as their names and first row ask for.
@@ -89,7 +114,10 @@ impl TextTable {
     fn row(&mut self, out: &mut Out, cells: &[(&'static str, Cell)]) -> Outcome {
         if self.widths.len() != cells.len() {
             let width = |(name, cell): &(&str, Cell)| {
-                let least = if matches!(cell, Cell::Number(_)) { 12 } else { 0 };
+                let least = match cell {
+                    Cell::Number(_) | Cell::Text(_) => 12,
+                    Cell::Bytes(_) | Cell::Empty => 0,
+                };
                 name.len().max(String::from_utf8_lossy(&self.cell(cell)).chars().count()).max(least).min(60)
             };
             self.widths = cells.iter().map(width).collect();
@@ -187,23 +215,23 @@ mod tests {
             let cells = [("offset", Cell::Number(offset)), ("key", Cell::Bytes(key.to_vec()))];
             let mut cells = cells.to_vec();
             cells.push(("kind", Cell::Text(what.to_owned())));
-            Ok(Item::Row(cells))
+            Item::Row(cells)
         };
         let items = vec![
-            Ok(Item::Section("properties")),
-            Ok(Item::Fact("entries", Cell::Number(1234))),
-            Ok(Item::Fact("smallest key", Cell::Bytes(b"\x00a".to_vec()))),
-            Ok(Item::Fact("dictionary", Cell::Empty)),
-            Ok(Item::Section("blocks")),
+            Item::Section("properties"),
+            Item::Fact("entries", Cell::Number(1234)),
+            Item::Fact("smallest key", Cell::Bytes(b"\x00a".to_vec())),
+            Item::Fact("dictionary", Cell::Empty),
+            Item::Section("blocks"),
             entry(0, b"a-long-first-key", "put"),
             entry(4096, b"b\xff", "delete"),
-            Ok(Item::Damage("checksum".to_owned())),
+            Item::Damage("checksum".to_owned()),
         ];
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let mut out = Out::file(&path).unwrap();
-        let damaged = print(&mut out, Box::new(items.into_iter()), json, Encoding::Escape).unwrap();
-        out.finish().unwrap();
+        let mut printer = ItemPrinter::new(Out::file(&path).unwrap(), json, Encoding::Escape);
+        items.into_iter().for_each(|item| printer.item(item).unwrap());
+        let damaged = printer.finish().unwrap();
         (std::fs::read_to_string(path).unwrap(), damaged)
     }
 

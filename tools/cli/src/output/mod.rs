@@ -7,5 +7,5 @@ pub mod out;
 pub mod progress;
 
 pub use entries::{EntryFormat, EntryWriter};
-pub use items::{Cell, Item, Items};
+pub use items::{Cell, Item, ItemPrinter};
 pub use out::Out;

@@ -5,15 +5,20 @@ use std::io::Write;
 
 /// `esker: error: ...`
 pub fn error(message: &str) {
-    note(AnsiColor::Red, "error", message);
+    tell(AnsiColor::Red, "error", message);
 }
 
 /// `esker: warning: ...`
 pub fn warning(message: &str) {
-    note(AnsiColor::Yellow, "warning", message);
+    tell(AnsiColor::Yellow, "warning", message);
 }
 
-fn note(color: AnsiColor, label: &str, message: &str) {
+/// `esker: note: ...`
+pub fn note(message: &str) {
+    tell(AnsiColor::Cyan, "note", message);
+}
+
+fn tell(color: AnsiColor, label: &str, message: &str) {
     let style = Style::new().bold().fg_color(Some(color.into()));
     let message = one_line(message);
     let _ = writeln!(anstream::stderr(), "esker: {style}{label}:{style:#} {message}");

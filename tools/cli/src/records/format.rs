@@ -23,7 +23,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Guesses the format from the file's extension and its first byte.
+    /// Guesses the format from the file's extension, its first byte, or a semicolon in its first line.
     ///
     /// # Errors
     /// The format cannot be told, or the input cannot be read.
@@ -41,10 +41,15 @@ impl Format {
         match start.trim_ascii_start().first() {
             Some(b'{') => Ok(Format::Jsonl),
             Some(b'[') => Ok(Format::Json),
+            Some(_) if first_line(start).contains(&b';') => Ok(Format::Ssv),
             None if extension == "json" => Ok(Format::Json),
             _ => Err(Failure::usage(
                 "cannot tell the format of the records; name it with --format jsonl, json, csv, tsv or ssv",
             )),
         }
     }
+}
+
+fn first_line(start: &[u8]) -> &[u8] {
+    start.split(|byte| *byte == b'\n').next().unwrap_or(start)
 }

@@ -14,8 +14,8 @@ Exit code 4: the file is damaged; what could be read was printed.";
 
 const WAL_HELP: &str = "\
 Examples:
-  esker wal dump data/000007.wal
-  esker wal dump data/000007.wal --values --encoding hex
+  esker wal dump data/000007.log
+  esker wal dump data/000007.log --values --encoding hex
 
 Exit code 4: the file is damaged; what could be read was printed.";
 

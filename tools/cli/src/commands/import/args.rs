@@ -19,7 +19,7 @@ Examples:
   zcat log.jsonl.gz | esker import - --key @line --report --into log
   esker import backup.jsonl --into copy             what `esker export` wrote
 
-Formats (guessed from the extension or the first byte):
+Formats (guessed from the extension or the first line):
   jsonl  a JSON object in each line; the value is the line, or a field of it
   json   one array of such objects, read element by element
   csv    comma-separated, with quotes; the first row names the columns; the value is the row as a

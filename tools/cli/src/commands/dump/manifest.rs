@@ -1,0 +1,78 @@
+//! `esker manifest dump`
+
+use crate::commands::dump::args::{ManifestArgs, ManifestCommand};
+use crate::commands::dump::printing::{finish, open, print_break, print_header};
+use crate::failure::Outcome;
+use crate::output::{Cell, Item};
+use crate::text::bytes_text;
+use esker::inspect::{ManifestItem, walk_manifest};
+use esker::version::EditOp;
+
+/// Looks into a manifest.
+///
+/// # Errors
+/// The file cannot be read or is damaged.
+pub fn run_manifest(args: &ManifestArgs) -> Outcome {
+    let ManifestCommand::Dump(args) = &args.command;
+    let (file, mut printer) = open(args)?;
+    let (mut at, mut reached) = (0, true);
+    walk_manifest(&file, |item| match item {
+        ManifestItem::Header(header) => {
+            print_header(&mut printer, &header)?;
+            printer.item(Item::Section("edits"))
+        }
+        ManifestItem::Edit(record) => {
+            (at, reached) = (record.offset, !record.beyond);
+            Ok(())
+        }
+        ManifestItem::Op(op) => {
+            let (change, about) = words(&op);
+            printer.item(Item::Row(vec![
+                ("edit", Cell::Number(at)),
+                ("reached", Cell::Text(if reached { "yes" } else { "no" }.to_owned())),
+                ("change", Cell::Text(change.to_owned())),
+                ("about", Cell::Text(about)),
+            ]))
+        }
+        ManifestItem::Damage(error) => printer.item(Item::Damage(error.to_string())),
+        ManifestItem::Break(place) => print_break(&mut printer, &place),
+    })?;
+    finish(printer)
+}
+
+/// What a change is, and what it is about.
+fn words(op: &EditOp) -> (&'static str, String) {
+    match op {
+        EditOp::Store { id, layer } => ("store", format!("{id:016x}, layer {layer:?}")),
+        EditOp::NextFile(number) => ("next file", number.to_string()),
+        EditOp::SeqCeiling(seq) => ("seq ceiling", seq.to_string()),
+        EditOp::History { id, first_seq } => ("history", format!("{id:016x} from seq {first_seq}")),
+        EditOp::Clock(ms) => ("clock", format!("{ms} ms")),
+        EditOp::OldestWal(number) => ("oldest wal", format!("{number:06}.log")),
+        EditOp::CreateFamily { id, name, options } => {
+            ("create family", format!("{id} {name:?}, {} bytes of options", options.len()))
+        }
+        EditOp::DropFamily(id) => ("drop family", id.to_string()),
+        EditOp::NextFamily(id) => ("next family", id.to_string()),
+        EditOp::Flushed { family, seq } => ("flushed", format!("family {family} through seq {seq}")),
+        EditOp::AddTable { family, level, meta } => {
+            let key = |key: &[u8]| bytes_text::escape(key);
+            let about = format!(
+                "{:06}.sst to level {level} of family {family}: {} bytes, {} entries, {} deletions, \
+                 seq {} to {}, keys {} to {}",
+                meta.number,
+                meta.size,
+                meta.entries,
+                meta.deletions,
+                meta.min_seq,
+                meta.max_seq,
+                key(&meta.smallest.0),
+                key(&meta.largest.0),
+            );
+            ("add table", about)
+        }
+        EditOp::RemoveTable { family, level, number } => {
+            ("remove table", format!("{number:06}.sst from level {level} of family {family}"))
+        }
+    }
+}
