@@ -19,7 +19,7 @@ use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{Arc, Mutex, unique_number};
 use crate::commit::{Parts, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::memtable::Memtable;
