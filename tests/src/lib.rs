@@ -1,6 +1,8 @@
-//! What the integration tests share: the tidiness rules, golden text, and the documents read as data.
+//! What the integration tests share: the tidiness rules, golden text, the documents read as data, stores as
+//! bytes.
 
 pub mod golden;
 pub mod markdown;
+pub mod store;
 pub mod tidy;
 pub mod workspace;

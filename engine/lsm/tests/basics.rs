@@ -129,3 +129,16 @@ fn entries_expire_for_reads_iterators_and_compactions_but_not_for_snapshots() ->
     assert_eq!(entries, 0, "{:?}", db.stats());
     Ok(())
 }
+
+#[test]
+fn handles_can_be_sent_and_shared() {
+    fn shared<T: Send + Sync + 'static>() {}
+    fn sent<T: Send + 'static>() {}
+    shared::<Db>();
+    shared::<esker::ColumnFamily>();
+    shared::<esker::Snapshot>();
+    shared::<esker::Slice>();
+    shared::<WriteBatch>();
+    shared::<Error>();
+    sent::<esker::Iter>();
+}

@@ -106,6 +106,7 @@ impl Jobs {
             self.counters.compacted(plan.input_bytes(), merged.bytes_out);
         }
         self.store.update_pressure();
+        self.store.balance_memory();
         self.store.work.announce(Task::Compact);
         self.store.purge()
     }

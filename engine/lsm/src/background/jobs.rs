@@ -152,6 +152,7 @@ impl Jobs {
     pub fn tick(&self) -> Result<()> {
         let synced = self.sync();
         self.store.rotate_aged();
+        self.store.balance_memory();
         self.store.purge()?;
         synced
     }

@@ -6,6 +6,7 @@
 //! advanced by monotonic time until the wall clock catches up. It never goes back and, while the
 //! process runs, never stands still.
 
+use super::sync::atomic::{AtomicU64, Ordering};
 use super::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -75,46 +76,42 @@ impl Clock {
 }
 
 /// The clock against which entries expire.
+///
+/// It is monotonic time plus an offset, and the offset only ever grows: it is the greatest
+/// difference between wall clock and monotonic time that was seen. One atomic number holds it, so
+/// that reads take no lock.
 #[derive(Debug)]
 pub struct ExpiryClock {
     clock: Clock,
-    mark: Mutex<Mark>,
-}
-
-/// What was returned last, and when by monotonic time.
-#[derive(Debug)]
-struct Mark {
-    ms: u64,
-    at: Duration,
+    offset_ms: AtomicU64,
 }
 
 impl ExpiryClock {
     /// Starts at `persisted_ms`, the greatest time that an earlier run is known to have shown.
     #[must_use]
     pub fn new(clock: Clock, persisted_ms: u64) -> Self {
-        let at = clock.monotonic();
-        ExpiryClock { clock, mark: Mutex::new(Mark { ms: persisted_ms, at }) }
+        let offset_ms = AtomicU64::new(persisted_ms.saturating_sub(monotonic_ms(&clock)));
+        ExpiryClock { clock, offset_ms }
     }
 
     /// Milliseconds since the epoch for the purposes of expiry.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
-        let mut mark = self.mark.lock();
-        let at = self.clock.monotonic();
-        let advanced = mark.ms.saturating_add(at.saturating_sub(mark.at).as_millis() as u64);
-        let wall = self.clock.wall_ms();
-        if wall >= advanced {
-            *mark = Mark { ms: wall, at };
-            return wall;
+        let monotonic = monotonic_ms(&self.clock);
+        let seen = self.clock.wall_ms().saturating_sub(monotonic);
+        let mut offset = self.offset_ms.load(Ordering::Acquire);
+        if seen > offset {
+            offset = self.offset_ms.fetch_max(seen, Ordering::AcqRel).max(seen);
         }
-        // The mark itself stays, so that rounding to milliseconds does not add up.
-        advanced
+        monotonic.saturating_add(offset)
     }
 
-    /// How far this clock is ahead of the wall clock, in milliseconds; zero when they agree.
+    /// How far this clock is ahead of the wall clock, in milliseconds; zero when they agree. (Both
+    /// are cut to whole milliseconds: a difference of one is none.)
     #[must_use]
     pub fn skew_ms(&self) -> u64 {
-        self.now_ms().saturating_sub(self.clock.wall_ms())
+        let ahead = self.now_ms().saturating_sub(self.clock.wall_ms());
+        if ahead > 1 { ahead } else { 0 }
     }
 
     /// The clock that this one is built on.
@@ -122,6 +119,10 @@ impl ExpiryClock {
     pub fn source(&self) -> &Clock {
         &self.clock
     }
+}
+
+fn monotonic_ms(clock: &Clock) -> u64 {
+    clock.monotonic().as_millis() as u64
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const INLINE_BYTES: usize = 30;
 ///
 /// Short values stand inside the slice itself. A longer one shares the cached block (or the
 /// memtable) that it was read from and keeps that block in memory until the last clone is dropped;
-/// copy it with [`Slice::to_vec`] to hold a few bytes for a long time.
+/// copy it with [`to_vec`](slice::to_vec) to hold a few bytes for a long time.
 #[derive(Clone)]
 pub struct Slice(Repr);
 

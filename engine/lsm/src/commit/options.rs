@@ -17,6 +17,8 @@ pub struct CommitOptions {
     pub wal_bytes: u64,
     /// A memtable whose first entry is older than this is sealed, so that the log does not grow old.
     pub wal_age: Duration,
+    /// The share of the memory budget for blocks, indexes and filters, in bytes.
+    pub cache_bytes: u64,
     /// Batches of at most this many bytes together form a group.
     pub group_bytes: usize,
     /// The shape that compaction works towards; what is left to do presses on writers.

@@ -335,6 +335,18 @@ impl Store {
         Ok(())
     }
 
+    /// Gives the block cache what is left of its share of the memory budget: indexes and filters of
+    /// open tables and blocks that readers hold count, too. Called whenever the tables changed, and
+    /// about once in a sync interval.
+    pub fn balance_memory(&self) {
+        let cache = self.tables.cache();
+        let stats = cache.stats();
+        let held = stats.alive_bytes.saturating_sub(stats.cached_bytes);
+        // However much is held, a little cache keeps reads from going to the file each time.
+        let share = self.options.cache_bytes;
+        cache.set_capacity_bytes(share.saturating_sub(held).max(share / 8));
+    }
+
     /// Removes the files of tables that nothing refers to any more. What cannot be removed is tried
     /// again with the next call, and when the store is opened.
     pub fn purge(&self) -> Result<()> {

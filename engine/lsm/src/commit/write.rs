@@ -7,6 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, Kind};
 use crate::base::limits::MAX_BATCH_BYTES;
 use crate::base::sync::atomic::Ordering;
+use crate::base::sync::panicking;
 use crate::batch::WriteBatch;
 use crate::wal::{GroupHeader, LoggedBatch, RecordKind, begin_group, push_batch};
 
@@ -15,7 +16,7 @@ struct LeaderGuard<'s>(&'s Store);
 
 impl Drop for LeaderGuard<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if panicking() {
             self.0.poison.set("a panic while writing a group");
             let why = "a panic while writing a group".into();
             self.0.durable.fail(Error::Poisoned { why });

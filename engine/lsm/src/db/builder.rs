@@ -101,21 +101,21 @@ impl Builder {
         self
     }
 
-    /// Sets [`Options::memtable_bytes`].
+    /// Sets [`field@Options::memtable_bytes`].
     #[must_use]
     pub fn memtable_bytes(mut self, bytes: usize) -> Builder {
         self.options.memtable_bytes = Some(bytes);
         self
     }
 
-    /// Sets [`Options::target_file_bytes`].
+    /// Sets [`field@Options::target_file_bytes`].
     #[must_use]
     pub fn target_file_bytes(mut self, bytes: u64) -> Builder {
         self.options.target_file_bytes = Some(bytes);
         self
     }
 
-    /// Sets [`Options::level_base_bytes`].
+    /// Sets [`field@Options::level_base_bytes`].
     #[must_use]
     pub fn level_base_bytes(mut self, bytes: u64) -> Builder {
         self.options.level_base_bytes = Some(bytes);

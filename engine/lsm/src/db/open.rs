@@ -18,9 +18,8 @@ use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
-use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{Arc, Mutex, unique_number};
 use crate::commit::{Parts, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::memtable::Memtable;
@@ -89,6 +88,7 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let opening = Opening::new(&builder, &manifest_path, state, &names)?;
     let store = opening.recover(&builder, &names, &mut recovery)?;
     let store = Arc::new(store);
+    store.balance_memory();
     let default = store.family(DEFAULT_FAMILY).ok_or_else(|| {
         Error::from(Corruption::new(&dir, 0, "a column family named default", "a manifest without it"))
     })?;
@@ -232,7 +232,7 @@ impl Opening {
         Ok(Store::new(Parts {
             fs: fs.clone(),
             dir: dir.clone(),
-            handle: Random::System.next_u64(),
+            handle: unique_number(),
             random: builder.random.clone(),
             clock,
             options: builder.options.commit_options(),

@@ -109,6 +109,7 @@ impl Options {
             memtables_bytes: memtable_bytes * 2,
             wal_bytes: (memtable_bytes as u64 * 8).max(self.wal_segment_bytes * 2),
             wal_age: self.wal_age,
+            cache_bytes: self.cache_bytes(),
             group_bytes: 1 << 20,
             shape: ShapeOptions {
                 level0_tables: 4,

@@ -20,11 +20,11 @@ pub struct Stats {
     pub wal_bytes: u64,
     /// The manifest in force.
     pub manifest_bytes: u64,
-    /// Memtables, cached blocks, and blocks that readers hold beyond the cache.
+    /// Memtables, and blocks, indexes and filters in the cache, open tables or the hands of readers.
     pub memory_bytes: u64,
     /// Blocks in the cache.
     pub cache_bytes: u64,
-    /// Blocks alive: in the cache or held by readers.
+    /// Blocks, indexes and filters alive: in the cache, in open tables, or held by readers.
     pub alive_block_bytes: u64,
     /// Indexes and filters that open tables keep in memory.
     pub pinned_table_bytes: u64,

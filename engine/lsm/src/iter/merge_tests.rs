@@ -38,7 +38,10 @@ proptest! {
     ) {
         let fuse = Fuse::default();
         // Which run an entry came from stands in its value.
-        let entry = |run: usize, i: usize| Owned { value: vec![run as u8], ..put(&[i as u8 / 2], 9 - i as u64) };
+        let entry = |run: usize, i: usize| {
+            let value = vec![run as u8];
+            Owned { value, ..put(&[i as u8 / 2], 9 - i as u64) }
+        };
         let run = |(run, present): (usize, &Vec<bool>)| {
             (0..6).filter(|i| present[*i]).map(|i| entry(run, i)).collect::<Vec<_>>()
         };

@@ -31,7 +31,8 @@ pub struct TableMeta {
     pub earliest_expiry: u64,
     /// When the last entry expires; [`crate::base::key::NEVER`] if some entry never does.
     pub latest_expiry: u64,
-    /// When the oldest deletion was written, in ms since the epoch; [`crate::base::key::NEVER`] without deletions.
+    /// When the oldest deletion was written, in ms since the epoch; [`crate::base::key::NEVER`]
+    /// without deletions.
     pub oldest_deletion_ms: u64,
 }
 

@@ -1,0 +1,258 @@
+//! The traits that a file system implements, and the handles through which the engine uses one. The
+//! contract itself stands in the documentation of [`crate::fs`].
+
+use super::os::{OsFile, OsFs};
+use super::sim::{SimFile, SimFs};
+use crate::base::error::{Error, Result};
+use crate::base::sync::Arc;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file system, as a user can bring one along.
+///
+/// Implementations keep the contract in the documentation of [`crate::fs`]. All methods may be called from
+/// several threads at once.
+pub trait FileSystem: fmt::Debug + Send + Sync + 'static {
+    /// Creates a file that must not exist, for reading and writing.
+    fn create_new(&self, path: &Path) -> io::Result<FileHandle>;
+    /// Opens an existing file; for writing too if `writable`.
+    fn open(&self, path: &Path, writable: bool) -> io::Result<FileHandle>;
+    /// Renames a file, replacing `to` if it exists.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// The names of the entries of a directory, sorted.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Creates a directory and its missing parents; it may exist already. The new entries are
+    /// durable when it returns.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// Makes the entries of a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes the lock file at `path` (created if missing) for this handle alone and writes `holder`
+    /// into it. `Ok(Err(text))` if it is held, with what the holder wrote.
+    fn lock(&self, path: &Path, holder: &str) -> io::Result<std::result::Result<LockGuard, String>>;
+}
+
+/// An open file, as a user's file system hands it out.
+pub trait File: fmt::Debug + Send + Sync + 'static {
+    /// Reads into `buf` from `offset`; returns how many bytes (0 at or behind the end).
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes from `buf` at `offset`, growing the file if needed; returns how many bytes.
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize>;
+    /// Makes content and length durable (`fdatasync`).
+    fn sync(&self) -> io::Result<()>;
+    /// The length in bytes.
+    fn size(&self) -> io::Result<u64>;
+    /// Cuts or extends (with zeros) to `size` bytes.
+    fn truncate(&self, size: u64) -> io::Result<()>;
+    /// Reserves space for `size` bytes and extends the file to them with zeros, so that writing
+    /// there cannot meet a full disk. Errors with [`io::ErrorKind::Unsupported`] where it cannot.
+    fn allocate(&self, size: u64) -> io::Result<()>;
+}
+
+/// Releases a lock when it is dropped.
+#[derive(Debug)]
+pub struct LockGuard(
+    /// Whatever must be dropped to release it.
+    pub Box<dyn LockToken>,
+);
+
+/// What a [`LockGuard`] holds on to.
+pub trait LockToken: fmt::Debug + Send + Sync {}
+
+/// The file system behind a store.
+#[derive(Clone, Debug)]
+pub enum Fs {
+    /// The operating system's.
+    Os(OsFs),
+    /// The simulated one, for tests.
+    Sim(SimFs),
+    /// A user's own.
+    Custom(Arc<dyn FileSystem>),
+}
+
+impl Default for Fs {
+    fn default() -> Self {
+        Fs::Os(OsFs)
+    }
+}
+
+macro_rules! each {
+    ($self:expr, $inner:ident => $call:expr) => {
+        match $self {
+            Fs::Os($inner) => $call,
+            Fs::Sim($inner) => $call,
+            Fs::Custom($inner) => $call,
+        }
+    };
+}
+
+impl Fs {
+    /// Creates a file that must not exist, for reading and writing.
+    pub fn create_new(&self, path: &Path) -> Result<OpenFile> {
+        let file = each!(self, fs => fs.create_new(path)).map_err(|e| Error::io("create", path, e))?;
+        Ok(OpenFile { file, path: path.into() })
+    }
+
+    /// Opens a file for reading.
+    pub fn open(&self, path: &Path) -> Result<OpenFile> {
+        let file = each!(self, fs => fs.open(path, false)).map_err(|e| Error::io("open", path, e))?;
+        Ok(OpenFile { file, path: path.into() })
+    }
+
+    /// Opens a file for reading and writing.
+    pub fn open_writable(&self, path: &Path) -> Result<OpenFile> {
+        let file = each!(self, fs => fs.open(path, true)).map_err(|e| Error::io("open", path, e))?;
+        Ok(OpenFile { file, path: path.into() })
+    }
+
+    /// Renames a file, replacing `to` if it exists.
+    pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        each!(self, fs => fs.rename(from, to)).map_err(|e| Error::io("rename", from, e))
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, path: &Path) -> Result<()> {
+        each!(self, fs => fs.remove(path)).map_err(|e| Error::io("remove", path, e))
+    }
+
+    /// The names of the entries of a directory, sorted.
+    pub fn list(&self, dir: &Path) -> Result<Vec<String>> {
+        each!(self, fs => fs.list(dir)).map_err(|e| Error::io("list", dir, e))
+    }
+
+    /// Creates a directory and its missing parents, durably; it may exist already.
+    pub fn create_dir_all(&self, dir: &Path) -> Result<()> {
+        each!(self, fs => fs.create_dir_all(dir)).map_err(|e| Error::io("create directory", dir, e))
+    }
+
+    /// Makes the entries of a directory durable.
+    pub fn sync_dir(&self, dir: &Path) -> Result<()> {
+        each!(self, fs => fs.sync_dir(dir)).map_err(|e| Error::io("sync directory", dir, e))
+    }
+
+    /// Takes a lock file, or says who holds it.
+    pub fn lock(&self, path: &Path, holder: &str) -> Result<std::result::Result<LockGuard, String>> {
+        each!(self, fs => fs.lock(path, holder)).map_err(|e| Error::io("lock", path, e))
+    }
+
+    /// Reads a whole file of at most `limit` bytes.
+    pub fn read_all(&self, path: &Path, limit: u64) -> Result<Vec<u8>> {
+        let file = self.open(path)?;
+        let size = file.size()?;
+        if size > limit {
+            let why = format!("{} has {size} bytes; at most {limit} were expected", path.display());
+            return Err(Error::invalid("file", why));
+        }
+        let mut bytes = vec![0; size as usize];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+}
+
+/// The file behind an [`OpenFile`].
+#[derive(Debug)]
+pub enum FileHandle {
+    /// The operating system's.
+    Os(OsFile),
+    /// The simulated one.
+    Sim(SimFile),
+    /// A user's own.
+    Custom(Arc<dyn File>),
+}
+
+/// An open file with its path, so that every error says which file it is about.
+#[derive(Debug)]
+pub struct OpenFile {
+    file: FileHandle,
+    path: PathBuf,
+}
+
+macro_rules! each_file {
+    ($self:expr, $inner:ident => $call:expr) => {
+        match &$self.file {
+            FileHandle::Os($inner) => $call,
+            FileHandle::Sim($inner) => $call,
+            FileHandle::Custom($inner) => $call,
+        }
+    };
+}
+
+impl OpenFile {
+    /// The path that it was opened under.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The same file under the name that it was renamed to.
+    #[must_use]
+    pub fn renamed(self, path: PathBuf) -> OpenFile {
+        OpenFile { path, ..self }
+    }
+
+    /// Reads as many bytes as there are from `offset`, at most `buf.len()`. Interrupted and short
+    /// reads are continued.
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            let at = offset + done as u64;
+            match each_file!(self, file => file.read_at(&mut buf[done..], at)) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io("read", &self.path, e)),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Fills `buf` from `offset`; a file that ends before is an error of kind `UnexpectedEof`.
+    pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        if self.read_at(buf, offset)? == buf.len() {
+            return Ok(());
+        }
+        Err(Error::io("read", &self.path, io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    /// Writes all of `buf` at `offset`. Interrupted and short writes are continued.
+    pub fn write_all_at(&self, mut buf: &[u8], mut offset: u64) -> Result<()> {
+        while !buf.is_empty() {
+            match each_file!(self, file => file.write_at(buf, offset)) {
+                Ok(0) => return Err(Error::io("write", &self.path, io::ErrorKind::WriteZero.into())),
+                Ok(n) => {
+                    buf = &buf[n..];
+                    offset += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io("write", &self.path, e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes content and length durable. A failure is final: see the contract.
+    pub fn sync(&self) -> Result<()> {
+        each_file!(self, file => file.sync()).map_err(|e| Error::io("sync", &self.path, e))
+    }
+
+    /// The length in bytes.
+    pub fn size(&self) -> Result<u64> {
+        each_file!(self, file => file.size()).map_err(|e| Error::io("read the size of", &self.path, e))
+    }
+
+    /// Cuts or extends (with zeros) to `size` bytes.
+    pub fn truncate(&self, size: u64) -> Result<()> {
+        each_file!(self, file => file.truncate(size)).map_err(|e| Error::io("truncate", &self.path, e))
+    }
+
+    /// Reserves space; `Ok(false)` where the file system cannot.
+    pub fn allocate(&self, size: u64) -> Result<bool> {
+        match each_file!(self, file => file.allocate(size)) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::Unsupported => Ok(false),
+            Err(e) => Err(Error::io("allocate space for", &self.path, e)),
+        }
+    }
+}
