@@ -3,6 +3,7 @@
 
 pub mod golden;
 pub mod markdown;
+pub mod process;
 pub mod store;
 pub mod tidy;
 pub mod workspace;
