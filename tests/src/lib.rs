@@ -5,6 +5,7 @@ pub mod golden;
 pub mod history;
 pub mod markdown;
 pub mod oracle;
+pub mod process;
 pub mod session;
 pub mod store;
 pub mod tidy;

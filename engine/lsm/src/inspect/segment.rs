@@ -1,8 +1,10 @@
 //! A segment of the write-ahead log.
 
 use super::records::{Break, Intact, LogHeader, Met, walk};
-use crate::base::coding::Decoder;
+use crate::base::checksum::Identity;
+use crate::base::coding::{Decoder, Malformed};
 use crate::base::error::{Corruption, Error, Result};
+use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
 use crate::batch::{Op, decode_ops};
 use crate::fs::OpenFile;
@@ -37,6 +39,15 @@ pub enum SegmentItem<'a> {
         /// The last sequence number that was handed out.
         last_seq: SeqNum,
     },
+    /// The log goes on in another segment.
+    Next {
+        /// The record.
+        record: Intact,
+        /// The number of that segment.
+        number: FileNumber,
+        /// Its identity.
+        identity: Identity,
+    },
     /// A record with intact checksums whose kind this build does not know.
     Unknown(Intact),
     /// A record with intact checksums whose payload makes no sense from some place on.
@@ -59,13 +70,24 @@ pub fn walk_segment<E: From<Error>>(
         Met::Break(place) => visit(SegmentItem::Break(place)),
         Met::Record(record, payload) => match RecordKind::from_byte(record.header.kind) {
             Some(RecordKind::Group) => group(file, record, payload, &mut visit),
-            Some(RecordKind::Close) => match Decoder::new(payload).fixed64("the last sequence number") {
-                Ok(last_seq) => visit(SegmentItem::Close { record, last_seq }),
-                Err(e) => visit(SegmentItem::Damage(e.in_file(file.path(), record.payload_offset()))),
-            },
-            Some(RecordKind::Next) | None => visit(SegmentItem::Unknown(record)),
+            Some(kind) => {
+                let malformed =
+                    |e: Malformed| SegmentItem::Damage(e.in_file(file.path(), record.payload_offset()));
+                visit(mark(record, kind, payload).unwrap_or_else(malformed))
+            }
+            None => visit(SegmentItem::Unknown(record)),
         },
     })
+}
+
+/// The end of a segment.
+fn mark(record: Intact, kind: RecordKind, payload: &[u8]) -> Result<SegmentItem<'static>, Malformed> {
+    let mut bytes = Decoder::new(payload);
+    if kind == RecordKind::Close {
+        return Ok(SegmentItem::Close { record, last_seq: bytes.fixed64("the last sequence number")? });
+    }
+    let number = bytes.fixed64("the number of the next segment")?;
+    Ok(SegmentItem::Next { record, number, identity: bytes.fixed64("the identity of the next segment")? })
 }
 
 fn group<E>(

@@ -38,8 +38,12 @@ const SEGMENT: &str = "/s/000007.log";
 /// Five groups of one batch with two operations each, every group synced before the next, and a mark
 /// of a close.
 fn segment(fs: &Fs) {
+    segments_of(fs, 64 << 10);
+}
+
+fn segments_of(fs: &Fs, segment_bytes: u64) {
     let random = Random::seeded(1);
-    let options = WalOptions { fs: fs.clone(), dir: "/s".into(), store: 9, random, segment_bytes: 64 << 10 };
+    let options = WalOptions { fs: fs.clone(), dir: "/s".into(), store: 9, random, segment_bytes };
     let mut wal = Wal::create(options, 7).unwrap();
     for i in 0..5u64 {
         let mut batch = WriteBatch::new();
@@ -68,6 +72,7 @@ fn segment_lines(fs: &Fs, path: &str) -> Result<Vec<String>> {
             SegmentItem::Batch(batch) => format!("batch {}+{}", batch.first_seq, batch.count),
             SegmentItem::Op { seq, op } => format!("{seq} {:?} {}", op.kind, op.key.escape_ascii()),
             SegmentItem::Close { last_seq, .. } => format!("close {last_seq}"),
+            SegmentItem::Next { number, .. } => format!("next {number}"),
             SegmentItem::Unknown(record) => format!("unknown @{}", record.offset),
             SegmentItem::Damage(error) => format!("damage {error}"),
             SegmentItem::Break(b) => {
@@ -102,6 +107,16 @@ fn a_segment_is_told_operation_by_operation() {
     assert_eq!(lines[lines.len() - 2], "close 10");
     assert!(lines[lines.len() - 1].ends_with("torn=false damaged=false last=true"), "{lines:?}");
     assert_eq!(groups(&lines).len(), 5);
+}
+
+#[test]
+fn a_sealed_segment_names_the_next() {
+    let (_, fs) = disk();
+    segments_of(&fs, 700);
+    let lines = segment_lines(&fs, SEGMENT).unwrap();
+    assert_eq!(lines[lines.len() - 2], "next 8");
+    let next = segment_lines(&fs, "/s/000008.log").unwrap();
+    assert_eq!(groups(&lines).len() + groups(&next).len(), 5, "{lines:?} {next:?}");
 }
 
 #[test]

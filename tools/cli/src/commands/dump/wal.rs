@@ -35,6 +35,10 @@ fn records(file: &OpenFile, printer: &mut ItemPrinter) -> Outcome {
         SegmentItem::Close { record, last_seq } => {
             printer.item(record_row(&record, "close", [Cell::Number(last_seq), Cell::Empty]))
         }
+        SegmentItem::Next { record, number, .. } => {
+            let kind = format!("next {number:06}");
+            printer.item(record_row(&record, &kind, [Cell::Empty, Cell::Empty]))
+        }
         SegmentItem::Unknown(record) => {
             let kind = format!("kind {}", record.header.kind);
             printer.item(record_row(&record, &kind, [Cell::Empty, Cell::Empty]))

@@ -1,0 +1,3 @@
+//! Harm for stores.
+
+mod store;
