@@ -123,6 +123,12 @@ const KILL: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--release", "--test", "kill_import"], minutes(40))
 };
 
+const BENCH: &[Step] = &[
+    step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "throughput"], minutes(15)),
+    step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "instructions"], minutes(15)),
+    step(&["cargo", "bench", "-p", "esker-benches"], minutes(20)),
+];
+
 /// Everything that can be asked for by name, `nightly` apart.
 pub(crate) const TASKS: &[Task] = &[
     Task { name: "test", what: "all tests", steps: &[TEST] },
@@ -132,6 +138,7 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "loom", what: "model-check the lock-free protocols", steps: &[LOOM] },
     Task { name: "asan", what: "the engine's unit tests under AddressSanitizer", steps: &[ASAN] },
     Task { name: "valgrind", what: "the memtable's unit tests under memcheck", steps: &[VALGRIND] },
+    Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
     Task {
         name: "ci",
