@@ -9,7 +9,8 @@ use std::path::PathBuf;
 #[command(name = "throughput", version)]
 pub struct Options {
     /// How many entries, each of a 16-byte key and a 100-byte value.
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = value_parser!(u32).range(100..))]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    #[arg(value_parser = value_parser!(u32).range(100..))]
     pub entries: u32,
     /// Where the store is made (and removed afterwards); a folder on the disk that is to be
     /// measured. Default: the target folder of this build, or the present folder.
