@@ -135,6 +135,12 @@ const MODEL: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(40))
 };
 
+const BENCH: &[Step] = &[
+    step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "throughput"], minutes(15)),
+    step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "instructions"], minutes(15)),
+    step(&["cargo", "bench", "-p", "esker-benches"], minutes(20)),
+];
+
 /// Everything that can be asked for by name, `nightly` apart.
 pub(crate) const TASKS: &[Task] = &[
     Task { name: "test", what: "all tests", steps: &[TEST] },
@@ -146,6 +152,7 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "valgrind", what: "the memtable's unit tests under memcheck", steps: &[VALGRIND] },
     Task { name: "crash", what: "lose power everywhere in 80 histories", steps: &[CRASH] },
     Task { name: "model", what: "compare 50,000 sequences with the model", steps: &[MODEL] },
+    Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
     Task {
         name: "ci",
