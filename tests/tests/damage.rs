@@ -1,7 +1,8 @@
 //! Every byte of a small store is damaged, every file cut at every length: what opens must serve what was
 //! written and nothing else.
 //!
-//! Allowed are: an error that names a file of the store; a reported cut of the log's tail that loses only what
+//! Allowed are: an error that names a file of the store; a reported cut of the log's tail that loses only
+//! what
 //! no later record knew to be synced; the right data.
 
 use esker::base::clock::{Clock, ManualClock};

@@ -96,7 +96,8 @@ pub struct Change {
     pub what: What,
 }
 
-/// What happens to a key. Values are given by their length: their bytes follow from the commit, see [`value`].
+/// What happens to a key. Values are given by their length: their bytes follow from the commit, see
+/// [`value`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// It is set.
@@ -164,7 +165,8 @@ pub enum Step {
     Mixed(u64),
 }
 
-/// The value that the change number `change` of the commit number `commit` writes. It begins with both, as far
+/// The value that the change number `change` of the commit number `commit` writes. It begins with both, as
+/// far
 /// as its length allows, so that two commits never write the same long value.
 #[must_use]
 pub fn value(commit: u32, change: usize, bytes: usize) -> Vec<u8> {

@@ -10,7 +10,8 @@
 //! power-loss later-kept 9
 //! ```
 //!
-//! A word that is a key shows letters, digits and a few signs as they are and other bytes as `\x00`; the empty
+//! A word that is a key shows letters, digits and a few signs as they are and other bytes as `\x00`; the
+//! empty
 //! key is `""`. `@2` reads the snapshot with that number.
 
 use super::operation::{Change, LEAST_TTL_BYTES, Operation, Span, Step, What};

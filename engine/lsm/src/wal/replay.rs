@@ -2,8 +2,9 @@
 //!
 //! Where reading stops, the log itself says whether that is its torn tail or damage: the greatest
 //! known-synced position in any record header that can still be found is compared with the place.
-//! Below it (or if the segment is shorter than it was made), the bytes were once safely on disk and are now wrong: the store refuses to open, naming
-//! file and offset. At or above it, they may never have been written: they are cut, and reported.
+//! Below it - or if the segment is shorter than it was made - the bytes were once safely on disk and
+//! are now wrong: the store refuses to open, naming file and offset. At or above it, they may never
+//! have been written: they are cut, and reported.
 
 use super::group::{GroupHeader, LoggedBatch, RecordKind, decode_group};
 use crate::base::coding::Decoder;
