@@ -2,7 +2,10 @@
 //! bytes.
 
 pub mod golden;
+pub mod history;
 pub mod markdown;
+pub mod oracle;
+pub mod session;
 pub mod store;
 pub mod tidy;
 pub mod workspace;

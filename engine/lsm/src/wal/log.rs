@@ -221,7 +221,7 @@ fn create_segment(options: &WalOptions, mut header: FileHeader, capacity: u64) -
         file.sync()?;
         options.fs.rename(&temp, &path)?;
         options.fs.sync_dir(&options.dir)?;
-        Ok(RecordWriter::resume(file.renamed(path.clone()), header))
+        Ok(RecordWriter::resume(options.fs.open_writable(&path)?, header))
     };
     let created = create();
     if created.is_err() {
