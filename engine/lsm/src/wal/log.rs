@@ -213,7 +213,7 @@ fn create_segment(options: &WalOptions, mut header: FileHeader, capacity: u64) -
     let temp = FileKind::Temp(header.number).path(&options.dir);
     let path = FileKind::Wal(header.number).path(&options.dir);
     let file = options.fs.create_new(&temp)?;
-    let create = || {
+    let mut create = || {
         if file.allocate(capacity)? {
             header.least_bytes = u32::try_from(capacity).unwrap_or(u32::MAX);
         }
