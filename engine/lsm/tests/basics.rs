@@ -142,3 +142,41 @@ fn handles_can_be_sent_and_shared() {
     shared::<Error>();
     sent::<esker::Iter>();
 }
+
+#[test]
+fn the_choice_of_a_prefix_is_not_to_be_seen() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let db = Db::open(&path)?;
+    let unlogged = db.column_family("unlogged")?;
+    let odd = db.column_family("odd keys")?;
+    let put = |db: &Db, family: &esker::ColumnFamily, key: String| {
+        let mut batch = WriteBatch::new();
+        batch.put(family, key, "v");
+        db.write(batch, Durability::Os)
+    };
+    let mut views = Vec::new();
+    for i in 0..600u32 {
+        put(&db, &db, key(i))?;
+        let mut batch = WriteBatch::new();
+        batch.put(&unlogged, key(i), "u").delete(&unlogged, key(i / 2));
+        db.write(batch, Durability::None)?;
+        // Once the prefix is chosen, keys come that do not have it.
+        put(&db, &odd, if i < 300 { key(i) } else { format!("{i}") })?;
+        views.push((i as usize + 1, db.snapshot(), odd.iter()?));
+    }
+    for (count, snapshot, iter) in views {
+        assert_eq!(snapshot.iter(&db)?.count(), count);
+        assert_eq!(snapshot.iter(&odd)?.rev().count(), count);
+        assert_eq!(iter.count(), count);
+    }
+    let live = (0..600).filter(|i| *i > 299).count();
+    assert_eq!(unlogged.iter()?.count(), live);
+    db.close()?;
+    drop((unlogged, odd));
+    let db = Db::open(&path)?;
+    let count = |name: &str| Ok::<_, Error>(db.column_family(name)?.iter()?.count());
+    assert_eq!((db.iter()?.count(), count("unlogged")?, count("odd keys")?), (600, live, 600));
+    assert_eq!(db.get(key(599))?.unwrap(), b"v");
+    Ok(())
+}

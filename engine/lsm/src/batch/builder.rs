@@ -7,6 +7,9 @@ use crate::base::key::{EXPIRY_FLAG, Kind, NEVER};
 use crate::base::limits::{MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use std::time::Duration;
 
+/// What an operation takes at most besides its key and value: tag, expiry, three varints of 32 bits.
+const OP_OVERHEAD_BYTES: usize = 32;
+
 /// What names a column family of an open store to a batch: a `Db` (its default family) or a
 /// `ColumnFamily`.
 pub trait FamilyRef {
@@ -111,6 +114,10 @@ impl WriteBatch {
             return self;
         }
         let expires = expires_at != NEVER;
+        if self.ops.capacity() == 0 {
+            // Many batches have one operation: no growing in steps.
+            self.ops.reserve(key.len() + value.len() + OP_OVERHEAD_BYTES);
+        }
         self.ops.push(kind as u8 | if expires { EXPIRY_FLAG } else { 0 });
         put_varint(&mut self.ops, u64::from(family.family_id()));
         put_bytes(&mut self.ops, key);
@@ -137,7 +144,7 @@ impl WriteBatch {
         if value.len() > MAX_VALUE_BYTES {
             return Err(Error::ValueTooLarge { bytes: value.len() });
         }
-        let bytes = self.ops.len() + key.len() + value.len() + 32;
+        let bytes = self.ops.len() + key.len() + value.len() + OP_OVERHEAD_BYTES;
         if bytes > MAX_BATCH_BYTES || self.count == u32::MAX {
             return Err(Error::BatchTooLarge { bytes });
         }

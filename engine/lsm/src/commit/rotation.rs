@@ -15,6 +15,9 @@ use crate::memtable::Memtable;
 use crate::tree::Seal;
 use std::time::Duration;
 
+/// Entries after which it is judged what prefix the keys of a family have in common.
+const SAMPLE_ENTRIES: u64 = 256;
+
 impl Store {
     /// Seals what has grown too large or pins too much of the log.
     pub(super) fn rotate_if_due(&self, writer: &mut Writer) {
@@ -34,6 +37,28 @@ impl Store {
             if let Some(pinned) = pinned {
                 self.rotate(writer, |target| target.active.first_seq().is_some_and(|seq| seq <= pinned));
             }
+        }
+    }
+
+    /// The first memtable of a family is created before anything is known of its keys. Once it
+    /// holds a few, it is built anew with the prefix that these have in common: searching one
+    /// without a prefix compares whole keys, where heads would do.
+    ///
+    /// To a reader this is as a rotation is: a view that was pinned before shows what was visible
+    /// then.
+    pub(super) fn choose_prefixes(&self, writer: &mut Writer) {
+        for target in writer.targets.values_mut() {
+            if target.prefix_chosen || target.active.entries() < SAMPLE_ENTRIES {
+                continue;
+            }
+            target.prefix_chosen = true;
+            let prefix = target.active.suggested_prefix();
+            // A large batch may have come at once: then the next memtable will do better.
+            if prefix.is_empty() || target.active.entries() > 16 * SAMPLE_ENTRIES {
+                continue;
+            }
+            target.active = Arc::new(target.active.rebuilt(&prefix, self.options.memtable_bytes));
+            target.family.exchange(target.active.clone());
         }
     }
 
@@ -76,6 +101,7 @@ impl Store {
             target.family.rotate(Seal { order, last_seq }, next.clone());
             target.active = next;
             target.since = None;
+            target.prefix_chosen = true;
             sealed = true;
         }
         if !sealed {

@@ -126,12 +126,15 @@ pub struct Target {
     pub active: Arc<Memtable>,
     /// When the first entry was inserted, by monotonic time.
     pub since: Option<Duration>,
+    /// Whether it is settled what prefix the active memtable is created with.
+    pub prefix_chosen: bool,
 }
 
 impl Target {
     pub(super) fn new(family: Arc<Family>) -> Target {
         let active = family.pin().active.clone();
-        Target { family, active, since: None }
+        let prefix_chosen = active.has_prefix();
+        Target { family, active, since: None, prefix_chosen }
     }
 }
 
@@ -314,7 +317,7 @@ impl Store {
         edit.push(EditOp::CreateFamily { id, name: name.into(), options });
         edit.push(EditOp::Flushed { family: id, seq: writer.next_seq - 1 });
         self.commit_edit(&mut manifest, edit)?;
-        let active = Arc::new(Memtable::new(self.next_number(), b"", 0));
+        let active = Arc::new(Memtable::new(self.next_number(), b"", self.options.memtable_bytes));
         let family = Arc::new(Family::new(id, name, policy, active, Version::default()));
         writer.targets.insert(id, Target::new(family.clone()));
         self.families.write().insert(id, family.clone());

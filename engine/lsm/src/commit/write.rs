@@ -112,6 +112,7 @@ impl Store {
             }
         }
         self.visible.store(next - 1, Ordering::Release);
+        self.choose_prefixes(writer);
         self.rotate_if_due(writer);
         Ok(tickets)
     }

@@ -185,6 +185,7 @@ struct Opening {
     purgatory: Arc<Purgatory>,
     numbers: AtomicU64,
     options: Vec<(u32, FamilyOptions)>,
+    memtable_bytes: usize,
 }
 
 impl Opening {
@@ -207,6 +208,7 @@ impl Opening {
             tables: Arc::new(tables),
             purgatory: Arc::new(Purgatory::default()),
             numbers: AtomicU64::new(next),
+            memtable_bytes: options.commit_options().memtable_bytes,
         })
     }
 
@@ -325,8 +327,8 @@ impl Opening {
             }
             let version = version.changed(&[], added);
             let name = self.state.families.get(&id).map(|f| f.name.clone()).unwrap_or_default();
-            let active = Arc::new(Memtable::new(self.next_number(), b"", 0));
-            families.push(Arc::new(Family::new(id, &name, options.policy(), active, version)));
+            let active = Memtable::new(self.next_number(), version.common_prefix(), self.memtable_bytes);
+            families.push(Arc::new(Family::new(id, &name, options.policy(), Arc::new(active), version)));
         }
         Ok(families)
     }

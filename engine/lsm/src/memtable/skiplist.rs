@@ -129,6 +129,11 @@ impl SkipList {
         SkipList { prefix: prefix.into(), first, height: AtomicUsize::new(1), inserter: Mutex::new(inserter) }
     }
 
+    /// Whether keys are expected to start with anything.
+    pub(super) fn has_prefix(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
     /// Waits for the right to insert.
     pub(super) fn writer(&self) -> ListWriter<'_> {
         ListWriter { list: self, inserter: self.inserter.lock() }

@@ -62,6 +62,29 @@ impl Memtable {
         }
     }
 
+    /// A memtable with the same entries and the same facts, created with another prefix. Costs an
+    /// insertion for each entry; nothing may be inserted meanwhile.
+    #[must_use]
+    pub fn rebuilt(&self, prefix: &[u8], expected_bytes: usize) -> Memtable {
+        let rebuilt = Memtable::new(self.id, prefix, expected_bytes);
+        let mut writer = rebuilt.writer();
+        let mut at = self.list.first_position();
+        while let Some(position) = at {
+            writer.insert(&position.entry().to_ref());
+            at = self.list.after(&position);
+        }
+        drop(writer);
+        rebuilt.has_unlogged.store(self.has_unlogged(), Ordering::Release);
+        rebuilt.oldest_deletion_ms.store(self.oldest_deletion_ms.load(Ordering::Relaxed), Ordering::Relaxed);
+        rebuilt
+    }
+
+    /// Whether it was created with a prefix.
+    #[must_use]
+    pub fn has_prefix(&self) -> bool {
+        self.list.has_prefix()
+    }
+
     /// The number given at creation.
     #[must_use]
     pub fn id(&self) -> u64 {

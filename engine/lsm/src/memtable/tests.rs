@@ -56,6 +56,34 @@ fn build(prefix: &[u8], entries: Vec<(Vec<u8>, Held)>) -> (Arc<Memtable>, Model)
     (table, model)
 }
 
+proptest! {
+    #[test]
+    fn another_prefix_changes_nothing(
+        entries in prop::collection::vec((key(), value()), 1..200),
+        prefixes in (prefix(), prefix()),
+    ) {
+        let (table, _) = build(&prefixes.0, entries);
+        table.note_deletion_at(17);
+        table.set_has_unlogged();
+        let rebuilt = Arc::new(table.rebuilt(&prefixes.1, 1 << 20));
+        let facts = |t: &Memtable| {
+            let times = (t.earliest_expiry(), t.oldest_deletion_ms(), t.has_unlogged());
+            (t.id(), t.entries(), t.deletions(), t.first_seq(), t.last_seq(), times)
+        };
+        prop_assert_eq!(facts(&table), facts(&rebuilt));
+        let (mut a, mut b) = (MemtableCursor::new(table), MemtableCursor::new(rebuilt));
+        a.seek_to_first().unwrap();
+        b.seek_to_first().unwrap();
+        while a.valid() {
+            prop_assert!(b.valid());
+            prop_assert_eq!(a.entry(), b.entry());
+            a.next().unwrap();
+            b.next().unwrap();
+        }
+        prop_assert!(!b.valid());
+    }
+}
+
 fn assert_same(entry: EntryRef<'_>, model: (&At, &Held)) {
     let ((key, Reverse(seq)), (kind, expires_at, value)) = model;
     assert_eq!(entry, EntryRef { key, seq: *seq, kind: *kind, expires_at: *expires_at, value });

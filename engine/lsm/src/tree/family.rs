@@ -99,6 +99,11 @@ impl Family {
         });
     }
 
+    /// Replaces the active memtable by one with the same entries.
+    pub fn exchange(&self, active: Arc<Memtable>) {
+        self.replace(|view| View { active, sealed: view.sealed.clone(), version: view.version.clone() });
+    }
+
     /// Replaces the tables, and takes away the sealed memtables up to `flushed` (by seal number),
     /// which the new tables hold.
     pub fn install(&self, flushed: Option<u64>, change: impl FnOnce(&Version) -> Version) {

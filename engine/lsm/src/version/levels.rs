@@ -2,7 +2,7 @@
 
 use super::meta::TableMeta;
 use crate::base::filename::FileNumber;
-use crate::base::key::SeqNum;
+use crate::base::key::{SeqNum, common_prefix};
 use crate::base::limits::LEVELS;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex};
@@ -128,11 +128,24 @@ impl Version {
     }
 
     /// The table of `level` (below level 0) that may hold `key`.
+    #[inline]
     #[must_use]
     pub fn find(&self, level: usize, key: &[u8]) -> Option<&Arc<TableFile>> {
         let tables = &self.levels[level];
+        if tables.is_empty() {
+            return None;
+        }
         let at = tables.partition_point(|t| t.meta.largest.0.as_slice() < key);
         tables.get(at).filter(|t| t.meta.smallest.0.as_slice() <= key)
+    }
+
+    /// The longest prefix that all keys of all tables have in common.
+    #[must_use]
+    pub fn common_prefix(&self) -> &[u8] {
+        let tables = || self.tables().map(|(_, table)| &table.meta);
+        let smallest = tables().map(|meta| meta.smallest.0.as_slice()).min().unwrap_or_default();
+        let largest = tables().map(|meta| meta.largest.0.as_slice()).max().unwrap_or_default();
+        &smallest[..common_prefix(smallest, largest)]
     }
 
     /// The deepest level that holds anything.
