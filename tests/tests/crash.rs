@@ -10,7 +10,7 @@ use esker_tests::session::{
     run_with_full_disk, shrink, sync_fails,
 };
 use esker_tests::workspace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -88,8 +88,12 @@ fn check_cells(cells: &BTreeMap<Cell, u64>) {
     }
 }
 
-/// Shrinks a history that failed and keeps it as a fixture.
+/// Shrinks a history that failed and keeps it as a fixture; of each test only the first.
 fn keep(name: &str, seed: u64, history: &[Operation], why: &str, fails: impl FnMut(&[Operation]) -> bool) {
+    static KEPT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if !KEPT.lock().unwrap().insert(name.into()) {
+        return;
+    }
     let shortest = shrink(history, fails);
     let path = keep_failure(&format!("{name}-{seed}"), &shortest, why);
     eprintln!("{name}, seed {seed}: {why}\nkept as {}:\n{}", path.display(), print(&shortest));

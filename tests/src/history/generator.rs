@@ -118,9 +118,14 @@ pub fn generate(seed: u64, profile: &Profile) -> Vec<Operation> {
     let random = Random::seeded(seed ^ 0x6573_6b65_7200);
     let keys = (0..profile.keys).map(|n| key(&random, n)).collect();
     let families = vec!["default".to_string()];
-    let mut writer = Writer { profile, keys, families, created: 0, snapshots: Vec::new(), random, turn: 0 };
+    let (snapshots, lean) = (Vec::new(), Lean::ALL[random.below(Lean::ALL.len() as u64) as usize]);
+    let mut writer = Writer { profile, keys, families, created: 0, snapshots, random, lean, turn: 0 };
     let count = profile.operations.0 + writer.random.below(profile.operations.1 + 1);
-    (0..count).map(|_| writer.operation()).collect()
+    // What goes wrong between families needs some from the beginning.
+    let families = if writer.random.below(4) == 0 { 0 } else { 2 };
+    let mut history: Vec<Operation> = (0..families).map(|_| writer.create_or_drop()).collect();
+    history.extend((0..count).map(|_| writer.operation()));
+    history
 }
 
 /// Ordinary keys, long keys with a shared prefix, binary keys, and the empty one.
@@ -136,6 +141,21 @@ fn key(random: &Random, n: u64) -> Vec<u8> {
     }
 }
 
+/// Which durability a history leans to. Where most writes are synced at once, there is little to lose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lean {
+    /// Runs of each.
+    Runs,
+    /// Logged writes that are not synced.
+    Os,
+    /// Writes that are not synced, logged or not.
+    Lazy,
+}
+
+impl Lean {
+    const ALL: [Lean; 4] = [Lean::Runs, Lean::Runs, Lean::Os, Lean::Lazy];
+}
+
 struct Writer<'a> {
     profile: &'a Profile,
     keys: Vec<Vec<u8>>,
@@ -143,7 +163,8 @@ struct Writer<'a> {
     created: u32,
     snapshots: Vec<u32>,
     random: Random,
-    /// Which durability this history prefers.
+    lean: Lean,
+    /// Which durability is preferred for the moment.
     turn: u64,
 }
 
@@ -199,7 +220,7 @@ impl Writer<'_> {
     }
 
     fn family(&self) -> String {
-        if self.random.below(2) == 0 { "default".into() } else { self.choose(&self.families) }
+        if self.random.below(4) == 0 { "default".into() } else { self.choose(&self.families) }
     }
 
     fn write(&mut self, count: u64) -> Operation {
@@ -209,8 +230,11 @@ impl Writer<'_> {
             self.turn = self.random.below(4);
         }
         let modes = [Durability::Sync, Durability::Os, Durability::None];
-        let durability = match (self.turn, self.random.below(4)) {
-            (turn @ 0..3, 1..) => modes[turn as usize],
+        let durability = match (self.lean, self.random.below(12)) {
+            (Lean::Os, 1..) => Durability::Os,
+            (Lean::Lazy, 1..4) => Durability::None,
+            (Lean::Lazy, 4..) => Durability::Os,
+            (Lean::Runs, 3..) if self.turn < 3 => modes[self.turn as usize],
             _ => self.choose(&modes),
         };
         Operation::Write { changes, durability }

@@ -4,23 +4,23 @@ use crate::history::{Operation, print};
 use crate::workspace;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-/// How often a history is tried again at most.
-const TRIES: usize = 600;
+/// How long a history is made shorter at most.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes operations away as long as what is left still fails: halves first, then ever smaller runs (delta
 /// debugging; Zeller and Hildebrandt, 2002).
 pub fn shrink(history: &[Operation], mut fails: impl FnMut(&[Operation]) -> bool) -> Vec<Operation> {
     let mut shortest = history.to_vec();
-    let (mut run, mut tries) = (shortest.len().div_ceil(2), 0);
+    let (mut run, begun) = (shortest.len().div_ceil(2), Instant::now());
     while run > 0 {
         let mut at = 0;
         let mut taken = false;
         while at < shortest.len() {
             let mut shorter = shortest.clone();
             shorter.drain(at..(at + run).min(shortest.len()));
-            tries += 1;
-            if tries > TRIES {
+            if begun.elapsed() > PATIENCE {
                 return shortest;
             }
             if fails(&shorter) {
