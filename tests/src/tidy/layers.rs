@@ -19,7 +19,6 @@ pub const LAYERS: &[Folder] = &[
     ("batch", 1, "the write batch: the very bytes that the log stores"),
     ("compress", 1, "codecs of blocks"),
     ("filter", 1, "filters that spare a look into a table"),
-    ("metrics", 1, "counters and histograms"),
     ("block", 2, "sorted entries in prefix-compressed blocks, checksummed"),
     ("record", 2, "the framing shared by log and manifest; where a torn tail begins"),
     ("iter", 2, "merging sorted runs; what of them is visible"),
