@@ -107,7 +107,7 @@ pub enum What {
     },
     /// It is set for some time.
     PutTtl {
-        /// The length of the value, in bytes; at least [`LEAST_TTL_BYTES`].
+        /// The length of the value, in bytes; at least `LEAST_TTL_BYTES`.
         bytes: usize,
         /// For how long, in milliseconds.
         ttl_ms: u64,
