@@ -6,4 +6,5 @@ pub mod markdown;
 pub mod process;
 pub mod store;
 pub mod tidy;
+pub mod trace;
 pub mod workspace;
