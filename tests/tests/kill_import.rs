@@ -64,7 +64,7 @@ impl Run {
         let mut reports = reports.lines();
         loop {
             // One time in eight the process dies while it opens the store.
-            if !killed && (reported > target || target % 8 == 0) {
+            if !killed && (reported > target || target.is_multiple_of(8)) {
                 std::thread::sleep(pause);
                 child.kill().unwrap();
                 killed = true;
