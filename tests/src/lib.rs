@@ -2,8 +2,11 @@
 //! bytes.
 
 pub mod golden;
+pub mod history;
 pub mod markdown;
+pub mod oracle;
 pub mod process;
+pub mod session;
 pub mod store;
 pub mod tidy;
 pub mod trace;

@@ -57,7 +57,8 @@ fn golden_the_framing_of_records() {
         number: 3,
         start_lsn: 4096,
         previous: 0xfedc_ba98_7654_3210,
-        chain: 0xdead_beef,
+        chain: 0,
+        least_bytes: 4096,
     };
     let file = fs.create_new(&Path::new(DIR).join("000003.log")).unwrap();
     let mut writer = RecordWriter::create(file, LogKind::Wal, header).unwrap();

@@ -123,6 +123,24 @@ const KILL: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--release", "--test", "kill_import"], minutes(40))
 };
 
+const CRASH: Step = Step {
+    environment: &[("ESKER_CRASH_HISTORIES", "80"), ("ESKER_FAULT_HISTORIES", "40")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "crash", "--", "--nocapture"], minutes(40))
+};
+
+const MODEL: Step = Step {
+    environment: &[("ESKER_MODEL_SEQUENCES", "50000"), ("ESKER_MODEL_REAL", "1000")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(40))
+};
+
+const BENCH: &[Step] = &[
+    step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "throughput"], minutes(15)),
+    step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "instructions"], minutes(15)),
+    step(&["cargo", "bench", "-p", "esker-benches"], minutes(20)),
+];
+
 /// Everything that can be asked for by name, `nightly` apart.
 pub(crate) const TASKS: &[Task] = &[
     Task { name: "test", what: "all tests", steps: &[TEST] },
@@ -132,6 +150,9 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "loom", what: "model-check the lock-free protocols", steps: &[LOOM] },
     Task { name: "asan", what: "the engine's unit tests under AddressSanitizer", steps: &[ASAN] },
     Task { name: "valgrind", what: "the memtable's unit tests under memcheck", steps: &[VALGRIND] },
+    Task { name: "crash", what: "lose power everywhere in 80 histories", steps: &[CRASH] },
+    Task { name: "model", what: "compare 50,000 sequences with the model", steps: &[MODEL] },
+    Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
     Task {
         name: "ci",
@@ -146,6 +167,8 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "loom", step: LOOM },
     Part { name: "asan", step: ASAN },
     Part { name: "valgrind", step: VALGRIND },
+    Part { name: "crash", step: CRASH },
+    Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
 ];
 

@@ -119,6 +119,15 @@ impl ColumnFamily {
     ///
     /// # Errors
     /// As [`ColumnFamily::get`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"k", b"")?;
+    /// assert!(db.contains_key(b"k")? && !db.contains_key(b"other")?);
+    /// # Ok(()) }
+    /// ```
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         Ok(self.get_with(key, |_| ())?.is_some())
     }
@@ -135,6 +144,18 @@ impl ColumnFamily {
     ///
     /// # Errors
     /// As [`ColumnFamily::get`]; the first one met.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"a", b"1")?;
+    /// db.put(b"c", b"3")?;
+    /// let values = db.multi_get(&["a", "b", "c"])?;
+    /// assert_eq!(values[0].as_deref(), Some(&b"1"[..]));
+    /// assert!(values[1].is_none() && values[2].is_some());
+    /// # Ok(()) }
+    /// ```
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Slice>>> {
         read::multi_get(self, None, keys)
     }
@@ -174,6 +195,16 @@ impl ColumnFamily {
     ///
     /// # Errors
     /// As [`super::Db::write`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"k", b"v")?;
+    /// db.delete(b"k")?;
+    /// assert!(db.get(b"k")?.is_none());
+    /// # Ok(()) }
+    /// ```
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
         let mut batch = WriteBatch::new();
         batch.delete(self, key);
@@ -189,6 +220,18 @@ impl ColumnFamily {
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::FamilyDropped`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// for key in ["a", "b", "c"] {
+    ///     db.put(key, "")?;
+    /// }
+    /// let keys = db.iter()?.rev().map(|entry| Ok(entry?.0)).collect::<esker::Result<Vec<_>>>()?;
+    /// assert_eq!(keys, ["c", "b", "a"]);
+    /// # Ok(()) }
+    /// ```
     pub fn iter(&self) -> Result<Iter> {
         self.range::<&[u8], _>(..)
     }
@@ -218,6 +261,17 @@ impl ColumnFamily {
     ///
     /// # Errors
     /// As [`ColumnFamily::iter`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// for key in ["user:1", "user:2", "token:1"] {
+    ///     db.put(key, "")?;
+    /// }
+    /// assert_eq!(db.prefix("user:")?.count(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Iter> {
         Iter::with_prefix(self, None, prefix.as_ref())
     }
@@ -227,6 +281,21 @@ impl ColumnFamily {
     ///
     /// # Errors
     /// What flushing and compacting gives.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// for i in 0..100u8 {
+    ///     db.put([i], "v")?;
+    ///     db.delete([i])?;
+    /// }
+    /// db.compact_range([0u8]..[50])?;
+    /// let all: std::ops::RangeFull = ..;
+    /// db.compact_range::<&[u8], _>(all)?;
+    /// assert_eq!(db.stats().families[0].table_bytes(), 0);
+    /// # Ok(()) }
+    /// ```
     pub fn compact_range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, range: R) -> Result<()> {
         self.compact_bounds(range.start_bound().map(K::as_ref), range.end_bound().map(K::as_ref))
     }

@@ -78,6 +78,18 @@ impl Db {
     }
 
     /// What opening the store found and did.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// assert!(db.recovery().created);
+    /// db.put(b"k", b"v")?;
+    /// db.close()?;
+    /// let db = esker::Db::open(dir.path().join("data"))?;
+    /// assert!(db.recovery().clean && db.recovery().cut.is_none());
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn recovery(&self) -> &Recovery {
         &self.inner().recovery
@@ -145,6 +157,20 @@ impl Db {
 
     /// Calls `callback` once every logged write up to `seq` survives a loss of power, or never will;
     /// at once if that is known. It runs on whichever thread synced, and must not block.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.put(&db, b"k", b"v");
+    /// let ticket = db.commit(batch, esker::Durability::Os)?;
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// db.on_durable(ticket.seq(), move |result| drop(sender.send(result)));
+    /// receiver.recv().unwrap()?;
+    /// assert!(db.durable_seq() >= ticket.seq());
+    /// # Ok(()) }
+    /// ```
     pub fn on_durable(&self, seq: SeqNum, callback: impl FnOnce(Result<()>) + Send + 'static) {
         self.inner().store.durable.on_durable(seq, Box::new(callback));
         self.inner().scheduler.request_sync();
@@ -154,6 +180,18 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::wait_durable`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.put(&db, b"k", b"v");
+    /// db.write(batch, esker::Durability::Os)?; // survives a kill of the process ...
+    /// db.sync()?; // ... and now a loss of power
+    /// assert_eq!(db.durable_seq(), db.visible_seq());
+    /// # Ok(()) }
+    /// ```
     pub fn sync(&self) -> Result<()> {
         let store = &self.inner().store;
         store.check_open()?;
@@ -200,6 +238,17 @@ impl Db {
     /// # Errors
     /// [`Error::InvalidArgument`] for a name that is empty or longer than 255 bytes; what writing
     /// the manifest gives.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let tokens = db.column_family("tokens")?;
+    /// tokens.put(b"k", b"a token")?;
+    /// assert!(db.get(b"k")?.is_none(), "each family is a key space of its own");
+    /// assert_eq!(db.column_families(), ["default", "tokens"]);
+    /// # Ok(()) }
+    /// ```
     pub fn column_family(&self, name: &str) -> Result<ColumnFamily> {
         match self.open_column_family(name) {
             Err(Error::NoSuchFamily { .. }) => {}
@@ -216,6 +265,18 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::FamilyExists`]; otherwise as [`Db::column_family`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let options = esker::FamilyOptions { zstd_level: None, ..Default::default() };
+    /// let images = db.create_column_family("images", options)?;
+    /// images.put(b"1", b"...")?;
+    /// let again = db.create_column_family("images", Default::default());
+    /// assert!(matches!(again, Err(esker::Error::FamilyExists { .. })));
+    /// # Ok(()) }
+    /// ```
     pub fn create_column_family(&self, name: &str, options: FamilyOptions) -> Result<ColumnFamily> {
         if name.is_empty() || name.len() > MAX_FAMILY_NAME_BYTES {
             return Err(Error::invalid("name", "a column family's name has 1 to 255 bytes"));
@@ -245,6 +306,17 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::NoSuchFamily`]; [`Error::InvalidArgument`] for the default family.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let old = db.column_family("old")?;
+    /// old.put(b"k", b"v")?;
+    /// db.drop_column_family("old")?;
+    /// assert!(matches!(old.get(b"k"), Err(esker::Error::FamilyDropped { .. })));
+    /// # Ok(()) }
+    /// ```
     pub fn drop_column_family(&self, name: &str) -> Result<()> {
         if name == super::open::DEFAULT_FAMILY {
             return Err(Error::invalid("name", "the default column family cannot be dropped"));

@@ -31,6 +31,15 @@ impl Health {
 
 impl Db {
     /// How the store is.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let health = db.health();
+    /// assert!(health.is_well(), "{health:?}");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn health(&self) -> Health {
         let store = &self.inner().store;

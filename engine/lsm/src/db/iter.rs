@@ -93,18 +93,15 @@ impl Iter {
     }
 
     fn step_front(&mut self) -> Result<Option<(Slice, Slice)>> {
-        let front = match self.front.take() {
-            Some(mut front) => {
-                front.next()?;
-                front
-            }
-            None => {
-                let mut front = self.cursor();
-                front.seek_to_first()?;
-                front
-            }
-        };
-        let front = self.front.insert(front);
+        // The cursor is large: it is moved in its place, not taken out.
+        if let Some(front) = &mut self.front {
+            front.next()?;
+        } else {
+            let mut front = self.cursor();
+            front.seek_to_first()?;
+            self.front = Some(front);
+        }
+        let Some(front) = &self.front else { return Ok(None) };
         let met = self.back.as_ref().is_some_and(|back| !back.valid() || front.key() >= back.key());
         if !front.valid() || met {
             return Ok(None);
@@ -113,18 +110,15 @@ impl Iter {
     }
 
     fn step_back(&mut self) -> Result<Option<(Slice, Slice)>> {
-        let back = match self.back.take() {
-            Some(mut back) => {
-                back.prev()?;
-                back
-            }
-            None => {
-                let mut back = self.cursor();
-                back.seek_to_last()?;
-                back
-            }
-        };
-        let back = self.back.insert(back);
+        // The cursor is large: it is moved in its place, not taken out.
+        if let Some(back) = &mut self.back {
+            back.prev()?;
+        } else {
+            let mut back = self.cursor();
+            back.seek_to_last()?;
+            self.back = Some(back);
+        }
+        let Some(back) = &self.back else { return Ok(None) };
         let met = self.front.as_ref().is_some_and(|front| !front.valid() || back.key() <= front.key());
         if !back.valid() || met {
             return Ok(None);

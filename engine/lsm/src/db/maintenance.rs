@@ -11,6 +11,18 @@ impl Db {
     ///
     /// # Errors
     /// What the flush met; it is tried again in the background.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.put(&db, b"k", b"v");
+    /// db.write(batch, esker::Durability::None)?;
+    /// db.flush()?; // only now is it safe
+    /// assert_eq!(db.stats().families[0].levels[0].entries, 1);
+    /// # Ok(()) }
+    /// ```
     pub fn flush(&self) -> Result<()> {
         let inner = self.inner();
         inner.store.check_writable()?;

@@ -82,6 +82,18 @@ impl Snapshot {
     ///
     /// # Errors
     /// As [`Snapshot::get`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"a", b"1")?;
+    /// let snapshot = db.snapshot();
+    /// db.put(b"b", b"2")?;
+    /// assert_eq!(snapshot.range(&db, "a"..)?.count(), 1);
+    /// assert_eq!(db.range("a"..)?.count(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, family: &ColumnFamily, range: R) -> Result<Iter> {
         Iter::over(family, Some(self), &range)
     }

@@ -92,6 +92,17 @@ impl FamilyStats {
 
 impl Db {
     /// What the store is made of and has done since it was opened.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"k", b"v")?;
+    /// let stats = db.stats();
+    /// assert_eq!(stats.visible_seq, 1);
+    /// assert!(stats.wal_bytes > 0 && stats.families[0].memtable_bytes > 0);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
         let inner = self.inner();

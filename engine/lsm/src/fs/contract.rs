@@ -186,12 +186,6 @@ impl OpenFile {
         &self.path
     }
 
-    /// The same file under the name that it was renamed to.
-    #[must_use]
-    pub fn renamed(self, path: PathBuf) -> OpenFile {
-        OpenFile { path, ..self }
-    }
-
     /// Reads as many bytes as there are from `offset`, at most `buf.len()`. Interrupted and short
     /// reads are continued.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {

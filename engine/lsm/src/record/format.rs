@@ -54,6 +54,9 @@ pub struct FileHeader {
     /// The chain value that the first record must carry: 0, as the first of a stream does. A
     /// continuation is bound by `previous` and by the record that names it.
     pub chain: u32,
+    /// How long the file was made before anything was appended to it, in bytes, as far as 32 bits
+    /// say: a shorter one has lost its end. 0 where no space was reserved.
+    pub least_bytes: u32,
 }
 
 impl FileHeader {
@@ -69,6 +72,7 @@ impl FileHeader {
         out[40..48].copy_from_slice(&self.start_lsn.to_le_bytes());
         out[48..56].copy_from_slice(&self.previous.to_le_bytes());
         out[56..60].copy_from_slice(&self.chain.to_le_bytes());
+        out[60..64].copy_from_slice(&self.least_bytes.to_le_bytes());
         let checksum = self.checksum(&out);
         out[12..16].copy_from_slice(&checksum.to_le_bytes());
         out
@@ -109,13 +113,15 @@ impl FileHeader {
     #[must_use]
     pub fn fields(raw: &[u8; HEADER_BYTES as usize]) -> FileHeader {
         let u64_at = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| raw[at + i]));
+        let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| raw[at + i]));
         FileHeader {
             identity: u64_at(16),
             store: u64_at(24),
             number: u64_at(32),
             start_lsn: u64_at(40),
             previous: u64_at(48),
-            chain: u32::from_le_bytes(std::array::from_fn(|i| raw[56 + i])),
+            chain: u32_at(56),
+            least_bytes: u32_at(60),
         }
     }
 }
@@ -179,7 +185,7 @@ mod tests {
     use super::*;
 
     const HEADER: FileHeader =
-        FileHeader { identity: 3, store: 4, number: 5, start_lsn: 6, previous: 7, chain: 8 };
+        FileHeader { identity: 3, store: 4, number: 5, start_lsn: 6, previous: 7, chain: 8, least_bytes: 9 };
 
     #[test]
     fn headers_round_trip_and_every_flipped_bit_is_noticed() {

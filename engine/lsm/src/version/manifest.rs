@@ -181,6 +181,7 @@ fn write_new_as(
         start_lsn: 0,
         previous: 0,
         chain: 0,
+        least_bytes: 0,
     };
     let write = || {
         let mut writer = RecordWriter::create(fs.create_new(&path)?, LogKind::Manifest, header)?;

@@ -82,6 +82,7 @@ impl Wal {
             start_lsn: 0,
             previous: 0,
             chain: 0,
+            least_bytes: 0,
         };
         let capacity = options.segment_bytes;
         let writer = create_segment(&options, header, capacity)?;
@@ -130,6 +131,7 @@ impl Wal {
             start_lsn: self.writer.lsn() + NEXT_BYTES,
             previous: self.writer.identity(),
             chain: 0,
+            least_bytes: 0,
         };
         let capacity = self.options.segment_bytes.max(HEADER_BYTES + bytes + NEXT_BYTES);
         let mut next = create_segment(&self.options, header, capacity)?;
@@ -207,17 +209,19 @@ impl Wal {
 
 /// Makes a segment under a temporary name, complete and synced, and then gives it its own: a file
 /// that is named like a segment always was one.
-fn create_segment(options: &WalOptions, header: FileHeader, capacity: u64) -> Result<RecordWriter> {
+fn create_segment(options: &WalOptions, mut header: FileHeader, capacity: u64) -> Result<RecordWriter> {
     let temp = FileKind::Temp(header.number).path(&options.dir);
     let path = FileKind::Wal(header.number).path(&options.dir);
     let file = options.fs.create_new(&temp)?;
-    let create = || {
-        file.allocate(capacity)?;
+    let mut create = || {
+        if file.allocate(capacity)? {
+            header.least_bytes = u32::try_from(capacity).unwrap_or(u32::MAX);
+        }
         file.write_all_at(&header.encode(LogKind::Wal), 0)?;
         file.sync()?;
         options.fs.rename(&temp, &path)?;
         options.fs.sync_dir(&options.dir)?;
-        Ok(RecordWriter::resume(file.renamed(path.clone()), header))
+        Ok(RecordWriter::resume(options.fs.open_writable(&path)?, header))
     };
     let created = create();
     if created.is_err() {

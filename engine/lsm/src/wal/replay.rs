@@ -2,8 +2,9 @@
 //!
 //! Where reading stops, the log itself says whether that is its torn tail or damage: the greatest
 //! known-synced position in any record header that can still be found is compared with the place.
-//! Below it, the bytes were once safely on disk and are now wrong: the store refuses to open, naming
-//! file and offset. At or above it, they may never have been written: they are cut, and reported.
+//! Below it - or if the segment is shorter than it was made - the bytes were once safely on disk and
+//! are now wrong: the store refuses to open, naming file and offset. At or above it, they may never
+//! have been written: they are cut, and reported.
 
 use super::group::{GroupHeader, LoggedBatch, RecordKind, decode_group};
 use crate::base::coding::Decoder;
@@ -86,7 +87,8 @@ pub fn replay(
             continue;
         }
         let bytes = meaningful_bytes(&file, stop.offset)?;
-        let mut tail = Tail { fs, dir, store, synced: synced.max(reader.synced_behind()?), bytes };
+        let short = reader.size() < u64::from(reader.header().least_bytes);
+        let mut tail = Tail { fs, dir, store, synced: synced.max(reader.synced_behind()?), bytes, short };
         let later = numbers.partition_point(|number| *number <= place.number);
         tail.look_at(numbers.get(later..).unwrap_or_default())?;
         return tail.decide(found, &file, &stop, to_damage);
@@ -200,6 +202,8 @@ struct Tail<'a> {
     store: u64,
     synced: u64,
     bytes: u64,
+    /// Whether the segment has lost its end, which was on disk before anything was appended.
+    short: bool,
 }
 
 impl Tail<'_> {
@@ -216,7 +220,7 @@ impl Tail<'_> {
     }
 
     fn decide(self, mut found: Replay, file: &OpenFile, stop: &Stop, to_damage: bool) -> Result<Replay> {
-        let damaged = stop.lsn < self.synced;
+        let damaged = stop.lsn < self.synced || self.short;
         if damaged && !to_damage {
             return Err(stop.corruption(file));
         }

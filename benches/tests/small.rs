@@ -1,0 +1,50 @@
+//! Every bench, small: so that none of them rots.
+
+use clap::Parser;
+use esker_benches::{CASES, Fixture, Options, Phase, run};
+
+#[test]
+fn every_phase_runs_and_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let arguments = ["throughput", "--entries", "3000", "--memory", "1", "--sync-ms", "20", "--dir", folder];
+    let options = Options::parse_from(arguments);
+    let mut heard = 0;
+    let report = run(&options, |_| heard += 1).unwrap();
+    assert_eq!(report.rows.len(), heard);
+    let measured: Vec<_> =
+        report.rows.iter().map(|row| row.phase).filter(|name| !name.starts_with('(')).collect();
+    assert_eq!(measured, Phase::names().collect::<Vec<_>>());
+    for row in &report.rows {
+        assert!(row.operations > 0 && row.per_second > 0.0, "{row:?}");
+    }
+    assert!(report.disk_bytes >= report.table_bytes && report.table_bytes > 0, "{report}");
+    assert!(report.peak_rss_bytes > 1 << 20 && report.fdatasync.is_some(), "{report}");
+    let table = report.to_string();
+    assert!(Phase::names().all(|name| table.contains(name)), "{table}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["rows"].as_array().unwrap().len(), heard);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the store is removed afterwards");
+}
+
+#[test]
+fn a_phase_can_be_run_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().to_str().unwrap();
+    for phase in ["overwrite", "scan,readhot"] {
+        let arguments = ["throughput", "--entries", "200", "--dir", folder, "--phases", phase];
+        let report = run(&Options::parse_from(arguments), |_| ()).unwrap();
+        let measured = report.rows.iter().filter(|row| !row.phase.starts_with('(')).count();
+        assert_eq!(measured, phase.split(',').count(), "{report}");
+    }
+    assert!(Options::try_parse_from(["throughput", "--phases", "nothing"]).is_err());
+}
+
+#[test]
+fn every_case_that_is_counted_runs() {
+    for case in CASES {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = Fixture::new(dir.path(), case, 400).unwrap();
+        assert_eq!(fixture.run(case).unwrap(), 200, "{}", case.name);
+    }
+}

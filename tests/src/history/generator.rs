@@ -1,0 +1,305 @@
+//! Histories from a seed.
+
+use super::operation::{Change, LEAST_TTL_BYTES, Operation, Span, Step, What};
+use esker::Durability;
+use esker::base::random::Random;
+use esker::fs::sim::Image;
+use std::ops::Bound;
+
+/// What kind of history, by the weights of its operations.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The least number of operations, and how many there may be beyond it.
+    pub operations: (u64, u64),
+    /// How often each kind of operation comes up, in proportion to the sum of all.
+    pub weights: &'static [(Kind, u64)],
+    /// Different keys.
+    pub keys: u64,
+    /// The longest value, in bytes.
+    pub value_bytes: u64,
+}
+
+/// The kinds of operation among which the weights choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One change.
+    Single,
+    /// Several changes, in any families.
+    Batch,
+    /// As [`Operation::Sync`].
+    Sync,
+    /// As [`Operation::Flush`].
+    Flush,
+    /// As [`Operation::Compact`] or [`Operation::CompactRange`].
+    Compact,
+    /// As [`Operation::Tick`].
+    Tick,
+    /// As [`Operation::Advance`].
+    Advance,
+    /// As [`Operation::Create`], or [`Operation::Drop`] if there are many families.
+    Family,
+    /// As [`Operation::Snapshot`] or [`Operation::Release`].
+    Snapshot,
+    /// One of the reads.
+    Read,
+    /// As [`Operation::Verify`].
+    Verify,
+    /// As [`Operation::Reopen`].
+    Reopen,
+    /// As [`Operation::Kill`] or [`Operation::PowerLoss`].
+    Crash,
+}
+
+impl Profile {
+    /// For the crash tests: mostly writes, few keys, values large enough for small memtables to fill.
+    pub const CRASH: Profile = Profile {
+        operations: (40, 40),
+        weights: &[
+            (Kind::Single, 50),
+            (Kind::Batch, 20),
+            (Kind::Sync, 3),
+            (Kind::Flush, 3),
+            (Kind::Compact, 2),
+            (Kind::Tick, 8),
+            (Kind::Advance, 5),
+            (Kind::Family, 4),
+            (Kind::Snapshot, 3),
+            (Kind::Read, 4),
+            (Kind::Reopen, 2),
+            (Kind::Crash, 2),
+        ],
+        keys: 32,
+        value_bytes: 2_000,
+    };
+
+    /// For the crash tests: longer, without crashes of its own, so that levels, log and manifest grow.
+    pub const LONG: Profile = Profile {
+        operations: (150, 60),
+        weights: &[
+            (Kind::Single, 40),
+            (Kind::Batch, 25),
+            (Kind::Sync, 2),
+            (Kind::Flush, 8),
+            (Kind::Compact, 3),
+            (Kind::Tick, 12),
+            (Kind::Advance, 4),
+            (Kind::Family, 3),
+            (Kind::Snapshot, 2),
+        ],
+        keys: 48,
+        value_bytes: 1_200,
+    };
+
+    /// For the model test: all of the interface.
+    pub const MODEL: Profile = Profile {
+        operations: (60, 180),
+        weights: &[
+            (Kind::Single, 40),
+            (Kind::Batch, 14),
+            (Kind::Sync, 1),
+            (Kind::Flush, 3),
+            (Kind::Compact, 3),
+            (Kind::Tick, 6),
+            (Kind::Advance, 5),
+            (Kind::Family, 3),
+            (Kind::Snapshot, 7),
+            (Kind::Read, 40),
+            (Kind::Verify, 1),
+            (Kind::Reopen, 2),
+        ],
+        keys: 40,
+        value_bytes: 3_000,
+    };
+}
+
+/// The history that a seed stands for.
+#[must_use]
+pub fn generate(seed: u64, profile: &Profile) -> Vec<Operation> {
+    let random = Random::seeded(seed ^ 0x6573_6b65_7200);
+    let keys = (0..profile.keys).map(|n| key(&random, n)).collect();
+    let families = vec!["default".to_string()];
+    let mut writer = Writer { profile, keys, families, created: 0, snapshots: Vec::new(), random, turn: 0 };
+    let count = profile.operations.0 + writer.random.below(profile.operations.1 + 1);
+    (0..count).map(|_| writer.operation()).collect()
+}
+
+/// Ordinary keys, long keys with a shared prefix, binary keys, and the empty one.
+fn key(random: &Random, n: u64) -> Vec<u8> {
+    match n {
+        0 => Vec::new(),
+        n if n % 8 == 1 => format!("shared/{}/{}", "prefix-".repeat(9), random.below(1_000)).into_bytes(),
+        n if n % 8 == 2 => {
+            (0..=random.below(9)).map(|_| [0, 255, random.next_u64() as u8][n as usize % 3]).collect()
+        }
+        n if n % 8 == 3 => (0..=random.below(9)).map(|_| random.next_u64() as u8).collect(),
+        _ => format!("user{:012}", random.below(1_000)).into_bytes(),
+    }
+}
+
+struct Writer<'a> {
+    profile: &'a Profile,
+    keys: Vec<Vec<u8>>,
+    families: Vec<String>,
+    created: u32,
+    snapshots: Vec<u32>,
+    random: Random,
+    /// Which durability this history prefers.
+    turn: u64,
+}
+
+impl Writer<'_> {
+    fn operation(&mut self) -> Operation {
+        let sum: u64 = self.profile.weights.iter().map(|(_, weight)| weight).sum();
+        let mut left = self.random.below(sum);
+        let mut chosen = Kind::Single;
+        for (kind, weight) in self.profile.weights {
+            if left < *weight {
+                chosen = *kind;
+                break;
+            }
+            left -= weight;
+        }
+        self.of_kind(chosen)
+    }
+
+    fn of_kind(&mut self, kind: Kind) -> Operation {
+        match kind {
+            Kind::Single => self.write(1),
+            Kind::Batch => {
+                let count = 2 + self.random.below(4);
+                self.write(count)
+            }
+            Kind::Sync => Operation::Sync,
+            Kind::Flush => Operation::Flush,
+            Kind::Compact if self.random.below(2) == 0 => Operation::Compact,
+            Kind::Compact => Operation::CompactRange { family: self.family(), span: self.span() },
+            Kind::Tick => Operation::Tick(1 + self.random.below(4) as u32),
+            Kind::Advance => Operation::Advance([1, 20, 150, 1_200][self.random.below(4) as usize]),
+            Kind::Family => self.create_or_drop(),
+            Kind::Snapshot => self.snapshot_or_release(),
+            Kind::Read => self.read(),
+            Kind::Verify => Operation::Verify,
+            Kind::Reopen => {
+                self.snapshots.clear();
+                Operation::Reopen
+            }
+            Kind::Crash => {
+                self.snapshots.clear();
+                if self.random.below(2) == 0 {
+                    return Operation::Kill;
+                }
+                let image = self.choose(&Image::ALL);
+                Operation::PowerLoss { image, seed: self.random.below(1_000) }
+            }
+        }
+    }
+
+    fn choose<T: Clone>(&self, from: &[T]) -> T {
+        from[self.random.below(from.len() as u64) as usize].clone()
+    }
+
+    fn family(&self) -> String {
+        if self.random.below(2) == 0 { "default".into() } else { self.choose(&self.families) }
+    }
+
+    fn write(&mut self, count: u64) -> Operation {
+        let changes = (0..count).map(|_| self.change()).collect();
+        // Runs of one durability leave more unsynced at once than a fair mix would.
+        if self.random.below(8) == 0 {
+            self.turn = self.random.below(4);
+        }
+        let modes = [Durability::Sync, Durability::Os, Durability::None];
+        let durability = match (self.turn, self.random.below(4)) {
+            (turn @ 0..3, 1..) => modes[turn as usize],
+            _ => self.choose(&modes),
+        };
+        Operation::Write { changes, durability }
+    }
+
+    fn change(&self) -> Change {
+        let bytes = match self.random.below(12) {
+            0 => 0,
+            1..5 => self.random.below(32),
+            5..10 => self.random.below(300),
+            _ => self.random.below(self.profile.value_bytes),
+        } as usize;
+        let what = match self.random.below(10) {
+            0..6 => What::Put { bytes },
+            6..8 => What::PutTtl {
+                bytes: bytes.max(LEAST_TTL_BYTES),
+                ttl_ms: self.choose(&[1, 50, 400, 2_000, 60_000]),
+            },
+            _ => What::Delete,
+        };
+        Change { family: self.family(), key: self.choose(&self.keys), what }
+    }
+
+    fn create_or_drop(&mut self) -> Operation {
+        if self.families.len() > 1 && self.random.below(4) < self.families.len() as u64 - 1 {
+            let at = 1 + self.random.below(self.families.len() as u64 - 1) as usize;
+            return Operation::Drop(self.families.remove(at));
+        }
+        // A name may come back after it was dropped.
+        let name = format!("f{}", self.created % 4);
+        self.created += 1;
+        if self.families.contains(&name) {
+            return Operation::Families;
+        }
+        self.families.push(name.clone());
+        Operation::Create(name)
+    }
+
+    fn snapshot_or_release(&mut self) -> Operation {
+        if !self.snapshots.is_empty() && self.random.below(3) == 0 {
+            let at = self.random.below(self.snapshots.len() as u64) as usize;
+            return Operation::Release(self.snapshots.remove(at));
+        }
+        let slot = self.random.below(4) as u32;
+        if !self.snapshots.contains(&slot) {
+            self.snapshots.push(slot);
+        }
+        Operation::Snapshot(slot)
+    }
+
+    fn span(&self) -> Span {
+        match self.random.below(6) {
+            0 | 1 => Span::All,
+            2 => {
+                let key = self.choose(&self.keys);
+                let cut = self.random.below(key.len() as u64 + 1) as usize;
+                Span::Prefix(key[..cut].to_vec())
+            }
+            _ => {
+                let (a, b) = (self.choose(&self.keys), self.choose(&self.keys));
+                let bound = |key: Vec<u8>| match self.random.below(5) {
+                    0 => Bound::Unbounded,
+                    1 | 2 => Bound::Excluded(key),
+                    _ => Bound::Included(key),
+                };
+                Span::Range(bound(a.clone().min(b.clone())), bound(a.max(b)))
+            }
+        }
+    }
+
+    fn read(&self) -> Operation {
+        let at =
+            (!self.snapshots.is_empty() && self.random.below(2) == 0).then(|| self.choose(&self.snapshots));
+        let family = self.family();
+        match self.random.below(8) {
+            0..3 => Operation::Get { at, family, key: self.choose(&self.keys) },
+            3 => {
+                let keys = (0..self.random.below(12)).map(|_| self.choose(&self.keys)).collect();
+                Operation::MultiGet { at, family, keys }
+            }
+            4 if self.random.below(4) == 0 => Operation::Families,
+            way => {
+                let step = match way {
+                    5 => Step::Reverse,
+                    6 => Step::Mixed(self.random.next_u64() >> 1),
+                    _ => Step::Forward,
+                };
+                Operation::Scan { at, family, span: self.span(), step }
+            }
+        }
+    }
+}

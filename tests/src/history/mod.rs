@@ -1,0 +1,10 @@
+//! Histories: what is done to a store, as data. A history has a text form, so that a case that failed can be
+//! kept in `fixtures/histories/` and replayed; see `docs/testing.md`.
+
+mod generator;
+mod operation;
+mod text;
+
+pub use generator::{Profile, generate};
+pub use operation::{Change, Operation, Span, Step, What, value};
+pub use text::{parse, print};

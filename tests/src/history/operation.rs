@@ -1,0 +1,199 @@
+//! The words of the language.
+
+use esker::Durability;
+use esker::fs::sim::Image;
+use std::ops::Bound;
+
+/// One step of a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Changes that are committed together. One alone may also be written without a batch.
+    Write {
+        /// The changes, in their order.
+        changes: Vec<Change>,
+        /// What they must survive.
+        durability: Durability,
+    },
+    /// Everything logged becomes durable.
+    Sync,
+    /// Everything becomes durable, in tables.
+    Flush,
+    /// Everything is compacted.
+    Compact,
+    /// A range of a family is compacted.
+    CompactRange {
+        /// The family.
+        family: String,
+        /// Which keys.
+        span: Span,
+    },
+    /// So many steps of background work.
+    Tick(u32),
+    /// Time passes, in milliseconds.
+    Advance(u64),
+    /// A family is created.
+    Create(String),
+    /// A family is dropped.
+    Drop(String),
+    /// A snapshot is taken and kept under a number, in place of an earlier one.
+    Snapshot(u32),
+    /// The snapshot with this number is released.
+    Release(u32),
+    /// One key is read in each way that there is.
+    Get {
+        /// The snapshot to read, or the present.
+        at: Option<u32>,
+        /// The family.
+        family: String,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// Several keys are read at once.
+    MultiGet {
+        /// The snapshot to read, or the present.
+        at: Option<u32>,
+        /// The family.
+        family: String,
+        /// The keys.
+        keys: Vec<Vec<u8>>,
+    },
+    /// A range is read.
+    Scan {
+        /// The snapshot to read, or the present.
+        at: Option<u32>,
+        /// The family.
+        family: String,
+        /// Which keys.
+        span: Span,
+        /// From which ends.
+        step: Step,
+    },
+    /// The families are listed.
+    Families,
+    /// The store's own check of everything on disk.
+    Verify,
+    /// The store is closed and opened again.
+    Reopen,
+    /// The process is killed; the store is opened again on what the system still has in memory.
+    Kill,
+    /// Power is lost; the store is opened again on what is left.
+    PowerLoss {
+        /// What is left.
+        image: Image,
+        /// Decides where the image leaves it open.
+        seed: u64,
+    },
+}
+
+/// A change of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The family.
+    pub family: String,
+    /// The key.
+    pub key: Vec<u8>,
+    /// What happens to it.
+    pub what: What,
+}
+
+/// What happens to a key. Values are given by their length: their bytes follow from the commit, see
+/// [`value`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It is set.
+    Put {
+        /// The length of the value, in bytes.
+        bytes: usize,
+    },
+    /// It is set for some time.
+    PutTtl {
+        /// The length of the value, in bytes; at least [`LEAST_TTL_BYTES`].
+        bytes: usize,
+        /// For how long, in milliseconds.
+        ttl_ms: u64,
+    },
+    /// It is removed.
+    Delete,
+}
+
+/// Values that expire must tell which commit wrote them, since their end follows from it.
+pub const LEAST_TTL_BYTES: usize = 12;
+
+/// Keys between two bounds, or with a prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// All keys.
+    All,
+    /// Keys between bounds.
+    Range(Bound<Vec<u8>>, Bound<Vec<u8>>),
+    /// Keys that begin with these bytes.
+    Prefix(Vec<u8>),
+}
+
+impl Span {
+    /// Whether a key belongs to it.
+    #[must_use]
+    pub fn contains(&self, key: &[u8]) -> bool {
+        match self {
+            Span::All => true,
+            Span::Prefix(prefix) => key.starts_with(prefix),
+            Span::Range(from, to) => {
+                let above = match from {
+                    Bound::Included(from) => key >= from.as_slice(),
+                    Bound::Excluded(from) => key > from.as_slice(),
+                    Bound::Unbounded => true,
+                };
+                let below = match to {
+                    Bound::Included(to) => key <= to.as_slice(),
+                    Bound::Excluded(to) => key < to.as_slice(),
+                    Bound::Unbounded => true,
+                };
+                above && below
+            }
+        }
+    }
+}
+
+/// How a range is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// From the front.
+    Forward,
+    /// From the back.
+    Reverse,
+    /// From both ends until they meet, as this number decides.
+    Mixed(u64),
+}
+
+/// The value that the change number `change` of the commit number `commit` writes. It begins with both, as
+/// far
+/// as its length allows, so that two commits never write the same long value.
+#[must_use]
+pub fn value(commit: u32, change: usize, bytes: usize) -> Vec<u8> {
+    let mut value = Vec::with_capacity(bytes + 16);
+    value.extend_from_slice(&commit.to_be_bytes());
+    value.extend_from_slice(&(change as u32).to_be_bytes());
+    value.extend_from_slice(&(bytes as u32).to_be_bytes());
+    let mut x = u64::from(commit) << 20 | change as u64;
+    while value.len() < bytes {
+        // Half of it compresses well, as real values do.
+        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        value.extend_from_slice(&x.to_le_bytes()[4..]);
+        value.extend_from_slice(b"grit");
+    }
+    value.truncate(bytes);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_tell_which_commit_wrote_them() {
+        assert_eq!(value(1, 2, 0), b"");
+        assert_eq!(value(1, 2, 500).len(), 500);
+        assert_ne!(value(1, 2, LEAST_TTL_BYTES), value(2, 2, LEAST_TTL_BYTES));
+        assert_ne!(value(1, 2, 300), value(1, 3, 300));
+    }
+}

@@ -1,0 +1,288 @@
+//! The text form: one operation per line, words between blanks; `#` begins a comment.
+//!
+//! ```text
+//! put default user000000000001 120 sync
+//! put-ttl f1 \x00\xff 40 500 os
+//! delete default "" none
+//! batch sync : put default a 10 : delete f1 b
+//! scan default forward [a )b
+//! scan f1 @2 mixed:77 prefix:user
+//! power-loss later-kept 9
+//! ```
+//!
+//! A word that is a key shows letters, digits and a few signs as they are and other bytes as `\x00`; the
+//! empty
+//! key is `""`. `@2` reads the snapshot with that number.
+
+use super::operation::{Change, LEAST_TTL_BYTES, Operation, Span, Step, What};
+use esker::Durability;
+use esker::fs::sim::Image;
+use std::fmt::Write as _;
+use std::ops::Bound;
+
+/// A history as text.
+#[must_use]
+pub fn print(history: &[Operation]) -> String {
+    history.iter().map(|operation| line(operation) + "\n").collect()
+}
+
+/// Reads the text form; an error names the line.
+pub fn parse(text: &str) -> Result<Vec<Operation>, String> {
+    let mut history = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if !line.is_empty() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let operation = operation(&words).map_err(|why| format!("line {}: {why}: {line}", number + 1))?;
+            history.push(operation);
+        }
+    }
+    Ok(history)
+}
+
+fn line(operation: &Operation) -> String {
+    match operation {
+        Operation::Write { changes, durability } => match changes.as_slice() {
+            [only] => format!("{} {}", change_text(only), durability_text(*durability)),
+            all => {
+                let changes: String = all.iter().map(|c| format!(" : {}", change_text(c))).collect();
+                format!("batch {}{changes}", durability_text(*durability))
+            }
+        },
+        Operation::Sync => "sync".into(),
+        Operation::Flush => "flush".into(),
+        Operation::Compact => "compact".into(),
+        Operation::CompactRange { family, span } => format!("compact-range {family} {}", span_text(span)),
+        Operation::Tick(steps) => format!("tick {steps}"),
+        Operation::Advance(ms) => format!("advance {ms}"),
+        Operation::Create(name) => format!("create {name}"),
+        Operation::Drop(name) => format!("drop {name}"),
+        Operation::Snapshot(slot) => format!("snapshot {slot}"),
+        Operation::Release(slot) => format!("release {slot}"),
+        Operation::Get { at, family, key } => format!("get {family}{} {}", at_text(*at), key_text(key)),
+        Operation::MultiGet { at, family, keys } => {
+            let keys: String = keys.iter().map(|key| format!(" {}", key_text(key))).collect();
+            format!("multi-get {family}{}{keys}", at_text(*at))
+        }
+        Operation::Scan { at, family, span, step } => {
+            let step = match step {
+                Step::Forward => "forward".into(),
+                Step::Reverse => "reverse".into(),
+                Step::Mixed(seed) => format!("mixed:{seed}"),
+            };
+            format!("scan {family}{} {step} {}", at_text(*at), span_text(span))
+        }
+        Operation::Families => "families".into(),
+        Operation::Verify => "verify".into(),
+        Operation::Reopen => "reopen".into(),
+        Operation::Kill => "kill".into(),
+        Operation::PowerLoss { image, seed } => format!("power-loss {image} {seed}"),
+    }
+}
+
+fn change_text(change: &Change) -> String {
+    let (family, key) = (&change.family, key_text(&change.key));
+    match change.what {
+        What::Put { bytes } => format!("put {family} {key} {bytes}"),
+        What::PutTtl { bytes, ttl_ms } => format!("put-ttl {family} {key} {bytes} {ttl_ms}"),
+        What::Delete => format!("delete {family} {key}"),
+    }
+}
+
+fn durability_text(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Sync => "sync",
+        Durability::Os => "os",
+        Durability::None => "none",
+    }
+}
+
+fn at_text(at: Option<u32>) -> String {
+    at.map_or(String::new(), |slot| format!(" @{slot}"))
+}
+
+/// A key as one word.
+fn key_text(key: &[u8]) -> String {
+    if key.is_empty() {
+        return "\"\"".into();
+    }
+    let mut text = String::new();
+    for &byte in key {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
+            text.push(byte as char);
+        } else {
+            write!(text, "\\x{byte:02x}").expect("a String takes all");
+        }
+    }
+    text
+}
+
+fn span_text(span: &Span) -> String {
+    match span {
+        Span::All => "all".into(),
+        Span::Prefix(prefix) => format!("prefix:{}", key_text(prefix)),
+        Span::Range(from, to) => {
+            let bound = |bound: &Bound<Vec<u8>>, signs: [char; 2]| match bound {
+                Bound::Included(key) => format!("{}{}", signs[0], key_text(key)),
+                Bound::Excluded(key) => format!("{}{}", signs[1], key_text(key)),
+                Bound::Unbounded => "*".into(),
+            };
+            format!("{} {}", bound(from, ['[', '(']), bound(to, [']', ')']))
+        }
+    }
+}
+
+fn operation(words: &[&str]) -> Result<Operation, String> {
+    let (name, rest) = words.split_first().ok_or("no words")?;
+    Ok(match (*name, rest) {
+        ("batch", [durability, rest @ ..]) => {
+            let changes = rest.split(|word| *word == ":").skip(1).map(change).collect::<Result<_, _>>()?;
+            Operation::Write { changes, durability: parse_durability(durability)? }
+        }
+        ("put" | "put-ttl" | "delete", [.., durability]) => {
+            let changes = vec![change(&words[..words.len() - 1])?];
+            Operation::Write { changes, durability: parse_durability(durability)? }
+        }
+        ("sync", []) => Operation::Sync,
+        ("flush", []) => Operation::Flush,
+        ("compact", []) => Operation::Compact,
+        ("compact-range", [family, rest @ ..]) => {
+            Operation::CompactRange { family: (*family).into(), span: span(rest)? }
+        }
+        ("tick", [steps]) => Operation::Tick(number(steps)? as u32),
+        ("advance", [ms]) => Operation::Advance(number(ms)?),
+        ("create", [name]) => Operation::Create((*name).into()),
+        ("drop", [name]) => Operation::Drop((*name).into()),
+        ("snapshot", [slot]) => Operation::Snapshot(number(slot)? as u32),
+        ("release", [slot]) => Operation::Release(number(slot)? as u32),
+        ("get" | "multi-get" | "scan", [family, rest @ ..]) => read(name, (*family).into(), rest)?,
+        ("families", []) => Operation::Families,
+        ("verify", []) => Operation::Verify,
+        ("reopen", []) => Operation::Reopen,
+        ("kill", []) => Operation::Kill,
+        ("power-loss", [image, seed]) => {
+            let named = Image::ALL.into_iter().find(|kind| kind.to_string() == *image);
+            Operation::PowerLoss { image: named.ok_or("no such image")?, seed: number(seed)? }
+        }
+        _ => return Err("no such operation".into()),
+    })
+}
+
+fn read(name: &str, family: String, rest: &[&str]) -> Result<Operation, String> {
+    let (at, rest) = match rest.split_first() {
+        Some((first, others)) if first.starts_with('@') => (Some(number(&first[1..])? as u32), others),
+        _ => (None, rest),
+    };
+    Ok(match (name, rest) {
+        ("get", [key]) => Operation::Get { at, family, key: parse_key(key)? },
+        ("multi-get", keys) => {
+            let keys = keys.iter().map(|key| parse_key(key)).collect::<Result<_, _>>()?;
+            Operation::MultiGet { at, family, keys }
+        }
+        ("scan", [step, rest @ ..]) => {
+            let step = match (*step, step.strip_prefix("mixed:")) {
+                ("forward", _) => Step::Forward,
+                ("reverse", _) => Step::Reverse,
+                (_, Some(seed)) => Step::Mixed(number(seed)?),
+                _ => return Err("no such way to walk".into()),
+            };
+            Operation::Scan { at, family, span: span(rest)?, step }
+        }
+        _ => return Err("wrong words behind a read".into()),
+    })
+}
+
+fn change(words: &[&str]) -> Result<Change, String> {
+    let size = |word: &str| number(word).map(|bytes| bytes as usize);
+    let (family, key, what) = match words {
+        ["put", family, key, bytes] => (family, key, What::Put { bytes: size(bytes)? }),
+        ["put-ttl", family, key, bytes, ttl_ms] => {
+            let what = What::PutTtl { bytes: size(bytes)?, ttl_ms: number(ttl_ms)? };
+            if size(bytes)? < LEAST_TTL_BYTES {
+                return Err(format!("a value that expires has at least {LEAST_TTL_BYTES} bytes"));
+            }
+            (family, key, what)
+        }
+        ["delete", family, key] => (family, key, What::Delete),
+        _ => return Err("no such change".into()),
+    };
+    Ok(Change { family: (*family).into(), key: parse_key(key)?, what })
+}
+
+fn parse_durability(word: &str) -> Result<Durability, String> {
+    match word {
+        "sync" => Ok(Durability::Sync),
+        "os" => Ok(Durability::Os),
+        "none" => Ok(Durability::None),
+        _ => Err(format!("{word} is no durability")),
+    }
+}
+
+fn span(words: &[&str]) -> Result<Span, String> {
+    match words {
+        ["all"] => Ok(Span::All),
+        [prefix] if prefix.starts_with("prefix:") => Ok(Span::Prefix(parse_key(&prefix[7..])?)),
+        [from, to] => Ok(Span::Range(bound(from)?, bound(to)?)),
+        _ => Err("no such range".into()),
+    }
+}
+
+fn bound(word: &str) -> Result<Bound<Vec<u8>>, String> {
+    match word.split_at_checked(1) {
+        Some(("*", "")) => Ok(Bound::Unbounded),
+        Some(("[" | "]", key)) => Ok(Bound::Included(parse_key(key)?)),
+        Some(("(" | ")", key)) => Ok(Bound::Excluded(parse_key(key)?)),
+        _ => Err(format!("{word} is no bound")),
+    }
+}
+
+fn number(word: &str) -> Result<u64, String> {
+    word.parse().map_err(|_| format!("{word} is no number"))
+}
+
+fn parse_key(word: &str) -> Result<Vec<u8>, String> {
+    if word == "\"\"" {
+        return Ok(Vec::new());
+    }
+    let mut key = Vec::new();
+    let mut rest = word.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        if first != b'\\' {
+            key.push(first);
+            rest = behind;
+            continue;
+        }
+        let digits = behind.strip_prefix(b"x").and_then(|hex| hex.get(..2));
+        let byte = digits.and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = byte.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        key.push(byte.ok_or_else(|| format!("{word} is no key"))?);
+        rest = &behind[3..];
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Profile, generate};
+
+    #[test]
+    fn generated_histories_are_read_back_as_they_were_printed() {
+        for seed in 0..200 {
+            let history = generate(seed, if seed % 2 == 0 { &Profile::CRASH } else { &Profile::MODEL });
+            let text = print(&history);
+            assert_eq!(parse(&text).unwrap(), history, "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_its_line() {
+        assert_eq!(parse("# nothing\n\nsync # all\n").unwrap(), [Operation::Sync]);
+        let wrong =
+            ["dance", "put a b", "put a b x os", "put a \\x0 1 os", "put-ttl a b 3 9 os", "scan a up all"];
+        for wrong in wrong {
+            let why = parse(&format!("sync\n{wrong}")).unwrap_err();
+            assert!(why.starts_with("line 2: "), "{why}");
+        }
+    }
+}

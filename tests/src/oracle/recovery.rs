@@ -1,0 +1,207 @@
+//! Whether what was recovered is allowed.
+//!
+//! What survived of the logged writes must be a prefix of them, and so must be what survived of the unlogged
+//! ones. So there must be a pair of points, one in each order and none before what is known to survive, such
+//! that the commits before them give exactly what was found. All pairs are tried: for each point in the
+//! unlogged order the logged one is moved from its least to its greatest place, and a count of the keys that
+//! differ is kept on the way.
+
+use super::contract::Order;
+use super::dump::Dump;
+use super::model::{Commit, Life, Oracle};
+use super::state::{FamilyId, State, Version};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// What was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// The process was killed.
+    Kill,
+    /// Power was lost.
+    Power,
+}
+
+/// The explanation of what was found.
+#[derive(Clone, Debug)]
+pub struct Match {
+    /// The commits that make it up, beside those that are known to survive.
+    pub commits: BTreeSet<u32>,
+}
+
+impl Oracle {
+    /// Looks for the points in the two orders that explain what was found after a loss.
+    ///
+    /// # Errors
+    /// What is wrong with it: a violation of the contract.
+    pub fn explain(&self, found: &Dump, loss: Loss) -> Result<Match, String> {
+        self.explain_at(found, loss, self.now_ms)
+    }
+
+    /// As [`Oracle::explain`], for what was found at another time.
+    ///
+    /// # Errors
+    /// As [`Oracle::explain`].
+    pub fn explain_at(&self, found: &Dump, loss: Loss, now_ms: u64) -> Result<Match, String> {
+        let present = self.families_of(found)?;
+        let least = |order| match loss {
+            Loss::Kill => self.kept_by_a_kill(order),
+            Loss::Power => 0,
+        };
+        let of = |order| self.pending.iter().filter(move |commit| commit.order == order);
+        let (logged, unlogged): (Vec<&Commit>, Vec<&Commit>) =
+            (of(Order::Logged).collect(), of(Order::Unlogged).collect());
+        let (least_logged, least_unlogged) = (least(Order::Logged), least(Order::Unlogged));
+        let mut nearest: Option<(usize, String)> = None;
+        let mut base = Candidate::new(&self.floor, found, &present, now_ms);
+        for taken in 0..=unlogged.len() {
+            if let Some(next) = taken.checked_sub(1).and_then(|at| unlogged.get(at)) {
+                base.commit(next);
+            }
+            if unlogged.get(taken).is_some_and(|next| next.number <= least_unlogged && !next.refused) {
+                continue;
+            }
+            let mut candidate = base.clone();
+            for step in 0..=logged.len() {
+                if let Some(next) = step.checked_sub(1).and_then(|at| logged.get(at)) {
+                    candidate.commit(next);
+                }
+                if logged.get(step).is_some_and(|next| next.number <= least_logged && !next.refused) {
+                    continue;
+                }
+                if candidate.wrong.is_empty() {
+                    return Ok(Match { commits: candidate.commits });
+                }
+                if nearest.as_ref().is_none_or(|(wrong, _)| candidate.wrong.len() < *wrong) {
+                    nearest = Some((candidate.wrong.len(), candidate.complaint()));
+                }
+            }
+        }
+        let pending: Vec<String> = self.pending.iter().map(name).collect();
+        Err(format!(
+            "no prefix of the commits gives what was found after {loss:?} at {now_ms}; \
+             not known durable: [{}]; the nearest: {}",
+            pending.join(" "),
+            nearest.map_or(String::new(), |(_, complaint)| complaint)
+        ))
+    }
+
+    /// The families that were found, by their ids.
+    fn families_of(&self, found: &Dump) -> Result<BTreeMap<FamilyId, String>, String> {
+        let mut present = BTreeMap::new();
+        for name in found.families.keys() {
+            let known = self.families.iter().find(|family| family.name == *name);
+            let known = known.ok_or_else(|| format!("the family {name} was dropped or never created"))?;
+            present.insert(known.id, name.clone());
+        }
+        let missing = |family: &&super::model::Family| {
+            family.life == Life::Certain && !present.contains_key(&family.id)
+        };
+        match self.families.iter().find(missing) {
+            Some(family) => Err(format!("the family {} is gone", family.name)),
+            None => Ok(present),
+        }
+    }
+
+    /// What was found is from now on what the store holds, durably.
+    ///
+    /// # Errors
+    /// As [`Oracle::explain`].
+    pub fn recovered(&mut self, found: &Dump, loss: Loss) -> Result<(), String> {
+        let matched = self.explain(found, loss)?;
+        let present = self.families_of(found)?;
+        for commit in std::mem::take(&mut self.pending) {
+            if matched.commits.contains(&commit.number) {
+                for (family, key, version) in &commit.changes {
+                    self.floor.apply(*family, key, version);
+                }
+            }
+        }
+        self.families.retain(|family| present.contains_key(&family.id));
+        self.families.iter_mut().for_each(|family| family.life = Life::Certain);
+        let kept: BTreeSet<FamilyId> = present.into_keys().collect();
+        let held: BTreeSet<FamilyId> = self.floor.versions().map(|(family, ..)| family).collect();
+        held.difference(&kept).for_each(|gone| self.floor.remove_family(*gone));
+        self.visible = self.floor.clone();
+        Ok(())
+    }
+}
+
+fn name(commit: &Commit) -> String {
+    let state = match (commit.returned_ms, commit.refused) {
+        (_, true) => "!",
+        (None, _) => "?",
+        _ => "",
+    };
+    format!("{}{state}/{:?}", commit.number, commit.durability)
+}
+
+/// A pair of points, and where it differs from what was found.
+#[derive(Clone)]
+struct Candidate<'a> {
+    floor: &'a State,
+    found: &'a Dump,
+    present: &'a BTreeMap<FamilyId, String>,
+    now_ms: u64,
+    newer: BTreeMap<(FamilyId, &'a [u8]), &'a Version>,
+    wrong: BTreeSet<(FamilyId, &'a [u8])>,
+    commits: BTreeSet<u32>,
+}
+
+impl<'a> Candidate<'a> {
+    fn new(
+        floor: &'a State,
+        found: &'a Dump,
+        present: &'a BTreeMap<FamilyId, String>,
+        now_ms: u64,
+    ) -> Candidate<'a> {
+        let (newer, commits) = (BTreeMap::new(), BTreeSet::new());
+        let mut candidate =
+            Candidate { floor, found, present, now_ms, newer, wrong: BTreeSet::new(), commits };
+        for (family, key, _) in floor.versions() {
+            candidate.judge(family, key);
+        }
+        for (id, name) in present {
+            for key in found.families[name].keys() {
+                candidate.judge(*id, key);
+            }
+        }
+        candidate
+    }
+
+    fn version(&self, family: FamilyId, key: &[u8]) -> Option<&'a Version> {
+        self.newer.get(&(family, key)).copied().or_else(|| self.floor.version(family, key))
+    }
+
+    fn judge(&mut self, family: FamilyId, key: &'a [u8]) {
+        let Some(name) = self.present.get(&family) else { return };
+        let expected = self.version(family, key).and_then(|version| version.at(self.now_ms));
+        if expected.map(|value| value.as_ref()) == self.found.get(name, key) {
+            self.wrong.remove(&(family, key));
+        } else {
+            self.wrong.insert((family, key));
+        }
+    }
+
+    fn commit(&mut self, commit: &'a Commit) {
+        self.commits.insert(commit.number);
+        for (family, key, version) in &commit.changes {
+            if self.version(*family, key).is_none_or(|held| held.order < version.order) {
+                self.newer.insert((*family, key), version);
+                self.judge(*family, key);
+            }
+        }
+    }
+
+    fn complaint(&self) -> String {
+        let mut text = format!("with {:?}", self.commits);
+        for (family, key) in self.wrong.iter().take(4) {
+            let name = &self.present[family];
+            let found = self.found.get(name, key).map(|value| (value.len(), super::state::short(value)));
+            let expected = self.version(*family, key);
+            write!(text, "; {name} {}: expected {expected:?}, found {found:?}", key.escape_ascii())
+                .expect("a String takes all");
+        }
+        text
+    }
+}

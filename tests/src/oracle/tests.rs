@@ -1,0 +1,174 @@
+//! The oracle tried by hand: what it accepts, and above all what it does not.
+
+use super::*;
+use esker::Durability::{self, None as Unlogged, Os, Sync};
+use std::sync::Arc;
+
+const NOW: u64 = 1_000_000;
+
+struct Case {
+    oracle: Oracle,
+}
+
+fn case() -> Case {
+    Case { oracle: Oracle::new(Contract::read(), NOW, 100) }
+}
+
+impl Case {
+    /// Begins a commit that sets keys to values; `-` removes.
+    fn begin(&mut self, durability: Durability, changes: &[(&str, &str)]) -> u32 {
+        self.begin_until(durability, changes, u64::MAX)
+    }
+
+    fn begin_until(&mut self, durability: Durability, changes: &[(&str, &str)], expires_at: u64) -> u32 {
+        let number = self.oracle.next_commit();
+        let change = |(at, (key, value)): (usize, &(&str, &str))| {
+            let value = (*value != "-").then(|| Arc::from(value.as_bytes()));
+            let order = (number, at as u32);
+            (0, key.as_bytes().to_vec(), Version { order, value, expires_at })
+        };
+        let changes = changes.iter().enumerate().map(change).collect();
+        self.oracle.begin_write(durability, changes)
+    }
+
+    fn write(&mut self, durability: Durability, changes: &[(&str, &str)]) {
+        let number = self.begin(durability, changes);
+        self.oracle.end_write(number, Outcome::Done { seq: Some(u64::from(number)) });
+    }
+
+    fn power(&self, found: &[(&str, &str)]) -> bool {
+        self.oracle.explain(&dump(found), Loss::Power).is_ok()
+    }
+
+    fn kill(&self, found: &[(&str, &str)]) -> bool {
+        self.oracle.explain(&dump(found), Loss::Kill).is_ok()
+    }
+}
+
+fn dump(found: &[(&str, &str)]) -> Dump {
+    let entries = found.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    Dump { families: [("default".to_string(), entries.collect())].into() }
+}
+
+#[test]
+fn synced_writes_and_what_stands_before_them_must_be_there() {
+    let mut case = case();
+    case.write(Os, &[("a", "1")]);
+    case.write(Sync, &[("b", "2")]);
+    case.write(Os, &[("c", "3")]);
+    assert!(case.power(&[("a", "1"), ("b", "2")]));
+    assert!(case.power(&[("a", "1"), ("b", "2"), ("c", "3")]));
+    assert!(!case.power(&[("b", "2")]));
+    assert!(!case.power(&[("a", "1")]));
+    assert!(!case.power(&[("a", "1"), ("b", "2"), ("d", "4")]));
+    assert!(case.kill(&[("a", "1"), ("b", "2"), ("c", "3")]));
+    assert!(!case.kill(&[("a", "1"), ("b", "2")]));
+}
+
+#[test]
+fn logged_writes_are_a_prefix_and_batches_are_whole() {
+    let mut case = case();
+    case.write(Os, &[("a", "1"), ("b", "1")]);
+    case.write(Os, &[("a", "2")]);
+    case.write(Os, &[("a", "-"), ("b", "3")]);
+    for prefix in [&[][..], &[("a", "1"), ("b", "1")], &[("a", "2"), ("b", "1")], &[("b", "3")]] {
+        assert!(case.power(prefix), "{prefix:?}");
+    }
+    for hole in [&[("a", "1")][..], &[("b", "1")], &[("a", "2")], &[("a", "2"), ("b", "3")]] {
+        assert!(!case.power(hole), "{hole:?}");
+    }
+}
+
+#[test]
+fn unlogged_writes_are_a_prefix_of_their_own() {
+    let mut case = case();
+    case.write(Unlogged, &[("a", "1")]);
+    case.write(Os, &[("b", "2")]);
+    case.write(Unlogged, &[("c", "3")]);
+    case.write(Os, &[("a", "4")]);
+    assert!(case.power(&[]));
+    assert!(case.power(&[("a", "1"), ("c", "3")]));
+    assert!(case.power(&[("a", "4"), ("b", "2")]));
+    assert!(case.power(&[("a", "4"), ("b", "2"), ("c", "3")]));
+    assert!(!case.power(&[("b", "2"), ("c", "3")]));
+    assert!(!case.power(&[("a", "1"), ("b", "2"), ("c", "3"), ("d", "")]));
+    case.oracle.flushed();
+    assert!(!case.power(&[("a", "4"), ("b", "2")]));
+    assert!(case.power(&[("a", "4"), ("b", "2"), ("c", "3")]));
+}
+
+#[test]
+fn a_write_in_flight_may_be_there_whole() {
+    let mut case = case();
+    case.write(Sync, &[("a", "1")]);
+    case.begin(Sync, &[("a", "2"), ("b", "2")]);
+    assert!(case.power(&[("a", "1")]));
+    assert!(case.power(&[("a", "2"), ("b", "2")]));
+    assert!(!case.power(&[("a", "2")]));
+    assert!(!case.power(&[]));
+}
+
+#[test]
+fn a_refused_write_does_not_turn_up_behind_an_accepted_one() {
+    let mut case = case();
+    let refused = case.begin(Os, &[("a", "1")]);
+    case.oracle.end_write(refused, Outcome::Refused);
+    assert!(case.power(&[]) && case.power(&[("a", "1")]) && case.kill(&[]));
+    case.write(Os, &[("b", "2")]);
+    assert!(case.power(&[]) && case.power(&[("b", "2")]));
+    assert!(!case.power(&[("a", "1")]) && !case.power(&[("a", "1"), ("b", "2")]));
+    let published = case.begin(Sync, &[("c", "3")]);
+    case.oracle.end_write(published, Outcome::Published);
+    assert!(case.kill(&[("b", "2")]) && case.kill(&[("b", "2"), ("c", "3")]));
+    assert!(!case.kill(&[("c", "3")]));
+}
+
+#[test]
+fn the_watermark_and_the_interval_are_promises() {
+    let mut case = case();
+    case.write(Os, &[("a", "1")]);
+    case.write(Os, &[("b", "2")]);
+    case.oracle.durable_up_to(1);
+    assert!(case.power(&[("a", "1")]) && !case.power(&[]));
+    assert!(!case.oracle.sync_is_overdue());
+    case.oracle.advance(100);
+    assert!(case.oracle.sync_is_overdue() && case.power(&[("a", "1")]));
+    case.oracle.settled();
+    assert!(!case.power(&[("a", "1")]) && case.power(&[("a", "1"), ("b", "2")]));
+}
+
+#[test]
+fn nothing_expired_or_overwritten_comes_back() {
+    let mut case = case();
+    case.write(Sync, &[("a", "old")]);
+    let short = case.begin_until(Sync, &[("a", "short")], NOW + 10);
+    case.oracle.end_write(short, Outcome::Done { seq: Some(2) });
+    assert!(case.power(&[("a", "short")]) && !case.power(&[("a", "old")]) && !case.power(&[]));
+    case.oracle.advance(10);
+    assert!(case.power(&[]) && !case.power(&[("a", "short")]) && !case.power(&[("a", "old")]));
+}
+
+#[test]
+fn families_exist_once_created_and_are_gone_once_dropped() {
+    let mut case = case();
+    let with = |names: &[&str]| Dump { families: names.iter().map(|n| (n.to_string(), [].into())).collect() };
+    let holds = |case: &Case, names: &[&str]| case.oracle.explain(&with(names), Loss::Power).is_ok();
+    case.oracle.begin_create("f");
+    assert!(holds(&case, &["default"]) && holds(&case, &["default", "f"]) && !holds(&case, &["f"]));
+    case.oracle.end_family("f", true);
+    assert!(!holds(&case, &["default"]) && holds(&case, &["default", "f"]));
+    case.oracle.begin_drop("f");
+    assert!(holds(&case, &["default"]) && holds(&case, &["default", "f"]));
+    case.oracle.end_family("f", false);
+    assert!(holds(&case, &["default"]) && !holds(&case, &["default", "f"]));
+}
+
+#[test]
+fn what_was_recovered_is_durable_from_then_on() {
+    let mut case = case();
+    case.write(Os, &[("a", "1")]);
+    case.write(Os, &[("a", "2")]);
+    case.oracle.recovered(&dump(&[("a", "1")]), Loss::Power).unwrap();
+    assert!(case.power(&[("a", "1")]) && !case.power(&[]) && !case.power(&[("a", "2")]));
+    assert_eq!(case.oracle.visible().get(0, b"a", NOW).unwrap().as_ref(), b"1");
+}

@@ -1,0 +1,188 @@
+//! Disks that refuse: each call of a history fails in turn, once or from then on.
+
+use super::crash::{catching, mix};
+use super::place::Place;
+use super::runner::{Session, named};
+use crate::history::Operation;
+use crate::oracle::{Dump, Loss};
+use esker::fs::SimFs;
+use esker::fs::sim::{Fault, Image, OperationKind};
+
+/// What goes wrong with the chosen call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// It fails.
+    Fail(Fault),
+    /// It and all that follow fail, as far as they are of a kind that can: with a full disk those that
+    /// need space.
+    FailOn(Fault),
+}
+
+impl FaultKind {
+    /// Every kind that is tried.
+    pub const ALL: [FaultKind; 9] = [
+        FaultKind::Fail(Fault::EIO),
+        FaultKind::Fail(Fault::ErrnoAfter(5)),
+        FaultKind::Fail(Fault::ENOSPC),
+        FaultKind::Fail(Fault::EINTR),
+        FaultKind::Fail(Fault::EMFILE),
+        FaultKind::Fail(Fault::ShortWrite(7)),
+        FaultKind::Fail(Fault::ShortRead(5)),
+        FaultKind::FailOn(Fault::EIO),
+        FaultKind::FailOn(Fault::ENOSPC),
+    ];
+
+    fn fits(self, kind: OperationKind) -> bool {
+        use OperationKind::{Allocate, Create, CreateDir, Lock, Open, Read, Rename, Write};
+        match self {
+            FaultKind::Fail(Fault::ShortWrite(_)) => kind == Write,
+            FaultKind::Fail(Fault::ShortRead(_)) => kind == Read,
+            FaultKind::Fail(Fault::EMFILE) => matches!(kind, Create | Open),
+            FaultKind::Fail(Fault::ENOSPC) => {
+                matches!(kind, Allocate | Create | CreateDir | Lock | Rename | Write)
+            }
+            FaultKind::FailOn(Fault::ENOSPC) => matches!(kind, Allocate | Create | Write),
+            _ => true,
+        }
+    }
+
+    /// Makes a disk fail at the call with this number, and says whether the number is of use.
+    fn set(self, disk: &SimFs, index: u64) {
+        disk.set_fault(Box::new(move |operation| {
+            let (fault, due) = match self {
+                FaultKind::Fail(fault) => (fault, operation.index == index),
+                FaultKind::FailOn(fault) => (fault, operation.index >= index),
+            };
+            (due && self.fits(operation.kind)).then_some(fault)
+        }));
+    }
+}
+
+/// The kinds of the calls that a history makes without any fault, in their order.
+///
+/// # Errors
+/// If the history fails by itself.
+pub fn count_operations(seed: u64, history: &[Operation]) -> Result<u64, String> {
+    let place = Place::fresh(seed);
+    let disk = place.disk.clone().expect("a simulated disk");
+    let mut session = Session::new(place);
+    session.start()?;
+    history.iter().try_for_each(|operation| session.step(operation))?;
+    Ok(disk.stats().total())
+}
+
+/// Runs a history on a disk on which the call with the number `index` goes wrong; then all is well again, and
+/// the store is opened after a kill and once more after a loss of power.
+///
+/// # Errors
+/// What the store does that it must not, a panic above all.
+pub fn run_with_fault(seed: u64, history: &[Operation], kind: FaultKind, index: u64) -> Result<(), String> {
+    catching(|| {
+        let place = Place::fresh(seed);
+        let disk = place.disk.clone().expect("a simulated disk");
+        kind.set(&disk, index);
+        let mut session = Session::new(place);
+        session.faulty = true;
+        run_until_closed(&mut session, history)?;
+        recover_twice(&mut session, &disk, seed)
+    })
+}
+
+/// Runs a history on a disk that is full from the call with the number `index` on, for about a third of the
+/// history; then there is space again, and without being opened anew the store must do all that it is asked.
+///
+/// # Errors
+/// What the store does that it must not.
+pub fn run_with_full_disk(seed: u64, history: &[Operation], index: u64) -> Result<(), String> {
+    catching(|| {
+        let place = Place::fresh(seed);
+        let disk = place.disk.clone().expect("a simulated disk");
+        let mut session = Session::new(place);
+        session.start()?;
+        FaultKind::FailOn(Fault::ENOSPC).set(&disk, index);
+        let mut full_for = 0;
+        for (at, operation) in history.iter().enumerate() {
+            full_for += usize::from(disk.stats().total() > index);
+            // The call may come within this very operation: until there is space again, errors are in order.
+            session.faulty = full_for <= history.len() / 3;
+            if !session.faulty {
+                disk.clear_fault();
+            }
+            let leaves =
+                matches!(operation, Operation::Kill | Operation::PowerLoss { .. } | Operation::Reopen);
+            if !leaves {
+                session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
+            }
+        }
+        disk.clear_fault();
+        session.faulty = false;
+        let health = session.db().health();
+        if let Some(why) = health.poisoned {
+            return Err(format!("a full disk made the store read-only: {why}"));
+        }
+        session.check_everything()?;
+        session.step(&Operation::Flush).map_err(|why| format!("a flush when there is space again: {why}"))?;
+        recover_twice(&mut session, &disk, seed)
+    })
+}
+
+/// Runs a history on a disk whose sync with this number among all syncs fails and drops what it should have
+/// written. The store must become read-only, or never have noticed; what it served must last.
+/// `Ok(false)` if the history has fewer syncs.
+///
+/// # Errors
+/// What the store does that it must not.
+pub fn sync_fails(seed: u64, history: &[Operation], number: u64) -> Result<bool, String> {
+    catching(|| {
+        let place = Place::fresh(seed);
+        let disk = place.disk.clone().expect("a simulated disk");
+        let (hit, reached) = (std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)), 0);
+        let (noted, mut reached) = (hit.clone(), reached);
+        disk.set_fault(Box::new(move |operation| {
+            let is_sync = matches!(operation.kind, OperationKind::Sync | OperationKind::SyncDir);
+            reached += u64::from(is_sync);
+            let due = is_sync && reached == number + 1;
+            noted.fetch_or(due, std::sync::atomic::Ordering::Relaxed);
+            due.then_some(Fault::FailedSyncDropsPages)
+        }));
+        let mut session = Session::new(place);
+        session.faulty = true;
+        run_until_closed(&mut session, history)?;
+        recover_twice(&mut session, &disk, mix(&[seed, number]))?;
+        Ok(hit.load(std::sync::atomic::Ordering::Relaxed))
+    })
+}
+
+/// Runs a history as far as the store stays open, without crashes of its own, which lead to other disks.
+fn run_until_closed(session: &mut Session, history: &[Operation]) -> Result<(), String> {
+    session.start()?;
+    for (at, operation) in history.iter().enumerate() {
+        if !session.is_open() {
+            return Ok(());
+        }
+        if matches!(operation, Operation::Kill | Operation::PowerLoss { .. }) {
+            continue;
+        }
+        session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
+    }
+    session.check_everything()
+}
+
+fn recover_twice(session: &mut Session, disk: &SimFs, seed: u64) -> Result<(), String> {
+    let left = disk.kill_image();
+    session.faulty = false;
+    session.move_to(left.clone(), Loss::Kill).map_err(|why| format!("after the fault and a kill: {why}"))?;
+    session.check_everything()?;
+    session.step(&Operation::Verify)?;
+    let served = Dump::read(session.db()).map_err(|e| e.to_string())?;
+    left.power_off();
+    let image = [Image::Nothing, Image::Random, Image::LaterKept][(seed % 3) as usize];
+    session
+        .move_to(left.image(image, seed), Loss::Power)
+        .map_err(|why| format!("after a loss of power: {why}"))?;
+    let found = Dump::read(session.db()).map_err(|e| e.to_string())?;
+    if found != served {
+        return Err(format!("what was served after recovery did not last:\n{served:?}and then\n{found:?}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Reads: each is compared with what the oracle knows.
+
+use super::runner::{Held, Session};
+use crate::history::{Span, Step};
+use crate::oracle::Dump;
+use esker::{ColumnFamily, Iter, Slice};
+use std::ops::Bound;
+
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+impl Session {
+    /// The handle of a family, and the snapshot to read it at. `None` if there is nothing to read.
+    fn target(&self, at: Option<u32>, family: &str) -> Option<(&ColumnFamily, Option<&Held>)> {
+        let held = match at {
+            Some(slot) => Some(self.snapshots.get(&slot)?),
+            None => None,
+        };
+        let handle = self.families.get(family)?;
+        if let Some(held) = held {
+            // A name that was dropped and created again is another family.
+            let now = self.oracle.lock().family(family);
+            if held.families.get(family).is_some_and(|then| Some(*then) != now) {
+                return None;
+            }
+        }
+        Some((handle, held))
+    }
+
+    // Reads of a store that is read-only show what is durable; see `check_read_only`.
+    fn expected(&self, family: &str, held: Option<&Held>, key: &[u8]) -> Option<Vec<u8>> {
+        let oracle = self.oracle.lock();
+        let value = match held {
+            Some(held) => held.families.get(family).and_then(|id| held.state.get(*id, key, held.now_ms)),
+            None => oracle.family(family).and_then(|id| oracle.visible().get(id, key, oracle.now_ms())),
+        };
+        value.map(|value| value.to_vec())
+    }
+
+    fn expected_entries(&self, family: &str, held: Option<&Held>, span: &Span) -> Entries {
+        let oracle = self.oracle.lock();
+        let (state, id, now_ms) = match held {
+            Some(held) => (&held.state, held.families.get(family).copied(), held.now_ms),
+            None => (oracle.visible(), oracle.family(family), oracle.now_ms()),
+        };
+        let Some(id) = id else { return Vec::new() };
+        let inside = state.entries(id, now_ms).filter(|(key, _)| span.contains(key));
+        inside.map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
+    }
+
+    pub(super) fn get(&self, at: Option<u32>, family: &str, key: &[u8]) -> Result<(), String> {
+        let Some((handle, held)) = self.target(at, family) else { return Ok(()) };
+        let expected = self.expected(family, held, key);
+        let found = match held {
+            Some(held) => held.snapshot.get(handle, key).and_then(|found| {
+                let present = held.snapshot.contains_key(handle, key)?;
+                Ok((found.map(|value| value.to_vec()), present))
+            }),
+            None => handle.get(key).and_then(|found| {
+                let found = found.map(|value| value.to_vec());
+                let with = handle.get_with(key, <[u8]>::to_vec)?;
+                assert_eq!(with, found, "get and get_with differ");
+                assert_eq!(handle.size_of(key)?, found.as_ref().map(Vec::len), "get and size_of differ");
+                Ok((found, handle.contains_key(key)?))
+            }),
+        };
+        let (found, present) = match found {
+            Ok(found) => found,
+            Err(error) => return self.tolerate(&error),
+        };
+        if present != found.is_some() {
+            return Err(format!("contains_key says {present}, get finds {}", found.is_some()));
+        }
+        if found != expected && self.is_writable() {
+            return Err(format!(
+                "expected {}, found {}",
+                shown(expected.as_deref()),
+                shown(found.as_deref())
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn multi_get(&self, at: Option<u32>, family: &str, keys: &[Vec<u8>]) -> Result<(), String> {
+        let Some((handle, held)) = self.target(at, family) else { return Ok(()) };
+        let found = match held {
+            Some(held) => held.snapshot.multi_get(handle, keys),
+            None => handle.multi_get(keys),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return self.tolerate(&error),
+        };
+        if found.len() != keys.len() {
+            return Err(format!("{} answers for {} keys", found.len(), keys.len()));
+        }
+        for (key, found) in keys.iter().zip(&found) {
+            let expected = self.expected(family, held, key);
+            if found.as_deref() != expected.as_deref() && self.is_writable() {
+                let (expected, found) = (shown(expected.as_deref()), shown(found.as_deref()));
+                return Err(format!("{}: expected {expected}, found {found}", key.escape_ascii()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn scan(&self, at: Option<u32>, family: &str, span: &Span, step: Step) -> Result<(), String> {
+        let Some((handle, held)) = self.target(at, family) else { return Ok(()) };
+        let expected = self.expected_entries(family, held, span);
+        let found = self.iter(handle, held, span).and_then(|iter| walk(iter, step));
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return self.tolerate(&error),
+        };
+        if found == expected || !self.is_writable() {
+            return Ok(());
+        }
+        let same = found.iter().zip(&expected).take_while(|(a, b)| a == b).count();
+        let entry = |entries: &Entries| match entries.get(same) {
+            Some((key, value)) => format!("{} = {}", key.escape_ascii(), shown(Some(value))),
+            None => "the end".into(),
+        };
+        let (lengths, here) = ((expected.len(), found.len()), (entry(&expected), entry(&found)));
+        Err(format!(
+            "expected and found {lengths:?} entries; at {same} expected {}, found {}",
+            here.0, here.1
+        ))
+    }
+
+    fn iter(&self, handle: &ColumnFamily, held: Option<&Held>, span: &Span) -> esker::Result<Iter> {
+        match (span, held) {
+            (Span::All, None) => handle.iter(),
+            (Span::All, Some(held)) => held.snapshot.iter(handle),
+            (Span::Prefix(prefix), None) => handle.prefix(prefix),
+            (Span::Prefix(prefix), Some(held)) => held.snapshot.prefix(handle, prefix),
+            (Span::Range(from, to), None) => handle.range(bounds(from, to)),
+            (Span::Range(from, to), Some(held)) => held.snapshot.range(handle, bounds(from, to)),
+        }
+    }
+
+    /// Compares everything: the whole store, and each snapshot.
+    pub(super) fn check_everything(&self) -> Result<(), String> {
+        if self.db.is_none() {
+            return Ok(());
+        }
+        if !self.is_writable() {
+            return self.check_read_only();
+        }
+        let slots = self.snapshots.keys().map(|slot| Some(*slot)).chain([None]);
+        for at in slots {
+            for family in self.families.keys() {
+                for step in [Step::Forward, Step::Reverse] {
+                    self.scan(at, family, &Span::All, step)
+                        .map_err(|why| format!("at the end, snapshot {at:?}, {family}, {step:?}: {why}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a store that a failed sync has made read-only must do.
+    pub(super) fn check_read_only(&self) -> Result<(), String> {
+        let db = self.db();
+        match db.put(b"after the failure", b"") {
+            Err(esker::Error::Poisoned { .. }) => {}
+            other => return Err(format!("a write to a read-only store gives {other:?}")),
+        }
+        match Dump::read(db) {
+            Ok(found) => {
+                let oracle = self.oracle.lock();
+                let allowed = oracle.explain(&found, crate::oracle::Loss::Power);
+                allowed.map(drop).map_err(|why| format!("reads of a read-only store: {why}"))
+            }
+            Err(error) => self.tolerate(&error),
+        }
+    }
+}
+
+fn bounds(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    (from.clone(), to.clone())
+}
+
+/// Reads an iterator out from the chosen ends, and the end once more.
+fn walk(mut iter: Iter, step: Step) -> esker::Result<Entries> {
+    let owned = |(key, value): (Slice, Slice)| (key.to_vec(), value.to_vec());
+    let (mut front, mut back) = (Vec::new(), Vec::new());
+    for turn in 0.. {
+        let from_front = match step {
+            Step::Forward => true,
+            Step::Reverse => false,
+            Step::Mixed(seed) => seed.rotate_right(turn) & 1 == 0,
+        };
+        let entry = if from_front { iter.next() } else { iter.next_back() };
+        match entry.transpose()?.map(owned) {
+            Some(entry) if from_front => front.push(entry),
+            Some(entry) => back.push(entry),
+            None => break,
+        }
+    }
+    assert!(iter.next().is_none() && iter.next_back().is_none(), "an iterator goes on behind its end");
+    front.extend(back.into_iter().rev());
+    Ok(front)
+}
+
+fn shown(value: Option<&[u8]>) -> String {
+    match value {
+        None => "nothing".into(),
+        Some(value) => format!("{} bytes ({})", value.len(), value[..value.len().min(12)].escape_ascii()),
+    }
+}

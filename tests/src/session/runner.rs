@@ -1,0 +1,470 @@
+//! Runs a history against a store and the oracle side by side.
+
+use super::place::{Place, SYNC_INTERVAL_MS};
+use crate::history::{Change, Operation, Span, What, print, value};
+use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Version};
+use esker::base::sync::Mutex;
+use esker::fs::SimFs;
+use esker::fs::sim::Image;
+use esker::{ColumnFamily, Db, Durability, Error, Snapshot, WriteBatch};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Empty turns of the store within which each kind of background work certainly had its chance.
+const SETTLING_TURNS: u32 = 400;
+
+/// A store, what it was asked for, and what must therefore be in it.
+pub struct Session {
+    pub(super) place: Place,
+    pub(super) oracle: Arc<Mutex<Oracle>>,
+    pub(super) db: Option<Db>,
+    pub(super) families: BTreeMap<String, ColumnFamily>,
+    dropped: Vec<ColumnFamily>,
+    pub(super) snapshots: BTreeMap<u32, Held>,
+    /// Whether errors of the disk are to be expected.
+    pub(super) faulty: bool,
+    /// Called with each disk that the store comes to live on.
+    pub(super) on_disk: Option<OnDisk>,
+    /// What the store came to do.
+    pub(super) reached: Reached,
+}
+
+/// What stores came to do: a history that reaches little proves little.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Flushes.
+    pub flushes: u64,
+    /// Compactions that rewrote tables.
+    pub compactions: u64,
+    /// Tables that changed their level without being rewritten.
+    pub moves: u64,
+    /// The deepest level that held a table.
+    pub deepest: usize,
+    /// The most levels that held tables at once.
+    pub levels: usize,
+}
+
+impl Reached {
+    fn note(&mut self, stats: &esker::Stats) {
+        let levels = || stats.families.iter().map(|family| &family.levels);
+        let deepest = |levels: &Vec<esker::LevelStats>| levels.iter().rposition(|level| level.files > 0);
+        let used = |levels: &Vec<esker::LevelStats>| levels.iter().filter(|level| level.files > 0).count();
+        self.add(Reached {
+            flushes: stats.flushes,
+            compactions: stats.compactions,
+            moves: stats.table_moves,
+            deepest: levels().filter_map(deepest).max().unwrap_or(0),
+            levels: levels().map(used).max().unwrap_or(0),
+        });
+    }
+
+    /// Adds up.
+    pub fn add(&mut self, other: Reached) {
+        self.flushes += other.flushes;
+        self.compactions += other.compactions;
+        self.moves += other.moves;
+        self.deepest = self.deepest.max(other.deepest);
+        self.levels = self.levels.max(other.levels);
+    }
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reached { flushes, compactions, moves, deepest, levels } = self;
+        write!(f, "{flushes} flushes, {compactions} compactions, {moves} moved tables, ")?;
+        write!(f, "up to {levels} levels at once, down to level {deepest}")
+    }
+}
+
+/// What is to be done with a new disk.
+pub(super) type OnDisk = Box<dyn FnMut(&SimFs)>;
+
+/// A snapshot with what it must show.
+pub(super) struct Held {
+    pub(super) snapshot: Snapshot,
+    pub(super) state: State,
+    pub(super) now_ms: u64,
+    /// The families that there were.
+    pub(super) families: BTreeMap<String, FamilyId>,
+}
+
+/// Runs a whole history in a place; an error says what went wrong, with the operation.
+///
+/// # Errors
+/// The first difference between store and oracle.
+pub fn run(place: Place, history: &[Operation]) -> Result<Reached, String> {
+    let mut session = Session::new(place);
+    session.start()?;
+    for (at, operation) in history.iter().enumerate() {
+        session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
+    }
+    session.check_everything()?;
+    session.step(&Operation::Verify)?;
+    session.step(&Operation::Reopen).map_err(|why| format!("reopening at the end: {why}"))?;
+    Ok(session.reached)
+}
+
+/// An operation with its place in the history.
+pub(super) fn named(at: usize, operation: &Operation) -> String {
+    format!("operation {}, {}", at + 1, print(std::slice::from_ref(operation)).trim_end())
+}
+
+impl Session {
+    /// A store that does not exist yet.
+    #[must_use]
+    pub fn new(place: Place) -> Session {
+        let oracle = Oracle::new(Contract::read(), place.now_ms(), SYNC_INTERVAL_MS);
+        Session {
+            place,
+            oracle: Arc::new(Mutex::new(oracle)),
+            db: None,
+            families: BTreeMap::new(),
+            dropped: Vec::new(),
+            snapshots: BTreeMap::new(),
+            faulty: false,
+            on_disk: None,
+            reached: Reached::default(),
+        }
+    }
+
+    /// Opens the store for the first time.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn start(&mut self) -> Result<(), String> {
+        if let (Some(disk), Some(on_disk)) = (&self.place.disk, &mut self.on_disk) {
+            on_disk(disk);
+        }
+        self.open(Loss::Power)
+    }
+
+    /// Whether the store is open: under a lasting fault it may not be.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.db.is_some()
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        self.db.as_ref().expect("the store is open")
+    }
+
+    fn open(&mut self, loss: Loss) -> Result<(), String> {
+        let db = match self.place.open() {
+            Ok(db) => db,
+            Err(error) if self.faulty && is_of_the_disk(&error) => return Ok(()),
+            Err(error) => return Err(format!("cannot open: {error}")),
+        };
+        let found = match Dump::read(&db) {
+            Ok(found) => found,
+            Err(error) if self.faulty && is_of_the_disk(&error) => return Ok(()),
+            Err(error) => return Err(format!("cannot read what was recovered: {error}")),
+        };
+        self.oracle.lock().recovered(&found, loss)?;
+        for name in found.families.keys().filter(|name| *name != "default") {
+            let family = db.open_column_family(name).map_err(|e| format!("cannot open {name}: {e}"))?;
+            self.families.insert(name.clone(), family);
+        }
+        self.families.insert("default".into(), db.default_family());
+        self.db = Some(db);
+        Ok(())
+    }
+
+    /// Whether no failed sync has made the store read-only.
+    pub(super) fn is_writable(&self) -> bool {
+        !self.faulty || self.db().health().poisoned.is_none()
+    }
+
+    fn let_go(&mut self) -> Option<Db> {
+        if let Some(db) = &self.db {
+            self.reached.note(&db.stats());
+        }
+        self.families.clear();
+        self.dropped.clear();
+        self.snapshots.clear();
+        self.db.take()
+    }
+
+    /// Carries one operation out.
+    ///
+    /// # Errors
+    /// What the store does that it must not.
+    pub fn step(&mut self, operation: &Operation) -> Result<(), String> {
+        match operation {
+            Operation::Write { changes, durability } => self.write(changes, *durability)?,
+            Operation::Sync => {
+                let result = self.db().sync();
+                self.after(result, Oracle::synced)?;
+            }
+            Operation::Flush => {
+                let result = self.db().flush();
+                self.after(result, Oracle::flushed)?;
+            }
+            Operation::Compact => {
+                let result = self.db().compact();
+                self.after(result, Oracle::flushed)?;
+            }
+            Operation::CompactRange { family, span } => self.compact_range(family, span)?,
+            Operation::Tick(turns) => self.tick(*turns)?,
+            Operation::Advance(ms) => {
+                self.place.clock.advance(Duration::from_millis(*ms));
+                self.oracle.lock().advance(*ms);
+            }
+            Operation::Create(name) => self.create(name)?,
+            Operation::Drop(name) => self.drop_family(name)?,
+            Operation::Snapshot(slot) => self.snapshot(*slot),
+            Operation::Release(slot) => drop(self.snapshots.remove(slot)),
+            Operation::Get { at, family, key } => self.get(*at, family, key)?,
+            Operation::MultiGet { at, family, keys } => self.multi_get(*at, family, keys)?,
+            Operation::Scan { at, family, span, step } => self.scan(*at, family, span, *step)?,
+            Operation::Families => self.list_families()?,
+            Operation::Verify => self.verify()?,
+            Operation::Reopen => self.reopen()?,
+            Operation::Kill => self.kill()?,
+            Operation::PowerLoss { image, seed } => self.power_loss(*image, *seed)?,
+        }
+        if let Some(db) = &self.db {
+            let durable = db.durable_seq();
+            self.oracle.lock().durable_up_to(durable);
+        }
+        Ok(())
+    }
+
+    /// Tells the oracle of a success; an error counts as a failure unless the disk is faulty.
+    fn after(&self, result: esker::Result<()>, told: impl FnOnce(&mut Oracle)) -> Result<(), String> {
+        match result {
+            Ok(()) => told(&mut self.oracle.lock()),
+            Err(error) => self.tolerate(&error)?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn tolerate(&self, error: &Error) -> Result<(), String> {
+        if self.faulty && is_of_the_disk(error) { Ok(()) } else { Err(error.to_string()) }
+    }
+
+    fn write(&self, changes: &[Change], durability: Durability) -> Result<(), String> {
+        let db = self.db();
+        let (number, now_ms, ids) = {
+            let oracle = self.oracle.lock();
+            let ids: Vec<_> = changes.iter().map(|change| oracle.family(&change.family)).collect();
+            (oracle.next_commit(), oracle.now_ms(), ids)
+        };
+        let mut batch = WriteBatch::new();
+        let mut versions = Vec::new();
+        for (at, (change, id)) in changes.iter().zip(ids).enumerate() {
+            let (Some(id), Some(family)) = (id, self.families.get(&change.family)) else { continue };
+            let (mut written, mut expires_at) = (None, u64::MAX);
+            match change.what {
+                What::Put { bytes } => {
+                    written = Some(value(number, at, bytes));
+                    batch.put(family, &change.key, written.as_ref().expect("just made"));
+                }
+                What::PutTtl { bytes, ttl_ms } => {
+                    written = Some(value(number, at, bytes));
+                    expires_at = now_ms + ttl_ms;
+                    let ttl = Duration::from_millis(ttl_ms);
+                    batch.put_with_ttl(family, &change.key, written.as_ref().expect("just made"), ttl);
+                }
+                What::Delete => drop(batch.delete(family, &change.key).len()),
+            }
+            let version = Version { order: (number, at as u32), value: written.map(Arc::from), expires_at };
+            versions.push((id, change.key.clone(), version));
+        }
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let before = db.visible_seq();
+        self.oracle.lock().begin_write(durability, versions);
+        let result = match changes {
+            [only] if durability == Durability::Sync => self.write_alone(only, number),
+            _ if number.is_multiple_of(3) => db.commit(batch, durability).and_then(|ticket| {
+                if durability == Durability::Sync { db.wait_durable(ticket.seq()) } else { Ok(()) }
+            }),
+            _ => db.write(batch, durability),
+        };
+        let visible = db.visible_seq();
+        let outcome = match &result {
+            // A store that was made read-only behind the write shows less than was published.
+            Ok(()) => Outcome::Done { seq: self.is_writable().then_some(visible) },
+            Err(_) if visible > before => Outcome::Published,
+            Err(_) => Outcome::Refused,
+        };
+        self.oracle.lock().end_write(number, outcome);
+        result.or_else(|error| self.tolerate(&error).map_err(|why| format!("the write failed: {why}")))
+    }
+
+    /// One change through the methods that take no batch.
+    fn write_alone(&self, change: &Change, number: u32) -> esker::Result<()> {
+        let family = &self.families[&change.family];
+        match change.what {
+            What::Put { bytes } => family.put(&change.key, value(number, 0, bytes)),
+            What::PutTtl { bytes, ttl_ms } => {
+                family.put_with_ttl(&change.key, value(number, 0, bytes), Duration::from_millis(ttl_ms))
+            }
+            What::Delete => family.delete(&change.key),
+        }
+    }
+
+    fn compact_range(&self, family: &str, span: &Span) -> Result<(), String> {
+        let Some(handle) = self.families.get(family) else { return Ok(()) };
+        let result = match span {
+            Span::All => handle.compact_range::<&[u8], _>(..),
+            Span::Range(from, to) => handle.compact_range((from.clone(), to.clone())),
+            Span::Prefix(prefix) => handle.compact_range((Bound::Included(prefix.clone()), Bound::Unbounded)),
+        };
+        self.after(result, Oracle::flushed)
+    }
+
+    /// Gives background work its turns; writes that have waited for a sync for too long get it.
+    fn tick(&self, turns: u32) -> Result<(), String> {
+        let turn = || self.db().write(WriteBatch::new(), Durability::Os);
+        for _ in 0..turns * 2 {
+            self.after(turn(), |_| ())?;
+        }
+        if self.place.seed.is_none() || self.faulty {
+            return Ok(());
+        }
+        for _ in 0..SETTLING_TURNS {
+            let durable = self.db().durable_seq();
+            let mut oracle = self.oracle.lock();
+            oracle.durable_up_to(durable);
+            if !oracle.sync_is_overdue() {
+                oracle.settled();
+                return Ok(());
+            }
+            drop(oracle);
+            self.after(turn(), |_| ())?;
+        }
+        Err("a logged write is not synced although its interval has passed".into())
+    }
+
+    fn create(&mut self, name: &str) -> Result<(), String> {
+        let options = Place::family_options(name);
+        if self.families.contains_key(name) {
+            return match self.db().create_column_family(name, options) {
+                Err(Error::FamilyExists { .. }) => Ok(()),
+                Err(error) => self.tolerate(&error),
+                Ok(_) => Err("a family was created twice".into()),
+            };
+        }
+        self.oracle.lock().begin_create(name);
+        match self.db().create_column_family(name, options) {
+            Ok(family) => {
+                self.oracle.lock().end_family(name, true);
+                self.families.insert(name.into(), family);
+                Ok(())
+            }
+            Err(error) => {
+                // Unless the store gives up, what failed has not happened.
+                if self.is_writable() {
+                    self.oracle.lock().end_family(name, false);
+                }
+                self.tolerate(&error)
+            }
+        }
+    }
+
+    fn drop_family(&mut self, name: &str) -> Result<(), String> {
+        let Some(family) = self.families.remove(name) else {
+            return match self.db().drop_column_family(name) {
+                Err(Error::NoSuchFamily { .. }) => Ok(()),
+                Err(error) => self.tolerate(&error),
+                Ok(()) if self.faulty => Ok(()),
+                Ok(()) => Err("a family was dropped that does not exist".into()),
+            };
+        };
+        self.oracle.lock().begin_drop(name);
+        match self.db().drop_column_family(name) {
+            Ok(()) => {
+                self.oracle.lock().end_family(name, false);
+                self.dropped.push(family);
+                Ok(())
+            }
+            Err(error) => {
+                if self.is_writable() {
+                    self.oracle.lock().end_family(name, true);
+                    self.families.insert(name.into(), family);
+                }
+                self.tolerate(&error)
+            }
+        }
+    }
+
+    fn snapshot(&mut self, slot: u32) {
+        let snapshot = self.db().snapshot();
+        let oracle = self.oracle.lock();
+        let named = |name: &String| Some((name.clone(), oracle.family(name)?));
+        let families = self.families.keys().filter_map(named).collect();
+        let (state, now_ms) = (oracle.visible().clone(), oracle.now_ms());
+        drop(oracle);
+        self.snapshots.insert(slot, Held { snapshot, state, now_ms, families });
+    }
+
+    fn list_families(&self) -> Result<(), String> {
+        let (mut found, mut expected) = (self.db().column_families(), self.oracle.lock().family_names());
+        found.sort();
+        expected.sort();
+        if found != expected && !self.faulty {
+            return Err(format!("families {found:?} instead of {expected:?}"));
+        }
+        for family in &self.dropped {
+            let answers = [family.get(b"k").map(drop), family.put(b"k", b"v"), family.iter().map(drop)];
+            let wrong = answers.iter().find(|a| !matches!(a, Err(Error::FamilyDropped { .. })));
+            if let (Some(answer), false) = (wrong, self.faulty) {
+                return Err(format!("the dropped family {} answers {answer:?}", family.name()));
+            }
+        }
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<(), String> {
+        match self.db().verify() {
+            Ok(report) if report.problems.is_empty() => Ok(()),
+            Ok(report) if self.faulty => report.problems.iter().try_for_each(|e| self.tolerate(e)),
+            Ok(report) => Err(format!("verify finds {:?}", report.problems)),
+            Err(error) => self.tolerate(&error),
+        }
+    }
+
+    fn reopen(&mut self) -> Result<(), String> {
+        let Some(db) = self.let_go() else { return self.open(Loss::Kill) };
+        let result = db.close();
+        self.after(result, Oracle::flushed).map_err(|why| format!("cannot close: {why}"))?;
+        self.open(Loss::Kill)
+    }
+
+    /// Goes on with another disk.
+    pub(super) fn move_to(&mut self, disk: SimFs, loss: Loss) -> Result<(), String> {
+        // The old disk is off: closing does nothing to it.
+        drop(self.let_go());
+        if loss == Loss::Power {
+            self.oracle.lock().power_lost();
+        }
+        if let Some(on_disk) = &mut self.on_disk {
+            on_disk(&disk);
+        }
+        self.place.disk = Some(disk);
+        self.open(loss)
+    }
+
+    fn kill(&mut self) -> Result<(), String> {
+        match &self.place.disk {
+            Some(disk) => self.move_to(disk.kill_image(), Loss::Kill),
+            None => self.reopen(),
+        }
+    }
+
+    fn power_loss(&mut self, image: Image, seed: u64) -> Result<(), String> {
+        let Some(disk) = self.place.disk.clone() else { return self.reopen() };
+        disk.power_off();
+        self.move_to(disk.image(image, seed), Loss::Power)
+    }
+}
+
+/// Whether an error is one that a faulty disk explains.
+pub(super) fn is_of_the_disk(error: &Error) -> bool {
+    matches!(error, Error::Io(_) | Error::DiskFull(_) | Error::Poisoned { .. })
+}

@@ -1,0 +1,230 @@
+//! Losing power, killing the process and failing calls, everywhere in generated histories.
+//!
+//! How many histories: `ESKER_CRASH_HISTORIES`; from which seed on: `ESKER_CRASH_SEED`; see
+//! `docs/testing.md`.
+
+use esker::fs::sim::{OperationKind, Phase};
+use esker_tests::history::{Operation, Profile, generate, parse, print};
+use esker_tests::session::{
+    Cell, FaultKind, Figures, Watchdog, count_operations, crash_everywhere, keep_failure, run_with_fault,
+    run_with_full_disk, shrink, sync_fails,
+};
+use esker_tests::workspace;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+fn number(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).ok();
+    text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+/// Does `job` for each seed, on two threads, and returns what they gave in the order of the seeds.
+fn for_each_seed<T: Send>(what: &str, seeds: std::ops::Range<u64>, job: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let watchdog = Watchdog::new(Duration::from_secs(60));
+    let (next, done) = (AtomicU64::new(seeds.start), Mutex::new(BTreeMap::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if !seeds.contains(&seed) {
+                        return;
+                    }
+                    watchdog.now(format!("{what}, seed {seed}"));
+                    let result = job(seed);
+                    done.lock().unwrap().insert(seed, result);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap().into_values().collect()
+}
+
+/// One of so many histories is a long one.
+const LONG_EVERY: u64 = 8;
+
+/// Which cells the histories must reach: the rest of the table cannot be reached, since the engine never does
+/// such a thing to such a file.
+const REACHABLE: &[(OperationKind, &[&str])] = &[
+    (OperationKind::Create, &["manifest", "table", "temporary"]),
+    (OperationKind::Write, &["log", "manifest", "table", "temporary"]),
+    (OperationKind::Sync, &["log", "manifest", "table", "temporary"]),
+    (OperationKind::Allocate, &["temporary"]),
+    (OperationKind::Rename, &["log", "CURRENT"]),
+    (OperationKind::Remove, &["log", "manifest", "table"]),
+    (OperationKind::SyncDir, &["directory"]),
+    (OperationKind::CreateDir, &["directory"]),
+    (OperationKind::Lock, &["LOCK"]),
+];
+
+fn show(cells: &BTreeMap<Cell, u64>) {
+    let mut rows: BTreeMap<(OperationKind, &str), [u64; 2]> = BTreeMap::new();
+    for ((kind, file, phase), count) in cells {
+        rows.entry((*kind, file)).or_default()[usize::from(*phase == Phase::After)] += count;
+    }
+    println!("| operation  | file       | before | after |");
+    for ((kind, file), [before, after]) in rows {
+        println!("| {kind:10} | {file:10} | {before:6} | {after:5} |");
+    }
+}
+
+fn check_cells(cells: &BTreeMap<Cell, u64>) {
+    for (kind, files) in REACHABLE {
+        for file in *files {
+            for phase in [Phase::Before, Phase::After] {
+                assert!(cells.contains_key(&(*kind, *file, phase)), "no crash {phase} {kind} of a {file}");
+            }
+        }
+    }
+    let times = |kind, file| cells[&(kind, file, Phase::Before)];
+    let opened = times(OperationKind::Lock, "LOCK");
+    assert!(times(OperationKind::Rename, "log") > opened, "no segment of the log was ever filled");
+    assert!(times(OperationKind::Create, "manifest") > opened, "no manifest was ever filled");
+    for (kind, file, _) in cells.keys() {
+        let known = REACHABLE.iter().any(|(known, files)| known == kind && files.contains(file));
+        assert!(known, "{kind} of a {file} is missing in the table of what can be reached");
+    }
+}
+
+/// Shrinks a history that failed and keeps it as a fixture.
+fn keep(name: &str, seed: u64, history: &[Operation], why: &str, fails: impl FnMut(&[Operation]) -> bool) {
+    let shortest = shrink(history, fails);
+    let path = keep_failure(&format!("{name}-{seed}"), &shortest, why);
+    eprintln!("{name}, seed {seed}: {why}\nkept as {}:\n{}", path.display(), print(&shortest));
+}
+
+#[test]
+fn power_may_be_lost_anywhere() {
+    let (first, count) = (number("ESKER_CRASH_SEED", 1), number("ESKER_CRASH_HISTORIES", 18));
+    let all = for_each_seed("crash", first..first + count, |seed| {
+        let history = generate(seed, if seed % LONG_EVERY == 0 { &Profile::LONG } else { &Profile::CRASH });
+        let figures = crash_everywhere(seed, &history);
+        if let Some(why) = figures.violations.first() {
+            keep("crash", seed, &history, why, |shorter| {
+                !crash_everywhere(seed, shorter).violations.is_empty()
+            });
+        }
+        figures
+    });
+    let mut sum = Figures::default();
+    all.into_iter().for_each(|figures| sum.add(figures));
+    show(&sum.cells);
+    let violations = sum.violations.len();
+    println!("figure: crash: {count} histories from seed {first}, {} recoveries", sum.recoveries);
+    println!(
+        "figure: crash: {} images compared, {} recoveries of a crash within a recovery, {} after a kill",
+        sum.compared, sum.second, sum.kills
+    );
+    println!("figure: crash: {}", sum.reached);
+    println!("figure: crash: {violations} violations");
+    assert_eq!(violations, 0, "the first: {}", sum.violations[0]);
+    check_cells(&sum.cells);
+    assert!(sum.reached.compactions > 0 && sum.reached.levels > 2, "too little was reached: {}", sum.reached);
+    let wanted = if count >= 9 { 10_000 } else { 0 };
+    assert!(sum.recoveries >= wanted, "only {} recoveries", sum.recoveries);
+}
+
+#[test]
+fn every_call_may_fail() {
+    let histories = number("ESKER_FAULT_HISTORIES", 8);
+    let per_kind = number("ESKER_FAULTS", 50);
+    let tried = for_each_seed("faults", 0..histories, |seed| {
+        let history = generate(seed + 1_000, &Profile::CRASH);
+        let calls = count_operations(seed, &history).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let (mut tried, mut violations) = (0_u64, Vec::new());
+        for kind in FaultKind::ALL {
+            // A different call for each kind, evenly over the history.
+            for turn in 0..per_kind {
+                let index = turn * calls / per_kind + (seed + turn) % (calls / per_kind).max(1);
+                tried += 1;
+                if let Err(why) = run_with_fault(seed, &history, kind, index) {
+                    let why = format!("{kind:?} at call {index}: {why}");
+                    if violations.is_empty() {
+                        let fails =
+                            |shorter: &[Operation]| run_with_fault(seed, shorter, kind, index).is_err();
+                        keep("fault", seed, &history, &why, fails);
+                    }
+                    violations.push(format!("seed {seed}: {why}"));
+                }
+            }
+        }
+        (tried, violations)
+    });
+    let sum: u64 = tried.iter().map(|(tried, _)| tried).sum();
+    let violations: Vec<&String> = tried.iter().flat_map(|(_, violations)| violations).collect();
+    println!("figure: faults: {sum} runs with a failing call, {} violations", violations.len());
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn a_full_disk_heals() {
+    let histories = number("ESKER_FAULT_HISTORIES", 8);
+    let per_history = number("ESKER_FAULTS", 50);
+    let tried = for_each_seed("full disk", 0..histories, |seed| {
+        let history = generate(seed + 3_000, &Profile::CRASH);
+        let calls = count_operations(seed, &history).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let mut violations = Vec::new();
+        for turn in 0..per_history {
+            let index = turn * calls / per_history;
+            if let Err(why) = run_with_full_disk(seed, &history, index) {
+                let why = format!("full from call {index} on: {why}");
+                if violations.is_empty() {
+                    let fails = |shorter: &[Operation]| run_with_full_disk(seed, shorter, index).is_err();
+                    keep("full-disk", seed, &history, &why, fails);
+                }
+                violations.push(format!("seed {seed}: {why}"));
+            }
+        }
+        violations
+    });
+    let violations: Vec<&String> = tried.iter().flatten().collect();
+    let runs = histories * per_history;
+    println!("figure: full disks: {runs} runs, {} violations", violations.len());
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn a_failed_sync_is_final() {
+    let histories = number("ESKER_FAULT_HISTORIES", 8);
+    let tried = for_each_seed("failed syncs", 0..histories, |seed| {
+        let history = generate(seed + 2_000, &Profile::CRASH);
+        let (mut tried, mut violations) = (0_u64, Vec::new());
+        for number in 0.. {
+            match sync_fails(seed, &history, number) {
+                Ok(true) => tried += 1,
+                Ok(false) => break,
+                Err(why) => {
+                    let why = format!("sync {number}: {why}");
+                    if violations.is_empty() {
+                        let fails = |shorter: &[Operation]| sync_fails(seed, shorter, number).is_err();
+                        keep("failed-sync", seed, &history, &why, fails);
+                    }
+                    violations.push(format!("seed {seed}: {why}"));
+                }
+            }
+        }
+        (tried, violations)
+    });
+    let sum: u64 = tried.iter().map(|(tried, _)| tried).sum();
+    let violations: Vec<&String> = tried.iter().flat_map(|(_, violations)| violations).collect();
+    println!("figure: failed syncs: {sum} runs, {} violations", violations.len());
+    assert!(violations.is_empty(), "{violations:#?}");
+    assert!(sum > histories, "too few syncs");
+}
+
+#[test]
+fn kept_histories_survive_crashes() {
+    let dir = workspace::root().join("fixtures/histories");
+    let mut names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    names.sort();
+    assert!(!names.is_empty(), "no histories in {}", dir.display());
+    for path in names {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let history = parse(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let figures = crash_everywhere(1, &history);
+        assert!(figures.violations.is_empty(), "{}: {}", path.display(), figures.violations[0]);
+    }
+}

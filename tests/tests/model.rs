@@ -1,0 +1,84 @@
+//! Random operations over the whole interface, compared with maps in memory.
+//!
+//! How many sequences: `ESKER_MODEL_SEQUENCES`, and on a real disk with threads `ESKER_MODEL_REAL`; from
+//! which seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
+
+use esker_tests::history::{Operation, Profile, generate, parse, print};
+use esker_tests::session::{Place, Reached, Watchdog, catching, keep_failure, run, shrink};
+use esker_tests::workspace;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+fn number(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).ok();
+    text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+fn simulated(seed: u64, history: &[Operation]) -> Result<Reached, String> {
+    catching(|| run(Place::fresh(seed), history))
+}
+
+fn real(history: &[Operation]) -> Result<Reached, String> {
+    let dir = tempfile::tempdir().unwrap();
+    catching(|| run(Place::real(&dir.path().join("store")), history))
+}
+
+fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Reached, String> + Sync) {
+    let first = number("ESKER_MODEL_SEED", 1);
+    let watchdog = Watchdog::new(Duration::from_secs(60));
+    let reached = Mutex::new(Reached::default());
+    let (next, operations, failed) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count || failed.load(Ordering::Relaxed) > 3 {
+                        return;
+                    }
+                    watchdog.now(format!("{name}, seed {seed}"));
+                    let history = generate(seed, &Profile::MODEL);
+                    operations.fetch_add(history.len() as u64, Ordering::Relaxed);
+                    match one(seed, &history) {
+                        Ok(by_this) => reached.lock().unwrap().add(by_this),
+                        Err(why) => {
+                            failed.fetch_add(1, Ordering::Relaxed);
+                            let shortest = shrink(&history, |shorter| one(seed, shorter).is_err());
+                            let path = keep_failure(&format!("{name}-{seed}"), &shortest, &why);
+                            let text = print(&shortest);
+                            eprintln!("{name}, seed {seed}: {why}\nkept as {}:\n{text}", path.display());
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let (operations, failed) = (operations.into_inner(), failed.into_inner());
+    println!("figure: {name}: {count} sequences from seed {first}, {operations} operations, {failed} failed");
+    println!("figure: {name}: {}", reached.into_inner().unwrap());
+    assert_eq!(failed, 0, "see above for the histories");
+}
+
+#[test]
+fn a_simulated_store_agrees_with_the_model() {
+    compare("model", number("ESKER_MODEL_SEQUENCES", 1_000), simulated);
+}
+
+#[test]
+fn a_real_store_with_threads_agrees_with_the_model() {
+    compare("model-real", number("ESKER_MODEL_REAL", 40), |_, history| real(history));
+}
+
+#[test]
+fn kept_histories_agree_with_the_model() {
+    let dir = workspace::root().join("fixtures/histories");
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "txt") {
+            let history = parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            let result = simulated(1, &history).and_then(|_| real(&history));
+            result.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        }
+    }
+}
