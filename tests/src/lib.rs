@@ -9,4 +9,5 @@ pub mod process;
 pub mod session;
 pub mod store;
 pub mod tidy;
+pub mod trace;
 pub mod workspace;

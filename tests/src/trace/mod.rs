@@ -1,0 +1,7 @@
+//! System calls of a process as `strace` wrote them down, and what their order must be.
+
+mod call;
+mod order;
+
+pub use call::{Call, OPTIONS, parse};
+pub use order::{Findings, check};

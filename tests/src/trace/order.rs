@@ -1,0 +1,218 @@
+//! What must have reached the disk before what.
+
+use super::call::Call;
+use esker::version::{EditOp, edit_ops};
+use esker::wal::decode_group;
+
+/// The size of the header in front of a record's payload.
+const RECORD_HEADER: usize = 32;
+
+/// What was found in a trace.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Reports of durability.
+    pub reports: usize,
+    /// Writes of groups to the log.
+    pub groups: usize,
+    /// Tables that the manifest names.
+    pub tables: usize,
+    /// Segments of the log that were created.
+    pub segments: usize,
+    /// Switches of `CURRENT`.
+    pub switches: usize,
+    /// Files that were removed.
+    pub removals: usize,
+    /// Whatever was relied on too early.
+    pub violations: Vec<String>,
+}
+
+struct Trace<'a> {
+    calls: &'a [Call],
+    /// The name of the store's directory.
+    dir: &'a str,
+}
+
+/// Checks the calls of one import into the store in the directory `dir` (its last part).
+#[must_use]
+pub fn check(calls: &[Call], dir: &str) -> Findings {
+    let trace = Trace { calls, dir };
+    let mut findings = Findings::default();
+    trace.check_reports(&mut findings);
+    trace.check_tables(&mut findings);
+    trace.check_segments(&mut findings);
+    trace.check_current(&mut findings);
+    trace.check_removals(&mut findings);
+    findings
+}
+
+impl<'a> Trace<'a> {
+    fn named(&self, name: &'a str) -> impl Iterator<Item = &'a Call> {
+        self.calls.iter().filter(move |call| call.name == name && call.result >= 0)
+    }
+
+    fn writes(&self, file: &str) -> impl Iterator<Item = &'a Call> {
+        self.named("pwrite64").filter(move |call| call.file == file)
+    }
+
+    /// When the first sync of `file` that began after `from` had returned.
+    fn synced(&self, file: &str, from: usize) -> Option<usize> {
+        let syncs = self.named("fdatasync").chain(self.named("fsync"));
+        syncs.filter(|call| call.file == file && call.start > from).map(|call| call.end).min()
+    }
+
+    /// Whether a sync of `file` lies wholly between two moments.
+    fn synced_between(&self, file: &str, from: usize, to: usize) -> bool {
+        self.synced(file, from).is_some_and(|end| end < to)
+    }
+
+    /// When the file was created.
+    fn created(&self, file: &str) -> Option<usize> {
+        self.named("openat").find(|c| c.rest.contains("O_EXCL") && c.path(0) == file).map(|c| c.end)
+    }
+
+    /// When a file had its name.
+    fn renamed(&self) -> impl Iterator<Item = (&'a Call, String, String)> {
+        let renames = ["rename", "renameat", "renameat2"].into_iter().flat_map(|name| self.named(name));
+        renames.map(|call| (call, call.path(0), call.path(1)))
+    }
+
+    /// A report `durable N` must follow the syncs of all writes up to record N; each began when its
+    /// write had returned.
+    fn check_reports(&self, findings: &mut Findings) {
+        // First and last sequence number of a group, and when it was durable.
+        let mut groups: Vec<(u64, u64, Option<usize>)> = Vec::new();
+        for write in self.named("pwrite64").filter(|call| call.file.ends_with(".log")) {
+            let Some((first, last)) = write.strings.first().and_then(|data| group(data)) else { continue };
+            groups.push((first, last, self.synced(&write.file, write.end)));
+        }
+        groups.sort_unstable();
+        findings.groups = groups.len();
+        let Some(before_first) = groups.first().map(|(first, ..)| first - 1) else { return };
+        for call in self.named("write") {
+            let text = call.strings.first().map_or("".into(), |data| String::from_utf8_lossy(data));
+            let Some(records) = text.strip_prefix("durable ").and_then(|n| n.trim_end().parse::<u64>().ok())
+            else {
+                continue;
+            };
+            findings.reports += 1;
+            let seq = before_first + records;
+            let covered = groups.last().is_some_and(|(_, last, _)| seq <= *last);
+            let up_to = groups.iter().filter(|(first, ..)| *first <= seq);
+            let durable = up_to.map(|(.., synced)| synced.unwrap_or(usize::MAX)).max().unwrap_or(usize::MAX);
+            if !covered || durable >= call.start {
+                findings.violations.push(format!("line {}: {} too early", call.start, text.trim_end()));
+            }
+        }
+    }
+
+    /// An edit that names a table must follow the table's syncs, content and directory.
+    fn check_tables(&self, findings: &mut Findings) {
+        let mut seen = Vec::new();
+        for write in self.named("pwrite64").filter(|call| call.file.starts_with("MANIFEST-")) {
+            for number in write.strings.first().map(|data| added_tables(data)).unwrap_or_default() {
+                let file = format!("{number:06}.sst");
+                // A new manifest repeats what was named before, and what was there before the trace.
+                let Some(created) = self.created(&file).filter(|_| !seen.contains(&number)) else { continue };
+                seen.push(number);
+                findings.tables += 1;
+                let last = self.writes(&file).map(|call| call.end).max().unwrap_or(usize::MAX - 1);
+                if !self.synced_between(&file, last, write.start) {
+                    findings.violations.push(format!("line {}: {file} is named unsynced", write.start));
+                }
+                if !self.synced_between(self.dir, created, write.start) {
+                    findings.violations.push(format!("line {}: {file} has no durable name", write.start));
+                }
+            }
+        }
+    }
+
+    /// The first record of a segment must follow the sync of its header and of its name.
+    fn check_segments(&self, findings: &mut Findings) {
+        for (rename, from, to) in self.renamed().filter(|(.., to)| to.ends_with(".log")) {
+            findings.segments += 1;
+            let header = self.writes(&from).map(|call| call.end).max().unwrap_or(usize::MAX - 1);
+            if !self.synced_between(&from, header, rename.start) {
+                findings.violations.push(format!("line {}: {to} has no synced header", rename.start));
+            }
+            let first = self.writes(&to).map(|call| call.start).min().unwrap_or(usize::MAX);
+            if !self.synced_between(self.dir, rename.end, first) {
+                findings.violations.push(format!("line {first}: {to} has no durable name"));
+            }
+        }
+    }
+
+    /// `CURRENT` must be switched to a synced manifest with a durable name, and the switch be durable
+    /// before anything is removed, logged or reported.
+    fn check_current(&self, findings: &mut Findings) {
+        for (rename, from, _) in self.renamed().filter(|(.., to)| to == "CURRENT") {
+            findings.switches += 1;
+            let mut wrong = |what: String| findings.violations.push(format!("line {}: {what}", rename.start));
+            let line = self.writes(&from).next();
+            let text = line.and_then(|call| call.strings.first()).map(|data| String::from_utf8_lossy(data));
+            let manifest = text.as_deref().and_then(|text| text.split(' ').nth(2)).unwrap_or_default();
+            if !self.synced_between(&from, line.map_or(usize::MAX - 1, |call| call.end), rename.start) {
+                wrong("CURRENT is switched to an unsynced line".into());
+            }
+            let before = self.writes(manifest).filter(|call| call.start < rename.start);
+            let last = before.map(|call| call.end).max().unwrap_or(usize::MAX - 1);
+            if !self.synced_between(manifest, last, rename.start) {
+                wrong(format!("CURRENT is switched to {manifest}, which is unsynced"));
+            }
+            let created = self.created(manifest).unwrap_or(usize::MAX - 1);
+            if !self.synced_between(self.dir, created, rename.start) {
+                wrong(format!("CURRENT is switched to {manifest}, which has no durable name"));
+            }
+            let relies = |call: &&Call| match call.name.as_str() {
+                "unlink" | "unlinkat" | "pwrite64" => true,
+                "write" => call.strings.first().is_some_and(|data| data.starts_with(b"durable")),
+                _ => false,
+            };
+            let next = self.calls.iter().filter(|call| call.start > rename.end).find(relies);
+            if !self.synced_between(self.dir, rename.end, next.map_or(usize::MAX, |call| call.start)) {
+                wrong("the switch of CURRENT is relied on before it is durable".into());
+            }
+        }
+    }
+
+    /// A file is removed only when the edit that no longer names it is durable: the last one before.
+    fn check_removals(&self, findings: &mut Findings) {
+        let edits: Vec<&Call> =
+            self.named("pwrite64").filter(|call| call.file.starts_with("MANIFEST-")).collect();
+        for call in self.named("unlink").chain(self.named("unlinkat")) {
+            findings.removals += 1;
+            let Some(edit) = edits.iter().rfind(|edit| edit.start < call.start) else { continue };
+            // An edit of another thread may be under way; the one before it must then be durable.
+            let under_way = self.synced(&edit.file, edit.end).is_none_or(|end| end >= call.start);
+            let before = edits.iter().rfind(|earlier| earlier.end < edit.start);
+            let durable = before.is_some_and(|e| self.synced_between(&e.file, e.end, call.start));
+            if under_way && !durable {
+                findings.violations.push(format!("line {}: {} is removed early", call.start, call.path(0)));
+            }
+        }
+    }
+}
+
+/// The payload of the record that was written, and its kind.
+fn record(data: &[u8]) -> Option<(u8, &[u8])> {
+    let length = u64::from_le_bytes(data.get(8..16)?.try_into().ok()?);
+    let end = RECORD_HEADER.checked_add(usize::try_from(length).ok()?)?;
+    Some((*data.get(28)?, data.get(RECORD_HEADER..end)?))
+}
+
+/// The first and the last sequence number of a group.
+fn group(data: &[u8]) -> Option<(u64, u64)> {
+    let (kind, payload) = record(data)?;
+    let (header, batches) = decode_group(payload).ok().filter(|_| kind == 1)?;
+    let last = batches.map_while(Result::ok).last()?;
+    Some((header.first_seq, last.first_seq + u64::from(last.count) - 1))
+}
+
+/// The numbers of the tables that an edit adds.
+fn added_tables(data: &[u8]) -> Vec<u64> {
+    let Some((1, payload)) = record(data) else { return Vec::new() };
+    let added = edit_ops(payload).map_while(Result::ok).filter_map(|op| match op {
+        EditOp::AddTable { meta, .. } => Some(meta.number),
+        _ => None,
+    });
+    added.collect()
+}
