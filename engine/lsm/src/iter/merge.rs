@@ -91,6 +91,11 @@ impl<C: Cursor> Merge<C> {
     /// Plays all matches.
     fn build(&mut self) {
         let count = self.runs.len();
+        if count == 1 {
+            // There is nobody to play against, and `step` asks the run itself.
+            self.valid = self.runs[0].valid();
+            return;
+        }
         (0..count).for_each(|run| self.refresh(run));
         self.challenger = None;
         // The winner of each node, leaves included, from the bottom up.

@@ -57,7 +57,8 @@ pub fn lookup<R>(
     let live = |entry: &EntryRef<'_>| {
         entry.kind == Kind::Put && (!entry.trailer().has_expiry() || entry.expires_at > now_ms())
     };
-    for memtable in view.memtables() {
+    // What `seq` was published for was counted before.
+    for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
         if let Some(entry) = memtable.get(key, seq) {
             let found = Found { value: entry.value, place: Place::Memtable(memtable, key, seq) };
             return Ok(live(&entry).then(|| read(found)));

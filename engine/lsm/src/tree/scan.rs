@@ -24,11 +24,10 @@ pub type TreeCursor = Visible<Merge<Source>>;
 /// A cursor over what `view` shows at `seq` and `now_ms`, within `bounds`.
 #[must_use]
 pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, fill_cache: bool) -> TreeCursor {
-    let mut sources: Vec<Source> = view
-        .memtables()
-        .filter(|memtable| !memtable.is_empty())
-        .map(|memtable| Source::Memtable(MemtableCursor::new(memtable.clone())))
-        .collect();
+    let most = 1 + view.sealed.len() + view.version.level(0).len() + LEVELS - 1;
+    let mut sources = Vec::with_capacity(most);
+    let memtables = view.memtables().filter(|memtable| !memtable.is_empty());
+    sources.extend(memtables.map(|memtable| Source::Memtable(MemtableCursor::new(memtable.clone()))));
     for table in view.version.level(0) {
         sources.push(Source::Table(TableCursor::new(table.reader.clone(), fill_cache)));
     }
