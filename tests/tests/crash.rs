@@ -5,6 +5,7 @@
 
 use esker::fs::sim::{OperationKind, Phase};
 use esker_tests::history::{Operation, Profile, generate, parse, print};
+use esker_tests::oracle::Loss;
 use esker_tests::session::{
     Cell, FaultKind, Figures, Watchdog, count_operations, crash_everywhere, keep_failure, run_with_fault,
     run_with_full_disk, shrink, sync_fails,
@@ -195,14 +196,15 @@ fn a_failed_sync_is_final() {
     let tried = for_each_seed("failed syncs", 0..histories, |seed| {
         let history = generate(seed + 2_000, &Profile::CRASH);
         let (mut tried, mut violations) = (0_u64, Vec::new());
-        for number in 0.. {
-            match sync_fails(seed, &history, number) {
+        let each = (0..).flat_map(|number| [Loss::Kill, Loss::Power].map(|loss| (number, loss)));
+        for (number, loss) in each {
+            match sync_fails(seed, &history, number, loss) {
                 Ok(true) => tried += 1,
                 Ok(false) => break,
                 Err(why) => {
                     let why = format!("sync {number}: {why}");
                     if violations.is_empty() {
-                        let fails = |shorter: &[Operation]| sync_fails(seed, shorter, number).is_err();
+                        let fails = |shorter: &[Operation]| sync_fails(seed, shorter, number, loss).is_err();
                         keep("failed-sync", seed, &history, &why, fails);
                     }
                     violations.push(format!("seed {seed}: {why}"));

@@ -72,7 +72,7 @@ pub fn count_operations(seed: u64, history: &[Operation]) -> Result<u64, String>
 }
 
 /// Runs a history on a disk on which the call with the number `index` goes wrong; then all is well again, and
-/// the store is opened after a kill and once more after a loss of power.
+/// the store is opened after a kill or a loss of power, and once more after a loss of power.
 ///
 /// # Errors
 /// What the store does that it must not, a panic above all.
@@ -84,7 +84,7 @@ pub fn run_with_fault(seed: u64, history: &[Operation], kind: FaultKind, index: 
         let mut session = Session::new(place);
         session.faulty = true;
         run_until_closed(&mut session, history)?;
-        recover_twice(&mut session, &disk, seed)
+        recover_twice(&mut session, &disk, either(index), seed)
     })
 }
 
@@ -122,7 +122,7 @@ pub fn run_with_full_disk(seed: u64, history: &[Operation], index: u64) -> Resul
         }
         session.check_everything()?;
         session.step(&Operation::Flush).map_err(|why| format!("a flush when there is space again: {why}"))?;
-        recover_twice(&mut session, &disk, seed)
+        recover_twice(&mut session, &disk, either(index), seed)
     })
 }
 
@@ -132,7 +132,7 @@ pub fn run_with_full_disk(seed: u64, history: &[Operation], index: u64) -> Resul
 ///
 /// # Errors
 /// What the store does that it must not.
-pub fn sync_fails(seed: u64, history: &[Operation], number: u64) -> Result<bool, String> {
+pub fn sync_fails(seed: u64, history: &[Operation], number: u64, loss: Loss) -> Result<bool, String> {
     catching(|| {
         let place = Place::fresh(seed);
         let disk = place.disk.clone().expect("a simulated disk");
@@ -148,7 +148,7 @@ pub fn sync_fails(seed: u64, history: &[Operation], number: u64) -> Result<bool,
         let mut session = Session::new(place);
         session.faulty = true;
         run_until_closed(&mut session, history)?;
-        recover_twice(&mut session, &disk, mix(&[seed, number]))?;
+        recover_twice(&mut session, &disk, loss, mix(&[seed, number]))?;
         Ok(hit.load(std::sync::atomic::Ordering::Relaxed))
     })
 }
@@ -168,15 +168,26 @@ fn run_until_closed(session: &mut Session, history: &[Operation]) -> Result<(), 
     session.check_everything()
 }
 
-fn recover_twice(session: &mut Session, disk: &SimFs, seed: u64) -> Result<(), String> {
-    let left = disk.kill_image();
+fn either(number: u64) -> Loss {
+    if number.is_multiple_of(2) { Loss::Kill } else { Loss::Power }
+}
+
+/// Kills the process or takes the power away at once, then the power again.
+fn recover_twice(session: &mut Session, disk: &SimFs, loss: Loss, seed: u64) -> Result<(), String> {
+    let image = [Image::Nothing, Image::Random, Image::LaterKept][(seed % 3) as usize];
+    let left = match loss {
+        Loss::Kill => disk.kill_image(),
+        Loss::Power => {
+            disk.power_off();
+            disk.image(image, seed)
+        }
+    };
     session.faulty = false;
-    session.move_to(left.clone(), Loss::Kill).map_err(|why| format!("after the fault and a kill: {why}"))?;
+    session.move_to(left.clone(), loss).map_err(|why| format!("after the fault and a {loss:?}: {why}"))?;
     session.check_everything()?;
     session.step(&Operation::Verify)?;
     let served = Dump::read(session.db()).map_err(|e| e.to_string())?;
     left.power_off();
-    let image = [Image::Nothing, Image::Random, Image::LaterKept][(seed % 3) as usize];
     session
         .move_to(left.image(image, seed), Loss::Power)
         .map_err(|why| format!("after a loss of power: {why}"))?;
