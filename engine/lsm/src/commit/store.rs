@@ -252,7 +252,8 @@ impl Store {
         let last_seq = writer.next_seq - 1;
         writer.wal.begin().extend_from_slice(&last_seq.to_le_bytes());
         writer.wal.append(RecordKind::Close, self.durable.lsn(), last_seq, || self.next_number())?;
-        writer.wal.unsynced().files.iter().try_for_each(|file| file.sync())
+        writer.wal.unsynced().files.iter().try_for_each(|file| file.sync())?;
+        writer.wal.trim()
     }
 
     /// Waits until `seq` survives a loss of power.
