@@ -21,7 +21,7 @@ impl Jobs {
                 let mut claims = self.claims.lock();
                 let claims = claims.entry(family.id()).or_default();
                 let view = family.view();
-                pick(&view.version, claims, &self.store.options.shape, self.moment())
+                pick(&view.version, claims, &self.store.options.shape, family.policy(), self.moment())
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
