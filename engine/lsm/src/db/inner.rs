@@ -32,6 +32,7 @@ impl Inner {
         self.scheduler.stop();
         let ended = self.end_log();
         let purged = self.store.purge();
+        self.store.durable.run_callbacks();
         // Only now may somebody else have it.
         drop(self.lock.lock().take());
         flushed.and(ended).and(purged)
