@@ -180,3 +180,98 @@ fn the_choice_of_a_prefix_is_not_to_be_seen() -> Result<()> {
     assert_eq!(db.get(key(599))?.unwrap(), b"v");
     Ok(())
 }
+
+/// Values of 64 KiB to 512 KiB, early in a memtable, once overran its memory.
+#[test]
+fn values_of_every_size_are_kept() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let sizes: std::collections::BTreeSet<usize> =
+        (0..=22u32).flat_map(|power| [(1usize << power) - 1, 1 << power, (1 << power) + 1]).collect();
+    let check = |db: &Db| -> Result<()> {
+        for size in &sizes {
+            let value = db.get(format!("{size}"))?.unwrap();
+            assert!(value.len() == *size && value.iter().all(|byte| *byte == *size as u8), "{size}");
+        }
+        Ok(())
+    };
+    for size in &sizes {
+        // Each in a store of its own, and in one with all the others.
+        let alone = Db::open(dir.path().join(format!("{size}")))?;
+        let mut batch = WriteBatch::new();
+        batch.put(&alone, "k", vec![*size as u8; *size]);
+        alone.write(batch, Durability::Os)?;
+        assert_eq!(alone.size_of("k")?, Some(*size));
+        drop(alone);
+        std::fs::remove_dir_all(dir.path().join(format!("{size}"))).unwrap();
+    }
+    let db = Db::builder(&path).default_durability(Durability::Os).open()?;
+    for size in &sizes {
+        db.put(format!("{size}"), vec![*size as u8; *size])?;
+    }
+    let long_key = vec![b'k'; 128 << 10];
+    db.put(&long_key, "v")?;
+    check(&db)?;
+    db.flush()?;
+    check(&db)?;
+    db.compact()?;
+    drop(db);
+    let db = Db::open(&path)?;
+    check(&db)?;
+    assert_eq!(db.get(&long_key)?.unwrap(), b"v");
+    assert_eq!(db.iter()?.rev().count(), sizes.len() + 1);
+    assert!(db.verify()?.problems.is_empty());
+    db.close()
+}
+
+/// A compaction that a user asked for once went on behind a close, beside the store's next owner.
+#[test]
+fn a_close_waits_for_compactions_on_other_threads() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    for round in 0..5u32 {
+        let db = small(&path).open()?;
+        for i in 0..2_000 {
+            db.put(key(i), format!("{round}-{}", "x".repeat(100)))?;
+        }
+        std::thread::scope(|scope| -> Result<()> {
+            let other = db.clone();
+            let compacting = scope.spawn(move || while other.compact().is_ok() {});
+            db.clone().close()?;
+            let next = small(&path).open()?;
+            compacting.join().unwrap();
+            assert!(next.verify()?.problems.is_empty());
+            assert_eq!(next.iter()?.count(), 2_000);
+            next.close()
+        })?;
+    }
+    Ok(())
+}
+
+/// The last handle may go inside a callback, and a callback may panic.
+#[test]
+fn callbacks_may_drop_the_store_and_may_panic() -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let db = small(&path).open()?;
+    let mut batch = WriteBatch::new();
+    batch.put(&db, "k", "v");
+    let ticket = db.commit(batch, Durability::Os)?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    db.on_durable(ticket.seq(), |_| panic!("a planted panic"));
+    let last = db.clone();
+    db.on_durable(ticket.seq(), move |result| {
+        drop(last);
+        drop(sender.send(result.is_ok()));
+    });
+    drop(db);
+    assert!(receiver.recv().unwrap());
+    let db = loop {
+        match small(&path).open() {
+            Err(Error::Locked { .. }) => std::thread::yield_now(),
+            opened => break opened?,
+        }
+    };
+    assert_eq!(db.get("k")?.unwrap(), "v");
+    db.close()
+}

@@ -211,3 +211,15 @@ fn a_store_is_described_checked_and_compacted() {
     assert!(folder.ok(&["stats"]).contains("family \"default\""));
     assert_eq!(folder.ok(&["scan", "--count"]), format!("{}\n", HOSTILE.len()));
 }
+
+/// `export -o /dev/null` once put a file in the place of the device.
+#[test]
+fn an_export_writes_to_a_device_as_it_stands() {
+    use std::os::unix::fs::FileTypeExt;
+    let folder = hostile();
+    folder.ok(&["export", "-o", "/dev/null"]);
+    folder.run(&["export", "-o", "/dev/full"]).assert_refused(1, "/dev/full");
+    for device in ["/dev/null", "/dev/full"] {
+        assert!(std::fs::metadata(device).unwrap().file_type().is_char_device(), "{device}");
+    }
+}

@@ -21,7 +21,7 @@ impl Jobs {
                 let mut claims = self.claims.lock();
                 let claims = claims.entry(family.id()).or_default();
                 let view = family.view();
-                pick(&view.version, claims, &self.store.options.shape, self.moment())
+                pick(&view.version, claims, &self.store.options.shape, family.policy(), self.moment())
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
@@ -35,6 +35,8 @@ impl Jobs {
     /// Compacts everything of a family between `from` and `to` into the last level, on the calling
     /// thread.
     pub fn compact_range(&self, family: &Arc<Family>, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<()> {
+        let _user = self.users.read();
+        self.check()?;
         for level in 0..LEVELS {
             while self.compact_level(family, level, from, to)? {}
         }
@@ -82,6 +84,7 @@ impl Jobs {
             claims.release(claim);
         }
         self.released.notify_all();
+        self.store.update_pressure();
         self.judge(Task::Compact, &result);
         result
     }
@@ -105,7 +108,6 @@ impl Jobs {
             }
             self.counters.compacted(plan.input_bytes(), merged.bytes_out);
         }
-        self.store.update_pressure();
         self.store.balance_memory();
         self.store.work.announce(Task::Compact);
         self.store.purge()

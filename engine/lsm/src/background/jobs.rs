@@ -2,7 +2,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
-use crate::base::sync::{Arc, Condvar, Mutex};
+use crate::base::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::commit::{Store, Task};
 use crate::compaction::{Claims, Moment};
 use crate::iter::Horizon;
@@ -17,6 +17,8 @@ pub struct Jobs {
     pub(super) claims: Mutex<BTreeMap<u32, Claims>>,
     pub(super) released: Condvar,
     pub(super) counters: Counters,
+    /// Held for reading by jobs on users' threads; whoever ends the store waits for them with it.
+    pub(super) users: RwLock<()>,
 }
 
 /// What the jobs have done since the store was opened.
@@ -86,6 +88,7 @@ impl Jobs {
             claims: Mutex::new(BTreeMap::new()),
             released: Condvar::new(),
             counters: Counters::default(),
+            users: RwLock::new(()),
         }
     }
 
@@ -124,8 +127,7 @@ impl Jobs {
     pub(super) fn judge(&self, task: Task, result: &Result<()>) {
         if let Err(error) = result {
             if error.is_failed_sync() {
-                self.store.poison.set(error.to_string());
-                self.store.durable.fail(error.clone());
+                self.store.latch(error.to_string(), error.clone());
             }
             if matches!(error, Error::Closed) {
                 return;
@@ -153,6 +155,7 @@ impl Jobs {
         let synced = self.sync();
         self.store.rotate_aged();
         self.store.balance_memory();
+        self.store.update_pressure();
         self.store.purge()?;
         synced
     }

@@ -42,6 +42,7 @@ impl Scheduler {
                 while jobs.store().work.wait(Task::Sync, Some(sync_interval)).is_some() {
                     // A failure is latched or kept on the board; the next interval is the pause.
                     let _ = guarded(&jobs, Task::Sync, || jobs.tick());
+                    jobs.store().durable.run_callbacks();
                 }
             })?;
         }
@@ -74,6 +75,9 @@ impl Scheduler {
     /// Writers that would have to wait work off what they would wait for.
     pub fn step(&self) {
         let Mode::Seeded(random) = &self.mode else { return };
+        if self.jobs.store().work.is_stopping() {
+            return;
+        }
         match random.below(16) {
             0 | 1 => drop(self.jobs.flush_next()),
             2 | 3 => drop(self.jobs.compact_next()),
@@ -92,7 +96,11 @@ impl Scheduler {
     pub fn request_sync(&self) {
         match &self.mode {
             Mode::Threads => self.jobs.store().work.announce(Task::Sync),
-            Mode::Seeded(_) => drop(self.jobs.sync()),
+            Mode::Seeded(_) => {
+                // A failure is latched, and the callbacks hear of it.
+                let _ = self.jobs.sync();
+                self.jobs.store().durable.run_callbacks();
+            }
         }
     }
 
@@ -133,6 +141,8 @@ impl Scheduler {
                 let _ = thread.join();
             }
         }
+        // Compactions that users asked for end soon, now that everything is to stop.
+        drop(self.jobs.users.write());
     }
 }
 
@@ -165,11 +175,9 @@ fn guarded<R>(jobs: &Jobs, task: Task, job: impl FnOnce() -> Result<R>) -> Resul
             .unwrap_or_default();
         let why: Arc<str> = format!("a panic in background work: {text}").into();
         let store = jobs.store();
-        store.poison.set(why.clone());
-        let error = Error::Poisoned { why };
-        store.durable.fail(error.clone());
+        let error = Error::Poisoned { why: why.clone() };
+        store.latch(why, error.clone());
         store.work.report(task, Err(error.clone()));
-        store.gate.wake();
         Err(error)
     })
 }

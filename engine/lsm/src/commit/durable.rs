@@ -6,6 +6,9 @@
 //!   is under way share the next one.
 //! - The one who syncs first notes what has been written, then syncs, then raises the watermark to
 //!   what it had noted: a write that arrived meanwhile is not counted.
+//! - Callbacks are not run by whoever raises the watermark, who may be in the middle of a flush, but
+//!   by [`Durable::run_callbacks`], on a thread that nothing else waits for. They may do anything,
+//!   dropping the last handle of the store included.
 //! - The first failure is kept for good: nothing is ever reported durable after it, and every
 //!   waiter gets it. A sync that failed must not be retried (see the contract in [`crate::fs`]).
 
@@ -14,6 +17,7 @@ use crate::base::key::SeqNum;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Condvar, Mutex};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Called once the sequence number that it waits for is durable, or never will be.
 pub type Callback = Box<dyn FnOnce(Result<()>) + Send>;
@@ -24,6 +28,7 @@ pub struct Durable {
     lsn: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
+    panicked: AtomicU64,
 }
 
 #[derive(Default)]
@@ -31,6 +36,7 @@ struct State {
     syncing: bool,
     failure: Option<Error>,
     callbacks: Vec<(SeqNum, Callback)>,
+    settled: Vec<(Callback, Result<()>)>,
 }
 
 /// What a sync made durable.
@@ -57,6 +63,7 @@ impl Durable {
             lsn: AtomicU64::new(0),
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
+            panicked: AtomicU64::new(0),
         }
     }
 
@@ -97,7 +104,8 @@ impl Durable {
         }
     }
 
-    /// Calls `callback` once `seq` is durable or can no longer become so; at once if it is known.
+    /// Has `callback` called once `seq` is durable or can no longer become so; at once, on this
+    /// thread, if it is known.
     pub fn on_durable(&self, seq: SeqNum, callback: Callback) {
         let mut state = self.state.lock();
         let known = if self.seq() >= seq { Some(Ok(())) } else { state.failure.clone().map(Err) };
@@ -133,20 +141,40 @@ impl Durable {
         }
         let durable = self.seq();
         let failure = state.failure.clone();
-        let mut settled = Vec::new();
         let waiting = std::mem::take(&mut state.callbacks);
         for (seq, callback) in waiting {
             if seq <= durable {
-                settled.push((callback, Ok(())));
+                state.settled.push((callback, Ok(())));
             } else if let Some(failure) = &failure {
-                settled.push((callback, Err(failure.clone())));
+                state.settled.push((callback, Err(failure.clone())));
             } else {
                 state.callbacks.push((seq, callback));
             }
         }
         drop(state);
         self.changed.notify_all();
-        settled.into_iter().for_each(|(callback, result)| callback(result));
+    }
+
+    /// Whether there are callbacks to be run.
+    #[must_use]
+    pub fn has_settled(&self) -> bool {
+        !self.state.lock().settled.is_empty()
+    }
+
+    /// Runs the callbacks whose answer is known. A panic in one is caught and counted.
+    pub fn run_callbacks(&self) {
+        let settled = std::mem::take(&mut self.state.lock().settled);
+        for (callback, result) in settled {
+            if catch_unwind(AssertUnwindSafe(|| callback(result))).is_err() {
+                self.panicked.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// How many callbacks have panicked.
+    #[must_use]
+    pub fn panicked(&self) -> u64 {
+        self.panicked.load(Ordering::Relaxed)
     }
 }
 
@@ -207,11 +235,16 @@ mod tests {
             let heard = heard.clone();
             durable.on_durable(seq, Box::new(move |result| heard.lock().push((seq, result.is_ok()))));
         }
+        durable.on_durable(4, Box::new(|_| panic!("a planted panic")));
         let fail = || Err(Error::Poisoned { why: "planted".into() });
         assert!(durable.wait(4, fail).is_err());
         assert!(durable.wait(4, || Ok(Synced { seq: 9, lsn: 9 })).is_err());
         assert!(durable.wait(3, fail).is_ok());
+        assert_eq!(*heard.lock(), [(3, true)], "the other is run by somebody else");
+        assert!(durable.has_settled());
+        durable.run_callbacks();
         assert_eq!(*heard.lock(), [(3, true), (4, false)]);
+        assert_eq!((durable.has_settled(), durable.panicked()), (false, 1));
     }
 }
 

@@ -130,6 +130,8 @@ impl Store {
 
     /// Judges the pressure anew; called whenever a memtable was sealed or the tables changed.
     pub fn update_pressure(&self) -> Pressure {
+        // Judging and setting are one step: a stale judgement must not overwrite a newer one.
+        let _judging = self.judging.lock();
         let mut pressure = Pressure::default();
         for family in self.families() {
             let view = family.pin();

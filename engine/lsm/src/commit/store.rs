@@ -102,6 +102,8 @@ pub struct Store {
     families: RwLock<BTreeMap<u32, Arc<Family>>>,
     numbers: AtomicU64,
     closed: AtomicBool,
+    /// Held while the pressure on writers is judged; nothing else is taken under it but `families`.
+    pub(super) judging: Mutex<()>,
 }
 
 /// What only the holder of the ordering section touches.
@@ -173,6 +175,7 @@ impl Store {
             families: RwLock::new(parts.families.into_iter().map(|f| (f.id(), f)).collect()),
             numbers: AtomicU64::new(parts.next_number),
             closed: AtomicBool::new(false),
+            judging: Mutex::new(()),
         }
     }
 
@@ -252,12 +255,25 @@ impl Store {
         let last_seq = writer.next_seq - 1;
         writer.wal.begin().extend_from_slice(&last_seq.to_le_bytes());
         writer.wal.append(RecordKind::Close, self.durable.lsn(), last_seq, || self.next_number())?;
-        writer.wal.unsynced().files.iter().try_for_each(|file| file.sync())
+        writer.wal.unsynced().files.iter().try_for_each(|file| file.sync())?;
+        writer.wal.trim()
+    }
+
+    /// Makes the store read-only because of `error`: `why` in words.
+    pub fn latch(&self, why: impl Into<Arc<str>>, error: Error) {
+        self.poison.set(why);
+        self.durable.fail(error);
+        self.work.announce(Task::Sync);
+        self.gate.wake();
     }
 
     /// Waits until `seq` survives a loss of power.
     pub fn wait_durable(&self, seq: SeqNum) -> Result<()> {
-        self.durable.wait(seq, || self.sync_log())
+        let result = self.durable.wait(seq, || self.sync_log());
+        if self.durable.has_settled() {
+            self.work.announce(Task::Sync);
+        }
+        result
     }
 
     /// Runs `job` in the ordering section.
@@ -283,8 +299,7 @@ impl Store {
         edit.push(EditOp::NextFile(self.numbers.load(Ordering::Relaxed)));
         let result = manifest.commit(&edit, || self.next_number());
         if let (Err(error), true) = (&result, manifest.broken()) {
-            self.poison.set(format!("the manifest is in doubt: {error}"));
-            self.durable.fail(error.clone());
+            self.latch(format!("the manifest is in doubt: {error}"), error.clone());
         }
         result
     }
@@ -308,6 +323,7 @@ impl Store {
     pub fn create_family(&self, name: &str, options: Vec<u8>, policy: TablePolicy) -> Result<Arc<Family>> {
         self.check_writable()?;
         let mut writer = self.writer.lock();
+        self.check_writable()?;
         if self.family(name).is_some() {
             return Err(Error::FamilyExists { name: name.into() });
         }
@@ -328,13 +344,17 @@ impl Store {
     pub fn drop_family(&self, name: &str) -> Result<()> {
         self.check_writable()?;
         let mut writer = self.writer.lock();
+        self.check_writable()?;
         let family = self.family(name).ok_or_else(|| Error::NoSuchFamily { name: name.into() })?;
         let mut manifest = self.manifest.lock();
         self.commit_edit(&mut manifest, Edit(vec![EditOp::DropFamily(family.id())]))?;
         writer.targets.remove(&family.id());
         self.families.write().remove(&family.id());
         family.set_dropped();
+        // Whoever waited for its memtables, or because of its tables, need not any more.
+        self.update_pressure();
         self.work.announce(Task::Flush);
+        self.work.progressed();
         Ok(())
     }
 

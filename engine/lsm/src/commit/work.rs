@@ -106,6 +106,12 @@ impl Work {
         self.progressed.notify_all();
     }
 
+    /// Wakes those who wait for progress that came about otherwise.
+    pub fn progressed(&self) {
+        self.state.lock().progress += 1;
+        self.progressed.notify_all();
+    }
+
     /// The failure that a kind of work is stuck in, if any.
     #[must_use]
     pub fn failure(&self, task: Task) -> Option<Error> {

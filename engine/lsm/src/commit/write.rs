@@ -6,6 +6,7 @@ use super::work::Task;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, Kind};
 use crate::base::limits::MAX_BATCH_BYTES;
+use crate::base::sync::Arc;
 use crate::base::sync::atomic::Ordering;
 use crate::base::sync::panicking;
 use crate::batch::WriteBatch;
@@ -17,9 +18,8 @@ struct LeaderGuard<'s>(&'s Store);
 impl Drop for LeaderGuard<'_> {
     fn drop(&mut self) {
         if panicking() {
-            self.0.poison.set("a panic while writing a group");
-            let why = "a panic while writing a group".into();
-            self.0.durable.fail(Error::Poisoned { why });
+            let why: Arc<str> = "a panic while writing a group".into();
+            self.0.latch(why.clone(), Error::Poisoned { why });
         }
     }
 }
@@ -76,8 +76,7 @@ impl Store {
             Ok(results) => results,
             Err(error) => {
                 if error.is_failed_sync() {
-                    self.poison.set(error.to_string());
-                    self.durable.fail(error.clone());
+                    self.latch(error.to_string(), error.clone());
                 }
                 requests.iter().map(|_| Err(error.clone())).collect()
             }

@@ -10,6 +10,7 @@ use super::plan::{Claims, Plan, Reason};
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
+use crate::table::TablePolicy;
 use crate::version::{TableFile, TableMeta, Version};
 
 /// The shape that compaction works towards.
@@ -78,7 +79,13 @@ pub fn debt_bytes(version: &Version, options: &ShapeOptions) -> u64 {
 
 /// The compaction that is most urgent; `None` if none is due or everything due is being done.
 #[must_use]
-pub fn pick(version: &Version, claims: &Claims, options: &ShapeOptions, moment: Moment) -> Option<Plan> {
+pub fn pick(
+    version: &Version,
+    claims: &Claims,
+    options: &ShapeOptions,
+    policy: &TablePolicy,
+    moment: Moment,
+) -> Option<Plan> {
     if let Some(plan) = pick_expired(version, claims, moment) {
         return Some(plan);
     }
@@ -106,8 +113,11 @@ pub fn pick(version: &Version, claims: &Claims, options: &ShapeOptions, moment: 
         } else {
             pick_level(version, claims, options, level)
         };
-        if plan.is_some() {
-            return plan;
+        if let Some(mut plan) = plan {
+            // A table that only changes its level keeps its codec: raw ones must not sink to where
+            // most of the data stands.
+            plan.trivial_move &= policy.same_codec(level, plan.output_level);
+            return Some(plan);
         }
     }
     pick_bottom_deletions(version, claims, moment)
@@ -168,12 +178,19 @@ fn with_overlap(
     if claims.writes(output_level, from, to) {
         return None;
     }
-    let trivial = below.is_empty() && inputs.len() == 1 && reason != Reason::Manual;
+    let trivial = below.is_empty() && reason != Reason::Manual && disjoint(&inputs);
     inputs.extend(below.into_iter().map(|t| (output_level, t)));
     if inputs.iter().any(|(_, t)| claims.has(t.meta.number)) {
         return None;
     }
     Some(plan(inputs, trivial))
+}
+
+/// Whether no two tables share a user key.
+fn disjoint(inputs: &[(usize, Arc<TableFile>)]) -> bool {
+    let mut ranges: Vec<_> = inputs.iter().map(|(_, t)| (&t.meta.smallest.0, &t.meta.largest.0)).collect();
+    ranges.sort();
+    ranges.windows(2).all(|pair| pair[0].1 < pair[1].0)
 }
 
 /// A table whose every entry has expired for every reader, with nothing older below it that its

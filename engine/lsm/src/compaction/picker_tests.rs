@@ -8,7 +8,7 @@ use crate::base::key::{EntryRef, Kind, NEVER, Trailer};
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::fs::{Fs, SimFs};
-use crate::table::{TableOptions, TableWriter, Tables};
+use crate::table::{TableOptions, TablePolicy, TableWriter, Tables};
 use crate::version::{Purgatory, TableFile, TableMeta, Version, check_levels};
 use std::path::Path;
 
@@ -65,7 +65,8 @@ fn tree(text: &str) -> Version {
 }
 
 fn picked(text: &str) -> String {
-    pick(&tree(text), &Claims::default(), &SHAPE, MOMENT).map_or("nothing".into(), |plan| plan.describe())
+    pick(&tree(text), &Claims::default(), &SHAPE, &TablePolicy::default(), MOMENT)
+        .map_or("nothing".into(), |plan| plan.describe())
 }
 
 #[test]
@@ -106,12 +107,24 @@ fn a_table_that_overlaps_nothing_below_only_changes_its_level() {
 }
 
 #[test]
+fn tables_in_a_row_move_together_unless_the_codec_of_their_new_level_is_another() {
+    let text = "L0: 5[a-b]9 6[c-d]9 7[e-f]9 8[g-h]9\n L6: 1[x-z]50";
+    assert_eq!(picked(text), "level 0: L0[8 7 6 5] -> L6");
+    let raw = TablePolicy { uncompressed_levels: 7, ..TablePolicy::default() };
+    let plan = pick(&tree(text), &Claims::default(), &SHAPE, &raw, MOMENT).unwrap();
+    assert_eq!(plan.describe(), "level 0: L0[8 7 6 5] moves to L6");
+}
+
+#[test]
 fn what_has_expired_as_a_whole_is_dropped_unless_it_hides_something_older() {
     assert_eq!(picked("L6: 1[a-c]50 2[d-f]50x"), "expired: L6[2] is dropped from L6");
     assert_eq!(picked("L5: 2[d-f]50x\n L6: 1[a-e]50"), "nothing");
     let version = tree("L6: 1[a-c]50x");
     let held = Moment { oldest_seq: 1000, oldest_ms: 550 };
-    assert!(pick(&version, &Claims::default(), &SHAPE, held).is_none(), "a snapshot may still read it");
+    assert!(
+        pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), held).is_none(),
+        "a snapshot may still read it"
+    );
 }
 
 #[test]
@@ -119,20 +132,20 @@ fn deletions_that_a_snapshot_kept_in_the_last_level_go_when_it_is_gone() {
     assert_eq!(picked("L6: 1[a-c]50 2[d-f]50d"), "bottom deletions: L6[2] -> L6");
     let version = tree("L6: 2[d-f]50d");
     let held = Moment { oldest_seq: 0, oldest_ms: 1000 };
-    assert!(pick(&version, &Claims::default(), &SHAPE, held).is_none());
+    assert!(pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), held).is_none());
 }
 
 #[test]
 fn what_is_being_compacted_is_not_chosen_again() {
     let version = tree("L0: 5[a-c]9 6[b-d]9 7[a-b]9 8[c-d]9\n L6: 1[a-c]50 2[d-g]30");
     let mut claims = Claims::default();
-    let plan = pick(&version, &claims, &SHAPE, MOMENT).unwrap();
+    let plan = pick(&version, &claims, &SHAPE, &TablePolicy::default(), MOMENT).unwrap();
     let claim = claims.claim(&plan);
-    assert!(pick(&version, &claims, &SHAPE, MOMENT).is_none());
+    assert!(pick(&version, &claims, &SHAPE, &TablePolicy::default(), MOMENT).is_none());
     assert_eq!(pick_manual(&version, &claims, &SHAPE, MOMENT, 0, None, None).unwrap_err(), Busy);
     claims.release(&claim);
     assert!(claims.is_empty());
-    assert!(pick(&version, &claims, &SHAPE, MOMENT).is_some());
+    assert!(pick(&version, &claims, &SHAPE, &TablePolicy::default(), MOMENT).is_some());
 }
 
 #[test]

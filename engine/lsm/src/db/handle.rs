@@ -156,7 +156,8 @@ impl Db {
     }
 
     /// Calls `callback` once every logged write up to `seq` survives a loss of power, or never will;
-    /// at once if that is known. It runs on whichever thread synced, and must not block.
+    /// at once if that is known. It runs on a background thread, one
+    /// callback after another, and may use the store; a panic in it shows in [`Db::health`].
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {

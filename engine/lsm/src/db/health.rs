@@ -14,6 +14,8 @@ pub struct Health {
     pub background: Vec<Error>,
     /// Background jobs that have failed since the store was opened.
     pub failed_jobs: u64,
+    /// Callbacks given to [`Db::on_durable`] that have panicked.
+    pub panicked_callbacks: u64,
     /// Whether writers are being slowed, in bytes per second; zero when they are stopped.
     pub slowed_to: Option<u64>,
     /// How far the expiry clock is ahead of the wall clock, in milliseconds: somebody has set that
@@ -50,6 +52,7 @@ impl Db {
                 .filter_map(|task| store.work.failure(task))
                 .collect(),
             failed_jobs: store.work.failed(),
+            panicked_callbacks: store.durable.panicked(),
             slowed_to: match store.gate.get() {
                 Stall::None => None,
                 Stall::Slow(rate) => Some(rate),

@@ -24,14 +24,15 @@ impl Inner {
         if !self.store.set_closed() {
             return Ok(());
         }
-        let flushed = if self.store.holds_unlogged() && !self.store.poison.is_set() {
-            self.scheduler.wait_flushed(self.store.rotate_all())
-        } else {
-            Ok(())
-        };
+        // Flushed, the log holds nothing that the next open would have to write again: it needs
+        // neither time nor space for it. What is in the log is safe whether this succeeds or not.
+        let unlogged = self.store.holds_unlogged();
+        let flushed = self.scheduler.wait_flushed(self.store.rotate_all());
+        let flushed = if unlogged { flushed } else { Ok(()) };
         self.scheduler.stop();
         let ended = self.end_log();
         let purged = self.store.purge();
+        self.store.durable.run_callbacks();
         // Only now may somebody else have it.
         drop(self.lock.lock().take());
         flushed.and(ended).and(purged)

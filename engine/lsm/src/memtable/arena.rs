@@ -64,15 +64,17 @@ impl Arena {
         let bytes = bytes.next_multiple_of(ALIGN);
         self.used_bytes += bytes;
         if bytes > self.free_bytes {
-            if bytes > self.max_chunk_bytes / 4 {
+            let chunk_bytes = self.next_chunk_bytes;
+            if bytes > chunk_bytes / 4 {
                 // A chunk of its own, so that the rest of the current one is not lost.
                 return self.add_chunk(bytes);
             }
-            let chunk_bytes = self.next_chunk_bytes;
             self.next_chunk_bytes = (chunk_bytes * 2).min(self.max_chunk_bytes);
             self.free = self.add_chunk(chunk_bytes).as_ptr();
             self.free_bytes = chunk_bytes;
         }
+        // What follows is only sound if this holds; next to an allocation it costs nothing.
+        assert!(bytes <= self.free_bytes, "a piece is no larger than the chunk that it is cut from");
         let piece = self.free;
         // SAFETY: `bytes <= free_bytes`, so that the result is within the chunk or one past it.
         self.free = unsafe { piece.add(bytes) };
@@ -127,6 +129,23 @@ impl Drop for Chunk {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    /// A piece of 64 KiB to 512 KiB was once cut from a first chunk of 64 KiB.
+    #[test]
+    fn pieces_of_every_size_are_cut_from_chunks_that_hold_them() {
+        for expected in [0, 64 << 10, 1 << 20, 32 << 20, 1 << 30] {
+            for power in 0..=22u32 {
+                for bytes in [(1usize << power) - 1, 1 << power, (1 << power) + 1] {
+                    let mut arena = Arena::new(expected);
+                    for bytes in [1, bytes.max(1), 7, bytes.max(1)] {
+                        let piece = arena.allocate(bytes);
+                        // SAFETY: the piece has so many bytes, and nothing else refers to it.
+                        unsafe { piece.as_ptr().write_bytes(0xa5, bytes) };
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn pieces_are_aligned_keep_their_bytes_and_do_not_overlap() {

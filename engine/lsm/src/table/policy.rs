@@ -27,6 +27,14 @@ impl TablePolicy {
         TableOptions { codec, origin, ..self.base.clone() }
     }
 
+    /// Whether tables of both levels are stored with the same codec, so that one may become one of
+    /// the other as it is.
+    #[must_use]
+    pub fn same_codec(&self, level: usize, other: usize) -> bool {
+        let raw = |level| level < self.uncompressed_levels || self.base.codec == Codec::None;
+        raw(level) == raw(other)
+    }
+
     /// Checks every field.
     ///
     /// # Errors

@@ -11,7 +11,7 @@
 //! - After a failed append nothing has advanced: the next one overwrites the same place.
 
 use super::group::RecordKind;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::base::random::Random;
@@ -85,7 +85,11 @@ impl Wal {
             least_bytes: 0,
         };
         let capacity = options.segment_bytes;
-        let writer = create_segment(&options, header, capacity)?;
+        // A store whose disk is full must open: that is how space is made.
+        let writer = create_segment(&options, header, capacity).or_else(|error| match error {
+            Error::DiskFull(_) => create_segment(&options, header, 0),
+            other => Err(other),
+        })?;
         Ok(Wal {
             options,
             number,
@@ -152,6 +156,11 @@ impl Wal {
         Ok(())
     }
 
+    /// Gives back the space that was reserved behind the last record; for a log that is closed.
+    pub fn trim(&self) -> Result<()> {
+        self.writer.file().truncate(self.writer.offset())
+    }
+
     /// The log position behind the last record.
     #[must_use]
     pub fn lsn(&self) -> u64 {
@@ -208,13 +217,14 @@ impl Wal {
 }
 
 /// Makes a segment under a temporary name, complete and synced, and then gives it its own: a file
-/// that is named like a segment always was one.
+/// that is named like a segment always was one. `capacity` is reserved; with 0 the segment grows as
+/// it is written.
 fn create_segment(options: &WalOptions, mut header: FileHeader, capacity: u64) -> Result<RecordWriter> {
     let temp = FileKind::Temp(header.number).path(&options.dir);
     let path = FileKind::Wal(header.number).path(&options.dir);
     let file = options.fs.create_new(&temp)?;
     let mut create = || {
-        if file.allocate(capacity)? {
+        if capacity > 0 && file.allocate(capacity)? {
             header.least_bytes = u32::try_from(capacity).unwrap_or(u32::MAX);
         }
         file.write_all_at(&header.encode(LogKind::Wal), 0)?;

@@ -87,7 +87,8 @@ pub fn replay(
             continue;
         }
         let bytes = meaningful_bytes(&file, stop.offset)?;
-        let short = reader.size() < u64::from(reader.header().least_bytes);
+        // A close gives the reserved space back.
+        let short = found.closed.is_none() && reader.size() < u64::from(reader.header().least_bytes);
         let mut tail = Tail { fs, dir, store, synced: synced.max(reader.synced_behind()?), bytes, short };
         let later = numbers.partition_point(|number| *number <= place.number);
         tail.look_at(numbers.get(later..).unwrap_or_default())?;

@@ -15,6 +15,7 @@ pub struct Out {
 enum Target {
     Stdout(BufWriter<io::Stdout>),
     File { file: BufWriter<File>, partial: PathBuf, path: PathBuf },
+    InPlace { file: BufWriter<File>, path: PathBuf },
 }
 
 impl Out {
@@ -27,11 +28,17 @@ impl Out {
         Out { target: Target::Stdout(BufWriter::with_capacity(64 << 10, stdout)), styled }
     }
 
-    /// A file, written beside its place under the name `<path>.partial` until [`Out::finish`].
+    /// A file, written beside its place under the name `<path>.partial` until [`Out::finish`]. What
+    /// is there and is no file (a device, a pipe) is written to as it stands.
     ///
     /// # Errors
     /// The file cannot be created.
     pub fn file(path: &Path) -> Outcome<Out> {
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let file = File::options().write(true).open(path).map_err(|e| Failure::file("open", path, &e))?;
+            let file = BufWriter::with_capacity(64 << 10, file);
+            return Ok(Out { target: Target::InPlace { file, path: path.to_owned() }, styled: false });
+        }
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
@@ -47,7 +54,7 @@ impl Out {
     pub fn bytes(&mut self, bytes: &[u8]) -> Outcome {
         let written = match &mut self.target {
             Target::Stdout(stdout) => stdout.write_all(bytes),
-            Target::File { file, .. } => file.write_all(bytes),
+            Target::File { file, .. } | Target::InPlace { file, .. } => file.write_all(bytes),
         };
         written.map_err(|e| self.failure(&e))
     }
@@ -80,7 +87,7 @@ impl Out {
     pub fn flush(&mut self) -> Outcome {
         let flushed = match &mut self.target {
             Target::Stdout(stdout) => stdout.flush(),
-            Target::File { file, .. } => file.flush(),
+            Target::File { file, .. } | Target::InPlace { file, .. } => file.flush(),
         };
         flushed.map_err(|e| self.failure(&e))
     }
@@ -101,7 +108,9 @@ impl Out {
     fn failure(&self, error: &io::Error) -> Failure {
         match &self.target {
             Target::Stdout(_) => Failure::output(error),
-            Target::File { partial, .. } => Failure::file("write", partial, error),
+            Target::File { partial: path, .. } | Target::InPlace { path, .. } => {
+                Failure::file("write", path, error)
+            }
         }
     }
 }
