@@ -1,6 +1,6 @@
 //! Reads: each is compared with what the oracle knows.
 
-use super::runner::{Held, Session};
+use super::runner::{Held, Session, must_be_refused};
 use crate::history::{Span, Step};
 use crate::oracle::Dump;
 use esker::{ColumnFamily, Iter, Slice};
@@ -160,10 +160,7 @@ impl Session {
     /// What a store that a failed sync has made read-only must do.
     pub(super) fn check_read_only(&self) -> Result<(), String> {
         let db = self.db();
-        match db.put(b"after the failure", b"") {
-            Err(esker::Error::Poisoned { .. }) => {}
-            other => return Err(format!("a write to a read-only store gives {other:?}")),
-        }
+        must_be_refused(db.put(b"after the failure", b""))?;
         match Dump::read(db) {
             Ok(found) => {
                 let oracle = self.oracle.lock();

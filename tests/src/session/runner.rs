@@ -350,6 +350,9 @@ impl Session {
                 Ok(_) => Err("a family was created twice".into()),
             };
         }
+        if !self.is_writable() {
+            return must_be_refused(self.db().create_column_family(name, options).map(drop));
+        }
         self.oracle.lock().begin_create(name);
         match self.db().create_column_family(name, options) {
             Ok(family) => {
@@ -368,6 +371,9 @@ impl Session {
     }
 
     fn drop_family(&mut self, name: &str) -> Result<(), String> {
+        if !self.is_writable() && self.families.contains_key(name) {
+            return must_be_refused(self.db().drop_column_family(name));
+        }
         let Some(family) = self.families.remove(name) else {
             return match self.db().drop_column_family(name) {
                 Err(Error::NoSuchFamily { .. }) => Ok(()),
@@ -461,6 +467,14 @@ impl Session {
         let Some(disk) = self.place.disk.clone() else { return self.reopen() };
         disk.power_off();
         self.move_to(disk.image(image, seed), Loss::Power)
+    }
+}
+
+/// What a store that is read-only must answer to a change.
+pub(super) fn must_be_refused(answer: esker::Result<()>) -> Result<(), String> {
+    match answer {
+        Err(Error::Poisoned { .. }) => Ok(()),
+        other => Err(format!("a change of a read-only store gives {other:?}")),
     }
 }
 
