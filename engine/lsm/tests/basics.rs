@@ -262,7 +262,7 @@ fn callbacks_may_drop_the_store_and_may_panic() -> Result<()> {
     let last = db.clone();
     db.on_durable(ticket.seq(), move |result| {
         drop(last);
-        drop(sender.send(result.is_ok()));
+        sender.send(result.is_ok()).unwrap();
     });
     drop(db);
     assert!(receiver.recv().unwrap());

@@ -6,7 +6,7 @@ use crate::base::key::NEVER;
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
 use crate::commit::Task;
-use crate::compaction::{Below, Claim, MergeSpec, Merged, Plan, merge, pick, pick_manual};
+use crate::compaction::{Below, Claim, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual};
 use crate::iter::{Concat, Merge};
 use crate::table::{Origin, TableCursor};
 use crate::tree::Family;
@@ -16,7 +16,13 @@ use std::time::Duration;
 impl Jobs {
     /// Carries out the compaction that is most urgent. Returns false if none is due.
     pub fn compact_next(&self) -> Result<bool> {
-        for family in self.store.families() {
+        let mut families = self.store.families();
+        // The family that presses most on writers comes first.
+        families.sort_by_cached_key(|family| {
+            let version = &family.pin().version;
+            std::cmp::Reverse((version.level(0).len(), debt_bytes(version, &self.store.options.shape)))
+        });
+        for family in families {
             let claimed = {
                 let mut claims = self.claims.lock();
                 let claims = claims.entry(family.id()).or_default();

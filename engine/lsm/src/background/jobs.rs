@@ -8,6 +8,9 @@ use crate::compaction::{Claims, Moment};
 use crate::iter::Horizon;
 use std::collections::BTreeMap;
 
+/// While entries can expire, the expiry clock is made durable at least this often, in ms.
+const CLOCK_EVERY_MS: u64 = 60_000;
+
 /// The jobs of a store. Each does one piece of work on the thread that calls it.
 #[derive(Debug)]
 pub struct Jobs {
@@ -154,6 +157,7 @@ impl Jobs {
     pub fn tick(&self) -> Result<()> {
         let synced = self.sync();
         self.store.rotate_aged();
+        self.store.persist_clock(CLOCK_EVERY_MS)?;
         self.store.balance_memory();
         self.store.update_pressure();
         self.store.purge()?;

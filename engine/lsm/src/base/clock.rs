@@ -2,9 +2,11 @@
 //!
 //! Expiry must never take back what it once said: an entry that a read found expired may not come
 //! back because somebody set the wall clock. The [`ExpiryClock`] therefore returns
-//! `max(wall clock, mark)`, where the mark is what it last returned (persisted across restarts),
-//! advanced by monotonic time until the wall clock catches up. It never goes back and, while the
-//! process runs, never stands still.
+//! `max(wall clock, mark)`, where the mark is what it last returned, advanced by monotonic time until
+//! the wall clock catches up. It never goes back and, while the process runs, never stands still.
+//! Across restarts the mark is what was last made durable: with each group of the log and each edit
+//! of the manifest, at a close, and once a minute while entries can expire. Only a crash together
+//! with a wall clock set back may therefore show up to a minute of expiries again.
 
 use super::sync::atomic::{AtomicU64, Ordering};
 use super::sync::{Arc, Mutex};

@@ -133,12 +133,16 @@ impl Store {
         // Judging and setting are one step: a stale judgement must not overwrite a newer one.
         let _judging = self.judging.lock();
         let mut pressure = Pressure::default();
+        let mut sealed_bytes = 0;
         for family in self.families() {
             let view = family.pin();
             pressure.sealed = pressure.sealed.max(view.sealed.len());
+            sealed_bytes += view.sealed.iter().map(|s| s.memtable.allocated_bytes()).sum::<usize>();
             pressure.level0 = pressure.level0.max(view.version.level(0).len());
             pressure.debt_bytes += debt_bytes(&view.version, &self.options.shape);
         }
+        // Many families with a few sealed memtables each are as much memory as one with many.
+        pressure.sealed = pressure.sealed.max(sealed_bytes / self.options.memtable_bytes.max(1));
         self.gate.set(stall(pressure, &self.options.stall));
         pressure
     }

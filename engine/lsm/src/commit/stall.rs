@@ -81,6 +81,9 @@ const LONGEST_WAIT: Duration = Duration::from_millis(10);
 /// Shorter waits are saved up until they are worth a system call.
 const SHORTEST_WAIT_NS: u64 = 500_000;
 
+/// No more than this much waiting is passed on to later writes.
+const LARGEST_DEBT_NS: u64 = 1_000_000_000;
+
 const FREE: u64 = u64::MAX;
 const STOPPED: u64 = 0;
 
@@ -166,6 +169,9 @@ impl Gate {
             return;
         }
         let wait = Duration::from_nanos(owed).min(LONGEST_WAIT);
+        // What a large write owes beyond one wait is left to the writes that follow, within bounds.
+        let rest = owed.saturating_sub(wait.as_nanos() as u64).min(LARGEST_DEBT_NS);
+        self.owed_ns.fetch_add(rest, Ordering::AcqRel);
         self.slowed_ns.fetch_add(wait.as_nanos() as u64, Ordering::Relaxed);
         let mut lock = self.lock.lock();
         // Woken early when the pressure changes: the next write is judged anew.

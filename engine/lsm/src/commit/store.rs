@@ -358,6 +358,20 @@ impl Store {
         Ok(())
     }
 
+    /// Makes the expiry clock durable if it has advanced by `every_ms` since it last was and entries
+    /// can expire: what reads found expired must not come back after a crash with the wall clock set
+    /// back.
+    pub fn persist_clock(&self, every_ms: u64) -> Result<()> {
+        if self.poison.is_set() || !self.families().iter().any(|family| family.can_expire()) {
+            return Ok(());
+        }
+        let mut manifest = self.manifest.lock();
+        if self.clock.now_ms().saturating_sub(manifest.state().clock_ms) < every_ms {
+            return Ok(());
+        }
+        self.commit_edit(&mut manifest, Edit::default())
+    }
+
     /// Gives the block cache what is left of its share of the memory budget: indexes and filters of
     /// open tables and blocks that readers hold count, too. Called whenever the tables changed, and
     /// about once in a sync interval.

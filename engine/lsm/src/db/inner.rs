@@ -3,7 +3,7 @@
 use super::open::Recovery;
 use super::options::Options;
 use crate::background::Scheduler;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::sync::{Arc, Mutex};
 use crate::commit::Store;
 use crate::fs::LockGuard;
@@ -32,6 +32,8 @@ impl Inner {
         self.scheduler.stop();
         let ended = self.end_log();
         let purged = self.store.purge();
+        // What has not become durable by now never will.
+        self.store.durable.fail(Error::Closed);
         self.store.durable.run_callbacks();
         // Only now may somebody else have it.
         drop(self.lock.lock().take());

@@ -27,7 +27,7 @@ use crate::table::Tables;
 use crate::tree::Family;
 use crate::version::{
     Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, check_levels,
-    load_manifest,
+    load_manifest, read_current,
 };
 use crate::wal::{Cut, Wal, WalOptions};
 use std::path::Path;
@@ -227,7 +227,18 @@ impl Opening {
             }
         };
         let Rebuilt { families, wal, last_seq, clock } = rebuilt;
-        let mut manifest = Manifest::create(fs.clone(), dir, builder.random.clone(), self.state.clone())?;
+        let created = Manifest::create(fs.clone(), dir, builder.random.clone(), self.state.clone());
+        let mut manifest = match created {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                // Unless `CURRENT` names the new manifest already, nothing names what it would name.
+                let current = read_current(fs, dir);
+                if !matches!(current, Ok(Some(current)) if current.manifest == self.state.next_file) {
+                    self.remove_made(builder, first);
+                }
+                return Err(error);
+            }
+        };
         manifest.set_least_bytes(builder.options.manifest_bytes);
         self.numbers.fetch_max(manifest.state().next_file, Ordering::Relaxed);
         recovery.removed_files = remove_unnamed(fs, dir, names, &manifest, wal.current());
@@ -273,11 +284,13 @@ impl Opening {
         Ok(Rebuilt { families, wal, last_seq, clock })
     }
 
-    /// Removes the tables that a failed attempt has made: nothing names them.
+    /// Removes the tables and the log that a failed attempt has made: nothing names them.
     fn remove_made(&self, builder: &Builder, first: FileNumber) {
         for number in first..self.numbers.load(Ordering::Relaxed) {
             // What cannot be removed now is removed when the store is opened.
-            let _ = builder.fs.remove(&FileKind::Table(number).path(&builder.path));
+            for kind in [FileKind::Table(number), FileKind::Wal(number)] {
+                let _ = builder.fs.remove(&kind.path(&builder.path));
+            }
         }
     }
 

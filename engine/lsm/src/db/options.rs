@@ -23,16 +23,17 @@ pub struct Options {
     /// How long an [`Durability::Os`] write may be lost to a loss of power. Default: 1 s; between
     /// 1 ms and 1 h.
     pub sync_interval: Duration,
-    /// How many table files are kept open. Default: 512; at least 16.
+    /// How many table files are kept open. Default: 512; between 16 and a million.
     pub max_open_files: usize,
     /// If the log is damaged in its middle, recover what stands before the damage instead of
     /// refusing to open. What stands behind it is lost. Default: false.
     pub recover_to_damage: bool,
-    /// The size of a log segment in bytes. Default: 64 MiB; at least 4 KiB.
+    /// The size of a log segment in bytes. Default: 64 MiB; between 4 KiB and 4 GiB.
     pub wal_segment_bytes: u64,
-    /// A memtable is flushed when its first entry is older than this. Default: 30 min.
+    /// A memtable is flushed when its first entry is older than this. Default: 30 min; at least 1 s.
     pub wal_age: Duration,
-    /// The size at which a memtable is flushed, in bytes. Default: a sixteenth of the budget.
+    /// The size at which a memtable is flushed, in bytes. Default: a sixteenth of the budget, at
+    /// most 1 GiB.
     pub memtable_bytes: Option<usize>,
     /// The size of the tables that compactions write, in bytes. Default: that of a memtable, at
     /// least 2 MiB.
@@ -69,13 +70,14 @@ impl Options {
     /// # Errors
     /// [`Error::InvalidArgument`] that names the field and its limits.
     pub fn validate(&self) -> Result<()> {
-        at_least("memory_budget", self.memory_budget, 1 << 20)?;
-        at_least("max_open_files", self.max_open_files as u64, 16)?;
-        at_least("wal_segment_bytes", self.wal_segment_bytes, 4 << 10)?;
-        at_least("memtable_bytes", self.memtable_bytes() as u64, 1 << 10)?;
-        at_least("target_file_bytes", self.target_file_bytes(), 1 << 10)?;
-        at_least("level_base_bytes", self.level_base_bytes(), 1 << 10)?;
-        at_least("manifest_bytes", self.manifest_bytes, 256)?;
+        within("memory_budget", self.memory_budget, 1 << 20, 1 << 46)?;
+        within("max_open_files", self.max_open_files as u64, 16, 1 << 20)?;
+        within("wal_segment_bytes", self.wal_segment_bytes, 4 << 10, 4 << 30)?;
+        within("memtable_bytes", self.memtable_bytes() as u64, 1 << 10, 64 << 30)?;
+        within("target_file_bytes", self.target_file_bytes(), 1 << 10, 1 << 40)?;
+        within("level_base_bytes", self.level_base_bytes(), 1 << 10, 1 << 50)?;
+        within("manifest_bytes", self.manifest_bytes, 256, 1 << 30)?;
+        within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
         if !interval.contains(&self.sync_interval) {
             let why = format!("{:?} is not between 1 ms and 1 h", self.sync_interval);
@@ -85,7 +87,7 @@ impl Options {
     }
 
     fn memtable_bytes(&self) -> usize {
-        self.memtable_bytes.unwrap_or((self.memory_budget / 16) as usize)
+        self.memtable_bytes.unwrap_or((self.memory_budget / 16).min(1 << 30) as usize)
     }
 
     fn target_file_bytes(&self) -> u64 {
@@ -122,8 +124,11 @@ impl Options {
     }
 }
 
-fn at_least(what: &'static str, value: u64, least: u64) -> Result<()> {
-    if value >= least { Ok(()) } else { Err(Error::invalid(what, format!("{value} is less than {least}"))) }
+fn within(what: &'static str, value: u64, least: u64, most: u64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::invalid(what, format!("{value} is not between {least} and {most}")))
 }
 
 /// Options of a column family. They are stored beside the data when the family is created.
@@ -248,6 +253,8 @@ mod tests {
         assert!(wrong.validate().unwrap_err().to_string().contains("memory_budget"));
         let wrong = Options { sync_interval: Duration::ZERO, ..Options::default() };
         assert!(wrong.validate().unwrap_err().to_string().contains("sync_interval"));
+        let wrong = Options { memtable_bytes: Some(usize::MAX), ..Options::default() };
+        assert!(wrong.validate().unwrap_err().to_string().contains("memtable_bytes"));
         let wrong = FamilyOptions { block_bytes: 1, ..FamilyOptions::default() };
         assert!(wrong.validate().unwrap_err().to_string().contains("block_bytes"));
         let wrong = FamilyOptions { zstd_level: Some(99), ..FamilyOptions::default() };

@@ -8,6 +8,7 @@ use crate::base::error::Result;
 use crate::base::key::SeqNum;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
+use crate::commit::Task;
 use std::ops::RangeBounds;
 
 /// The state of all column families at one moment, time included: what had not expired when it was
@@ -109,8 +110,9 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        self.inner.store.snapshots.release(self.seq);
-        // Deletions that were kept for it may go now.
-        self.inner.store.work.announce(crate::commit::Task::Compact);
+        if self.inner.store.snapshots.release(self.seq) {
+            // Deletions that were kept for it may go now.
+            self.inner.store.work.announce(Task::Compact);
+        }
     }
 }

@@ -23,6 +23,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Everything that is wrong; empty for a sound store.
     pub problems: Vec<Error>,
+    /// Tables that the manifest does not name: they are being written, or about to be removed.
+    pub unnamed_files: Vec<String>,
     /// Files in the directory that are not the store's.
     pub foreign_files: Vec<String>,
 }
@@ -102,7 +104,12 @@ impl Db {
         let mut present = BTreeSet::new();
         for name in names {
             match FileKind::parse(&name) {
-                Some(kind) => drop(present.insert(kind)),
+                Some(kind) => {
+                    if matches!(kind, FileKind::Table(_)) && !named.contains(&kind) {
+                        report.unnamed_files.push(name);
+                    }
+                    present.insert(kind);
+                }
                 None => report.foreign_files.push(name),
             }
         }

@@ -1,6 +1,7 @@
 //! A column family of an open store.
 
 use super::view::{Seal, Sealed, View};
+use crate::base::key::NEVER;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex};
 use crate::memtable::Memtable;
@@ -73,6 +74,14 @@ impl Family {
         for (_, table) in self.view.load().version.tables() {
             table.mark_obsolete();
         }
+    }
+
+    /// Whether any entry may carry an expiry time.
+    #[must_use]
+    pub fn can_expire(&self) -> bool {
+        let view = self.view.load();
+        view.memtables().any(|memtable| memtable.earliest_expiry() != NEVER)
+            || view.version.tables().any(|(_, table)| table.meta.earliest_expiry != NEVER)
     }
 
     /// Pins the current view for a short time (a point read).

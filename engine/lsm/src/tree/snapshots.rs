@@ -28,15 +28,19 @@ impl Snapshots {
         (seq, now_ms)
     }
 
-    /// Ends one registration of `seq`.
-    pub fn release(&self, seq: SeqNum) {
+    /// Ends one registration of `seq`. Returns whether merges may remove more than before: no
+    /// snapshot as old is left.
+    pub fn release(&self, seq: SeqNum) -> bool {
         let mut held = self.held.lock();
+        let oldest = held.keys().next() == Some(&seq);
         if let Some((count, _)) = held.get_mut(&seq) {
             *count -= 1;
             if *count == 0 {
                 held.remove(&seq);
+                return oldest;
             }
         }
+        false
     }
 
     /// The horizons that a merge starting now must respect, ascending; the last is the present.
@@ -74,10 +78,10 @@ mod tests {
         let h = |seq, now_ms| Horizon { seq, now_ms };
         assert_eq!(snapshots.horizons(|| 12, || 100), [h(5, 40), h(9, 90), h(12, 100)]);
         assert_eq!(snapshots.horizons(|| 9, || 100), [h(5, 40), h(9, 90)]);
-        snapshots.release(5);
-        snapshots.release(9);
+        assert!(!snapshots.release(5));
+        assert!(!snapshots.release(9), "an older one is still held");
         assert_eq!(snapshots.horizons(|| 12, || 100), [h(5, 40), h(12, 100)]);
-        snapshots.release(5);
+        assert!(snapshots.release(5));
         assert_eq!(snapshots.held(), (0, None));
     }
 }

@@ -34,16 +34,20 @@ impl Current {
         };
         let line = "a line `esker 1 MANIFEST-... <store> <checksum>`";
         let text = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_suffix('\n'));
-        let (text, checksum) = text.and_then(|text| text.rsplit_once(' ')).ok_or_else(|| damaged(line))?;
+        let text = text.ok_or_else(|| damaged(line))?;
+        // A later version may say the rest in another way.
+        let version =
+            text.strip_prefix("esker ").and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+        let version = version.ok_or_else(|| damaged(line))?;
+        if version != VERSION {
+            return Err(Error::UnsupportedVersion { file: path.into(), found: version, supported: VERSION });
+        }
+        let (text, checksum) = text.rsplit_once(' ').ok_or_else(|| damaged(line))?;
         if checksum != format!("{:08x}", crc32fast::hash(text.as_bytes())) {
             return Err(damaged("a line with its checksum"));
         }
         let fields: Vec<&str> = text.split(' ').collect();
-        let ["esker", version, manifest, store] = fields[..] else { return Err(damaged(line)) };
-        let version: u64 = version.parse().map_err(|_| damaged(line))?;
-        if version != VERSION {
-            return Err(Error::UnsupportedVersion { file: path.into(), found: version, supported: VERSION });
-        }
+        let ["esker", _, manifest, store] = fields[..] else { return Err(damaged(line)) };
         let Some(FileKind::Manifest(manifest)) = FileKind::parse(manifest) else { return Err(damaged(line)) };
         let store = u64::from_str_radix(store, 16).map_err(|_| damaged(line))?;
         Ok(Current { manifest, store })
