@@ -127,7 +127,7 @@ fn power_may_be_lost_anywhere() {
     println!("figure: crash: {violations} violations");
     assert_eq!(violations, 0, "the first: {}", sum.violations[0]);
     check_cells(&sum.cells);
-    assert!(sum.reached.compactions > 0 && sum.reached.levels > 2, "too little was reached: {}", sum.reached);
+    assert!(sum.reached.compactions > 0 && sum.reached.levels > 1, "too little was reached: {}", sum.reached);
     let wanted = if count >= 9 { 10_000 } else { 0 };
     assert!(sum.recoveries >= wanted, "only {} recoveries", sum.recoveries);
 }

@@ -32,7 +32,7 @@ pub(super) struct Commit {
     pub(super) returned_ms: Option<u64>,
     /// The sequence number of its last operation, once it is known.
     pub(super) seq: Option<u64>,
-    /// It failed before it was published: it may turn up only as long as nothing was committed behind it.
+    /// It failed before it was published: it may turn up only if nothing committed behind it does.
     pub(super) refused: bool,
 }
 
@@ -170,8 +170,6 @@ impl Oracle {
         pending[at].returned_ms = Some(*now_ms);
         pending[at].seq = seq;
         let (durability, order) = (pending[at].durability, pending[at].order);
-        // What was refused before cannot turn up behind what was accepted after it.
-        pending.retain(|commit| !commit.refused || commit.number > number);
         if self.contract.row(durability).power == Survives::Returned {
             match order {
                 Order::Logged => self.survives_up_to(Some(number), None),
@@ -213,8 +211,8 @@ impl Oracle {
                 Order::Logged => logged,
                 Order::Unlogged => unlogged,
             };
-            let survives = last.is_some_and(|last| commit.number <= last) && !commit.refused;
-            if survives {
+            let survives = last.is_some_and(|last| commit.number <= last);
+            if survives && !commit.refused {
                 for (family, key, version) in &commit.changes {
                     floor.apply(*family, key, version);
                 }

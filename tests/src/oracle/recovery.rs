@@ -48,34 +48,23 @@ impl Oracle {
             Loss::Kill => self.kept_by_a_kill(order),
             Loss::Power => 0,
         };
-        let of = |order| self.pending.iter().filter(move |commit| commit.order == order);
-        let (logged, unlogged): (Vec<&Commit>, Vec<&Commit>) =
-            (of(Order::Logged).collect(), of(Order::Unlogged).collect());
-        let (least_logged, least_unlogged) = (least(Order::Logged), least(Order::Unlogged));
+        let of = |order| self.pending.iter().filter(|commit| commit.order == order).collect::<Vec<_>>();
+        let (logged, unlogged) = (of(Order::Logged), of(Order::Unlogged));
         let mut nearest: Option<(usize, String)> = None;
-        let mut base = Candidate::new(&self.floor, found, &present, now_ms);
-        for taken in 0..=unlogged.len() {
-            if let Some(next) = taken.checked_sub(1).and_then(|at| unlogged.get(at)) {
-                base.commit(next);
-            }
-            if unlogged.get(taken).is_some_and(|next| next.number <= least_unlogged && !next.refused) {
-                continue;
-            }
-            let mut candidate = base.clone();
-            for step in 0..=logged.len() {
-                if let Some(next) = step.checked_sub(1).and_then(|at| logged.get(at)) {
-                    candidate.commit(next);
-                }
-                if logged.get(step).is_some_and(|next| next.number <= least_logged && !next.refused) {
-                    continue;
-                }
+        let mut matched = None;
+        let base = Candidate::new(&self.floor, found, &present, now_ms);
+        base.each_point(&unlogged, least(Order::Unlogged), &mut |candidate| {
+            candidate.clone().each_point(&logged, least(Order::Logged), &mut |candidate| {
                 if candidate.wrong.is_empty() {
-                    return Ok(Match { commits: candidate.commits });
-                }
-                if nearest.as_ref().is_none_or(|(wrong, _)| candidate.wrong.len() < *wrong) {
+                    matched = Some(candidate.commits.clone());
+                } else if nearest.as_ref().is_none_or(|(wrong, _)| candidate.wrong.len() < *wrong) {
                     nearest = Some((candidate.wrong.len(), candidate.complaint()));
                 }
-            }
+                candidate.wrong.is_empty()
+            })
+        });
+        if let Some(commits) = matched {
+            return Ok(Match { commits });
         }
         let pending: Vec<String> = self.pending.iter().map(name).collect();
         Err(format!(
@@ -180,6 +169,36 @@ impl<'a> Candidate<'a> {
             self.wrong.remove(&(family, key));
         } else {
             self.wrong.insert((family, key));
+        }
+    }
+
+    /// Shows `found` this candidate at each point of an order that is not before the commit `least`, until
+    /// it says that it has found what it was looking for. A refused commit may stand only at the very end.
+    fn each_point(
+        mut self,
+        commits: &[&'a Commit],
+        least: u32,
+        found: &mut dyn FnMut(&Candidate<'a>) -> bool,
+    ) -> bool {
+        let mut rest = commits;
+        loop {
+            let run = rest.iter().take_while(|commit| commit.refused).count();
+            let (refused, behind) = rest.split_at(run);
+            if !behind.iter().any(|commit| !commit.refused && commit.number <= least) {
+                let mut tail = self.clone();
+                if found(&tail) {
+                    return true;
+                }
+                for commit in refused {
+                    tail.commit(commit);
+                    if found(&tail) {
+                        return true;
+                    }
+                }
+            }
+            let Some((next, behind)) = behind.split_first() else { return false };
+            self.commit(next);
+            rest = behind;
         }
     }
 
