@@ -118,13 +118,15 @@ fn power_may_be_lost_anywhere() {
     all.into_iter().for_each(|figures| sum.add(figures));
     show(&sum.cells);
     let violations = sum.violations.len();
-    println!("figure: crash: {count} histories from seed {first}, {} recoveries", sum.recoveries);
-    println!(
-        "figure: crash: {} images compared, {} recoveries of a crash within a recovery, {} after a kill",
-        sum.compared, sum.second, sum.kills
+    esker_tests::figure!("crash: {count} histories from seed {first}, {} recoveries", sum.recoveries);
+    esker_tests::figure!(
+        "crash: {} images compared, {} recoveries of a crash within a recovery, {} after a kill",
+        sum.compared,
+        sum.second,
+        sum.kills
     );
-    println!("figure: crash: {}", sum.reached);
-    println!("figure: crash: {violations} violations");
+    esker_tests::figure!("crash: {}", sum.reached);
+    esker_tests::figure!("crash: {violations} violations");
     assert_eq!(violations, 0, "the first: {}", sum.violations[0]);
     check_cells(&sum.cells);
     assert!(sum.reached.compactions > 0 && sum.reached.levels > 1, "too little was reached: {}", sum.reached);
@@ -160,7 +162,7 @@ fn every_call_may_fail() {
     });
     let sum: u64 = tried.iter().map(|(tried, _)| tried).sum();
     let violations: Vec<&String> = tried.iter().flat_map(|(_, violations)| violations).collect();
-    println!("figure: faults: {sum} runs with a failing call, {} violations", violations.len());
+    esker_tests::figure!("faults: {sum} runs with a failing call, {} violations", violations.len());
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
@@ -187,7 +189,7 @@ fn a_full_disk_heals() {
     });
     let violations: Vec<&String> = tried.iter().flatten().collect();
     let runs = histories * per_history;
-    println!("figure: full disks: {runs} runs, {} violations", violations.len());
+    esker_tests::figure!("full disks: {runs} runs, {} violations", violations.len());
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
@@ -216,7 +218,7 @@ fn a_failed_sync_is_final() {
     });
     let sum: u64 = tried.iter().map(|(tried, _)| tried).sum();
     let violations: Vec<&String> = tried.iter().flat_map(|(_, violations)| violations).collect();
-    println!("figure: failed syncs: {sum} runs, {} violations", violations.len());
+    esker_tests::figure!("failed syncs: {sum} runs, {} violations", violations.len());
     assert!(violations.is_empty(), "{violations:#?}");
     assert!(sum > histories, "too few syncs");
 }
@@ -236,6 +238,6 @@ fn kept_histories_survive_crashes() {
         assert!(figures.violations.is_empty(), "{}: {}", path.display(), figures.violations[0]);
         sum.add(figures);
     }
-    println!("figure: kept histories: {} recoveries, {}", sum.recoveries, sum.reached);
+    esker_tests::figure!("kept histories: {} recoveries, {}", sum.recoveries, sum.reached);
     assert!(sum.reached.moves > 0, "no table changed its level without being rewritten");
 }

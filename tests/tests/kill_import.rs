@@ -177,9 +177,10 @@ fn nothing_that_was_reported_is_lost_to_a_kill() {
         }
     }
     run.finish();
-    println!(
-        "figure: kills of an import: {done} of {lines} lines, {} torn ends, {} violations",
-        run.cut, run.violations
+    esker_tests::figure!(
+        "kills of an import: {done} of {lines} lines, {} torn ends, {} violations",
+        run.cut,
+        run.violations
     );
     assert_eq!((done, run.violations), (kills, 0), "seed {seed}");
 }

@@ -55,8 +55,10 @@ fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Rea
         }
     });
     let (operations, failed) = (operations.into_inner(), failed.into_inner());
-    println!("figure: {name}: {count} sequences from seed {first}, {operations} operations, {failed} failed");
-    println!("figure: {name}: {}", reached.into_inner().unwrap());
+    esker_tests::figure!(
+        "{name}: {count} sequences from seed {first}, {operations} operations, {failed} failed"
+    );
+    esker_tests::figure!("{name}: {}", reached.into_inner().unwrap());
     assert_eq!(failed, 0, "see above for the histories");
 }
 

@@ -47,8 +47,8 @@ fn nothing_is_reported_or_relied_on_before_it_is_durable() {
     let Some(calls) = traced_import() else { return };
     let found = trace::check(&calls, "data");
     let Findings { reports, groups, tables, segments, switches, removals, violations } = &found;
-    println!(
-        "figure: strace of an import: {reports} reports over {groups} groups, {tables} tables, {segments} \
+    esker_tests::figure!(
+        "strace of an import: {reports} reports over {groups} groups, {tables} tables, {segments} \
          segments, {switches} switches of CURRENT, {removals} removals, {} violations",
         violations.len()
     );
