@@ -107,14 +107,28 @@ impl FileSystem for OsFs {
                 }
                 Ok(Ok(LockGuard(Box::new(OsLock(file)))))
             }
-            Err(fs::TryLockError::WouldBlock) => {
-                let mut text = Vec::new();
-                file.take(HOLDER_BYTES).read_to_end(&mut text)?;
-                Ok(Err(String::from_utf8_lossy(&text).into_owned()))
-            }
+            Err(fs::TryLockError::WouldBlock) => Ok(Err(holder_of(file)?)),
             Err(fs::TryLockError::Error(e)) => Err(e),
         }
     }
+
+    fn hold(&self, path: &Path) -> io::Result<Result<Option<LockGuard>, String>> {
+        let file = match fs::File::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
+            file => file?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Ok(Some(LockGuard(Box::new(OsLock(file)))))),
+            Err(fs::TryLockError::WouldBlock) => Ok(Err(holder_of(file)?)),
+            Err(fs::TryLockError::Error(e)) => Err(e),
+        }
+    }
+}
+
+fn holder_of(file: fs::File) -> io::Result<String> {
+    let mut text = Vec::new();
+    file.take(HOLDER_BYTES).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn is_full(error: &io::Error) -> bool {
