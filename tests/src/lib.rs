@@ -7,6 +7,7 @@ pub mod history;
 pub mod markdown;
 pub mod oracle;
 pub mod process;
+pub mod repair;
 pub mod session;
 pub mod store;
 pub mod tidy;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod fault;
+mod leave;
 mod place;
 mod read;
 mod runner;
@@ -10,6 +11,7 @@ mod watchdog;
 
 pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
 pub use fault::{FaultKind, count_operations, run_with_fault, run_with_full_disk, sync_fails};
+pub use leave::{Left, leave};
 pub use place::Place;
 pub use runner::{Reached, Session, run};
 pub use shrink::{keep_failure, shrink};

@@ -129,11 +129,11 @@ impl Plan {
     /// Reads the tables that a whole manifest names. Returns the files in which they stand.
     fn named_tables(&mut self, fs: &Fs, dir: &Path, names: &[String], catalog: &Catalog) -> BTreeSet<String> {
         let mut taken = BTreeSet::new();
-        let mut by_identity: BTreeMap<Identity, String> = BTreeMap::new();
+        let mut by_identity: BTreeMap<Identity, Vec<String>> = BTreeMap::new();
         let mut without: BTreeSet<String> = BTreeSet::new();
-        for name in tables_of(names) {
+        for name in names {
             match identity_of(fs, &dir.join(name)) {
-                Some(identity) => drop(by_identity.entry(identity).or_insert_with(|| name.clone())),
+                Some(identity) => by_identity.entry(identity).or_default().push(name.clone()),
                 None => drop(without.insert(name.clone())),
             }
         }
@@ -141,7 +141,9 @@ impl Plan {
         for (&id, family) in families {
             for meta in family.tables.iter().flat_map(BTreeMap::values) {
                 let own = FileKind::Table(meta.number).name();
-                let file = by_identity.get(&meta.identity).or_else(|| without.get(&own)).cloned();
+                let same = by_identity.get(&meta.identity).map_or(&[][..], Vec::as_slice);
+                let file = same.iter().find(|name| **name == own).or(same.first());
+                let file = file.or_else(|| without.get(&own)).cloned();
                 match file {
                     Some(name) => {
                         let table = survey(fs, dir, &name, Some(meta));
@@ -216,7 +218,7 @@ impl Plan {
         let gaps = log.gaps.iter().any(|gap| gap.certain);
         // A store that was closed leaves no table behind that it does not name.
         let doubtful = catalog.torn || holes || gaps || log.end == LogEnd::Closed;
-        for name in tables_of(names).filter(|name| !named.contains(*name)) {
+        for name in names.iter().filter(|name| !named.contains(*name)) {
             let table = survey(fs, dir, name, None);
             let family = table.properties.as_ref().map(|properties| properties.family);
             if self.certain {
@@ -362,10 +364,6 @@ impl Plan {
     pub(super) fn next_family(&self) -> u32 {
         self.next_family
     }
-}
-
-fn tables_of(names: &[String]) -> impl Iterator<Item = &String> {
-    names.iter().filter(|name| matches!(FileKind::parse(name), Some(FileKind::Table(_))))
 }
 
 fn lost(kind: DoubtKind, family: &str, keys: KeyRange, seqs: SeqRange, why: String) -> Doubt {

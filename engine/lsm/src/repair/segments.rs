@@ -8,8 +8,9 @@ use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::batch::Op;
-use crate::fs::Fs;
+use crate::fs::{Fs, OpenFile};
 use crate::inspect::{SegmentItem, walk_segment};
+use crate::record::LogKind;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -86,10 +87,8 @@ impl Log {
             missing: Vec::new(),
         };
         for name in names {
-            if let Some(FileKind::Wal(number)) = FileKind::parse(name) {
-                let segment = read_segment(fs, dir, name, number, &mut log.clock_ms)?;
-                log.segments.push(segment);
-            }
+            let number = FileKind::parse(name).and_then(FileKind::number).unwrap_or(0);
+            log.segments.push(read_segment(fs, dir, name, number, &mut log.clock_ms)?);
         }
         log.segments.sort_by_key(|segment| segment.number);
         let known = catalog.state.store;
@@ -99,7 +98,7 @@ impl Log {
             let stranger = known != 0 && segment.store.is_some_and(|store| store != known);
             // A copy under a second name says nothing new.
             let copy = segment.identity.is_some_and(|identity| !seen.insert(identity));
-            segment.foreign = stranger || copy;
+            segment.foreign |= stranger || copy;
             let named = oldest > 0 && segment.number >= oldest;
             segment.needed = !segment.foreign && (!catalog.is_certain() || named);
         }
@@ -261,7 +260,7 @@ impl Segment {
             (true, _) => FileState::PartlyRead,
         };
         let (used, why) = match (self.foreign, self.needed) {
-            (true, _) => (Use::LeftOut, "it belongs to another store, or is a copy".into()),
+            (true, _) => (Use::LeftOut, "it is no log of this store, or a copy of one".into()),
             (false, true) => (Use::Taken, self.why()),
             (false, false) if filled => (Use::Filled, "the store no longer needs it".into()),
             (false, false) => (Use::LeftOut, "the store no longer needs it".into()),
@@ -335,6 +334,10 @@ impl Segment {
             SegmentItem::Damage(error) => self.gap(true, error.to_string()),
             SegmentItem::Break(place) => {
                 let at = place.offset;
+                if self.next.is_some() && place.last && place.damage.is_none() {
+                    // The end of a sealed segment, where a header need not fit any more.
+                    return;
+                }
                 match (place.damage, place.why) {
                     (Some(damage), _) => self.gap(true, damage.to_string()),
                     (None, Some((expected, found))) => {
@@ -369,6 +372,11 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, clock_ms: &
     };
     let mut least = 0;
     let walked = fs.open(&path).and_then(|file| {
+        segment.bytes = file.size()?;
+        if !resembles(&file, LogKind::Wal)? {
+            segment.foreign = true;
+            return Ok(());
+        }
         walk_segment(&file, |item| {
             segment.item(item, clock_ms, &mut least);
             Ok(())
@@ -386,9 +394,20 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, clock_ms: &
     }
     // Without its identity no record can be proven.
     if segment.identity.is_none() && segment.pieces.is_empty() {
-        segment.gap(true, segment.errors.first().cloned().unwrap_or_default());
+        let why = segment.errors.first().cloned();
+        segment.gap(true, why.unwrap_or_else(|| "it does not begin as a segment of a log does".into()));
     }
     Ok(segment)
+}
+
+/// Whether a file begins as a log file of this kind does, as far as that can still be told.
+///
+/// # Errors
+/// What reading gives.
+pub(super) fn resembles(file: &OpenFile, kind: LogKind) -> Result<bool> {
+    let mut beginning = [0; 8];
+    let read = file.read_at(&mut beginning, 0)?;
+    Ok(kind.resembles(&beginning[..read]))
 }
 
 /// Visits the operations that can be read of a segment, with their sequence numbers. What cannot be
