@@ -337,9 +337,8 @@ impl Plan {
             let why = "no manifest says which tables were in use, and whether others are gone";
             doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, why);
         } else if catalog.torn {
-            let flushed = catalog.state.families.values().map(|family| family.flushed).min();
-            let seqs = SeqRange { first: flushed.unwrap_or(0) + 1, last: None };
-            doubt(DoubtKind::MayBeLost, seqs, true, "the last edit of the manifest cannot be read");
+            // What it said may have been a compaction, behind which entries have other numbers.
+            doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, "the last edit of the manifest cannot be read");
         }
         for gap in &log.gaps {
             // Bytes are lost; whether the writes with these numbers stood there, or were never logged,

@@ -11,7 +11,7 @@ use crate::batch::Op;
 use crate::fs::{Fs, OpenFile};
 use crate::inspect::{SegmentItem, walk_segment};
 use crate::record::LogKind;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What follows what in a segment.
@@ -45,6 +45,8 @@ pub(super) struct Segment {
     /// Whether the store needs it.
     pub(super) needed: bool,
     foreign: bool,
+    /// Whether another file holds the same segment, and at least as much of it.
+    copy: bool,
 }
 
 /// A stretch of sequence numbers that cannot be read.
@@ -93,13 +95,18 @@ impl Log {
         log.segments.sort_by_key(|segment| segment.number);
         let known = catalog.state.store;
         let oldest = catalog.state.oldest_wal;
-        let mut seen = BTreeSet::new();
-        for segment in &mut log.segments {
+        let mut best: BTreeMap<Identity, (u64, std::cmp::Reverse<usize>)> = BTreeMap::new();
+        for (at, segment) in log.segments.iter().enumerate() {
+            if let Some(identity) = segment.identity {
+                let held = best.entry(identity).or_insert((segment.entries, std::cmp::Reverse(at)));
+                *held = (*held).max((segment.entries, std::cmp::Reverse(at)));
+            }
+        }
+        for (at, segment) in log.segments.iter_mut().enumerate() {
             let stranger = known != 0 && segment.store.is_some_and(|store| store != known);
-            // A copy under a second name says nothing new.
-            let copy = segment.identity.is_some_and(|identity| !seen.insert(identity));
-            segment.foreign |= stranger || copy;
             let named = oldest > 0 && segment.number >= oldest;
+            segment.copy = segment.identity.is_some_and(|identity| best[&identity].1.0 != at);
+            segment.foreign |= stranger;
             segment.needed = !segment.foreign && (!catalog.is_certain() || named);
         }
         let needed = log.segments.iter().filter(|segment| segment.needed);
@@ -114,7 +121,8 @@ impl Log {
         let oldest = catalog.state.oldest_wal;
         let flushed = catalog.state.families.values().map(|family| family.flushed).min().unwrap_or(0);
         let mut walk = Walk { last: flushed, gap: None, gaps: Vec::new(), seen: None, closed: None };
-        let needed: Vec<&Segment> = self.segments.iter().filter(|segment| segment.needed).collect();
+        let needed = self.segments.iter().filter(|segment| segment.needed && !segment.copy);
+        let needed: Vec<&Segment> = needed.collect();
         if certain && oldest > 0 && needed.first().is_none_or(|segment| segment.number != oldest) {
             self.missing.push(oldest);
             walk.open(true, &format!("{} is missing", FileKind::Wal(oldest).name()));
@@ -162,7 +170,7 @@ impl Log {
                 why: "the manifest or the segment before names it".into(),
             });
         }
-        let read = || self.segments.iter().filter(|segment| segment.needed);
+        let read = || self.segments.iter().filter(|segment| segment.needed && !segment.copy);
         let log = RepairedLog {
             segments: read().count() as u64,
             groups: read().map(|segment| segment.groups).sum(),
@@ -260,7 +268,8 @@ impl Segment {
             (true, _) => FileState::PartlyRead,
         };
         let (used, why) = match (self.foreign, self.needed) {
-            (true, _) => (Use::LeftOut, "it is no log of this store, or a copy of one".into()),
+            (true, _) => (Use::LeftOut, "it is no log of this store".into()),
+            (false, true) if self.copy => (Use::Filled, "a copy of another segment".into()),
             (false, true) => (Use::Taken, self.why()),
             (false, false) if filled => (Use::Filled, "the store no longer needs it".into()),
             (false, false) => (Use::LeftOut, "the store no longer needs it".into()),
@@ -369,6 +378,7 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, clock_ms: &
         errors: Vec::new(),
         needed: false,
         foreign: false,
+        copy: false,
     };
     let mut least = 0;
     let walked = fs.open(&path).and_then(|file| {
