@@ -1,6 +1,8 @@
 //! The command line: the list of commands, and the arguments that several of them share.
 
-use crate::commands::{compact, delete, dump, export, families, get, import, put, scan, stats, verify};
+use crate::commands::{
+    compact, delete, dump, export, families, get, import, put, repair, scan, stats, verify,
+};
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};
 use clap::{Args, Parser, Subcommand};
@@ -22,6 +24,7 @@ Exit codes:
   2  the command line is wrong
   3  the key was not found (get)
   4  damage was found (verify, and the dump commands)
+  5  something is lost, or may be (repair)
   130  interrupted by Ctrl-C";
 
 /// Esker, a persistent, ordered key-value store: import, export, look into it and check it
@@ -55,6 +58,8 @@ pub enum Command {
     Compact(compact::CompactArgs),
     /// Read and check every byte of the store
     Verify(verify::VerifyArgs),
+    /// Make a new store from what is left of a damaged one, and report what is lost
+    Repair(repair::RepairArgs),
     /// List, create and drop column families
     Families(families::FamiliesArgs),
     /// Look into a table file (.sst)

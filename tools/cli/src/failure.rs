@@ -14,6 +14,8 @@ pub const USAGE: u8 = 2;
 pub const NOT_FOUND: u8 = 3;
 /// `verify`: the store is damaged.
 pub const DAMAGED: u8 = 4;
+/// `repair`: something is lost, or may be.
+pub const LOST: u8 = 5;
 /// Ctrl-C stopped the command.
 pub const INTERRUPTED: u8 = 130;
 

@@ -38,6 +38,7 @@ pub(super) struct Segment {
     bytes: u64,
     groups: u64,
     pub(super) entries: u64,
+    clock_ms: u64,
     families: BTreeSet<u32>,
     pieces: Vec<Piece>,
     next: Option<(FileNumber, Identity)>,
@@ -90,7 +91,7 @@ impl Log {
         };
         for name in names {
             let number = FileKind::parse(name).and_then(FileKind::number).unwrap_or(0);
-            log.segments.push(read_segment(fs, dir, name, number, &mut log.clock_ms)?);
+            log.segments.push(read_segment(fs, dir, name, number)?);
         }
         log.segments.sort_by_key(|segment| segment.number);
         let known = catalog.state.store;
@@ -109,8 +110,10 @@ impl Log {
             segment.foreign |= stranger;
             segment.needed = !segment.foreign && (!catalog.is_certain() || named);
         }
-        let needed = log.segments.iter().filter(|segment| segment.needed);
-        log.families = needed.flat_map(|segment| segment.families.iter().copied()).collect();
+        // What is not this store's must not set its clock.
+        let needed = || log.segments.iter().filter(|segment| segment.needed);
+        log.clock_ms = needed().map(|segment| segment.clock_ms).max().unwrap_or(0);
+        log.families = needed().flat_map(|segment| segment.families.iter().copied()).collect();
         log.join(catalog);
         Ok(log)
     }
@@ -304,7 +307,7 @@ impl Segment {
         }
     }
 
-    fn item(&mut self, item: SegmentItem<'_>, clock_ms: &mut u64, least: &mut u64) {
+    fn item(&mut self, item: SegmentItem<'_>, least: &mut u64) {
         match item {
             SegmentItem::Header(header) => {
                 self.bytes = header.size_bytes;
@@ -322,7 +325,7 @@ impl Segment {
             }
             SegmentItem::Group { group, .. } => {
                 self.groups += 1;
-                *clock_ms = (*clock_ms).max(group.clock_ms);
+                self.clock_ms = self.clock_ms.max(group.clock_ms);
             }
             SegmentItem::Batch(batch) => {
                 let last = batch.first_seq.saturating_add(u64::from(batch.count).saturating_sub(1));
@@ -360,7 +363,7 @@ impl Segment {
     }
 }
 
-fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, clock_ms: &mut u64) -> Result<Segment> {
+fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber) -> Result<Segment> {
     let path = dir.join(name);
     let mut segment = Segment {
         name: name.into(),
@@ -372,6 +375,7 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, clock_ms: &
         bytes: 0,
         groups: 0,
         entries: 0,
+        clock_ms: 0,
         families: BTreeSet::new(),
         pieces: Vec::new(),
         next: None,
@@ -388,7 +392,7 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, clock_ms: &
             return Ok(());
         }
         walk_segment(&file, |item| {
-            segment.item(item, clock_ms, &mut least);
+            segment.item(item, &mut least);
             Ok(())
         })
     });
