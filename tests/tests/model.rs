@@ -1,10 +1,11 @@
 //! Random operations over the whole interface, compared with maps in memory.
 //!
-//! How many sequences: `ESKER_MODEL_SEQUENCES`, and on a real disk with threads `ESKER_MODEL_REAL`; from
-//! which seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
+//! How many sequences: `ESKER_MODEL_SEQUENCES`, on a real disk with threads `ESKER_MODEL_REAL`, and under each
+//! set of options `ESKER_MODEL_SETS`; from which seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
 
 use esker_tests::history::{Operation, Profile, generate, parse, print};
-use esker_tests::session::{Place, Reached, Watchdog, catching, keep_failure, run, shrink};
+use esker_tests::oracle::Dump;
+use esker_tests::session::{OptionSet, Place, Reached, Watchdog, catching, keep_failure, run, shrink};
 use esker_tests::workspace;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,16 +17,35 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn simulated(seed: u64, history: &[Operation]) -> Result<Reached, String> {
-    catching(|| run(Place::fresh(seed), history))
+    catching(|| run(Place::fresh(seed), history)).map(|(reached, _)| reached)
 }
 
 fn real(history: &[Operation]) -> Result<Reached, String> {
     let dir = tempfile::tempdir().unwrap();
-    catching(|| run(Place::real(&dir.path().join("store")), history))
+    catching(|| run(Place::real(&dir.path().join("store")), history)).map(|(reached, _)| reached)
+}
+
+/// Under each set of options. Every read on the way is compared with the model, and what the stores hold in the
+/// end also with each other.
+fn under_all_options(seed: u64, history: &[Operation]) -> Result<Reached, String> {
+    let (mut all, mut first): (Reached, Option<Dump>) = Default::default();
+    for set in OptionSet::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::of_set(set, seed, &dir.path().join("store"));
+        let (reached, dump) =
+            catching(|| run(place, history)).map_err(|why| format!("with {}: {why}", set.name))?;
+        all.add(reached);
+        let first = first.get_or_insert_with(|| dump.clone());
+        if *first != dump {
+            return Err(format!("with {} the store ends as\n{dump:?}instead of\n{first:?}", set.name));
+        }
+    }
+    Ok(all)
 }
 
 fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Reached, String> + Sync) {
     let first = number("ESKER_MODEL_SEED", 1);
+    let file: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let watchdog = Watchdog::new(Duration::from_secs(60));
     let reached = Mutex::new(Reached::default());
     let (next, operations, failed) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
@@ -45,7 +65,7 @@ fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Rea
                         Err(why) => {
                             failed.fetch_add(1, Ordering::Relaxed);
                             let shortest = shrink(&history, |shorter| one(seed, shorter).is_err());
-                            let path = keep_failure(&format!("{name}-{seed}"), &shortest, &why);
+                            let path = keep_failure(&format!("{file}-{seed}"), &shortest, &why);
                             let text = print(&shortest);
                             eprintln!("{name}, seed {seed}: {why}\nkept as {}:\n{text}", path.display());
                         }
@@ -56,7 +76,7 @@ fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Rea
     });
     let (operations, failed) = (operations.into_inner(), failed.into_inner());
     esker_tests::figure!(
-        "{name}: {count} sequences from seed {first}, {operations} operations, {failed} failed"
+        "{name}: {count} sequences from seed {first}, {operations} operations, violations {failed}"
     );
     esker_tests::figure!("{name}: {}", reached.into_inner().unwrap());
     assert_eq!(failed, 0, "see above for the histories");
@@ -64,12 +84,18 @@ fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Rea
 
 #[test]
 fn a_simulated_store_agrees_with_the_model() {
-    compare("model", number("ESKER_MODEL_SEQUENCES", 1_000), simulated);
+    compare("T7 model", number("ESKER_MODEL_SEQUENCES", 1_000), simulated);
 }
 
 #[test]
 fn a_real_store_with_threads_agrees_with_the_model() {
-    compare("model-real", number("ESKER_MODEL_REAL", 40), |_, history| real(history));
+    compare("T7 model, real disk", number("ESKER_MODEL_REAL", 40), |_, history| real(history));
+}
+
+#[test]
+fn stores_with_different_options_agree_with_the_model_and_each_other() {
+    let name = format!("T7 options, {} sets", OptionSet::ALL.len());
+    compare(&name, number("ESKER_MODEL_SETS", 60), under_all_options);
 }
 
 #[test]
@@ -79,7 +105,7 @@ fn kept_histories_agree_with_the_model() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "txt") {
             let history = parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
-            let result = simulated(1, &history).and_then(|_| real(&history));
+            let result = under_all_options(1, &history).and_then(|_| real(&history));
             result.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         }
     }

@@ -5,6 +5,7 @@ mod fault;
 mod place;
 mod read;
 mod runner;
+mod sets;
 mod shrink;
 mod watchdog;
 
@@ -12,5 +13,6 @@ pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
 pub use fault::{FaultKind, count_operations, run_with_fault, run_with_full_disk, sync_fails};
 pub use place::Place;
 pub use runner::{Reached, Session, run};
+pub use sets::{Home, OptionSet};
 pub use shrink::{keep_failure, shrink};
 pub use watchdog::Watchdog;

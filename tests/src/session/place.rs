@@ -1,21 +1,17 @@
 //! Where a store lives and how it is opened.
 
 use super::crash::mix;
+use super::sets::{Home, OptionSet};
 use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs};
-use esker::{Builder, Db, FamilyOptions};
+use esker::{Builder, Db};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often the log is synced in the background, in milliseconds.
-pub(super) const SYNC_INTERVAL_MS: u64 = 100;
 
 /// When all histories begin, in milliseconds since the epoch.
 pub(super) const START_MS: u64 = 1_700_000_000_000;
 
-/// A directory on some disk, with a clock. Everything in it is kept small, so that short histories fill
-/// memtables, levels, log segments and manifests.
+/// A directory on some disk, with a clock and the options to open it with.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// The simulated disk, if it is one.
@@ -29,6 +25,8 @@ pub struct Place {
     /// How often the store was opened here. Each time it must get other random numbers: the identities of its
     /// files are among them.
     pub opened: u64,
+    /// The options.
+    pub set: OptionSet,
 }
 
 impl Place {
@@ -36,7 +34,8 @@ impl Place {
     #[must_use]
     pub fn simulated(disk: SimFs, now_ms: u64, seed: u64) -> Place {
         let clock = ManualClock::new(now_ms);
-        Place { disk: Some(disk), path: "/data/store".into(), clock, seed: Some(seed), opened: 0 }
+        let (path, set) = ("/data/store".into(), OptionSet::SMALL);
+        Place { disk: Some(disk), path, clock, seed: Some(seed), opened: 0, set }
     }
 
     /// On an empty simulated disk, at the time when histories begin.
@@ -48,7 +47,19 @@ impl Place {
     /// In a directory of the operating system's, with threads.
     #[must_use]
     pub fn real(path: &Path) -> Place {
-        Place { disk: None, path: path.into(), clock: ManualClock::new(START_MS), seed: None, opened: 0 }
+        let clock = ManualClock::new(START_MS);
+        Place { disk: None, path: path.into(), clock, seed: None, opened: 0, set: OptionSet::SMALL }
+    }
+
+    /// With a set of options, where that wants to be: `dir` is for those that want a real directory.
+    #[must_use]
+    pub fn of_set(set: OptionSet, seed: u64, dir: &Path) -> Place {
+        let place = match set.home {
+            Home::Simulated => Place::fresh(seed),
+            Home::Threads => Place { seed: None, ..Place::fresh(seed) },
+            Home::Directory => Place::real(dir),
+        };
+        Place { set, ..place }
     }
 
     /// The time, in milliseconds since the epoch.
@@ -60,16 +71,8 @@ impl Place {
     /// The options to open the store with.
     #[must_use]
     pub fn builder(&self) -> Builder {
-        let builder = Db::builder(&self.path)
-            .memory_budget(1 << 20)
-            .sync_interval(Duration::from_millis(SYNC_INTERVAL_MS))
-            .wal_segment_bytes(8 << 10)
-            .memtable_bytes(4 << 10)
-            .target_file_bytes(2 << 10)
-            .level_base_bytes(4 << 10)
-            .manifest_bytes(2 << 10)
-            .max_open_files(16)
-            .clock(Clock::Manual(self.clock.clone()));
+        let clock = Clock::Manual(self.clock.clone());
+        let builder = Db::builder(&self.path).options(self.set.options()).clock(clock);
         let builder = match self.seed {
             Some(seed) => builder.deterministic(mix(&[seed, self.opened])),
             None => builder,
@@ -87,17 +90,5 @@ impl Place {
     pub fn open(&mut self) -> esker::Result<Db> {
         self.opened += 1;
         self.builder().open()
-    }
-
-    /// The options of a family: small blocks, and a split index for some.
-    #[must_use]
-    pub fn family_options(name: &str) -> FamilyOptions {
-        let odd = name.bytes().last().is_some_and(|last| last % 2 == 1);
-        FamilyOptions {
-            block_bytes: 256,
-            index_partition_bytes: if odd { 256 } else { 256 << 10 },
-            uncompressed_levels: if odd { 0 } else { 2 },
-            ..FamilyOptions::default()
-        }
     }
 }

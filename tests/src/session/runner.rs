@@ -1,6 +1,6 @@
 //! Runs a history against a store and the oracle side by side.
 
-use super::place::{Place, SYNC_INTERVAL_MS};
+use super::place::Place;
 use crate::history::{Change, Operation, Span, What, print, value};
 use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Version};
 use esker::base::sync::Mutex;
@@ -91,11 +91,12 @@ pub(super) struct Held {
     pub(super) families: BTreeMap<String, FamilyId>,
 }
 
-/// Runs a whole history in a place; an error says what went wrong, with the operation.
+/// Runs a whole history in a place; an error says what went wrong, with the operation. Also returns what is in
+/// the store after it was closed and opened once more.
 ///
 /// # Errors
 /// The first difference between store and oracle.
-pub fn run(place: Place, history: &[Operation]) -> Result<Reached, String> {
+pub fn run(place: Place, history: &[Operation]) -> Result<(Reached, Dump), String> {
     let mut session = Session::new(place);
     session.start()?;
     for (at, operation) in history.iter().enumerate() {
@@ -104,7 +105,8 @@ pub fn run(place: Place, history: &[Operation]) -> Result<Reached, String> {
     session.check_everything()?;
     session.step(&Operation::Verify)?;
     session.step(&Operation::Reopen).map_err(|why| format!("reopening at the end: {why}"))?;
-    Ok(session.reached)
+    let dump = Dump::read(session.db()).map_err(|e| format!("reading at the end: {e}"))?;
+    Ok((session.reached, dump))
 }
 
 /// An operation with its place in the history.
@@ -116,7 +118,11 @@ impl Session {
     /// A store that does not exist yet.
     #[must_use]
     pub fn new(place: Place) -> Session {
-        let oracle = Oracle::new(Contract::read(), place.now_ms(), SYNC_INTERVAL_MS);
+        let oracle = Oracle::new(
+            Contract::read(),
+            place.now_ms(),
+            place.set.options().sync_interval.as_millis() as u64,
+        );
         Session {
             place,
             oracle: Arc::new(Mutex::new(oracle)),
@@ -279,7 +285,9 @@ impl Session {
         let before = db.visible_seq();
         self.oracle.lock().begin_write(durability, versions);
         let result = match changes {
-            [only] if durability == Durability::Sync => self.write_alone(only, number),
+            [only] if durability == self.place.set.options().default_durability => {
+                self.write_alone(only, number)
+            }
             _ if number.is_multiple_of(3) => db.commit(batch, durability).and_then(|ticket| {
                 if durability == Durability::Sync { db.wait_durable(ticket.seq()) } else { Ok(()) }
             }),
@@ -342,7 +350,7 @@ impl Session {
     }
 
     fn create(&mut self, name: &str) -> Result<(), String> {
-        let options = Place::family_options(name);
+        let options = self.place.set.family_options(name);
         if self.families.contains_key(name) {
             return match self.db().create_column_family(name, options) {
                 Err(Error::FamilyExists { .. }) => Ok(()),
