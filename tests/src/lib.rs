@@ -8,6 +8,7 @@ pub mod markdown;
 pub mod oracle;
 pub mod process;
 pub mod session;
+pub mod soak;
 pub mod store;
 pub mod tidy;
 pub mod trace;

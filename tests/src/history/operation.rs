@@ -31,6 +31,10 @@ pub enum Operation {
     Tick(u32),
     /// Time passes, in milliseconds.
     Advance(u64),
+    /// Somebody sets the wall clock by so many milliseconds, forward or back.
+    Clock(i64),
+    /// From the next opening on the store has the options with this number.
+    Options(u32),
     /// A family is created.
     Create(String),
     /// A family is dropped.

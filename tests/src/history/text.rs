@@ -55,6 +55,8 @@ fn line(operation: &Operation) -> String {
         Operation::CompactRange { family, span } => format!("compact-range {family} {}", span_text(span)),
         Operation::Tick(steps) => format!("tick {steps}"),
         Operation::Advance(ms) => format!("advance {ms}"),
+        Operation::Clock(by_ms) => format!("clock {by_ms:+}"),
+        Operation::Options(number) => format!("options {number}"),
         Operation::Create(name) => format!("create {name}"),
         Operation::Drop(name) => format!("drop {name}"),
         Operation::Snapshot(slot) => format!("snapshot {slot}"),
@@ -151,6 +153,11 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
         }
         ("tick", [steps]) => Operation::Tick(number(steps)? as u32),
         ("advance", [ms]) => Operation::Advance(number(ms)?),
+        ("clock", [by_ms]) => {
+            let by_ms = by_ms.strip_prefix('+').unwrap_or(by_ms).parse();
+            Operation::Clock(by_ms.map_err(|_| "no such time".to_string())?)
+        }
+        ("options", [set]) => Operation::Options(number(set)? as u32),
         ("create", [name]) => Operation::Create((*name).into()),
         ("drop", [name]) => Operation::Drop((*name).into()),
         ("snapshot", [slot]) => Operation::Snapshot(number(slot)? as u32),

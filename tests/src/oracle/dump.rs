@@ -1,6 +1,7 @@
 //! What stands in a store, read from the outside.
 
 use super::state::short;
+use esker::batch::FamilyRef;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -9,6 +10,8 @@ use std::fmt;
 pub struct Dump {
     /// Families by name, each with its entries.
     pub families: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// The store's own time, against which entries expire, in milliseconds since the epoch.
+    pub now_ms: u64,
 }
 
 impl Dump {
@@ -26,7 +29,7 @@ impl Dump {
             }
             families.insert(name, entries);
         }
-        Ok(Dump { families })
+        Ok(Dump { families, now_ms: db.now_ms() })
     }
 
     /// The value of a key; `None` also if there is no such family.

@@ -55,6 +55,7 @@ pub enum Outcome {
 pub struct Oracle {
     contract: Contract,
     sync_interval_ms: u64,
+    wall_ms: u64,
     /// The time, in milliseconds since the epoch.
     pub(super) now_ms: u64,
     /// Up to when background syncs have had their chance to run.
@@ -77,6 +78,7 @@ impl Oracle {
         Oracle {
             contract,
             sync_interval_ms,
+            wall_ms: now_ms,
             now_ms,
             settled_ms: now_ms,
             families: vec![Family { id: 0, name: "default".into(), life: Life::Certain }],
@@ -97,6 +99,24 @@ impl Oracle {
     /// Time passes.
     pub fn advance(&mut self, ms: u64) {
         self.now_ms += ms;
+        self.wall_ms += ms;
+    }
+
+    /// What the wall clock shows, in milliseconds since the epoch.
+    #[must_use]
+    pub fn wall_ms(&self) -> u64 {
+        self.wall_ms
+    }
+
+    /// Somebody sets the wall clock, and the store looks at it.
+    pub fn wall_set(&mut self, wall_ms: u64) {
+        self.wall_ms = wall_ms;
+        self.now_ms = self.now_ms.max(wall_ms);
+    }
+
+    /// The store was closed in good order: everything is durable.
+    pub fn closed(&mut self) {
+        self.flushed();
     }
 
     /// Whether there are logged writes that a background sync ought to have made durable by now.

@@ -35,7 +35,7 @@ impl Oracle {
     /// # Errors
     /// What is wrong with it: a violation of the contract.
     pub fn explain(&self, found: &Dump, loss: Loss) -> Result<Match, String> {
-        self.explain_at(found, loss, self.now_ms)
+        self.explain_at(found, loss, found.now_ms)
     }
 
     /// As [`Oracle::explain`], for what was found at another time.
@@ -112,6 +112,7 @@ impl Oracle {
         let held: BTreeSet<FamilyId> = self.floor.versions().map(|(family, ..)| family).collect();
         held.difference(&kept).for_each(|gone| self.floor.remove_family(*gone));
         self.visible = self.floor.clone();
+        self.now_ms = found.now_ms;
         Ok(())
     }
 }

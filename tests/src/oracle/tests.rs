@@ -37,17 +37,19 @@ impl Case {
     }
 
     fn power(&self, found: &[(&str, &str)]) -> bool {
-        self.oracle.explain(&dump(found), Loss::Power).is_ok()
+        self.oracle.explain(&self.dump(found), Loss::Power).is_ok()
     }
 
     fn kill(&self, found: &[(&str, &str)]) -> bool {
-        self.oracle.explain(&dump(found), Loss::Kill).is_ok()
+        self.oracle.explain(&self.dump(found), Loss::Kill).is_ok()
     }
-}
 
-fn dump(found: &[(&str, &str)]) -> Dump {
-    let entries = found.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()));
-    Dump { families: [("default".to_string(), entries.collect())].into() }
+    /// What was found, at the time that it is.
+    fn dump(&self, found: &[(&str, &str)]) -> Dump {
+        let entries = found.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        let families = [("default".to_string(), entries.collect())].into();
+        Dump { families, now_ms: self.oracle.now_ms() }
+    }
 }
 
 #[test]
@@ -155,7 +157,10 @@ fn nothing_expired_or_overwritten_comes_back() {
 #[test]
 fn families_exist_once_created_and_are_gone_once_dropped() {
     let mut case = case();
-    let with = |names: &[&str]| Dump { families: names.iter().map(|n| (n.to_string(), [].into())).collect() };
+    let with = |names: &[&str]| {
+        let families = names.iter().map(|n| (n.to_string(), [].into())).collect();
+        Dump { families, now_ms: NOW }
+    };
     let holds = |case: &Case, names: &[&str]| case.oracle.explain(&with(names), Loss::Power).is_ok();
     case.oracle.begin_create("f");
     assert!(holds(&case, &["default"]) && holds(&case, &["default", "f"]) && !holds(&case, &["f"]));
@@ -172,7 +177,8 @@ fn what_was_recovered_is_durable_from_then_on() {
     let mut case = case();
     case.write(Os, &[("a", "1")]);
     case.write(Os, &[("a", "2")]);
-    case.oracle.recovered(&dump(&[("a", "1")]), Loss::Power).unwrap();
+    let found = case.dump(&[("a", "1")]);
+    case.oracle.recovered(&found, Loss::Power).unwrap();
     assert!(case.power(&[("a", "1")]) && !case.power(&[]) && !case.power(&[("a", "2")]));
     assert_eq!(case.oracle.visible().get(0, b"a", NOW).unwrap().as_ref(), b"1");
 }

@@ -218,6 +218,12 @@ impl Session {
                 self.place.clock.advance(Duration::from_millis(*ms));
                 self.oracle.lock().advance(*ms);
             }
+            Operation::Clock(by_ms) => {
+                let wall_ms = self.place.now_ms().saturating_add_signed(*by_ms);
+                self.place.clock.set_wall_ms(wall_ms);
+                self.oracle.lock().wall_set(wall_ms);
+            }
+            Operation::Options(_) => {}
             Operation::Create(name) => self.create(name)?,
             Operation::Drop(name) => self.drop_family(name)?,
             Operation::Snapshot(slot) => self.snapshot(*slot),
