@@ -1,7 +1,7 @@
 //! Random operations over the whole interface, compared with maps in memory.
 //!
-//! How many sequences: `ESKER_MODEL_SEQUENCES`, on a real disk with threads `ESKER_MODEL_REAL`, and under each
-//! set of options `ESKER_MODEL_SETS`; from which seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
+//! How many sequences: `ESKER_MODEL_SEQUENCES`, on a real disk with threads `ESKER_MODEL_REAL`, and under
+//! each set of options `ESKER_MODEL_SETS`; from which seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
 
 use esker_tests::history::{Operation, Profile, generate, parse, print};
 use esker_tests::oracle::Dump;
@@ -25,8 +25,8 @@ fn real(history: &[Operation]) -> Result<Reached, String> {
     catching(|| run(Place::real(&dir.path().join("store")), history)).map(|(reached, _)| reached)
 }
 
-/// Under each set of options. Every read on the way is compared with the model, and what the stores hold in the
-/// end also with each other.
+/// Under each set of options. Every read on the way is compared with the model, and what the stores hold in
+/// the end also with each other.
 fn under_all_options(seed: u64, history: &[Operation]) -> Result<Reached, String> {
     let (mut all, mut first): (Reached, Option<Dump>) = Default::default();
     for set in OptionSet::ALL {

@@ -26,5 +26,7 @@ fn a_store_that_works_for_long_loses_nothing_and_does_not_grow() {
         let kept = dir.keep();
         panic!("{}\nthe store is kept in {}", report.violations.join("\n"), kept.display());
     }
+    let excesses = report.excesses(minutes.is_some_and(|minutes| minutes >= 10));
+    assert!(excesses.is_empty(), "{}", excesses.join("\n"));
     assert!(report.kills > 0 && report.reopened > 0 && report.full > 0 && report.clocks > 0);
 }

@@ -91,8 +91,8 @@ pub(super) struct Held {
     pub(super) families: BTreeMap<String, FamilyId>,
 }
 
-/// Runs a whole history in a place; an error says what went wrong, with the operation. Also returns what is in
-/// the store after it was closed and opened once more.
+/// Runs a whole history in a place; an error says what went wrong, with the operation. Also returns what is
+/// in the store after it was closed and opened once more.
 ///
 /// # Errors
 /// The first difference between store and oracle.

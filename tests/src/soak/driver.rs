@@ -22,8 +22,8 @@ const WINDOW: usize = 48;
 /// How long nothing may happen.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long writes may be refused after space has come back. What the store promises is far less; this only tells
-/// slow from never.
+/// How long writes may be refused after space has come back. What the store promises is far less; this only
+/// tells slow from never.
 const RESUME: Duration = Duration::from_secs(60);
 
 /// A day, in milliseconds.
@@ -53,8 +53,8 @@ struct Driver {
     forward: bool,
 }
 
-/// Runs a plan with the actor in `program`, in the empty directory `dir`. A line for each period goes to `log`.
-/// What went wrong is in the report.
+/// Runs a plan with the actor in `program`, in the empty directory `dir`. A line for each period goes to
+/// `log`. What went wrong is in the report.
 ///
 /// # Errors
 /// If the run could not begin.
@@ -108,7 +108,7 @@ impl Driver {
                 self.set_clock()?;
             }
             self.work(begun + self.plan.period)?;
-            if period == self.plan.periods || period.is_multiple_of(self.plan.space_every) {
+            if period == self.plan.periods || Plan::is_due(period, self.plan.space_every) {
                 self.settle()?;
             }
             if self.plan.kills(period) {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A directory with room for only so many bytes more, if somebody says so. Removed files give their bytes back
-/// at once, and what a file already holds may be overwritten.
+/// A directory with room for only so many bytes more, if somebody says so. Removed files give their bytes
+/// back at once, and what a file already holds may be overwritten.
 #[derive(Clone, Debug, Default)]
 pub struct LimitedFs {
     space: Arc<Mutex<Space>>,

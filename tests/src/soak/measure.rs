@@ -46,8 +46,8 @@ pub fn directory_bytes(dir: &Path) -> u64 {
     entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum()
 }
 
-/// What is alive, in bytes: raw, and as tables of a store that was given only that and has compacted it all. Its
-/// families have the same options, so the codecs are the same.
+/// What is alive, in bytes: raw, and as tables of a store that was given only that and has compacted it all.
+/// Its families have the same options, so the codecs are the same.
 ///
 /// # Errors
 /// What that store meets.

@@ -1,10 +1,14 @@
-//! The options under which the store of a soak is opened in turn. The memory stays the same: it must be flat.
+//! The options under which the store of a soak is opened in turn. Memory and descriptors stay the same: they
+//! must be flat.
 
 use esker::{Durability, FamilyOptions, Options};
 use std::time::Duration;
 
 /// What the store may use for memtables and blocks, in bytes.
 pub const MEMORY_BUDGET: u64 = 16 << 20;
+
+/// How many tables are kept open; there are more of them.
+pub const MAX_OPEN_FILES: usize = 48;
 
 /// How many sets there are.
 pub const SETS: u32 = 6;
@@ -32,14 +36,14 @@ fn large(number: u32) -> Options {
         target_file_bytes: Some(512 << 10),
         level_base_bytes: Some(2 << 20),
         manifest_bytes: 64 << 10,
-        max_open_files: 128,
+        max_open_files: MAX_OPEN_FILES,
         ..Options::default()
     };
     match number {
         0 => base,
         1 => Options { memtable_bytes: Some(128 << 10), wal_segment_bytes: 256 << 10, ..base },
         2 => Options { target_file_bytes: Some(2 << 20), manifest_bytes: 4 << 10, ..base },
-        3 => Options { max_open_files: 16, target_file_bytes: Some(256 << 10), ..base },
+        3 => Options { target_file_bytes: Some(256 << 10), ..base },
         4 => Options { memtable_bytes: Some(1 << 20), level_base_bytes: Some(1 << 20), ..base },
         _ => Options { sync_interval: Duration::from_millis(20), default_durability: Durability::Os, ..base },
     }

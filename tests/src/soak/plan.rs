@@ -7,8 +7,8 @@ use std::time::Duration;
 pub struct Plan {
     /// The seed of the operations.
     pub seed: u64,
-    /// How many periods there are. At the end of each the child is killed; in the last third it lives on, and the
-    /// store is closed and opened within it.
+    /// How many periods there are. At the end of each the child is killed; in the last third it lives on, and
+    /// the store is closed and opened within it.
     pub periods: u64,
     /// How long a period is.
     pub period: Duration,

@@ -2,7 +2,8 @@
 
 use esker::base::hash::key_hash;
 
-/// The first eight bytes of a value, which name the commit and the change that wrote it, its length and a hash.
+/// The first eight bytes of a value, which name the commit and the change that wrote it, its length and a
+/// hash.
 pub const PRINT_BYTES: usize = 20;
 
 /// The fingerprint of a value. Like the values themselves it begins with the commit and the change.
@@ -16,7 +17,8 @@ pub fn print(value: &[u8]) -> [u8; PRINT_BYTES] {
     print
 }
 
-/// The commit, the change and the length that a fingerprint stands for: what the value can be made from again.
+/// The commit, the change and the length that a fingerprint stands for: what the value can be made from
+/// again.
 #[must_use]
 pub fn written_by(print: &[u8]) -> Option<(u32, usize, usize)> {
     let number = |at: usize| Some(u32::from_be_bytes(print.get(at..at + 4)?.try_into().ok()?));

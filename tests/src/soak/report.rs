@@ -2,8 +2,19 @@
 
 use super::judge::Counts;
 use super::measure::{Sample, growth};
+use super::options;
 use std::fmt;
 use std::time::Duration;
+
+/// Memory at any moment, in bytes.
+const MOST_MEMORY: f64 = 3.0 * options::MEMORY_BUDGET as f64;
+/// Growth of the line through the memory of the second half of the longest life, in bytes.
+const MEMORY_GROWTH: f64 = (4 << 20) as f64;
+/// Tables, and what else the store, its file system and the process hold open.
+const MOST_DESCRIPTORS: f64 = (options::MAX_OPEN_FILES + 32) as f64;
+const DESCRIPTOR_GROWTH: f64 = 8.0;
+const MOST_SPACE: f64 = 1.4;
+const LEAST_TURNOVER: f64 = 20.0;
 
 /// Directory and tables, each as a multiple of what is alive, at a settled moment.
 #[derive(Clone, Copy, Debug)]
@@ -88,10 +99,25 @@ impl Report {
         })
     }
 
-    /// The greatest memory, in bytes, and number of descriptors that was seen.
+    /// Which bounds were exceeded, in words. Those that need time to show hold for long runs alone.
     #[must_use]
-    pub fn most(&self) -> (u64, u64) {
-        (self.peaks().resident_bytes, self.peaks().descriptors)
+    pub fn excesses(&self, long: bool) -> Vec<String> {
+        let (peaks, (memory, descriptors)) = (self.peaks(), self.growth());
+        let in_short_runs = [
+            ("memory at its peak, in bytes", peaks.resident_bytes as f64, MOST_MEMORY),
+            ("descriptors at their peak", peaks.descriptors as f64, MOST_DESCRIPTORS),
+        ];
+        let in_long_runs = [
+            ("growth of memory, in bytes", memory, MEMORY_GROWTH),
+            ("growth of descriptors", descriptors, DESCRIPTOR_GROWTH),
+            ("space amplification", self.amplification(), MOST_SPACE),
+            ("what is kept to a twentieth of what was written", LEAST_TURNOVER / self.turnover(), 1.0),
+        ];
+        let checked = in_short_runs.iter().chain(in_long_runs.iter().filter(|_| long));
+        let exceeded = checked.filter(|(_, value, bound)| value > bound);
+        exceeded
+            .map(|(what, value, bound)| format!("{what}: {value:.2} where {bound:.2} is the bound"))
+            .collect()
     }
 }
 

@@ -20,7 +20,8 @@ const PASSING: &str = "f2";
 /// Snapshots that are held at once.
 const SLOTS: u64 = 3;
 
-/// The key with this number: two in three are numbered, the others have a long prefix in common or are binary.
+/// The key with this number: two in three are numbered, the others have a long prefix in common or are
+/// binary.
 fn key(n: u64) -> Vec<u8> {
     match n % 8 {
         6 => format!("shared/{}/{n:09}", "prefix-".repeat(6)).into_bytes(),

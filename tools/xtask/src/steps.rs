@@ -130,9 +130,20 @@ const CRASH: Step = Step {
 };
 
 const MODEL: Step = Step {
-    environment: &[("ESKER_MODEL_SEQUENCES", "50000"), ("ESKER_MODEL_REAL", "1000")],
+    environment: &[
+        ("ESKER_MODEL_SEQUENCES", "50000"),
+        ("ESKER_MODEL_REAL", "1000"),
+        ("ESKER_MODEL_SETS", "2000"),
+    ],
     needs_tests: true,
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(40))
+};
+
+/// It stops by itself, and when nothing happens for two minutes; whoever asks for hours gets them.
+const SOAK: Step = Step {
+    environment: &[("ESKER_SOAK_MINUTES", "30")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "soak", "--", "--nocapture"], minutes(24 * 60))
 };
 
 const BENCH: &[Step] = &[
@@ -151,7 +162,12 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "asan", what: "the engine's unit tests under AddressSanitizer", steps: &[ASAN] },
     Task { name: "valgrind", what: "the memtable's unit tests under memcheck", steps: &[VALGRIND] },
     Task { name: "crash", what: "lose power everywhere in 80 histories", steps: &[CRASH] },
-    Task { name: "model", what: "compare 50,000 sequences with the model", steps: &[MODEL] },
+    Task {
+        name: "model",
+        what: "compare 50,000 sequences with the model, 2,000 under 16 option sets",
+        steps: &[MODEL],
+    },
+    Task { name: "soak", what: "half an hour of work, kills, full disks and clock jumps", steps: &[SOAK] },
     Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
     Task {
@@ -170,6 +186,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "crash", step: CRASH },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
+    Part { name: "soak", step: SOAK },
 ];
 
 /// The task of that name.
