@@ -9,13 +9,15 @@ use std::path::Path;
 
 const DIR: &str = "/store";
 const KEYS: u32 = 2_000;
+/// Memory in which everything can be cached, in bytes.
+const ROOMY: u64 = 64 << 20;
 
-fn open(disk: &SimFs, seed: u64) -> Db {
+fn open(disk: &SimFs, seed: u64, memory_budget: u64) -> Db {
     let builder = Db::builder(DIR)
         .fs(Fs::Sim(disk.clone()))
         .clock(Clock::Manual(ManualClock::new(1_700_000_000_000)))
         .deterministic(seed)
-        .memory_budget(64 << 20)
+        .memory_budget(memory_budget)
         .memtable_bytes(64 << 10)
         .target_file_bytes(32 << 10)
         .level_base_bytes(64 << 10)
@@ -70,7 +72,8 @@ fn families(db: &Db) -> [ColumnFamily; 2] {
 #[test]
 fn what_readers_held_is_given_back_when_they_let_go() {
     let disk = SimFs::new();
-    let db = open(&disk, 1);
+    // The cache is far smaller than the store: what readers hold is soon held by nobody else.
+    let db = open(&disk, 1, 1 << 20);
     let families = families(&db);
     fill(&db, &families, 1);
     db.compact().unwrap();
@@ -109,14 +112,14 @@ fn what_readers_held_is_given_back_when_they_let_go() {
 fn each_opening_holds_as_much_as_the_one_before() {
     let disk = SimFs::new();
     {
-        let db = open(&disk, 1);
+        let db = open(&disk, 1, ROOMY);
         fill(&db, &families(&db), 1);
         db.compact().unwrap();
         db.close().unwrap();
     }
     let mut readings = Vec::new();
     for seed in 2..8 {
-        let db = open(&disk, seed);
+        let db = open(&disk, seed, ROOMY);
         for family in families(&db) {
             assert_eq!(family.iter().unwrap().count(), KEYS as usize);
             (0..KEYS).for_each(|n| assert!(family.get(key(n)).unwrap().is_some()));

@@ -46,6 +46,8 @@ pub struct Status {
     pub jobs: u64,
     /// Memtables, cache, indexes, filters and what readers hold.
     pub memory_bytes: u64,
+    /// Failures that background work has to get over.
+    pub failures: u64,
     /// Why the store is read-only, if it is.
     pub poisoned: Option<String>,
 }
@@ -107,18 +109,18 @@ impl Answer {
 
 impl Status {
     fn line(&self) -> String {
-        let Status { now_ms, table_bytes, written_bytes, jobs, memory_bytes, poisoned } = self;
+        let Status { now_ms, table_bytes, written_bytes, jobs, memory_bytes, failures, poisoned } = self;
         let poisoned = poisoned.as_deref().unwrap_or_default();
-        format!("{now_ms} {table_bytes} {written_bytes} {jobs} {memory_bytes} {poisoned}")
+        format!("{now_ms} {table_bytes} {written_bytes} {jobs} {memory_bytes} {failures} {poisoned}")
     }
 
     fn parse(text: &str) -> Option<Status> {
-        let mut words = text.splitn(6, ' ');
+        let mut words = text.splitn(7, ' ');
         let mut number = || words.next()?.parse().ok();
         let (now_ms, table_bytes, written_bytes) = (number()?, number()?, number()?);
-        let (jobs, memory_bytes) = (number()?, number()?);
+        let (jobs, memory_bytes, failures) = (number()?, number()?, number()?);
         let poisoned = words.next().filter(|why| !why.is_empty()).map(Into::into);
-        Some(Status { now_ms, table_bytes, written_bytes, jobs, memory_bytes, poisoned })
+        Some(Status { now_ms, table_bytes, written_bytes, jobs, memory_bytes, failures, poisoned })
     }
 }
 

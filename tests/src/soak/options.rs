@@ -34,7 +34,7 @@ fn large(number: u32) -> Options {
         wal_segment_bytes: 1 << 20,
         memtable_bytes: Some(512 << 10),
         target_file_bytes: Some(512 << 10),
-        level_base_bytes: Some(2 << 20),
+        level_base_bytes: Some(1 << 20),
         manifest_bytes: 64 << 10,
         max_open_files: MAX_OPEN_FILES,
         ..Options::default()
@@ -44,7 +44,7 @@ fn large(number: u32) -> Options {
         1 => Options { memtable_bytes: Some(128 << 10), wal_segment_bytes: 256 << 10, ..base },
         2 => Options { target_file_bytes: Some(2 << 20), manifest_bytes: 4 << 10, ..base },
         3 => Options { target_file_bytes: Some(256 << 10), ..base },
-        4 => Options { memtable_bytes: Some(1 << 20), level_base_bytes: Some(1 << 20), ..base },
+        4 => Options { memtable_bytes: Some(1 << 20), level_base_bytes: Some(512 << 10), ..base },
         _ => Options { sync_interval: Duration::from_millis(20), default_durability: Durability::Os, ..base },
     }
 }

@@ -37,7 +37,7 @@ impl Plan {
             full_every: 10,
             full: Duration::from_secs(5),
             clock_every: 2,
-            keys: 64_000,
+            keys: 160_000,
             first_options: 0,
             space_every: 5,
         }
@@ -49,7 +49,7 @@ impl Plan {
         Plan {
             seed,
             periods: 9,
-            period: Duration::from_millis(2_200),
+            period: Duration::from_millis(1_800),
             full_every: 4,
             full: Duration::from_millis(400),
             clock_every: 2,

@@ -62,8 +62,8 @@ impl Workload {
                 Operation::Get { at, family, key: key(n) }
             }
             850..950 => self.scan(judge),
-            950..955 => Operation::Snapshot(self.below(SLOTS) as u32),
-            955..958 => Operation::Release(self.below(SLOTS) as u32),
+            950 | 951 => Operation::Snapshot(self.below(SLOTS) as u32),
+            952 => Operation::Release(self.below(SLOTS) as u32),
             _ => Operation::Families,
         }
     }
