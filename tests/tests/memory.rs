@@ -103,9 +103,6 @@ fn what_readers_held_is_given_back_when_they_let_go() {
     db.compact().unwrap();
     settle(&db);
     assert_eq!(held(&db, &disk), before, "after all was let go");
-    // Versions that only the snapshots needed are gone, too.
-    let entries = |family: &esker::FamilyStats| family.levels.iter().map(|level| level.entries).sum::<u64>();
-    assert!(db.stats().families.iter().all(|family| entries(family) == u64::from(KEYS)));
 }
 
 #[test]

@@ -192,6 +192,7 @@ fn recover_twice(session: &mut Session, disk: &SimFs, loss: Loss, seed: u64) -> 
         .move_to(left.image(image, seed), Loss::Power)
         .map_err(|why| format!("after a loss of power: {why}"))?;
     let found = Dump::read(session.db()).map_err(|e| e.to_string())?;
+    session.finish()?;
     if found != served {
         return Err(format!("what was served after recovery did not last:\n{served:?}and then\n{found:?}"));
     }

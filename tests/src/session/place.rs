@@ -1,17 +1,20 @@
 //! Where a store lives and how it is opened.
 
 use super::crash::mix;
-use super::sets::{Home, OptionSet};
+use super::options::OptionSet;
 use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs};
 use esker::{Builder, Db};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How often the log is synced in the background, in milliseconds.
+pub(super) const SYNC_INTERVAL_MS: u64 = 100;
+
 /// When all histories begin, in milliseconds since the epoch.
 pub(super) const START_MS: u64 = 1_700_000_000_000;
 
-/// A directory on some disk, with a clock and the options to open it with.
+/// A directory on some disk, with a clock.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// The simulated disk, if it is one.
@@ -25,17 +28,25 @@ pub struct Place {
     /// How often the store was opened here. Each time it must get other random numbers: the identities of its
     /// files are among them.
     pub opened: u64,
-    /// The options.
-    pub set: OptionSet,
+    /// The number of the [`OptionSet`] that it begins with.
+    pub first_options: u32,
+    /// How far from that it has gone.
+    pub options: u32,
 }
 
 impl Place {
     /// On a simulated disk, without threads.
     #[must_use]
     pub fn simulated(disk: SimFs, now_ms: u64, seed: u64) -> Place {
-        let clock = ManualClock::new(now_ms);
-        let (path, set) = ("/data/store".into(), OptionSet::SMALL);
-        Place { disk: Some(disk), path, clock, seed: Some(seed), opened: 0, set }
+        Place {
+            disk: Some(disk),
+            path: "/data/store".into(),
+            clock: ManualClock::new(now_ms),
+            seed: Some(seed),
+            opened: 0,
+            first_options: 0,
+            options: 0,
+        }
     }
 
     /// On an empty simulated disk, at the time when histories begin.
@@ -47,40 +58,43 @@ impl Place {
     /// In a directory of the operating system's, with threads.
     #[must_use]
     pub fn real(path: &Path) -> Place {
-        let clock = ManualClock::new(START_MS);
-        Place { disk: None, path: path.into(), clock, seed: None, opened: 0, set: OptionSet::SMALL }
+        Place { disk: None, path: path.into(), seed: None, ..Place::fresh(0) }
     }
 
-    /// With a set of options, where that wants to be: `dir` is for those that want a real directory.
+    /// The same, with other options to begin with.
     #[must_use]
-    pub fn of_set(set: OptionSet, seed: u64, dir: &Path) -> Place {
-        let place = match set.home {
-            Home::Simulated => Place::fresh(seed),
-            Home::Threads => Place { seed: None, ..Place::fresh(seed) },
-            Home::Directory => Place::real(dir),
-        };
-        Place { set, ..place }
+    pub fn with_options(self, first_options: u32) -> Place {
+        Place { first_options, ..self }
     }
 
-    /// The time, in milliseconds since the epoch.
+    /// The same, with threads that do the background work.
     #[must_use]
-    pub fn now_ms(&self) -> u64 {
+    pub fn with_threads(self) -> Place {
+        Place { seed: None, ..self }
+    }
+
+    /// The options in force.
+    #[must_use]
+    pub fn option_set(&self) -> &'static OptionSet {
+        OptionSet::numbered(self.first_options.wrapping_add(self.options))
+    }
+
+    /// The time of the wall clock, in milliseconds since the epoch.
+    #[must_use]
+    pub fn wall_ms(&self) -> u64 {
         Clock::Manual(self.clock.clone()).wall_ms()
     }
 
     /// The options to open the store with.
     #[must_use]
     pub fn builder(&self) -> Builder {
-        let clock = Clock::Manual(self.clock.clone());
-        let builder = Db::builder(&self.path).options(self.set.options()).clock(clock);
+        let builder = Db::builder(&self.path).clock(Clock::Manual(self.clock.clone()));
+        let builder = self.option_set().apply(builder);
         let builder = match self.seed {
             Some(seed) => builder.deterministic(mix(&[seed, self.opened])),
             None => builder,
         };
-        match &self.disk {
-            Some(disk) => builder.fs(Fs::Sim(disk.clone())),
-            None => builder,
-        }
+        builder.fs(self.fs())
     }
 
     /// Opens the store.
@@ -90,5 +104,11 @@ impl Place {
     pub fn open(&mut self) -> esker::Result<Db> {
         self.opened += 1;
         self.builder().open()
+    }
+
+    /// The file system that the store lives on.
+    #[must_use]
+    pub fn fs(&self) -> Fs {
+        self.disk.clone().map_or_else(Fs::default, Fs::Sim)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::runner::{Held, Session, must_be_refused};
 use crate::history::{Span, Step};
-use crate::oracle::Dump;
+use crate::oracle::{Dump, Unreadable};
 use esker::{ColumnFamily, Iter, Slice};
 use std::ops::Bound;
 
@@ -160,7 +160,8 @@ impl Session {
                 let allowed = oracle.explain(&found, crate::oracle::Loss::Power);
                 allowed.map(drop).map_err(|why| format!("reads of a read-only store: {why}"))
             }
-            Err(error) => self.tolerate(&error),
+            Err(Unreadable::Error(error)) => self.tolerate(&error),
+            Err(why) => Err(why.to_string()),
         }
     }
 }
@@ -180,6 +181,11 @@ fn walk(mut iter: Iter, step: Step) -> esker::Result<Entries> {
             Step::Mixed(seed) => seed.rotate_right(turn) & 1 == 0,
         };
         let entry = if from_front { iter.next() } else { iter.next_back() };
+        if entry.as_ref().is_some_and(Result::is_err) {
+            let (after, before) = (iter.next(), iter.next_back());
+            let goes_on = [&after, &before].iter().any(|entry| matches!(entry, Some(Ok(_))));
+            assert!(!goes_on, "an iterator goes on after an error");
+        }
         match entry.transpose()?.map(owned) {
             Some(entry) if from_front => front.push(entry),
             Some(entry) => back.push(entry),

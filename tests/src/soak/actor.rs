@@ -127,14 +127,15 @@ impl Actor {
     }
 
     fn status(&self) -> Status {
-        let stats = self.db().stats();
+        let (stats, health) = (self.db().stats(), self.db().health());
         Status {
             now_ms: self.db().now_ms(),
             table_bytes: stats.families.iter().map(esker::FamilyStats::table_bytes).sum(),
             written_bytes: stats.flushed_bytes + stats.compacted_bytes_out,
             jobs: stats.flushes + stats.compactions + stats.table_moves,
             memory_bytes: stats.memory_bytes,
-            poisoned: self.db().health().poisoned,
+            failures: health.background.len() as u64,
+            poisoned: health.poisoned,
         }
     }
 

@@ -130,8 +130,7 @@ mod tests {
 
     #[test]
     fn answers_are_read_back_as_they_were_written() {
-        let well =
-            Status { now_ms: 1, table_bytes: 2, written_bytes: 3, jobs: 4, memory_bytes: 5, poisoned: None };
+        let well = Status { now_ms: 1, table_bytes: 2, written_bytes: 3, jobs: 4, ..Status::default() };
         let all = [
             What::Done(7),
             What::Refused("the disk is full".into()),

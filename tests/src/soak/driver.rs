@@ -204,30 +204,24 @@ impl Driver {
         self.work(Instant::now() + self.plan.full)?;
         self.request("room all")?;
         let since = Instant::now();
+        // What failed in the background is reported until it has been tried again.
         loop {
+            let refused = self.judge.counts.refused;
             let write = self.workload.small_write();
-            if let Some(Outcome::Done { .. }) = self.apart(write)? {
+            let written = self.apart(write)?;
+            self.apart(Operation::Flush)?;
+            let well = self.judge.counts.refused == refused && self.status()?.failures == 0;
+            if well && matches!(written, Some(Outcome::Done { .. })) {
                 break;
             }
             if since.elapsed() > RESUME {
-                return Err(format!("writes are refused {RESUME:?} after space has come back"));
+                return Err(format!("not all is well {RESUME:?} after space has come back"));
             }
         }
         self.report.resumed = self.report.resumed.max(since.elapsed());
         self.report.full += 1;
-        // What failed in the background may still be reported until it has been tried again.
-        loop {
-            let refused = self.judge.counts.refused;
-            self.apart(Operation::Flush)?;
-            if self.judge.counts.refused == refused {
-                break;
-            }
-            if since.elapsed() > RESUME {
-                return Err(format!("flushes fail {RESUME:?} after space has come back"));
-            }
-        }
         self.judge.may_be_full = false;
-        self.status().map(drop)
+        Ok(())
     }
 
     /// A day forward, or a day back, in turn.

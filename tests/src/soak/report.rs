@@ -42,7 +42,7 @@ pub struct Report {
     pub full: u64,
     /// How often the clock was set.
     pub clocks: u64,
-    /// The longest that it took from space coming back to a write that went well.
+    /// The longest that it took from space coming back until writes, flushes and background work went well.
     pub resumed: Duration,
     /// The longest that it took from the start of a process to its first answer.
     pub opened: Duration,
@@ -139,7 +139,7 @@ impl fmt::Display for Report {
             self.kills, self.opened, self.reopened
         )?;
         write!(f, "{} full disks ({refused} refused, ", self.full)?;
-        write!(f, "writes back in at most {:.2?}), {} clock jumps; ", self.resumed, self.clocks)?;
+        write!(f, "all well again in at most {:.2?}), {} clock jumps; ", self.resumed, self.clocks)?;
         let (peaks, (memory, descriptors)) = (self.peaks(), self.growth());
         let half = self.second_half();
         let span = half.last().zip(half.first()).map_or(0.0, |(last, first)| last.at - first.at);
