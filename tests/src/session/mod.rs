@@ -16,6 +16,8 @@ pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
 pub use fault::{FaultKind, count_operations, run_with_fault, run_with_full_disk, sync_fails};
 pub use options::{OPTION_SETS, OptionSet};
 pub use place::Place;
+pub(crate) use read::{open_iter, walk};
+pub(crate) use runner::compact_span;
 pub use runner::{Reached, Session, run};
 pub use shrink::{keep_failure, shrink};
 pub use watchdog::Watchdog;

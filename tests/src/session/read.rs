@@ -3,10 +3,10 @@
 use super::runner::{Held, Session, must_be_refused};
 use crate::history::{Span, Step};
 use crate::oracle::{Dump, Unreadable};
-use esker::{ColumnFamily, Iter, Slice};
+use esker::{ColumnFamily, Iter, Slice, Snapshot};
 use std::ops::Bound;
 
-type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+pub(crate) type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl Session {
     /// The handle of a family, and the snapshot to read it at. `None` if there is nothing to read.
@@ -99,7 +99,8 @@ impl Session {
     pub(super) fn scan(&self, at: Option<u32>, family: &str, span: &Span, step: Step) -> Result<(), String> {
         let Some((handle, held)) = self.target(at, family) else { return Ok(()) };
         let expected = self.expected_entries(family, held, span);
-        let found = self.iter(handle, held, span).and_then(|iter| walk(iter, step));
+        let found =
+            open_iter(handle, held.map(|held| &held.snapshot), span).and_then(|iter| walk(iter, step));
         let found = match found {
             Ok(found) => found,
             Err(error) => return self.tolerate(&error),
@@ -117,17 +118,6 @@ impl Session {
             "expected and found {lengths:?} entries; at {same} expected {}, found {}",
             here.0, here.1
         ))
-    }
-
-    fn iter(&self, handle: &ColumnFamily, held: Option<&Held>, span: &Span) -> esker::Result<Iter> {
-        match (span, held) {
-            (Span::All, None) => handle.iter(),
-            (Span::All, Some(held)) => held.snapshot.iter(handle),
-            (Span::Prefix(prefix), None) => handle.prefix(prefix),
-            (Span::Prefix(prefix), Some(held)) => held.snapshot.prefix(handle, prefix),
-            (Span::Range(from, to), None) => handle.range(bounds(from, to)),
-            (Span::Range(from, to), Some(held)) => held.snapshot.range(handle, bounds(from, to)),
-        }
     }
 
     /// Compares everything: the whole store, and each snapshot.
@@ -166,12 +156,25 @@ impl Session {
     }
 }
 
-fn bounds(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
-    (from.clone(), to.clone())
+/// An iterator over part of a family, at present or in a snapshot.
+pub(crate) fn open_iter(
+    handle: &ColumnFamily,
+    snapshot: Option<&Snapshot>,
+    span: &Span,
+) -> esker::Result<Iter> {
+    let bounds = |from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>| (from.clone(), to.clone());
+    match (span, snapshot) {
+        (Span::All, None) => handle.iter(),
+        (Span::All, Some(snapshot)) => snapshot.iter(handle),
+        (Span::Prefix(prefix), None) => handle.prefix(prefix),
+        (Span::Prefix(prefix), Some(snapshot)) => snapshot.prefix(handle, prefix),
+        (Span::Range(from, to), None) => handle.range(bounds(from, to)),
+        (Span::Range(from, to), Some(snapshot)) => snapshot.range(handle, bounds(from, to)),
+    }
 }
 
 /// Reads an iterator out from the chosen ends, and the end once more.
-fn walk(mut iter: Iter, step: Step) -> esker::Result<Entries> {
+pub(crate) fn walk(mut iter: Iter, step: Step) -> esker::Result<Entries> {
     let owned = |(key, value): (Slice, Slice)| (key.to_vec(), value.to_vec());
     let (mut front, mut back) = (Vec::new(), Vec::new());
     for turn in 0.. {

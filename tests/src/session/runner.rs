@@ -394,12 +394,7 @@ impl Session {
 
     fn compact_range(&self, family: &str, span: &Span) -> Result<(), String> {
         let Some(handle) = self.families.get(family) else { return Ok(()) };
-        let result = match span {
-            Span::All => handle.compact_range::<&[u8], _>(..),
-            Span::Range(from, to) => handle.compact_range((from.clone(), to.clone())),
-            Span::Prefix(prefix) => handle.compact_range((Bound::Included(prefix.clone()), Bound::Unbounded)),
-        };
-        self.after(result, Oracle::flushed)
+        self.after(compact_span(handle, span), Oracle::flushed)
     }
 
     /// Gives background work its turns; writes that have waited for a sync for too long get it.
@@ -553,6 +548,15 @@ impl Session {
         let Some(disk) = self.place.disk.clone() else { return self.reopen() };
         disk.power_off();
         self.move_to(disk.image(image, seed), Loss::Power)
+    }
+}
+
+/// Compacts part of a family; of a prefix at least what begins with it.
+pub(crate) fn compact_span(handle: &ColumnFamily, span: &Span) -> esker::Result<()> {
+    match span {
+        Span::All => handle.compact_range::<&[u8], _>(..),
+        Span::Range(from, to) => handle.compact_range((from.clone(), to.clone())),
+        Span::Prefix(prefix) => handle.compact_range((Bound::Included(prefix.clone()), Bound::Unbounded)),
     }
 }
 

@@ -9,13 +9,13 @@ use super::limited::LimitedFs;
 use super::options;
 use super::print::{Sum, hex, print};
 use crate::history::{self, Change, Operation, Span, Step, value};
+use crate::session::{compact_span, open_iter, walk};
 use esker::base::clock::{Clock, ManualClock};
 use esker::batch::FamilyRef as _;
 use esker::fs::Fs;
-use esker::{ColumnFamily, Db, Durability, Iter, Slice, Snapshot, WriteBatch};
+use esker::{ColumnFamily, Db, Durability, Slice, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::ops::Bound;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -170,7 +170,9 @@ impl Actor {
             Operation::Sync => self.db().sync(),
             Operation::Flush => self.db().flush(),
             Operation::Compact => self.db().compact(),
-            Operation::CompactRange { family, span } => self.compact_range(family, span),
+            Operation::CompactRange { family, span } => {
+                self.families.get(family).map_or(Ok(()), |family| compact_span(family, span))
+            }
             Operation::Advance(ms) => {
                 self.clock.advance(Duration::from_millis(*ms));
                 Ok(())
@@ -186,8 +188,11 @@ impl Actor {
             }
             Operation::Create(name) => self.create(name),
             Operation::Drop(name) => {
-                self.families.remove(name);
-                self.db().drop_column_family(name)
+                let dropped = self.db().drop_column_family(name);
+                if dropped.is_ok() {
+                    self.families.remove(name);
+                }
+                dropped
             }
             Operation::Snapshot(slot) => {
                 self.snapshots.insert(*slot, self.db().snapshot());
@@ -252,15 +257,6 @@ impl Actor {
         }
     }
 
-    fn compact_range(&self, family: &str, span: &Span) -> esker::Result<()> {
-        let Some(family) = self.families.get(family) else { return Ok(()) };
-        match span {
-            Span::All => family.compact_range::<&[u8], _>(..),
-            Span::Range(from, to) => family.compact_range((from.clone(), to.clone())),
-            Span::Prefix(prefix) => family.compact_range((Bound::Included(prefix.clone()), Bound::Unbounded)),
-        }
-    }
-
     fn get(&self, at: Option<u32>, family: &str, key: &[u8]) -> What {
         let Some(family) = self.families.get(family) else { return What::Failed("no such family".into()) };
         let found = match at.map(|slot| self.snapshots.get(&slot)) {
@@ -287,21 +283,17 @@ impl Actor {
 
     fn scan(&self, at: Option<u32>, family: &str, span: &Span, step: Step) -> What {
         let Some(family) = self.families.get(family) else { return What::Failed("no such family".into()) };
-        let iter = match at.map(|slot| self.snapshots.get(&slot)) {
+        let snapshot = match at.map(|slot| self.snapshots.get(&slot)) {
             Some(None) => return What::Failed("no such snapshot".into()),
-            Some(Some(snapshot)) => match span {
-                Span::All => snapshot.iter(family),
-                Span::Prefix(prefix) => snapshot.prefix(family, prefix),
-                Span::Range(from, to) => snapshot.range(family, (from.clone(), to.clone())),
-            },
-            None => match span {
-                Span::All => family.iter(),
-                Span::Prefix(prefix) => family.prefix(prefix),
-                Span::Range(from, to) => family.range((from.clone(), to.clone())),
-            },
+            Some(held) => held,
+            None => None,
         };
-        match iter.and_then(|iter| sum(iter, step)) {
-            Ok(sum) => What::Entries(sum),
+        match open_iter(family, snapshot, span).and_then(|iter| walk(iter, step)) {
+            Ok(entries) => {
+                let mut sum = Sum::default();
+                entries.iter().for_each(|(key, value)| sum.add(key, &print(value)));
+                What::Entries(sum)
+            }
             Err(error) => What::Failed(error.to_string()),
         }
     }
@@ -313,25 +305,4 @@ fn values(found: esker::Result<Vec<Option<Slice>>>) -> What {
         Ok(found) => What::Values(found.into_iter().map(shown).collect()),
         Err(error) => What::Failed(error.to_string()),
     }
-}
-
-/// Walks an iterator from the chosen ends; the sum is over the entries in the order of their keys.
-fn sum(mut iter: Iter, step: Step) -> esker::Result<Sum> {
-    let (mut sum, mut back) = (Sum::default(), Vec::new());
-    for turn in 0.. {
-        let from_front = match step {
-            Step::Forward => true,
-            Step::Reverse => false,
-            Step::Mixed(seed) => seed.rotate_right(turn) & 1 == 0,
-        };
-        let entry = if from_front { iter.next() } else { iter.next_back() };
-        let Some((key, value)) = entry.transpose()? else { break };
-        if from_front {
-            sum.add(&key, &print(&value));
-        } else {
-            back.push((key, print(&value)));
-        }
-    }
-    back.iter().rev().for_each(|(key, print)| sum.add(key, print));
-    Ok(sum)
 }

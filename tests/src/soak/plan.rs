@@ -37,7 +37,7 @@ impl Plan {
             full_every: 10,
             full: Duration::from_secs(5),
             clock_every: 2,
-            keys: 160_000,
+            keys: 120_000,
             first_options: 0,
             space_every: 5,
         }
