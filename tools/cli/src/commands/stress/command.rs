@@ -233,7 +233,8 @@ impl Run<'_> {
             }
         }
         let status = remains.status;
-        if !remains.was_killed() && !(orderly && status.success() && round.end == End::Closed) {
+        let ended_in_order = orderly && status.success() && round.end == End::Closed;
+        if !remains.was_killed() && !ended_in_order {
             return Err(Trouble::Wrong(format!("the process ended by itself: {status}")));
         }
         let record = Record::new(&self.oracle, round).map_err(Trouble::Wrong)?;

@@ -295,9 +295,9 @@ fn unlogged_writes_are_a_prefix_from_the_last_flush_on() {
     assert!(!case.accepts());
     case.found = all;
     let Intent::Write(_, hidden) = first else { unreachable!() };
-    hidden
-        .iter()
-        .for_each(|operation| drop(case.found.entries.remove(&(operation.family, operation.key.clone()))));
+    for operation in hidden {
+        case.found.entries.remove(&(operation.family, operation.key));
+    }
     assert!(!case.accepts(), "a flush that has not returned promises nothing, but order holds");
 }
 

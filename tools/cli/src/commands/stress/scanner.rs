@@ -75,7 +75,7 @@ impl Scan {
         let mut backward = self.read(self.iter()?.rev())?;
         backward.reverse();
         self.compare("backward", &forward, &backward)?;
-        self.compare("from both ends", &forward, &self.from_both_ends(random)?)?;
+        self.compare("from both ends", &forward, &self.both_ends(random)?)?;
         count += self.check_keys(random, &forward)?;
         child::pause(random.below(100), over);
         self.compare("later", &forward, &self.read(self.iter()?)?)?;
@@ -95,7 +95,7 @@ impl Scan {
         Ok(entries.map(|entry| entry.map(mark)).collect::<esker::Result<_>>()?)
     }
 
-    fn from_both_ends(&self, random: &Random) -> Result<Vec<Entry>, Trouble> {
+    fn both_ends(&self, random: &Random) -> Result<Vec<Entry>, Trouble> {
         let (mut front, mut back) = (Vec::new(), Vec::new());
         let mut iter = self.iter()?;
         loop {
