@@ -14,21 +14,26 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How a store is opened in a round: small files and buffers, so that little data goes through all that a
-/// store does, in sizes that change from round to round.
+/// How a store is opened in a round: mostly with small files and buffers, so that little data goes through all
+/// that a store does; sometimes with memtables so large that a kill leaves all of a round to the log.
 #[must_use]
 pub fn builder(store: &Path, seed: u64, round: u32) -> Builder {
-    let hash = value::mix(seed ^ value::mix(u64::from(round) | 1 << 40));
-    let memtable_bytes: u64 = [64 << 10, 256 << 10, 1 << 20][(hash % 3) as usize];
+    let hash = round_hash(seed, round);
+    let memtable_bytes: u64 = [64 << 10, 256 << 10, 2 << 20, 16 << 20][(hash % 4) as usize];
     Db::builder(store)
-        .memory_budget(48 << 20)
+        .memory_budget(64 << 20)
         .memtable_bytes(memtable_bytes as usize)
         .target_file_bytes(memtable_bytes.min(256 << 10))
-        .level_base_bytes(memtable_bytes * 2)
-        .wal_segment_bytes([256 << 10, 1 << 20, 4 << 20][(hash / 3 % 3) as usize])
-        .manifest_bytes([8 << 10, 64 << 10][(hash / 9 % 2) as usize])
+        .level_base_bytes(memtable_bytes.min(1 << 20) * 2)
+        .wal_segment_bytes([256 << 10, 1 << 20, 4 << 20][(hash / 4 % 3) as usize])
+        .manifest_bytes([8 << 10, 64 << 10][(hash / 12 % 2) as usize])
         .sync_interval(Duration::from_millis(100))
         .max_open_files(64)
+}
+
+/// A random number that is the same throughout a round.
+fn round_hash(seed: u64, round: u32) -> u64 {
+    value::mix(seed ^ value::mix(u64::from(round) | 1 << 40))
 }
 
 /// Says a line. When nobody hears it any more there is nothing left to do.
@@ -125,9 +130,10 @@ pub(super) fn random(args: &ChildArgs, thread: u64) -> Random {
 /// Flushes and compacts now and then.
 fn tend(args: &ChildArgs, db: &Db, over: &AtomicBool) {
     let random = random(args, 100);
+    let seldom = [50, 150, 1500][(round_hash(args.seed, args.round) / 24 % 3) as usize];
     let mut flushes = 0;
     while !over.load(Ordering::Relaxed) {
-        pause(random.below(150), over);
+        pause(random.below(seldom), over);
         let done = match random.below(8) {
             0 => db.compact(),
             1 => db.compact_range("user".as_bytes().."v".as_bytes()),

@@ -219,11 +219,15 @@ impl<'a> Candidate<'a> {
 
 fn expectation(version: &Version, now_ms: u64) -> String {
     let Version { seq, operation } = version;
-    match operation.mark() {
+    match operation.len {
         None => format!("nothing, removed as {seq} by {}", operation.origin),
-        Some(mark) if now_ms >= operation.expires_at => {
-            format!("nothing, {mark}, as {seq}, expired at {}; it is {now_ms}", operation.expires_at)
+        Some(len) if now_ms >= operation.expires_at => {
+            let until = operation.expires_at;
+            format!(
+                "nothing, {len} bytes as {seq} by {} expired at {until}, it is {now_ms}",
+                operation.origin
+            )
         }
-        Some(mark) => format!("{mark}, by {}, as {seq}", operation.origin),
+        Some(len) => format!("{len} bytes as {seq} by {}", operation.origin),
     }
 }
