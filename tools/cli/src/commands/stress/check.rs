@@ -10,6 +10,7 @@ use esker::fs::Fs;
 use esker::version::load_manifest;
 use esker::{ColumnFamily, Db, Error, Snapshot};
 use std::collections::BTreeSet;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -56,8 +57,17 @@ pub struct Checked {
 /// directory with its manifest.
 ///
 /// # Errors
-/// Whatever is wrong with it by itself; whether its content is what it must be is the oracle's to say.
+/// Whatever is wrong with it by itself, a panic of the engine included; whether its content is what it must
+/// be is the oracle's to say.
 pub fn check(store: &Path, seed: u64, round: u32) -> Result<Checked, Trouble> {
+    catch_unwind(|| check_store(store, seed, round)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        wrong(format!("a panic while the store was looked at: {text}"))
+    })
+}
+
+fn check_store(store: &Path, seed: u64, round: u32) -> Result<Checked, Trouble> {
     let started = Instant::now();
     let db = child::builder(store, seed, round).create_if_missing(false).open()?;
     let reopen = started.elapsed();

@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How a store is opened in a round: mostly with small files and buffers, so that little data goes through all
-/// that a store does; sometimes with memtables so large that a kill leaves all of a round to the log.
+/// How a store is opened in a round: mostly with small files and buffers, so that little data goes through
+/// all that a store does; sometimes with memtables so large that a kill leaves a whole round to the log.
 #[must_use]
 pub fn builder(store: &Path, seed: u64, round: u32) -> Builder {
     let hash = round_hash(seed, round);

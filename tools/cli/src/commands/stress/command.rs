@@ -2,6 +2,7 @@
 
 use super::args::{ChildArgs, StressArgs};
 use super::check::{self, Trouble};
+use super::child;
 use super::home::Home;
 use super::intents::{FAMILIES, PASSING};
 use super::lines::Line;
@@ -11,9 +12,9 @@ use super::record::{End, Record, Round};
 use super::summary::Summary;
 use crate::failure::{DAMAGED, Failure, INTERRUPTED, Outcome};
 use crate::output::{notes, progress};
+use esker::FamilyOptions;
 use esker::base::clock::Clock;
 use esker::base::random::Random;
-use esker::{Db, FamilyOptions};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,7 +119,7 @@ impl Run<'_> {
     /// Makes an empty store with the families that stay.
     fn begin_anew(&mut self) -> Outcome {
         self.home.clear()?;
-        let db = Db::open(self.home.store())?;
+        let db = child::builder(&self.home.store(), self.summary.seed, self.round).open()?;
         for name in &FAMILIES[1..usize::from(PASSING)] {
             db.create_column_family(name, FamilyOptions::default())?;
         }
