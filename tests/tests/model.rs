@@ -3,14 +3,20 @@
 //! How many sequences: `ESKER_MODEL_SEQUENCES`, on a real disk with threads `ESKER_MODEL_REAL`, and under
 //! each set of options `ESKER_MODEL_SETS`; from which seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
 
+use esker_tests::damage::{Counting, live_bytes};
 use esker_tests::history::{Operation, Profile, generate, parse, print};
 use esker_tests::oracle::Dump;
-use esker_tests::session::{OPTION_SETS, Place, Reached, Watchdog, catching, keep_failure, run, shrink};
+use esker_tests::session::{
+    OPTION_SETS, Place, Reached, Watchdog, catching, digests, keep_failure, run, shrink,
+};
 use esker_tests::workspace;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 fn number(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).ok();
@@ -99,6 +105,41 @@ fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Rea
 #[test]
 fn a_simulated_store_agrees_with_the_model() {
     compare("T7 model", number("ESKER_MODEL_SEQUENCES", 1_000), simulated);
+}
+
+#[test]
+fn one_seed_gives_the_same_disk_bit_for_bit() {
+    let mut compared = 0;
+    for (name, profile) in Profile::ALL {
+        for seed in 0..4 {
+            let history = generate(seed, profile);
+            let once =
+                digests(Place::fresh(seed), &history).unwrap_or_else(|why| panic!("{name} {seed}: {why}"));
+            let twice = digests(Place::fresh(seed), &history).unwrap();
+            let differ = once.iter().zip(&twice).position(|(a, b)| a != b);
+            assert_eq!(differ, None, "{name}, seed {seed}: the disks differ after this operation");
+            assert_eq!((once.len(), twice.len()), (history.len() + 1, history.len() + 1));
+            let other = digests(Place::fresh(seed + 100), &history).unwrap();
+            assert_ne!(once.last(), other.last(), "{name}: another seed gives the same disk");
+            compared += once.len();
+        }
+    }
+    esker_tests::figure!("replay: {compared} disks compared, seeds 0 to 3 of each profile, 0 differ");
+}
+
+#[test]
+fn nothing_stays_in_memory_when_a_store_is_closed() {
+    for (name, profile) in Profile::ALL {
+        let history = generate(5, profile);
+        let live = || {
+            run(Place::fresh(5), &history).unwrap_or_else(|why| panic!("{name}: {why}"));
+            live_bytes()
+        };
+        // The first time, what lasts as long as the thread is made.
+        live();
+        let (before, after) = (live(), live());
+        assert_eq!(before, after, "{name}: bytes are kept");
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ const SECOND_CRASH_EVERY: u64 = 600;
 /// Of a history with a value of this size ...
 const LARGE_VALUE_BYTES: usize = 512 << 10;
 /// ... images are taken at one of so many operations: each takes long to recover.
-const LARGE_EVERY: u64 = 16;
+const LARGE_EVERY: u64 = 6;
 
 fn has_large_value(history: &[Operation]) -> bool {
     let is_large = |change: &Change| matches!(change.what, What::Put { bytes } | What::PutTtl { bytes, .. } if bytes >= LARGE_VALUE_BYTES);
@@ -108,7 +108,7 @@ pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
             if let (Some(to), Phase::After) = (&operation.to, phase) {
                 watch.renamed.insert(operation.path.clone(), file_kind(to));
             }
-            if mix(&[operation.index]) % watch.every > 0 {
+            if !mix(&[operation.index]).is_multiple_of(watch.every) {
                 return;
             }
             let cell = (operation.kind, watch.file_of(operation), phase);

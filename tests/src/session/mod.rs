@@ -13,11 +13,11 @@ mod watchdog;
 
 pub use audit::audit;
 pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
-pub use fault::{FaultKind, count_operations, run_with_fault, run_with_full_disk, sync_fails};
+pub use fault::{FaultKind, kinds_of_calls, run_with_fault, run_with_full_disk, sync_fails};
 pub use options::{OPTION_SETS, OptionSet};
 pub use place::Place;
 pub(crate) use read::{open_iter, walk};
 pub(crate) use runner::compact_span;
-pub use runner::{Reached, Session, run};
+pub use runner::{Reached, Session, digests, run};
 pub use shrink::{keep_failure, shrink};
 pub use watchdog::Watchdog;

@@ -32,6 +32,8 @@ pub struct Place {
     pub first_options: u32,
     /// How far from that it has gone.
     pub options: u32,
+    /// How far it will be when the store is next opened.
+    pub next_options: u32,
 }
 
 impl Place {
@@ -46,6 +48,7 @@ impl Place {
             opened: 0,
             first_options: 0,
             options: 0,
+            next_options: 0,
         }
     }
 
@@ -103,6 +106,7 @@ impl Place {
     /// As [`Builder::open`].
     pub fn open(&mut self) -> esker::Result<Db> {
         self.opened += 1;
+        self.options = self.next_options;
         self.builder().open()
     }
 

@@ -55,15 +55,20 @@ pub struct Reached {
 
 impl Reached {
     fn note(&mut self, stats: &esker::Stats) {
+        self.flushes += stats.flushes;
+        self.compactions += stats.compactions;
+        self.moves += stats.table_moves;
+        self.note_levels(stats);
+    }
+
+    fn note_levels(&mut self, stats: &esker::Stats) {
         let levels = || stats.families.iter().map(|family| &family.levels);
         let deepest = |levels: &Vec<esker::LevelStats>| levels.iter().rposition(|level| level.files > 0);
         let used = |levels: &Vec<esker::LevelStats>| levels.iter().filter(|level| level.files > 0).count();
         self.add(Reached {
-            flushes: stats.flushes,
-            compactions: stats.compactions,
-            moves: stats.table_moves,
             deepest: levels().filter_map(deepest).max().unwrap_or(0),
             levels: levels().map(used).max().unwrap_or(0),
+            ..Reached::default()
         });
     }
 
@@ -111,6 +116,23 @@ pub fn run(place: Place, history: &[Operation]) -> Result<(Reached, Dump), Strin
     let dump = Dump::read(session.db()).map_err(|why| format!("at the end: {why}"))?;
     session.finish().map_err(|why| format!("at the end: {why}"))?;
     Ok((session.reached, dump))
+}
+
+/// Runs a history on a simulated disk, and gives what stands on the disk after each operation, as a number.
+///
+/// # Errors
+/// As [`run`].
+pub fn digests(place: Place, history: &[Operation]) -> Result<Vec<u64>, String> {
+    let mut session = Session::new(place);
+    session.start()?;
+    let mut digests = Vec::new();
+    for (at, operation) in history.iter().enumerate() {
+        session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
+        digests.extend(session.place.disk.as_ref().map(SimFs::digest));
+    }
+    session.finish()?;
+    digests.extend(session.place.disk.as_ref().map(SimFs::digest));
+    Ok(digests)
 }
 
 /// An operation with its place in the history.
@@ -233,7 +255,7 @@ impl Session {
                 self.oracle.lock().wall_set(wall_ms);
                 self.check_clock()?;
             }
-            Operation::Options(number) => self.place.options = *number,
+            Operation::Options(number) => self.place.next_options = *number,
             Operation::OnDurable => self.on_durable(),
             Operation::Create(name) => self.create(name)?,
             Operation::Drop(name) => self.drop_family(name)?,
@@ -251,6 +273,9 @@ impl Session {
         if let Some(db) = &self.db {
             let durable = db.durable_seq();
             self.oracle.lock().durable_up_to(durable);
+            if let Operation::Tick(_) | Operation::Flush | Operation::CompactRange { .. } = operation {
+                self.reached.note_levels(&db.stats());
+            }
         }
         self.hear()?;
         self.check_clock()
@@ -340,7 +365,7 @@ impl Session {
         if versions.is_empty() {
             return Ok(());
         }
-        let before = db.visible_seq();
+        let (before, was_writable) = (db.visible_seq(), self.is_writable());
         self.oracle.lock().begin_write(durability, versions);
         let result = match changes {
             [only] if durability == self.place.option_set().default_durability() => {
@@ -356,6 +381,8 @@ impl Session {
             // A store that was made read-only behind the write shows less than was published.
             Ok(()) => Outcome::Done { seq: self.is_writable().then_some(visible) },
             Err(_) if visible > before => Outcome::Published,
+            // It was written, and then its sync failed.
+            Err(_) if was_writable && !self.is_writable() => Outcome::Published,
             Err(_) => Outcome::Refused,
         };
         self.oracle.lock().end_write(number, outcome);
