@@ -1,12 +1,10 @@
 //! Reads: each is compared with what the oracle knows.
 
 use super::runner::{Held, Session, must_be_refused};
+use super::span::{Entries, open_iter, walk};
 use crate::history::{Span, Step};
 use crate::oracle::{Dump, Unreadable};
-use esker::{ColumnFamily, Iter, Slice, Snapshot};
-use std::ops::Bound;
-
-pub(crate) type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+use esker::ColumnFamily;
 
 impl Session {
     /// The handle of a family, and the snapshot to read it at. `None` if there is nothing to read.
@@ -154,50 +152,6 @@ impl Session {
             Err(why) => Err(why.to_string()),
         }
     }
-}
-
-/// An iterator over part of a family, at present or in a snapshot.
-pub(crate) fn open_iter(
-    handle: &ColumnFamily,
-    snapshot: Option<&Snapshot>,
-    span: &Span,
-) -> esker::Result<Iter> {
-    let bounds = |from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>| (from.clone(), to.clone());
-    match (span, snapshot) {
-        (Span::All, None) => handle.iter(),
-        (Span::All, Some(snapshot)) => snapshot.iter(handle),
-        (Span::Prefix(prefix), None) => handle.prefix(prefix),
-        (Span::Prefix(prefix), Some(snapshot)) => snapshot.prefix(handle, prefix),
-        (Span::Range(from, to), None) => handle.range(bounds(from, to)),
-        (Span::Range(from, to), Some(snapshot)) => snapshot.range(handle, bounds(from, to)),
-    }
-}
-
-/// Reads an iterator out from the chosen ends, and the end once more.
-pub(crate) fn walk(mut iter: Iter, step: Step) -> esker::Result<Entries> {
-    let owned = |(key, value): (Slice, Slice)| (key.to_vec(), value.to_vec());
-    let (mut front, mut back) = (Vec::new(), Vec::new());
-    for turn in 0.. {
-        let from_front = match step {
-            Step::Forward => true,
-            Step::Reverse => false,
-            Step::Mixed(seed) => seed.rotate_right(turn) & 1 == 0,
-        };
-        let entry = if from_front { iter.next() } else { iter.next_back() };
-        if entry.as_ref().is_some_and(Result::is_err) {
-            let (after, before) = (iter.next(), iter.next_back());
-            let goes_on = [&after, &before].iter().any(|entry| matches!(entry, Some(Ok(_))));
-            assert!(!goes_on, "an iterator goes on after an error");
-        }
-        match entry.transpose()?.map(owned) {
-            Some(entry) if from_front => front.push(entry),
-            Some(entry) => back.push(entry),
-            None => break,
-        }
-    }
-    assert!(iter.next().is_none() && iter.next_back().is_none(), "an iterator goes on behind its end");
-    front.extend(back.into_iter().rev());
-    Ok(front)
 }
 
 fn shown(value: Option<&[u8]>) -> String {

@@ -2,6 +2,7 @@
 
 use super::place::{Place, SYNC_INTERVAL_MS};
 use super::settle::SETTLING_TURNS;
+use super::span::compact_span;
 use crate::history::{Change, Operation, Span, What, print, value};
 use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Unreadable, Version};
 use esker::base::sync::Mutex;
@@ -11,7 +12,6 @@ use esker::fs::sim::Image;
 use esker::{ColumnFamily, Db, Durability, Error, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -575,15 +575,6 @@ impl Session {
         let Some(disk) = self.place.disk.clone() else { return self.reopen() };
         disk.power_off();
         self.move_to(disk.image(image, seed), Loss::Power)
-    }
-}
-
-/// Compacts part of a family; of a prefix at least what begins with it.
-pub(crate) fn compact_span(handle: &ColumnFamily, span: &Span) -> esker::Result<()> {
-    match span {
-        Span::All => handle.compact_range::<&[u8], _>(..),
-        Span::Range(from, to) => handle.compact_range((from.clone(), to.clone())),
-        Span::Prefix(prefix) => handle.compact_range((Bound::Included(prefix.clone()), Bound::Unbounded)),
     }
 }
 
