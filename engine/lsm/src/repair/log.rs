@@ -160,10 +160,13 @@ impl Walk<'_, '_> {
                 SegmentItem::Op { .. } => {}
                 SegmentItem::Close { last_seq, .. } => {
                     self.log.last_seq = self.log.last_seq.max(last_seq);
+                    // What was reserved behind the end is given back by a close.
+                    reading.short = None;
                     self.ended = false;
                 }
                 SegmentItem::Next { number, identity, .. } => {
                     self.next = Some((number, identity));
+                    reading.short = None;
                     self.ended = false;
                 }
                 SegmentItem::Unknown(record) => {

@@ -213,6 +213,9 @@ impl Table {
     }
 }
 
+/// First and last key of what is lost.
+type Hole = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// A walk over blocks in the order of the file.
 struct Walk {
     blocks: Vec<Handle>,
@@ -221,7 +224,7 @@ struct Walk {
     /// The last key before the damage that was met last, if no block has followed yet.
     damaged: Option<Option<Vec<u8>>>,
     /// Ranges that are closed: first and last key, `None` where the table's own bounds hold.
-    lost: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    lost: Vec<Hole>,
     most: Option<Vec<u8>>,
 }
 
