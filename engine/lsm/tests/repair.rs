@@ -168,8 +168,9 @@ fn a_table_without_its_footer_is_read_block_by_block() -> Result<()> {
 #[test]
 fn what_stands_behind_damage_in_the_log_is_saved() -> Result<()> {
     let sim = SimFs::new();
-    drop(fill(&sim)?);
+    let db = fill(&sim)?;
     let sim = sim.kill_image();
+    drop(db);
     let logs = named(&sim, ".log");
     sim.flip(&logs[0], 64 + 40, 1).unwrap();
     let (report, found) = repair(&sim)?;
@@ -189,8 +190,8 @@ fn a_missing_segment_is_told() -> Result<()> {
         db.put(format!("key{i:04}"), vec![b'm'; 100])?;
     }
     db.sync()?;
-    drop(db);
     let sim = sim.kill_image();
+    drop(db);
     let logs = named(&sim, ".log");
     assert!(logs.len() >= 2, "{logs:?}");
     Fs::Sim(sim.clone()).remove(&logs[0])?;
