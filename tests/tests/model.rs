@@ -69,8 +69,8 @@ fn compare(
     });
     let (operations, failed) = (operations.into_inner(), failed.into_inner());
     esker_tests::figure!(
-        "T7 {name}: {count} sequences from seed {first}, under {variants} sets of options, {operations} operations, \
-         {failed} violations"
+        "T7 {name}: {count} sequences from seed {first}, under {variants} sets of options, \
+         {operations} operations, {failed} violations"
     );
     esker_tests::figure!("T7 {name}: {}", reached.into_inner().unwrap());
     assert_eq!(failed, 0, "see above for the histories");

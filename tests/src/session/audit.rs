@@ -1,5 +1,6 @@
-//! What stands in a store's directory, judged without the engine's own idea of it: the manifest is read edit by
-//! edit, the tables entry by entry, the log record by record, and the rules are written down here once more.
+//! What stands in a store's directory, judged without the engine's own idea of it: the manifest is read
+//! edit by edit, the tables entry by entry, the log record by record, and the rules are written down here
+//! once more.
 
 use esker::base::filename::{FileKind, FileNumber};
 use esker::base::key::{EntryRef, Kind, SeqNum};
@@ -10,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Checks a directory in which nothing is being written: `CURRENT` names a manifest; every file is one that it
-/// needs, and every file that it needs is there; no manifest, table or segment is damaged; tables are what the
-/// manifest says; levels are sorted and disjoint; the versions of a key are older the deeper they stand.
+/// Checks a directory in which nothing is being written: `CURRENT` names a manifest; every file is one that
+/// it needs, and every file that it needs is there; no manifest, table or segment is damaged; tables are
+/// what the manifest says; levels are sorted and disjoint; the versions of a key are older the deeper they
+/// stand.
 ///
 /// # Errors
 /// The first rule that is broken, in words.
@@ -136,7 +138,8 @@ fn check_log(fs: &Fs, dir: &Path, logs: &[FileNumber]) -> Result<(), String> {
     Ok(())
 }
 
-/// Tables of level 0 hold disjoint ranges of sequence numbers, those of a lower level disjoint ranges of keys.
+/// Tables of level 0 hold disjoint ranges of sequence numbers, those of a lower level disjoint ranges of
+/// keys.
 fn check_levels(levels: &Levels) -> Result<(), String> {
     for (level, tables) in levels {
         for (at, table) in tables.iter().enumerate() {

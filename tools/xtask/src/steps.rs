@@ -124,15 +124,37 @@ const KILL: Step = Step {
 };
 
 const CRASH: Step = Step {
-    environment: &[("ESKER_CRASH_HISTORIES", "80"), ("ESKER_FAULT_HISTORIES", "40")],
+    environment: &[("ESKER_CRASH_HISTORIES", "64")],
     needs_tests: true,
-    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "crash", "--", "--nocapture"], minutes(40))
+    ..step(
+        &["cargo", "test", "-p", "esker-tests", "--test", "crash", "power", "--", "--nocapture"],
+        minutes(60),
+    )
+};
+
+const FAULTS: Step = Step {
+    environment: &[("ESKER_FAULT_HISTORIES", "40")],
+    needs_tests: true,
+    ..step(
+        &["cargo", "test", "-p", "esker-tests", "--test", "crash", "--", "--nocapture", "--skip", "power"],
+        minutes(60),
+    )
+};
+
+const DAMAGE: Step = Step {
+    environment: &[("ESKER_DAMAGE_STORES", "8")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "damage", "--", "--nocapture"], minutes(60))
 };
 
 const MODEL: Step = Step {
-    environment: &[("ESKER_MODEL_SEQUENCES", "50000"), ("ESKER_MODEL_REAL", "1000")],
+    environment: &[
+        ("ESKER_MODEL_SEQUENCES", "50000"),
+        ("ESKER_MODEL_REAL", "1000"),
+        ("ESKER_OPTION_SEQUENCES", "2000"),
+    ],
     needs_tests: true,
-    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(40))
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(60))
 };
 
 const BENCH: &[Step] = &[
@@ -150,7 +172,9 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "loom", what: "model-check the lock-free protocols", steps: &[LOOM] },
     Task { name: "asan", what: "the engine's unit tests under AddressSanitizer", steps: &[ASAN] },
     Task { name: "valgrind", what: "the memtable's unit tests under memcheck", steps: &[VALGRIND] },
-    Task { name: "crash", what: "lose power everywhere in 80 histories", steps: &[CRASH] },
+    Task { name: "crash", what: "lose power everywhere in 64 histories", steps: &[CRASH] },
+    Task { name: "faults", what: "let every kind of call fail in 40 histories", steps: &[FAULTS] },
+    Task { name: "damage", what: "damage every byte of 16 stores", steps: &[DAMAGE] },
     Task { name: "model", what: "compare 50,000 sequences with the model", steps: &[MODEL] },
     Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
@@ -168,6 +192,8 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "asan", step: ASAN },
     Part { name: "valgrind", step: VALGRIND },
     Part { name: "crash", step: CRASH },
+    Part { name: "faults", step: FAULTS },
+    Part { name: "damage", step: DAMAGE },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
 ];
