@@ -1,5 +1,5 @@
-//! What the integration tests share: histories and their oracle, ways to damage files, the tidiness rules, golden
-//! text, the documents read as data, stores as bytes.
+//! What the integration tests share: histories and their oracle, ways to damage files, the tidiness rules,
+//! golden text, the documents read as data, stores as bytes.
 
 pub mod damage;
 pub mod figures;

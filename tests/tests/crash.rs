@@ -133,7 +133,7 @@ fn power_may_be_lost_anywhere() {
     );
     esker_tests::figure!("T1 crash: {}", sum.reached);
     esker_tests::figure!(
-        "T2 second crash: {} recoveries of a crash within a recovery, from seed {first}, {violations} violations",
+        "T2 second crash: {} recoveries of a crash within a recovery, seed {first}, {violations} violations",
         sum.second
     );
     esker_tests::figure!(
@@ -150,8 +150,8 @@ fn power_may_be_lost_anywhere() {
     }
 }
 
-/// The numbers of `count` calls to which a fault can happen: so many of each kind of call as there are, and evenly
-/// over the history.
+/// The numbers of `count` calls to which a fault can happen: so many of each kind of call as there are, and
+/// evenly over the history.
 fn calls_to_fail(fault: FaultKind, calls: &[OperationKind], count: u64, seed: u64) -> Vec<u64> {
     let mut by_kind: BTreeMap<OperationKind, Vec<u64>> = BTreeMap::new();
     for (number, kind) in calls.iter().enumerate().filter(|(_, kind)| fault.fits(**kind)) {

@@ -1,10 +1,10 @@
 //! Every byte of small stores is damaged, every file cut at every length, sectors are zeroed, swapped and
 //! misplaced, files exchanged: what is read must be what was written and nothing else.
 //!
-//! The readers of each kind of file must report the damage with the file and its place, end a log before it, or be
-//! right that nothing of meaning has changed, and serve what stands outside of it. When the whole store is opened,
-//! allowed are: an error that names a file of the store; a reported cut of the log's tail that loses only what no
-//! later record knew to be synced; the right data.
+//! The readers of each kind of file must report the damage with the file and its place, end a log before
+//! it, or be right that nothing of meaning has changed, and serve what stands outside of it. When the whole
+//! store is opened, allowed are: an error that names a file of the store; a reported cut of the log's tail
+//! that loses only what no later record knew to be synced; the right data.
 //!
 //! How many stores: `ESKER_DAMAGE_STORES`; from which seed on: `ESKER_DAMAGE_SEED`. See `docs/testing.md`.
 
@@ -129,7 +129,8 @@ impl Subject {
         }
     }
 
-    /// Whether each key that can be read has its value, of some moment, and any other an error that names a file.
+    /// Whether each key that can be read has its value, of some moment, and any other an error that names a
+    /// file.
     fn check_keys(&self, disk: &SimFs, seed: u64) -> std::result::Result<(), String> {
         let last = self.states.last().map_or("", String::as_str);
         let read = AssertUnwindSafe(|| {

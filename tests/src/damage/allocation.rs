@@ -18,8 +18,8 @@ fn note(asked: usize, change: isize) {
     let _ = LIVE.try_with(|live| live.set(live.get() + change));
 }
 
-// SAFETY: every call goes to the system's allocator unchanged. The counters are plain cells of the thread, made
-// without an allocation and without a destructor, so that counting neither allocates nor calls back.
+// SAFETY: every call goes to the system's allocator unchanged. The counters are plain cells of the thread,
+// made without an allocation and without a destructor, so that counting neither allocates nor calls back.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size(), layout.size() as isize);
@@ -54,7 +54,8 @@ pub fn largest_during<T>(job: impl FnOnce() -> T) -> (T, usize) {
     (result, LARGEST.with(Cell::get))
 }
 
-/// The bytes that this thread has asked for and not given back. Blocks given back by another thread count there.
+/// The bytes that this thread has asked for and not given back. Blocks given back by another thread count
+/// there.
 #[must_use]
 pub fn live_bytes() -> isize {
     LIVE.with(Cell::get)

@@ -41,8 +41,8 @@ impl fmt::Display for Damage {
 }
 
 impl Damage {
-    /// Every kind of damage to a file of which `used` bytes are not a tail of zeros, with siblings: one bit and
-    /// all bits of each `stride`-th byte, every `stride`-th length, every sector.
+    /// Every kind of damage to a file of which `used` bytes are not a tail of zeros, with siblings: one bit
+    /// and all bits of each `stride`-th byte, every `stride`-th length, every sector.
     pub fn each(bytes: &[u8], siblings: &[Vec<u8>], stride: usize) -> Vec<Damage> {
         let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         // What is preallocated is all the same; a little of it stands for all.

@@ -195,8 +195,8 @@ impl Intact {
     /// Checks what readers say of the damaged file at the same path.
     ///
     /// # Errors
-    /// In words, if something is served that was not there, if damage goes unnoticed, or is reported in the wrong
-    /// place, or takes undamaged content along.
+    /// In words, if something is served that was not there, if damage goes unnoticed, or is reported in the
+    /// wrong place, or takes undamaged content along.
     pub fn judge(&self, disk: &SimFs, damaged: &[u8]) -> Result<Verdict, String> {
         let (seen, largest) = largest_during(|| self.look(disk));
         let most = LEAST_LIMIT_BYTES.max(2 * damaged.len());

@@ -320,8 +320,9 @@ impl Writer<'_> {
     /// Makes the last level large; see [`Profile::deep`].
     fn depth(&self) -> Vec<Operation> {
         let what = What::Put { bytes: LARGEST_VALUE_BYTES as usize };
-        let change = Change { family: "default".into(), key: b"zz-large".to_vec(), what };
-        let large = Operation::Write { changes: vec![change], durability: Durability::None };
+        let key = |n: u8| vec![b'z', b'z', n];
+        let changes = (0..3).map(|n| Change { family: "default".into(), key: key(n), what }).collect();
+        let large = Operation::Write { changes, durability: Durability::None };
         vec![large, Operation::Compact, Operation::Options(SMALLEST_OPTIONS), Operation::Reopen]
     }
 

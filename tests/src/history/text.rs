@@ -10,8 +10,9 @@
 //! power-loss later-kept 9
 //! ```
 //!
-//! A word that is a key shows letters, digits and a few signs as they are and other bytes as `\x00`; the empty
-//! key is `""`, and `{61*5000}` stands for 5,000 times the byte 0x61. `@2` reads the snapshot with that number.
+//! A word that is a key shows letters, digits and a few signs as they are and other bytes as `\x00`; the
+//! empty key is `""`, and `{61*5000}` stands for 5,000 times the byte 0x61. `@2` reads the snapshot with
+//! that number.
 
 use super::operation::{Change, LEAST_TTL_BYTES, Operation, Span, Step, What};
 use esker::Durability;

@@ -1,5 +1,6 @@
-//! What stands in a store's directory, judged without the engine's own idea of it: the manifest is read edit by
-//! edit, the tables entry by entry, the log record by record, and the rules are written down here once more.
+//! What stands in a store's directory, judged without the engine's own idea of it: the manifest is read
+//! edit by edit, the tables entry by entry, the log record by record, and the rules are written down here
+//! once more.
 
 use esker::base::filename::{FileKind, FileNumber};
 use esker::base::key::{EntryRef, Kind, SeqNum};
@@ -10,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Checks a directory in which nothing is being written: `CURRENT` names a manifest; every file is one that it
-/// needs, and every file that it needs is there; no manifest, table or segment is damaged; tables are what the
-/// manifest says; levels are sorted and disjoint; the versions of a key are older the deeper they stand.
+/// Checks a directory in which nothing is being written: `CURRENT` names a manifest; every file is one that
+/// it needs, and every file that it needs is there; no manifest, table or segment is damaged; tables are
+/// what the manifest says; levels are sorted and disjoint; the versions of a key are older the deeper they
+/// stand.
 ///
 /// # Errors
 /// The first rule that is broken, in words.
@@ -136,7 +138,8 @@ fn check_log(fs: &Fs, dir: &Path, logs: &[FileNumber]) -> Result<(), String> {
     Ok(())
 }
 
-/// Tables of level 0 hold disjoint ranges of sequence numbers, those of a lower level disjoint ranges of keys.
+/// Tables of level 0 hold disjoint ranges of sequence numbers, those of a lower level disjoint ranges of
+/// keys.
 fn check_levels(levels: &Levels) -> Result<(), String> {
     for (level, tables) in levels {
         for (at, table) in tables.iter().enumerate() {
@@ -223,4 +226,82 @@ fn check_table(
         return Err(format!("{entries} entries, {deletions} deletions, last {last:?}: not as announced"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::place::Place;
+    use super::*;
+    use crate::history::{SMALLEST_OPTIONS, parse};
+    use crate::session::Session;
+    use esker::fs::SimFs;
+
+    /// A closed store with tables.
+    fn store() -> (SimFs, std::path::PathBuf) {
+        let history = "put default a 900 sync\nput default b 900 sync\nflush\nput default a 9 os\nflush\n";
+        let place = Place::fresh(1).with_options(SMALLEST_OPTIONS);
+        let (disk, dir) = (place.disk.clone().unwrap(), place.path.clone());
+        let mut session = Session::new(place);
+        session.start().unwrap();
+        parse(history).unwrap().iter().for_each(|operation| session.step(operation).unwrap());
+        session.finish().unwrap();
+        (disk, dir)
+    }
+
+    fn complaint(damage: impl FnOnce(&SimFs, &Path, &FileKind)) -> String {
+        let (disk, dir) = store();
+        let names = Fs::Sim(disk.clone()).list(&dir).unwrap();
+        let table = names.iter().filter_map(|name| FileKind::parse(name));
+        let table = table.filter(|kind| matches!(kind, FileKind::Table(_))).next_back().unwrap();
+        assert_eq!(audit(&Fs::Sim(disk.clone()), &dir), Ok(()));
+        damage(&disk, &dir, &table);
+        audit(&Fs::Sim(disk), &dir).unwrap_err()
+    }
+
+    #[test]
+    fn files_too_many_and_files_too_few_are_told() {
+        for kind in [FileKind::Table(900), FileKind::Manifest(1), FileKind::Temp(9), FileKind::Wal(1)] {
+            let why = complaint(|disk, dir, _| disk.write_raw(&kind.path(dir), b"left").unwrap());
+            assert!(why.contains("left behind"), "{why}");
+        }
+        let why = complaint(|disk, dir, table| {
+            let fs = Fs::Sim(disk.clone());
+            fs.remove(&table.path(dir)).unwrap();
+        });
+        assert!(why.contains("missing"), "{why}");
+    }
+
+    #[test]
+    fn a_damaged_table_is_told() {
+        let why = complaint(|disk, dir, table| disk.flip(&table.path(dir), 20, 1).unwrap());
+        assert!(why.contains("checksum"), "{why}");
+    }
+
+    #[test]
+    fn levels_that_overlap_are_told() {
+        let table = |number, keys: [&str; 2], seqs: (u64, u64)| {
+            let key = |at: usize| (keys[at].as_bytes().to_vec(), esker::base::key::Trailer(0));
+            Arc::new(TableMeta {
+                number,
+                identity: 0,
+                size: 0,
+                smallest: key(0),
+                largest: key(1),
+                min_seq: seqs.0,
+                max_seq: seqs.1,
+                entries: 2,
+                deletions: 0,
+                earliest_expiry: 0,
+                latest_expiry: 0,
+                oldest_deletion_ms: 0,
+            })
+        };
+        let levels = |level, a, b| Levels::from([(level, vec![a, b])]);
+        let (a, b) = (table(1, ["a", "c"], (1, 5)), table(2, ["c", "d"], (5, 9)));
+        assert!(check_levels(&levels(0, a.clone(), b.clone())).is_err());
+        assert!(check_levels(&levels(3, a, b)).is_err());
+        let (a, b) = (table(1, ["a", "c"], (1, 5)), table(2, ["b", "d"], (6, 9)));
+        assert!(check_levels(&levels(0, a.clone(), b.clone())).is_ok());
+        assert!(check_levels(&levels(1, a, b)).is_err());
+    }
 }

@@ -74,11 +74,17 @@ const SECOND_CRASH_EVERY: u64 = 600;
 /// Of a history with a value of this size ...
 const LARGE_VALUE_BYTES: usize = 512 << 10;
 /// ... images are taken at one of so many operations: each takes long to recover.
-const LARGE_EVERY: u64 = 6;
+const LARGE_EVERY: u64 = 8;
 
 fn has_large_value(history: &[Operation]) -> bool {
-    let is_large = |change: &Change| matches!(change.what, What::Put { bytes } | What::PutTtl { bytes, .. } if bytes >= LARGE_VALUE_BYTES);
-    let writes_it = |operation: &Operation| matches!(operation, Operation::Write { changes, .. } if changes.iter().any(is_large));
+    let is_large = |change: &Change| match change.what {
+        What::Put { bytes } | What::PutTtl { bytes, .. } => bytes >= LARGE_VALUE_BYTES,
+        What::Delete => false,
+    };
+    let writes_it = |operation: &Operation| match operation {
+        Operation::Write { changes, .. } => changes.iter().any(is_large),
+        _ => false,
+    };
     history.iter().any(writes_it)
 }
 
@@ -254,8 +260,8 @@ impl Watch {
     }
 }
 
-/// Opens a store on what a loss left, reads it, checks it, writes to it, loses it (always after a kill) or closes
-/// it, and opens it again: what was found first must still be there.
+/// Opens a store on what a loss left, reads it, checks it, writes to it, loses it (always after a kill) or
+/// closes it, and opens it again: what was found first must still be there.
 fn recover(disk: SimFs, wall_ms: u64, loss: Loss, seed: u64) -> Result<Dump, String> {
     catching(|| recover_and_lose(disk, wall_ms, loss, seed))
 }

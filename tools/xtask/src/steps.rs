@@ -130,9 +130,27 @@ const STRESS: Step = Step {
 };
 
 const CRASH: Step = Step {
-    environment: &[("ESKER_CRASH_HISTORIES", "80"), ("ESKER_FAULT_HISTORIES", "40")],
+    environment: &[("ESKER_CRASH_HISTORIES", "64")],
     needs_tests: true,
-    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "crash", "--", "--nocapture"], minutes(40))
+    ..step(
+        &["cargo", "test", "-p", "esker-tests", "--test", "crash", "power", "--", "--nocapture"],
+        minutes(60),
+    )
+};
+
+const FAULTS: Step = Step {
+    environment: &[("ESKER_FAULT_HISTORIES", "40")],
+    needs_tests: true,
+    ..step(
+        &["cargo", "test", "-p", "esker-tests", "--test", "crash", "--", "--nocapture", "--skip", "power"],
+        minutes(60),
+    )
+};
+
+const DAMAGE: Step = Step {
+    environment: &[("ESKER_DAMAGE_STORES", "8")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "damage", "--", "--nocapture"], minutes(60))
 };
 
 const MODEL: Step = Step {
@@ -142,7 +160,7 @@ const MODEL: Step = Step {
         ("ESKER_MODEL_SETS", "2000"),
     ],
     needs_tests: true,
-    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(40))
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(60))
 };
 
 /// It stops by itself, and when nothing happens for two minutes; whoever asks for hours gets them.
@@ -167,13 +185,15 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "loom", what: "model-check the lock-free protocols", steps: &[LOOM] },
     Task { name: "asan", what: "the engine's unit tests under AddressSanitizer", steps: &[ASAN] },
     Task { name: "valgrind", what: "the memtable's unit tests under memcheck", steps: &[VALGRIND] },
-    Task { name: "crash", what: "lose power everywhere in 80 histories", steps: &[CRASH] },
     Task {
         name: "model",
         what: "compare 50,000 sequences with the model, 2,000 under 16 option sets",
         steps: &[MODEL],
     },
     Task { name: "soak", what: "half an hour of work, kills, full disks and clock jumps", steps: &[SOAK] },
+    Task { name: "crash", what: "lose power everywhere in 64 histories", steps: &[CRASH] },
+    Task { name: "faults", what: "let every kind of call fail in 40 histories", steps: &[FAULTS] },
+    Task { name: "damage", what: "damage every byte of 16 stores", steps: &[DAMAGE] },
     Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
     Task { name: "stress", what: "kill 2,000 processes that work on a store", steps: &[STRESS] },
@@ -191,6 +211,8 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "asan", step: ASAN },
     Part { name: "valgrind", step: VALGRIND },
     Part { name: "crash", step: CRASH },
+    Part { name: "faults", step: FAULTS },
+    Part { name: "damage", step: DAMAGE },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
     Part { name: "soak", step: SOAK },
