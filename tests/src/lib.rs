@@ -2,6 +2,7 @@
 //! bytes.
 
 pub mod figures;
+pub mod fuzz;
 pub mod golden;
 pub mod history;
 pub mod markdown;

@@ -141,6 +141,23 @@ const BENCH: &[Step] = &[
     step(&["cargo", "bench", "-p", "esker-benches"], minutes(20)),
 ];
 
+/// Rewrites the inputs that fuzzing starts from.
+const FUZZ_SEEDS: Step = Step {
+    environment: &[("ESKER_FUZZ", "seeds")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "fuzz_corpus", "kept"], minutes(15))
+};
+
+/// A target of the fuzzer, for five minutes.
+macro_rules! fuzz {
+    ($target:literal) => {
+        Part {
+            name: concat!("fuzz-", $target),
+            step: step(&["cargo", "xtask", "fuzz", $target, "300"], minutes(45)),
+        }
+    };
+}
+
 /// Everything that can be asked for by name, `nightly` apart.
 pub(crate) const TASKS: &[Task] = &[
     Task { name: "test", what: "all tests", steps: &[TEST] },
@@ -153,6 +170,7 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "crash", what: "lose power everywhere in 80 histories", steps: &[CRASH] },
     Task { name: "model", what: "compare 50,000 sequences with the model", steps: &[MODEL] },
     Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
+    Task { name: "fuzz-seeds", what: "make the inputs anew that fuzzing starts from", steps: &[FUZZ_SEEDS] },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
     Task {
         name: "ci",
@@ -170,6 +188,19 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "crash", step: CRASH },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
+    fuzz!("records"),
+    fuzz!("log"),
+    fuzz!("batch"),
+    fuzz!("current"),
+    fuzz!("manifest"),
+    fuzz!("edit"),
+    fuzz!("block"),
+    fuzz!("index"),
+    fuzz!("filter"),
+    fuzz!("compressed"),
+    fuzz!("table"),
+    fuzz!("store"),
+    fuzz!("operations"),
 ];
 
 /// The task of that name.
