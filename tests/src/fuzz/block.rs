@@ -5,7 +5,7 @@ use super::allocation;
 use super::source::Source;
 use esker::base::coding::{Decoder, Malformed};
 use esker::base::cursor::Cursor;
-use esker::base::key::{EntryRef, NEVER, SeqNum, Trailer, compare, head};
+use esker::base::key::{EntryRef, NEVER, SeqNum, Trailer, common_prefix, compare, head};
 use esker::block::{Block, BlockBuilder, BlockCursor};
 use esker::{Result, Slice};
 use std::path::Path;
@@ -111,6 +111,8 @@ fn decode(payload: &[u8]) -> Option<Vec<Entry>> {
                 return None;
             }
             restarts += 1;
+        } else if shared != common_prefix(before, &key) {
+            return None;
         }
         let trailer = Trailer(decoder.fixed64("").ok()?);
         trailer.kind()?;
