@@ -70,7 +70,7 @@ pub(super) fn entries(source: &mut super::source::Source<'_>, most: usize) -> Ve
 }
 
 /// How many places a cursor is sent to.
-const MOST_TARGETS: usize = 60;
+const MOST_TARGETS: usize = 24;
 
 /// Walks a cursor both ways and sends it to many places: it must stand where a sorted vector says.
 pub(super) fn check(cursor: &mut impl Cursor, entries: &[Entry]) {

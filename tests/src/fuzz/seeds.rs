@@ -23,9 +23,10 @@ type Seeds = BTreeMap<&'static str, Vec<Vec<u8>>>;
 pub fn seeds() -> Result<Seeds> {
     let mut seeds = Seeds::new();
     for closed in [false, true] {
-        let disk = store(closed)?;
+        // Whole stores are large: the fewer bytes, the more of them is tried.
+        add(&mut seeds, "store", store::pack(&files(&store(closed, 3)?)));
+        let disk = store(closed, 12)?;
         let files = files(&disk);
-        add(&mut seeds, "store", store::pack(&files));
         let segments = files.iter().filter(|(kind, _)| matches!(kind, FileKind::Wal(_)));
         add(&mut seeds, "log", segments.flat_map(|(_, bytes)| used(bytes).to_vec()).collect());
         for (kind, bytes) in &files {
@@ -113,8 +114,8 @@ fn files(disk: &SimFs) -> Vec<(FileKind, Vec<u8>)> {
 }
 
 /// A small store with a bit of everything: two families, tables raw and compressed, whole and partitioned, old
-/// versions, deletions, expiry, a log of a few segments; closed, or as a kill leaves it.
-fn store(closed: bool) -> Result<SimFs> {
+/// versions, deletions, expiry, with more keys a log of a few segments; closed, or as a kill leaves it.
+fn store(closed: bool, keys: usize) -> Result<SimFs> {
     let disk = SimFs::new();
     let db = Db::builder(disk::DIR)
         .fs(Fs::Sim(disk.clone()))
@@ -130,8 +131,8 @@ fn store(closed: bool) -> Result<SimFs> {
     let other = db.create_column_family("other", FamilyOptions { uncompressed_levels: 0, ..small })?;
     let snapshot = db.snapshot();
     for round in 0..2 {
-        for i in 0..12 {
-            db.put(format!("key{:03}", i * 5 % 12), format!("value {round} {}", "sand ".repeat(i % 4)))?;
+        for i in 0..keys {
+            db.put(format!("key{:03}", i * 5 % keys), format!("value {round} {}", "sand ".repeat(i % 4)))?;
             other.put(format!("key{i:03}"), "gravel ".repeat(6))?;
         }
         db.flush()?;
@@ -140,7 +141,7 @@ fn store(closed: bool) -> Result<SimFs> {
         db.compact()?;
     }
     drop(snapshot);
-    for i in 0..24 {
+    for i in 0..keys * 2 {
         let mut batch = WriteBatch::new();
         batch.put(&db, format!("log{i:02}"), "silt ".repeat(i % 12)).delete(&other, format!("key{i:03}"));
         batch.put_with_ttl(&other, format!("ttl{i:02}"), "v", Duration::from_secs(3600));
