@@ -141,6 +141,34 @@ const BENCH: &[Step] = &[
     step(&["cargo", "bench", "-p", "esker-benches"], minutes(20)),
 ];
 
+/// The tests that decode most, under an instrument that counts lines. It reads what the compiler's own
+/// counters leave, and needs no LLVM beside it.
+pub(crate) const COVERAGE: Step = Step {
+    environment: &[("PROPTEST_CASES", "32")],
+    needs_tests: true,
+    ..step(
+        &[
+            "cargo",
+            "tarpaulin",
+            "--engine=llvm",
+            "--package=esker",
+            "--package=esker-tests",
+            "--lib",
+            "--test=basics",
+            "--test=compatibility",
+            "--test=damage",
+            "--test=fuzz_corpus",
+            "--out=Lcov",
+            "--output-dir=target/coverage",
+            "--target-dir=target/tarpaulin",
+            "--include-files=engine/lsm/src/*",
+            "--skip-clean",
+            "--timeout=900",
+        ],
+        minutes(45),
+    )
+};
+
 /// Rewrites the inputs that fuzzing starts from.
 const FUZZ_SEEDS: Step = Step {
     environment: &[("ESKER_FUZZ", "seeds")],
@@ -188,6 +216,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "crash", step: CRASH },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
+    Part { name: "coverage", step: step(&["cargo", "xtask", "coverage"], minutes(50)) },
     fuzz!("records"),
     fuzz!("log"),
     fuzz!("batch"),
