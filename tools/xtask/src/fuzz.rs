@@ -6,7 +6,8 @@
 use crate::runner::{self, root};
 use crate::steps::Step;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) const WHAT: &str = "fuzz all targets or one; `fuzz TARGET SECONDS`, `fuzz keep TARGET` the finds";
@@ -19,6 +20,10 @@ const INPUT_SECONDS: u64 = 20;
 const MEMORY_MIB: u64 = 2048;
 /// The longest input that is tried, in bytes.
 const INPUT_BYTES: u64 = 16 << 10;
+
+/// So many inputs of a target are kept at most, beside those that are kept whatever they reach. Which of them
+/// is left to their names, which are hashes: the fuzzer finds the rest again in a minute.
+const MOST_KEPT: usize = 50;
 
 /// Inputs with these names in front are kept whatever they reach: seeds, and those that once went wrong.
 const KEPT: &[&str] = &["seed-", "found-"];
@@ -135,15 +140,30 @@ fn keep(target: &str) -> Result<(), String> {
     let (corpus, before) = (folder("target/fuzz/corpus", target)?, folder("target/fuzz/before", target)?);
     let kept = folder("fixtures/fuzz", target)?;
     let failed = |e: std::io::Error| format!("cannot move the inputs of {target}: {e}");
-    for entry in fs::read_dir(&kept).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        if !KEPT.iter().any(|front| name.to_string_lossy().starts_with(front)) {
-            fs::rename(entry.path(), before.join(name)).map_err(failed)?;
+    for name in nameless(&kept).map_err(failed)? {
+        fs::rename(kept.join(&name), before.join(&name)).map_err(failed)?;
+    }
+    // Without counters an input counts that reaches a new edge, not one that takes an old one more often.
+    let words = ["-merge=1", "-set_cover_merge=1", "-use_counters=0"].map(String::from).to_vec();
+    let dirs = [kept.clone(), corpus, before];
+    runner::run(&fuzzer(target, &dirs, words, Duration::from_secs(1800)), None)?;
+    for name in nameless(&kept).map_err(failed)?.iter().skip(MOST_KEPT) {
+        fs::remove_file(kept.join(name)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The names of the inputs in a folder that the fuzzer has named, in order.
+fn nameless(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !KEPT.iter().any(|front| name.starts_with(front)) {
+            names.push(name);
         }
     }
-    let words = vec!["-merge=1".into(), "-set_cover_merge=1".into()];
-    runner::run(&fuzzer(target, &[kept, corpus, before], words, Duration::from_secs(1800)), None).map(drop)
+    names.sort();
+    Ok(names)
 }
 
 #[cfg(test)]
