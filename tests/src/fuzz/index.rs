@@ -71,8 +71,8 @@ fn agrees(index: &Index, slots: &[Slot]) {
     }
 }
 
-/// The slots of a payload, by the grammar of `docs/format/sst.md` and by nothing else; `None` if it is not all
-/// that the grammar and its words ask for.
+/// The slots of a payload, by the grammar of `docs/format/sst.md` and by nothing else; `None` if it is not
+/// all that the grammar and its words ask for.
 fn decode(payload: &[u8]) -> Option<Vec<Slot>> {
     let u32_at = |at: usize| Some(u32::from_le_bytes(*payload.get(at..)?.first_chunk()?) as usize);
     let u64_at = |at: usize| Some(u64::from_le_bytes(*payload.get(at..)?.first_chunk()?));

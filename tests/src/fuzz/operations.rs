@@ -1,5 +1,5 @@
-//! Operation sequences with faults: histories from bytes, on a disk that fails where the bytes say, beside the
-//! oracle.
+//! Operation sequences with faults: histories from bytes, on a disk that fails where the bytes say, beside
+//! the oracle.
 
 use super::source::Source;
 use crate::history::{Change, Operation, Span, Step, What, print};

@@ -113,8 +113,8 @@ fn files(disk: &SimFs) -> Vec<(FileKind, Vec<u8>)> {
     named.filter(|(kind, _)| *kind != FileKind::Lock).collect()
 }
 
-/// A small store with a bit of everything: two families, tables raw and compressed, whole and partitioned, old
-/// versions, deletions, expiry, with more keys a log of a few segments; closed, or as a kill leaves it.
+/// A small store with a bit of everything: two families, tables raw and compressed, whole and partitioned,
+/// old versions, deletions, expiry, with more keys a log of a few segments; closed, or as a kill leaves it.
 fn store(closed: bool, keys: usize) -> Result<SimFs> {
     let disk = SimFs::new();
     let db = Db::builder(disk::DIR)

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn lines_of_tests_and_of_other_crates_do_not_count() {
-        let report = "TN:\nSF:/x/engine/lsm/src/block/data.rs\nDA:1,7\nDA:2,0\nDA:3,4\nDA:5,1\nend_of_record\n\
+        let report = "TN:\nSF:/x/engine/lsm/src/block/data.rs\nDA:1,7\nDA:2,0\nDA:3,4\nDA:5,1\n\
+                      end_of_record\n\
                       SF:/x/tools/cli/src/run.rs\nDA:1,1\nend_of_record\n\
                       SF:/x/engine/lsm/src/block/tests.rs\nDA:1,1\nend_of_record\n";
         let found = parse(report, |_| "a\nb\nc\n#[cfg(test)]\nmod tests {}\n".into());

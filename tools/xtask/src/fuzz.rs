@@ -1,7 +1,8 @@
-//! `cargo xtask fuzz`: the coverage-guided fuzzer over one target after the other, and what of its finds is kept.
+//! `cargo xtask fuzz`: the coverage-guided fuzzer over one target after the other, and what of its finds is
+//! kept.
 //!
-//! The fuzzer collects in `target/fuzz/corpus/TARGET` and starts from that and from `fixtures/fuzz/TARGET`; an
-//! input that goes wrong is left in `target/fuzz/wrong/TARGET`.
+//! The fuzzer collects in `target/fuzz/corpus/TARGET` and starts from that and from `fixtures/fuzz/TARGET`;
+//! an input that goes wrong is left in `target/fuzz/wrong/TARGET`.
 
 use crate::runner::{self, root};
 use crate::steps::Step;

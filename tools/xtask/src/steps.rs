@@ -123,6 +123,12 @@ const KILL: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--release", "--test", "kill_import"], minutes(40))
 };
 
+const STRESS: Step = Step {
+    environment: &[("ESKER_STRESS_KILLS", "2000")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--release", "--test", "stress"], minutes(90))
+};
+
 const CRASH: Step = Step {
     environment: &[("ESKER_CRASH_HISTORIES", "80"), ("ESKER_FAULT_HISTORIES", "40")],
     needs_tests: true,
@@ -200,6 +206,7 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
     Task { name: "fuzz-seeds", what: "make the inputs anew that fuzzing starts from", steps: &[FUZZ_SEEDS] },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
+    Task { name: "stress", what: "kill 2,000 processes that work on a store", steps: &[STRESS] },
     Task {
         name: "ci",
         what: "what has to pass before a change is taken",
@@ -216,6 +223,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "crash", step: CRASH },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
+    Part { name: "stress", step: STRESS },
     Part { name: "coverage", step: step(&["cargo", "xtask", "coverage"], minutes(50)) },
     fuzz!("records"),
     fuzz!("log"),
