@@ -3,6 +3,7 @@
 
 pub mod damage;
 pub mod figures;
+pub mod fuzz;
 pub mod golden;
 pub mod history;
 pub mod markdown;

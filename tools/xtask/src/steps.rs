@@ -176,6 +176,51 @@ const BENCH: &[Step] = &[
     step(&["cargo", "bench", "-p", "esker-benches"], minutes(20)),
 ];
 
+/// The tests that decode most, under an instrument that counts lines. It reads what the compiler's own
+/// counters leave, and needs no LLVM beside it.
+pub(crate) const COVERAGE: Step = Step {
+    environment: &[("PROPTEST_CASES", "32")],
+    needs_tests: true,
+    ..step(
+        &[
+            "cargo",
+            "tarpaulin",
+            "--engine=llvm",
+            "--package=esker",
+            "--package=esker-tests",
+            "--lib",
+            "--test=basics",
+            "--test=compatibility",
+            "--test=damage",
+            "--test=fuzz_corpus",
+            "--out=Lcov",
+            "--output-dir=target/coverage",
+            "--target-dir=target/tarpaulin",
+            "--include-files=engine/lsm/src/*",
+            "--skip-clean",
+            "--timeout=900",
+        ],
+        minutes(45),
+    )
+};
+
+/// Rewrites the inputs that fuzzing starts from.
+const FUZZ_SEEDS: Step = Step {
+    environment: &[("ESKER_FUZZ", "seeds")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "fuzz_corpus", "kept"], minutes(15))
+};
+
+/// A target of the fuzzer, for five minutes.
+macro_rules! fuzz {
+    ($target:literal) => {
+        Part {
+            name: concat!("fuzz-", $target),
+            step: step(&["cargo", "xtask", "fuzz", $target, "300"], minutes(45)),
+        }
+    };
+}
+
 /// Everything that can be asked for by name, `nightly` apart.
 pub(crate) const TASKS: &[Task] = &[
     Task { name: "test", what: "all tests", steps: &[TEST] },
@@ -195,6 +240,7 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "faults", what: "let every kind of call fail in 40 histories", steps: &[FAULTS] },
     Task { name: "damage", what: "damage every byte of 16 stores", steps: &[DAMAGE] },
     Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
+    Task { name: "fuzz-seeds", what: "make the inputs anew that fuzzing starts from", steps: &[FUZZ_SEEDS] },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
     Task { name: "stress", what: "kill 2,000 processes that work on a store", steps: &[STRESS] },
     Task {
@@ -217,6 +263,20 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "kill", step: KILL },
     Part { name: "soak", step: SOAK },
     Part { name: "stress", step: STRESS },
+    Part { name: "coverage", step: step(&["cargo", "xtask", "coverage"], minutes(50)) },
+    fuzz!("records"),
+    fuzz!("log"),
+    fuzz!("batch"),
+    fuzz!("current"),
+    fuzz!("manifest"),
+    fuzz!("edit"),
+    fuzz!("block"),
+    fuzz!("index"),
+    fuzz!("filter"),
+    fuzz!("compressed"),
+    fuzz!("table"),
+    fuzz!("store"),
+    fuzz!("operations"),
 ];
 
 /// The task of that name.
