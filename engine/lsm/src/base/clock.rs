@@ -10,7 +10,9 @@
 
 use super::sync::atomic::{AtomicU64, Ordering};
 use super::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+#[cfg(not(shuttle))]
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Where time comes from.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +59,9 @@ impl Clock {
     #[must_use]
     pub fn wall_ms(&self) -> u64 {
         match self {
+            #[cfg(shuttle)]
+            Clock::System => super::sync::elapsed().as_millis() as u64,
+            #[cfg(not(shuttle))]
             Clock::System => {
                 SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
             }
@@ -68,6 +73,9 @@ impl Clock {
     #[must_use]
     pub fn monotonic(&self) -> Duration {
         match self {
+            #[cfg(shuttle)]
+            Clock::System => super::sync::elapsed(),
+            #[cfg(not(shuttle))]
             Clock::System => {
                 static START: super::sync::OnceLock<Instant> = super::sync::OnceLock::new();
                 START.get_or_init(Instant::now).elapsed()
