@@ -4,6 +4,7 @@
 pub mod figures;
 pub mod golden;
 pub mod history;
+pub mod linear;
 pub mod markdown;
 pub mod oracle;
 pub mod process;

@@ -151,6 +151,12 @@ const MODEL: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(40))
 };
 
+const LINEAR: Step = Step {
+    environment: &[("ESKER_LINEAR_HISTORIES", "5000")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "linearizable"], minutes(20))
+};
+
 const BENCH: &[Step] = &[
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "throughput"], minutes(15)),
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "instructions"], minutes(15)),
@@ -188,6 +194,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
     Part { name: "shuttle", step: SCHEDULES },
+    Part { name: "linear", step: LINEAR },
 ];
 
 /// The task of that name.
