@@ -7,8 +7,11 @@ use crate::base::sync::quiet::{AtomicU64, Ordering};
 use crate::batch::WriteBatch;
 use crate::commit::Durability::{None as Unlogged, Os, Sync};
 use crate::db::Db;
-use crate::fs::SimFs;
 use crate::fs::sim::Image;
+use crate::fs::{Fs, SimFs};
+
+/// What happened to the disk after the store was closed.
+static LATE: std::sync::Mutex<Option<String>> = std::sync::Mutex::new(None);
 
 /// What a call answers beside a close: it worked, or the store is closed.
 fn done<T>(result: Result<T>) -> bool {
@@ -29,7 +32,7 @@ fn put(db: &Db, who: u8, number: u8, durability: crate::commit::Durability) -> b
 /// told was written is there, and the store opens as one that was closed.
 #[test]
 fn shuttle_close_waits_for_nothing_forever() {
-    explore("shuttle_close_waits_for_nothing_forever", 10, || {
+    explore("shuttle_close_waits_for_nothing_forever", 8, || {
         let sim = SimFs::new();
         let db = tiny(&sim).open().unwrap();
         let written: [AtomicU64; 2] = Default::default();
@@ -61,8 +64,15 @@ fn shuttle_close_waits_for_nothing_forever() {
                 done(db.get([0, 0]));
                 done(db.sync());
             }),
-            thread(&shared, |(db, _)| db.clone().close().unwrap()),
+            thread(&shared, |(db, _)| {
+                db.clone().close().unwrap();
+                let Fs::Sim(disk) = &db.inner().store.fs else { unreachable!("a simulated disk") };
+                disk.observe(Box::new(|operation, _, _| {
+                    LATE.lock().unwrap().get_or_insert(format!("{operation:?}"));
+                }));
+            }),
         ]);
+        assert_eq!(LATE.lock().unwrap().take(), None, "the disk was changed behind a close");
         let (db, written) = &*shared;
         db.clone().close().unwrap();
         assert!(matches!(db.get("x"), Err(Error::Closed)));

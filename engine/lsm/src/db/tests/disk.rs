@@ -78,7 +78,7 @@ impl Store {
 /// From the first failed sync on nothing is written, whoever asks; reads show what is durable.
 #[test]
 fn shuttle_a_failed_sync_stops_all_writers() {
-    explore("shuttle_a_failed_sync_stops_all_writers", 10, || {
+    explore("shuttle_a_failed_sync_stops_all_writers", 7, || {
         let sim = SimFs::new();
         let db = builder(&sim).open().unwrap();
         let store = Store::new(sim, db, 30);
@@ -131,7 +131,7 @@ fn shuttle_a_failed_sync_stops_all_writers() {
 /// their order, without reopening.
 #[test]
 fn shuttle_a_full_disk_heals() {
-    explore("shuttle_a_full_disk_heals", 6, || {
+    explore("shuttle_a_full_disk_heals", 5, || {
         let sim = SimFs::new();
         let db = tiny(&sim).open().unwrap();
         let store = Store::new(sim, db, 600);

@@ -45,7 +45,7 @@ fn call_back(store: &Arc<Store>, value: u32) {
 /// rises, never above what is visible.
 #[test]
 fn shuttle_durability_is_told_once_it_is_true() {
-    explore("shuttle_durability_is_told_once_it_is_true", 12, || {
+    explore("shuttle_durability_is_told_once_it_is_true", 9, || {
         let sim = SimFs::new();
         let db = builder(&sim).open().unwrap();
         let store = Arc::new(Store::new(sim, db, 8));
@@ -83,7 +83,7 @@ fn shuttle_durability_is_told_once_it_is_true() {
 /// The same over segments that fill up: a sync covers all older segments first.
 #[test]
 fn shuttle_syncs_cover_older_segments() {
-    explore("shuttle_syncs_cover_older_segments", 8, || {
+    explore("shuttle_syncs_cover_older_segments", 6, || {
         let sim = SimFs::new();
         let db = tiny(&sim).memtable_bytes(64 << 10).sync_interval(Duration::from_millis(5)).open().unwrap();
         let store = Arc::new(Store::new(sim, db, 1_500));
@@ -112,7 +112,7 @@ fn shuttle_syncs_cover_older_segments() {
 /// Callbacks may drop the last handle of the store, which closes it on the thread that calls them.
 #[test]
 fn shuttle_a_callback_may_drop_the_last_handle() {
-    explore("shuttle_a_callback_may_drop_the_last_handle", 4, || {
+    explore("shuttle_a_callback_may_drop_the_last_handle", 3, || {
         let sim = SimFs::new();
         let db = builder(&sim).open().unwrap();
         let mut batch = crate::batch::WriteBatch::new();

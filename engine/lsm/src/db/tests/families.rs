@@ -13,7 +13,7 @@ use crate::fs::sim::Image;
 /// dropped family's memtables.
 #[test]
 fn shuttle_families_come_and_go() {
-    explore("shuttle_families_come_and_go", 8, || {
+    explore("shuttle_families_come_and_go", 6, || {
         let sim = SimFs::new();
         let db = tiny(&sim).open().unwrap();
         let guest = db.column_family("guest").unwrap();
@@ -55,7 +55,7 @@ fn shuttle_families_come_and_go() {
 /// Two who create the same family get the same; what they write is there after a loss of power.
 #[test]
 fn shuttle_two_create_the_same_family() {
-    explore("shuttle_two_create_the_same_family", 4, || {
+    explore("shuttle_two_create_the_same_family", 2, || {
         let sim = SimFs::new();
         let db = builder(&sim).open().unwrap();
         let store = Arc::new(Store::new(sim, db, 8));

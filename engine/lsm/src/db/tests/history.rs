@@ -24,6 +24,8 @@ use std::sync::Mutex;
 
 /// A family by its place in [`Store::families`], a key, and the value as a number.
 pub(super) type Op = (usize, u8, Option<u32>);
+/// Values of keys from this one on are not padded.
+pub(super) const SHORT: u8 = 200;
 /// What is in a store, or in a part of it.
 pub(super) type Content = BTreeMap<(usize, u8), u32>;
 
@@ -107,7 +109,7 @@ impl Store {
                     let mut bytes = value.to_le_bytes().to_vec();
                     // What does not compress, so that tables are as large as they are meant to be.
                     let random = crate::base::random::Random::seeded(u64::from(value));
-                    while bytes.len() < self.value_bytes {
+                    while bytes.len() < self.value_bytes && name < SHORT {
                         bytes.extend_from_slice(&random.next_u64().to_le_bytes());
                     }
                     batch.put(family, key(name), bytes)
