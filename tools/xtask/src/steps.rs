@@ -139,6 +139,12 @@ const KILL: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--release", "--test", "kill_import"], minutes(40))
 };
 
+const STRESS: Step = Step {
+    environment: &[("ESKER_STRESS_KILLS", "2000")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--release", "--test", "stress"], minutes(90))
+};
+
 const CRASH: Step = Step {
     environment: &[("ESKER_CRASH_HISTORIES", "80"), ("ESKER_FAULT_HISTORIES", "40")],
     needs_tests: true,
@@ -177,6 +183,7 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "model", what: "compare 50,000 sequences with the model", steps: &[MODEL] },
     Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
+    Task { name: "stress", what: "kill 2,000 processes that work on a store", steps: &[STRESS] },
     Task {
         name: "ci",
         what: "what has to pass before a change is taken",
@@ -195,6 +202,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "kill", step: KILL },
     Part { name: "shuttle", step: SCHEDULES },
     Part { name: "linear", step: LINEAR },
+    Part { name: "stress", step: STRESS },
 ];
 
 /// The task of that name.

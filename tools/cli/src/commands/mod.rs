@@ -10,4 +10,5 @@ pub mod import;
 pub mod put;
 pub mod scan;
 pub mod stats;
+pub mod stress;
 pub mod verify;
