@@ -6,6 +6,7 @@ pub mod figures;
 pub mod fuzz;
 pub mod golden;
 pub mod history;
+pub mod linear;
 pub mod markdown;
 pub mod oracle;
 pub mod process;

@@ -83,6 +83,22 @@ const LOOM: Step = Step {
     ..step(&["cargo", "test", "-p", "esker", "--lib", "--release", "loom_"], minutes(15))
 };
 
+/// With every assertion on, unlike loom: a schedule takes milliseconds.
+const SHUTTLE: Step = Step {
+    environment: &[("RUSTFLAGS", "--cfg shuttle"), ("CARGO_TARGET_DIR", "target/shuttle")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker", "--lib", "shuttle_"], minutes(15))
+};
+
+const SCHEDULES: Step = Step {
+    environment: &[
+        ("RUSTFLAGS", "--cfg shuttle"),
+        ("CARGO_TARGET_DIR", "target/shuttle"),
+        ("ESKER_SCHEDULES", "100000"),
+    ],
+    ..SHUTTLE
+};
+
 /// The sanitizer is unstable, but every toolchain ships it for this target.
 const ASAN: Step = Step {
     environment: &[
@@ -170,6 +186,12 @@ const SOAK: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "soak", "--", "--nocapture"], minutes(24 * 60))
 };
 
+const LINEAR: Step = Step {
+    environment: &[("ESKER_LINEAR_HISTORIES", "5000")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "linearizable"], minutes(20))
+};
+
 const BENCH: &[Step] = &[
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "throughput"], minutes(15)),
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "instructions"], minutes(15)),
@@ -228,6 +250,7 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "tidy", what: "the rules of the house alone", steps: &[TIDY] },
     Task { name: "golden", what: "rewrite the golden text; then review the difference", steps: &[GOLDEN] },
     Task { name: "loom", what: "model-check the lock-free protocols", steps: &[LOOM] },
+    Task { name: "shuttle", what: "run whole stores under schedules chosen by a seed", steps: &[SHUTTLE] },
     Task { name: "asan", what: "the engine's unit tests under AddressSanitizer", steps: &[ASAN] },
     Task { name: "valgrind", what: "the memtable's unit tests under memcheck", steps: &[VALGRIND] },
     Task {
@@ -261,6 +284,8 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "damage", step: DAMAGE },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
+    Part { name: "shuttle", step: SCHEDULES },
+    Part { name: "linear", step: LINEAR },
     Part { name: "soak", step: SOAK },
     Part { name: "stress", step: STRESS },
     Part { name: "coverage", step: step(&["cargo", "xtask", "coverage"], minutes(50)) },
