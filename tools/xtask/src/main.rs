@@ -1,7 +1,10 @@
 //! The developers' front door: `cargo xtask` lists what there is.
 
 mod nightly;
+mod patch;
+mod planted;
 mod runner;
+mod state;
 mod steps;
 
 use std::env;
@@ -16,6 +19,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["nightly", ref rest @ ..] => nightly::run(rest),
+        ["planted", ref rest @ ..] => planted::run(rest),
         [name] => match steps::task(name) {
             Some(task) => task.steps.iter().try_for_each(|step| runner::run(step, None).map(drop)),
             None => Err(format!("there is no task `{name}`; `cargo xtask` lists them")),
@@ -39,6 +43,7 @@ fn help() -> String {
             text += &format!("  {:10}  $ {}\n", "", step.shown());
         }
     }
+    text += &format!("  {:10}{}\n", "planted", planted::WHAT);
     text += &format!("  {:10}{}\n", "nightly", nightly::WHAT);
     for part in steps::NIGHTLY {
         text += &format!("  {:10}  {:10} $ {}\n", "", part.name, part.step.shown());

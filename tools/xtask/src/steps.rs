@@ -135,6 +135,9 @@ const MODEL: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(40))
 };
 
+/// Half a minute for each bug, most of it building.
+const PLANTED: Step = step(&["cargo", "xtask", "planted"], minutes(90));
+
 const BENCH: &[Step] = &[
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "throughput"], minutes(15)),
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "instructions"], minutes(15)),
@@ -170,6 +173,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "crash", step: CRASH },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
+    Part { name: "planted", step: PLANTED },
 ];
 
 /// The task of that name.
