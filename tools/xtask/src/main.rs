@@ -1,5 +1,6 @@
 //! The developers' front door: `cargo xtask` lists what there is.
 
+mod mutants;
 mod nightly;
 mod patch;
 mod planted;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         }
         ["nightly", ref rest @ ..] => nightly::run(rest),
         ["planted", ref rest @ ..] => planted::run(rest),
+        ["mutants"] => mutants::run(),
         [name] => match steps::task(name) {
             Some(task) => task.steps.iter().try_for_each(|step| runner::run(step, None).map(drop)),
             None => Err(format!("there is no task `{name}`; `cargo xtask` lists them")),
@@ -44,6 +46,7 @@ fn help() -> String {
         }
     }
     text += &format!("  {:10}{}\n", "planted", planted::WHAT);
+    text += &format!("  {:10}{}\n", "mutants", mutants::WHAT);
     text += &format!("  {:10}{}\n", "nightly", nightly::WHAT);
     for part in steps::NIGHTLY {
         text += &format!("  {:10}  {:10} $ {}\n", "", part.name, part.step.shown());

@@ -138,6 +138,8 @@ const MODEL: Step = Step {
 /// Half a minute for each bug, most of it building.
 const PLANTED: Step = step(&["cargo", "xtask", "planted"], minutes(90));
 
+const MUTANTS: Step = step(&["cargo", "xtask", "mutants"], minutes(150));
+
 const BENCH: &[Step] = &[
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "throughput"], minutes(15)),
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "instructions"], minutes(15)),
@@ -174,6 +176,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
     Part { name: "planted", step: PLANTED },
+    Part { name: "mutants", step: MUTANTS },
 ];
 
 /// The task of that name.
