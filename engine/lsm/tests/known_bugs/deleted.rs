@@ -134,6 +134,21 @@ fn a_clock_that_is_set_back_brings_nothing_back() -> Result<()> {
     Ok(())
 }
 
+/// 20. A read found an entry expired, nothing was written after it, and a crash with a wrong clock forgot it.
+#[test]
+fn what_was_found_expired_stays_so_without_another_write() -> Result<()> {
+    let (sim, clock) = (SimFs::new(), ManualClock::new(1_000_000));
+    let db = with_clock(&sim, &clock).open()?;
+    db.put_with_ttl("k", "short", Duration::from_millis(500))?;
+    db.sync()?;
+    clock.advance(Duration::from_secs(61));
+    settle(&db)?;
+    assert!(!db.contains_key("k")?);
+    let again = with_clock(&sim.image(Image::Nothing, 0), &ManualClock::new(1_000_000)).open()?;
+    assert!(!again.contains_key("k")?);
+    Ok(())
+}
+
 /// 7. A log that was flushed already was replayed over what came after it without a log.
 #[test]
 fn what_is_flushed_is_not_replayed() -> Result<()> {
