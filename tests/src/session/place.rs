@@ -68,6 +68,7 @@ impl Place {
             .target_file_bytes(2 << 10)
             .level_base_bytes(4 << 10)
             .manifest_bytes(2 << 10)
+            .reserve_bytes(32 << 10)
             .max_open_files(16)
             .clock(Clock::Manual(self.clock.clone()));
         let builder = match self.seed {

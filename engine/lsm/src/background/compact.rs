@@ -2,8 +2,10 @@
 
 use super::jobs::Jobs;
 use crate::base::error::{Error, Result};
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::NEVER;
 use crate::base::limits::LEVELS;
+use crate::base::panics::catch;
 use crate::base::sync::Arc;
 use crate::commit::Task;
 use crate::compaction::{Below, Claim, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual};
@@ -11,6 +13,7 @@ use crate::iter::{Concat, Merge};
 use crate::table::{Origin, TableCursor};
 use crate::tree::Family;
 use crate::version::{Edit, EditOp, LevelRun, Source, TableFile, Version};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 impl Jobs {
@@ -43,6 +46,10 @@ impl Jobs {
     pub fn compact_range(&self, family: &Arc<Family>, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<()> {
         let _user = self.users.read();
         self.check()?;
+        // Whoever asks for it wants to know whether what was damaged still is.
+        if let Some(claims) = self.claims.lock().get_mut(&family.id()) {
+            claims.forgive(Duration::MAX);
+        }
         for level in 0..LEVELS {
             while self.compact_level(family, level, from, to)? {}
         }
@@ -70,6 +77,10 @@ impl Jobs {
                 match pick_manual(&view.version, claims, shape, self.moment(), level, from, to) {
                     Ok(None) => return Ok(false),
                     Ok(Some(plan)) => break (claims.claim(&plan), plan),
+                    Err(_busy) if claims.is_empty() => {
+                        // Nothing runs that it would have to wait for: damage stands in its way.
+                        return claims.damaged().next().map_or(Ok(false), |(_, error)| Err(error.clone()));
+                    }
                     Err(_busy) => {
                         self.released.wait_for(&mut all, Duration::from_millis(100));
                     }
@@ -81,17 +92,32 @@ impl Jobs {
     }
 
     fn run_claimed(&self, family: &Arc<Family>, plan: &Plan, claim: &Claim) -> Result<()> {
-        let mut result = self.run(family, plan);
+        let ran = catch(|| {
+            self.store.latching("compacting", || self.store.reserve.draw(|| self.run(family, plan)))
+        });
+        let mut result = match &ran {
+            Ok(result) => result.clone(),
+            Err(_) => self.store.poison.check(),
+        };
         if family.is_dropped() {
             // What was being compacted is gone, and so is the reason to complain.
             result = Ok(());
         }
         if let Some(claims) = self.claims.lock().get_mut(&family.id()) {
             claims.release(claim);
+            if let Err(error) = &result
+                && let Some(number) = damaged_input(plan, error)
+            {
+                claims.set_damaged(number, error.clone(), self.store.clock.source().monotonic());
+            }
         }
         self.released.notify_all();
         self.store.update_pressure();
+        if let Err(panic) = ran {
+            resume_unwind(panic);
+        }
         self.judge(Task::Compact, &result);
+        self.refill(&result)?;
         result
     }
 
@@ -122,6 +148,7 @@ impl Jobs {
     fn merge(&self, family: &Family, plan: &Plan) -> Result<Merged> {
         let store = &self.store;
         let view = family.view();
+        let within_level0 = plan.output_level == 0;
         let metas = || plan.inputs.iter().map(|(_, table)| &table.meta);
         let origin = Origin {
             family: family.id(),
@@ -134,9 +161,13 @@ impl Jobs {
             next_number: &|| store.next_number(),
             policy: family.policy(),
             level: plan.output_level,
-            table_bytes: store.options.shape.table_bytes,
+            table_bytes: if within_level0 { u64::MAX } else { store.options.shape.table_bytes },
             horizons: self.horizons(),
-            below: Below::new(&view.version, plan.output_level + 1),
+            // Other tables of level 0 may hold what is older.
+            below: match within_level0 {
+                true => Below::unknown(&view.version),
+                false => Below::new(&view.version, plan.output_level + 1),
+            },
             origin,
             check: &|| if family.is_dropped() { Err(Error::Closed) } else { self.check() },
         };
@@ -170,6 +201,17 @@ impl Jobs {
             Ok(())
         })
     }
+}
+
+/// The input that cannot be read, if that is what the error is about.
+fn damaged_input(plan: &Plan, error: &Error) -> Option<FileNumber> {
+    let file = match error {
+        Error::Corruption(corruption) => &corruption.file,
+        Error::Io(failure) if failure.operation == "read" => &failure.path,
+        _ => return None,
+    };
+    let Some(FileKind::Table(number)) = FileKind::parse(file.file_name()?.to_str()?) else { return None };
+    plan.inputs.iter().any(|(_, table)| table.meta.number == number).then_some(number)
 }
 
 /// The inputs of a plan as sorted runs: each table of level 0 is one, each other level is one.

@@ -20,7 +20,7 @@ use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, unique_number};
-use crate::commit::{Parts, Store};
+use crate::commit::{Parts, Reserve, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::memtable::Memtable;
 use crate::table::Tables;
@@ -85,8 +85,14 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
             new_state(&builder)
         }
     };
-    let opening = Opening::new(&builder, &manifest_path, state, &names)?;
-    let store = opening.recover(&builder, &names, &mut recovery)?;
+    let reserve = Arc::new(Reserve::new(&fs, &dir, builder.options.reserve_bytes()));
+    let (store, recovery) = reserve.draw(|| {
+        // What an attempt on a full disk has left behind is counted and removed by the next.
+        let (names, mut recovery) = (fs.list(&dir)?, recovery.clone());
+        let opening = Opening::new(&builder, &manifest_path, state.clone(), &names)?;
+        opening.recover(&builder, &names, &mut recovery, &reserve).map(|store| (store, recovery))
+    })?;
+    reserve.make()?;
     let store = Arc::new(store);
     store.balance_memory();
     let default = store.family(DEFAULT_FAMILY).ok_or_else(|| {
@@ -95,7 +101,7 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let jobs = Arc::new(Jobs::new(store.clone()));
     let scheduler = Scheduler::start(jobs, builder.mode.clone(), builder.options.sync_interval)?;
     let (options, lock) = (builder.options, Mutex::new(Some(lock)));
-    let inner = Arc::new(Inner { store, scheduler, options, recovery, lock });
+    let inner = Arc::new(Inner { store, scheduler, options, recovery, lock, closing: Default::default() });
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 
@@ -216,7 +222,13 @@ impl Opening {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn recover(mut self, builder: &Builder, names: &[String], recovery: &mut Recovery) -> Result<Store> {
+    fn recover(
+        mut self,
+        builder: &Builder,
+        names: &[String],
+        recovery: &mut Recovery,
+        reserve: &Arc<Reserve>,
+    ) -> Result<Store> {
         let (fs, dir) = (&builder.fs, &builder.path);
         let first = self.numbers.load(Ordering::Relaxed);
         let rebuilt = match self.rebuild(builder, names, recovery) {
@@ -241,7 +253,8 @@ impl Opening {
         };
         manifest.set_least_bytes(builder.options.manifest_bytes);
         self.numbers.fetch_max(manifest.state().next_file, Ordering::Relaxed);
-        recovery.removed_files = remove_unnamed(fs, dir, names, &manifest, wal.current());
+        let reserved = builder.options.reserve_bytes() > 0;
+        recovery.removed_files = remove_unnamed(fs, dir, names, &manifest, wal.current(), reserved);
         Ok(Store::new(Parts {
             fs: fs.clone(),
             dir: dir.clone(),
@@ -254,6 +267,7 @@ impl Opening {
             families,
             manifest,
             wal,
+            reserve: reserve.clone(),
             next_number: self.numbers.into_inner(),
             last_seq,
         }))
@@ -379,12 +393,14 @@ fn remove_unnamed(
     names: &[String],
     manifest: &Manifest,
     wal: FileNumber,
+    reserved: bool,
 ) -> Vec<String> {
     let named: std::collections::HashSet<FileNumber> = manifest.state().table_numbers().collect();
     let mut removed = Vec::new();
     for name in names {
         let keep = match FileKind::parse(name) {
             None | Some(FileKind::Current | FileKind::Lock | FileKind::Blob(_)) => true,
+            Some(FileKind::Reserve) => reserved,
             Some(FileKind::Table(number)) => named.contains(&number),
             Some(FileKind::Wal(number)) => number >= wal,
             Some(FileKind::Manifest(number)) => number == manifest.number(),

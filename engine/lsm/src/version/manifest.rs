@@ -14,6 +14,10 @@
 //! 1. The new file is written with the whole state, synced, and its directory entry made durable.
 //! 2. `CURRENT` is switched to it (temporary file, sync, rename, sync of the directory).
 //! 3. Only then may the old one be removed.
+//!
+//! If the rename finds the disk full, `CURRENT` is read again and the directory is synced: when it
+//! still names the old manifest, that is durable, and the attempt has changed nothing. After any
+//! other failure of this step either of the two may be in force, and the store becomes read-only.
 
 use super::current::{Current, read_current};
 use super::edit::{Edit, decode_edit, encode_edit};
@@ -193,7 +197,17 @@ fn write_new_as(
         Ok(writer)
     };
     match write() {
-        Ok(writer) => (Ok(writer), Current::switch(fs, dir, temp)),
+        Ok(writer) => {
+            let switched = Current::switch(fs, dir, temp);
+            match switched {
+                Err(error) if Current::certainly_not(number, fs, dir, &error) => {
+                    let _ = fs.remove(&FileKind::Temp(temp).path(dir));
+                    let _ = fs.remove(&path);
+                    (Err(error), Ok(()))
+                }
+                switched => (Ok(writer), switched),
+            }
+        }
         Err(error) => {
             let _ = fs.remove(&path);
             (Err(error), Ok(()))
