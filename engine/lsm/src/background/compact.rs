@@ -34,7 +34,7 @@ impl Jobs {
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
-                self.run_claimed(&family, &plan, &claim)?;
+                self.run_claimed(&family, plan, &claim)?;
                 return Ok(true);
             }
         }
@@ -87,14 +87,12 @@ impl Jobs {
                 }
             }
         };
-        self.run_claimed(family, &plan, &claim)?;
+        self.run_claimed(family, plan, &claim)?;
         Ok(level == LEVELS - 1)
     }
 
-    fn run_claimed(&self, family: &Arc<Family>, plan: &Plan, claim: &Claim) -> Result<()> {
-        let ran = catch(|| {
-            self.store.latching("compacting", || self.store.reserve.draw(|| self.run(family, plan)))
-        });
+    fn run_claimed(&self, family: &Arc<Family>, plan: Plan, claim: &Claim) -> Result<()> {
+        let ran = catch(|| self.store.latching("compacting", || self.store.draw(|| self.run(family, &plan))));
         let mut result = match &ran {
             Ok(result) => result.clone(),
             Err(_) => self.store.poison.check(),
@@ -106,7 +104,7 @@ impl Jobs {
         if let Some(claims) = self.claims.lock().get_mut(&family.id()) {
             claims.release(claim);
             if let Err(error) = &result
-                && let Some(number) = damaged_input(plan, error)
+                && let Some(number) = damaged_input(&plan, error)
             {
                 claims.set_damaged(number, error.clone(), self.store.clock.source().monotonic());
             }
@@ -116,6 +114,9 @@ impl Jobs {
         if let Err(panic) = ran {
             resume_unwind(panic);
         }
+        // Its inputs are removed once nobody holds them, which this plan does.
+        drop(plan);
+        let result = result.and_then(|()| self.store.purge());
         self.judge(Task::Compact, &result);
         self.refill(&result)?;
         result
@@ -142,7 +143,7 @@ impl Jobs {
         }
         self.store.balance_memory();
         self.store.work.announce(Task::Compact);
-        self.store.purge()
+        Ok(())
     }
 
     fn merge(&self, family: &Family, plan: &Plan) -> Result<Merged> {
@@ -169,7 +170,10 @@ impl Jobs {
                 false => Below::new(&view.version, plan.output_level + 1),
             },
             origin,
-            check: &|| if family.is_dropped() { Err(Error::Closed) } else { self.check() },
+            check: &|| {
+                store.reserve.leave_some()?;
+                if family.is_dropped() { Err(Error::Closed) } else { self.check() }
+            },
         };
         merge(&mut Merge::new(sources(plan)), spec)
     }

@@ -35,7 +35,7 @@ impl Jobs {
         if group.is_empty() {
             return Ok(false);
         }
-        let result = self.store.reserve.draw(|| self.flush_group(&group));
+        let result = self.store.draw(|| self.flush_group(&group));
         self.judge(Task::Flush, &result);
         self.refill(&result)?;
         result.map(|()| true)

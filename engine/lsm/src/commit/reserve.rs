@@ -94,6 +94,18 @@ impl Reserve {
         changed || cut.unwrap_or(false)
     }
 
+    /// Asked by compactions while they write: they leave half of what was given up to deletions,
+    /// flushes and edits, and to whoever opens the store after a crash.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] when no more than that part is left.
+    pub fn leave_some(&self) -> Result<()> {
+        if !self.is_short() || self.fs.free_bytes(&self.dir).is_none_or(|free| free >= self.bytes / 2) {
+            return Ok(());
+        }
+        Err(no_room(&FileKind::Reserve.path(&self.dir)))
+    }
+
     /// Makes the file whole if it is not. `Ok(false)` if it cannot be now.
     ///
     /// # Errors
@@ -134,7 +146,7 @@ impl Reserve {
         // Asked first: a reservation that fails half way takes from others what they could use.
         let free = if size < self.bytes { self.fs.free_bytes(&self.dir) } else { None };
         if free.is_some_and(|free| free < self.bytes - size) {
-            return Err(Error::io("allocate space for", file.path(), io::ErrorKind::StorageFull.into()));
+            return Err(no_room(file.path()));
         }
         if size > self.bytes {
             file.truncate(self.bytes)?;
@@ -168,6 +180,10 @@ impl Reserve {
         }
         Ok(state.file.as_ref())
     }
+}
+
+fn no_room(path: &Path) -> Error {
+    Error::io("allocate space for", path, io::ErrorKind::StorageFull.into())
 }
 
 /// Whether space would help: a failed sync is final, whatever its reason.

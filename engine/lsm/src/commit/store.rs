@@ -266,7 +266,7 @@ impl Store {
         self.commit_edit(&mut self.manifest.lock(), Edit::default())?;
         let mut writer = self.writer.lock();
         let last_seq = writer.next_seq - 1;
-        self.reserve.draw(|| {
+        self.draw(|| {
             writer.wal.begin().extend_from_slice(&last_seq.to_le_bytes());
             let synced = self.durable.lsn();
             writer.wal.append(RecordKind::Close, synced, last_seq, Room::Any, || self.next_number())
@@ -327,7 +327,7 @@ impl Store {
         edit.push(EditOp::Clock(self.clock.now_ms()));
         edit.push(EditOp::NextFile(self.numbers.load(Ordering::Relaxed)));
         let mut doubt = None;
-        let result = self.reserve.draw(|| match doubt.take() {
+        let result = self.draw(|| match doubt.take() {
             Some(doubt) => Err(doubt),
             None => {
                 let result = manifest.commit(&edit, || self.next_number());
@@ -337,6 +337,17 @@ impl Store {
         });
         if let (Err(error), true) = (&result, manifest.broken()) {
             self.latch(format!("the manifest is in doubt: {error}"), error.clone());
+        }
+        result
+    }
+
+    /// Runs what frees space, with the reserve if the disk is full.
+    pub fn draw<T>(&self, run: impl FnMut() -> Result<T>) -> Result<T> {
+        let whole = !self.reserve.is_short();
+        let result = self.reserve.draw(run);
+        if whole && self.reserve.is_short() {
+            // From now on it is looked more often whether space has come back.
+            self.work.announce(Task::Sync);
         }
         result
     }

@@ -62,12 +62,14 @@ impl Store {
     /// full disk or the like will not open the gate.
     fn check_progress(&self) -> Result<()> {
         self.check_writable()?;
-        for task in [Task::Flush, Task::Compact] {
-            if let Some(error) = self.work.failure(task) {
-                return Err(error);
-            }
+        if let Some(error) = self.work.failure(Task::Flush) {
+            return Err(error);
         }
-        Ok(())
+        // What compactions have met is no reason while it is a flush that is waited for.
+        match self.work.failure(Task::Compact) {
+            Some(error) if !self.waits_for_flush() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn write_group(&self, requests: &mut [Request]) -> Vec<Result<Ticket>> {
@@ -138,7 +140,7 @@ impl Store {
         if tickets.iter().all(Result::is_err) {
             return Err(full);
         }
-        self.reserve.draw(|| self.append(writer, group, requests, tickets, Room::Any))
+        self.draw(|| self.append(writer, group, requests, tickets, Room::Any))
     }
 
     /// Appends what of a group goes to the log.

@@ -30,6 +30,7 @@ use crate::version::{
     load_manifest, read_current,
 };
 use crate::wal::{Cut, Wal, WalOptions};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::replay::Replayed;
@@ -69,11 +70,13 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let loaded = load_manifest(&fs, &dir)?;
     let names = fs.list(&dir)?;
     let mut manifest_path = FileKind::Current.path(&dir);
+    let mut mentioned = BTreeSet::new();
     let state = match loaded {
         Some(loaded) => {
             manifest_path = FileKind::Manifest(loaded.number).path(&dir);
             recovery.torn_manifest_bytes = loaded.torn_bytes;
             check_layer(&dir, &loaded.state)?;
+            mentioned = loaded.mentioned;
             loaded.state
         }
         None => {
@@ -86,12 +89,19 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
         }
     };
     let reserve = Arc::new(Reserve::new(&fs, &dir, builder.options.reserve_bytes()));
-    let (store, recovery) = reserve.draw(|| {
+    let attempt = || {
         // What an attempt on a full disk has left behind is counted and removed by the next.
         let (names, mut recovery) = (fs.list(&dir)?, recovery.clone());
         let opening = Opening::new(&builder, &manifest_path, state.clone(), &names)?;
         opening.recover(&builder, &names, &mut recovery, &reserve).map(|store| (store, recovery))
-    })?;
+    };
+    let (store, recovery) = match attempt() {
+        Err(Error::DiskFull(_)) => {
+            remove_never_named(&fs, &dir, &mentioned)?;
+            reserve.draw(attempt)?
+        }
+        result => result?,
+    };
     reserve.make()?;
     let store = Arc::new(store);
     store.balance_memory();
@@ -103,6 +113,23 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let (options, lock) = (builder.options, Mutex::new(Some(lock)));
     let inner = Arc::new(Inner { store, scheduler, options, recovery, lock, closing: Default::default() });
     Ok(Db::new(ColumnFamily::new(inner, default)))
+}
+
+/// Removes tables that were being written when a process ended, and temporary files: they may take
+/// up the very space that opening needs. No state that a loss of power may yet bring back names
+/// them, and so they may go before anything is synced.
+fn remove_never_named(fs: &Fs, dir: &Path, mentioned: &BTreeSet<FileNumber>) -> Result<()> {
+    for name in fs.list(dir)? {
+        let never = match FileKind::parse(&name) {
+            Some(FileKind::Table(number)) => !mentioned.contains(&number),
+            Some(FileKind::Temp(_)) => true,
+            _ => false,
+        };
+        if never {
+            fs.remove(&dir.join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Creates the directory if it may, and takes its lock.

@@ -20,13 +20,14 @@
 //! other failure of this step either of the two may be in force, and the store becomes read-only.
 
 use super::current::{Current, read_current};
-use super::edit::{Edit, decode_edit, encode_edit};
+use super::edit::{Edit, EditOp, decode_edit, encode_edit};
 use super::state::StoreState;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::random::Random;
 use crate::fs::Fs;
 use crate::record::{FileHeader, LogKind, RECORD_HEADER_BYTES, RecordReader, RecordWriter, Step};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The kind byte of a manifest's records.
@@ -224,6 +225,9 @@ pub struct Loaded {
     pub number: FileNumber,
     /// Bytes of an edit at its end that was never completed.
     pub torn_bytes: u64,
+    /// Every table that any of its edits mentions. Whatever a loss of power may yet undo of the
+    /// manifest, others have never been part of the store.
+    pub mentioned: BTreeSet<FileNumber>,
 }
 
 /// Reads the manifest that `CURRENT` names; `None` if there is no `CURRENT`.
@@ -238,6 +242,7 @@ pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
     }
     let mut state = StoreState::default();
     let mut records = 0u64;
+    let mut mentioned = BTreeSet::new();
     let stop = loop {
         match reader.step()? {
             Step::Stop(stop) => break stop,
@@ -247,6 +252,11 @@ pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
                 state
                     .apply(&edit)
                     .map_err(|why| Error::from(Corruption::new(&path, base, "an edit that fits", why)))?;
+                mentioned.extend(edit.0.iter().filter_map(|op| match op {
+                    EditOp::AddTable { meta, .. } => Some(meta.number),
+                    EditOp::RemoveTable { number, .. } => Some(*number),
+                    _ => None,
+                }));
                 records += 1;
             }
         }
@@ -262,5 +272,5 @@ pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
     }
     // The padding of the last record may be all that is missing.
     let torn_bytes = reader.size().saturating_sub(stop.offset);
-    Ok(Some(Loaded { state, number: current.manifest, torn_bytes }))
+    Ok(Some(Loaded { state, number: current.manifest, torn_bytes, mentioned }))
 }
