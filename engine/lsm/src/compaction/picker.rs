@@ -137,26 +137,26 @@ fn pick_level0(version: &Version, claims: &Claims, base_level: usize) -> Option<
 fn pick_within_level0(version: &Version, claims: &Claims, options: &ShapeOptions) -> Option<Plan> {
     claims.damaged().next()?;
     let runs = version.level(0).split(|table| claims.has(table.meta.number));
-    for run in runs {
-        let (mut bytes, mut inputs) = (0, Vec::new());
-        for table in run {
-            if bytes > 0 && table.meta.size > bytes * 2 {
-                break;
-            }
-            bytes += table.meta.size;
-            inputs.push((0, table.clone()));
-        }
-        if inputs.len() >= options.level0_tables.max(2) {
-            return Some(Plan {
-                reason: Reason::Level0,
-                inputs,
-                output_level: 0,
-                trivial_move: false,
-                drop_whole: false,
-            });
-        }
-    }
-    None
+    let mut windows = runs.flat_map(|run| (0..run.len()).map(move |first| alike(&run[first..])));
+    let inputs = windows.find(|tables| tables.len() >= options.level0_tables.max(2))?;
+    Some(Plan {
+        reason: Reason::Level0,
+        inputs: inputs.iter().map(|table| (0, table.clone())).collect(),
+        output_level: 0,
+        trivial_move: false,
+        drop_whole: false,
+    })
+}
+
+/// The tables from the first on of which none is larger than twice all before it.
+fn alike(tables: &[Arc<TableFile>]) -> &[Arc<TableFile>] {
+    let mut bytes = 0;
+    let large = |table: &Arc<TableFile>| {
+        let large = bytes > 0 && table.meta.size > bytes * 2;
+        bytes += table.meta.size;
+        large
+    };
+    &tables[..tables.iter().position(large).unwrap_or(tables.len())]
 }
 
 /// The table of `level` that drags along the least of the next one.
