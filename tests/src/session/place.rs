@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How often the log is synced in the background, in milliseconds.
 pub(super) const SYNC_INTERVAL_MS: u64 = 100;
 
+/// What stores keep in reserve for a full disk.
+pub(super) const RESERVE_BYTES: u64 = 32 << 10;
+
 /// When all histories begin, in milliseconds since the epoch.
 pub(super) const START_MS: u64 = 1_700_000_000_000;
 
@@ -68,7 +71,7 @@ impl Place {
             .target_file_bytes(2 << 10)
             .level_base_bytes(4 << 10)
             .manifest_bytes(2 << 10)
-            .reserve_bytes(32 << 10)
+            .reserve_bytes(RESERVE_BYTES)
             .max_open_files(16)
             .clock(Clock::Manual(self.clock.clone()));
         let builder = match self.seed {

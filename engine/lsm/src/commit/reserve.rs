@@ -10,6 +10,9 @@
 //! - It is made anew as soon as there is room for all of it: after each flush and compaction, twice
 //!   a second in the background, and before a write is refused.
 //!
+//! A disk that has never had room for it keeps a store without one: nothing is refused for its
+//! sake, and it is made when there is room.
+//!
 //! Its content is never read and its name never trusted: whatever of it a crash leaves behind is
 //! made whole, or does without, when the store is opened.
 
@@ -29,6 +32,8 @@ pub struct Reserve {
     bytes: u64,
     /// Read without the lock by every write; changed under it.
     short: AtomicBool,
+    /// Whether the file has yet to be made, whole or not. Changed under the lock.
+    wanted: AtomicBool,
     /// How often the file has been cut or an attempt was made to make it.
     changes: AtomicU64,
     state: Mutex<State>,
@@ -49,7 +54,8 @@ impl Reserve {
             fs: fs.clone(),
             dir: dir.to_owned(),
             bytes,
-            short: AtomicBool::new(bytes > 0),
+            short: AtomicBool::new(false),
+            wanted: AtomicBool::new(bytes > 0),
             changes: AtomicU64::new(0),
             state: Mutex::default(),
         }
@@ -84,14 +90,17 @@ impl Reserve {
             return false;
         }
         let mut state = self.state.lock();
-        state.why = Some(why.clone());
-        self.short.store(true, Ordering::Release);
         let changed = self.changes.fetch_add(1, Ordering::AcqRel) != before;
         let cut = self.open(&mut state, false).and_then(|file| match file {
-            Some(file) if file.size()? > 0 => file.truncate(0).map(|()| true),
-            _ => Ok(false),
+            Some(file) if file.size()? > 0 => file.truncate(0).map(|()| Some(true)),
+            there => Ok(there.map(|_| false)),
         });
-        changed || cut.unwrap_or(false)
+        if let Ok(Some(_)) = cut {
+            state.why = Some(why.clone());
+            self.wanted.store(true, Ordering::Release);
+            self.short.store(true, Ordering::Release);
+        }
+        changed || matches!(cut, Ok(Some(true)))
     }
 
     /// Asked by compactions while they write: they leave half of what was given up to deletions,
@@ -111,17 +120,19 @@ impl Reserve {
     /// # Errors
     /// A failed sync, which is final for the store as any other.
     pub fn make(&self) -> Result<bool> {
-        if !self.is_short() {
+        let whole = || !self.wanted.load(Ordering::Acquire);
+        if whole() {
             return Ok(true);
         }
         let mut state = self.state.lock();
-        if !self.is_short() {
+        if whole() {
             return Ok(true);
         }
         let made = self.fill(&mut state);
         match made {
             Ok(()) => {
                 state.why = None;
+                self.wanted.store(false, Ordering::Release);
                 self.short.store(false, Ordering::Release);
                 Ok(true)
             }
@@ -129,6 +140,7 @@ impl Reserve {
                 // What was reserved of it is left to others.
                 if let Some(file) = &state.file {
                     let _ = file.truncate(0);
+                    self.short.store(true, Ordering::Release);
                 }
                 self.changes.fetch_add(1, Ordering::AcqRel);
                 if error.is_failed_sync() {
@@ -141,13 +153,16 @@ impl Reserve {
     }
 
     fn fill(&self, state: &mut State) -> Result<()> {
-        let Some(file) = self.open(state, true)? else { return Ok(()) };
-        let size = file.size()?;
+        let size = match self.open(state, false)? {
+            Some(file) => file.size()?,
+            None => 0,
+        };
         // Asked first: a reservation that fails half way takes from others what they could use.
         let free = if size < self.bytes { self.fs.free_bytes(&self.dir) } else { None };
         if free.is_some_and(|free| free < self.bytes - size) {
-            return Err(no_room(file.path()));
+            return Err(no_room(&FileKind::Reserve.path(&self.dir)));
         }
+        let Some(file) = self.open(state, true)? else { return Ok(()) };
         if size > self.bytes {
             file.truncate(self.bytes)?;
         }
@@ -161,7 +176,7 @@ impl Reserve {
                 at += part as u64;
             }
         }
-        file.sync()
+        if size == self.bytes { Ok(()) } else { file.sync() }
     }
 
     /// The file, opened; created if `create`.

@@ -182,8 +182,9 @@ fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
             _ => false,
         };
         if occupied {
-            let why = format!("there is {name} but no CURRENT, which names the manifest");
-            return Err(Error::NotADatabase { path: dir.into(), why });
+            let found = format!("there is {name} but no CURRENT, which names the manifest");
+            let (path, expected) = (FileKind::Current.path(dir), "a line that names the manifest");
+            return Err(Corruption::new(&path, 0, expected, found).into());
         }
     }
     Ok(())

@@ -234,7 +234,10 @@ pub struct Loaded {
 pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
     let Some(current) = read_current(fs, dir)? else { return Ok(None) };
     let path = FileKind::Manifest(current.manifest).path(dir);
-    let file = fs.open(&path)?;
+    let file = fs.open(&path).map_err(|error| match error.is_not_found() {
+        true => Corruption::new(&path, 0, "the manifest that CURRENT names", "no such file").into(),
+        false => error,
+    })?;
     let mut reader = RecordReader::open(&file, LogKind::Manifest)?;
     if reader.header().store != current.store {
         let (expected, found) = (format!("store {:016x}", current.store), reader.header().store);
