@@ -158,7 +158,7 @@ const MODEL: Step = Step {
 };
 
 const LINEAR: Step = Step {
-    environment: &[("ESKER_LINEAR_HISTORIES", "5000")],
+    environment: &[("ESKER_LINEAR_HISTORIES", "3000")],
     needs_tests: true,
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "linearizable"], minutes(20))
 };
