@@ -1,5 +1,7 @@
 //! The developers' front door: `cargo xtask` lists what there is.
 
+mod coverage;
+mod fuzz;
 mod nightly;
 mod runner;
 mod steps;
@@ -16,6 +18,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["nightly", ref rest @ ..] => nightly::run(rest),
+        ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["coverage"] => coverage::run(),
         [name] => match steps::task(name) {
             Some(task) => task.steps.iter().try_for_each(|step| runner::run(step, None).map(drop)),
             None => Err(format!("there is no task `{name}`; `cargo xtask` lists them")),
@@ -39,6 +43,8 @@ fn help() -> String {
             text += &format!("  {:10}  $ {}\n", "", step.shown());
         }
     }
+    text += &format!("  {:10}{}\n", "coverage", coverage::WHAT);
+    text += &format!("  {:10}{}\n", "fuzz", fuzz::WHAT);
     text += &format!("  {:10}{}\n", "nightly", nightly::WHAT);
     for part in steps::NIGHTLY {
         text += &format!("  {:10}  {:10} $ {}\n", "", part.name, part.step.shown());

@@ -59,7 +59,10 @@ pub(crate) fn run(step: &Step, log: Option<File>) -> Result<Outcome, String> {
 
 fn supervise(step: &Step, output: &Arc<Mutex<Output>>) -> Result<(), String> {
     let mut command = Command::new(step.command[0]);
-    command.args(&step.command[1..]).envs(step.environment.iter().copied());
+    // How much a run does may be said by whoever starts it.
+    let said = |name: &str| name.starts_with("ESKER_") && std::env::var_os(name).is_some();
+    let environment = step.environment.iter().copied().filter(|(name, _)| !said(name));
+    command.args(&step.command[1..]).envs(environment);
     // What Cargo tells this program about itself must not reach the Cargo that it starts.
     for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME"] {
         command.env_remove(name);
