@@ -19,6 +19,7 @@ use crate::base::clock::ExpiryClock;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileNumber;
 use crate::base::key::{MAX_SEQ, SeqNum};
+use crate::base::limits::RESERVED_SEQS;
 use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
@@ -31,9 +32,6 @@ use crate::wal::{RecordKind, Wal};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Sequence numbers are reserved in the manifest in blocks of this many.
-const RESERVED_SEQS: u64 = 1 << 24;
 
 /// What a store is made of when it is opened.
 #[derive(Debug)]
