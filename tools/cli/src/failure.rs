@@ -12,7 +12,7 @@ pub const ERROR: u8 = 1;
 pub const USAGE: u8 = 2;
 /// `get`: there is no such key.
 pub const NOT_FOUND: u8 = 3;
-/// `verify`: the store is damaged.
+/// `verify`: the store is damaged; `stress`: something was lost.
 pub const DAMAGED: u8 = 4;
 /// Ctrl-C stopped the command.
 pub const INTERRUPTED: u8 = 130;

@@ -1,7 +1,9 @@
 //! Parses the command line, calls the command, and turns its outcome into an exit code.
 
 use crate::args::{Command, CommandLine};
-use crate::commands::{compact, delete, dump, export, families, get, import, put, scan, stats, verify};
+use crate::commands::{
+    compact, delete, dump, export, families, get, import, put, repair, scan, stats, stress, verify,
+};
 use crate::failure::{self, Failure, Outcome};
 use crate::output::notes;
 use clap::Parser;
@@ -33,7 +35,10 @@ fn dispatch(command: Command) -> Outcome {
         Command::Stats(args) => stats::run(&args),
         Command::Compact(args) => compact::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Repair(args) => repair::run(&args),
         Command::Families(args) => families::run(&args),
+        Command::Stress(args) => stress::run(&args),
+        Command::StressChild(args) => stress::run_child(&args),
         Command::Sst(args) => dump::run_sst(&args),
         Command::Wal(args) => dump::run_wal(&args),
         Command::Manifest(args) => dump::run_manifest(&args),

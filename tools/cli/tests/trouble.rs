@@ -117,6 +117,29 @@ fn damage_is_told_with_file_and_offset_and_never_served() {
 }
 
 #[test]
+fn what_every_harm_leaves_can_be_made_a_sound_store() {
+    for Harm { name, harm, .. } in HARMS {
+        println!("{name}");
+        let folder = Folder::new();
+        folder.store(5000);
+        harm(&folder);
+        let dry = folder.run(&["repair", "data", "--into", "new", "--dry-run"]);
+        assert!(matches!(dry.code, 0 | 4) && !folder.path().join("new").exists(), "{}", dry.stderr);
+        let ran = folder.run(&["repair", "data", "--into", "new", "--json"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (dry.code, ""));
+        let report = String::from_utf8(ran.stdout).unwrap();
+        assert_eq!(report.contains("\"lossless\":true"), ran.code == 0, "{report}");
+        assert!(folder.ok(&["verify", "--dir", "new"]).starts_with("sound: "));
+        let count: u64 = folder.ok(&["scan", "--count", "--dir", "new"]).trim().parse().unwrap();
+        let told = report.split("\"entries\":").nth(1).unwrap().split([',', '}']).next().unwrap();
+        assert_eq!(told.parse(), Ok(count), "{report}");
+        assert!(count == 5000 || ran.code == 4, "{report}");
+        let again = folder.run(&["repair", "data", "--into", "new"]);
+        again.assert_refused(1, "into: new is not empty");
+    }
+}
+
+#[test]
 fn a_damaged_block_takes_only_its_own_entries() {
     let folder = Folder::new();
     folder.store(5000);

@@ -1,5 +1,7 @@
 //! The developers' front door: `cargo xtask` lists what there is.
 
+mod coverage;
+mod fuzz;
 mod mutants;
 mod nightly;
 mod patch;
@@ -20,6 +22,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["nightly", ref rest @ ..] => nightly::run(rest),
+        ["fuzz", ref rest @ ..] => fuzz::run(rest),
+        ["coverage"] => coverage::run(),
         ["planted", ref rest @ ..] => planted::run(rest),
         ["mutants"] => mutants::run(),
         [name] => match steps::task(name) {
@@ -45,6 +49,8 @@ fn help() -> String {
             text += &format!("  {:10}  $ {}\n", "", step.shown());
         }
     }
+    text += &format!("  {:10}{}\n", "coverage", coverage::WHAT);
+    text += &format!("  {:10}{}\n", "fuzz", fuzz::WHAT);
     text += &format!("  {:10}{}\n", "planted", planted::WHAT);
     text += &format!("  {:10}{}\n", "mutants", mutants::WHAT);
     text += &format!("  {:10}{}\n", "nightly", nightly::WHAT);

@@ -41,7 +41,10 @@ pub(crate) fn run(step: &Step, log: Option<File>) -> Result<Outcome, String> {
     let started = Instant::now();
     let output = Arc::new(Mutex::new(Output { outcome: Outcome::default(), log, kept: None }));
     let mut command = Command::new(step.command[0]);
-    command.args(&step.command[1..]).envs(step.environment.iter().copied()).current_dir(root());
+    // How much a run does may be said by whoever starts it.
+    let said = |name: &str| name.starts_with("ESKER_") && std::env::var_os(name).is_some();
+    let environment = step.environment.iter().copied().filter(|(name, _)| !said(name));
+    command.args(&step.command[1..]).envs(environment).current_dir(root());
     let status = supervise(command, step.limit, &output)
         .and_then(|status| if status.success() { Ok(()) } else { Err(format!("failed ({status})")) });
     let mut output = output.lock().map_err(|_| "the reader of the output panicked")?;

@@ -1,5 +1,6 @@
 //! The names of the files of a store: one flat directory, the names that the field knows.
 
+use super::limits::MAX_FILE_NUMBER;
 use std::path::{Path, PathBuf};
 
 /// The number of a file. Numbers of tables, logs, blobs and manifests come from one counter and are
@@ -69,7 +70,8 @@ impl FileKind {
             }
         };
         // Only the canonical spelling counts: `+5.sst` and `5.sst` are somebody else's files.
-        (kind.name() == name).then_some(kind)
+        let ours = kind.number().is_none_or(|number| number <= MAX_FILE_NUMBER);
+        (ours && kind.name() == name).then_some(kind)
     }
 
     /// The number in the name, if it has one.
@@ -97,6 +99,7 @@ mod tests {
             FileKind::Wal(123_456_789),
             FileKind::Blob(7),
             FileKind::Manifest(0),
+            FileKind::Table(MAX_FILE_NUMBER),
             FileKind::Temp(9),
             FileKind::Current,
             FileKind::Lock,
@@ -105,6 +108,9 @@ mod tests {
         }
         for name in ["5.sst", "+00005.sst", "000005.SST", "MANIFEST-", "notes.txt", "000005.sst.bak", ""] {
             assert_eq!(FileKind::parse(name), None, "{name}");
+        }
+        for kind in [FileKind::Table(MAX_FILE_NUMBER + 1), FileKind::Manifest(u64::MAX)] {
+            assert_eq!(FileKind::parse(&kind.name()), None, "{kind:?}");
         }
     }
 }

@@ -12,6 +12,10 @@ pub const MAX_BATCH_BYTES: usize = 2 << 30;
 /// The longest column-family name, in bytes.
 pub const MAX_FAMILY_NAME_BYTES: usize = 255;
 
+/// The greatest number in the name of a file. No store comes near it; what names a greater one is
+/// not ours, or damaged, and adding to a number that was read never overflows.
+pub const MAX_FILE_NUMBER: u64 = 1 << 62;
+
 /// Levels of a column family's tree: L0 and six sorted levels below it.
 pub const LEVELS: usize = 7;
 

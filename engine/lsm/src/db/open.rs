@@ -17,7 +17,7 @@ use crate::background::{Jobs, Scheduler};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
-use crate::base::key::SeqNum;
+use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, unique_number};
@@ -358,12 +358,13 @@ impl Opening {
         let applied = self.state.apply(edit);
         debug_assert_eq!(applied, Ok(()));
         if !clean {
-            self.state.history = History { id: builder.random.next_u64(), first_seq: last_seq + 1 };
+            self.state.history =
+                History { id: builder.random.next_u64(), first_seq: (last_seq + 1).min(MAX_SEQ) };
         }
         for family in self.state.families.values_mut() {
             family.flushed = last_seq;
         }
-        self.state.seq_ceiling = last_seq + RESERVED_SEQS;
+        self.state.seq_ceiling = (last_seq + RESERVED_SEQS).min(MAX_SEQ);
         self.state.oldest_wal = wal;
         self.state.clock_ms = self.state.clock_ms.max(now_ms);
         self.state.next_file = self.numbers.load(Ordering::Relaxed);

@@ -183,7 +183,7 @@ impl FamilyOptions {
         self.policy().validate()
     }
 
-    pub(super) fn policy(&self) -> TablePolicy {
+    pub(crate) fn policy(&self) -> TablePolicy {
         let base = TableOptions {
             codec: if self.zstd_level.is_some() { Codec::Zstd } else { Codec::None },
             zstd_level: self.zstd_level.unwrap_or_default(),
@@ -195,7 +195,7 @@ impl FamilyOptions {
         TablePolicy { base, uncompressed_levels: self.uncompressed_levels }
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         // Offset so that negative levels are small numbers, too.
         let level = self.zstd_level.map_or(tag::NO_ZSTD, |level| (level + 128) as u64);
@@ -212,7 +212,7 @@ impl FamilyOptions {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<FamilyOptions, Malformed> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<FamilyOptions, Malformed> {
         let mut options = FamilyOptions::default();
         let mut bytes = Decoder::new(bytes);
         while !bytes.is_empty() {

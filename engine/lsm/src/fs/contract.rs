@@ -30,7 +30,8 @@ pub trait FileSystem: fmt::Debug + Send + Sync + 'static {
     /// Makes the entries of a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Takes the lock file at `path` (created if missing) for this handle alone and writes `holder`
-    /// into it. `Ok(Err(text))` if it is held, with what the holder wrote.
+    /// into it. `Ok(Err(text))` if it is held, with what the holder wrote. With an empty `holder`
+    /// nothing is created or written, and a missing file is an error.
     fn lock(&self, path: &Path, holder: &str) -> io::Result<std::result::Result<LockGuard, String>>;
 }
 

@@ -94,9 +94,11 @@ impl FileSystem for OsFs {
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Result<LockGuard, String>> {
         // Not truncated: until the lock is taken the text is another's.
+        let writes = !holder.is_empty();
         let mut file =
-            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+            fs::OpenOptions::new().read(true).write(writes).create(writes).truncate(false).open(path)?;
         match file.try_lock() {
+            Ok(()) if !writes => Ok(Ok(LockGuard(Box::new(OsLock(file))))),
             Ok(()) => {
                 file.set_len(0)?;
                 match file.write_all(holder.as_bytes()) {

@@ -359,7 +359,7 @@ impl State {
     /// wrote.
     pub fn lock(&mut self, path: &Path, holder: &str) -> io::Result<Option<String>> {
         let inode = match self.lookup(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => self.create(path)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !holder.is_empty() => self.create(path)?,
             found => found?,
         };
         if self.locks.contains(path) {
@@ -367,11 +367,13 @@ impl State {
             let count = self.file(inode).volatile.read(&mut text, 0);
             return Ok(Some(String::from_utf8_lossy(&text[..count]).into_owned()));
         }
-        let stamp = self.tick();
-        self.file_mut(inode).truncate(0, stamp);
-        // A full disk shortens the text; the lock is held all the same.
-        let fits = self.room_for(inode, 0, holder.len() as u64).unwrap_or(0);
-        self.file_mut(inode).write(&holder.as_bytes()[..fits as usize], 0, stamp);
+        if !holder.is_empty() {
+            let stamp = self.tick();
+            self.file_mut(inode).truncate(0, stamp);
+            // A full disk shortens the text; the lock is held all the same.
+            let fits = self.room_for(inode, 0, holder.len() as u64).unwrap_or(0);
+            self.file_mut(inode).write(&holder.as_bytes()[..fits as usize], 0, stamp);
+        }
         self.locks.insert(path.to_owned());
         Ok(None)
     }
