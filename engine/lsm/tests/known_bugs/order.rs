@@ -248,6 +248,9 @@ impl FileSystem for Hooked {
     fn lock(&self, path: &Path, holder: &str) -> io::Result<std::result::Result<LockGuard, String>> {
         FileSystem::lock(&self.disk, path, holder)
     }
+    fn hold(&self, path: &Path) -> io::Result<std::result::Result<Option<LockGuard>, String>> {
+        FileSystem::hold(&self.disk, path)
+    }
 }
 
 fn hooked() -> Result<(SimFs, Db, Arc<Hook>)> {
