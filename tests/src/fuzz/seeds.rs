@@ -104,13 +104,13 @@ fn table(seeds: &mut Seeds, file: OpenFile, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The files of a store by kind, `LOCK` left out.
+/// The files of a store by kind, `LOCK` and `RESERVE` left out.
 fn files(disk: &SimFs) -> Vec<(FileKind, Vec<u8>)> {
     let named = disk.paths().into_iter().filter_map(|path| {
         let kind = FileKind::parse(&path.file_name()?.to_string_lossy())?;
         Some((kind, disk.read_raw(&path).expect("a file that was just listed")))
     });
-    named.filter(|(kind, _)| *kind != FileKind::Lock).collect()
+    named.filter(|(kind, _)| !matches!(kind, FileKind::Lock | FileKind::Reserve)).collect()
 }
 
 /// A small store with a bit of everything: two families, tables raw and compressed, whole and partitioned,

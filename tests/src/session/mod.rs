@@ -14,7 +14,9 @@ mod watchdog;
 
 pub use audit::audit;
 pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
-pub use fault::{FaultKind, kinds_of_calls, run_with_fault, run_with_full_disk, sync_fails};
+pub use fault::{
+    Cramped, FaultKind, kinds_of_calls, run_on_small_disk, run_with_fault, run_with_full_disk, sync_fails,
+};
 pub use options::{OPTION_SETS, OptionSet};
 pub use place::Place;
 pub use runner::{Reached, Session, digests, run};

@@ -1,7 +1,7 @@
 //! The options under which histories are run: everything that decides when something is flushed, compacted,
 //! rolled over or split is small in some and large in others.
 
-use super::place::SYNC_INTERVAL_MS;
+use super::place::{RESERVE_BYTES, SYNC_INTERVAL_MS};
 use esker::{Builder, Durability, FamilyOptions};
 use std::time::Duration;
 
@@ -109,6 +109,7 @@ impl OptionSet {
             .level_base_bytes(self.level_base)
             .manifest_bytes(self.manifest)
             .max_open_files(self.open_files)
+            .reserve_bytes(RESERVE_BYTES)
     }
 
     /// The options of a family. Those of odd names have a split index and are compressed from level 0 on.

@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// How often the log is synced in the background, in milliseconds.
 pub(super) const SYNC_INTERVAL_MS: u64 = 100;
 
+/// What stores keep in reserve for a full disk.
+pub(super) const RESERVE_BYTES: u64 = 32 << 10;
+
 /// When all histories begin, in milliseconds since the epoch.
 pub(super) const START_MS: u64 = 1_700_000_000_000;
 

@@ -25,6 +25,8 @@ pub struct Session {
     pub(super) snapshots: BTreeMap<u32, Held>,
     /// Whether errors of the disk are to be expected.
     pub(super) faulty: bool,
+    /// How many errors were put down to the disk.
+    pub(super) tolerated: std::cell::Cell<u64>,
     /// Called with each disk that the store comes to live on.
     pub(super) on_disk: Option<OnDisk>,
     /// What the store came to do.
@@ -153,6 +155,7 @@ impl Session {
             dropped: Vec::new(),
             snapshots: BTreeMap::new(),
             faulty: false,
+            tolerated: std::cell::Cell::new(0),
             on_disk: None,
             reached: Reached::default(),
             asked: Vec::new(),
@@ -175,6 +178,11 @@ impl Session {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.db.is_some()
+    }
+
+    /// The simulated disk that the store lives on now.
+    pub(super) fn disk(&self) -> SimFs {
+        self.place.disk.clone().expect("a simulated disk")
     }
 
     /// The store; it must be open.
@@ -328,7 +336,11 @@ impl Session {
     }
 
     pub(super) fn tolerate(&self, error: &Error) -> Result<(), String> {
-        if self.faulty && is_of_the_disk(error) { Ok(()) } else { Err(error.to_string()) }
+        if !self.faulty || !is_of_the_disk(error) {
+            return Err(error.to_string());
+        }
+        self.tolerated.set(self.tolerated.get() + 1);
+        Ok(())
     }
 
     fn write(&self, changes: &[Change], durability: Durability) -> Result<(), String> {

@@ -66,7 +66,7 @@ const HARMS: &[Harm] = &[
         name: "a manifest that is gone",
         harm: |folder| std::fs::remove_file(folder.one("MANIFEST-")).unwrap(),
         get: (1, "MANIFEST-"),
-        verify: (1, "MANIFEST-"),
+        verify: (4, "the manifest that CURRENT names, found no such file"),
     },
     Harm {
         name: "CURRENT that is damaged",
@@ -78,7 +78,7 @@ const HARMS: &[Harm] = &[
         name: "CURRENT that is gone",
         harm: |folder| std::fs::remove_file(folder.one("CURRENT")).unwrap(),
         get: (1, "but no CURRENT, which names the manifest"),
-        verify: (1, "but no CURRENT"),
+        verify: (4, "but no CURRENT"),
     },
     Harm {
         name: "CURRENT that is empty",
@@ -113,6 +113,22 @@ fn damage_is_told_with_file_and_offset_and_never_served() {
         let told = folder.run(&["verify", "--json"]);
         assert_eq!(told.code, verify.0);
         assert_eq!(String::from_utf8(told.stdout).unwrap().contains("\"sound\":false"), verify.0 == 4);
+    }
+}
+
+#[test]
+fn a_dump_of_a_foreign_file_makes_no_numbers_up() {
+    let folder = Folder::new();
+    folder.file("foreign.log", (0..400).map(|i| (i * 7 % 251) as u8).collect::<Vec<_>>());
+    for kind in ["wal", "manifest"] {
+        let ran = folder.run(&[kind, "dump", "foreign.log"]);
+        let told = String::from_utf8(ran.stdout).unwrap();
+        assert_eq!(ran.code, 4, "{told}");
+        assert!(told.contains("DAMAGE: ") && told.contains("the magic number"), "{told}");
+        for made_up in ["number", "store", "identity", "start lsn"] {
+            let fact = told.lines().any(|line| line.trim_start().starts_with(made_up));
+            assert!(!fact, "{made_up} in {told}");
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub enum FileKind {
     Current,
     /// `LOCK`: held while a process has the store open.
     Lock,
+    /// `RESERVE`: space set aside for when the disk is full.
+    Reserve,
     /// `000127.tmp`: being written; meaningless after a crash.
     Temp(FileNumber),
 }
@@ -37,6 +39,7 @@ impl FileKind {
             FileKind::Manifest(n) => format!("MANIFEST-{n:06}"),
             FileKind::Current => "CURRENT".into(),
             FileKind::Lock => "LOCK".into(),
+            FileKind::Reserve => "RESERVE".into(),
             FileKind::Temp(n) => format!("{n:06}.tmp"),
         }
     }
@@ -53,6 +56,7 @@ impl FileKind {
         let kind = match name {
             "CURRENT" => FileKind::Current,
             "LOCK" => FileKind::Lock,
+            "RESERVE" => FileKind::Reserve,
             _ => {
                 if let Some(number) = name.strip_prefix("MANIFEST-") {
                     FileKind::Manifest(number.parse().ok()?)
@@ -83,7 +87,7 @@ impl FileKind {
             | FileKind::Blob(n)
             | FileKind::Manifest(n)
             | FileKind::Temp(n) => Some(n),
-            FileKind::Current | FileKind::Lock => None,
+            FileKind::Current | FileKind::Lock | FileKind::Reserve => None,
         }
     }
 }
@@ -103,6 +107,7 @@ mod tests {
             FileKind::Temp(9),
             FileKind::Current,
             FileKind::Lock,
+            FileKind::Reserve,
         ] {
             assert_eq!(FileKind::parse(&kind.name()), Some(kind));
         }

@@ -41,7 +41,7 @@ impl Log {
             *numbers += 1;
             *numbers
         };
-        self.wal.append(RecordKind::Group, self.synced, self.seq, next).unwrap();
+        self.wal.append(RecordKind::Group, self.synced, self.seq, Room::Reserved, next).unwrap();
     }
 
     fn sync(&mut self) {
@@ -184,7 +184,7 @@ fn a_failed_append_leaves_nothing_behind_that_replay_would_take() {
     log.sim.set_fault(Box::new(|op| (op.kind == OperationKind::Write).then_some(Fault::ErrnoAfter(5))));
     let buffer = log.wal.begin();
     buffer.extend_from_slice(&[0x5a; 500]);
-    assert!(log.wal.append(RecordKind::Group, 0, 2, || 9).is_err());
+    assert!(log.wal.append(RecordKind::Group, 0, 2, Room::Reserved, || 9).is_err());
     log.sim.clear_fault();
     log.append("second");
     log.sync();

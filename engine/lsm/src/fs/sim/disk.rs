@@ -363,6 +363,11 @@ impl FileSystem for SimFs {
         })
     }
 
+    fn free_bytes(&self, _: &Path) -> io::Result<Option<u64>> {
+        // Not an operation of its own: nothing of the disk depends on it.
+        Ok(self.aside(|inner| inner.state.capacity.map(|all| all.saturating_sub(inner.state.used()))))
+    }
+
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Result<LockGuard, String>> {
         let call = Call { bytes: holder.len() as u64, ..Call::new(OperationKind::Lock, path) };
         let whole = normal(path);
