@@ -28,7 +28,6 @@ impl Session {
         self.settle()?;
         self.step(&Operation::Reopen).map_err(|why| format!("reopening: {why}"))?;
         self.check_everything()?;
-        self.audit()?;
         let Some(db) = self.let_go() else { return Ok(()) };
         self.close(db)?;
         self.audit()
@@ -69,7 +68,7 @@ impl Session {
     }
 
     /// Reads what is on the disk, past the engine. Only for a store at rest.
-    fn audit(&self) -> Result<(), String> {
+    pub(super) fn audit(&self) -> Result<(), String> {
         match &self.place {
             Place { disk: Some(_), .. } if !self.faulty => audit(&self.place.fs(), &self.place.path),
             _ => Ok(()),
