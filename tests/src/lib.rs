@@ -3,12 +3,15 @@
 
 pub mod damage;
 pub mod figures;
+pub mod fuzz;
 pub mod golden;
 pub mod history;
+pub mod linear;
 pub mod markdown;
 pub mod oracle;
 pub mod process;
 pub mod session;
+pub mod soak;
 pub mod store;
 pub mod tidy;
 pub mod trace;

@@ -7,8 +7,8 @@ use esker::fs::sim::{OperationKind, Phase};
 use esker_tests::history::{Operation, Profile, generate, parse, print};
 use esker_tests::oracle::Loss;
 use esker_tests::session::{
-    Cell, FaultKind, Figures, Watchdog, crash_everywhere, keep_failure, kinds_of_calls, run_with_fault,
-    run_with_full_disk, shrink, sync_fails,
+    Cell, Cramped, FaultKind, Figures, Watchdog, crash_everywhere, keep_failure, kinds_of_calls,
+    run_on_small_disk, run_with_fault, run_with_full_disk, shrink, sync_fails,
 };
 use esker_tests::workspace;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,11 +55,11 @@ fn profile(seed: u64) -> &'static Profile {
 /// Which cells the histories must reach: the rest of the table cannot be reached, since the engine never does
 /// such a thing to such a file.
 const REACHABLE: &[(OperationKind, &[&str])] = &[
-    (OperationKind::Create, &["manifest", "table", "temporary"]),
+    (OperationKind::Create, &["RESERVE", "manifest", "table", "temporary"]),
     (OperationKind::Write, &["log", "manifest", "table", "temporary"]),
-    (OperationKind::Sync, &["log", "manifest", "table", "temporary"]),
+    (OperationKind::Sync, &["RESERVE", "log", "manifest", "table", "temporary"]),
     (OperationKind::Truncate, &["log"]),
-    (OperationKind::Allocate, &["temporary"]),
+    (OperationKind::Allocate, &["RESERVE", "temporary"]),
     (OperationKind::Rename, &["log", "CURRENT"]),
     (OperationKind::Remove, &["log", "manifest", "table"]),
     (OperationKind::SyncDir, &["directory"]),
@@ -248,6 +248,41 @@ fn a_full_disk_heals() {
         violations.len()
     );
     assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn a_disk_of_any_size_is_lived_with() {
+    let histories = number("ESKER_FAULT_HISTORIES", 8);
+    let per_history = number("ESKER_FAULTS", 50);
+    let tried = for_each_seed("small disk", 0..histories, |seed| {
+        let history = generate(seed + 4_000, &Profile::CRASH);
+        let (mut sum, mut violations) = (Cramped::default(), Vec::new());
+        for turn in 0..per_history {
+            // From nothing at all, in small steps first.
+            let (free, helped) = (turn * turn * 48, turn % 2 == 0);
+            match run_on_small_disk(seed, &history, free, helped) {
+                Ok(cramped) => sum.add(cramped),
+                Err(why) => {
+                    let why = format!("with {free} bytes left: {why}");
+                    if violations.is_empty() {
+                        let fails =
+                            |shorter: &[Operation]| run_on_small_disk(seed, shorter, free, helped).is_err();
+                        keep("small-disk", seed, &history, &why, fails);
+                    }
+                    violations.push(format!("seed {seed}: {why}"));
+                }
+            }
+        }
+        (sum, violations)
+    });
+    let mut sum = Cramped::default();
+    tried.iter().for_each(|(cramped, _)| sum.add(*cramped));
+    let violations: Vec<&String> = tried.iter().flat_map(|(_, violations)| violations).collect();
+    let runs = histories * per_history;
+    esker_tests::figure!("small disks: {runs} runs, {sum}, {} violations", violations.len());
+    assert!(violations.is_empty(), "{violations:#?}");
+    let enough = sum.refused > runs && sum.opened > runs / 2 && sum.not_opened > 0;
+    assert!(enough, "the disks were hardly ever full: {sum}");
 }
 
 #[test]

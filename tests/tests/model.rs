@@ -1,14 +1,16 @@
 //! Random operations over the whole interface, compared with maps in memory.
 //!
-//! How many sequences: `ESKER_MODEL_SEQUENCES`, and on a real disk with threads `ESKER_MODEL_REAL`; from
-//! which seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
+//! How many sequences: `ESKER_MODEL_SEQUENCES`, on a real disk with threads `ESKER_MODEL_REAL`, and under
+//! each set of options `ESKER_MODEL_SETS`; from which seed on: `ESKER_MODEL_SEED`. See `docs/testing.md`.
 
 use esker_tests::damage::{Counting, live_bytes};
 use esker_tests::history::{Operation, Profile, generate, parse, print};
+use esker_tests::oracle::Dump;
 use esker_tests::session::{
     OPTION_SETS, Place, Reached, Watchdog, catching, digests, keep_failure, run, shrink,
 };
 use esker_tests::workspace;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,43 +24,68 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn simulated(seed: u64, history: &[Operation]) -> Result<Reached, String> {
-    catching(|| run(Place::fresh(seed), history))
+    catching(|| run(Place::fresh(seed), history)).map(|(reached, _)| reached)
 }
 
 fn real(history: &[Operation]) -> Result<Reached, String> {
     let dir = tempfile::tempdir().unwrap();
-    catching(|| run(Place::real(&dir.path().join("store")), history))
+    catching(|| run(Place::real(&dir.path().join("store")), history)).map(|(reached, _)| reached)
 }
 
-/// Runs so many sequences, each under so many variants: `one` gets the seed, the variant and the history.
-fn compare(
-    name: &str,
-    count: u64,
-    variants: u64,
-    one: impl Fn(u64, u64, &[Operation]) -> Result<Reached, String> + Sync,
-) {
+/// Where a store is that begins with the options of this number: most do their background work on the
+/// calling thread, the last ones on threads of their own, one of them in a real directory.
+fn place(number: u32, seed: u64, dir: &Path) -> Place {
+    let place = match OPTION_SETS as u32 - number {
+        1 => Place::real(dir),
+        2 | 3 => Place::fresh(seed).with_threads(),
+        _ => Place::fresh(seed),
+    };
+    place.with_options(number)
+}
+
+/// Under each set of options. Every read on the way is compared with the model; and what the stores hold in
+/// the end also with each other, unless they may have lost different things.
+fn under_all_options(seed: u64, history: &[Operation]) -> Result<Reached, String> {
+    let (mut all, mut first): (Reached, Option<Dump>) = Default::default();
+    let loses = |operation: &Operation| matches!(operation, Operation::Kill | Operation::PowerLoss { .. });
+    let comparable = !history.iter().any(loses);
+    for number in 0..OPTION_SETS as u32 {
+        let dir = tempfile::tempdir().unwrap();
+        let place = place(number, seed, &dir.path().join("store"));
+        let ran = catching(|| run(place, history));
+        let (reached, dump) = ran.map_err(|why| format!("with options {number}: {why}"))?;
+        all.add(reached);
+        let first = first.get_or_insert_with(|| dump.clone());
+        if comparable && *first != dump {
+            return Err(format!("with options {number} the store ends as\n{dump:?}instead of\n{first:?}"));
+        }
+    }
+    Ok(all)
+}
+
+fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Reached, String> + Sync) {
     let first = number("ESKER_MODEL_SEED", 1);
+    let file: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let watchdog = Watchdog::new(Duration::from_secs(60));
     let reached = Mutex::new(Reached::default());
-    let (next, operations, failed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let (next, operations, failed) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let turn = next.fetch_add(1, Ordering::Relaxed);
-                    let (seed, variant) = (first + turn / variants, turn % variants);
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + count || failed.load(Ordering::Relaxed) > 3 {
                         return;
                     }
-                    watchdog.now(format!("{name}, seed {seed}, variant {variant}"));
+                    watchdog.now(format!("{name}, seed {seed}"));
                     let history = generate(seed, &Profile::MODEL);
                     operations.fetch_add(history.len() as u64, Ordering::Relaxed);
-                    match one(seed, variant, &history) {
+                    match one(seed, &history) {
                         Ok(by_this) => reached.lock().unwrap().add(by_this),
                         Err(why) => {
                             failed.fetch_add(1, Ordering::Relaxed);
-                            let shortest = shrink(&history, |shorter| one(seed, variant, shorter).is_err());
-                            let path = keep_failure(&format!("{name}-{seed}"), &shortest, &why);
+                            let shortest = shrink(&history, |shorter| one(seed, shorter).is_err());
+                            let path = keep_failure(&format!("{file}-{seed}"), &shortest, &why);
                             let text = print(&shortest);
                             eprintln!("{name}, seed {seed}: {why}\nkept as {}:\n{text}", path.display());
                         }
@@ -69,24 +96,15 @@ fn compare(
     });
     let (operations, failed) = (operations.into_inner(), failed.into_inner());
     esker_tests::figure!(
-        "T7 {name}: {count} sequences from seed {first}, under {variants} sets of options, \
-         {operations} operations, {failed} violations"
+        "{name}: {count} sequences from seed {first}, {operations} operations, violations {failed}"
     );
-    esker_tests::figure!("T7 {name}: {}", reached.into_inner().unwrap());
+    esker_tests::figure!("{name}: {}", reached.into_inner().unwrap());
     assert_eq!(failed, 0, "see above for the histories");
 }
 
 #[test]
 fn a_simulated_store_agrees_with_the_model() {
-    compare("model", number("ESKER_MODEL_SEQUENCES", 1_000), 1, |seed, _, history| simulated(seed, history));
-}
-
-#[test]
-fn every_set_of_options_agrees_with_the_model() {
-    let count = number("ESKER_OPTION_SEQUENCES", 40);
-    compare("options", count, OPTION_SETS as u64, |seed, set, history| {
-        catching(|| run(Place::fresh(seed).with_options(set as u32), history))
-    });
+    compare("T7 model", number("ESKER_MODEL_SEQUENCES", 1_000), simulated);
 }
 
 #[test]
@@ -126,7 +144,13 @@ fn nothing_stays_in_memory_when_a_store_is_closed() {
 
 #[test]
 fn a_real_store_with_threads_agrees_with_the_model() {
-    compare("model-real", number("ESKER_MODEL_REAL", 40), 1, |_, _, history| real(history));
+    compare("T7 model, real disk", number("ESKER_MODEL_REAL", 40), |_, history| real(history));
+}
+
+#[test]
+fn stores_with_different_options_agree_with_the_model_and_each_other() {
+    let name = format!("T7 options, {} sets", OPTION_SETS);
+    compare(&name, number("ESKER_MODEL_SETS", 60), under_all_options);
 }
 
 #[test]
@@ -136,7 +160,7 @@ fn kept_histories_agree_with_the_model() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "txt") {
             let history = parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
-            let result = simulated(1, &history).and_then(|_| real(&history));
+            let result = under_all_options(1, &history).and_then(|_| real(&history));
             result.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         }
     }

@@ -45,6 +45,8 @@ pub mod background;
 
 pub mod db;
 
+pub mod repair;
+
 pub use base::error::{Corruption, Error, IoFailure, Result};
 pub use base::slice::Slice;
 pub use batch::WriteBatch;
@@ -53,3 +55,4 @@ pub use db::{
     Builder, ColumnFamily, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats, Options, Recovery,
     Snapshot, Stats, VerifyReport,
 };
+pub use repair::{Repair, RepairReport};

@@ -68,14 +68,14 @@ pub struct Intact {
 }
 
 impl Intact {
-    /// A file of a store, taken apart. `None` for one that holds nothing, such as `LOCK`.
+    /// A file of a store, taken apart. `None` for one that holds nothing, such as `LOCK` and `RESERVE`.
     ///
     /// # Errors
     /// If its readers find something wrong with it.
     pub fn read(disk: &SimFs, path: &Path) -> Result<Option<Intact>, String> {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         let kind = FileKind::parse(&name).ok_or_else(|| format!("{name} is no file of a store"))?;
-        if matches!(kind, FileKind::Lock) {
+        if matches!(kind, FileKind::Lock | FileKind::Reserve) {
             return Ok(None);
         }
         let bytes = disk.read_raw(path).map_err(|e| e.to_string())?;

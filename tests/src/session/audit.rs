@@ -103,6 +103,8 @@ fn check_names(fs: &Fs, dir: &Path, manifest: FileKind, named: &Named) -> Result
                 missing.remove(&kind);
                 logs.push(number);
             }
+            // Holds nothing, and a disk may have no room for it.
+            FileKind::Reserve => {}
             _ if missing.remove(&kind) => {}
             _ => return Err(format!("{name} was left behind: nothing needs it")),
         }

@@ -63,6 +63,7 @@ pub fn file_kind(path: &Path) -> &'static str {
         Some(FileKind::Manifest(_)) => "manifest",
         Some(FileKind::Current) => "CURRENT",
         Some(FileKind::Lock) => "LOCK",
+        Some(FileKind::Reserve) => "RESERVE",
         Some(FileKind::Temp(_)) => "temporary",
         None => "directory",
     }

@@ -1,7 +1,7 @@
 //! Disks that refuse: each call of a history fails in turn, once or from then on.
 
 use super::crash::{catching, mix};
-use super::place::Place;
+use super::place::{Place, RESERVE_BYTES};
 use super::runner::{Session, named};
 use crate::history::Operation;
 use crate::oracle::{Dump, Loss};
@@ -158,6 +158,97 @@ pub fn run_with_full_disk(seed: u64, history: &[Operation], index: u64) -> Resul
         session.step(&Operation::Flush).map_err(|why| format!("a flush when there is space again: {why}"))?;
         recover_twice(&mut session, &disk, either(index), seed)
     })
+}
+
+/// What came of histories on disks that were too small.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cramped {
+    /// What the full disk refused.
+    pub refused: u64,
+    /// How often the store was opened while there was too little room.
+    pub opened: u64,
+    /// How often it could not be.
+    pub not_opened: u64,
+}
+
+impl Cramped {
+    /// Adds up.
+    pub fn add(&mut self, other: Cramped) {
+        self.refused += other.refused;
+        self.opened += other.opened;
+        self.not_opened += other.not_opened;
+    }
+}
+
+impl std::fmt::Display for Cramped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Cramped { refused, opened, not_opened } = self;
+        write!(f, "{refused} refusals; {opened} times opened without room, {not_opened} times not")
+    }
+}
+
+/// Runs a third of a history, then leaves so many bytes on the disk for the second third, in which the store
+/// is closed, killed and opened again as the history says and once more at the end; then there is space
+/// again, and everything must work. Unless the store is to be `helped`, what its reserve gives up is not
+/// enough to make the disk less than full.
+///
+/// # Errors
+/// What the store does that it must not.
+pub fn run_on_small_disk(
+    seed: u64,
+    history: &[Operation],
+    free: u64,
+    helped: bool,
+) -> Result<Cramped, String> {
+    catching(|| {
+        let mut session = Session::new(Place::fresh(seed));
+        session.start()?;
+        let mut cramped = Cramped::default();
+        let third = history.len() / 3;
+        for (at, operation) in history.iter().enumerate() {
+            if at == third {
+                let disk = session.disk();
+                let reserved = if helped { 0 } else { RESERVE_BYTES };
+                disk.set_capacity(Some((disk.used() + free).saturating_sub(reserved)));
+                session.faulty = true;
+            }
+            if at == third * 2 {
+                session.step(&Operation::Reopen)?;
+                cramped.note(&session);
+                session.disk().set_capacity(None);
+                session.faulty = false;
+            }
+            if !session.is_open() {
+                session.step(&Operation::Reopen)?;
+                cramped.note(&session);
+            }
+            let opens = matches!(operation, Operation::Kill | Operation::Reopen);
+            if session.is_open() && !matches!(operation, Operation::PowerLoss { .. }) {
+                session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
+                if opens {
+                    cramped.note(&session);
+                }
+            }
+        }
+        if let Some(why) = session.db().health().poisoned {
+            return Err(format!("a full disk made the store read-only: {why}"));
+        }
+        cramped.refused = session.tolerated.get();
+        session.check_everything()?;
+        session.step(&Operation::Flush)?;
+        let disk = session.disk();
+        recover_twice(&mut session, &disk, either(free / 48), seed)?;
+        Ok(cramped)
+    })
+}
+
+impl Cramped {
+    /// The store was to be opened.
+    fn note(&mut self, session: &Session) {
+        if session.faulty {
+            *(if session.is_open() { &mut self.opened } else { &mut self.not_opened }) += 1;
+        }
+    }
 }
 
 /// Runs a history on a disk whose sync with this number among all syncs fails and drops what it should have

@@ -9,13 +9,17 @@ mod read;
 mod runner;
 mod settle;
 mod shrink;
+mod span;
 mod watchdog;
 
 pub use audit::audit;
 pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
-pub use fault::{FaultKind, kinds_of_calls, run_with_fault, run_with_full_disk, sync_fails};
+pub use fault::{
+    Cramped, FaultKind, kinds_of_calls, run_on_small_disk, run_with_fault, run_with_full_disk, sync_fails,
+};
 pub use options::{OPTION_SETS, OptionSet};
 pub use place::Place;
 pub use runner::{Reached, Session, digests, run};
 pub use shrink::{keep_failure, shrink};
+pub(crate) use span::{compact_span, open_iter, walk};
 pub use watchdog::Watchdog;

@@ -1,8 +1,8 @@
 //! The options under which histories are run: everything that decides when something is flushed, compacted,
 //! rolled over or split is small in some and large in others.
 
-use super::place::SYNC_INTERVAL_MS;
-use esker::{Builder, FamilyOptions};
+use super::place::{RESERVE_BYTES, SYNC_INTERVAL_MS};
+use esker::{Builder, Durability, FamilyOptions};
 use std::time::Duration;
 
 /// A set of options. Bytes unless said otherwise.
@@ -20,6 +20,9 @@ pub struct OptionSet {
     uncompressed_levels: usize,
     zstd_level: Option<i32>,
     filter_bits: u32,
+    durability: Durability,
+    /// In milliseconds; at most what the oracle reckons with.
+    sync_interval: u64,
 }
 
 /// How many sets there are.
@@ -39,6 +42,8 @@ const SMALL: OptionSet = OptionSet {
     uncompressed_levels: 2,
     zstd_level: Some(1),
     filter_bits: 10,
+    durability: Durability::Sync,
+    sync_interval: SYNC_INTERVAL_MS,
 };
 
 /// As small as can be: few writes reach many levels.
@@ -69,15 +74,15 @@ const SETS: [OptionSet; 16] = [
     SMALL,
     SMALLEST,
     LARGE,
-    OptionSet { segment: 4 << 10, ..LARGE },
+    OptionSet { segment: 4 << 10, durability: Durability::Os, ..LARGE },
     OptionSet { segment: 1 << 20, ..SMALLEST },
     OptionSet { block: 64, filter_bits: 1, ..SMALL },
     OptionSet { block: 64 << 10, zstd_level: None, ..SMALL },
     OptionSet { uncompressed_levels: 0, zstd_level: Some(19), ..SMALL },
     OptionSet { uncompressed_levels: 0, zstd_level: Some(-7), block: 1 << 10, ..SMALL },
-    OptionSet { partition: 64, ..SMALL },
+    OptionSet { partition: 64, sync_interval: 1, ..SMALL },
     OptionSet { manifest: 256, segment: 4 << 10, ..SMALL },
-    OptionSet { level_base: 64 << 10, table: 1 << 10, ..SMALL },
+    OptionSet { level_base: 64 << 10, table: 1 << 10, durability: Durability::None, ..SMALL },
     OptionSet { filter_bits: 64, partition: 256, uncompressed_levels: 7, ..SMALL },
     OptionSet { table: 32 << 10, level_base: 1 << 10, ..SMALL },
     OptionSet { memtable: 64 << 10, manifest: 256, ..SMALLEST },
@@ -96,13 +101,15 @@ impl OptionSet {
     pub fn apply(&self, builder: Builder) -> Builder {
         builder
             .memory_budget(self.budget)
-            .sync_interval(Duration::from_millis(SYNC_INTERVAL_MS))
+            .sync_interval(Duration::from_millis(self.sync_interval))
+            .default_durability(self.durability)
             .wal_segment_bytes(self.segment)
             .memtable_bytes(self.memtable)
             .target_file_bytes(self.table)
             .level_base_bytes(self.level_base)
             .manifest_bytes(self.manifest)
             .max_open_files(self.open_files)
+            .reserve_bytes(RESERVE_BYTES)
     }
 
     /// The options of a family. Those of odd names have a split index and are compressed from level 0 on.
@@ -116,6 +123,12 @@ impl OptionSet {
             zstd_level: self.zstd_level,
             filter_bits_per_key: self.filter_bits,
         }
+    }
+
+    /// How durable a write is that names no durability.
+    #[must_use]
+    pub fn default_durability(&self) -> Durability {
+        self.durability
     }
 
     /// How many tables may be open at once.

@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// How often the log is synced in the background, in milliseconds.
 pub(super) const SYNC_INTERVAL_MS: u64 = 100;
 
+/// What stores keep in reserve for a full disk.
+pub(super) const RESERVE_BYTES: u64 = 32 << 10;
+
 /// When all histories begin, in milliseconds since the epoch.
 pub(super) const START_MS: u64 = 1_700_000_000_000;
 
@@ -68,6 +71,12 @@ impl Place {
     #[must_use]
     pub fn with_options(self, first_options: u32) -> Place {
         Place { first_options, ..self }
+    }
+
+    /// The same, with threads that do the background work.
+    #[must_use]
+    pub fn with_threads(self) -> Place {
+        Place { seed: None, ..self }
     }
 
     /// The options in force.

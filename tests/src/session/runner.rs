@@ -2,6 +2,7 @@
 
 use super::place::{Place, SYNC_INTERVAL_MS};
 use super::settle::SETTLING_TURNS;
+use super::span::compact_span;
 use crate::history::{Change, Operation, Span, What, print, value};
 use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Unreadable, Version};
 use esker::base::sync::Mutex;
@@ -11,7 +12,6 @@ use esker::fs::sim::Image;
 use esker::{ColumnFamily, Db, Durability, Error, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct Session {
     pub(super) snapshots: BTreeMap<u32, Held>,
     /// Whether errors of the disk are to be expected.
     pub(super) faulty: bool,
+    /// How many errors were put down to the disk.
+    pub(super) tolerated: std::cell::Cell<u64>,
     /// Called with each disk that the store comes to live on.
     pub(super) on_disk: Option<OnDisk>,
     /// What the store came to do.
@@ -102,18 +104,20 @@ pub(super) struct Held {
     pub(super) families: BTreeMap<String, FamilyId>,
 }
 
-/// Runs a whole history in a place; an error says what went wrong, with the operation.
+/// Runs a whole history in a place; an error says what went wrong, with the operation. Also returns what was
+/// in the store in the end.
 ///
 /// # Errors
 /// The first difference between store and oracle.
-pub fn run(place: Place, history: &[Operation]) -> Result<Reached, String> {
+pub fn run(place: Place, history: &[Operation]) -> Result<(Reached, Dump), String> {
     let mut session = Session::new(place);
     session.start()?;
     for (at, operation) in history.iter().enumerate() {
         session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
     }
+    let dump = Dump::read(session.db()).map_err(|why| format!("at the end: {why}"))?;
     session.finish().map_err(|why| format!("at the end: {why}"))?;
-    Ok(session.reached)
+    Ok((session.reached, dump))
 }
 
 /// Runs a history on a simulated disk, and gives what stands on the disk after each operation, as a number.
@@ -151,6 +155,7 @@ impl Session {
             dropped: Vec::new(),
             snapshots: BTreeMap::new(),
             faulty: false,
+            tolerated: std::cell::Cell::new(0),
             on_disk: None,
             reached: Reached::default(),
             asked: Vec::new(),
@@ -173,6 +178,11 @@ impl Session {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.db.is_some()
+    }
+
+    /// The simulated disk that the store lives on now.
+    pub(super) fn disk(&self) -> SimFs {
+        self.place.disk.clone().expect("a simulated disk")
     }
 
     /// The store; it must be open.
@@ -328,7 +338,11 @@ impl Session {
     }
 
     pub(super) fn tolerate(&self, error: &Error) -> Result<(), String> {
-        if self.faulty && is_of_the_disk(error) { Ok(()) } else { Err(error.to_string()) }
+        if !self.faulty || !is_of_the_disk(error) {
+            return Err(error.to_string());
+        }
+        self.tolerated.set(self.tolerated.get() + 1);
+        Ok(())
     }
 
     fn write(&self, changes: &[Change], durability: Durability) -> Result<(), String> {
@@ -368,7 +382,9 @@ impl Session {
         let before = db.visible_seq();
         self.oracle.lock().begin_write(durability, versions);
         let result = match changes {
-            [only] if durability == Durability::Sync => self.write_alone(only, number),
+            [only] if durability == self.place.option_set().default_durability() => {
+                self.write_alone(only, number)
+            }
             _ if number.is_multiple_of(3) => db.commit(batch, durability).and_then(|ticket| {
                 if durability == Durability::Sync { db.wait_durable(ticket.seq()) } else { Ok(()) }
             }),
@@ -417,12 +433,7 @@ impl Session {
 
     fn compact_range(&self, family: &str, span: &Span) -> Result<(), String> {
         let Some(handle) = self.families.get(family) else { return Ok(()) };
-        let result = match span {
-            Span::All => handle.compact_range::<&[u8], _>(..),
-            Span::Range(from, to) => handle.compact_range((from.clone(), to.clone())),
-            Span::Prefix(prefix) => handle.compact_range((Bound::Included(prefix.clone()), Bound::Unbounded)),
-        };
-        self.after(result, Oracle::flushed)
+        self.after(compact_span(handle, span), Oracle::flushed)
     }
 
     /// Gives background work its turns; writes that have waited for a sync for too long get it.

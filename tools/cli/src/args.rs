@@ -1,7 +1,7 @@
 //! The command line: the list of commands, and the arguments that several of them share.
 
 use crate::commands::{
-    compact, delete, dump, export, families, get, import, put, scan, stats, stress, verify,
+    compact, delete, dump, export, families, get, import, put, repair, scan, stats, stress, verify,
 };
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};
@@ -57,6 +57,8 @@ pub enum Command {
     Compact(compact::CompactArgs),
     /// Read and check every byte of the store
     Verify(verify::VerifyArgs),
+    /// Make a new store from what is left of a damaged one, with a report of what was lost
+    Repair(repair::RepairArgs),
     /// List, create and drop column families
     Families(families::FamiliesArgs),
     /// Try a disk: kill processes that work on a store, and check what they leave

@@ -2,7 +2,7 @@
 
 use crate::args::{Command, CommandLine};
 use crate::commands::{
-    compact, delete, dump, export, families, get, import, put, scan, stats, stress, verify,
+    compact, delete, dump, export, families, get, import, put, repair, scan, stats, stress, verify,
 };
 use crate::failure::{self, Failure, Outcome};
 use crate::output::notes;
@@ -35,6 +35,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Stats(args) => stats::run(&args),
         Command::Compact(args) => compact::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Repair(args) => repair::run(&args),
         Command::Families(args) => families::run(&args),
         Command::Stress(args) => stress::run(&args),
         Command::StressChild(args) => stress::run_child(&args),

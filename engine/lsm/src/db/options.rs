@@ -43,6 +43,10 @@ pub struct Options {
     /// The manifest is rewritten when it reaches this size, in bytes, or more if what it names is
     /// large. Default: 1 MiB.
     pub manifest_bytes: u64,
+    /// Space that is set aside in the store's directory, in bytes, so that a store on a full disk
+    /// can be opened and things removed from it. 0 does without. Default: a memtable and 1 MiB,
+    /// the room that a flush and an edit need; otherwise at least 16 KiB, at most 64 GiB.
+    pub reserve_bytes: Option<u64>,
 }
 
 impl Default for Options {
@@ -60,6 +64,7 @@ impl Default for Options {
             target_file_bytes: None,
             level_base_bytes: None,
             manifest_bytes: 1 << 20,
+            reserve_bytes: None,
         }
     }
 }
@@ -77,6 +82,9 @@ impl Options {
         within("target_file_bytes", self.target_file_bytes(), 1 << 10, 1 << 40)?;
         within("level_base_bytes", self.level_base_bytes(), 1 << 10, 1 << 50)?;
         within("manifest_bytes", self.manifest_bytes, 256, 1 << 30)?;
+        if self.reserve_bytes() != 0 {
+            within("reserve_bytes", self.reserve_bytes(), 16 << 10, 65 << 30)?;
+        }
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
         if !interval.contains(&self.sync_interval) {
@@ -96,6 +104,10 @@ impl Options {
 
     fn level_base_bytes(&self) -> u64 {
         self.level_base_bytes.unwrap_or(self.memtable_bytes() as u64 * 4)
+    }
+
+    pub(super) fn reserve_bytes(&self) -> u64 {
+        self.reserve_bytes.unwrap_or(self.memtable_bytes() as u64 + (1 << 20))
     }
 
     /// The share of the budget that caches blocks.
@@ -183,7 +195,8 @@ impl FamilyOptions {
         self.policy().validate()
     }
 
-    pub(super) fn policy(&self) -> TablePolicy {
+    /// How the tables of the family are written.
+    pub(crate) fn policy(&self) -> TablePolicy {
         let base = TableOptions {
             codec: if self.zstd_level.is_some() { Codec::Zstd } else { Codec::None },
             zstd_level: self.zstd_level.unwrap_or_default(),
@@ -195,7 +208,8 @@ impl FamilyOptions {
         TablePolicy { base, uncompressed_levels: self.uncompressed_levels }
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// As the manifest stores them.
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         // Offset so that negative levels are small numbers, too.
         let level = self.zstd_level.map_or(tag::NO_ZSTD, |level| (level + 128) as u64);
@@ -212,7 +226,8 @@ impl FamilyOptions {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<FamilyOptions, Malformed> {
+    /// Back from the manifest.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<FamilyOptions, Malformed> {
         let mut options = FamilyOptions::default();
         let mut bytes = Decoder::new(bytes);
         while !bytes.is_empty() {

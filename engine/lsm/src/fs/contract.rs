@@ -29,9 +29,19 @@ pub trait FileSystem: fmt::Debug + Send + Sync + 'static {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Makes the entries of a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// How many bytes are free for files in a directory; `None` where that cannot be told. A hint:
+    /// a quota may leave less, and others may take it.
+    fn free_bytes(&self, dir: &Path) -> io::Result<Option<u64>> {
+        let _ = dir;
+        Ok(None)
+    }
     /// Takes the lock file at `path` (created if missing) for this handle alone and writes `holder`
     /// into it. `Ok(Err(text))` if it is held, with what the holder wrote.
     fn lock(&self, path: &Path, holder: &str) -> io::Result<std::result::Result<LockGuard, String>>;
+    /// Keeps everybody else from taking the lock file at `path`, and writes nothing: for reading what
+    /// may stand on a medium that cannot be written to. `Ok(Ok(None))` if there is no such file,
+    /// `Ok(Err(text))` if it is held, with what the holder wrote.
+    fn hold(&self, path: &Path) -> io::Result<std::result::Result<Option<LockGuard>, String>>;
 }
 
 /// An open file, as a user's file system hands it out.
@@ -132,9 +142,21 @@ impl Fs {
         each!(self, fs => fs.sync_dir(dir)).map_err(|e| Error::io("sync directory", dir, e))
     }
 
+    /// How many bytes are free for files in a directory, as far as it can be told.
+    #[must_use]
+    pub fn free_bytes(&self, dir: &Path) -> Option<u64> {
+        each!(self, fs => fs.free_bytes(dir)).ok().flatten()
+    }
+
     /// Takes a lock file, or says who holds it.
     pub fn lock(&self, path: &Path, holder: &str) -> Result<std::result::Result<LockGuard, String>> {
         each!(self, fs => fs.lock(path, holder)).map_err(|e| Error::io("lock", path, e))
+    }
+
+    /// Keeps others from taking a lock file without writing to it, or says who holds it; `None` if
+    /// there is no such file.
+    pub fn hold(&self, path: &Path) -> Result<std::result::Result<Option<LockGuard>, String>> {
+        each!(self, fs => fs.hold(path)).map_err(|e| Error::io("lock", path, e))
     }
 
     /// Reads a whole file of at most `limit` bytes.

@@ -1,10 +1,12 @@
 //! What the manifest knows of a table.
 
+use super::edit::{file_number, seq_num};
 use crate::base::checksum::Identity;
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::filename::FileNumber;
 use crate::base::key::{SeqNum, Trailer};
 use crate::base::limits::MAX_KEY_BYTES;
+use crate::table::TableSummary;
 
 /// A table as the manifest names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,26 @@ pub struct TableMeta {
 }
 
 impl TableMeta {
+    /// Of a table that was just written.
+    #[must_use]
+    pub fn of(number: FileNumber, written: TableSummary) -> TableMeta {
+        let properties = written.properties;
+        TableMeta {
+            number,
+            identity: written.identity,
+            size: written.size_bytes,
+            smallest: (properties.smallest.user_key, properties.smallest.trailer),
+            largest: (properties.largest.user_key, properties.largest.trailer),
+            min_seq: properties.min_seq,
+            max_seq: properties.max_seq,
+            entries: properties.entries,
+            deletions: properties.deletions,
+            earliest_expiry: properties.earliest_expiry,
+            latest_expiry: properties.latest_expiry,
+            oldest_deletion_ms: properties.oldest_deletion_ms,
+        }
+    }
+
     /// Whether the table may hold a key of `[from, to]`; `None` is unbounded.
     #[must_use]
     pub fn overlaps(&self, from: Option<&[u8]>, to: Option<&[u8]>) -> bool {
@@ -66,7 +88,7 @@ impl TableMeta {
     }
 
     pub(super) fn decode(bytes: &mut Decoder<'_>) -> Result<TableMeta, Malformed> {
-        let number = bytes.varint("a table's number")?;
+        let number = file_number(bytes)?;
         let identity = bytes.fixed64("a table's identity")?;
         let size = bytes.varint("a table's size")?;
         let mut key = |expected| {
@@ -83,8 +105,8 @@ impl TableMeta {
             size,
             smallest: key("a table's smallest key")?,
             largest: key("a table's largest key")?,
-            min_seq: bytes.varint("a table's least sequence number")?,
-            max_seq: bytes.varint("a table's greatest sequence number")?,
+            min_seq: seq_num(bytes)?,
+            max_seq: seq_num(bytes)?,
             entries: bytes.varint("a table's number of entries")?,
             deletions: bytes.varint("a table's number of deletions")?,
             earliest_expiry: bytes.varint("a table's earliest expiry")?,

@@ -8,6 +8,7 @@ pub mod families;
 pub mod get;
 pub mod import;
 pub mod put;
+pub mod repair;
 pub mod scan;
 pub mod stats;
 pub mod stress;

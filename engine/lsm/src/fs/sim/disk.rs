@@ -363,6 +363,11 @@ impl FileSystem for SimFs {
         })
     }
 
+    fn free_bytes(&self, _: &Path) -> io::Result<Option<u64>> {
+        // Not an operation of its own: nothing of the disk depends on it.
+        Ok(self.aside(|inner| inner.state.capacity.map(|all| all.saturating_sub(inner.state.used()))))
+    }
+
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Result<LockGuard, String>> {
         let call = Call { bytes: holder.len() as u64, ..Call::new(OperationKind::Lock, path) };
         let whole = normal(path);
@@ -379,6 +384,24 @@ impl FileSystem for SimFs {
             (None, Some(guard)) => Ok(Ok(guard)),
             (None, None) => Err(io::ErrorKind::Other.into()),
         }
+    }
+
+    fn hold(&self, path: &Path) -> io::Result<Result<Option<LockGuard>, String>> {
+        let whole = normal(path);
+        let mut taken = false;
+        let result = self.run(Call::new(OperationKind::Open, path), |state, _| match state.hold(&whole) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            holder => {
+                let holder = holder?;
+                taken = holder.is_none();
+                Ok(holder)
+            }
+        });
+        let guard = taken.then(|| LockGuard(Box::new(SimLock { fs: self.clone(), path: whole })));
+        Ok(match result? {
+            Some(text) => Err(text),
+            None => Ok(guard),
+        })
     }
 }
 
