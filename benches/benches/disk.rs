@@ -9,7 +9,7 @@ use esker::base::random::Random;
 use esker::base::sync::Arc;
 use esker::fs::Fs;
 use esker::table::{Expected, TableCache, TableCursor, TableOptions, TableReader, TableSource, TableWriter};
-use esker::wal::{GroupHeader, LoggedBatch, RecordKind, Wal, WalOptions, begin_group, push_batch};
+use esker::wal::{GroupHeader, LoggedBatch, RecordKind, Room, Wal, WalOptions, begin_group, push_batch};
 use esker_benches::{Workload, rng};
 use std::hint::black_box;
 use std::path::Path;
@@ -105,7 +105,8 @@ fn log(criterion: &mut Criterion) {
                     number += 1;
                     number
                 };
-                wal.append(RecordKind::Group, 0, seq - 1, next_number).expect("room on the disk");
+                wal.append(RecordKind::Group, 0, seq - 1, Room::Reserved, next_number)
+                    .expect("room on the disk");
                 // Only the segment that is written to is kept: the bench runs for as long as it likes.
                 wal.synced(wal.lsn());
                 for old in wal.release(wal.current()) {

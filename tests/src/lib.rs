@@ -1,14 +1,18 @@
-//! What the integration tests share: the tidiness rules, golden text, the documents read as data, stores as
-//! bytes.
+//! What the integration tests share: histories and their oracle, ways to damage files, the tidiness rules,
+//! golden text, the documents read as data, stores as bytes.
 
+pub mod damage;
 pub mod figures;
+pub mod fuzz;
 pub mod golden;
 pub mod history;
+pub mod linear;
 pub mod markdown;
 pub mod oracle;
 pub mod process;
 pub mod repair;
 pub mod session;
+pub mod soak;
 pub mod store;
 pub mod tidy;
 pub mod trace;

@@ -7,8 +7,8 @@ use esker::fs::sim::{OperationKind, Phase};
 use esker_tests::history::{Operation, Profile, generate, parse, print};
 use esker_tests::oracle::Loss;
 use esker_tests::session::{
-    Cell, FaultKind, Figures, Watchdog, count_operations, crash_everywhere, keep_failure, run_with_fault,
-    run_with_full_disk, shrink, sync_fails,
+    Cell, Cramped, FaultKind, Figures, Watchdog, crash_everywhere, keep_failure, kinds_of_calls,
+    run_on_small_disk, run_with_fault, run_with_full_disk, shrink, sync_fails,
 };
 use esker_tests::workspace;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,17 +43,23 @@ fn for_each_seed<T: Send>(what: &str, seeds: std::ops::Range<u64>, job: impl Fn(
     done.into_inner().unwrap().into_values().collect()
 }
 
-/// One of so many histories is a long one.
-const LONG_EVERY: u64 = 8;
+/// Of eight histories one is long and one is deep.
+fn profile(seed: u64) -> &'static Profile {
+    match seed % 8 {
+        0 => &Profile::LONG,
+        4 => &Profile::DEEP,
+        _ => &Profile::CRASH,
+    }
+}
 
 /// Which cells the histories must reach: the rest of the table cannot be reached, since the engine never does
 /// such a thing to such a file.
 const REACHABLE: &[(OperationKind, &[&str])] = &[
-    (OperationKind::Create, &["manifest", "table", "temporary"]),
+    (OperationKind::Create, &["RESERVE", "manifest", "table", "temporary"]),
     (OperationKind::Write, &["log", "manifest", "table", "temporary"]),
-    (OperationKind::Sync, &["log", "manifest", "table", "temporary"]),
+    (OperationKind::Sync, &["RESERVE", "log", "manifest", "table", "temporary"]),
     (OperationKind::Truncate, &["log"]),
-    (OperationKind::Allocate, &["temporary"]),
+    (OperationKind::Allocate, &["RESERVE", "temporary"]),
     (OperationKind::Rename, &["log", "CURRENT"]),
     (OperationKind::Remove, &["log", "manifest", "table"]),
     (OperationKind::SyncDir, &["directory"]),
@@ -103,9 +109,9 @@ fn keep(name: &str, seed: u64, history: &[Operation], why: &str, fails: impl FnM
 
 #[test]
 fn power_may_be_lost_anywhere() {
-    let (first, count) = (number("ESKER_CRASH_SEED", 1), number("ESKER_CRASH_HISTORIES", 18));
+    let (first, count) = (number("ESKER_CRASH_SEED", 1), number("ESKER_CRASH_HISTORIES", 9));
     let all = for_each_seed("crash", first..first + count, |seed| {
-        let history = generate(seed, if seed % LONG_EVERY == 0 { &Profile::LONG } else { &Profile::CRASH });
+        let history = generate(seed, profile(seed));
         let figures = crash_everywhere(seed, &history);
         if let Some(why) = figures.violations.first() {
             keep("crash", seed, &history, why, |shorter| {
@@ -118,35 +124,64 @@ fn power_may_be_lost_anywhere() {
     all.into_iter().for_each(|figures| sum.add(figures));
     show(&sum.cells);
     let violations = sum.violations.len();
-    esker_tests::figure!("crash: {count} histories from seed {first}, {} recoveries", sum.recoveries);
     esker_tests::figure!(
-        "crash: {} images compared, {} recoveries of a crash within a recovery, {} after a kill",
+        "T1 crash: {count} histories from seed {first}, {} distinct recoveries, {} images compared, \
+         {} cells, {violations} violations",
+        sum.recoveries,
         sum.compared,
-        sum.second,
+        sum.cells.len()
+    );
+    esker_tests::figure!("T1 crash: {}", sum.reached);
+    esker_tests::figure!(
+        "T2 second crash: {} recoveries of a crash within a recovery, seed {first}, {violations} violations",
+        sum.second
+    );
+    esker_tests::figure!(
+        "T2 kill: {} kills, then written to, then power lost, from seed {first}, {violations} violations",
         sum.kills
     );
-    esker_tests::figure!("crash: {}", sum.reached);
-    esker_tests::figure!("crash: {violations} violations");
     assert_eq!(violations, 0, "the first: {}", sum.violations[0]);
-    check_cells(&sum.cells);
-    assert!(sum.reached.compactions > 0 && sum.reached.levels > 1, "too little was reached: {}", sum.reached);
-    let wanted = if count >= 9 { 10_000 } else { 0 };
-    assert!(sum.recoveries >= wanted, "only {} recoveries", sum.recoveries);
+    if first == 1 && count >= 9 {
+        check_cells(&sum.cells);
+        let Figures { recoveries, second, kills, reached, .. } = sum;
+        assert!(reached.compactions > 0 && reached.levels >= 5, "too little was reached: {reached}");
+        assert!(recoveries >= 10_000, "only {recoveries} recoveries");
+        assert!(second + kills >= 4_000, "only {second} second crashes and {kills} kills");
+    }
+}
+
+/// The numbers of `count` calls to which a fault can happen: so many of each kind of call as there are, and
+/// evenly over the history.
+fn calls_to_fail(fault: FaultKind, calls: &[OperationKind], count: u64, seed: u64) -> Vec<u64> {
+    let mut by_kind: BTreeMap<OperationKind, Vec<u64>> = BTreeMap::new();
+    for (number, kind) in calls.iter().enumerate().filter(|(_, kind)| fault.fits(**kind)) {
+        by_kind.entry(*kind).or_default().push(number as u64);
+    }
+    let mut chosen = BTreeSet::new();
+    let mut kinds: Vec<Vec<u64>> = by_kind.into_values().collect();
+    kinds.sort_by_key(Vec::len);
+    while let Some(numbers) = (!kinds.is_empty()).then(|| kinds.remove(0)) {
+        // What rare kinds leave of their share goes to the others.
+        let share = ((count - chosen.len() as u64) / (kinds.len() as u64 + 1)).min(numbers.len() as u64);
+        for turn in 0..share {
+            let at = turn * numbers.len() as u64 / share + seed % (numbers.len() as u64 / share);
+            chosen.insert(numbers[at as usize]);
+        }
+    }
+    chosen.into_iter().collect()
 }
 
 #[test]
 fn every_call_may_fail() {
     let histories = number("ESKER_FAULT_HISTORIES", 8);
-    let per_kind = number("ESKER_FAULTS", 50);
+    let per_kind = number("ESKER_FAULTS", 30);
     let tried = for_each_seed("faults", 0..histories, |seed| {
         let history = generate(seed + 1_000, &Profile::CRASH);
-        let calls = count_operations(seed, &history).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
-        let (mut tried, mut violations) = (0_u64, Vec::new());
+        let calls = kinds_of_calls(seed, &history).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let (mut tried, mut violations) = (BTreeMap::new(), Vec::new());
         for kind in FaultKind::ALL {
-            // A different call for each kind, evenly over the history.
-            for turn in 0..per_kind {
-                let index = turn * calls / per_kind + (seed + turn) % (calls / per_kind).max(1);
-                tried += 1;
+            for index in calls_to_fail(kind, &calls, per_kind, seed) {
+                *tried.entry((format!("{kind:?}"), calls[index as usize])).or_default() += 1;
                 if let Err(why) = run_with_fault(seed, &history, kind, index) {
                     let why = format!("{kind:?} at call {index}: {why}");
                     if violations.is_empty() {
@@ -160,10 +195,27 @@ fn every_call_may_fail() {
         }
         (tried, violations)
     });
-    let sum: u64 = tried.iter().map(|(tried, _)| tried).sum();
+    let mut cells: BTreeMap<(String, OperationKind), u64> = BTreeMap::new();
+    for (cell, count) in tried.iter().flat_map(|(tried, _)| tried) {
+        *cells.entry(cell.clone()).or_default() += count;
+    }
+    for ((fault, call), count) in &cells {
+        println!("{fault} at {call}: {count}");
+    }
+    let sum: u64 = cells.values().sum();
     let violations: Vec<&String> = tried.iter().flat_map(|(_, violations)| violations).collect();
-    esker_tests::figure!("faults: {sum} runs with a failing call, {} violations", violations.len());
+    esker_tests::figure!(
+        "T3 faults: {sum} runs with a failing call, {} pairs of fault and call, seeds 0 to {}, {} violations",
+        cells.len(),
+        histories - 1,
+        violations.len()
+    );
     assert!(violations.is_empty(), "{violations:#?}");
+    for kind in FaultKind::ALL {
+        for call in OperationKind::ALL.into_iter().filter(|call| kind.fits(*call)) {
+            assert!(cells.contains_key(&(format!("{kind:?}"), call)), "{kind:?} at no {call}");
+        }
+    }
 }
 
 #[test]
@@ -172,7 +224,8 @@ fn a_full_disk_heals() {
     let per_history = number("ESKER_FAULTS", 50);
     let tried = for_each_seed("full disk", 0..histories, |seed| {
         let history = generate(seed + 3_000, &Profile::CRASH);
-        let calls = count_operations(seed, &history).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let calls =
+            kinds_of_calls(seed, &history).unwrap_or_else(|why| panic!("seed {seed}: {why}")).len() as u64;
         let mut violations = Vec::new();
         for turn in 0..per_history {
             let index = turn * calls / per_history;
@@ -189,8 +242,47 @@ fn a_full_disk_heals() {
     });
     let violations: Vec<&String> = tried.iter().flatten().collect();
     let runs = histories * per_history;
-    esker_tests::figure!("full disks: {runs} runs, {} violations", violations.len());
+    esker_tests::figure!(
+        "T3 full disks: {runs} runs, seeds 0 to {}, {} violations",
+        histories - 1,
+        violations.len()
+    );
     assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn a_disk_of_any_size_is_lived_with() {
+    let histories = number("ESKER_FAULT_HISTORIES", 8);
+    let per_history = number("ESKER_FAULTS", 50);
+    let tried = for_each_seed("small disk", 0..histories, |seed| {
+        let history = generate(seed + 4_000, &Profile::CRASH);
+        let (mut sum, mut violations) = (Cramped::default(), Vec::new());
+        for turn in 0..per_history {
+            // From nothing at all, in small steps first.
+            let (free, helped) = (turn * turn * 48, turn % 2 == 0);
+            match run_on_small_disk(seed, &history, free, helped) {
+                Ok(cramped) => sum.add(cramped),
+                Err(why) => {
+                    let why = format!("with {free} bytes left: {why}");
+                    if violations.is_empty() {
+                        let fails =
+                            |shorter: &[Operation]| run_on_small_disk(seed, shorter, free, helped).is_err();
+                        keep("small-disk", seed, &history, &why, fails);
+                    }
+                    violations.push(format!("seed {seed}: {why}"));
+                }
+            }
+        }
+        (sum, violations)
+    });
+    let mut sum = Cramped::default();
+    tried.iter().for_each(|(cramped, _)| sum.add(*cramped));
+    let violations: Vec<&String> = tried.iter().flat_map(|(_, violations)| violations).collect();
+    let runs = histories * per_history;
+    esker_tests::figure!("small disks: {runs} runs, {sum}, {} violations", violations.len());
+    assert!(violations.is_empty(), "{violations:#?}");
+    let enough = sum.refused > runs && sum.opened > runs / 2 && sum.not_opened > 0;
+    assert!(enough, "the disks were hardly ever full: {sum}");
 }
 
 #[test]
@@ -218,7 +310,11 @@ fn a_failed_sync_is_final() {
     });
     let sum: u64 = tried.iter().map(|(tried, _)| tried).sum();
     let violations: Vec<&String> = tried.iter().flat_map(|(_, violations)| violations).collect();
-    esker_tests::figure!("failed syncs: {sum} runs, {} violations", violations.len());
+    esker_tests::figure!(
+        "T2 failed syncs: {sum} runs, each then lost and reopened twice, seeds 0 to {}, {} violations",
+        histories - 1,
+        violations.len()
+    );
     assert!(violations.is_empty(), "{violations:#?}");
     assert!(sum > histories, "too few syncs");
 }
@@ -238,6 +334,6 @@ fn kept_histories_survive_crashes() {
         assert!(figures.violations.is_empty(), "{}: {}", path.display(), figures.violations[0]);
         sum.add(figures);
     }
-    esker_tests::figure!("kept histories: {} recoveries, {}", sum.recoveries, sum.reached);
+    esker_tests::figure!("T1 kept histories: {} recoveries, {}", sum.recoveries, sum.reached);
     assert!(sum.reached.moves > 0, "no table changed its level without being rewritten");
 }

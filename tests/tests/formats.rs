@@ -7,7 +7,7 @@ use esker::batch::FamilyRef;
 use esker::fs::{Fs, SimFs};
 use esker::record::{FileHeader, HEADER_BYTES, LogKind, RecordWriter};
 use esker::version::{Edit, EditOp, FamilyState, History, Manifest, StoreState, TableMeta};
-use esker::wal::{GroupHeader, LoggedBatch, RecordKind, Wal, WalOptions, begin_group, push_batch};
+use esker::wal::{GroupHeader, LoggedBatch, RecordKind, Room, Wal, WalOptions, begin_group, push_batch};
 use esker::{FamilyOptions, WriteBatch};
 use esker_tests::golden;
 use std::fmt::Write;
@@ -111,10 +111,10 @@ fn golden_a_segment_of_the_log() {
         push_batch(buffer, group, LoggedBatch { first_seq, count, ops });
     }
     let len = buffer.len() - 32;
-    wal.append(RecordKind::Group, 0, 10, || 4).unwrap();
+    wal.append(RecordKind::Group, 0, 10, Room::Reserved, || 4).unwrap();
     let synced = wal.lsn();
     wal.begin().extend_from_slice(&10u64.to_le_bytes());
-    wal.append(RecordKind::Close, synced, 10, || 4).unwrap();
+    wal.append(RecordKind::Close, synced, 10, Room::Reserved, || 4).unwrap();
     let title = format!("a group of two batches: {len} bytes, and padding");
     let sections = [
         (64, "file header"),

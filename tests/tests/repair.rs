@@ -67,11 +67,11 @@ fn a_repair_of_an_intact_store_loses_nothing() {
         assert_eq!(report.loss(), esker::repair::Loss::NoneFound, "seed {seed}\n{report}");
         let db = open_new(&disk, left.now_ms, seed).unwrap();
         let found = Dump::read(&db).unwrap();
-        assert_eq!(found, Dump { families: truth.visible(left.now_ms) }, "seed {seed}\n{report}");
+        assert_eq!(found.families, truth.visible(left.now_ms), "seed {seed}\n{report}");
         drop(db);
         // Opening the original shows the same.
         let mut place = Place::simulated(left.disk.kill_image(), left.now_ms, seed);
-        assert_eq!(Dump::read(&place.open().unwrap()).unwrap(), found, "seed {seed}");
+        assert_eq!(Dump::read(&place.open().unwrap()).unwrap().families, found.families, "seed {seed}");
         // Times of expiry and sequence numbers are kept.
         let again = Truth::read(&disk.kill_image(), Path::new(NEW)).unwrap();
         for (key, newest) in truth.newest.iter().filter(|(_, newest)| newest.value.is_some()) {
@@ -124,7 +124,7 @@ fn a_repair_may_crash_anywhere_and_be_made_again() {
                 Err(Error::InvalidArgument { what: "into", .. }) => stores += 1,
                 Err(error) => panic!("seed {seed}, {at}: {error}"),
             }
-            assert_eq!(read(&image), expected, "seed {seed}, {at}");
+            assert_eq!(read(&image).families, expected.families, "seed {seed}, {at}");
         }
         assert!(whole.stats().total() > before);
     }

@@ -2,6 +2,7 @@
 
 use super::operation::{Change, LEAST_TTL_BYTES, Operation, Span, Step, What};
 use esker::Durability;
+use esker::base::limits::MAX_KEY_BYTES;
 use esker::base::random::Random;
 use esker::fs::sim::Image;
 use std::ops::Bound;
@@ -15,9 +16,23 @@ pub struct Profile {
     pub weights: &'static [(Kind, u64)],
     /// Different keys.
     pub keys: u64,
-    /// The longest value, in bytes.
+    /// The longest ordinary value, in bytes.
     pub value_bytes: u64,
+    /// One of so many values is larger than a memtable, up to [`LARGEST_VALUE_BYTES`].
+    pub large_every: u64,
+    /// Whether the history begins with a value that makes the last level large, so that the levels above it
+    /// have their targets far apart, and the smallest tables: then few writes fill many levels.
+    pub deep: bool,
 }
+
+/// The largest value, in bytes.
+const LARGEST_VALUE_BYTES: u64 = 1 << 20;
+
+/// Sizes at which something begins: small and default blocks, memtables, log segments, 64 KiB.
+const EDGES: [u64; 6] = [256, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 64 << 10];
+
+/// The number of the options that make the smallest tables and levels; see `session/options.rs`.
+pub const SMALLEST_OPTIONS: u32 = 1;
 
 /// The kinds of operation among which the weights choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +63,23 @@ pub enum Kind {
     Reopen,
     /// As [`Operation::Kill`] or [`Operation::PowerLoss`].
     Crash,
+    /// As [`Operation::Clock`].
+    Clock,
+    /// As [`Operation::Options`].
+    Options,
+    /// As [`Operation::OnDurable`].
+    OnDurable,
 }
 
 impl Profile {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, &'static Profile); 4] = [
+        ("crash", &Profile::CRASH),
+        ("long", &Profile::LONG),
+        ("deep", &Profile::DEEP),
+        ("model", &Profile::MODEL),
+    ];
+
     /// For the crash tests: mostly writes, few keys, values large enough for small memtables to fill.
     pub const CRASH: Profile = Profile {
         operations: (40, 40),
@@ -67,9 +96,14 @@ impl Profile {
             (Kind::Read, 4),
             (Kind::Reopen, 2),
             (Kind::Crash, 2),
+            (Kind::Clock, 2),
+            (Kind::Options, 1),
+            (Kind::OnDurable, 2),
         ],
         keys: 32,
         value_bytes: 2_000,
+        large_every: 300,
+        deep: false,
     };
 
     /// For the crash tests: longer, without crashes of its own, so that levels, log and manifest grow.
@@ -85,9 +119,29 @@ impl Profile {
             (Kind::Advance, 4),
             (Kind::Family, 3),
             (Kind::Snapshot, 2),
+            (Kind::Clock, 1),
+            (Kind::OnDurable, 1),
         ],
         keys: 48,
         value_bytes: 1_200,
+        large_every: 2_000,
+        deep: false,
+    };
+
+    /// For the crash tests: many levels.
+    pub const DEEP: Profile = Profile {
+        operations: (50, 20),
+        weights: &[
+            (Kind::Single, 40),
+            (Kind::Batch, 30),
+            (Kind::Flush, 8),
+            (Kind::Tick, 20),
+            (Kind::Snapshot, 2),
+        ],
+        keys: 64,
+        value_bytes: 1_000,
+        large_every: 10_000,
+        deep: true,
     };
 
     /// For the model test: all of the interface.
@@ -106,9 +160,14 @@ impl Profile {
             (Kind::Read, 40),
             (Kind::Verify, 1),
             (Kind::Reopen, 2),
+            (Kind::Clock, 2),
+            (Kind::Options, 1),
+            (Kind::OnDurable, 2),
         ],
         keys: 40,
         value_bytes: 3_000,
+        large_every: 600,
+        deep: false,
     };
 }
 
@@ -116,22 +175,27 @@ impl Profile {
 #[must_use]
 pub fn generate(seed: u64, profile: &Profile) -> Vec<Operation> {
     let random = Random::seeded(seed ^ 0x6573_6b65_7200);
-    let keys = (0..profile.keys).map(|n| key(&random, n)).collect();
+    // Comparing very long keys takes long: few histories have one.
+    let longest =
+        if random.below(8) == 0 { [300, 5_000, MAX_KEY_BYTES][random.below(3) as usize] } else { 0 };
+    let keys = (0..profile.keys).map(|n| key(&random, n, longest)).collect();
     let families = vec!["default".to_string()];
     let (snapshots, lean) = (Vec::new(), Lean::ALL[random.below(Lean::ALL.len() as u64) as usize]);
     let mut writer = Writer { profile, keys, families, created: 0, snapshots, random, lean, turn: 0 };
     let count = profile.operations.0 + writer.random.below(profile.operations.1 + 1);
     // What goes wrong between families needs some from the beginning.
     let families = if writer.random.below(4) == 0 { 0 } else { 2 };
-    let mut history: Vec<Operation> = (0..families).map(|_| writer.create_or_drop()).collect();
+    let mut history = if profile.deep { writer.depth() } else { Vec::new() };
+    history.extend((0..families).map(|_| writer.create_or_drop()));
     history.extend((0..count).map(|_| writer.operation()));
     history
 }
 
-/// Ordinary keys, long keys with a shared prefix, binary keys, and the empty one.
-fn key(random: &Random, n: u64) -> Vec<u8> {
+/// Ordinary keys, keys with a long shared prefix, binary keys, the empty one, and two of length `longest`.
+fn key(random: &Random, n: u64, longest: usize) -> Vec<u8> {
     match n {
         0 => Vec::new(),
+        4 | 5 if longest > 0 => [vec![b'l'; longest - 1], vec![n as u8]].concat(),
         n if n % 8 == 1 => format!("shared/{}/{}", "prefix-".repeat(9), random.below(1_000)).into_bytes(),
         n if n % 8 == 2 => {
             (0..=random.below(9)).map(|_| [0, 255, random.next_u64() as u8][n as usize % 3]).collect()
@@ -155,6 +219,10 @@ enum Lean {
 impl Lean {
     const ALL: [Lean; 4] = [Lean::Runs, Lean::Runs, Lean::Os, Lean::Lazy];
 }
+
+/// In milliseconds.
+const MINUTE: u64 = 60_000;
+const DAY: u64 = 24 * 60 * MINUTE;
 
 struct Writer<'a> {
     profile: &'a Profile,
@@ -195,7 +263,16 @@ impl Writer<'_> {
             Kind::Compact if self.random.below(2) == 0 => Operation::Compact,
             Kind::Compact => Operation::CompactRange { family: self.family(), span: self.span() },
             Kind::Tick => Operation::Tick(1 + self.random.below(4) as u32),
-            Kind::Advance => Operation::Advance([1, 20, 150, 1_200][self.random.below(4) as usize]),
+            Kind::Advance if self.random.below(8) == 0 => {
+                Operation::Advance(self.choose(&[31 * MINUTE, DAY]))
+            }
+            Kind::Advance => Operation::Advance(self.choose(&[1, 20, 150, 1_200])),
+            Kind::Clock => {
+                let by = self.choose(&[300, 3_000, MINUTE, DAY]) as i64;
+                Operation::Clock(if self.random.below(2) == 0 { by } else { -by })
+            }
+            Kind::Options => Operation::Options(self.random.below(16) as u32),
+            Kind::OnDurable => Operation::OnDurable,
             Kind::Family => self.create_or_drop(),
             Kind::Snapshot => self.snapshot_or_release(),
             Kind::Read => self.read(),
@@ -240,13 +317,37 @@ impl Writer<'_> {
         Operation::Write { changes, durability }
     }
 
-    fn change(&self) -> Change {
-        let bytes = match self.random.below(12) {
-            0 => 0,
-            1..5 => self.random.below(32),
-            5..10 => self.random.below(300),
+    /// Makes the last level large; see [`Profile::deep`].
+    fn depth(&self) -> Vec<Operation> {
+        let what = What::Put { bytes: LARGEST_VALUE_BYTES as usize };
+        let key = |n: u8| vec![b'z', b'z', n];
+        let changes = (0..3).map(|n| Change { family: "default".into(), key: key(n), what }).collect();
+        let large = Operation::Write { changes, durability: Durability::None };
+        vec![large, Operation::Compact, Operation::Options(SMALLEST_OPTIONS), Operation::Reopen]
+    }
+
+    fn value_bytes(&self) -> usize {
+        if self.random.below(self.profile.large_every) == 0 {
+            let large = [4 << 10, 8 << 10, 16 << 10, 64 << 10, 64 << 10, LARGEST_VALUE_BYTES];
+            return (self.choose(&large) - 1 + self.random.below(3)) as usize;
+        }
+        let bytes = match self.random.below(24) {
+            0 | 1 => 0,
+            2..10 => self.random.below(32),
+            10..19 => self.random.below(300),
+            // A byte less, exactly, and a byte more.
+            19 => {
+                let edges = EDGES.iter().filter(|edge| **edge <= self.profile.value_bytes * 2);
+                let edges: Vec<u64> = edges.copied().collect();
+                self.choose(&edges) - 1 + self.random.below(3)
+            }
             _ => self.random.below(self.profile.value_bytes),
-        } as usize;
+        };
+        bytes as usize
+    }
+
+    fn change(&self) -> Change {
+        let bytes = self.value_bytes();
         let what = match self.random.below(10) {
             0..6 => What::Put { bytes },
             6..8 => What::PutTtl {
@@ -255,16 +356,21 @@ impl Writer<'_> {
             },
             _ => What::Delete,
         };
-        Change { family: self.family(), key: self.choose(&self.keys), what }
+        let mut change = Change { family: self.family(), key: self.choose(&self.keys), what };
+        if self.random.below(400) == 0 {
+            // A byte too long: the store must refuse it, and the batch that it stands in.
+            change.key.resize(MAX_KEY_BYTES + 1, b'o');
+        }
+        change
     }
 
     fn create_or_drop(&mut self) -> Operation {
-        if self.families.len() > 1 && self.random.below(4) < self.families.len() as u64 - 1 {
+        if self.families.len() > 1 && self.random.below(6) < self.families.len() as u64 - 1 {
             let at = 1 + self.random.below(self.families.len() as u64 - 1) as usize;
             return Operation::Drop(self.families.remove(at));
         }
         // A name may come back after it was dropped.
-        let name = format!("f{}", self.created % 4);
+        let name = format!("f{}", self.created % 6);
         self.created += 1;
         if self.families.contains(&name) {
             return Operation::Families;

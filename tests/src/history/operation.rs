@@ -1,6 +1,7 @@
 //! The words of the language.
 
 use esker::Durability;
+use esker::base::limits::MAX_KEY_BYTES;
 use esker::fs::sim::Image;
 use std::ops::Bound;
 
@@ -31,6 +32,12 @@ pub enum Operation {
     Tick(u32),
     /// Time passes, in milliseconds.
     Advance(u64),
+    /// Somebody sets the wall clock by so many milliseconds, forward or back.
+    Clock(i64),
+    /// From the next opening on the store has the options with this number, counted from those it began with.
+    Options(u32),
+    /// A callback is asked for once everything published so far is durable.
+    OnDurable,
     /// A family is created.
     Create(String),
     /// A family is dropped.
@@ -116,6 +123,14 @@ pub enum What {
     Delete,
 }
 
+impl Change {
+    /// Whether the store must refuse it, and with it the whole batch: its key is too long.
+    #[must_use]
+    pub fn is_out_of_range(&self) -> bool {
+        self.key.len() > MAX_KEY_BYTES
+    }
+}
+
 /// Values that expire must tell which commit wrote them, since their end follows from it.
 pub const LEAST_TTL_BYTES: usize = 12;
 
@@ -166,8 +181,7 @@ pub enum Step {
 }
 
 /// The value that the change number `change` of the commit number `commit` writes. It begins with both, as
-/// far
-/// as its length allows, so that two commits never write the same long value.
+/// far as its length allows, so that two commits never write the same long value.
 #[must_use]
 pub fn value(commit: u32, change: usize, bytes: usize) -> Vec<u8> {
     let mut value = Vec::with_capacity(bytes + 16);

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A word that is a key shows letters, digits and a few signs as they are and other bytes as `\x00`; the
-//! empty
-//! key is `""`. `@2` reads the snapshot with that number.
+//! empty key is `""`, and `{61*5000}` stands for 5,000 times the byte 0x61. `@2` reads the snapshot with
+//! that number.
 
 use super::operation::{Change, LEAST_TTL_BYTES, Operation, Span, Step, What};
 use esker::Durability;
@@ -55,6 +55,9 @@ fn line(operation: &Operation) -> String {
         Operation::CompactRange { family, span } => format!("compact-range {family} {}", span_text(span)),
         Operation::Tick(steps) => format!("tick {steps}"),
         Operation::Advance(ms) => format!("advance {ms}"),
+        Operation::Clock(by_ms) => format!("clock {by_ms:+}"),
+        Operation::Options(number) => format!("options {number}"),
+        Operation::OnDurable => "on-durable".into(),
         Operation::Create(name) => format!("create {name}"),
         Operation::Drop(name) => format!("drop {name}"),
         Operation::Snapshot(slot) => format!("snapshot {slot}"),
@@ -107,14 +110,26 @@ fn key_text(key: &[u8]) -> String {
         return "\"\"".into();
     }
     let mut text = String::new();
-    for &byte in key {
-        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
-            text.push(byte as char);
-        } else {
-            write!(text, "\\x{byte:02x}").expect("a String takes all");
+    for run in key.chunk_by(|a, b| a == b) {
+        let byte = run[0];
+        if run.len() >= LEAST_RUN {
+            write!(text, "{{{byte:02x}*{}}}", run.len()).expect("a String takes all");
+            continue;
         }
+        run.iter().for_each(|byte| byte_text(*byte, &mut text));
     }
     text
+}
+
+/// So many equal bytes of a key are written as a run.
+const LEAST_RUN: usize = 16;
+
+fn byte_text(byte: u8, text: &mut String) {
+    if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
+        text.push(byte as char);
+    } else {
+        write!(text, "\\x{byte:02x}").expect("a String takes all");
+    }
 }
 
 fn span_text(span: &Span) -> String {
@@ -151,6 +166,12 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
         }
         ("tick", [steps]) => Operation::Tick(number(steps)? as u32),
         ("advance", [ms]) => Operation::Advance(number(ms)?),
+        ("clock", [by_ms]) => {
+            let by_ms = by_ms.strip_prefix('+').unwrap_or(by_ms).parse();
+            Operation::Clock(by_ms.map_err(|_| "no such time".to_string())?)
+        }
+        ("options", [set]) => Operation::Options(number(set)? as u32),
+        ("on-durable", []) => Operation::OnDurable,
         ("create", [name]) => Operation::Create((*name).into()),
         ("drop", [name]) => Operation::Drop((*name).into()),
         ("snapshot", [slot]) => Operation::Snapshot(number(slot)? as u32),
@@ -244,21 +265,38 @@ fn parse_key(word: &str) -> Result<Vec<u8>, String> {
     if word == "\"\"" {
         return Ok(Vec::new());
     }
+    let wrong = || format!("{word} is no key");
     let mut key = Vec::new();
-    let mut rest = word.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        if first != b'\\' {
-            key.push(first);
+    let mut rest = word;
+    while let Some(first) = rest.chars().next() {
+        if let Some(run) = rest.strip_prefix('{') {
+            let (run, behind) = run.split_once('}').ok_or_else(wrong)?;
+            let (byte, count) = run.split_once('*').ok_or_else(wrong)?;
+            let count = number(count)?;
+            if count > LONGEST_RUN {
+                return Err(wrong());
+            }
+            key.resize(key.len() + count as usize, hex(byte).ok_or_else(wrong)?);
             rest = behind;
-            continue;
+        } else if let Some(code) = rest.strip_prefix("\\x") {
+            let (digits, behind) = code.split_at_checked(2).ok_or_else(wrong)?;
+            key.push(hex(digits).ok_or_else(wrong)?);
+            rest = behind;
+        } else if first.is_ascii() && first != '\\' {
+            key.push(first as u8);
+            rest = &rest[1..];
+        } else {
+            return Err(wrong());
         }
-        let digits = behind.strip_prefix(b"x").and_then(|hex| hex.get(..2));
-        let byte = digits.and_then(|hex| std::str::from_utf8(hex).ok());
-        let byte = byte.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        key.push(byte.ok_or_else(|| format!("{word} is no key"))?);
-        rest = &behind[3..];
     }
     Ok(key)
+}
+
+/// A little more than the longest key: a text must not ask for all memory.
+const LONGEST_RUN: u64 = 1 << 20;
+
+fn hex(digits: &str) -> Option<u8> {
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]
@@ -269,7 +307,7 @@ mod tests {
     #[test]
     fn generated_histories_are_read_back_as_they_were_printed() {
         for seed in 0..200 {
-            let history = generate(seed, if seed % 2 == 0 { &Profile::CRASH } else { &Profile::MODEL });
+            let history = generate(seed, Profile::ALL[seed as usize % Profile::ALL.len()].1);
             let text = print(&history);
             assert_eq!(parse(&text).unwrap(), history, "{text}");
         }
@@ -280,7 +318,8 @@ mod tests {
         assert_eq!(parse("# nothing\n\nsync # all\n").unwrap(), [Operation::Sync]);
         let wrong =
             ["dance", "put a b", "put a b x os", "put a \\x0 1 os", "put-ttl a b 3 9 os", "scan a up all"];
-        for wrong in wrong {
+        let runs = ["get a {61*}", "get a {61*9999999999}", "get a {6*1}", "get a {61", "clock x", "clock +"];
+        for wrong in wrong.into_iter().chain(runs) {
             let why = parse(&format!("sync\n{wrong}")).unwrap_err();
             assert!(why.starts_with("line 2: "), "{why}");
         }

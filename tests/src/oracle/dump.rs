@@ -1,6 +1,8 @@
 //! What stands in a store, read from the outside.
 
 use super::state::short;
+use esker::Slice;
+use esker::batch::FamilyRef;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -9,30 +11,81 @@ use std::fmt;
 pub struct Dump {
     /// Families by name, each with its entries.
     pub families: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// The store's own time, against which entries expire, in milliseconds since the epoch.
+    pub now_ms: u64,
 }
 
 impl Dump {
-    /// Reads a store through its iterators.
+    /// Reads a store through its iterators, from the front, from the back and key by key: all must agree.
     ///
     /// # Errors
-    /// The first that a read gives.
-    pub fn read(db: &esker::Db) -> esker::Result<Dump> {
-        let mut families = BTreeMap::new();
+    /// The first that a read gives, or how the ways to read differ.
+    pub fn read(db: &esker::Db) -> Result<Dump, Unreadable> {
+        let mut dump = Dump { families: BTreeMap::new(), now_ms: db.now_ms() };
         for name in db.column_families() {
+            let family = db.open_column_family(&name)?;
             let mut entries = BTreeMap::new();
-            for entry in db.open_column_family(&name)?.iter()? {
+            let mut last = None;
+            for entry in family.iter()? {
                 let (key, value) = entry?;
+                if last.as_ref().is_some_and(|last: &Slice| **last >= *key) {
+                    return Err(Unreadable::differ(&name, &key, "an iterator does not go up"));
+                }
+                if family.get_with(&key, |found| *found == *value)? != Some(true) {
+                    return Err(Unreadable::differ(&name, &key, "a get and an iterator differ"));
+                }
                 entries.insert(key.to_vec(), value.to_vec());
+                last = Some(key);
             }
-            families.insert(name, entries);
+            let mut back = entries.iter().rev();
+            for entry in family.iter()?.rev() {
+                let (key, value) = entry?;
+                if back.next().is_none_or(|(k, v)| (k.as_slice(), v.as_slice()) != (&*key, &*value)) {
+                    return Err(Unreadable::differ(&name, &key, "the two directions differ"));
+                }
+            }
+            if let Some((key, _)) = back.next() {
+                return Err(Unreadable::differ(&name, key, "an iterator from the back ends early"));
+            }
+            dump.families.insert(name, entries);
         }
-        Ok(Dump { families })
+        Ok(dump)
     }
 
     /// The value of a key; `None` also if there is no such family.
     #[must_use]
     pub fn get(&self, family: &str, key: &[u8]) -> Option<&[u8]> {
         self.families.get(family)?.get(key).map(Vec::as_slice)
+    }
+}
+
+/// Why a store could not be read.
+#[derive(Debug)]
+pub enum Unreadable {
+    /// A read gave an error.
+    Error(esker::Error),
+    /// Two ways to read gave different answers, in words.
+    Differ(String),
+}
+
+impl Unreadable {
+    fn differ(family: &str, key: &[u8], what: &str) -> Unreadable {
+        Unreadable::Differ(format!("{what} at {} of {family}", key.escape_ascii()))
+    }
+}
+
+impl From<esker::Error> for Unreadable {
+    fn from(error: esker::Error) -> Unreadable {
+        Unreadable::Error(error)
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unreadable::Error(error) => error.fmt(f),
+            Unreadable::Differ(how) => f.write_str(how),
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! What a store must hold, at any moment and after any crash.
 //!
-//! The [`Oracle`] is told what is asked of a store and what it answers. It knows what every read must
-//! give, and
-//! for each way of losing something it decides whether what was recovered is allowed. The rules come from the
-//! table in `docs/durability.md` ([`Contract`]).
+//! The [`Oracle`] is told what is asked of a store and what it answers. It knows what every read must give,
+//! and for each way of losing something it decides whether what was recovered is allowed. The rules come
+//! from the table in `docs/durability.md` ([`Contract`]).
 
 mod contract;
 mod dump;
@@ -12,7 +11,7 @@ mod recovery;
 mod state;
 
 pub use contract::{Contract, Order, Row, Survives};
-pub use dump::Dump;
+pub use dump::{Dump, Unreadable};
 pub use model::{Oracle, Outcome};
 pub use recovery::{Loss, Match};
 pub use state::{FamilyId, State, Version};

@@ -28,7 +28,9 @@ pub(super) struct Commit {
     pub(super) durability: Durability,
     pub(super) order: Order,
     pub(super) changes: Vec<(FamilyId, Vec<u8>, Version)>,
-    /// When the call returned successfully.
+    /// When the call was made, by the clock of expiry.
+    pub(super) begun_ms: u64,
+    /// When the call returned successfully, in milliseconds of elapsed time.
     pub(super) returned_ms: Option<u64>,
     /// The sequence number of its last operation, once it is known.
     pub(super) seq: Option<u64>,
@@ -55,10 +57,16 @@ pub enum Outcome {
 pub struct Oracle {
     contract: Contract,
     sync_interval_ms: u64,
-    /// The time, in milliseconds since the epoch.
+    /// What the wall clock shows, in milliseconds since the epoch; it may be set.
+    wall_ms: u64,
+    /// The time against which entries expire: it goes with the wall clock, but never back.
     pub(super) now_ms: u64,
+    /// What of that survives everything: the time of a commit that does.
+    pub(super) clock_floor_ms: u64,
+    /// The time that has passed, whatever the wall clock shows, in milliseconds.
+    elapsed_ms: u64,
     /// Up to when background syncs have had their chance to run.
-    pub(super) settled_ms: u64,
+    settled_ms: u64,
     pub(super) families: Vec<Family>,
     next_family: FamilyId,
     next_commit: u32,
@@ -77,8 +85,11 @@ impl Oracle {
         Oracle {
             contract,
             sync_interval_ms,
+            wall_ms: now_ms,
             now_ms,
-            settled_ms: now_ms,
+            clock_floor_ms: 0,
+            elapsed_ms: 0,
+            settled_ms: 0,
             families: vec![Family { id: 0, name: "default".into(), life: Life::Certain }],
             next_family: 1,
             next_commit: 1,
@@ -88,29 +99,43 @@ impl Oracle {
         }
     }
 
-    /// The time, in milliseconds since the epoch.
+    /// The time against which entries expire, in milliseconds since the epoch.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.now_ms
     }
 
+    /// What the wall clock shows, in milliseconds since the epoch.
+    #[must_use]
+    pub fn wall_ms(&self) -> u64 {
+        self.wall_ms
+    }
+
     /// Time passes.
     pub fn advance(&mut self, ms: u64) {
+        self.wall_ms += ms;
         self.now_ms += ms;
+        self.elapsed_ms += ms;
+    }
+
+    /// Somebody sets the wall clock, and the store looks at it.
+    pub fn wall_set(&mut self, wall_ms: u64) {
+        self.wall_ms = wall_ms;
+        self.now_ms = self.now_ms.max(wall_ms);
     }
 
     /// Whether there are logged writes that a background sync ought to have made durable by now.
     #[must_use]
     pub fn sync_is_overdue(&self) -> bool {
         self.pending.iter().any(|commit| {
-            let old = |returned: u64| returned + self.sync_interval_ms <= self.now_ms;
+            let old = |returned: u64| returned + self.sync_interval_ms <= self.elapsed_ms;
             commit.order == Order::Logged && commit.returned_ms.is_some_and(old)
         })
     }
 
     /// Background work had its chance: from now on old writes must be durable.
     pub fn settled(&mut self) {
-        self.settled_ms = self.now_ms;
+        self.settled_ms = self.elapsed_ms;
         let old = |commit: &Commit| {
             let returned = commit.returned_ms.filter(|ms| ms + self.sync_interval_ms <= self.settled_ms);
             self.contract.row(commit.durability).power == Survives::ReturnedBefore && returned.is_some()
@@ -149,9 +174,9 @@ impl Oracle {
         let number = self.next_commit;
         self.next_commit += 1;
         let order = self.contract.row(durability).order;
-        let commit =
-            Commit { number, durability, order, changes, returned_ms: None, seq: None, refused: false };
-        self.pending.push(commit);
+        let begun_ms = self.now_ms;
+        let (returned_ms, seq, refused) = (None, None, false);
+        self.pending.push(Commit { number, durability, order, changes, begun_ms, returned_ms, seq, refused });
         number
     }
 
@@ -162,12 +187,12 @@ impl Oracle {
             self.pending[at].refused = true;
             return;
         }
-        let Oracle { pending, visible, now_ms, .. } = self;
+        let Oracle { pending, visible, elapsed_ms, .. } = self;
         for (family, key, version) in &pending[at].changes {
             visible.apply(*family, key, version);
         }
         let Outcome::Done { seq } = outcome else { return };
-        pending[at].returned_ms = Some(*now_ms);
+        pending[at].returned_ms = Some(*elapsed_ms);
         pending[at].seq = seq;
         let (durability, order) = (pending[at].durability, pending[at].order);
         if self.contract.row(durability).power == Survives::Returned {
@@ -188,6 +213,17 @@ impl Oracle {
         self.survives_up_to(Some(self.next_commit), None);
     }
 
+    /// What was logged up to a commit is durable: a callback that was asked for behind it says so.
+    pub fn synced_up_to(&mut self, number: u32) {
+        self.survives_up_to(Some(number), None);
+    }
+
+    /// The store was closed in good order: everything is durable, and so is the clock.
+    pub fn closed(&mut self) {
+        self.flushed();
+        self.clock_floor_ms = self.now_ms;
+    }
+
     /// Everything published is durable: a flush or a close returned.
     pub fn flushed(&mut self) {
         self.survives_up_to(Some(self.next_commit), Some(self.next_commit));
@@ -203,21 +239,29 @@ impl Oracle {
         }
     }
 
-    /// Moves what is now known to survive from the pending commits to the floor.
+    /// Moves what is now known to survive from the pending commits to the floor. A refused commit is out of
+    /// the question once something behind it survives; until then its bytes may stand at the end of the log.
     fn survives_up_to(&mut self, logged: Option<u32>, unlogged: Option<u32>) {
-        let Oracle { pending, floor, .. } = self;
+        let Oracle { pending, floor, clock_floor_ms, .. } = self;
+        let last = |order| if order == Order::Logged { logged } else { unlogged };
+        let survives = |commit: &Commit| last(commit.order).is_some_and(|last| commit.number <= last);
+        let newest = |order| {
+            let of_order = |commit: &&Commit| commit.order == order && !commit.refused && survives(commit);
+            pending.iter().filter(of_order).map(|commit| commit.number).max().unwrap_or(0)
+        };
+        let (logged_end, unlogged_end) = (newest(Order::Logged), newest(Order::Unlogged));
         pending.retain(|commit| {
-            let last = match commit.order {
-                Order::Logged => logged,
-                Order::Unlogged => unlogged,
-            };
-            let survives = last.is_some_and(|last| commit.number <= last);
-            if survives && !commit.refused {
+            let end = if commit.order == Order::Logged { logged_end } else { unlogged_end };
+            if commit.number > end {
+                return true;
+            }
+            if !commit.refused {
+                *clock_floor_ms = commit.begun_ms.max(*clock_floor_ms);
                 for (family, key, version) in &commit.changes {
                     floor.apply(*family, key, version);
                 }
             }
-            !survives
+            false
         });
     }
 

@@ -35,14 +35,6 @@ impl Oracle {
     /// # Errors
     /// What is wrong with it: a violation of the contract.
     pub fn explain(&self, found: &Dump, loss: Loss) -> Result<Match, String> {
-        self.explain_at(found, loss, self.now_ms)
-    }
-
-    /// As [`Oracle::explain`], for what was found at another time.
-    ///
-    /// # Errors
-    /// As [`Oracle::explain`].
-    pub fn explain_at(&self, found: &Dump, loss: Loss, now_ms: u64) -> Result<Match, String> {
         let present = self.families_of(found)?;
         let least = |order| match loss {
             Loss::Kill => self.kept_by_a_kill(order),
@@ -50,17 +42,20 @@ impl Oracle {
         };
         let of = |order| self.pending.iter().filter(|commit| commit.order == order).collect::<Vec<_>>();
         let (logged, unlogged) = (of(Order::Logged), of(Order::Unlogged));
+        let now_ms = found.now_ms;
         let mut nearest: Option<(usize, String)> = None;
         let mut matched = None;
         let base = Candidate::new(&self.floor, found, &present, now_ms);
         base.each_point(&unlogged, least(Order::Unlogged), &mut |candidate| {
             candidate.clone().each_point(&logged, least(Order::Logged), &mut |candidate| {
-                if candidate.wrong.is_empty() {
+                let wrong = candidate.wrong.len();
+                let clock = self.explain_clock(now_ms, &candidate.commits);
+                if wrong == 0 && clock.is_ok() {
                     matched = Some(candidate.commits.clone());
-                } else if nearest.as_ref().is_none_or(|(wrong, _)| candidate.wrong.len() < *wrong) {
-                    nearest = Some((candidate.wrong.len(), candidate.complaint()));
+                } else if nearest.as_ref().is_none_or(|(least, _)| wrong < *least) {
+                    nearest = Some((wrong, clock.err().unwrap_or_default() + &candidate.complaint()));
                 }
-                candidate.wrong.is_empty()
+                matched.is_some()
             })
         });
         if let Some(commits) = matched {
@@ -73,6 +68,18 @@ impl Oracle {
             pending.join(" "),
             nearest.map_or(String::new(), |(_, complaint)| complaint)
         ))
+    }
+
+    /// The clock of expiry may fall back, but not behind what survived, nor behind the wall clock.
+    fn explain_clock(&self, found_ms: u64, commits: &BTreeSet<u32>) -> Result<(), String> {
+        let survived = self.pending.iter().filter(|commit| commits.contains(&commit.number));
+        let latest = survived.map(|commit| commit.begun_ms).max().unwrap_or(0);
+        let least = self.wall_ms().max(self.clock_floor_ms).max(latest);
+        if (least..=self.now_ms.max(least)).contains(&found_ms) {
+            return Ok(());
+        }
+        let most = self.now_ms;
+        Err(format!("the clock shows {found_ms}, which is not between {least} and {most}; "))
     }
 
     /// The families that were found, by their ids.
@@ -112,6 +119,9 @@ impl Oracle {
         let held: BTreeSet<FamilyId> = self.floor.versions().map(|(family, ..)| family).collect();
         held.difference(&kept).for_each(|gone| self.floor.remove_family(*gone));
         self.visible = self.floor.clone();
+        // Opening the store makes its clock durable.
+        self.now_ms = found.now_ms;
+        self.clock_floor_ms = found.now_ms;
         Ok(())
     }
 }
@@ -173,7 +183,8 @@ impl<'a> Candidate<'a> {
     }
 
     /// Shows `found` this candidate at each point of an order that is not before the commit `least`, until
-    /// it says that it has found what it was looking for. A refused commit may stand only at the very end.
+    /// it says that it has found what it was looking for. Refused commits may stand only at the very end:
+    /// some may not have been written at all, so a run of them may begin anywhere, but has no gaps.
     fn each_point(
         mut self,
         commits: &[&'a Commit],
@@ -185,14 +196,16 @@ impl<'a> Candidate<'a> {
             let run = rest.iter().take_while(|commit| commit.refused).count();
             let (refused, behind) = rest.split_at(run);
             if !behind.iter().any(|commit| !commit.refused && commit.number <= least) {
-                let mut tail = self.clone();
-                if found(&tail) {
+                if found(&self) {
                     return true;
                 }
-                for commit in refused {
-                    tail.commit(commit);
-                    if found(&tail) {
-                        return true;
+                for first in 0..refused.len() {
+                    let mut tail = self.clone();
+                    for commit in &refused[first..] {
+                        tail.commit(commit);
+                        if found(&tail) {
+                            return true;
+                        }
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// A family as the oracle counts them: a name that comes back after it was dropped is a new one.
@@ -66,8 +67,22 @@ impl State {
 
     /// The visible entries of a family.
     pub fn entries(&self, family: FamilyId, now_ms: u64) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries_from(family, Bound::Unbounded, now_ms)
+    }
+
+    /// The visible entries of a family from a key on.
+    pub fn entries_from(
+        &self,
+        family: FamilyId,
+        from: Bound<&[u8]>,
+        now_ms: u64,
+    ) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let from = match from {
+            Bound::Unbounded => Bound::Included((family, Vec::new())),
+            from => from.map(|key| (family, key.to_vec())),
+        };
         self.versions
-            .range((family, Vec::new())..(family + 1, Vec::new()))
+            .range((from, Bound::Excluded((family + 1, Vec::new()))))
             .filter_map(move |((_, key), version)| Some((key.as_slice(), version.at(now_ms)?.as_ref())))
     }
 

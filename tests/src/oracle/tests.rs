@@ -37,17 +37,19 @@ impl Case {
     }
 
     fn power(&self, found: &[(&str, &str)]) -> bool {
-        self.oracle.explain(&dump(found), Loss::Power).is_ok()
+        self.oracle.explain(&self.dump(found), Loss::Power).is_ok()
     }
 
     fn kill(&self, found: &[(&str, &str)]) -> bool {
-        self.oracle.explain(&dump(found), Loss::Kill).is_ok()
+        self.oracle.explain(&self.dump(found), Loss::Kill).is_ok()
     }
-}
 
-fn dump(found: &[(&str, &str)]) -> Dump {
-    let entries = found.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()));
-    Dump { families: [("default".to_string(), entries.collect())].into() }
+    /// What was found, at the time that it is.
+    fn dump(&self, found: &[(&str, &str)]) -> Dump {
+        let entries = found.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        let families = [("default".to_string(), entries.collect())].into();
+        Dump { families, now_ms: self.oracle.now_ms() }
+    }
 }
 
 #[test]
@@ -121,10 +123,22 @@ fn a_refused_write_does_not_turn_up_behind_an_accepted_one() {
     assert!(!case.power(&[("a", "1"), ("b", "2")]));
     case.oracle.synced();
     assert!(case.power(&[("b", "2")]) && !case.power(&[("a", "1")]));
+    // A sync with nothing new to it leaves what a refused write has left behind the end.
+    let refused = case.begin(Os, &[("b", "9")]);
+    case.oracle.end_write(refused, Outcome::Refused);
+    case.oracle.synced();
+    assert!(case.power(&[("b", "2")]) && case.power(&[("b", "9")]));
+    // Of several, the first need not have been written at all; behind one that was, none is missing.
+    for key in ["d", "e"] {
+        let refused = case.begin(Os, &[(key, "9")]);
+        case.oracle.end_write(refused, Outcome::Refused);
+    }
+    assert!(case.power(&[("b", "2"), ("d", "9")]) && case.power(&[("b", "2"), ("e", "9")]));
+    assert!(case.power(&[("b", "9"), ("d", "9")]) && !case.power(&[("b", "9"), ("e", "9")]));
     let published = case.begin(Sync, &[("c", "3")]);
     case.oracle.end_write(published, Outcome::Published);
     assert!(case.kill(&[("b", "2")]) && case.kill(&[("b", "2"), ("c", "3")]));
-    assert!(!case.kill(&[("c", "3")]));
+    assert!(!case.kill(&[("c", "3")]) && !case.kill(&[("b", "9"), ("c", "3")]));
 }
 
 #[test]
@@ -155,7 +169,10 @@ fn nothing_expired_or_overwritten_comes_back() {
 #[test]
 fn families_exist_once_created_and_are_gone_once_dropped() {
     let mut case = case();
-    let with = |names: &[&str]| Dump { families: names.iter().map(|n| (n.to_string(), [].into())).collect() };
+    let with = |names: &[&str]| {
+        let families = names.iter().map(|n| (n.to_string(), [].into())).collect();
+        Dump { families, now_ms: NOW }
+    };
     let holds = |case: &Case, names: &[&str]| case.oracle.explain(&with(names), Loss::Power).is_ok();
     case.oracle.begin_create("f");
     assert!(holds(&case, &["default"]) && holds(&case, &["default", "f"]) && !holds(&case, &["f"]));
@@ -172,7 +189,57 @@ fn what_was_recovered_is_durable_from_then_on() {
     let mut case = case();
     case.write(Os, &[("a", "1")]);
     case.write(Os, &[("a", "2")]);
-    case.oracle.recovered(&dump(&[("a", "1")]), Loss::Power).unwrap();
+    let found = case.dump(&[("a", "1")]);
+    case.oracle.recovered(&found, Loss::Power).unwrap();
     assert!(case.power(&[("a", "1")]) && !case.power(&[]) && !case.power(&[("a", "2")]));
     assert_eq!(case.oracle.visible().get(0, b"a", NOW).unwrap().as_ref(), b"1");
+}
+
+#[test]
+fn the_clock_falls_back_at_most_to_what_survived_and_to_the_wall_clock() {
+    let mut case = case();
+    let shows = |case: &Case, found: &[(&str, &str)], now_ms: u64| {
+        let found = Dump { now_ms, ..case.dump(found) };
+        case.oracle.explain(&found, Loss::Power).is_ok()
+    };
+    case.write(Sync, &[("a", "1")]);
+    case.oracle.wall_set(NOW + 50);
+    case.write(Os, &[("b", "2")]);
+    case.oracle.wall_set(NOW - 900);
+    assert_eq!(case.oracle.now_ms(), NOW + 50);
+    assert!(!case.oracle.sync_is_overdue(), "setting the clock lets no time pass");
+    // The second write carries the time with it, if it survives.
+    let (one, two) = (&[("a", "1")][..], &[("a", "1"), ("b", "2")][..]);
+    assert!(shows(&case, one, NOW) && shows(&case, one, NOW + 50) && shows(&case, two, NOW + 50));
+    assert!(!shows(&case, two, NOW + 49) && !shows(&case, one, NOW - 1) && !shows(&case, one, NOW + 51));
+    case.oracle.wall_set(NOW + 20);
+    assert!(shows(&case, one, NOW + 20) && !shows(&case, one, NOW + 19));
+    case.oracle.closed();
+    assert!(shows(&case, two, NOW + 50) && !shows(&case, two, NOW + 49));
+}
+
+#[test]
+fn what_had_expired_may_be_back_only_where_the_clock_may_fall_back() {
+    let mut case = case();
+    let short = case.begin_until(Sync, &[("a", "short")], NOW + 10);
+    case.oracle.end_write(short, Outcome::Done { seq: Some(1) });
+    case.oracle.wall_set(NOW + 20);
+    assert!(case.power(&[]) && !case.power(&[("a", "short")]));
+    case.oracle.wall_set(NOW);
+    let back = Dump { now_ms: NOW, ..case.dump(&[("a", "short")]) };
+    assert!(case.oracle.explain(&back, Loss::Power).is_ok());
+    assert!(!case.power(&[("a", "short")]), "not as long as the clock has not fallen back");
+    case.write(Sync, &[("b", "2")]);
+    let back = Dump { now_ms: NOW, ..case.dump(&[("a", "short"), ("b", "2")]) };
+    assert!(case.oracle.explain(&back, Loss::Power).is_err());
+}
+
+#[test]
+fn a_callback_promises_what_was_committed_before_it_was_asked_for() {
+    let mut case = case();
+    case.write(Os, &[("a", "1")]);
+    let asked = case.oracle.next_commit() - 1;
+    case.write(Os, &[("b", "2")]);
+    case.oracle.synced_up_to(asked);
+    assert!(case.power(&[("a", "1")]) && case.power(&[("a", "1"), ("b", "2")]) && !case.power(&[]));
 }

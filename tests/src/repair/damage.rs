@@ -112,7 +112,7 @@ pub fn damages(disk: &SimFs, dir: &Path, seed: u64) -> Vec<Damage> {
     let files: Vec<PathBuf> = disk
         .paths()
         .into_iter()
-        .filter(|path| path.parent() == Some(dir) && file_kind(path) != "LOCK")
+        .filter(|path| path.parent() == Some(dir) && !["LOCK", "RESERVE"].contains(&file_kind(path)))
         .collect();
     let count = match random.below(6) {
         0..4 => 1,

@@ -1,8 +1,9 @@
 //! Losing power before and after everything that a history does to its disk.
 
+use super::audit::audit;
 use super::place::Place;
 use super::runner::{Reached, Session, named};
-use crate::history::Operation;
+use crate::history::{Change, Operation, What};
 use crate::oracle::{Dump, Loss, Oracle};
 use esker::Durability;
 use esker::base::filename::FileKind;
@@ -62,13 +63,31 @@ pub fn file_kind(path: &Path) -> &'static str {
         Some(FileKind::Manifest(_)) => "manifest",
         Some(FileKind::Current) => "CURRENT",
         Some(FileKind::Lock) => "LOCK",
+        Some(FileKind::Reserve) => "RESERVE",
         Some(FileKind::Temp(_)) => "temporary",
         None => "directory",
     }
 }
 
 /// One of so many images is also crashed within its recovery.
-const SECOND_CRASH_EVERY: u64 = 200;
+const SECOND_CRASH_EVERY: u64 = 600;
+
+/// Of a history with a value of this size ...
+const LARGE_VALUE_BYTES: usize = 512 << 10;
+/// ... images are taken at one of so many operations: each takes long to recover.
+const LARGE_EVERY: u64 = 8;
+
+fn has_large_value(history: &[Operation]) -> bool {
+    let is_large = |change: &Change| match change.what {
+        What::Put { bytes } | What::PutTtl { bytes, .. } => bytes >= LARGE_VALUE_BYTES,
+        What::Delete => false,
+    };
+    let writes_it = |operation: &Operation| match operation {
+        Operation::Write { changes, .. } => changes.iter().any(is_large),
+        _ => false,
+    };
+    history.iter().any(writes_it)
+}
 
 /// Runs a history on a simulated disk, and at each point loses power in every way and, beside that, kills the
 /// process; recovers what is left and compares it with the oracle.
@@ -78,6 +97,7 @@ pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
     let watch = Watch {
         seed,
         oracle: session.oracle.clone(),
+        every: if has_large_value(history) { LARGE_EVERY } else { 1 },
         disk: 0,
         renamed: HashMap::new(),
         known: HashMap::new(),
@@ -92,11 +112,14 @@ pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
         let watching = watching.clone();
         disk.observe(Box::new(move |operation, phase, moment| {
             let mut watch = watching.lock();
-            let cell = (operation.kind, watch.file_of(operation), phase);
-            *watch.figures.cells.entry(cell).or_default() += 1;
             if let (Some(to), Phase::After) = (&operation.to, phase) {
                 watch.renamed.insert(operation.path.clone(), file_kind(to));
             }
+            if !mix(&[operation.index]).is_multiple_of(watch.every) {
+                return;
+            }
+            let cell = (operation.kind, watch.file_of(operation), phase);
+            *watch.figures.cells.entry(cell).or_default() += 1;
             let point = format!("{phase} {operation}");
             watch.point(operation.index, phase, &point, moment);
         }));
@@ -109,7 +132,7 @@ pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
             session.step(operation).map_err(|why| format!("{doing}: {why}"))?;
         }
         watch.lock().doing = "closing".into();
-        session.step(&Operation::Reopen)
+        session.finish()
     });
     if let Some(disk) = &session.place.disk {
         disk.stop_observing();
@@ -128,6 +151,8 @@ pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
 struct Watch {
     seed: u64,
     oracle: Arc<Mutex<Oracle>>,
+    /// Images are taken at one of so many operations.
+    every: u64,
     /// Which disk of the history it is: each crash of the history's own leads to a new one.
     disk: u64,
     /// What files have become that were opened under another name.
@@ -169,8 +194,8 @@ impl Watch {
     fn image(&mut self, disk: SimFs, loss: Loss, point: &str, seed: u64) {
         let oracle = self.oracle.clone();
         let oracle = oracle.lock();
-        let now_ms = oracle.now_ms();
-        let key = (disk.digest(), now_ms, loss);
+        let wall_ms = oracle.wall_ms();
+        let key = (disk.digest(), wall_ms, loss);
         self.figures.compared += 1;
         if !self.known.contains_key(&key) {
             match loss {
@@ -181,7 +206,7 @@ impl Watch {
             if second {
                 self.crash_again(disk.image(Image::All, 0), &oracle, point, seed);
             }
-            let found = match recover(disk, now_ms, seed) {
+            let found = match recover(disk, wall_ms, loss, seed) {
                 Ok(found) => Some(found),
                 Err(why) => {
                     self.violation(point, &why);
@@ -214,7 +239,7 @@ impl Watch {
                 taken.push((moment.image(image, seed), at));
             }
         }));
-        let mut place = Place::simulated(disk.clone(), oracle.now_ms(), seed);
+        let mut place = Place::simulated(disk.clone(), oracle.wall_ms(), seed);
         let opened = catching(|| place.open().map(drop).map_err(|e| e.to_string()));
         disk.stop_observing();
         if let Err(why) = opened {
@@ -227,7 +252,7 @@ impl Watch {
                 continue;
             }
             self.figures.second += 1;
-            let found = recover(image, oracle.now_ms(), seed);
+            let found = recover(image, oracle.wall_ms(), Loss::Power, seed);
             let allowed = found.and_then(|found| oracle.explain(&found, Loss::Power));
             if let Err(why) = allowed {
                 self.violation(&format!("{point}, then {at}"), &why);
@@ -236,10 +261,10 @@ impl Watch {
     }
 }
 
-/// Opens a store on what a loss left, reads it, checks it, writes to it, loses it or closes it, and opens it
-/// again: what was found first must still be there.
-fn recover(disk: SimFs, now_ms: u64, seed: u64) -> Result<Dump, String> {
-    catching(|| recover_and_lose(disk, now_ms, seed))
+/// Opens a store on what a loss left, reads it, checks it, writes to it, loses it (always after a kill) or
+/// closes it, and opens it again: what was found first must still be there.
+fn recover(disk: SimFs, wall_ms: u64, loss: Loss, seed: u64) -> Result<Dump, String> {
+    catching(|| recover_and_lose(disk, wall_ms, loss, seed))
 }
 
 /// Does a job; a panic is an error like any other here.
@@ -254,9 +279,10 @@ pub fn catching<T>(job: impl FnOnce() -> Result<T, String>) -> Result<T, String>
     })
 }
 
-fn recover_and_lose(disk: SimFs, now_ms: u64, seed: u64) -> Result<Dump, String> {
-    let mut place = Place::simulated(disk.clone(), now_ms, seed);
+fn recover_and_lose(disk: SimFs, wall_ms: u64, loss: Loss, seed: u64) -> Result<Dump, String> {
+    let mut place = Place::simulated(disk.clone(), wall_ms, seed);
     let db = place.open().map_err(|e| format!("cannot open: {e}"))?;
+    audit(&place.fs(), &place.path).map_err(|why| format!("what recovery left on the disk: {why}"))?;
     let found = Dump::read(&db).map_err(|e| format!("cannot read what was recovered: {e}"))?;
     let report = db.verify().map_err(|e| format!("cannot verify: {e}"))?;
     if !report.problems.is_empty() {
@@ -268,7 +294,8 @@ fn recover_and_lose(disk: SimFs, now_ms: u64, seed: u64) -> Result<Dump, String>
         db.write(batch, Durability::Sync)
     };
     probe().map_err(|e| format!("cannot write after recovery: {e}"))?;
-    if seed.is_multiple_of(2) {
+    // What a kill left in the system's memory, recovery must have made durable.
+    if loss == Loss::Kill || seed.is_multiple_of(2) {
         disk.power_off();
         drop(db);
         place.disk = Some(disk.image(Image::Nothing, seed));
@@ -278,6 +305,10 @@ fn recover_and_lose(disk: SimFs, now_ms: u64, seed: u64) -> Result<Dump, String>
     let db = place.open().map_err(|e| format!("cannot open for the second time: {e}"))?;
     let again = Dump::read(&db).map_err(|e| format!("cannot read for the second time: {e}"))?;
     drop(db);
+    let open = place.disk.as_ref().map_or(0, SimFs::open_files);
+    if open > 0 {
+        return Err(format!("{open} files are still open"));
+    }
     let mut expected = found.clone();
     expected.families.entry("default".into()).or_default().insert(b"probe".to_vec(), b"new".to_vec());
     if again == expected {

@@ -1,12 +1,14 @@
 //! Disks that refuse: each call of a history fails in turn, once or from then on.
 
 use super::crash::{catching, mix};
-use super::place::Place;
+use super::place::{Place, RESERVE_BYTES};
 use super::runner::{Session, named};
 use crate::history::Operation;
 use crate::oracle::{Dump, Loss};
+use esker::base::sync::Mutex;
 use esker::fs::SimFs;
 use esker::fs::sim::{Fault, Image, OperationKind};
+use std::sync::Arc;
 
 /// What goes wrong with the chosen call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +16,17 @@ pub enum FaultKind {
     /// It fails.
     Fail(Fault),
     /// It and all that follow fail, as far as they are of a kind that can: with a full disk those that
-    /// need space.
+    /// need space; of interrupted calls every second one, since they are tried again.
     FailOn(Fault),
+    /// It and a number of calls behind it fail; then all is well again without the store being opened anew.
+    FailFor(Fault, u64),
+    /// It, a read, and all reads that follow fail.
+    FailReads(Fault),
 }
 
 impl FaultKind {
     /// Every kind that is tried.
-    pub const ALL: [FaultKind; 9] = [
+    pub const ALL: [FaultKind; 16] = [
         FaultKind::Fail(Fault::EIO),
         FaultKind::Fail(Fault::ErrnoAfter(5)),
         FaultKind::Fail(Fault::ENOSPC),
@@ -30,30 +36,50 @@ impl FaultKind {
         FaultKind::Fail(Fault::ShortRead(5)),
         FaultKind::FailOn(Fault::EIO),
         FaultKind::FailOn(Fault::ENOSPC),
+        FaultKind::FailOn(Fault::EINTR),
+        FaultKind::FailOn(Fault::EMFILE),
+        FaultKind::FailOn(Fault::ShortWrite(700)),
+        FaultKind::FailOn(Fault::ShortRead(500)),
+        FaultKind::FailFor(Fault::EIO, 25),
+        FaultKind::FailFor(Fault::ENOSPC, 60),
+        FaultKind::FailReads(Fault::EIO),
     ];
 
-    fn fits(self, kind: OperationKind) -> bool {
+    /// Whether it can happen to a call of this kind.
+    #[must_use]
+    pub fn fits(self, kind: OperationKind) -> bool {
         use OperationKind::{Allocate, Create, CreateDir, Lock, Open, Read, Rename, Write};
         match self {
-            FaultKind::Fail(Fault::ShortWrite(_)) => kind == Write,
-            FaultKind::Fail(Fault::ShortRead(_)) => kind == Read,
-            FaultKind::Fail(Fault::EMFILE) => matches!(kind, Create | Open),
+            FaultKind::Fail(Fault::ShortWrite(_)) | FaultKind::FailOn(Fault::ShortWrite(_)) => kind == Write,
+            FaultKind::Fail(Fault::ShortRead(_)) | FaultKind::FailOn(Fault::ShortRead(_)) => kind == Read,
+            FaultKind::FailReads(_) => kind == Read,
+            FaultKind::Fail(Fault::EMFILE) | FaultKind::FailOn(Fault::EMFILE) => {
+                matches!(kind, Create | Open)
+            }
             FaultKind::Fail(Fault::ENOSPC) => {
                 matches!(kind, Allocate | Create | CreateDir | Lock | Rename | Write)
             }
-            FaultKind::FailOn(Fault::ENOSPC) => matches!(kind, Allocate | Create | Write),
+            FaultKind::FailOn(Fault::ENOSPC) | FaultKind::FailFor(Fault::ENOSPC, _) => {
+                matches!(kind, Allocate | Create | Write)
+            }
             _ => true,
         }
     }
 
-    /// Makes a disk fail at the call with this number, and says whether the number is of use.
+    /// Makes a disk fail at the call with this number.
     fn set(self, disk: &SimFs, index: u64) {
+        let mut turns = 0;
         disk.set_fault(Box::new(move |operation| {
+            let behind = operation.index >= index;
             let (fault, due) = match self {
                 FaultKind::Fail(fault) => (fault, operation.index == index),
-                FaultKind::FailOn(fault) => (fault, operation.index >= index),
+                FaultKind::FailOn(fault) | FaultKind::FailReads(fault) => (fault, behind),
+                FaultKind::FailFor(fault, calls) => (fault, behind && operation.index < index + calls),
             };
-            (due && self.fits(operation.kind)).then_some(fault)
+            let fits = due && self.fits(operation.kind);
+            turns += u64::from(fits);
+            let is_retried = self == FaultKind::FailOn(Fault::EINTR) && turns % 2 == 0;
+            (fits && !is_retried).then_some(fault)
         }));
     }
 }
@@ -62,13 +88,21 @@ impl FaultKind {
 ///
 /// # Errors
 /// If the history fails by itself.
-pub fn count_operations(seed: u64, history: &[Operation]) -> Result<u64, String> {
+pub fn kinds_of_calls(seed: u64, history: &[Operation]) -> Result<Vec<OperationKind>, String> {
     let place = Place::fresh(seed);
     let disk = place.disk.clone().expect("a simulated disk");
+    let calls: Arc<Mutex<Vec<OperationKind>>> = Arc::default();
+    let noted = calls.clone();
+    disk.set_fault(Box::new(move |operation| {
+        noted.lock().push(operation.kind);
+        None
+    }));
     let mut session = Session::new(place);
-    session.start()?;
-    history.iter().try_for_each(|operation| session.step(operation))?;
-    Ok(disk.stats().total())
+    // The very calls that are made when one of them fails.
+    session.faulty = true;
+    run_until_closed(&mut session, history)?;
+    drop(session);
+    Ok(std::mem::take(&mut *calls.lock()))
 }
 
 /// Runs a history on a disk on which the call with the number `index` goes wrong; then all is well again, and
@@ -124,6 +158,97 @@ pub fn run_with_full_disk(seed: u64, history: &[Operation], index: u64) -> Resul
         session.step(&Operation::Flush).map_err(|why| format!("a flush when there is space again: {why}"))?;
         recover_twice(&mut session, &disk, either(index), seed)
     })
+}
+
+/// What came of histories on disks that were too small.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cramped {
+    /// What the full disk refused.
+    pub refused: u64,
+    /// How often the store was opened while there was too little room.
+    pub opened: u64,
+    /// How often it could not be.
+    pub not_opened: u64,
+}
+
+impl Cramped {
+    /// Adds up.
+    pub fn add(&mut self, other: Cramped) {
+        self.refused += other.refused;
+        self.opened += other.opened;
+        self.not_opened += other.not_opened;
+    }
+}
+
+impl std::fmt::Display for Cramped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Cramped { refused, opened, not_opened } = self;
+        write!(f, "{refused} refusals; {opened} times opened without room, {not_opened} times not")
+    }
+}
+
+/// Runs a third of a history, then leaves so many bytes on the disk for the second third, in which the store
+/// is closed, killed and opened again as the history says and once more at the end; then there is space
+/// again, and everything must work. Unless the store is to be `helped`, what its reserve gives up is not
+/// enough to make the disk less than full.
+///
+/// # Errors
+/// What the store does that it must not.
+pub fn run_on_small_disk(
+    seed: u64,
+    history: &[Operation],
+    free: u64,
+    helped: bool,
+) -> Result<Cramped, String> {
+    catching(|| {
+        let mut session = Session::new(Place::fresh(seed));
+        session.start()?;
+        let mut cramped = Cramped::default();
+        let third = history.len() / 3;
+        for (at, operation) in history.iter().enumerate() {
+            if at == third {
+                let disk = session.disk();
+                let reserved = if helped { 0 } else { RESERVE_BYTES };
+                disk.set_capacity(Some((disk.used() + free).saturating_sub(reserved)));
+                session.faulty = true;
+            }
+            if at == third * 2 {
+                session.step(&Operation::Reopen)?;
+                cramped.note(&session);
+                session.disk().set_capacity(None);
+                session.faulty = false;
+            }
+            if !session.is_open() {
+                session.step(&Operation::Reopen)?;
+                cramped.note(&session);
+            }
+            let opens = matches!(operation, Operation::Kill | Operation::Reopen);
+            if session.is_open() && !matches!(operation, Operation::PowerLoss { .. }) {
+                session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
+                if opens {
+                    cramped.note(&session);
+                }
+            }
+        }
+        if let Some(why) = session.db().health().poisoned {
+            return Err(format!("a full disk made the store read-only: {why}"));
+        }
+        cramped.refused = session.tolerated.get();
+        session.check_everything()?;
+        session.step(&Operation::Flush)?;
+        let disk = session.disk();
+        recover_twice(&mut session, &disk, either(free / 48), seed)?;
+        Ok(cramped)
+    })
+}
+
+impl Cramped {
+    /// The store was to be opened.
+    fn note(&mut self, session: &Session) {
+        if session.faulty {
+            *(if session.is_open() { &mut self.opened } else { &mut self.not_opened }) += 1;
+        }
+    }
 }
 
 /// Runs a history on a disk whose sync with this number among all syncs fails and drops what it should have
@@ -192,6 +317,7 @@ fn recover_twice(session: &mut Session, disk: &SimFs, loss: Loss, seed: u64) -> 
         .move_to(left.image(image, seed), Loss::Power)
         .map_err(|why| format!("after a loss of power: {why}"))?;
     let found = Dump::read(session.db()).map_err(|e| e.to_string())?;
+    session.finish()?;
     if found != served {
         return Err(format!("what was served after recovery did not last:\n{served:?}and then\n{found:?}"));
     }

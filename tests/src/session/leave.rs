@@ -35,9 +35,9 @@ pub fn leave(seed: u64, history: &[Operation], close: bool) -> Result<Left, Stri
         }
     }
     let disk = session.place.disk.clone().ok_or("a simulated disk")?;
-    let now_ms = session.place.now_ms();
+    let now_ms = session.oracle.lock().now_ms();
     if close {
-        session.close()?;
+        session.end()?;
         return Ok(Left { disk: disk.kill_image(), now_ms, written });
     }
     Ok(Left { disk: disk.kill_image(), now_ms, written })

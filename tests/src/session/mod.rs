@@ -1,18 +1,27 @@
 //! Carrying histories out on real stores, and looking at what they leave.
 
+mod audit;
 mod crash;
 mod fault;
 mod leave;
+mod options;
 mod place;
 mod read;
 mod runner;
+mod settle;
 mod shrink;
+mod span;
 mod watchdog;
 
+pub use audit::audit;
 pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
-pub use fault::{FaultKind, count_operations, run_with_fault, run_with_full_disk, sync_fails};
+pub use fault::{
+    Cramped, FaultKind, kinds_of_calls, run_on_small_disk, run_with_fault, run_with_full_disk, sync_fails,
+};
 pub use leave::{Left, leave};
+pub use options::{OPTION_SETS, OptionSet};
 pub use place::Place;
-pub use runner::{Reached, Session, run};
+pub use runner::{Reached, Session, digests, run};
 pub use shrink::{keep_failure, shrink};
+pub(crate) use span::{compact_span, open_iter, walk};
 pub use watchdog::Watchdog;

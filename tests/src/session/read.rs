@@ -1,12 +1,10 @@
 //! Reads: each is compared with what the oracle knows.
 
 use super::runner::{Held, Session, must_be_refused};
+use super::span::{Entries, open_iter, walk};
 use crate::history::{Span, Step};
-use crate::oracle::Dump;
-use esker::{ColumnFamily, Iter, Slice};
-use std::ops::Bound;
-
-type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+use crate::oracle::{Dump, Unreadable};
+use esker::ColumnFamily;
 
 impl Session {
     /// The handle of a family, and the snapshot to read it at. `None` if there is nothing to read.
@@ -99,7 +97,8 @@ impl Session {
     pub(super) fn scan(&self, at: Option<u32>, family: &str, span: &Span, step: Step) -> Result<(), String> {
         let Some((handle, held)) = self.target(at, family) else { return Ok(()) };
         let expected = self.expected_entries(family, held, span);
-        let found = self.iter(handle, held, span).and_then(|iter| walk(iter, step));
+        let found =
+            open_iter(handle, held.map(|held| &held.snapshot), span).and_then(|iter| walk(iter, step));
         let found = match found {
             Ok(found) => found,
             Err(error) => return self.tolerate(&error),
@@ -117,17 +116,6 @@ impl Session {
             "expected and found {lengths:?} entries; at {same} expected {}, found {}",
             here.0, here.1
         ))
-    }
-
-    fn iter(&self, handle: &ColumnFamily, held: Option<&Held>, span: &Span) -> esker::Result<Iter> {
-        match (span, held) {
-            (Span::All, None) => handle.iter(),
-            (Span::All, Some(held)) => held.snapshot.iter(handle),
-            (Span::Prefix(prefix), None) => handle.prefix(prefix),
-            (Span::Prefix(prefix), Some(held)) => held.snapshot.prefix(handle, prefix),
-            (Span::Range(from, to), None) => handle.range(bounds(from, to)),
-            (Span::Range(from, to), Some(held)) => held.snapshot.range(handle, bounds(from, to)),
-        }
     }
 
     /// Compares everything: the whole store, and each snapshot.
@@ -160,35 +148,10 @@ impl Session {
                 let allowed = oracle.explain(&found, crate::oracle::Loss::Power);
                 allowed.map(drop).map_err(|why| format!("reads of a read-only store: {why}"))
             }
-            Err(error) => self.tolerate(&error),
+            Err(Unreadable::Error(error)) => self.tolerate(&error),
+            Err(why) => Err(why.to_string()),
         }
     }
-}
-
-fn bounds(from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
-    (from.clone(), to.clone())
-}
-
-/// Reads an iterator out from the chosen ends, and the end once more.
-fn walk(mut iter: Iter, step: Step) -> esker::Result<Entries> {
-    let owned = |(key, value): (Slice, Slice)| (key.to_vec(), value.to_vec());
-    let (mut front, mut back) = (Vec::new(), Vec::new());
-    for turn in 0.. {
-        let from_front = match step {
-            Step::Forward => true,
-            Step::Reverse => false,
-            Step::Mixed(seed) => seed.rotate_right(turn) & 1 == 0,
-        };
-        let entry = if from_front { iter.next() } else { iter.next_back() };
-        match entry.transpose()?.map(owned) {
-            Some(entry) if from_front => front.push(entry),
-            Some(entry) => back.push(entry),
-            None => break,
-        }
-    }
-    assert!(iter.next().is_none() && iter.next_back().is_none(), "an iterator goes on behind its end");
-    front.extend(back.into_iter().rev());
-    Ok(front)
 }
 
 fn shown(value: Option<&[u8]>) -> String {

@@ -1,20 +1,19 @@
 //! Runs a history against a store and the oracle side by side.
 
 use super::place::{Place, SYNC_INTERVAL_MS};
+use super::settle::SETTLING_TURNS;
+use super::span::compact_span;
 use crate::history::{Change, Operation, Span, What, print, value};
-use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Version};
+use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Unreadable, Version};
 use esker::base::sync::Mutex;
+use esker::batch::FamilyRef;
 use esker::fs::SimFs;
 use esker::fs::sim::Image;
 use esker::{ColumnFamily, Db, Durability, Error, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Empty turns of the store within which each kind of background work certainly had its chance.
-const SETTLING_TURNS: u32 = 400;
 
 /// A store, what it was asked for, and what must therefore be in it.
 pub struct Session {
@@ -26,11 +25,20 @@ pub struct Session {
     pub(super) snapshots: BTreeMap<u32, Held>,
     /// Whether errors of the disk are to be expected.
     pub(super) faulty: bool,
+    /// How many errors were put down to the disk.
+    pub(super) tolerated: std::cell::Cell<u64>,
     /// Called with each disk that the store comes to live on.
     pub(super) on_disk: Option<OnDisk>,
     /// What the store came to do.
     pub(super) reached: Reached,
+    /// Callbacks that were asked for and have not been heard of, by the last commit before each.
+    pub(super) asked: Vec<u32>,
+    /// What callbacks have been told.
+    heard: Arc<Mutex<Vec<(u32, bool)>>>,
 }
+
+/// In place of a commit's number: none will become durable.
+const NEVER: u32 = u32::MAX;
 
 /// What stores came to do: a history that reaches little proves little.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,15 +57,20 @@ pub struct Reached {
 
 impl Reached {
     fn note(&mut self, stats: &esker::Stats) {
+        self.flushes += stats.flushes;
+        self.compactions += stats.compactions;
+        self.moves += stats.table_moves;
+        self.note_levels(stats);
+    }
+
+    fn note_levels(&mut self, stats: &esker::Stats) {
         let levels = || stats.families.iter().map(|family| &family.levels);
         let deepest = |levels: &Vec<esker::LevelStats>| levels.iter().rposition(|level| level.files > 0);
         let used = |levels: &Vec<esker::LevelStats>| levels.iter().filter(|level| level.files > 0).count();
         self.add(Reached {
-            flushes: stats.flushes,
-            compactions: stats.compactions,
-            moves: stats.table_moves,
             deepest: levels().filter_map(deepest).max().unwrap_or(0),
             levels: levels().map(used).max().unwrap_or(0),
+            ..Reached::default()
         });
     }
 
@@ -91,20 +104,37 @@ pub(super) struct Held {
     pub(super) families: BTreeMap<String, FamilyId>,
 }
 
-/// Runs a whole history in a place; an error says what went wrong, with the operation.
+/// Runs a whole history in a place; an error says what went wrong, with the operation. Also returns what was
+/// in the store in the end.
 ///
 /// # Errors
 /// The first difference between store and oracle.
-pub fn run(place: Place, history: &[Operation]) -> Result<Reached, String> {
+pub fn run(place: Place, history: &[Operation]) -> Result<(Reached, Dump), String> {
     let mut session = Session::new(place);
     session.start()?;
     for (at, operation) in history.iter().enumerate() {
         session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
     }
-    session.check_everything()?;
-    session.step(&Operation::Verify)?;
-    session.step(&Operation::Reopen).map_err(|why| format!("reopening at the end: {why}"))?;
-    Ok(session.reached)
+    let dump = Dump::read(session.db()).map_err(|why| format!("at the end: {why}"))?;
+    session.finish().map_err(|why| format!("at the end: {why}"))?;
+    Ok((session.reached, dump))
+}
+
+/// Runs a history on a simulated disk, and gives what stands on the disk after each operation, as a number.
+///
+/// # Errors
+/// As [`run`].
+pub fn digests(place: Place, history: &[Operation]) -> Result<Vec<u64>, String> {
+    let mut session = Session::new(place);
+    session.start()?;
+    let mut digests = Vec::new();
+    for (at, operation) in history.iter().enumerate() {
+        session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
+        digests.extend(session.place.disk.as_ref().map(SimFs::digest));
+    }
+    session.finish()?;
+    digests.extend(session.place.disk.as_ref().map(SimFs::digest));
+    Ok(digests)
 }
 
 /// An operation with its place in the history.
@@ -116,7 +146,7 @@ impl Session {
     /// A store that does not exist yet.
     #[must_use]
     pub fn new(place: Place) -> Session {
-        let oracle = Oracle::new(Contract::read(), place.now_ms(), SYNC_INTERVAL_MS);
+        let oracle = Oracle::new(Contract::read(), place.wall_ms(), SYNC_INTERVAL_MS);
         Session {
             place,
             oracle: Arc::new(Mutex::new(oracle)),
@@ -125,8 +155,11 @@ impl Session {
             dropped: Vec::new(),
             snapshots: BTreeMap::new(),
             faulty: false,
+            tolerated: std::cell::Cell::new(0),
             on_disk: None,
             reached: Reached::default(),
+            asked: Vec::new(),
+            heard: Arc::default(),
         }
     }
 
@@ -147,6 +180,12 @@ impl Session {
         self.db.is_some()
     }
 
+    /// The simulated disk that the store lives on now.
+    pub(super) fn disk(&self) -> SimFs {
+        self.place.disk.clone().expect("a simulated disk")
+    }
+
+    /// The store; it must be open.
     pub(super) fn db(&self) -> &Db {
         self.db.as_ref().expect("the store is open")
     }
@@ -157,10 +196,12 @@ impl Session {
             Err(error) if self.faulty && is_of_the_disk(&error) => return Ok(()),
             Err(error) => return Err(format!("cannot open: {error}")),
         };
+        // Before any read: those give background work its turns.
+        self.audit().map_err(|why| format!("what opening left on the disk: {why}"))?;
         let found = match Dump::read(&db) {
             Ok(found) => found,
-            Err(error) if self.faulty && is_of_the_disk(&error) => return Ok(()),
-            Err(error) => return Err(format!("cannot read what was recovered: {error}")),
+            Err(Unreadable::Error(error)) if self.faulty && is_of_the_disk(&error) => return Ok(()),
+            Err(why) => return Err(format!("cannot read what was recovered: {why}")),
         };
         self.oracle.lock().recovered(&found, loss)?;
         for name in found.families.keys().filter(|name| *name != "default") {
@@ -177,7 +218,7 @@ impl Session {
         !self.faulty || self.db().health().poisoned.is_none()
     }
 
-    fn let_go(&mut self) -> Option<Db> {
+    pub(super) fn let_go(&mut self) -> Option<Db> {
         if let Some(db) = &self.db {
             self.reached.note(&db.stats());
         }
@@ -185,6 +226,12 @@ impl Session {
         self.dropped.clear();
         self.snapshots.clear();
         self.db.take()
+    }
+
+    /// What holds blocks, tables and versions.
+    pub(super) fn let_go_of_snapshots(&mut self) {
+        self.dropped.clear();
+        self.snapshots.clear();
     }
 
     /// Carries one operation out.
@@ -212,6 +259,14 @@ impl Session {
                 self.place.clock.advance(Duration::from_millis(*ms));
                 self.oracle.lock().advance(*ms);
             }
+            Operation::Clock(by_ms) => {
+                let wall_ms = self.place.wall_ms().saturating_add_signed(*by_ms);
+                self.place.clock.set_wall_ms(wall_ms);
+                self.oracle.lock().wall_set(wall_ms);
+                self.check_clock()?;
+            }
+            Operation::Options(number) => self.place.next_options = *number,
+            Operation::OnDurable => self.on_durable(),
             Operation::Create(name) => self.create(name)?,
             Operation::Drop(name) => self.drop_family(name)?,
             Operation::Snapshot(slot) => self.snapshot(*slot),
@@ -228,12 +283,53 @@ impl Session {
         if let Some(db) = &self.db {
             let durable = db.durable_seq();
             self.oracle.lock().durable_up_to(durable);
+            if let Operation::Tick(_) | Operation::Flush | Operation::CompactRange { .. } = operation {
+                self.reached.note_levels(&db.stats());
+            }
+        }
+        self.hear()?;
+        self.check_clock()
+    }
+
+    /// Asks for a callback once everything published so far is durable.
+    fn on_durable(&mut self) {
+        let (db, heard) = (self.db().clone(), self.heard.clone());
+        // Of a store that is read-only nothing more becomes durable, and it must say so.
+        let lost = !self.is_writable();
+        let number = if lost { NEVER } else { self.oracle.lock().next_commit() - 1 };
+        self.asked.push(number);
+        let callback = move |result: esker::Result<()>| heard.lock().push((number, result.is_ok()));
+        db.on_durable(db.visible_seq() + u64::from(lost), callback);
+    }
+
+    /// Takes in what callbacks were told.
+    pub(super) fn hear(&mut self) -> Result<(), String> {
+        for (number, durable) in std::mem::take(&mut *self.heard.lock()) {
+            let at = self.asked.iter().position(|asked| *asked == number);
+            self.asked.remove(at.ok_or("a callback was called twice")?);
+            match durable {
+                true if number == NEVER => return Err("a read-only store says that more is durable".into()),
+                true => self.oracle.lock().synced_up_to(number),
+                false if self.faulty => {}
+                false => return Err(format!("what was committed up to {number} will not become durable")),
+            }
         }
         Ok(())
     }
 
+    /// The store's own time goes with the wall clock, but never back.
+    pub(super) fn check_clock(&self) -> Result<(), String> {
+        let Some(db) = &self.db else { return Ok(()) };
+        let (found, expected) = (db.now_ms(), self.oracle.lock().now_ms());
+        if found == expected { Ok(()) } else { Err(format!("the clock shows {found}, not {expected}")) }
+    }
+
     /// Tells the oracle of a success; an error counts as a failure unless the disk is faulty.
-    fn after(&self, result: esker::Result<()>, told: impl FnOnce(&mut Oracle)) -> Result<(), String> {
+    pub(super) fn after(
+        &self,
+        result: esker::Result<()>,
+        told: impl FnOnce(&mut Oracle),
+    ) -> Result<(), String> {
         match result {
             Ok(()) => told(&mut self.oracle.lock()),
             Err(error) => self.tolerate(&error)?,
@@ -242,11 +338,18 @@ impl Session {
     }
 
     pub(super) fn tolerate(&self, error: &Error) -> Result<(), String> {
-        if self.faulty && is_of_the_disk(error) { Ok(()) } else { Err(error.to_string()) }
+        if !self.faulty || !is_of_the_disk(error) {
+            return Err(error.to_string());
+        }
+        self.tolerated.set(self.tolerated.get() + 1);
+        Ok(())
     }
 
     fn write(&self, changes: &[Change], durability: Durability) -> Result<(), String> {
         let db = self.db();
+        if changes.iter().any(Change::is_out_of_range) {
+            return self.write_out_of_range(changes, durability);
+        }
         let (number, now_ms, ids) = {
             let oracle = self.oracle.lock();
             let ids: Vec<_> = changes.iter().map(|change| oracle.family(&change.family)).collect();
@@ -279,7 +382,9 @@ impl Session {
         let before = db.visible_seq();
         self.oracle.lock().begin_write(durability, versions);
         let result = match changes {
-            [only] if durability == Durability::Sync => self.write_alone(only, number),
+            [only] if durability == self.place.option_set().default_durability() => {
+                self.write_alone(only, number)
+            }
             _ if number.is_multiple_of(3) => db.commit(batch, durability).and_then(|ticket| {
                 if durability == Durability::Sync { db.wait_durable(ticket.seq()) } else { Ok(()) }
             }),
@@ -296,6 +401,24 @@ impl Session {
         result.or_else(|error| self.tolerate(&error).map_err(|why| format!("the write failed: {why}")))
     }
 
+    /// A batch of which one change is out of range must be refused, and nothing of it must happen.
+    fn write_out_of_range(&self, changes: &[Change], durability: Durability) -> Result<(), String> {
+        let here = |change: &&Change| self.families.contains_key(&change.family);
+        if !changes.iter().filter(here).any(Change::is_out_of_range) {
+            return Ok(());
+        }
+        let (db, before) = (self.db(), self.db().visible_seq());
+        let mut batch = WriteBatch::new();
+        for change in changes.iter().filter(here) {
+            batch.put(&self.families[&change.family], &change.key, b"never");
+        }
+        match db.write(batch, durability) {
+            Err(Error::KeyTooLarge { .. }) if db.visible_seq() == before => Ok(()),
+            Err(error) if self.faulty => self.tolerate(&error),
+            other => Err(format!("a key that is too long gives {other:?}")),
+        }
+    }
+
     /// One change through the methods that take no batch.
     fn write_alone(&self, change: &Change, number: u32) -> esker::Result<()> {
         let family = &self.families[&change.family];
@@ -310,12 +433,7 @@ impl Session {
 
     fn compact_range(&self, family: &str, span: &Span) -> Result<(), String> {
         let Some(handle) = self.families.get(family) else { return Ok(()) };
-        let result = match span {
-            Span::All => handle.compact_range::<&[u8], _>(..),
-            Span::Range(from, to) => handle.compact_range((from.clone(), to.clone())),
-            Span::Prefix(prefix) => handle.compact_range((Bound::Included(prefix.clone()), Bound::Unbounded)),
-        };
-        self.after(result, Oracle::flushed)
+        self.after(compact_span(handle, span), Oracle::flushed)
     }
 
     /// Gives background work its turns; writes that have waited for a sync for too long get it.
@@ -342,7 +460,7 @@ impl Session {
     }
 
     fn create(&mut self, name: &str) -> Result<(), String> {
-        let options = Place::family_options(name);
+        let options = self.place.option_set().family(name);
         if self.families.contains_key(name) {
             return match self.db().create_column_family(name, options) {
                 Err(Error::FamilyExists { .. }) => Ok(()),
@@ -437,13 +555,12 @@ impl Session {
 
     fn reopen(&mut self) -> Result<(), String> {
         let Some(db) = self.let_go() else { return self.open(Loss::Kill) };
-        let result = db.close();
-        self.after(result, Oracle::flushed).map_err(|why| format!("cannot close: {why}"))?;
+        self.close(db)?;
         self.open(Loss::Kill)
     }
 
     /// Closes the store in good order, for good.
-    pub(super) fn close(&mut self) -> Result<(), String> {
+    pub(super) fn end(&mut self) -> Result<(), String> {
         self.let_go().map_or(Ok(()), |db| db.close()).map_err(|e| format!("cannot close: {e}"))
     }
 
@@ -451,6 +568,9 @@ impl Session {
     pub(super) fn move_to(&mut self, disk: SimFs, loss: Loss) -> Result<(), String> {
         // The old disk is off: closing does nothing to it.
         drop(self.let_go());
+        self.asked.clear();
+        self.heard = Arc::default();
+        self.check_descriptors()?;
         if loss == Loss::Power {
             self.oracle.lock().power_lost();
         }

@@ -12,6 +12,7 @@ const SEAMS: &[(&[&str], &str, &str)] = &[
     (&["parking_lot"], "base/sync", "use crate::base::sync"),
     (&["crossbeam"], "base/sync", "use crate::base::sync"),
     (&["loom", "sync"], "base/sync", "use crate::base::sync"),
+    (&["shuttle", "sync"], "base/sync", "use crate::base::sync"),
     (&["Instant", "now"], "base/clock", "use crate::base::clock"),
     (&["SystemTime", "now"], "base/clock", "use crate::base::clock"),
 ];

@@ -2,6 +2,8 @@
 
 mod call;
 mod order;
+mod run;
 
 pub use call::{Call, OPTIONS, parse};
-pub use order::{Findings, check};
+pub use order::{Findings, check, check_sees};
+pub use run::run;

@@ -1,7 +1,7 @@
 //! The command line: the list of commands, and the arguments that several of them share.
 
 use crate::commands::{
-    compact, delete, dump, export, families, get, import, put, repair, scan, stats, verify,
+    compact, delete, dump, export, families, get, import, put, repair, scan, stats, stress, verify,
 };
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};
@@ -23,8 +23,7 @@ Exit codes:
   1  error; a line on stderr says what went wrong
   2  the command line is wrong
   3  the key was not found (get)
-  4  damage was found (verify, and the dump commands)
-  5  something is lost, or may be (repair)
+  4  damage was found (verify, the dump commands, stress)
   130  interrupted by Ctrl-C";
 
 /// Esker, a persistent, ordered key-value store: import, export, look into it and check it
@@ -58,10 +57,15 @@ pub enum Command {
     Compact(compact::CompactArgs),
     /// Read and check every byte of the store
     Verify(verify::VerifyArgs),
-    /// Make a new store from what is left of a damaged one, and report what is lost
+    /// Make a new store from what is left of a damaged one, with a report of what was lost
     Repair(repair::RepairArgs),
     /// List, create and drop column families
     Families(families::FamiliesArgs),
+    /// Try a disk: kill processes that work on a store, and check what they leave
+    Stress(stress::StressArgs),
+    /// The process that `stress` kills
+    #[command(hide = true)]
+    StressChild(stress::ChildArgs),
     /// Look into a table file (.sst)
     Sst(dump::SstArgs),
     /// Look into a segment of the write-ahead log (.log)

@@ -12,10 +12,8 @@ pub const ERROR: u8 = 1;
 pub const USAGE: u8 = 2;
 /// `get`: there is no such key.
 pub const NOT_FOUND: u8 = 3;
-/// `verify`: the store is damaged.
+/// `verify`: the store is damaged; `stress`: something was lost.
 pub const DAMAGED: u8 = 4;
-/// `repair`: something is lost, or may be.
-pub const LOST: u8 = 5;
 /// Ctrl-C stopped the command.
 pub const INTERRUPTED: u8 = 130;
 

@@ -2,7 +2,7 @@
 
 use crate::args::{Command, CommandLine};
 use crate::commands::{
-    compact, delete, dump, export, families, get, import, put, repair, scan, stats, verify,
+    compact, delete, dump, export, families, get, import, put, repair, scan, stats, stress, verify,
 };
 use crate::failure::{self, Failure, Outcome};
 use crate::output::notes;
@@ -37,6 +37,8 @@ fn dispatch(command: Command) -> Outcome {
         Command::Verify(args) => verify::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Families(args) => families::run(&args),
+        Command::Stress(args) => stress::run(&args),
+        Command::StressChild(args) => stress::run_child(&args),
         Command::Sst(args) => dump::run_sst(&args),
         Command::Wal(args) => dump::run_wal(&args),
         Command::Manifest(args) => dump::run_manifest(&args),

@@ -21,6 +21,7 @@ const COMMANDS: &[&[&str]] = &[
     &["families", "list"],
     &["families", "create"],
     &["families", "drop"],
+    &["stress"],
     &["sst"],
     &["sst", "dump"],
     &["wal", "dump"],

@@ -83,6 +83,22 @@ const LOOM: Step = Step {
     ..step(&["cargo", "test", "-p", "esker", "--lib", "--release", "loom_"], minutes(15))
 };
 
+/// With every assertion on, unlike loom: a schedule takes milliseconds.
+const SHUTTLE: Step = Step {
+    environment: &[("RUSTFLAGS", "--cfg shuttle"), ("CARGO_TARGET_DIR", "target/shuttle")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker", "--lib", "shuttle_"], minutes(15))
+};
+
+const SCHEDULES: Step = Step {
+    environment: &[
+        ("RUSTFLAGS", "--cfg shuttle"),
+        ("CARGO_TARGET_DIR", "target/shuttle"),
+        ("ESKER_SCHEDULES", "100000"),
+    ],
+    ..SHUTTLE
+};
+
 /// The sanitizer is unstable, but every toolchain ships it for this target.
 const ASAN: Step = Step {
     environment: &[
@@ -123,23 +139,114 @@ const KILL: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--release", "--test", "kill_import"], minutes(40))
 };
 
-const CRASH: Step = Step {
-    environment: &[("ESKER_CRASH_HISTORIES", "80"), ("ESKER_FAULT_HISTORIES", "40")],
+const STRESS: Step = Step {
+    environment: &[("ESKER_STRESS_KILLS", "2000")],
     needs_tests: true,
-    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "crash", "--", "--nocapture"], minutes(40))
+    ..step(&["cargo", "test", "-p", "esker-tests", "--release", "--test", "stress"], minutes(90))
+};
+
+const CRASH: Step = Step {
+    environment: &[("ESKER_CRASH_HISTORIES", "64")],
+    needs_tests: true,
+    ..step(
+        &["cargo", "test", "-p", "esker-tests", "--test", "crash", "power", "--", "--nocapture"],
+        minutes(60),
+    )
+};
+
+const FAULTS: Step = Step {
+    environment: &[("ESKER_FAULT_HISTORIES", "40")],
+    needs_tests: true,
+    ..step(
+        &["cargo", "test", "-p", "esker-tests", "--test", "crash", "--", "--nocapture", "--skip", "power"],
+        minutes(60),
+    )
+};
+
+const DAMAGE: Step = Step {
+    environment: &[("ESKER_DAMAGE_STORES", "8")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "damage", "--", "--nocapture"], minutes(60))
 };
 
 const MODEL: Step = Step {
-    environment: &[("ESKER_MODEL_SEQUENCES", "50000"), ("ESKER_MODEL_REAL", "1000")],
+    environment: &[
+        ("ESKER_MODEL_SEQUENCES", "50000"),
+        ("ESKER_MODEL_REAL", "1000"),
+        ("ESKER_MODEL_SETS", "2000"),
+    ],
     needs_tests: true,
-    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(40))
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "model", "--", "--nocapture"], minutes(60))
 };
+
+/// It stops by itself, and when nothing happens for two minutes; whoever asks for hours gets them.
+const SOAK: Step = Step {
+    environment: &[("ESKER_SOAK_MINUTES", "30")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "soak", "--", "--nocapture"], minutes(24 * 60))
+};
+
+const LINEAR: Step = Step {
+    environment: &[("ESKER_LINEAR_HISTORIES", "3000")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "linearizable"], minutes(20))
+};
+
+/// Half a minute for each bug, most of it building.
+const PLANTED: Step = step(&["cargo", "xtask", "planted"], minutes(90));
+
+const MUTANTS: Step = step(&["cargo", "xtask", "mutants"], minutes(150));
 
 const BENCH: &[Step] = &[
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "throughput"], minutes(15)),
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "instructions"], minutes(15)),
     step(&["cargo", "bench", "-p", "esker-benches"], minutes(20)),
 ];
+
+/// The tests that decode most, under an instrument that counts lines. It reads what the compiler's own
+/// counters leave, and needs no LLVM beside it.
+pub(crate) const COVERAGE: Step = Step {
+    environment: &[("PROPTEST_CASES", "32")],
+    needs_tests: true,
+    ..step(
+        &[
+            "cargo",
+            "tarpaulin",
+            "--engine=llvm",
+            "--package=esker",
+            "--package=esker-tests",
+            "--lib",
+            "--test=basics",
+            "--test=compatibility",
+            "--test=damage",
+            "--test=fuzz_corpus",
+            "--out=Lcov",
+            "--output-dir=target/coverage",
+            "--target-dir=target/tarpaulin",
+            "--include-files=engine/lsm/src/*",
+            "--skip-clean",
+            "--timeout=900",
+        ],
+        minutes(45),
+    )
+};
+
+/// Rewrites the inputs that fuzzing starts from.
+const FUZZ_SEEDS: Step = Step {
+    environment: &[("ESKER_FUZZ", "seeds")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "fuzz_corpus", "kept"], minutes(15))
+};
+
+/// A target of the fuzzer, for five minutes.
+macro_rules! fuzz {
+    ($target:literal) => {
+        Part {
+            name: concat!("fuzz-", $target),
+            step: step(&["cargo", "xtask", "fuzz", $target, "300"], minutes(45)),
+        }
+    };
+}
 
 /// Everything that can be asked for by name, `nightly` apart.
 pub(crate) const TASKS: &[Task] = &[
@@ -148,12 +255,22 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "tidy", what: "the rules of the house alone", steps: &[TIDY] },
     Task { name: "golden", what: "rewrite the golden text; then review the difference", steps: &[GOLDEN] },
     Task { name: "loom", what: "model-check the lock-free protocols", steps: &[LOOM] },
+    Task { name: "shuttle", what: "run whole stores under schedules chosen by a seed", steps: &[SHUTTLE] },
     Task { name: "asan", what: "the engine's unit tests under AddressSanitizer", steps: &[ASAN] },
     Task { name: "valgrind", what: "the memtable's unit tests under memcheck", steps: &[VALGRIND] },
-    Task { name: "crash", what: "lose power everywhere in 80 histories", steps: &[CRASH] },
-    Task { name: "model", what: "compare 50,000 sequences with the model", steps: &[MODEL] },
+    Task {
+        name: "model",
+        what: "compare 50,000 sequences with the model, 2,000 under 16 option sets",
+        steps: &[MODEL],
+    },
+    Task { name: "soak", what: "half an hour of work, kills, full disks and clock jumps", steps: &[SOAK] },
+    Task { name: "crash", what: "lose power everywhere in 64 histories", steps: &[CRASH] },
+    Task { name: "faults", what: "let every kind of call fail in 40 histories", steps: &[FAULTS] },
+    Task { name: "damage", what: "damage every byte of 16 stores", steps: &[DAMAGE] },
     Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
+    Task { name: "fuzz-seeds", what: "make the inputs anew that fuzzing starts from", steps: &[FUZZ_SEEDS] },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
+    Task { name: "stress", what: "kill 2,000 processes that work on a store", steps: &[STRESS] },
     Task {
         name: "ci",
         what: "what has to pass before a change is taken",
@@ -168,8 +285,30 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "asan", step: ASAN },
     Part { name: "valgrind", step: VALGRIND },
     Part { name: "crash", step: CRASH },
+    Part { name: "faults", step: FAULTS },
+    Part { name: "damage", step: DAMAGE },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
+    Part { name: "shuttle", step: SCHEDULES },
+    Part { name: "linear", step: LINEAR },
+    Part { name: "soak", step: SOAK },
+    Part { name: "stress", step: STRESS },
+    Part { name: "coverage", step: step(&["cargo", "xtask", "coverage"], minutes(50)) },
+    fuzz!("records"),
+    fuzz!("log"),
+    fuzz!("batch"),
+    fuzz!("current"),
+    fuzz!("manifest"),
+    fuzz!("edit"),
+    fuzz!("block"),
+    fuzz!("index"),
+    fuzz!("filter"),
+    fuzz!("compressed"),
+    fuzz!("table"),
+    fuzz!("store"),
+    fuzz!("operations"),
+    Part { name: "planted", step: PLANTED },
+    Part { name: "mutants", step: MUTANTS },
 ];
 
 /// The task of that name.

@@ -2,8 +2,10 @@
 
 use super::jobs::Jobs;
 use crate::base::error::{Error, Result};
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::NEVER;
 use crate::base::limits::LEVELS;
+use crate::base::panics::catch;
 use crate::base::sync::Arc;
 use crate::commit::Task;
 use crate::compaction::{Below, Claim, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual};
@@ -11,6 +13,7 @@ use crate::iter::{Concat, Merge};
 use crate::table::{Origin, TableCursor};
 use crate::tree::Family;
 use crate::version::{Edit, EditOp, LevelRun, Source, TableFile, Version};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 impl Jobs {
@@ -31,7 +34,7 @@ impl Jobs {
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
-                self.run_claimed(&family, &plan, &claim)?;
+                self.run_claimed(&family, plan, &claim)?;
                 return Ok(true);
             }
         }
@@ -43,6 +46,10 @@ impl Jobs {
     pub fn compact_range(&self, family: &Arc<Family>, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<()> {
         let _user = self.users.read();
         self.check()?;
+        // Whoever asks for it wants to know whether what was damaged still is.
+        if let Some(claims) = self.claims.lock().get_mut(&family.id()) {
+            claims.forgive(Duration::MAX);
+        }
         for level in 0..LEVELS {
             while self.compact_level(family, level, from, to)? {}
         }
@@ -70,28 +77,48 @@ impl Jobs {
                 match pick_manual(&view.version, claims, shape, self.moment(), level, from, to) {
                     Ok(None) => return Ok(false),
                     Ok(Some(plan)) => break (claims.claim(&plan), plan),
+                    Err(_busy) if claims.is_empty() => {
+                        // Nothing runs that it would have to wait for: damage stands in its way.
+                        return claims.damaged().next().map_or(Ok(false), |(_, error)| Err(error.clone()));
+                    }
                     Err(_busy) => {
                         self.released.wait_for(&mut all, Duration::from_millis(100));
                     }
                 }
             }
         };
-        self.run_claimed(family, &plan, &claim)?;
+        self.run_claimed(family, plan, &claim)?;
         Ok(level == LEVELS - 1)
     }
 
-    fn run_claimed(&self, family: &Arc<Family>, plan: &Plan, claim: &Claim) -> Result<()> {
-        let mut result = self.run(family, plan);
+    fn run_claimed(&self, family: &Arc<Family>, plan: Plan, claim: &Claim) -> Result<()> {
+        let ran = catch(|| self.store.latching("compacting", || self.store.draw(|| self.run(family, &plan))));
+        let mut result = match &ran {
+            Ok(result) => result.clone(),
+            Err(_) => self.store.poison.check(),
+        };
         if family.is_dropped() {
             // What was being compacted is gone, and so is the reason to complain.
             result = Ok(());
         }
         if let Some(claims) = self.claims.lock().get_mut(&family.id()) {
             claims.release(claim);
+            if let Err(error) = &result
+                && let Some(number) = damaged_input(&plan, error)
+            {
+                claims.set_damaged(number, error.clone(), self.store.clock.source().monotonic());
+            }
         }
         self.released.notify_all();
         self.store.update_pressure();
+        if let Err(panic) = ran {
+            resume_unwind(panic);
+        }
+        // Its inputs are removed once nobody holds them, which this plan does.
+        drop(plan);
+        let result = result.and_then(|()| self.store.purge());
         self.judge(Task::Compact, &result);
+        self.refill(&result)?;
         result
     }
 
@@ -116,12 +143,13 @@ impl Jobs {
         }
         self.store.balance_memory();
         self.store.work.announce(Task::Compact);
-        self.store.purge()
+        Ok(())
     }
 
     fn merge(&self, family: &Family, plan: &Plan) -> Result<Merged> {
         let store = &self.store;
         let view = family.view();
+        let within_level0 = plan.output_level == 0;
         let metas = || plan.inputs.iter().map(|(_, table)| &table.meta);
         let origin = Origin {
             family: family.id(),
@@ -134,11 +162,18 @@ impl Jobs {
             next_number: &|| store.next_number(),
             policy: family.policy(),
             level: plan.output_level,
-            table_bytes: store.options.shape.table_bytes,
+            table_bytes: if within_level0 { u64::MAX } else { store.options.shape.table_bytes },
             horizons: self.horizons(),
-            below: Below::new(&view.version, plan.output_level + 1),
+            // Other tables of level 0 may hold what is older.
+            below: match within_level0 {
+                true => Below::unknown(&view.version),
+                false => Below::new(&view.version, plan.output_level + 1),
+            },
             origin,
-            check: &|| if family.is_dropped() { Err(Error::Closed) } else { self.check() },
+            check: &|| {
+                store.reserve.leave_some()?;
+                if family.is_dropped() { Err(Error::Closed) } else { self.check() }
+            },
         };
         merge(&mut Merge::new(sources(plan)), spec)
     }
@@ -170,6 +205,17 @@ impl Jobs {
             Ok(())
         })
     }
+}
+
+/// The input that cannot be read, if that is what the error is about.
+fn damaged_input(plan: &Plan, error: &Error) -> Option<FileNumber> {
+    let file = match error {
+        Error::Corruption(corruption) => &corruption.file,
+        Error::Io(failure) if failure.operation == "read" => &failure.path,
+        _ => return None,
+    };
+    let Some(FileKind::Table(number)) = FileKind::parse(file.file_name()?.to_str()?) else { return None };
+    plan.inputs.iter().any(|(_, table)| table.meta.number == number).then_some(number)
 }
 
 /// The inputs of a plan as sorted runs: each table of level 0 is one, each other level is one.

@@ -35,8 +35,9 @@ impl Jobs {
         if group.is_empty() {
             return Ok(false);
         }
-        let result = self.flush_group(group);
+        let result = self.store.draw(|| self.flush_group(&group));
         self.judge(Task::Flush, &result);
+        self.refill(&result)?;
         result.map(|()| true)
     }
 
@@ -52,14 +53,17 @@ impl Jobs {
         waiting
     }
 
-    fn flush_group(&self, group: Vec<(Arc<Family>, Arc<Sealed>)>) -> Result<()> {
+    fn flush_group(&self, group: &[(Arc<Family>, Arc<Sealed>)]) -> Result<()> {
         let store = &self.store;
         let mut flushed: Vec<Flushed> = Vec::new();
         let mut last_seq = 0;
         for (family, sealed) in group {
             last_seq = last_seq.max(sealed.seal.last_seq);
-            match self.write_tables(&family, &sealed) {
-                Ok(tables) => flushed.push(Flushed { family, sealed, tables }),
+            match self.write_tables(family, sealed) {
+                Ok(tables) => {
+                    let (family, sealed) = (family.clone(), sealed.clone());
+                    flushed.push(Flushed { family, sealed, tables });
+                }
                 Err(error) => {
                     self.discard(flushed.iter().flat_map(|f| &f.tables));
                     return Err(error);

@@ -7,9 +7,13 @@ use crate::commit::{Store, Task};
 use crate::compaction::{Claims, Moment};
 use crate::iter::Horizon;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// While entries can expire, the expiry clock is made durable at least this often, in ms.
 const CLOCK_EVERY_MS: u64 = 60_000;
+
+/// A table that could not be read is left alone for so long.
+const RETRY_DAMAGED_AFTER: Duration = Duration::from_secs(60);
 
 /// The jobs of a store. Each does one piece of work on the thread that calls it.
 #[derive(Debug)]
@@ -142,6 +146,11 @@ impl Jobs {
         }
     }
 
+    /// What a job has freed makes the reserve whole again, if it is enough.
+    pub(super) fn refill(&self, freed: &Result<()>) -> Result<()> {
+        if freed.is_ok() && self.store.reserve.is_short() { self.store.refill().map(drop) } else { Ok(()) }
+    }
+
     /// Makes the log durable if anything in it is not.
     pub fn sync(&self) -> Result<()> {
         if self.store.poison.is_set() {
@@ -153,13 +162,44 @@ impl Jobs {
         result
     }
 
+    /// What compactions could not read of the tables there are, each with its file and place.
+    #[must_use]
+    pub fn damaged(&self) -> Vec<Error> {
+        let claims = self.claims.lock();
+        let mut damaged = Vec::new();
+        for family in self.store.families() {
+            let Some(claims) = claims.get(&family.id()) else { continue };
+            let view = family.pin();
+            let there = |number| view.version.tables().any(|(_, table)| table.meta.number == number);
+            damaged.extend(claims.damaged().filter(|(n, _)| there(*n)).map(|(_, error)| error.clone()));
+        }
+        damaged
+    }
+
+    /// Has tables that could not be read compacted again after a while: what a disk refuses once
+    /// it may give later.
+    fn retry_damaged(&self) {
+        let now = self.store.clock.source().monotonic();
+        let Some(then) = now.checked_sub(RETRY_DAMAGED_AFTER) else { return };
+        let mut claims = self.claims.lock();
+        let forgiven = claims.values_mut().filter_map(|claims| claims.forgive(then).then_some(())).count();
+        drop(claims);
+        if forgiven > 0 {
+            self.store.work.announce(Task::Compact);
+        }
+    }
+
     /// What is done about once in a sync interval.
     pub fn tick(&self) -> Result<()> {
         let synced = self.sync();
+        if !self.store.poison.is_set() {
+            self.store.refill()?;
+        }
         self.store.rotate_aged();
         self.store.persist_clock(CLOCK_EVERY_MS)?;
         self.store.balance_memory();
         self.store.update_pressure();
+        self.retry_damaged();
         self.store.purge()?;
         synced
     }

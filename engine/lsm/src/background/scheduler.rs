@@ -2,10 +2,10 @@
 
 use super::jobs::Jobs;
 use crate::base::error::{Error, Result};
+use crate::base::panics::{catch, words};
 use crate::base::random::Random;
 use crate::base::sync::{Arc, Mutex, thread};
 use crate::commit::{Stall, Task};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// How background work is run.
@@ -24,6 +24,8 @@ pub struct Scheduler {
     jobs: Arc<Jobs>,
     mode: Mode,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
+    /// Which threads are ours, also while they are being waited for.
+    ids: Mutex<Vec<thread::ThreadId>>,
 }
 
 /// After a failure a job is tried again after this, and twice as long each time it fails again ...
@@ -31,15 +33,26 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// ... up to this: a full disk is noticed to have space again within a second.
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 
+/// While the reserve is not whole, it is tried this often whether there is room for it.
+const REFILL_EVERY: Duration = Duration::from_millis(500);
+
+/// A job that found the disk full is tried again after so many pauses even if it is as full as before.
+const PAUSES_WHEN_FULL: usize = 16;
+
 impl Scheduler {
     /// Starts running jobs.
     pub fn start(jobs: Arc<Jobs>, mode: Mode, sync_interval: Duration) -> Result<Scheduler> {
-        let scheduler = Scheduler { jobs, mode, threads: Mutex::new(Vec::new()) };
+        let scheduler = Scheduler { jobs, mode, threads: Mutex::default(), ids: Mutex::default() };
         if let Mode::Threads = scheduler.mode {
             scheduler.spawn("esker-flush", |jobs| work_off(&jobs, Task::Flush, Jobs::flush_next))?;
             scheduler.spawn("esker-compact", |jobs| work_off(&jobs, Task::Compact, Jobs::compact_next))?;
             scheduler.spawn("esker-sync", move |jobs| {
-                while jobs.store().work.wait(Task::Sync, Some(sync_interval)).is_some() {
+                let patience = || {
+                    // Space that comes back is noticed within a second.
+                    let short = jobs.store().reserve.is_short();
+                    Some(if short { sync_interval.min(REFILL_EVERY) } else { sync_interval })
+                };
+                while jobs.store().work.wait(Task::Sync, patience()).is_some() {
                     // A failure is latched or kept on the board; the next interval is the pause.
                     let _ = guarded(&jobs, Task::Sync, || jobs.tick());
                     jobs.store().durable.run_callbacks();
@@ -55,6 +68,7 @@ impl Scheduler {
         let thread = thread::Builder::new().name(name.into()).spawn(move || body(jobs));
         match thread {
             Ok(thread) => {
+                self.ids.lock().push(thread.thread().id());
                 self.threads.lock().push(thread);
                 Ok(())
             }
@@ -63,6 +77,12 @@ impl Scheduler {
                 Err(Error::io("start a thread for", &self.jobs.store().dir, error))
             }
         }
+    }
+
+    /// Whether the calling thread is one of those that run the jobs.
+    #[must_use]
+    pub fn runs_here(&self) -> bool {
+        self.ids.lock().contains(&thread::current().id())
     }
 
     /// The jobs.
@@ -156,24 +176,33 @@ fn work_off(jobs: &Jobs, task: Task, next: impl Fn(&Jobs) -> Result<bool>) {
                 Ok(true) => pause = FIRST_PAUSE,
                 Ok(false) => break,
                 Err(_) if work.is_stopping() || jobs.store().poison.is_set() => break,
-                Err(_) => {
-                    work.pause(pause);
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                Err(error) => {
+                    pause_after(jobs, &error, &mut pause);
                 }
             }
         }
     }
 }
 
+/// Pauses after a failure. A job that found the disk full is not begun again before there is more
+/// room than it left, or a good while has passed.
+fn pause_after(jobs: &Jobs, error: &Error, pause: &mut Duration) {
+    let store = jobs.store();
+    let free = || store.fs.free_bytes(&store.dir);
+    let left = free().filter(|_| matches!(error, Error::DiskFull(_)));
+    for _ in 0..PAUSES_WHEN_FULL {
+        store.work.pause(*pause);
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        if store.work.is_stopping() || left.is_none() || free() > left {
+            return;
+        }
+    }
+}
+
 /// A panic in a job is a bug of ours: the store becomes read-only rather than going on.
 fn guarded<R>(jobs: &Jobs, task: Task, job: impl FnOnce() -> Result<R>) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        let why: Arc<str> = format!("a panic in background work: {text}").into();
+    catch(job).unwrap_or_else(|panic| {
+        let why: Arc<str> = format!("a panic in background work: {}", words(&panic)).into();
         let store = jobs.store();
         let error = Error::Poisoned { why: why.clone() };
         store.latch(why, error.clone());

@@ -10,7 +10,9 @@
 
 use super::sync::atomic::{AtomicU64, Ordering};
 use super::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+#[cfg(not(shuttle))]
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Where time comes from.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +59,9 @@ impl Clock {
     #[must_use]
     pub fn wall_ms(&self) -> u64 {
         match self {
+            #[cfg(shuttle)]
+            Clock::System => super::sync::elapsed().as_millis() as u64,
+            #[cfg(not(shuttle))]
             Clock::System => {
                 SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
             }
@@ -68,6 +73,9 @@ impl Clock {
     #[must_use]
     pub fn monotonic(&self) -> Duration {
         match self {
+            #[cfg(shuttle)]
+            Clock::System => super::sync::elapsed(),
+            #[cfg(not(shuttle))]
             Clock::System => {
                 static START: super::sync::OnceLock<Instant> = super::sync::OnceLock::new();
                 START.get_or_init(Instant::now).elapsed()
@@ -164,5 +172,42 @@ mod tests {
             let _ = clock.now_ms();
         }
         assert_eq!(clock.now_ms(), 1_002);
+    }
+}
+
+/// Run with `cargo xtask loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::base::sync::thread;
+
+    /// Whoever hears of a time reads no earlier one, while the wall clock jumps ahead and back.
+    #[test]
+    fn loom_the_expiry_clock_never_goes_back() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let manual = ManualClock::new(100);
+            let clock = Arc::new(ExpiryClock::new(Clock::Manual(manual.clone()), 0));
+            let shown = Arc::new(AtomicU64::new(0));
+            let look = |clock: &ExpiryClock, shown: &AtomicU64| {
+                let before = shown.load(Ordering::Acquire);
+                let now = clock.now_ms();
+                assert!(now >= before, "{now} after {before}");
+                shown.fetch_max(now, Ordering::AcqRel);
+            };
+            let reader = {
+                let (clock, shown) = (clock.clone(), shown.clone());
+                thread::spawn(move || look(&clock, &shown))
+            };
+            let setter = thread::spawn(move || {
+                manual.set_wall_ms(200);
+                manual.set_wall_ms(50);
+            });
+            look(&clock, &shown);
+            look(&clock, &shown);
+            reader.join().unwrap();
+            setter.join().unwrap();
+        });
     }
 }

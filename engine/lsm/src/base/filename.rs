@@ -1,5 +1,6 @@
 //! The names of the files of a store: one flat directory, the names that the field knows.
 
+use super::limits::MAX_FILE_NUMBER;
 use std::path::{Path, PathBuf};
 
 /// The number of a file. Numbers of tables, logs, blobs and manifests come from one counter and are
@@ -21,6 +22,8 @@ pub enum FileKind {
     Current,
     /// `LOCK`: held while a process has the store open.
     Lock,
+    /// `RESERVE`: space set aside for when the disk is full.
+    Reserve,
     /// `000127.tmp`: being written; meaningless after a crash.
     Temp(FileNumber),
 }
@@ -36,6 +39,7 @@ impl FileKind {
             FileKind::Manifest(n) => format!("MANIFEST-{n:06}"),
             FileKind::Current => "CURRENT".into(),
             FileKind::Lock => "LOCK".into(),
+            FileKind::Reserve => "RESERVE".into(),
             FileKind::Temp(n) => format!("{n:06}.tmp"),
         }
     }
@@ -52,6 +56,7 @@ impl FileKind {
         let kind = match name {
             "CURRENT" => FileKind::Current,
             "LOCK" => FileKind::Lock,
+            "RESERVE" => FileKind::Reserve,
             _ => {
                 if let Some(number) = name.strip_prefix("MANIFEST-") {
                     FileKind::Manifest(number.parse().ok()?)
@@ -69,7 +74,8 @@ impl FileKind {
             }
         };
         // Only the canonical spelling counts: `+5.sst` and `5.sst` are somebody else's files.
-        (kind.name() == name).then_some(kind)
+        let ours = kind.number().is_none_or(|number| number <= MAX_FILE_NUMBER);
+        (ours && kind.name() == name).then_some(kind)
     }
 
     /// The number in the name, if it has one.
@@ -81,7 +87,7 @@ impl FileKind {
             | FileKind::Blob(n)
             | FileKind::Manifest(n)
             | FileKind::Temp(n) => Some(n),
-            FileKind::Current | FileKind::Lock => None,
+            FileKind::Current | FileKind::Lock | FileKind::Reserve => None,
         }
     }
 }
@@ -97,14 +103,19 @@ mod tests {
             FileKind::Wal(123_456_789),
             FileKind::Blob(7),
             FileKind::Manifest(0),
+            FileKind::Table(MAX_FILE_NUMBER),
             FileKind::Temp(9),
             FileKind::Current,
             FileKind::Lock,
+            FileKind::Reserve,
         ] {
             assert_eq!(FileKind::parse(&kind.name()), Some(kind));
         }
         for name in ["5.sst", "+00005.sst", "000005.SST", "MANIFEST-", "notes.txt", "000005.sst.bak", ""] {
             assert_eq!(FileKind::parse(name), None, "{name}");
+        }
+        for kind in [FileKind::Table(MAX_FILE_NUMBER + 1), FileKind::Manifest(u64::MAX)] {
+            assert_eq!(FileKind::parse(&kind.name()), None, "{kind:?}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! therefore carries a [`Charge`] from its creation to its drop, and the [`Account`] shows the sum.
 
 use super::sync::Arc;
-use super::sync::atomic::{AtomicU64, Ordering};
+use super::sync::quiet::{AtomicU64, Ordering};
 
 /// A sum of bytes that are alive.
 #[derive(Debug, Default)]

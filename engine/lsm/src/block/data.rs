@@ -110,6 +110,40 @@ impl Block {
         Ok(block)
     }
 
+    /// Checks what searches rely on beside the order of the entries, and loading does not look at: that
+    /// the heads are those of the restart keys, that every other entry shares with the one before all that
+    /// it can, and that restarts stand where entries begin. Costs a walk over the block.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the first that is not so.
+    pub fn check(&self) -> Result<(), Malformed> {
+        let (mut at, mut key) = (0, Vec::new());
+        let mut restarts = self.restarts().iter().zip(self.heads()).peekable();
+        while at < self.entries_end {
+            let entry = self.parse(at)?;
+            let restart = restarts.next_if(|(restart, _)| u32::from_le_bytes(**restart) as usize == at);
+            let rest = key.get(entry.shared..);
+            let all = rest.is_some_and(|rest| common_prefix(entry.suffix, rest) == 0);
+            let right = if restart.is_some() { entry.shared == 0 } else { all };
+            if !right {
+                return Err(Malformed { at, expected: "an entry that shares all that it can" });
+            }
+            key.truncate(entry.shared);
+            key.extend_from_slice(entry.suffix);
+            let skip = self.prefix.len();
+            if let Some((_, stored)) = restart
+                && (key.len() < skip || u64::from_le_bytes(*stored) != head(&key, skip))
+            {
+                return Err(Malformed { at, expected: "a restart whose key has the head that is stored" });
+            }
+            at = entry.next;
+        }
+        match restarts.next() {
+            Some(_) => Err(Malformed { at, expected: "restarts where entries begin" }),
+            None => Ok(()),
+        }
+    }
+
     /// Bytes that the block takes in memory.
     #[must_use]
     pub fn size_bytes(&self) -> usize {

@@ -64,7 +64,36 @@ fn build(entries: &[Owned], interval: u32) -> Arc<Block> {
     let size = builder.size_bytes();
     let bytes: Box<[u8]> = builder.finish().into();
     assert_eq!(bytes.len(), size);
-    Arc::new(Block::new(bytes, None).unwrap())
+    let block = Arc::new(Block::new(bytes, None).unwrap());
+    block.check().unwrap();
+    block
+}
+
+/// A block of the keys `ab` and `ac`, the second with so many shared bytes, with this head and this place
+/// of the second restart, if there is one.
+fn two_keys(shared: u8, head: u64, second: Option<u32>) -> Result<(), &'static str> {
+    let mut bytes = Vec::new();
+    for (shared, key) in [(0, &b"ab"[..]), (shared, &b"ac"[shared as usize..])] {
+        bytes.extend_from_slice(&[shared, key.len() as u8, 0]);
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(&Trailer::new(1, Kind::Put, NEVER).0.to_le_bytes());
+    }
+    let restarts = [Some(0), second].into_iter().flatten();
+    restarts.clone().for_each(|_| bytes.extend_from_slice(&head.to_le_bytes()));
+    restarts.clone().for_each(|at: u32| bytes.extend_from_slice(&at.to_le_bytes()));
+    bytes.extend_from_slice(&[0, 0, 0, 0, restarts.count() as u8, 0, 0, 0]);
+    Block::new(bytes.into(), None).unwrap().check().map_err(|malformed| malformed.expected)
+}
+
+#[test]
+fn what_searches_rely_on_is_checked() {
+    let (ab, ac) = (u64::from_be_bytes(*b"ab\0\0\0\0\0\0"), u64::from_be_bytes(*b"ac\0\0\0\0\0\0"));
+    assert_eq!(two_keys(1, ab, None), Ok(()));
+    assert_eq!(two_keys(0, ab, None), Err("an entry that shares all that it can"));
+    assert_eq!(two_keys(1, ac, None), Err("a restart whose key has the head that is stored"));
+    assert_eq!(two_keys(1, ab, Some(13)), Err("an entry that shares all that it can"));
+    assert_eq!(two_keys(0, ab, Some(13)), Err("a restart whose key has the head that is stored"));
+    assert_eq!(two_keys(1, ab, Some(14)), Err("restarts where entries begin"));
 }
 
 fn first_at_or_after(entries: &[Owned], key: &[u8], seq: u64) -> usize {

@@ -5,7 +5,7 @@
 
 use crate::base::memory::Account;
 use crate::base::sync::Arc;
-use crate::base::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::quiet::{AtomicU64, Ordering};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 

@@ -282,4 +282,56 @@ mod loom_tests {
             assert_eq!(durable.seq(), 2);
         });
     }
+
+    /// A callback that is given while its number becomes durable is run once, by whoever runs them.
+    #[test]
+    fn loom_callbacks_are_run_once() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let durable = Arc::new(Durable::new(0));
+            let calls = Arc::new(AtomicU64::new(0));
+            let syncing = {
+                let durable = durable.clone();
+                thread::spawn(move || {
+                    durable.wait(1, || Ok(Synced { seq: 1, lsn: 1 })).unwrap();
+                    durable.run_callbacks();
+                })
+            };
+            let counted = calls.clone();
+            durable.on_durable(
+                1,
+                Box::new(move |result| {
+                    assert!(result.is_ok());
+                    counted.fetch_add(1, Ordering::AcqRel);
+                }),
+            );
+            durable.run_callbacks();
+            syncing.join().unwrap();
+            durable.run_callbacks();
+            assert_eq!(calls.load(Ordering::Acquire), 1);
+        });
+    }
+
+    /// Behind a failure nothing becomes durable any more, and everyone who waits hears of it.
+    #[test]
+    fn loom_a_failure_is_final() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let durable = Arc::new(Durable::new(0));
+            let failing = {
+                let durable = durable.clone();
+                thread::spawn(move || {
+                    durable.fail(Error::Closed);
+                    durable.seq()
+                })
+            };
+            let waited = durable.wait(1, || Ok(Synced { seq: 1, lsn: 1 }));
+            let at_failure = failing.join().unwrap();
+            assert_eq!(durable.seq(), at_failure, "durable behind a failure");
+            assert_eq!(waited.is_ok(), at_failure == 1);
+            assert!(durable.wait(2, || Ok(Synced { seq: 2, lsn: 2 })).is_err());
+        });
+    }
 }

@@ -36,3 +36,29 @@ impl Poison {
         self.why().map_or(Ok(()), |why| Err(Error::Poisoned { why }))
     }
 }
+
+/// Run with `cargo xtask loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::base::sync::thread;
+
+    /// Whoever finds the latch set finds why, and everybody the same.
+    #[test]
+    fn loom_a_latch_that_is_set_says_why() {
+        loom::model(|| {
+            let poison = Arc::new(Poison::default());
+            let other = {
+                let poison = poison.clone();
+                thread::spawn(move || poison.set("the other"))
+            };
+            let found = poison.is_set().then(|| poison.why().expect("a latch without a reason"));
+            poison.set("this one");
+            let why = poison.why().expect("a latch without a reason");
+            other.join().unwrap();
+            assert_eq!(poison.why(), Some(why.clone()));
+            assert!(found.is_none_or(|found| found == why));
+            assert!(poison.check().is_err());
+        });
+    }
+}

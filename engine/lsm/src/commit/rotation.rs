@@ -128,10 +128,21 @@ impl Store {
         writer.wal.oldest_needed(first_needed.saturating_sub(1))
     }
 
+    /// Whether there are so many sealed memtables that writers are stopped.
+    pub(super) fn waits_for_flush(&self) -> bool {
+        self.pressure().sealed >= self.options.stall.sealed.1
+    }
+
     /// Judges the pressure anew; called whenever a memtable was sealed or the tables changed.
     pub fn update_pressure(&self) -> Pressure {
         // Judging and setting are one step: a stale judgement must not overwrite a newer one.
         let _judging = self.judging.lock();
+        let pressure = self.pressure();
+        self.gate.set(stall(pressure, &self.options.stall));
+        pressure
+    }
+
+    fn pressure(&self) -> Pressure {
         let mut pressure = Pressure::default();
         let mut sealed_bytes = 0;
         for family in self.families() {
@@ -143,7 +154,6 @@ impl Store {
         }
         // Many families with a few sealed memtables each are as much memory as one with many.
         pressure.sealed = pressure.sealed.max(sealed_bytes / self.options.memtable_bytes.max(1));
-        self.gate.set(stall(pressure, &self.options.stall));
         pressure
     }
 }

@@ -226,3 +226,49 @@ mod tests {
         });
     }
 }
+
+/// Run with `cargo xtask loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::base::error::Error;
+    use crate::base::sync::atomic::AtomicBool;
+    use crate::base::sync::{Arc, thread};
+
+    /// A stopped writer hears of the gate's opening and of the store's end, without the limit of its
+    /// wait, which here never passes.
+    #[test]
+    fn loom_a_stopped_writer_is_woken() {
+        loom::model(|| {
+            let gate = Arc::new(Gate::default());
+            let closed = Arc::new(AtomicBool::new(false));
+            gate.set(Stall::Stop);
+            let writer = {
+                let (gate, closed) = (gate.clone(), closed.clone());
+                thread::spawn(move || {
+                    let check = || if closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) };
+                    let _ = gate.admit(1, check);
+                })
+            };
+            let closing = {
+                let (gate, closed) = (gate.clone(), closed.clone());
+                thread::spawn(move || {
+                    closed.store(true, Ordering::Release);
+                    gate.wake();
+                })
+            };
+            writer.join().unwrap();
+            closing.join().unwrap();
+        });
+        loom::model(|| {
+            let gate = Arc::new(Gate::default());
+            gate.set(Stall::Stop);
+            let opening = {
+                let gate = gate.clone();
+                thread::spawn(move || gate.set(Stall::None))
+            };
+            assert!(gate.admit(1, || Ok(())).is_ok());
+            opening.join().unwrap();
+        });
+    }
+}

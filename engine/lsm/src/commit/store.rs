@@ -13,12 +13,15 @@ use super::options::CommitOptions;
 use super::poison::Poison;
 use super::queue::Queue;
 use super::request::{Request, Ticket};
+use super::reserve::Reserve;
 use super::stall::Gate;
 use super::work::{Task, Work};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileNumber;
 use crate::base::key::{MAX_SEQ, SeqNum};
+use crate::base::limits::RESERVED_SEQS;
+use crate::base::panics::{catch, words};
 use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
@@ -27,13 +30,11 @@ use crate::memtable::Memtable;
 use crate::table::{TablePolicy, Tables};
 use crate::tree::{Family, Snapshots};
 use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
-use crate::wal::{RecordKind, Wal};
+use crate::wal::{RecordKind, Room, Wal};
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Sequence numbers are reserved in the manifest in blocks of this many.
-const RESERVED_SEQS: u64 = 1 << 24;
 
 /// What a store is made of when it is opened.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub struct Parts {
     pub manifest: Manifest,
     /// An empty log.
     pub wal: Wal,
+    /// Space for when the disk is full.
+    pub reserve: Arc<Reserve>,
     /// The next file number.
     pub next_number: FileNumber,
     /// The last sequence number that may have been handed out.
@@ -95,6 +98,8 @@ pub struct Store {
     pub gate: Gate,
     /// The latch.
     pub poison: Poison,
+    /// Space for when the disk is full.
+    pub reserve: Arc<Reserve>,
     pub(super) queue: Queue<Request, Result<Ticket>>,
     pub(super) visible: AtomicU64,
     pub(super) writer: Mutex<Writer>,
@@ -168,6 +173,7 @@ impl Store {
             work: Work::default(),
             gate: Gate::default(),
             poison: Poison::default(),
+            reserve: parts.reserve,
             queue: Queue::default(),
             visible: AtomicU64::new(parts.last_seq),
             writer: Mutex::new(writer),
@@ -183,8 +189,14 @@ impl Store {
     #[must_use]
     pub fn read_seq(&self) -> SeqNum {
         let visible = self.visible.load(Ordering::Acquire);
-        // What was published but could not be made durable must not be served any more.
-        if self.poison.is_set() { visible.min(self.durable.seq()) } else { visible }
+        self.readable(visible)
+    }
+
+    /// What a read at `seq` may see now: after a failed sync, only what is durable of it. This goes
+    /// for snapshots and iterators that were taken before the failure, too.
+    #[must_use]
+    pub fn readable(&self, seq: SeqNum) -> SeqNum {
+        if self.poison.is_set() { seq.min(self.durable.seq()) } else { seq }
     }
 
     /// The last published sequence number, whatever has become of the log since.
@@ -221,11 +233,10 @@ impl Store {
         self.poison.check()
     }
 
-    /// Ends writing, for good. Returns false if it had ended before.
-    pub fn set_closed(&self) -> bool {
-        let first = !self.closed.swap(true, Ordering::AcqRel);
+    /// Ends writing, for good.
+    pub fn set_closed(&self) {
+        self.closed.store(true, Ordering::Release);
         self.gate.wake();
-        first
     }
 
     /// Makes everything written so far durable. Does nothing if it is already.
@@ -253,9 +264,14 @@ impl Store {
         self.commit_edit(&mut self.manifest.lock(), Edit::default())?;
         let mut writer = self.writer.lock();
         let last_seq = writer.next_seq - 1;
-        writer.wal.begin().extend_from_slice(&last_seq.to_le_bytes());
-        writer.wal.append(RecordKind::Close, self.durable.lsn(), last_seq, || self.next_number())?;
-        writer.wal.unsynced().files.iter().try_for_each(|file| file.sync())?;
+        self.draw(|| {
+            writer.wal.begin().extend_from_slice(&last_seq.to_le_bytes());
+            let synced = self.durable.lsn();
+            writer.wal.append(RecordKind::Close, synced, last_seq, Room::Any, || self.next_number())
+        })?;
+        let unsynced = writer.wal.unsynced();
+        unsynced.files.iter().try_for_each(|file| file.sync())?;
+        writer.wal.synced(unsynced.lsn);
         writer.wal.trim()
     }
 
@@ -264,12 +280,23 @@ impl Store {
         self.poison.set(why);
         self.durable.fail(error);
         self.work.announce(Task::Sync);
+        self.work.progressed();
         self.gate.wake();
+    }
+
+    /// Runs a job of ours; a panic in it is a bug and makes the store read-only before it goes on
+    /// its way. `doing` says what was being done.
+    pub fn latching<R>(&self, doing: &str, job: impl FnOnce() -> R) -> R {
+        catch(job).unwrap_or_else(|panic| {
+            let why: Arc<str> = format!("a panic while {doing}: {}", words(&panic)).into();
+            self.latch(why.clone(), Error::Poisoned { why });
+            resume_unwind(panic)
+        })
     }
 
     /// Waits until `seq` survives a loss of power.
     pub fn wait_durable(&self, seq: SeqNum) -> Result<()> {
-        let result = self.durable.wait(seq, || self.sync_log());
+        let result = self.durable.wait(seq, || self.latching("syncing the log", || self.sync_log()));
         if self.durable.has_settled() {
             self.work.announce(Task::Sync);
         }
@@ -297,11 +324,39 @@ impl Store {
         self.poison.check()?;
         edit.push(EditOp::Clock(self.clock.now_ms()));
         edit.push(EditOp::NextFile(self.numbers.load(Ordering::Relaxed)));
-        let result = manifest.commit(&edit, || self.next_number());
+        let mut doubt = None;
+        let result = self.draw(|| match doubt.take() {
+            Some(doubt) => Err(doubt),
+            None => {
+                let result = manifest.commit(&edit, || self.next_number());
+                doubt = result.as_ref().err().filter(|_| manifest.broken()).cloned();
+                result
+            }
+        });
         if let (Err(error), true) = (&result, manifest.broken()) {
             self.latch(format!("the manifest is in doubt: {error}"), error.clone());
         }
         result
+    }
+
+    /// Runs what frees space, with the reserve if the disk is full.
+    pub fn draw<T>(&self, run: impl FnMut() -> Result<T>) -> Result<T> {
+        let whole = !self.reserve.is_short();
+        let result = self.reserve.draw(run);
+        if whole && self.reserve.is_short() {
+            // From now on it is looked more often whether space has come back.
+            self.work.announce(Task::Sync);
+        }
+        result
+    }
+
+    /// Makes the reserve whole if it is not and there is room. Returns whether it is.
+    pub fn refill(&self) -> Result<bool> {
+        let made = self.reserve.make();
+        if let Err(error) = &made {
+            self.latch(error.to_string(), error.clone());
+        }
+        made
     }
 
     /// Makes sure that `count` sequence numbers may be handed out.

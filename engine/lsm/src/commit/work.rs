@@ -154,3 +154,40 @@ impl WorkState {
         self.stopping
     }
 }
+
+/// Run with `cargo xtask loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::base::sync::{Arc, thread};
+
+    /// What is announced is done before the end, however the worker, who announces and who stops meet;
+    /// and who waits for progress is woken.
+    #[test]
+    fn loom_announced_work_is_seen_and_progress_wakes() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let work = Arc::new(Work::default());
+            let worker = {
+                let work = work.clone();
+                thread::spawn(move || {
+                    let mut done = 0;
+                    while work.wait(Task::Flush, None).is_some() {
+                        done += 1;
+                        work.report(Task::Flush, Ok(()));
+                    }
+                    done
+                })
+            };
+            work.announce(Task::Flush);
+            let mut state = work.lock();
+            while state.progress == 0 {
+                work.wait_progress(&mut state);
+            }
+            drop(state);
+            work.stop();
+            assert_eq!(worker.join().unwrap(), 1);
+        });
+    }
+}

@@ -6,22 +6,13 @@ use super::work::Task;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, Kind};
 use crate::base::limits::MAX_BATCH_BYTES;
-use crate::base::sync::Arc;
 use crate::base::sync::atomic::Ordering;
-use crate::base::sync::panicking;
 use crate::batch::WriteBatch;
-use crate::wal::{GroupHeader, LoggedBatch, RecordKind, begin_group, push_batch};
+use crate::wal::{GroupHeader, LoggedBatch, RecordKind, Room, begin_group, push_batch};
 
-/// Latches the store if the leader panics with the ordering section half done.
-struct LeaderGuard<'s>(&'s Store);
-
-impl Drop for LeaderGuard<'_> {
-    fn drop(&mut self) {
-        if panicking() {
-            let why: Arc<str> = "a panic while writing a group".into();
-            self.0.latch(why.clone(), Error::Poisoned { why });
-        }
-    }
+/// Whether a batch adds nothing.
+fn only_removes(batch: &WriteBatch) -> bool {
+    batch.iter().flatten().all(|op| op.kind == Kind::Delete)
 }
 
 impl Store {
@@ -43,6 +34,7 @@ impl Store {
             let seq = self.read_seq();
             return Ok(Ticket { first_seq: seq, seq });
         }
+        self.check_room(&batch, || self.refill())?;
         self.gate.admit(bytes as u64, || self.check_progress())?;
         let lost = || {
             let why = self.poison.why().unwrap_or_else(|| "the leader of the group was lost".into());
@@ -57,22 +49,32 @@ impl Store {
         )
     }
 
+    /// Refuses a batch that adds anything while the disk is full: what is left is for those who
+    /// make room.
+    fn check_room(&self, batch: &WriteBatch, refill: impl FnOnce() -> Result<bool>) -> Result<()> {
+        if !self.reserve.is_short() || only_removes(batch) || refill()? {
+            return Ok(());
+        }
+        self.reserve.why().map_or(Ok(()), Err)
+    }
+
     /// Whether a stopped writer has a reason to go on waiting: background work that is stuck on a
     /// full disk or the like will not open the gate.
     fn check_progress(&self) -> Result<()> {
         self.check_writable()?;
-        for task in [Task::Flush, Task::Compact] {
-            if let Some(error) = self.work.failure(task) {
-                return Err(error);
-            }
+        if let Some(error) = self.work.failure(Task::Flush) {
+            return Err(error);
         }
-        Ok(())
+        // What compactions have met is no reason while it is a flush that is waited for.
+        match self.work.failure(Task::Compact) {
+            Some(error) if !self.waits_for_flush() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn write_group(&self, requests: &mut [Request]) -> Vec<Result<Ticket>> {
         let mut writer = self.writer.lock();
-        let _guard = LeaderGuard(self);
-        match self.write_in_order(&mut writer, requests) {
+        match self.latching("writing a group", || self.write_in_order(&mut writer, requests)) {
             Ok(results) => results,
             Err(error) => {
                 if error.is_failed_sync() {
@@ -88,9 +90,10 @@ impl Store {
         self.reserve(writer, requests.iter().map(|r| r.batch.len() as u64).sum())?;
         let first_seq = writer.next_seq;
         let mut next = first_seq;
-        let tickets: Vec<Result<Ticket>> = requests
+        let mut tickets: Vec<Result<Ticket>> = requests
             .iter()
             .map(|request| {
+                self.check_room(&request.batch, || Ok(false))?;
                 let unknown = request.batch.families().iter().find(|id| !writer.targets.contains_key(id));
                 if let Some(id) = unknown {
                     return Err(Error::FamilyDropped { name: format!("#{id}") });
@@ -104,7 +107,7 @@ impl Store {
         writer.next_seq = next;
         let now_ms = self.clock.now_ms();
         let group = GroupHeader { first_seq, clock_ms: now_ms };
-        self.log(writer, group, requests, &tickets)?;
+        self.log(writer, group, requests, &mut tickets)?;
         for (request, ticket) in requests.iter().zip(&tickets) {
             if let Ok(ticket) = ticket {
                 self.insert(writer, request, *ticket, now_ms);
@@ -116,12 +119,38 @@ impl Store {
         Ok(tickets)
     }
 
+    /// Logs a group. If the disk is full and some of its batches only remove, these go on with
+    /// whatever space there is, the reserve too; the others get the error.
     fn log(
         &self,
         writer: &mut Writer,
         group: GroupHeader,
         requests: &[Request],
+        tickets: &mut [Result<Ticket>],
+    ) -> Result<()> {
+        let full = match self.append(writer, group, requests, tickets, Room::Reserved) {
+            Err(error @ Error::DiskFull(_)) if !error.is_failed_sync() => error,
+            result => return result,
+        };
+        for (request, ticket) in requests.iter().zip(tickets.iter_mut()) {
+            if ticket.is_ok() && !only_removes(&request.batch) {
+                *ticket = Err(full.clone());
+            }
+        }
+        if tickets.iter().all(Result::is_err) {
+            return Err(full);
+        }
+        self.draw(|| self.append(writer, group, requests, tickets, Room::Any))
+    }
+
+    /// Appends what of a group goes to the log.
+    fn append(
+        &self,
+        writer: &mut Writer,
+        group: GroupHeader,
+        requests: &[Request],
         tickets: &[Result<Ticket>],
+        room: Room,
     ) -> Result<()> {
         let last_seq = writer.next_seq - 1;
         let mut logged = requests
@@ -139,7 +168,7 @@ impl Store {
             let (count, ops) = (request.batch.len() as u32, request.batch.encoded());
             push_batch(buffer, group, LoggedBatch { first_seq: ticket.first_seq, count, ops });
         }
-        writer.wal.append(RecordKind::Group, self.durable.lsn(), last_seq, || self.next_number())
+        writer.wal.append(RecordKind::Group, self.durable.lsn(), last_seq, room, || self.next_number())
     }
 
     fn insert(&self, writer: &mut Writer, request: &Request, ticket: Ticket, now_ms: u64) {

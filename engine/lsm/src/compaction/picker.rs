@@ -110,6 +110,7 @@ pub fn pick(
     for (_, level) in scores {
         let plan = if level == 0 {
             pick_level0(version, claims, targets.base_level)
+                .or_else(|| pick_within_level0(version, claims, options))
         } else {
             pick_level(version, claims, options, level)
         };
@@ -128,6 +129,34 @@ pub fn pick(
 fn pick_level0(version: &Version, claims: &Claims, base_level: usize) -> Option<Plan> {
     let tables: Vec<_> = version.level(0).iter().map(|t| (0, t.clone())).collect();
     with_overlap(version, claims, Reason::Level0, tables, base_level)
+}
+
+/// Where damage below keeps level 0 from being compacted down, its tables are merged with one
+/// another, so that reads and writers do not suffer from their number: a run of neighbours, each
+/// not much larger than all newer ones together, becomes one. (Size tiers, as in Bigtable, 2006.)
+fn pick_within_level0(version: &Version, claims: &Claims, options: &ShapeOptions) -> Option<Plan> {
+    claims.damaged().next()?;
+    let runs = version.level(0).split(|table| claims.has(table.meta.number));
+    let mut windows = runs.flat_map(|run| (0..run.len()).map(move |first| alike(&run[first..])));
+    let inputs = windows.find(|tables| tables.len() >= options.level0_tables.max(2))?;
+    Some(Plan {
+        reason: Reason::Level0,
+        inputs: inputs.iter().map(|table| (0, table.clone())).collect(),
+        output_level: 0,
+        trivial_move: false,
+        drop_whole: false,
+    })
+}
+
+/// The tables from the first on of which none is larger than twice all before it.
+fn alike(tables: &[Arc<TableFile>]) -> &[Arc<TableFile>] {
+    let mut bytes = 0;
+    let large = |table: &Arc<TableFile>| {
+        let large = bytes > 0 && table.meta.size > bytes * 2;
+        bytes += table.meta.size;
+        large
+    };
+    &tables[..tables.iter().position(large).unwrap_or(tables.len())]
 }
 
 /// The table of `level` that drags along the least of the next one.

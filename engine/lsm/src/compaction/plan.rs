@@ -1,8 +1,11 @@
 //! What a compaction is to do, and what is already being done.
 
+use crate::base::error::Error;
 use crate::base::filename::FileNumber;
 use crate::base::sync::Arc;
 use crate::version::TableFile;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Why a compaction was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +82,11 @@ impl Plan {
     }
 }
 
-/// What running compactions of one column family have taken.
+/// What running compactions of one column family have taken, and what none may take.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
+    /// Tables that cannot be read whole: what a compaction met, and when.
+    damaged: BTreeMap<FileNumber, (Error, Duration)>,
     tables: Vec<FileNumber>,
     ranges: Vec<(u64, usize, Vec<u8>, Vec<u8>)>,
     next: u64,
@@ -96,10 +101,28 @@ pub struct Claim {
 }
 
 impl Claims {
-    /// Whether a table is being compacted.
+    /// Whether a table is being compacted, or must not be.
     #[must_use]
     pub fn has(&self, number: FileNumber) -> bool {
-        self.tables.contains(&number)
+        self.tables.contains(&number) || self.damaged.contains_key(&number)
+    }
+
+    /// Leaves a table alone from `now` on: reading it gave `error`.
+    pub fn set_damaged(&mut self, number: FileNumber, error: Error, now: Duration) {
+        self.damaged.insert(number, (error, now));
+    }
+
+    /// The tables that are left alone, and what reading each has given.
+    pub fn damaged(&self) -> impl Iterator<Item = (FileNumber, &Error)> {
+        self.damaged.iter().map(|(number, (error, _))| (*number, error))
+    }
+
+    /// Gives those tables that were left alone before `then` another chance. Returns whether there
+    /// were any.
+    pub fn forgive(&mut self, then: Duration) -> bool {
+        let before = self.damaged.len();
+        self.damaged.retain(|_, (_, since)| *since >= then);
+        self.damaged.len() < before
     }
 
     /// Whether nothing is being compacted.

@@ -122,6 +122,13 @@ impl Builder {
         self
     }
 
+    /// Sets [`field@Options::reserve_bytes`].
+    #[must_use]
+    pub fn reserve_bytes(mut self, bytes: u64) -> Builder {
+        self.options.reserve_bytes = Some(bytes);
+        self
+    }
+
     /// Sets [`Options::manifest_bytes`].
     #[must_use]
     pub fn manifest_bytes(mut self, bytes: u64) -> Builder {

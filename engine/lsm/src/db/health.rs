@@ -12,6 +12,9 @@ pub struct Health {
     pub poisoned: Option<String>,
     /// Failures that background work is stuck in and tries to get over, such as a full disk.
     pub background: Vec<Error>,
+    /// Tables that a compaction could not read, each with its file and place. They are left where
+    /// they are, and what else they hold is served.
+    pub damaged: Vec<Error>,
     /// Background jobs that have failed since the store was opened.
     pub failed_jobs: u64,
     /// Callbacks given to [`Db::on_durable`] that have panicked.
@@ -27,7 +30,10 @@ impl Health {
     /// Whether there is nothing to worry about.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.poisoned.is_none() && self.background.is_empty() && self.slowed_to != Some(0)
+        self.poisoned.is_none()
+            && self.background.is_empty()
+            && self.damaged.is_empty()
+            && self.slowed_to != Some(0)
     }
 }
 
@@ -51,6 +57,7 @@ impl Db {
                 .into_iter()
                 .filter_map(|task| store.work.failure(task))
                 .collect(),
+            damaged: self.inner().scheduler.jobs().damaged(),
             failed_jobs: store.work.failed(),
             panicked_callbacks: store.durable.panicked(),
             slowed_to: match store.gate.get() {

@@ -4,7 +4,7 @@ use super::open::Recovery;
 use super::options::Options;
 use crate::background::Scheduler;
 use crate::base::error::{Error, Result};
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{Arc, Condvar, Mutex, thread};
 use crate::commit::Store;
 use crate::fs::LockGuard;
 
@@ -16,14 +16,53 @@ pub(super) struct Inner {
     pub(super) options: Options,
     pub(super) recovery: Recovery,
     pub(super) lock: Mutex<Option<LockGuard>>,
+    pub(super) closing: Closing,
+}
+
+/// How far closing has come.
+#[derive(Debug, Default)]
+pub(super) struct Closing {
+    state: Mutex<ClosingState>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct ClosingState {
+    by: Option<thread::ThreadId>,
+    outcome: Option<Result<()>>,
+}
+
+/// Tells the outcome of closing to those who wait for it, even if it panics.
+struct Turn<'c>(&'c Closing, Result<()>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().outcome = Some(self.1.clone());
+        self.0.ended.notify_all();
+    }
 }
 
 impl Inner {
-    /// Ends everything. The first call does the work; later ones find nothing to do.
+    /// Ends everything. The first call does the work; others wait until it is done.
     pub(super) fn close(&self) -> Result<()> {
-        if !self.store.set_closed() {
-            return Ok(());
+        let mut state = self.closing.state.lock();
+        if let Some(by) = state.by {
+            // Whom the first call waits for, or runs, must not wait for it in turn.
+            let waited_for = by == thread::current().id() || self.scheduler.runs_here();
+            while state.outcome.is_none() && !waited_for {
+                self.closing.ended.wait(&mut state);
+            }
+            return state.outcome.clone().unwrap_or(Ok(()));
         }
+        state.by = Some(thread::current().id());
+        drop(state);
+        let mut turn = Turn(&self.closing, Err(Error::Closed));
+        turn.1 = self.end();
+        turn.1.clone()
+    }
+
+    fn end(&self) -> Result<()> {
+        self.store.set_closed();
         // Flushed, the log holds nothing that the next open would have to write again: it needs
         // neither time nor space for it. What is in the log is safe whether this succeeds or not.
         let unlogged = self.store.holds_unlogged();
@@ -32,6 +71,8 @@ impl Inner {
         self.scheduler.stop();
         let ended = self.end_log();
         let purged = self.store.purge();
+        // The next to open it may need what is free now.
+        let _ = self.store.reserve.make();
         // What has not become durable by now never will.
         self.store.durable.fail(Error::Closed);
         self.store.durable.run_callbacks();

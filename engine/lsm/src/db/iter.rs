@@ -27,7 +27,7 @@ pub struct Iter {
     bounds: Bounds,
     keys_only: bool,
     /// Keeps the store open.
-    _inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
 impl fmt::Debug for Iter {
@@ -65,7 +65,7 @@ impl Iter {
         // The view is pinned before the sequence number is loaded: see `tree::View`.
         let view = family.family().view();
         let (seq, now_ms) = match snapshot {
-            Some(snapshot) => (snapshot.seq(), snapshot.now_ms()),
+            Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
             None => (family.read_seq(), family.inner().store.clock.now_ms()),
         };
         Ok(Iter {
@@ -77,7 +77,7 @@ impl Iter {
             now_ms,
             bounds: Bounds { lower, upper },
             keys_only: false,
-            _inner: family.inner().clone(),
+            inner: family.inner().clone(),
         })
     }
 
@@ -90,6 +90,27 @@ impl Iter {
 
     fn cursor(&self) -> TreeCursor {
         scan(&self.view, self.seq, self.now_ms, self.bounds.clone(), true)
+    }
+
+    /// After a failed sync goes on with what is durable, from where it stands: what was published
+    /// and never reached the disk is not served any more.
+    fn keep_to_durable(&mut self) -> Result<()> {
+        let readable = self.inner.store.readable(self.seq);
+        if readable >= self.seq {
+            return Ok(());
+        }
+        self.seq = readable;
+        if let Some(front) = self.front.take() {
+            let mut cursor = self.cursor();
+            cursor.seek_for_prev(front.key())?;
+            self.front = cursor.valid().then_some(cursor);
+        }
+        if let Some(back) = self.back.take() {
+            let mut cursor = self.cursor();
+            cursor.seek(back.key())?;
+            self.back = cursor.valid().then_some(cursor);
+        }
+        Ok(())
     }
 
     fn step_front(&mut self) -> Result<Option<(Slice, Slice)>> {
@@ -161,7 +182,7 @@ impl Iterator for Iter {
         if self.ended {
             return None;
         }
-        let step = self.step_front();
+        let step = self.keep_to_durable().and_then(|()| self.step_front());
         self.settle(step)
     }
 }
@@ -171,7 +192,7 @@ impl DoubleEndedIterator for Iter {
         if self.ended {
             return None;
         }
-        let step = self.step_back();
+        let step = self.keep_to_durable().and_then(|()| self.step_back());
         self.settle(step)
     }
 }

@@ -25,3 +25,6 @@ pub use options::{FamilyOptions, Options};
 pub use snapshot::Snapshot;
 pub use stats::{FamilyStats, LevelStats, Stats};
 pub use verify::VerifyReport;
+
+#[cfg(all(test, shuttle))]
+mod tests;

@@ -17,10 +17,11 @@ use crate::background::{Jobs, Scheduler};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
-use crate::base::key::SeqNum;
+use crate::base::key::{MAX_SEQ, SeqNum};
+use crate::base::limits::RESERVED_SEQS;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, unique_number};
-use crate::commit::{Parts, Store};
+use crate::commit::{Parts, Reserve, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::memtable::Memtable;
 use crate::table::Tables;
@@ -30,6 +31,7 @@ use crate::version::{
     load_manifest, read_current,
 };
 use crate::wal::{Cut, Wal, WalOptions};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::replay::Replayed;
@@ -39,9 +41,6 @@ pub(super) const DEFAULT_FAMILY: &str = "default";
 
 /// The layer whose keys this crate's own users write.
 const LAYER: &str = "plain";
-
-/// How many sequence numbers opening reserves, so that the first writes need no edit.
-const RESERVED_SEQS: u64 = 1 << 24;
 
 /// What opening a store found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,11 +68,13 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let loaded = load_manifest(&fs, &dir)?;
     let names = fs.list(&dir)?;
     let mut manifest_path = FileKind::Current.path(&dir);
+    let mut mentioned = BTreeSet::new();
     let state = match loaded {
         Some(loaded) => {
             manifest_path = FileKind::Manifest(loaded.number).path(&dir);
             recovery.torn_manifest_bytes = loaded.torn_bytes;
             check_layer(&dir, &loaded.state)?;
+            mentioned = loaded.mentioned;
             loaded.state
         }
         None => {
@@ -85,8 +86,21 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
             new_state(&builder)
         }
     };
-    let opening = Opening::new(&builder, &manifest_path, state, &names)?;
-    let store = opening.recover(&builder, &names, &mut recovery)?;
+    let reserve = Arc::new(Reserve::new(&fs, &dir, builder.options.reserve_bytes()));
+    let attempt = || {
+        // What an attempt on a full disk has left behind is counted and removed by the next.
+        let (names, mut recovery) = (fs.list(&dir)?, recovery.clone());
+        let opening = Opening::new(&builder, &manifest_path, state.clone(), &names)?;
+        opening.recover(&builder, &names, &mut recovery, &reserve).map(|store| (store, recovery))
+    };
+    let (store, recovery) = match attempt() {
+        Err(Error::DiskFull(_)) => {
+            remove_never_named(&fs, &dir, &mentioned)?;
+            reserve.draw(attempt)?
+        }
+        result => result?,
+    };
+    reserve.make()?;
     let store = Arc::new(store);
     store.balance_memory();
     let default = store.family(DEFAULT_FAMILY).ok_or_else(|| {
@@ -95,8 +109,25 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let jobs = Arc::new(Jobs::new(store.clone()));
     let scheduler = Scheduler::start(jobs, builder.mode.clone(), builder.options.sync_interval)?;
     let (options, lock) = (builder.options, Mutex::new(Some(lock)));
-    let inner = Arc::new(Inner { store, scheduler, options, recovery, lock });
+    let inner = Arc::new(Inner { store, scheduler, options, recovery, lock, closing: Default::default() });
     Ok(Db::new(ColumnFamily::new(inner, default)))
+}
+
+/// Removes tables that were being written when a process ended, and temporary files: they may take
+/// up the very space that opening needs. No state that a loss of power may yet bring back names
+/// them, and so they may go before anything is synced.
+fn remove_never_named(fs: &Fs, dir: &Path, mentioned: &BTreeSet<FileNumber>) -> Result<()> {
+    for name in fs.list(dir)? {
+        let never = match FileKind::parse(&name) {
+            Some(FileKind::Table(number)) => !mentioned.contains(&number),
+            Some(FileKind::Temp(_)) => true,
+            _ => false,
+        };
+        if never {
+            fs.remove(&dir.join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Creates the directory if it may, and takes its lock.
@@ -149,8 +180,9 @@ fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
             _ => false,
         };
         if occupied {
-            let why = format!("there is {name} but no CURRENT, which names the manifest");
-            return Err(Error::NotADatabase { path: dir.into(), why });
+            let found = format!("there is {name} but no CURRENT, which names the manifest");
+            let (path, expected) = (FileKind::Current.path(dir), "a line that names the manifest");
+            return Err(Corruption::new(&path, 0, expected, found).into());
         }
     }
     Ok(())
@@ -216,7 +248,13 @@ impl Opening {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn recover(mut self, builder: &Builder, names: &[String], recovery: &mut Recovery) -> Result<Store> {
+    fn recover(
+        mut self,
+        builder: &Builder,
+        names: &[String],
+        recovery: &mut Recovery,
+        reserve: &Arc<Reserve>,
+    ) -> Result<Store> {
         let (fs, dir) = (&builder.fs, &builder.path);
         let first = self.numbers.load(Ordering::Relaxed);
         let rebuilt = match self.rebuild(builder, names, recovery) {
@@ -241,7 +279,8 @@ impl Opening {
         };
         manifest.set_least_bytes(builder.options.manifest_bytes);
         self.numbers.fetch_max(manifest.state().next_file, Ordering::Relaxed);
-        recovery.removed_files = remove_unnamed(fs, dir, names, &manifest, wal.current());
+        let reserved = builder.options.reserve_bytes() > 0;
+        recovery.removed_files = remove_unnamed(fs, dir, names, &manifest, wal.current(), reserved);
         Ok(Store::new(Parts {
             fs: fs.clone(),
             dir: dir.clone(),
@@ -254,6 +293,7 @@ impl Opening {
             families,
             manifest,
             wal,
+            reserve: reserve.clone(),
             next_number: self.numbers.into_inner(),
             last_seq,
         }))
@@ -360,12 +400,13 @@ impl Opening {
         let applied = self.state.apply(edit);
         debug_assert_eq!(applied, Ok(()));
         if !clean {
-            self.state.history = History { id: builder.random.next_u64(), first_seq: last_seq + 1 };
+            self.state.history =
+                History { id: builder.random.next_u64(), first_seq: (last_seq + 1).min(MAX_SEQ) };
         }
         for family in self.state.families.values_mut() {
             family.flushed = last_seq;
         }
-        self.state.seq_ceiling = last_seq + RESERVED_SEQS;
+        self.state.seq_ceiling = (last_seq + RESERVED_SEQS).min(MAX_SEQ);
         self.state.oldest_wal = wal;
         self.state.clock_ms = self.state.clock_ms.max(now_ms);
         self.state.next_file = self.numbers.load(Ordering::Relaxed);
@@ -379,12 +420,14 @@ fn remove_unnamed(
     names: &[String],
     manifest: &Manifest,
     wal: FileNumber,
+    reserved: bool,
 ) -> Vec<String> {
     let named: std::collections::HashSet<FileNumber> = manifest.state().table_numbers().collect();
     let mut removed = Vec::new();
     for name in names {
         let keep = match FileKind::parse(name) {
             None | Some(FileKind::Current | FileKind::Lock | FileKind::Blob(_)) => true,
+            Some(FileKind::Reserve) => reserved,
             Some(FileKind::Table(number)) => named.contains(&number),
             Some(FileKind::Wal(number)) => number >= wal,
             Some(FileKind::Manifest(number)) => number == manifest.number(),

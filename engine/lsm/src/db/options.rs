@@ -43,6 +43,10 @@ pub struct Options {
     /// The manifest is rewritten when it reaches this size, in bytes, or more if what it names is
     /// large. Default: 1 MiB.
     pub manifest_bytes: u64,
+    /// Space that is set aside in the store's directory, in bytes, so that a store on a full disk
+    /// can be opened and things removed from it. 0 does without. Default: a memtable and 1 MiB,
+    /// the room that a flush and an edit need; otherwise at least 16 KiB, at most 64 GiB.
+    pub reserve_bytes: Option<u64>,
 }
 
 impl Default for Options {
@@ -60,6 +64,7 @@ impl Default for Options {
             target_file_bytes: None,
             level_base_bytes: None,
             manifest_bytes: 1 << 20,
+            reserve_bytes: None,
         }
     }
 }
@@ -77,6 +82,9 @@ impl Options {
         within("target_file_bytes", self.target_file_bytes(), 1 << 10, 1 << 40)?;
         within("level_base_bytes", self.level_base_bytes(), 1 << 10, 1 << 50)?;
         within("manifest_bytes", self.manifest_bytes, 256, 1 << 30)?;
+        if self.reserve_bytes() != 0 {
+            within("reserve_bytes", self.reserve_bytes(), 16 << 10, 65 << 30)?;
+        }
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
         if !interval.contains(&self.sync_interval) {
@@ -96,6 +104,10 @@ impl Options {
 
     fn level_base_bytes(&self) -> u64 {
         self.level_base_bytes.unwrap_or(self.memtable_bytes() as u64 * 4)
+    }
+
+    pub(super) fn reserve_bytes(&self) -> u64 {
+        self.reserve_bytes.unwrap_or(self.memtable_bytes() as u64 + (1 << 20))
     }
 
     /// The share of the budget that caches blocks.

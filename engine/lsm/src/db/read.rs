@@ -20,7 +20,7 @@ pub(super) fn get<R>(
     // The view is pinned before the sequence number is loaded: see `tree::View`.
     let view = family.family().pin();
     match snapshot {
-        Some(snapshot) => lookup(&view, key, snapshot.seq(), || snapshot.now_ms(), read),
+        Some(snapshot) => lookup(&view, key, snapshot.read_seq(), || snapshot.now_ms(), read),
         None => lookup(&view, key, family.read_seq(), || clock.now_ms(), read),
     }
 }
@@ -35,7 +35,7 @@ pub(super) fn multi_get<K: AsRef<[u8]>>(
     family.inner().scheduler.step();
     let view = family.family().view();
     let (seq, now_ms) = match snapshot {
-        Some(snapshot) => (snapshot.seq(), snapshot.now_ms()),
+        Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
         None => (family.read_seq(), family.inner().store.clock.now_ms()),
     };
     // In key order, neighbours find their blocks in the processor's cache.

@@ -101,8 +101,13 @@ impl<'a> Replayed<'a> {
             return Err(wrong(expected, batch.first_seq.to_string()).into());
         }
         let mut seq = batch.first_seq;
+        let (end, count) = (seq + u64::from(batch.count), batch.count);
+        let miscounted = |found: String| wrong(format!("a batch of {count} operations"), found);
         for op in decode_ops(batch.ops) {
             let op = op.map_err(|e| e.in_file(file, base))?;
+            if seq == end {
+                return Err(miscounted("another operation".into()).into());
+            }
             let skip = match self.state.families.get(&op.family) {
                 Some(family) => seq <= family.flushed,
                 // It was dropped after this was written.
@@ -122,9 +127,8 @@ impl<'a> Replayed<'a> {
             }
             seq += 1;
         }
-        if seq - batch.first_seq != u64::from(batch.count) {
-            let expected = format!("a batch of {} operations", batch.count);
-            return Err(wrong(expected, (seq - batch.first_seq).to_string()).into());
+        if seq != end {
+            return Err(miscounted((seq - batch.first_seq).to_string()).into());
         }
         self.last_seq = seq - 1;
         let full = |m: &Arc<Memtable>| m.allocated_bytes() >= self.memtable_bytes;

@@ -41,6 +41,11 @@ impl Snapshot {
         self.seq
     }
 
+    /// The last sequence number that it may show now.
+    pub(super) fn read_seq(&self) -> SeqNum {
+        self.inner.store.readable(self.seq)
+    }
+
     /// The time against which entries expire for it, in milliseconds since the epoch.
     #[must_use]
     pub fn now_ms(&self) -> u64 {

@@ -3,6 +3,7 @@
 use super::handle::Db;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::FileKind;
+use crate::table::InternalKey;
 use crate::tree::Family;
 use crate::version::check_levels;
 use std::collections::BTreeSet;
@@ -78,11 +79,14 @@ impl Db {
                 Err(error) => report.problems.push(error),
             }
             let (meta, properties) = (&table.meta, table.reader.properties());
+            let key = |key: &InternalKey| (key.user_key.clone(), key.trailer);
             let same = meta.entries == properties.entries
                 && meta.deletions == properties.deletions
                 && (meta.min_seq, meta.max_seq) == (properties.min_seq, properties.max_seq)
-                && meta.smallest.0 == properties.smallest.user_key
-                && meta.largest.0 == properties.largest.user_key;
+                && (meta.earliest_expiry, meta.latest_expiry)
+                    == (properties.earliest_expiry, properties.latest_expiry)
+                && meta.oldest_deletion_ms == properties.oldest_deletion_ms
+                && (&meta.smallest, &meta.largest) == (&key(&properties.smallest), &key(&properties.largest));
             if !same {
                 let expected = format!("the table that the manifest has in level {level}");
                 let path = table.reader.path();

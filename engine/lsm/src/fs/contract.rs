@@ -29,6 +29,12 @@ pub trait FileSystem: fmt::Debug + Send + Sync + 'static {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Makes the entries of a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// How many bytes are free for files in a directory; `None` where that cannot be told. A hint:
+    /// a quota may leave less, and others may take it.
+    fn free_bytes(&self, dir: &Path) -> io::Result<Option<u64>> {
+        let _ = dir;
+        Ok(None)
+    }
     /// Takes the lock file at `path` (created if missing) for this handle alone and writes `holder`
     /// into it. `Ok(Err(text))` if it is held, with what the holder wrote.
     fn lock(&self, path: &Path, holder: &str) -> io::Result<std::result::Result<LockGuard, String>>;
@@ -134,6 +140,12 @@ impl Fs {
     /// Makes the entries of a directory durable.
     pub fn sync_dir(&self, dir: &Path) -> Result<()> {
         each!(self, fs => fs.sync_dir(dir)).map_err(|e| Error::io("sync directory", dir, e))
+    }
+
+    /// How many bytes are free for files in a directory, as far as it can be told.
+    #[must_use]
+    pub fn free_bytes(&self, dir: &Path) -> Option<u64> {
+        each!(self, fs => fs.free_bytes(dir)).ok().flatten()
     }
 
     /// Takes a lock file, or says who holds it.

@@ -92,6 +92,10 @@ impl FileSystem for OsFs {
         dir.sync_all()
     }
 
+    fn free_bytes(&self, dir: &Path) -> io::Result<Option<u64>> {
+        free_bytes(or_current(dir)).map(Some)
+    }
+
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Result<LockGuard, String>> {
         // Not truncated: until the lock is taken the text is another's.
         let mut file =
@@ -159,6 +163,23 @@ impl File for OsFile {
     fn allocate(&self, size: u64) -> io::Result<()> {
         allocate(&self.0, size)
     }
+}
+
+/// What processes without privileges may still use.
+#[expect(clippy::unnecessary_cast, reason = "the fields are of 32 bits on other systems")]
+fn free_bytes(dir: &Path) -> io::Result<u64> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let path = std::ffi::CString::new(dir.as_os_str().as_bytes())?;
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the path ends with a zero byte, and the call writes at most one `statvfs` to where
+    // there is room for one.
+    if unsafe { libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded and has filled it in.
+    let stat = unsafe { stat.assume_init() };
+    Ok((stat.f_bavail as u64).saturating_mul(stat.f_frsize as u64))
 }
 
 #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ use crate::fs::{Fs, SimFs};
 use crate::record::{HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::table::{TableOptions, TableWriter};
 use crate::version::{Edit, EditOp, Manifest, StoreState};
-use crate::wal::{GroupHeader, LoggedBatch, RecordKind, Wal, WalOptions, begin_group, push_batch};
+use crate::wal::{GroupHeader, LoggedBatch, RecordKind, Room, Wal, WalOptions, begin_group, push_batch};
 use std::path::{Path, PathBuf};
 
 struct Family;
@@ -53,11 +53,11 @@ fn segments_of(fs: &Fs, segment_bytes: u64) {
         let payload = wal.begin();
         begin_group(payload, group);
         push_batch(payload, group, LoggedBatch { first_seq: 1 + 2 * i, count: 2, ops: batch.encoded() });
-        wal.append(RecordKind::Group, synced, 2 + 2 * i, || 8).unwrap();
+        wal.append(RecordKind::Group, synced, 2 + 2 * i, Room::Reserved, || 8).unwrap();
     }
     let synced = wal.lsn();
     wal.begin().extend_from_slice(&10u64.to_le_bytes());
-    wal.append(RecordKind::Close, synced, 10, || 8).unwrap();
+    wal.append(RecordKind::Close, synced, 10, Room::Reserved, || 8).unwrap();
 }
 
 /// A line for each thing found.

@@ -8,7 +8,7 @@ use super::arena::{ALIGN, Arena, prefetch};
 use super::entry::{Entry, Header};
 use super::order::{Order, SLOTS};
 use super::skiplist::Target;
-use crate::base::sync::atomic::{AtomicPtr, AtomicU64, Ordering, fence};
+use crate::base::sync::quiet::{AtomicPtr, AtomicU64, Ordering, fence};
 use std::cmp;
 use std::marker::PhantomData;
 use std::ops::Range;

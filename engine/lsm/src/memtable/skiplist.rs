@@ -51,7 +51,7 @@ use super::entry::Entry;
 use super::node::NodeRef;
 use super::order::{Order, SLOTS};
 use crate::base::key::{self, EntryRef, SeqNum, Trailer};
-use crate::base::sync::atomic::{AtomicUsize, Ordering};
+use crate::base::sync::quiet::{AtomicUsize, Ordering};
 use crate::base::sync::{Mutex, MutexGuard};
 
 /// Levels of links. A node is in one more level with a chance of one in four.

@@ -21,7 +21,8 @@ impl Contents {
         let mut contents = Contents::default();
         for name in names {
             let by_name = match FileKind::parse(name) {
-                None | Some(FileKind::Lock | FileKind::Temp(_) | FileKind::Blob(_)) => continue,
+                None => continue,
+                Some(FileKind::Lock | FileKind::Temp(_) | FileKind::Blob(_) | FileKind::Reserve) => continue,
                 Some(FileKind::Table(_)) => Some(&mut contents.tables),
                 Some(FileKind::Wal(_)) => Some(&mut contents.logs),
                 Some(FileKind::Manifest(_)) => Some(&mut contents.manifests),

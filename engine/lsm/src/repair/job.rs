@@ -170,6 +170,7 @@ fn report(names: &[String], catalog: Catalog, log: &Log, plan: Plan, keys: Optio
 fn other_file(name: &str) -> Option<RepairedFile> {
     let (role, why) = match FileKind::parse(name) {
         Some(FileKind::Lock) => (FileRole::Lock, "it holds no data"),
+        Some(FileKind::Reserve) => (FileRole::Reserve, "it holds no data"),
         Some(FileKind::Temp(_)) => (FileRole::Temporary, "it was being written, and nothing names it"),
         Some(FileKind::Blob(_)) | None => (FileRole::Foreign, "it is not the store's"),
         Some(_) => return None,

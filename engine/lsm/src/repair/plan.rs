@@ -239,9 +239,11 @@ impl Plan {
             return self.leave_out(table, None, why);
         };
         let max_seq = table.properties.as_ref().map_or(0, |properties| properties.max_seq);
-        let flushed = self.families.get(&id).map_or(0, |family| family.flushed);
-        if max_seq > flushed {
-            let seqs = SeqRange { first: flushed + 1, last: Some(max_seq) };
+        let flushed = self.families.get(&id).map(|family| family.flushed);
+        // A family that the manifest does not know yet is newer than it, too.
+        if flushed.is_none_or(|flushed| max_seq > flushed) {
+            let seqs =
+                flushed.map_or(SeqRange::ALL, |flushed| SeqRange { first: flushed + 1, last: Some(max_seq) });
             let keys = match &table.properties {
                 Some(p) => {
                     KeyRange { from: Some(p.smallest.user_key.clone()), to: Some(p.largest.user_key.clone()) }

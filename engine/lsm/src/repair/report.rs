@@ -71,6 +71,8 @@ pub enum FileRole {
     Current,
     /// `LOCK`, which holds no data.
     Lock,
+    /// `RESERVE`, which holds no data.
+    Reserve,
     /// Something that was being written: without meaning.
     Temporary,
     /// Not a name of the store's.

@@ -203,6 +203,18 @@ impl Index {
         }
     }
 
+    /// Checks that the heads, by which searches go, are those of the separators.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the first that is not.
+    pub fn check(&self) -> Result<(), Malformed> {
+        let wrong = |(i, stored): (usize, &[u8; 8])| u64::from_le_bytes(*stored) != head(self.suffix(i), 0);
+        match self.heads().iter().enumerate().position(wrong) {
+            Some(i) => Err(Malformed { at: self.heads.start + i * 8, expected: "the head of a separator" }),
+            None => Ok(()),
+        }
+    }
+
     fn heads(&self) -> &[[u8; 8]] {
         self.bytes[self.heads.clone()].as_chunks::<8>().0
     }
@@ -346,6 +358,7 @@ mod tests {
             builder.finish(&mut bytes);
             prop_assert!(bytes.len() <= bound && builder.is_empty());
             let index = Index::new(bytes.into(), 1000, None).unwrap();
+            index.check().unwrap();
             prop_assert_eq!(index.len(), keys.len());
             for (i, (key, trailer)) in keys.iter().enumerate() {
                 prop_assert_eq!(index.key(i), (key.clone(), Trailer(*trailer)));
@@ -377,5 +390,20 @@ mod tests {
         builder.finish(&mut bytes);
         assert!(Index::new(bytes.clone().into(), 101, None).is_ok());
         assert!(Index::new(bytes.into(), 100, None).is_err());
+    }
+
+    #[test]
+    fn heads_that_are_not_those_of_the_separators_are_found() {
+        let mut builder = IndexBuilder::default();
+        for key in [&b"ridge"[..], b"sediment"] {
+            builder.add(key, Trailer::LAST, Handle { offset: 0, size: 5 });
+        }
+        let mut bytes = Vec::new();
+        builder.finish(&mut bytes);
+        Index::new(bytes.clone().into(), 1000, None).unwrap().check().unwrap();
+        // The head of the second separator: nothing is shared, so that heads follow the header.
+        bytes[HEADER_BYTES + 8 + 7] ^= 1;
+        let malformed = Index::new(bytes.into(), 1000, None).unwrap().check().unwrap_err();
+        assert_eq!(malformed.at, HEADER_BYTES + 8);
     }
 }

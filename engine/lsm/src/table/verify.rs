@@ -37,9 +37,9 @@ struct Walk<'a> {
 
 impl TableReader {
     /// Reads every block from the file, past the cache, and checks all that can be checked: the
-    /// checksum of each, the order of entries and of separators, that each entry belongs to its
-    /// index entry and is not denied by its filter, that the properties are what is counted, and
-    /// that no byte of the file is left over.
+    /// checksum of each, the order of entries and of separators, the heads and shared lengths that
+    /// searches go by, that each entry belongs to its index entry and is not denied by its filter, that
+    /// the properties are what is counted, and that no byte of the file is left over.
     ///
     /// # Errors
     /// The first [`Error::Corruption`] met; what reading the file gives.
@@ -56,6 +56,7 @@ impl TableReader {
             Layout::Whole { .. } => walk.partition(self.footer.index, self.footer.filter)?,
             Layout::Partitioned { top, filters } => {
                 walk.saw_index(self.footer.index);
+                top.check().map_err(|m| self.loader.damaged(self.footer.index, m))?;
                 if self.footer.filter != Handle::NONE {
                     walk.saw_filter(self.footer.filter);
                 }
@@ -106,6 +107,7 @@ impl Walk<'_> {
         };
         let at = index;
         let index = self.table.loader.index(at, Through::File)?;
+        index.check().map_err(|m| self.table.loader.damaged(at, m))?;
         for i in 0..index.len() {
             let handle = index.handle(i).unwrap_or_default();
             self.block(handle, filter.as_ref())?;
@@ -132,7 +134,9 @@ impl Walk<'_> {
         self.counted.data_blocks += 1;
         self.counted.data_bytes += handle.stored_bytes();
         let mut cursor = BlockCursor::new();
-        cursor.set_block(self.table.loader.data(handle, Through::File)?);
+        let block = self.table.loader.data(handle, Through::File)?;
+        block.check().map_err(|m| self.table.loader.damaged(handle, m))?;
+        cursor.set_block(block);
         let damaged = |m| self.table.loader.damaged(handle, m);
         cursor.seek_to_first().map_err(damaged)?;
         while cursor.valid() {

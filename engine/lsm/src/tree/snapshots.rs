@@ -85,3 +85,35 @@ mod tests {
         assert_eq!(snapshots.held(), (0, None));
     }
 }
+
+/// Run with `cargo xtask loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::base::sync::atomic::{AtomicU64, Ordering};
+    use crate::base::sync::{Arc, thread};
+
+    /// A merge that starts while a snapshot registers and a write is published respects what the
+    /// snapshot sees: it counts the snapshot, or its present is no later than the snapshot.
+    #[test]
+    fn loom_no_snapshot_is_missed() {
+        loom::model(|| {
+            let (snapshots, visible) = (Arc::new(Snapshots::default()), Arc::new(AtomicU64::new(1)));
+            let publisher = {
+                let visible = visible.clone();
+                thread::spawn(move || visible.store(2, Ordering::Release))
+            };
+            let reader = {
+                let (snapshots, visible) = (snapshots.clone(), visible.clone());
+                thread::spawn(move || snapshots.register(|| visible.load(Ordering::Acquire), || 9).0)
+            };
+            let horizons = snapshots.horizons(|| visible.load(Ordering::Acquire), || 9);
+            let seq = reader.join().unwrap();
+            publisher.join().unwrap();
+            let present = horizons.last().expect("the present").seq;
+            let counted = horizons.iter().any(|horizon| horizon.seq == seq);
+            assert!(counted || present <= seq, "{horizons:?} misses {seq}");
+            assert!(!snapshots.release(seq + 1));
+        });
+    }
+}

@@ -72,6 +72,16 @@ impl Current {
         fs.rename(&FileKind::Temp(temp).path(dir), &FileKind::Current.path(dir))?;
         fs.sync_dir(dir)
     }
+
+    /// Whether the manifest `number` is certainly not in force although `error` was what switching
+    /// to it gave. Only a full disk is trusted that far: it says that nothing was done, reading
+    /// `CURRENT` again shows it, and with the directory synced no crash can change it any more.
+    pub(super) fn certainly_not(number: FileNumber, fs: &Fs, dir: &Path, error: &Error) -> bool {
+        matches!(error, Error::DiskFull(_))
+            && !error.is_failed_sync()
+            && read_current(fs, dir).is_ok_and(|current| current.is_none_or(|c| c.manifest != number))
+            && fs.sync_dir(dir).is_ok()
+    }
 }
 
 /// Reads `CURRENT`; `None` if there is no such file.

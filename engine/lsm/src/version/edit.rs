@@ -4,8 +4,8 @@
 use super::meta::TableMeta;
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::filename::FileNumber;
-use crate::base::key::SeqNum;
-use crate::base::limits::{LEVELS, MAX_FAMILY_NAME_BYTES};
+use crate::base::key::{MAX_SEQ, SeqNum};
+use crate::base::limits::{LEVELS, MAX_FAMILY_NAME_BYTES, MAX_FILE_NUMBER};
 use crate::base::sync::Arc;
 
 /// One change.
@@ -169,14 +169,13 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         tag::STORE => {
             EditOp::Store { id: bytes.fixed64("a store's number")?, layer: text(bytes, "a layer")? }
         }
-        tag::NEXT_FILE => EditOp::NextFile(bytes.varint("a file number")?),
-        tag::SEQ_CEILING => EditOp::SeqCeiling(bytes.varint("a sequence number")?),
-        tag::HISTORY => EditOp::History {
-            id: bytes.fixed64("a history's number")?,
-            first_seq: bytes.varint("a sequence number")?,
-        },
+        tag::NEXT_FILE => EditOp::NextFile(file_number(bytes)?),
+        tag::SEQ_CEILING => EditOp::SeqCeiling(seq_num(bytes)?),
+        tag::HISTORY => {
+            EditOp::History { id: bytes.fixed64("a history's number")?, first_seq: seq_num(bytes)? }
+        }
         tag::CLOCK => EditOp::Clock(bytes.varint("a time")?),
-        tag::OLDEST_WAL => EditOp::OldestWal(bytes.varint("a segment's number")?),
+        tag::OLDEST_WAL => EditOp::OldestWal(file_number(bytes)?),
         tag::CREATE_FAMILY => EditOp::CreateFamily {
             id: bytes.varint32("a family's number")?,
             name: text(bytes, "a family's name")?,
@@ -184,10 +183,9 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         },
         tag::DROP_FAMILY => EditOp::DropFamily(bytes.varint32("a family's number")?),
         tag::NEXT_FAMILY => EditOp::NextFamily(bytes.varint32("a family's number")?),
-        tag::FLUSHED => EditOp::Flushed {
-            family: bytes.varint32("a family's number")?,
-            seq: bytes.varint("a sequence number")?,
-        },
+        tag::FLUSHED => {
+            EditOp::Flushed { family: bytes.varint32("a family's number")?, seq: seq_num(bytes)? }
+        }
         tag::ADD_TABLE => EditOp::AddTable {
             family: bytes.varint32("a family's number")?,
             level: level(bytes)?,
@@ -196,10 +194,26 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         tag::REMOVE_TABLE => EditOp::RemoveTable {
             family: bytes.varint32("a family's number")?,
             level: level(bytes)?,
-            number: bytes.varint("a table's number")?,
+            number: file_number(bytes)?,
         },
         _ => return Err(unknown),
     })
+}
+
+/// A number of a file. What is beyond any that a store comes to would make the next one overflow.
+pub(super) fn file_number(bytes: &mut Decoder<'_>) -> Result<FileNumber, Malformed> {
+    at_most(bytes, MAX_FILE_NUMBER, "a file number")
+}
+
+/// A sequence number of 56 bits.
+pub(super) fn seq_num(bytes: &mut Decoder<'_>) -> Result<SeqNum, Malformed> {
+    at_most(bytes, MAX_SEQ, "a sequence number of 56 bits")
+}
+
+fn at_most(bytes: &mut Decoder<'_>, most: u64, expected: &'static str) -> Result<u64, Malformed> {
+    let wrong = bytes.malformed(expected);
+    let number = bytes.varint(expected)?;
+    if number <= most { Ok(number) } else { Err(wrong) }
 }
 
 fn level(bytes: &mut Decoder<'_>) -> Result<usize, Malformed> {
@@ -263,6 +277,27 @@ mod tests {
             if let Ok(shorter) = decode_edit(&bytes[..len]) {
                 assert!(edit.0.starts_with(&shorter.0) && shorter.0.len() < edit.0.len());
             }
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_any_that_a_store_comes_to_are_refused() {
+        let refused = |op| {
+            let mut bytes = Vec::new();
+            encode_edit(&mut bytes, &Edit(vec![op]));
+            decode_edit(&bytes).is_err()
+        };
+        for (number, wrong) in [(MAX_FILE_NUMBER, false), (MAX_FILE_NUMBER + 1, true), (u64::MAX, true)] {
+            assert_eq!(refused(EditOp::NextFile(number)), wrong);
+            assert_eq!(refused(EditOp::OldestWal(number)), wrong);
+            let meta = Arc::new(TableMeta { number, ..meta() });
+            assert_eq!(refused(EditOp::AddTable { family: 0, level: 0, meta }), wrong);
+        }
+        for (seq, wrong) in [(MAX_SEQ, false), (MAX_SEQ + 1, true)] {
+            assert_eq!(refused(EditOp::SeqCeiling(seq)), wrong);
+            assert_eq!(refused(EditOp::Flushed { family: 0, seq }), wrong);
+            let meta = Arc::new(TableMeta { max_seq: seq, ..meta() });
+            assert_eq!(refused(EditOp::AddTable { family: 0, level: 0, meta }), wrong);
         }
     }
 

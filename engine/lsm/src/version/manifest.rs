@@ -14,15 +14,20 @@
 //! 1. The new file is written with the whole state, synced, and its directory entry made durable.
 //! 2. `CURRENT` is switched to it (temporary file, sync, rename, sync of the directory).
 //! 3. Only then may the old one be removed.
+//!
+//! If the rename finds the disk full, `CURRENT` is read again and the directory is synced: when it
+//! still names the old manifest, that is durable, and the attempt has changed nothing. After any
+//! other failure of this step either of the two may be in force, and the store becomes read-only.
 
 use super::current::{Current, read_current};
-use super::edit::{Edit, decode_edit, encode_edit};
+use super::edit::{Edit, EditOp, decode_edit, encode_edit};
 use super::state::StoreState;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::random::Random;
 use crate::fs::Fs;
 use crate::record::{FileHeader, LogKind, RECORD_HEADER_BYTES, RecordReader, RecordWriter, Step};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The kind byte of a manifest's records.
@@ -193,7 +198,17 @@ fn write_new_as(
         Ok(writer)
     };
     match write() {
-        Ok(writer) => (Ok(writer), Current::switch(fs, dir, temp)),
+        Ok(writer) => {
+            let switched = Current::switch(fs, dir, temp);
+            match switched {
+                Err(error) if Current::certainly_not(number, fs, dir, &error) => {
+                    let _ = fs.remove(&FileKind::Temp(temp).path(dir));
+                    let _ = fs.remove(&path);
+                    (Err(error), Ok(()))
+                }
+                switched => (Ok(writer), switched),
+            }
+        }
         Err(error) => {
             let _ = fs.remove(&path);
             (Err(error), Ok(()))
@@ -210,13 +225,19 @@ pub struct Loaded {
     pub number: FileNumber,
     /// Bytes of an edit at its end that was never completed.
     pub torn_bytes: u64,
+    /// Every table that any of its edits mentions. Whatever a loss of power may yet undo of the
+    /// manifest, others have never been part of the store.
+    pub mentioned: BTreeSet<FileNumber>,
 }
 
 /// Reads the manifest that `CURRENT` names; `None` if there is no `CURRENT`.
 pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
     let Some(current) = read_current(fs, dir)? else { return Ok(None) };
     let path = FileKind::Manifest(current.manifest).path(dir);
-    let file = fs.open(&path)?;
+    let file = fs.open(&path).map_err(|error| match error.is_not_found() {
+        true => Corruption::new(&path, 0, "the manifest that CURRENT names", "no such file").into(),
+        false => error,
+    })?;
     let mut reader = RecordReader::open(&file, LogKind::Manifest)?;
     if reader.header().store != current.store {
         let (expected, found) = (format!("store {:016x}", current.store), reader.header().store);
@@ -224,6 +245,7 @@ pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
     }
     let mut state = StoreState::default();
     let mut records = 0u64;
+    let mut mentioned = BTreeSet::new();
     let stop = loop {
         match reader.step()? {
             Step::Stop(stop) => break stop,
@@ -233,6 +255,11 @@ pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
                 state
                     .apply(&edit)
                     .map_err(|why| Error::from(Corruption::new(&path, base, "an edit that fits", why)))?;
+                mentioned.extend(edit.0.iter().filter_map(|op| match op {
+                    EditOp::AddTable { meta, .. } => Some(meta.number),
+                    EditOp::RemoveTable { number, .. } => Some(*number),
+                    _ => None,
+                }));
                 records += 1;
             }
         }
@@ -248,5 +275,5 @@ pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
     }
     // The padding of the last record may be all that is missing.
     let torn_bytes = reader.size().saturating_sub(stop.offset);
-    Ok(Some(Loaded { state, number: current.manifest, torn_bytes }))
+    Ok(Some(Loaded { state, number: current.manifest, torn_bytes, mentioned }))
 }

@@ -1,5 +1,6 @@
 //! What the manifest knows of a table.
 
+use super::edit::{file_number, seq_num};
 use crate::base::checksum::Identity;
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::filename::FileNumber;
@@ -87,7 +88,7 @@ impl TableMeta {
     }
 
     pub(super) fn decode(bytes: &mut Decoder<'_>) -> Result<TableMeta, Malformed> {
-        let number = bytes.varint("a table's number")?;
+        let number = file_number(bytes)?;
         let identity = bytes.fixed64("a table's identity")?;
         let size = bytes.varint("a table's size")?;
         let mut key = |expected| {
@@ -104,8 +105,8 @@ impl TableMeta {
             size,
             smallest: key("a table's smallest key")?,
             largest: key("a table's largest key")?,
-            min_seq: bytes.varint("a table's least sequence number")?,
-            max_seq: bytes.varint("a table's greatest sequence number")?,
+            min_seq: seq_num(bytes)?,
+            max_seq: seq_num(bytes)?,
             entries: bytes.varint("a table's number of entries")?,
             deletions: bytes.varint("a table's number of deletions")?,
             earliest_expiry: bytes.varint("a table's earliest expiry")?,

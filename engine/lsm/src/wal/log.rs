@@ -50,6 +50,15 @@ pub struct SegmentInfo {
     pub bytes: u64,
 }
 
+/// What a new segment may do about a disk without room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It is reserved whole, or not made: no append within it can then meet a full disk.
+    Reserved,
+    /// If it cannot be reserved it grows with each record, as far as that goes.
+    Any,
+}
+
 /// What must be synced to make everything written so far durable.
 #[derive(Clone, Debug)]
 pub struct Unsynced {
@@ -70,6 +79,17 @@ pub struct Wal {
     sealed: VecDeque<SegmentInfo>,
     /// Files of sealed segments that no sync has covered yet, with the log position of their end.
     unsynced: VecDeque<(Arc<OpenFile>, u64)>,
+    /// Segments that were made and could not be started, oldest first.
+    prepared: VecDeque<Prepared>,
+}
+
+/// A segment that was made while the record that would have named it could not be written. It is
+/// taken when the next attempt begins at the same place; otherwise it is removed once what stands
+/// at that place instead is durable.
+#[derive(Debug)]
+struct Prepared {
+    header: FileHeader,
+    writer: RecordWriter,
 }
 
 impl Wal {
@@ -86,10 +106,7 @@ impl Wal {
         };
         let capacity = options.segment_bytes;
         // A store whose disk is full must open: that is how space is made.
-        let writer = create_segment(&options, header, capacity).or_else(|error| match error {
-            Error::DiskFull(_) => create_segment(&options, header, 0),
-            other => Err(other),
-        })?;
+        let writer = create_with_room(&options, header, capacity, Room::Any)?;
         Ok(Wal {
             options,
             number,
@@ -98,6 +115,7 @@ impl Wal {
             writer,
             sealed: VecDeque::new(),
             unsynced: VecDeque::new(),
+            prepared: VecDeque::new(),
         })
     }
 
@@ -108,18 +126,19 @@ impl Wal {
 
     /// Writes the record that was begun. `synced` is the log position known to be durable;
     /// `last_seq` the last sequence number in the record; `next_number` numbers a new segment,
-    /// should one be needed.
+    /// should one be needed, which `room` is about.
     pub fn append(
         &mut self,
         kind: RecordKind,
         synced: u64,
         last_seq: SeqNum,
+        room: Room,
         next_number: impl FnOnce() -> FileNumber,
     ) -> Result<()> {
         let bytes = self.writer.pending_bytes();
         let full = self.writer.offset() + bytes + NEXT_BYTES > self.capacity;
         if full && self.writer.offset() > HEADER_BYTES {
-            self.rotate(next_number(), bytes, synced)?;
+            self.rotate(next_number, bytes, synced, room)?;
         }
         self.writer.finish(kind as u8, synced)?;
         self.last_seq = self.last_seq.max(last_seq);
@@ -127,31 +146,47 @@ impl Wal {
     }
 
     /// Seals the current segment and starts the next, which has room for a record of `bytes`.
-    fn rotate(&mut self, number: FileNumber, bytes: u64, synced: u64) -> Result<()> {
-        let header = FileHeader {
-            identity: self.options.random.next_u64(),
-            store: self.options.store,
-            number,
-            start_lsn: self.writer.lsn() + NEXT_BYTES,
-            previous: self.writer.identity(),
-            chain: 0,
-            least_bytes: 0,
-        };
+    fn rotate(
+        &mut self,
+        next_number: impl FnOnce() -> FileNumber,
+        bytes: u64,
+        synced: u64,
+        room: Room,
+    ) -> Result<()> {
+        let start_lsn = self.writer.lsn() + NEXT_BYTES;
         let capacity = self.options.segment_bytes.max(HEADER_BYTES + bytes + NEXT_BYTES);
-        let mut next = create_segment(&self.options, header, capacity)?;
+        let Prepared { header, writer: mut next } = match self.prepared.pop_back() {
+            Some(prepared) if prepared.header.start_lsn == start_lsn => prepared,
+            older => {
+                self.prepared.extend(older);
+                let header = FileHeader {
+                    identity: self.options.random.next_u64(),
+                    store: self.options.store,
+                    number: next_number(),
+                    start_lsn,
+                    previous: self.writer.identity(),
+                    chain: 0,
+                    least_bytes: 0,
+                };
+                let writer = create_with_room(&self.options, header, capacity, room)?;
+                Prepared { header, writer }
+            }
+        };
         self.writer.hand_over(&mut next);
         let buffer = self.writer.begin();
-        buffer.extend_from_slice(&number.to_le_bytes());
+        buffer.extend_from_slice(&header.number.to_le_bytes());
         buffer.extend_from_slice(&header.identity.to_le_bytes());
-        // If this fails the new segment stays where it is: the record may turn up after a crash, and
-        // must not name a file that is gone. It is removed when the store is opened.
-        self.writer.finish(RecordKind::Next as u8, synced)?;
+        if let Err(error) = self.writer.finish(RecordKind::Next as u8, synced) {
+            // The record may turn up after a crash and must not name a file that is gone.
+            self.prepared.push_back(Prepared { header, writer: next });
+            return Err(error);
+        }
         debug_assert_eq!(self.writer.lsn(), header.start_lsn);
         let (last_seq, bytes) = (self.last_seq, self.writer.offset() - HEADER_BYTES);
         self.sealed.push_back(SegmentInfo { number: self.number, last_seq, bytes });
         self.unsynced.push_back((self.writer.file().clone(), self.writer.lsn()));
         self.writer = next;
-        self.number = number;
+        self.number = header.number;
         self.capacity = capacity;
         Ok(())
     }
@@ -178,6 +213,14 @@ impl Wal {
     pub fn synced(&mut self, lsn: u64) {
         while self.unsynced.front().is_some_and(|(_, end)| *end <= lsn) {
             self.unsynced.pop_front();
+        }
+        // Where they would have been named something else stands now, for good.
+        while self.prepared.front().is_some_and(|p| p.header.start_lsn - NEXT_BYTES < lsn) {
+            if let Some(Prepared { header, writer }) = self.prepared.pop_front() {
+                drop(writer);
+                // What cannot be removed now is removed when the store is opened.
+                let _ = self.options.fs.remove(&FileKind::Wal(header.number).path(&self.options.dir));
+            }
         }
     }
 
@@ -214,6 +257,19 @@ impl Wal {
         }
         released
     }
+}
+
+/// Makes a segment, one that grows if `room` allows it and there is none to reserve.
+fn create_with_room(
+    options: &WalOptions,
+    header: FileHeader,
+    capacity: u64,
+    room: Room,
+) -> Result<RecordWriter> {
+    create_segment(options, header, capacity).or_else(|error| match error {
+        Error::DiskFull(_) if room == Room::Any => create_segment(options, header, 0),
+        other => Err(other),
+    })
 }
 
 /// Makes a segment under a temporary name, complete and synced, and then gives it its own: a file

@@ -8,5 +8,5 @@ mod replay;
 mod tests;
 
 pub use group::{GroupHeader, LoggedBatch, RecordKind, begin_group, decode_group, push_batch};
-pub use log::{SegmentInfo, Unsynced, Wal, WalOptions};
+pub use log::{Room, SegmentInfo, Unsynced, Wal, WalOptions};
 pub use replay::{Cut, Replay, replay};

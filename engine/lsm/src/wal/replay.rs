@@ -10,7 +10,7 @@ use super::group::{GroupHeader, LoggedBatch, RecordKind, decode_group};
 use crate::base::coding::Decoder;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
-use crate::base::key::SeqNum;
+use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::fs::{Fs, OpenFile};
 use crate::record::{HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordReader, Step, Stop};
 use std::path::{Path, PathBuf};
@@ -165,7 +165,13 @@ fn read_segment(
                 match RecordKind::from_byte(header.kind) {
                     Some(RecordKind::Close) => {
                         let last_seq = Decoder::new(payload).fixed64("the last sequence number");
-                        found.closed = Some(last_seq.map_err(|e| e.in_file(file.path(), base))?);
+                        let last_seq = last_seq.map_err(|e| e.in_file(file.path(), base))?;
+                        if last_seq > MAX_SEQ {
+                            let found = last_seq.to_string();
+                            let expected = "a sequence number of 56 bits";
+                            return Err(Corruption::new(file.path(), base, expected, found).into());
+                        }
+                        found.closed = Some(last_seq);
                     }
                     Some(RecordKind::Next) => {
                         let mut bytes = Decoder::new(payload);

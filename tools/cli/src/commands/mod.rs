@@ -11,4 +11,5 @@ pub mod put;
 pub mod repair;
 pub mod scan;
 pub mod stats;
+pub mod stress;
 pub mod verify;

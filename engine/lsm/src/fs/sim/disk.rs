@@ -263,6 +263,18 @@ impl SimFs {
         })
     }
 
+    /// How many handles of files are open.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        self.aside(|inner| inner.state.files.values().map(|node| node.open.strong_count()).sum())
+    }
+
+    /// Whether any lock is held.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.aside(|inner| !inner.state.locks.is_empty())
+    }
+
     /// How many operations of each kind have been called for.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -349,6 +361,11 @@ impl FileSystem for SimFs {
             }
             _ => state.sync_dir(dir),
         })
+    }
+
+    fn free_bytes(&self, _: &Path) -> io::Result<Option<u64>> {
+        // Not an operation of its own: nothing of the disk depends on it.
+        Ok(self.aside(|inner| inner.state.capacity.map(|all| all.saturating_sub(inner.state.used()))))
     }
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Result<LockGuard, String>> {

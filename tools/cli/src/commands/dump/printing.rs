@@ -24,6 +24,8 @@ pub(super) fn print_header(printer: &mut ItemPrinter, found: &LogHeader) -> Outc
     printer.item(Item::Section("header"))?;
     if let Some(error) = &found.damage {
         printer.item(Item::Damage(error.to_string()))?;
+        // Numbers that no checksum vouches for would be believed all the same.
+        return printer.item(Item::Fact("size", Cell::Number(found.size_bytes)));
     }
     for (name, cell) in [
         ("number", Cell::Number(header.number)),

@@ -1,0 +1,207 @@
+//! The reserve: space that is set aside so that a full disk can be made less full.
+//!
+//! # Rules
+//! - The file `RESERVE` holds nothing. It is made with its full size, reserved and synced, whenever
+//!   there is room, and stays when the store is closed.
+//! - Who frees space draws on it when the disk is full: opening, flushes, compactions, edits of the
+//!   manifest, and writes that only remove. The file is then cut to nothing.
+//! - While it is not whole, writes that add anything are refused with the error of the full disk.
+//!   Otherwise they would use up at once what a deletion or a compaction has just freed.
+//! - It is made anew as soon as there is room for all of it: after each flush and compaction, twice
+//!   a second in the background, and before a write is refused.
+//!
+//! A disk that has never had room for it keeps a store without one: nothing is refused for its
+//! sake, and it is made when there is room.
+//!
+//! Its content is never read and its name never trusted: whatever of it a crash leaves behind is
+//! made whole, or does without, when the store is opened.
+
+use crate::base::error::{Error, Result};
+use crate::base::filename::FileKind;
+use crate::base::sync::Mutex;
+use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::fs::{Fs, OpenFile};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The file, and whether it is whole.
+#[derive(Debug)]
+pub struct Reserve {
+    fs: Fs,
+    dir: PathBuf,
+    bytes: u64,
+    /// Read without the lock by every write; changed under it.
+    short: AtomicBool,
+    /// Whether the file has yet to be made, whole or not. Changed under the lock.
+    wanted: AtomicBool,
+    /// How often the file has been cut or an attempt was made to make it.
+    changes: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    file: Option<OpenFile>,
+    /// Why it is not whole.
+    why: Option<Error>,
+}
+
+impl Reserve {
+    /// A reserve of `bytes` in `dir`, as yet not looked at; with 0 there is none.
+    #[must_use]
+    pub fn new(fs: &Fs, dir: &Path, bytes: u64) -> Reserve {
+        Reserve {
+            fs: fs.clone(),
+            dir: dir.to_owned(),
+            bytes,
+            short: AtomicBool::new(false),
+            wanted: AtomicBool::new(bytes > 0),
+            changes: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whether writes that add anything must be refused.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.short.load(Ordering::Acquire)
+    }
+
+    /// The error of the full disk while the reserve is not whole.
+    #[must_use]
+    pub fn why(&self) -> Option<Error> {
+        let state = self.state.lock();
+        self.is_short().then(|| state.why.clone()).flatten()
+    }
+
+    /// Runs what frees space; if the disk is full, gives the reserve up and runs it once more.
+    pub fn draw<T>(&self, mut run: impl FnMut() -> Result<T>) -> Result<T> {
+        let before = self.changes.load(Ordering::Acquire);
+        match run() {
+            Err(error) if is_full(&error) && self.give_up(before, &error) => run(),
+            result => result,
+        }
+    }
+
+    /// Gives the space up. Whether trying again makes sense: there was something to give up, or
+    /// somebody else has changed it since it stood at `before`.
+    fn give_up(&self, before: u64, why: &Error) -> bool {
+        if self.bytes == 0 {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let changed = self.changes.fetch_add(1, Ordering::AcqRel) != before;
+        let cut = self.open(&mut state, false).and_then(|file| match file {
+            Some(file) if file.size()? > 0 => file.truncate(0).map(|()| Some(true)),
+            there => Ok(there.map(|_| false)),
+        });
+        if let Ok(Some(_)) = cut {
+            state.why = Some(why.clone());
+            self.wanted.store(true, Ordering::Release);
+            self.short.store(true, Ordering::Release);
+        }
+        changed || matches!(cut, Ok(Some(true)))
+    }
+
+    /// Asked by compactions while they write: they leave half of what was given up to deletions,
+    /// flushes and edits, and to whoever opens the store after a crash.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] when no more than that part is left.
+    pub fn leave_some(&self) -> Result<()> {
+        if !self.is_short() || self.fs.free_bytes(&self.dir).is_none_or(|free| free >= self.bytes / 2) {
+            return Ok(());
+        }
+        Err(no_room(&FileKind::Reserve.path(&self.dir)))
+    }
+
+    /// Makes the file whole if it is not. `Ok(false)` if it cannot be now.
+    ///
+    /// # Errors
+    /// A failed sync, which is final for the store as any other.
+    pub fn make(&self) -> Result<bool> {
+        let whole = || !self.wanted.load(Ordering::Acquire);
+        if whole() {
+            return Ok(true);
+        }
+        let mut state = self.state.lock();
+        if whole() {
+            return Ok(true);
+        }
+        let made = self.fill(&mut state);
+        match made {
+            Ok(()) => {
+                state.why = None;
+                self.wanted.store(false, Ordering::Release);
+                self.short.store(false, Ordering::Release);
+                Ok(true)
+            }
+            Err(error) => {
+                // What was reserved of it is left to others.
+                if let Some(file) = &state.file {
+                    let _ = file.truncate(0);
+                    self.short.store(true, Ordering::Release);
+                }
+                self.changes.fetch_add(1, Ordering::AcqRel);
+                if error.is_failed_sync() {
+                    return Err(error);
+                }
+                state.why = Some(error);
+                Ok(false)
+            }
+        }
+    }
+
+    fn fill(&self, state: &mut State) -> Result<()> {
+        let size = match self.open(state, false)? {
+            Some(file) => file.size()?,
+            None => 0,
+        };
+        // Asked first: a reservation that fails half way takes from others what they could use.
+        let free = if size < self.bytes { self.fs.free_bytes(&self.dir) } else { None };
+        if free.is_some_and(|free| free < self.bytes - size) {
+            return Err(no_room(&FileKind::Reserve.path(&self.dir)));
+        }
+        let Some(file) = self.open(state, true)? else { return Ok(()) };
+        if size > self.bytes {
+            file.truncate(self.bytes)?;
+        }
+        // Where nothing can be reserved, bytes that were written are as good.
+        if !file.allocate(self.bytes)? {
+            let zeros = vec![0; self.bytes.min(1 << 20) as usize];
+            let mut at = size;
+            while at < self.bytes {
+                let part = zeros.len().min((self.bytes - at) as usize);
+                file.write_all_at(&zeros[..part], at)?;
+                at += part as u64;
+            }
+        }
+        if size == self.bytes { Ok(()) } else { file.sync() }
+    }
+
+    /// The file, opened; created if `create`.
+    fn open<'s>(&self, state: &'s mut State, create: bool) -> Result<Option<&'s OpenFile>> {
+        if state.file.is_none() {
+            let path = FileKind::Reserve.path(&self.dir);
+            state.file = match self.fs.open_writable(&path) {
+                Err(error) if error.is_not_found() && create => {
+                    let file = self.fs.create_new(&path)?;
+                    self.fs.sync_dir(&self.dir)?;
+                    Some(file)
+                }
+                Err(error) if error.is_not_found() => None,
+                opened => Some(opened?),
+            };
+        }
+        Ok(state.file.as_ref())
+    }
+}
+
+fn no_room(path: &Path) -> Error {
+    Error::io("allocate space for", path, io::ErrorKind::StorageFull.into())
+}
+
+/// Whether space would help: a failed sync is final, whatever its reason.
+fn is_full(error: &Error) -> bool {
+    matches!(error, Error::DiskFull(_)) && !error.is_failed_sync()
+}

@@ -1,0 +1,5 @@
+//! A store in a process of its own, for tests that kill it.
+
+fn main() -> std::process::ExitCode {
+    esker_tests::soak::actor::main()
+}

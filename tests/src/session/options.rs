@@ -1,0 +1,151 @@
+//! The options under which histories are run: everything that decides when something is flushed, compacted,
+//! rolled over or split is small in some and large in others.
+
+use super::place::{RESERVE_BYTES, SYNC_INTERVAL_MS};
+use esker::{Builder, Durability, FamilyOptions};
+use std::time::Duration;
+
+/// A set of options. Bytes unless said otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSet {
+    memtable: usize,
+    table: u64,
+    level_base: u64,
+    segment: u64,
+    manifest: u64,
+    open_files: usize,
+    budget: u64,
+    block: usize,
+    partition: usize,
+    uncompressed_levels: usize,
+    zstd_level: Option<i32>,
+    filter_bits: u32,
+    durability: Durability,
+    /// In milliseconds; at most what the oracle reckons with.
+    sync_interval: u64,
+}
+
+/// How many sets there are.
+pub const OPTION_SETS: usize = SETS.len();
+
+/// Short histories fill memtables, levels, log segments and manifests.
+const SMALL: OptionSet = OptionSet {
+    memtable: 4 << 10,
+    table: 2 << 10,
+    level_base: 4 << 10,
+    segment: 8 << 10,
+    manifest: 2 << 10,
+    open_files: 16,
+    budget: 1 << 20,
+    block: 256,
+    partition: 256 << 10,
+    uncompressed_levels: 2,
+    zstd_level: Some(1),
+    filter_bits: 10,
+    durability: Durability::Sync,
+    sync_interval: SYNC_INTERVAL_MS,
+};
+
+/// As small as can be: few writes reach many levels.
+const SMALLEST: OptionSet = OptionSet {
+    memtable: 1 << 10,
+    table: 1 << 10,
+    level_base: 1 << 10,
+    segment: 4 << 10,
+    manifest: 256,
+    block: 64,
+    ..SMALL
+};
+
+/// Nothing is filled by a short history.
+const LARGE: OptionSet = OptionSet {
+    memtable: 256 << 10,
+    table: 64 << 10,
+    level_base: 1 << 20,
+    segment: 1 << 20,
+    manifest: 1 << 20,
+    open_files: 512,
+    budget: 64 << 20,
+    block: 8 << 10,
+    ..SMALL
+};
+
+const SETS: [OptionSet; 16] = [
+    SMALL,
+    SMALLEST,
+    LARGE,
+    OptionSet { segment: 4 << 10, durability: Durability::Os, ..LARGE },
+    OptionSet { segment: 1 << 20, ..SMALLEST },
+    OptionSet { block: 64, filter_bits: 1, ..SMALL },
+    OptionSet { block: 64 << 10, zstd_level: None, ..SMALL },
+    OptionSet { uncompressed_levels: 0, zstd_level: Some(19), ..SMALL },
+    OptionSet { uncompressed_levels: 0, zstd_level: Some(-7), block: 1 << 10, ..SMALL },
+    OptionSet { partition: 64, sync_interval: 1, ..SMALL },
+    OptionSet { manifest: 256, segment: 4 << 10, ..SMALL },
+    OptionSet { level_base: 64 << 10, table: 1 << 10, durability: Durability::None, ..SMALL },
+    OptionSet { filter_bits: 64, partition: 256, uncompressed_levels: 7, ..SMALL },
+    OptionSet { table: 32 << 10, level_base: 1 << 10, ..SMALL },
+    OptionSet { memtable: 64 << 10, manifest: 256, ..SMALLEST },
+    OptionSet { memtable: 2 << 10, open_files: 512, budget: 64 << 20, ..LARGE },
+];
+
+impl OptionSet {
+    /// The set with this number; numbers go round.
+    #[must_use]
+    pub fn numbered(number: u32) -> &'static OptionSet {
+        &SETS[number as usize % SETS.len()]
+    }
+
+    /// Sets the options of a store.
+    #[must_use]
+    pub fn apply(&self, builder: Builder) -> Builder {
+        builder
+            .memory_budget(self.budget)
+            .sync_interval(Duration::from_millis(self.sync_interval))
+            .default_durability(self.durability)
+            .wal_segment_bytes(self.segment)
+            .memtable_bytes(self.memtable)
+            .target_file_bytes(self.table)
+            .level_base_bytes(self.level_base)
+            .manifest_bytes(self.manifest)
+            .max_open_files(self.open_files)
+            .reserve_bytes(RESERVE_BYTES)
+    }
+
+    /// The options of a family. Those of odd names have a split index and are compressed from level 0 on.
+    #[must_use]
+    pub fn family(&self, name: &str) -> FamilyOptions {
+        let odd = name.bytes().last().is_some_and(|last| last % 2 == 1);
+        FamilyOptions {
+            block_bytes: self.block,
+            index_partition_bytes: if odd { self.partition.min(256) } else { self.partition },
+            uncompressed_levels: if odd { 0 } else { self.uncompressed_levels },
+            zstd_level: self.zstd_level,
+            filter_bits_per_key: self.filter_bits,
+        }
+    }
+
+    /// How durable a write is that names no durability.
+    #[must_use]
+    pub fn default_durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// How many tables may be open at once.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        self.open_files
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::SMALLEST_OPTIONS;
+
+    #[test]
+    fn the_smallest_options_have_their_number_and_numbers_go_round() {
+        assert_eq!(OptionSet::numbered(SMALLEST_OPTIONS).level_base, SMALLEST.level_base);
+        assert_eq!(OptionSet::numbered(18).memtable, LARGE.memtable);
+    }
+}

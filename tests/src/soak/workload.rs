@@ -1,0 +1,167 @@
+//! What a store is asked for: much is overwritten, little is kept.
+
+use super::judge::Judge;
+use crate::history::{Change, Operation, Span, Step, What};
+use esker::Durability;
+use esker::base::random::Random;
+use std::ops::Bound;
+
+/// Makes operations from a seed.
+#[derive(Debug)]
+pub struct Workload {
+    random: Random,
+    /// How many different keys there are.
+    keys: u64,
+}
+
+/// The family that comes and goes.
+const PASSING: &str = "f2";
+
+/// Snapshots that are held at once.
+const SLOTS: u64 = 3;
+
+/// The key with this number: two in three are numbered, the others have a long prefix in common or are
+/// binary.
+fn key(n: u64) -> Vec<u8> {
+    match n % 8 {
+        6 => format!("shared/{}/{n:09}", "prefix-".repeat(6)).into_bytes(),
+        // An odd factor is a permutation of 64 bits (Knuth's multiplicative hashing, 1973).
+        7 => n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().to_vec(),
+        _ => format!("user{n:012}").into_bytes(),
+    }
+}
+
+impl Workload {
+    /// Over so many keys.
+    #[must_use]
+    pub fn new(seed: u64, keys: u64) -> Workload {
+        Workload { random: Random::seeded(seed), keys }
+    }
+
+    /// A random number below a bound.
+    #[must_use]
+    pub fn below(&self, bound: u64) -> u64 {
+        self.random.below(bound)
+    }
+
+    /// An operation that may be on its way together with others.
+    #[must_use]
+    pub fn next(&self, judge: &Judge) -> Operation {
+        match self.below(1_000) {
+            0..400 => self.write(judge),
+            400..650 => {
+                let n = self.number();
+                let (at, family) = self.place(judge, n);
+                // Keys of one family, since that is fixed by their number.
+                let keys = (0..16).map(|i| key(n + i * 10)).collect();
+                Operation::MultiGet { at, family, keys }
+            }
+            650..850 => {
+                let n = self.number();
+                let (at, family) = self.place(judge, n);
+                Operation::Get { at, family, key: key(n) }
+            }
+            850..950 => self.scan(judge),
+            950 | 951 => Operation::Snapshot(self.below(SLOTS) as u32),
+            952 => Operation::Release(self.below(SLOTS) as u32),
+            _ => Operation::Families,
+        }
+    }
+
+    /// An operation before which, and behind which, nothing else is on its way.
+    #[must_use]
+    pub fn apart(&self, judge: &Judge) -> Operation {
+        match self.below(10) {
+            0..4 => Operation::Sync,
+            4..6 => Operation::Flush,
+            6 => {
+                let n = self.number();
+                let (a, b) = (key(n), key(n + self.keys / 10));
+                let span = Span::Range(Bound::Included(a.clone().min(b.clone())), Bound::Excluded(a.max(b)));
+                Operation::CompactRange { family: self.family(judge, n), span }
+            }
+            7 if judge.has_family(PASSING) => Operation::Drop(PASSING.into()),
+            7 | 8 => {
+                let missing = ["f0", "f1", PASSING].into_iter().find(|name| !judge.has_family(name));
+                missing.map_or(Operation::Sync, |name| Operation::Create(name.into()))
+            }
+            _ => Operation::Verify,
+        }
+    }
+
+    /// A write of one key that survives a kill.
+    #[must_use]
+    pub fn small_write(&self) -> Operation {
+        let (family, key) = ("default".into(), b"a small write".to_vec());
+        let changes = vec![Change { family, key, what: What::Put { bytes: 100 } }];
+        Operation::Write { changes, durability: Durability::Os }
+    }
+
+    /// A sixteenth of the keys get a fifth of the attention besides their share.
+    fn number(&self) -> u64 {
+        if self.below(5) == 0 { self.below(self.keys.div_ceil(16)) } else { self.below(self.keys) }
+    }
+
+    fn family(&self, judge: &Judge, n: u64) -> String {
+        let name = match n % 10 {
+            6 | 7 => "f0",
+            8 => "f1",
+            9 => PASSING,
+            _ => "default",
+        };
+        if judge.has_family(name) { name.into() } else { "default".into() }
+    }
+
+    /// Where to read: mostly the present. The family that passes is read there only.
+    fn place(&self, judge: &Judge, n: u64) -> (Option<u32>, String) {
+        let family = self.family(judge, n);
+        let slot = self.below(SLOTS * 3) as u32;
+        ((family != PASSING && judge.has_snapshot(slot)).then_some(slot), family)
+    }
+
+    fn write(&self, judge: &Judge) -> Operation {
+        let count = if self.below(5) == 0 { 1 } else { 16 + self.below(48) };
+        let changes = (0..count).map(|_| self.change(judge)).collect();
+        let durability = match self.below(25) {
+            0 => Durability::Sync,
+            1 => Durability::None,
+            _ => Durability::Os,
+        };
+        Operation::Write { changes, durability }
+    }
+
+    fn change(&self, judge: &Judge) -> Change {
+        let n = self.number();
+        let bytes = match self.below(6) {
+            0 => 100 + self.below(4_000),
+            _ => 100 + self.below(400),
+        } as usize;
+        let what = match self.below(16) {
+            0 | 1 => What::Delete,
+            2 => What::PutTtl { bytes, ttl_ms: [100, 2_000, 30_000, 600_000][self.below(4) as usize] },
+            _ => What::Put { bytes },
+        };
+        Change { family: self.family(judge, n), key: key(n), what }
+    }
+
+    fn scan(&self, judge: &Judge) -> Operation {
+        let (n, way) = (self.number(), self.below(4));
+        let n = if way > 0 && n % 8 == 7 { n - 1 } else { n };
+        let (at, family) = self.place(judge, n);
+        let span = match way {
+            // Up to a hundred keys; between two binary ones there may be any number.
+            0 => {
+                let start = key(n);
+                Span::Prefix(start[..start.len().saturating_sub(2)].to_vec())
+            }
+            1 => Span::Range(Bound::Excluded(key(n)), Bound::Included(key(n + self.below(64) * 8))),
+            _ => Span::Range(Bound::Included(key(n)), Bound::Excluded(key(n + self.below(256) * 8))),
+        };
+        let step = match self.below(3) {
+            0 => Step::Forward,
+            1 => Step::Reverse,
+            _ => Step::Mixed(self.random.next_u64() >> 1),
+        };
+        Operation::Scan { at, family, span, step }
+    }
+}
