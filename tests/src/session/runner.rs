@@ -196,6 +196,8 @@ impl Session {
             Err(error) if self.faulty && is_of_the_disk(&error) => return Ok(()),
             Err(error) => return Err(format!("cannot open: {error}")),
         };
+        // Before any read: those give background work its turns.
+        self.audit().map_err(|why| format!("what opening left on the disk: {why}"))?;
         let found = match Dump::read(&db) {
             Ok(found) => found,
             Err(Unreadable::Error(error)) if self.faulty && is_of_the_disk(&error) => return Ok(()),
@@ -377,7 +379,7 @@ impl Session {
         if versions.is_empty() {
             return Ok(());
         }
-        let (before, was_writable) = (db.visible_seq(), self.is_writable());
+        let before = db.visible_seq();
         self.oracle.lock().begin_write(durability, versions);
         let result = match changes {
             [only] if durability == self.place.option_set().default_durability() => {
@@ -393,8 +395,6 @@ impl Session {
             // A store that was made read-only behind the write shows less than was published.
             Ok(()) => Outcome::Done { seq: self.is_writable().then_some(visible) },
             Err(_) if visible > before => Outcome::Published,
-            // It was written, and then its sync failed.
-            Err(_) if was_writable && !self.is_writable() => Outcome::Published,
             Err(_) => Outcome::Refused,
         };
         self.oracle.lock().end_write(number, outcome);
