@@ -36,7 +36,7 @@ fn plan(seed: u64, dir: &std::path::Path) -> Plan {
         calls: if single { 150 } else { 24 },
         dir: (seed % 5 == 4).then(|| dir.join(seed.to_string())),
         single,
-        numbered: seed % 2 == 0,
+        numbered: seed.is_multiple_of(2),
     }
 }
 

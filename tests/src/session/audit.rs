@@ -253,8 +253,8 @@ mod tests {
     fn complaint(damage: impl FnOnce(&SimFs, &Path, &FileKind)) -> String {
         let (disk, dir) = store();
         let names = Fs::Sim(disk.clone()).list(&dir).unwrap();
-        let table = names.iter().filter_map(|name| FileKind::parse(name));
-        let table = table.filter(|kind| matches!(kind, FileKind::Table(_))).next_back().unwrap();
+        let mut kinds = names.iter().filter_map(|name| FileKind::parse(name));
+        let table = kinds.rfind(|kind| matches!(kind, FileKind::Table(_))).unwrap();
         assert_eq!(audit(&Fs::Sim(disk.clone()), &dir), Ok(()));
         damage(&disk, &dir, &table);
         audit(&Fs::Sim(disk), &dir).unwrap_err()

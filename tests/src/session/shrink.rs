@@ -6,21 +6,26 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long a history is made shorter at most.
+/// How long a history is made shorter at most; `ESKER_SHRINK=0` leaves it as it is, for whoever only wants to
+/// know that it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+fn patience() -> Duration {
+    if std::env::var_os("ESKER_SHRINK").is_some_and(|word| word == "0") { Duration::ZERO } else { PATIENCE }
+}
 
 /// Takes operations away as long as what is left still fails: halves first, then ever smaller runs (delta
 /// debugging; Zeller and Hildebrandt, 2002).
 pub fn shrink(history: &[Operation], mut fails: impl FnMut(&[Operation]) -> bool) -> Vec<Operation> {
     let mut shortest = history.to_vec();
-    let (mut run, begun) = (shortest.len().div_ceil(2), Instant::now());
+    let (mut run, begun, patience) = (shortest.len().div_ceil(2), Instant::now(), patience());
     while run > 0 {
         let mut at = 0;
         let mut taken = false;
         while at < shortest.len() {
             let mut shorter = shortest.clone();
             shorter.drain(at..(at + run).min(shortest.len()));
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() >= patience {
                 return shortest;
             }
             if fails(&shorter) {

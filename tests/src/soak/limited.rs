@@ -115,6 +115,10 @@ impl FileSystem for LimitedFs {
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Result<LockGuard, String>> {
         OsFs.lock(path, holder)
     }
+
+    fn hold(&self, path: &Path) -> io::Result<Result<Option<LockGuard>, String>> {
+        OsFs.hold(path)
+    }
 }
 
 #[derive(Debug)]

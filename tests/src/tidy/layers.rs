@@ -33,7 +33,7 @@ pub const LAYERS: &[Folder] = &[
     ("commit", 6, "the write path: order, log, memtable, publish"),
     ("background", 7, "jobs in the background and their scheduler; seeded and single-threaded in tests"),
     ("db", 8, "what the user holds: database, families, snapshots, iterators, options"),
-    ("repair", 9, "a new store from what is left of a damaged one, with a loss report"),
+    ("repair", 9, "a new store from what is left of a damaged one, and the report of what was lost"),
 ];
 
 fn layer(folder: &str) -> Option<u32> {

@@ -144,14 +144,14 @@ fn what_every_harm_leaves_can_be_made_a_sound_store() {
         let ran = folder.run(&["repair", "data", "--into", "new", "--json"]);
         assert_eq!((ran.code, ran.stderr.as_str()), (dry.code, ""));
         let report = String::from_utf8(ran.stdout).unwrap();
-        assert_eq!(report.contains("\"lossless\":true"), ran.code == 0, "{report}");
+        assert_eq!(report.contains("\"loss\":\"none found\""), ran.code == 0, "{report}");
         assert!(folder.ok(&["verify", "--dir", "new"]).starts_with("sound: "));
         let count: u64 = folder.ok(&["scan", "--count", "--dir", "new"]).trim().parse().unwrap();
-        let told = report.split("\"entries\":").nth(1).unwrap().split([',', '}']).next().unwrap();
-        assert_eq!(told.parse(), Ok(count), "{report}");
+        let told = report.split("\"keys\":").find_map(|rest| rest.split([',', '}']).next()?.parse().ok());
+        assert_eq!(told, Some(count), "{report}");
         assert!(count == 5000 || ran.code == 4, "{report}");
         let again = folder.run(&["repair", "data", "--into", "new"]);
-        again.assert_refused(1, "into: new is not empty");
+        again.assert_refused(1, "into");
     }
 }
 

@@ -2,8 +2,12 @@
 
 mod coverage;
 mod fuzz;
+mod mutants;
 mod nightly;
+mod patch;
+mod planted;
 mod runner;
+mod state;
 mod steps;
 
 use std::env;
@@ -20,6 +24,8 @@ fn main() -> ExitCode {
         ["nightly", ref rest @ ..] => nightly::run(rest),
         ["fuzz", ref rest @ ..] => fuzz::run(rest),
         ["coverage"] => coverage::run(),
+        ["planted", ref rest @ ..] => planted::run(rest),
+        ["mutants"] => mutants::run(),
         [name] => match steps::task(name) {
             Some(task) => task.steps.iter().try_for_each(|step| runner::run(step, None).map(drop)),
             None => Err(format!("there is no task `{name}`; `cargo xtask` lists them")),
@@ -45,6 +51,8 @@ fn help() -> String {
     }
     text += &format!("  {:10}{}\n", "coverage", coverage::WHAT);
     text += &format!("  {:10}{}\n", "fuzz", fuzz::WHAT);
+    text += &format!("  {:10}{}\n", "planted", planted::WHAT);
+    text += &format!("  {:10}{}\n", "mutants", mutants::WHAT);
     text += &format!("  {:10}{}\n", "nightly", nightly::WHAT);
     for part in steps::NIGHTLY {
         text += &format!("  {:10}  {:10} $ {}\n", "", part.name, part.step.shown());

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -39,8 +39,14 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn run(step: &Step, log: Option<File>) -> Result<Outcome, String> {
     println!("$ {}", step.shown());
     let started = Instant::now();
-    let output = Arc::new(Mutex::new(Output { outcome: Outcome::default(), log }));
-    let status = supervise(step, &output);
+    let output = Arc::new(Mutex::new(Output { outcome: Outcome::default(), log, kept: None }));
+    let mut command = Command::new(step.command[0]);
+    // How much a run does may be said by whoever starts it.
+    let said = |name: &str| name.starts_with("ESKER_") && std::env::var_os(name).is_some();
+    let environment = step.environment.iter().copied().filter(|(name, _)| !said(name));
+    command.args(&step.command[1..]).envs(environment).current_dir(root());
+    let status = supervise(command, step.limit, &output)
+        .and_then(|status| if status.success() { Ok(()) } else { Err(format!("failed ({status})")) });
     let mut output = output.lock().map_err(|_| "the reader of the output panicked")?;
     let mut outcome = std::mem::take(&mut output.outcome);
     outcome.seconds = started.elapsed().as_secs();
@@ -57,49 +63,59 @@ pub(crate) fn run(step: &Step, log: Option<File>) -> Result<Outcome, String> {
     }
 }
 
-fn supervise(step: &Step, output: &Arc<Mutex<Output>>) -> Result<(), String> {
-    let mut command = Command::new(step.command[0]);
-    // How much a run does may be said by whoever starts it.
-    let said = |name: &str| name.starts_with("ESKER_") && std::env::var_os(name).is_some();
-    let environment = step.environment.iter().copied().filter(|(name, _)| !said(name));
-    command.args(&step.command[1..]).envs(environment);
+/// Runs a command without showing what it prints: whether it succeeded, and its lines.
+pub(crate) fn watch(command: Command, limit: Duration) -> Result<(bool, Vec<String>), String> {
+    let output = Arc::new(Mutex::new(Output { kept: Some(Vec::new()), ..Output::default() }));
+    let status = supervise(command, limit, &output)?;
+    let mut output = output.lock().map_err(|_| "the reader of the output panicked")?;
+    Ok((status.success(), output.kept.take().unwrap_or_default()))
+}
+
+fn supervise(
+    mut command: Command,
+    limit: Duration,
+    output: &Arc<Mutex<Output>>,
+) -> Result<ExitStatus, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
     // What Cargo tells this program about itself must not reach the Cargo that it starts.
     for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME"] {
         command.env_remove(name);
     }
-    command
-        .current_dir(root())
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|e| format!("cannot start {}: {e}", step.command[0]))?;
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|e| format!("cannot start {program}: {e}"))?;
     let guard = Guard::over(child.id()).map_err(|e| format!("cannot start the guard: {e}"))?;
     let drained = forward(&mut child, output);
     let (ended, end) = mpsc::channel();
     thread::spawn(move || ended.send(child.wait()));
-    let status = match end.recv_timeout(step.limit) {
+    let status = match end.recv_timeout(limit) {
         Ok(status) => status.map_err(|e| format!("cannot wait: {e}"))?,
         Err(_) => {
             drop(guard);
             let _ = end.recv();
-            return Err(format!("killed at its limit of {} s", step.limit.as_secs()));
+            return Err(format!("killed at its limit of {} s", limit.as_secs()));
         }
     };
     // Both readers hang up when the output has ended.
     let _ = drained.recv_timeout(DRAIN);
     guard.dismiss();
-    if status.success() { Ok(()) } else { Err(format!("failed ({status})")) }
+    Ok(status)
 }
 
 /// Where the lines of a step go.
+#[derive(Default)]
 struct Output {
     outcome: Outcome,
     log: Option<File>,
+    /// If they are kept they are not shown.
+    kept: Option<Vec<String>>,
 }
 
 impl Output {
     fn line(&mut self, line: &str) {
+        if let Some(kept) = &mut self.kept {
+            kept.push(line.into());
+            return;
+        }
         println!("{line}");
         if let Some(log) = &mut self.log {
             // The log is a convenience; the verdict does not hang on it.
@@ -180,9 +196,10 @@ mod tests {
     #[test]
     fn a_hanging_step_is_killed_with_all_that_it_started() {
         // The grandchild holds the pipe that the reader of the output waits on.
-        let step = shell("sleep 1000 & sleep 1000", Duration::from_millis(50));
-        let output = Arc::new(Mutex::new(Output { outcome: Outcome::default(), log: None }));
-        let error = supervise(&step, &output).unwrap_err();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 1000 & sleep 1000"]);
+        let output = Arc::new(Mutex::new(Output::default()));
+        let error = supervise(command, Duration::from_millis(50), &output).unwrap_err();
         assert_eq!(error, "killed at its limit of 0 s");
         // Only the readers hold it besides: they have ended once it is ours alone.
         while Arc::strong_count(&output) > 1 {
@@ -195,6 +212,15 @@ mod tests {
         let script = "echo 'test result: ok. 3 passed; 0 failed'; echo \"figure: $XTASK_WORD\" >&2";
         let outcome = run(&Step { needs_tests: true, ..shell(script, LONG) }, None).unwrap();
         assert_eq!((outcome.passed, outcome.figures), (3, vec!["a b".to_string()]));
+    }
+
+    #[test]
+    fn what_is_watched_is_kept() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo one; echo two >&2; exit 7"]);
+        let (succeeded, mut lines) = watch(command, LONG).unwrap();
+        lines.sort();
+        assert_eq!((succeeded, lines), (false, vec!["one".to_string(), "two".to_string()]));
     }
 
     #[test]

@@ -192,6 +192,11 @@ const LINEAR: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "linearizable"], minutes(20))
 };
 
+/// Half a minute for each bug, most of it building.
+const PLANTED: Step = step(&["cargo", "xtask", "planted"], minutes(90));
+
+const MUTANTS: Step = step(&["cargo", "xtask", "mutants"], minutes(150));
+
 const BENCH: &[Step] = &[
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "throughput"], minutes(15)),
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "instructions"], minutes(15)),
@@ -302,6 +307,8 @@ pub(crate) const NIGHTLY: &[Part] = &[
     fuzz!("table"),
     fuzz!("store"),
     fuzz!("operations"),
+    Part { name: "planted", step: PLANTED },
+    Part { name: "mutants", step: MUTANTS },
 ];
 
 /// The task of that name.

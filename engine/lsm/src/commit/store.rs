@@ -20,6 +20,7 @@ use crate::base::clock::ExpiryClock;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileNumber;
 use crate::base::key::{MAX_SEQ, SeqNum};
+use crate::base::limits::RESERVED_SEQS;
 use crate::base::panics::{catch, words};
 use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,9 +35,6 @@ use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Sequence numbers are reserved in the manifest in blocks of this many.
-const RESERVED_SEQS: u64 = 1 << 24;
 
 /// What a store is made of when it is opened.
 #[derive(Debug)]

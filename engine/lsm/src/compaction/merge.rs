@@ -156,22 +156,8 @@ impl Output<'_> {
         let Some((number, mut writer)) = self.writer.take() else { return Ok(()) };
         writer.set_oldest_deletion_ms(self.origin.oldest_deletion_ms);
         let summary = writer.finish()?;
-        let properties = summary.properties;
         self.done.bytes_out += summary.size_bytes;
-        self.done.tables.push(Arc::new(TableMeta {
-            number,
-            identity: summary.identity,
-            size: summary.size_bytes,
-            smallest: (properties.smallest.user_key, properties.smallest.trailer),
-            largest: (properties.largest.user_key, properties.largest.trailer),
-            min_seq: properties.min_seq,
-            max_seq: properties.max_seq,
-            entries: properties.entries,
-            deletions: properties.deletions,
-            earliest_expiry: properties.earliest_expiry,
-            latest_expiry: properties.latest_expiry,
-            oldest_deletion_ms: properties.oldest_deletion_ms,
-        }));
+        self.done.tables.push(Arc::new(TableMeta::of(number, summary)));
         Ok(())
     }
 

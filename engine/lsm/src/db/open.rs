@@ -18,6 +18,7 @@ use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{MAX_SEQ, SeqNum};
+use crate::base::limits::RESERVED_SEQS;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, unique_number};
 use crate::commit::{Parts, Reserve, Store};
@@ -40,9 +41,6 @@ pub(super) const DEFAULT_FAMILY: &str = "default";
 
 /// The layer whose keys this crate's own users write.
 const LAYER: &str = "plain";
-
-/// How many sequence numbers opening reserves, so that the first writes need no edit.
-const RESERVED_SEQS: u64 = 1 << 24;
 
 /// What opening a store found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -195,6 +195,7 @@ impl FamilyOptions {
         self.policy().validate()
     }
 
+    /// How the tables of the family are written.
     pub(crate) fn policy(&self) -> TablePolicy {
         let base = TableOptions {
             codec: if self.zstd_level.is_some() { Codec::Zstd } else { Codec::None },
@@ -207,6 +208,7 @@ impl FamilyOptions {
         TablePolicy { base, uncompressed_levels: self.uncompressed_levels }
     }
 
+    /// As the manifest stores them.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         // Offset so that negative levels are small numbers, too.
@@ -224,6 +226,7 @@ impl FamilyOptions {
         out
     }
 
+    /// Back from the manifest.
     pub(crate) fn decode(bytes: &[u8]) -> Result<FamilyOptions, Malformed> {
         let mut options = FamilyOptions::default();
         let mut bytes = Decoder::new(bytes);

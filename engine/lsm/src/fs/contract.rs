@@ -36,9 +36,12 @@ pub trait FileSystem: fmt::Debug + Send + Sync + 'static {
         Ok(None)
     }
     /// Takes the lock file at `path` (created if missing) for this handle alone and writes `holder`
-    /// into it. `Ok(Err(text))` if it is held, with what the holder wrote. With an empty `holder`
-    /// nothing is created or written, and a missing file is an error.
+    /// into it. `Ok(Err(text))` if it is held, with what the holder wrote.
     fn lock(&self, path: &Path, holder: &str) -> io::Result<std::result::Result<LockGuard, String>>;
+    /// Keeps everybody else from taking the lock file at `path`, and writes nothing: for reading what
+    /// may stand on a medium that cannot be written to. `Ok(Ok(None))` if there is no such file,
+    /// `Ok(Err(text))` if it is held, with what the holder wrote.
+    fn hold(&self, path: &Path) -> io::Result<std::result::Result<Option<LockGuard>, String>>;
 }
 
 /// An open file, as a user's file system hands it out.
@@ -148,6 +151,12 @@ impl Fs {
     /// Takes a lock file, or says who holds it.
     pub fn lock(&self, path: &Path, holder: &str) -> Result<std::result::Result<LockGuard, String>> {
         each!(self, fs => fs.lock(path, holder)).map_err(|e| Error::io("lock", path, e))
+    }
+
+    /// Keeps others from taking a lock file without writing to it, or says who holds it; `None` if
+    /// there is no such file.
+    pub fn hold(&self, path: &Path) -> Result<std::result::Result<Option<LockGuard>, String>> {
+        each!(self, fs => fs.hold(path)).map_err(|e| Error::io("lock", path, e))
     }
 
     /// Reads a whole file of at most `limit` bytes.

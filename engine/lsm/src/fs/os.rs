@@ -98,11 +98,9 @@ impl FileSystem for OsFs {
 
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Result<LockGuard, String>> {
         // Not truncated: until the lock is taken the text is another's.
-        let writes = !holder.is_empty();
         let mut file =
-            fs::OpenOptions::new().read(true).write(writes).create(writes).truncate(false).open(path)?;
+            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
-            Ok(()) if !writes => Ok(Ok(LockGuard(Box::new(OsLock(file))))),
             Ok(()) => {
                 file.set_len(0)?;
                 match file.write_all(holder.as_bytes()) {
@@ -113,14 +111,28 @@ impl FileSystem for OsFs {
                 }
                 Ok(Ok(LockGuard(Box::new(OsLock(file)))))
             }
-            Err(fs::TryLockError::WouldBlock) => {
-                let mut text = Vec::new();
-                file.take(HOLDER_BYTES).read_to_end(&mut text)?;
-                Ok(Err(String::from_utf8_lossy(&text).into_owned()))
-            }
+            Err(fs::TryLockError::WouldBlock) => Ok(Err(holder_of(file)?)),
             Err(fs::TryLockError::Error(e)) => Err(e),
         }
     }
+
+    fn hold(&self, path: &Path) -> io::Result<Result<Option<LockGuard>, String>> {
+        let file = match fs::File::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
+            file => file?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Ok(Some(LockGuard(Box::new(OsLock(file)))))),
+            Err(fs::TryLockError::WouldBlock) => Ok(Err(holder_of(file)?)),
+            Err(fs::TryLockError::Error(e)) => Err(e),
+        }
+    }
+}
+
+fn holder_of(file: fs::File) -> io::Result<String> {
+    let mut text = Vec::new();
+    file.take(HOLDER_BYTES).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn is_full(error: &io::Error) -> bool {

@@ -7,3 +7,6 @@ mod writer;
 pub use format::{FileHeader, HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordHeader, VERSION, padded};
 pub use reader::{RecordReader, Step, Stop};
 pub use writer::RecordWriter;
+
+#[cfg(test)]
+mod tests;

@@ -105,12 +105,6 @@ impl<'f> RecordReader<'f> {
         self.size
     }
 
-    /// The chain value that the next record must carry.
-    #[must_use]
-    pub fn chain(&self) -> u32 {
-        self.chain
-    }
-
     /// The log position of an offset of this file.
     #[must_use]
     pub fn lsn_of(&self, offset: u64) -> u64 {

@@ -50,12 +50,6 @@ impl RecordWriter {
         self.identity
     }
 
-    /// The value that the next record's header will carry as its chain.
-    #[must_use]
-    pub fn chain(&self) -> u32 {
-        self.chain
-    }
-
     /// Where the next record will start in the file.
     #[must_use]
     pub fn offset(&self) -> u64 {

@@ -1,30 +1,29 @@
-//! Layer 9: making a new store from what is left of a damaged one.
+//! Layer 9: a new store from what is left of a damaged one, with a report of what was lost.
 //!
 //! # Steps
-//! 1. **Survey** ([`survey`]): which manifest can be believed, what is left of each table and of each
-//!    segment of the log. Nothing is written, and nothing in the damaged directory ever is.
-//! 2. **Build** ([`build`]): tables that are whole are copied as they are, of others the blocks that are
-//!    left are rewritten, the log is replayed into tables; then a log and a manifest are written, and
-//!    `CURRENT` last of all. Until then the new directory is plainly incomplete, and a second repair
-//!    begins it anew.
-//! 3. **Check**: the new store is opened and verified.
+//! 1. The manifest is read, or what is left of manifests: [`catalog`].
+//! 2. Every table and every segment of the log is read as far as it can be, and what cannot be is
+//!    put down as ranges of keys and sequence numbers: [`tables`], [`segments`].
+//! 3. From that follows, for each family, which files count, and where others may fill in:
+//!    [`plan`].
+//! 4. The sorted runs are merged, newest entry first, into the tables of a new store: [`runs`],
+//!    [`write`]. Its `CURRENT` comes last.
 //!
-//! # What is known without the manifest
-//! With an intact manifest it is known which tables are live, and at which level; what is lost is
-//! exactly what their damaged blocks held. Without it, every table in the directory is taken, and merged
-//! by sequence number: a table that a compaction had already replaced can then bring back what the
-//! compaction removed. The report says so ([`RepairReport::comebacks`]).
+//! The damaged store is only ever read. Memory is bounded by what the files that are being merged at
+//! one time need: a block each, and the log in sorted pieces.
 
-mod build;
-mod log;
-mod manifest;
+mod catalog;
+mod job;
+mod plan;
 mod report;
-mod run;
-mod salvage;
-mod survey;
+mod runs;
+mod segments;
 mod tables;
+mod text;
+mod write;
 
+pub use job::Repair;
 pub use report::{
-    Comeback, FamilyReport, FileReport, FileState, LogGap, LostRange, ManifestUse, RepairReport,
+    Basis, Doubt, DoubtKind, FileRole, FileState, KeyRange, LogEnd, Loss, Order, RepairReport,
+    RepairedFamily, RepairedFile, RepairedLog, SeqRange, Use,
 };
-pub use run::Repair;

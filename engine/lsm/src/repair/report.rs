@@ -1,260 +1,281 @@
-//! What a repair found, saved and lost.
+//! What a repair found, saved and lost. Nothing in it is a guess: what is not known is `None`, or a
+//! doubt that names the keys and sequence numbers which it is about.
 
+use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
-use std::fmt;
 
-/// What a repair found, saved and lost.
-///
-/// Nothing in it is a guess: a number that is not known is `None`, and what may be wrong without being
-/// known to be wrong is named as such.
+/// Keys from one to another, both included; `None` is unbounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RepairReport {
-    /// Whether nothing was written.
-    pub dry_run: bool,
-    /// How much of the manifest could be believed.
-    pub manifest: ManifestUse,
-    /// Every file of the damaged directory that is a store's, and those that the manifest names and
-    /// that are missing, by name.
-    pub files: Vec<FileReport>,
-    /// The column families that were saved, by number.
-    pub families: Vec<FamilyReport>,
-    /// Keys of which entries were lost with a table or a part of one.
-    pub lost: Vec<LostRange>,
-    /// Where the log has gaps.
-    pub gaps: Vec<LogGap>,
-    /// Keys that may read as something older than what they last were: deleted ones may have come
-    /// back, overwritten ones may have an earlier value.
-    pub comebacks: Vec<Comeback>,
+pub struct KeyRange {
+    /// The first key.
+    pub from: Option<Vec<u8>>,
+    /// The last key.
+    pub to: Option<Vec<u8>>,
 }
 
-/// How much of the manifest could be believed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ManifestUse {
-    /// The whole of it: which tables are live is known.
-    Whole {
-        /// The name of the file.
-        name: String,
-    },
-    /// None, or not enough: every table in the directory was taken.
-    #[default]
-    None,
-    /// As [`ManifestUse::None`], but names and options of column families were found in what is left.
-    NamesOnly {
-        /// What is wrong.
-        why: String,
-    },
+impl KeyRange {
+    /// Every key.
+    pub const ALL: KeyRange = KeyRange { from: None, to: None };
+
+    /// Whether a key lies in it.
+    #[must_use]
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.from.as_deref().is_none_or(|from| from <= key) && self.to.as_deref().is_none_or(|to| key <= to)
+    }
 }
 
-/// What became of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileReport {
-    /// Its name in the damaged directory.
-    pub name: String,
-    /// What became of it.
-    pub state: FileState,
-    /// Its size, in bytes.
-    pub bytes: u64,
-    /// Entries (of a table), operations (of the log) or changes (of a manifest) that were read.
-    pub saved: u64,
-    /// Entries that were lost; `None` if that is not known.
-    pub lost: Option<u64>,
-    /// The first and the last sequence number that is known to have stood in it.
-    pub seqs: Option<(SeqNum, SeqNum)>,
-    /// What is wrong with it, or why it was not used.
-    pub why: Option<String>,
-}
-
-/// What became of a file.
+/// Sequence numbers from one to another, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FileState {
-    /// Every byte that counts is as it was written.
-    Intact,
-    /// Some of it could be read.
-    Partial,
-    /// Nothing could be read.
-    Unreadable,
-    /// It is named, but not there.
-    Missing,
-    /// It is no part of the store, or no longer: nothing was to be read from it.
-    Unused,
+pub struct SeqRange {
+    /// The first.
+    pub first: SeqNum,
+    /// The last; `None` if nobody knows how far it went.
+    pub last: Option<SeqNum>,
 }
 
-/// A column family in the repaired store.
+impl SeqRange {
+    /// Every sequence number.
+    pub const ALL: SeqRange = SeqRange { first: 0, last: None };
+
+    /// Whether a sequence number lies in it.
+    #[must_use]
+    pub fn contains(&self, seq: SeqNum) -> bool {
+        self.first <= seq && self.last.is_none_or(|last| seq <= last)
+    }
+}
+
+/// What said which files make up the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FamilyReport {
-    /// Its number.
+pub enum Basis {
+    /// The manifest that `CURRENT` names, which is whole.
+    InForce(FileNumber),
+    /// `CURRENT` is lost or damaged: the newest manifest that is whole.
+    Newest(FileNumber),
+    /// No manifest is whole. What could still be read of them gave names and options of families;
+    /// every table and every segment of the log that can be read counts.
+    Parts,
+    /// There is no trace of a manifest. Every table and every segment that can be read counts.
+    Nothing,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileRole {
+    /// A sorted table.
+    Table,
+    /// A segment of the write-ahead log.
+    Log,
+    /// A manifest.
+    Manifest,
+    /// `CURRENT`.
+    Current,
+    /// `LOCK`, which holds no data.
+    Lock,
+    /// Something that was being written: without meaning.
+    Temporary,
+    /// Not a name of the store's.
+    Foreign,
+}
+
+/// How much of a file could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// All of it.
+    Intact,
+    /// Some of it.
+    PartlyRead,
+    /// Nothing of it.
+    Unreadable,
+    /// It ought to be there and is not.
+    Missing,
+    /// It was not looked into, since it is no part of the store.
+    NotRead,
+}
+
+/// What became of a file's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// It went into the new store.
+    Taken,
+    /// It is no longer part of the store, and only filled in where something that is was lost.
+    Filled,
+    /// It was left out.
+    LeftOut,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepairedFile {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub role: FileRole,
+    /// How much of it could be read.
+    pub state: FileState,
+    /// What became of it.
+    pub used: Use,
+    /// Its size in bytes, unless it is missing.
+    pub bytes: Option<u64>,
+    /// Entries, deletions and all versions included, that could be read of it.
+    pub entries_saved: u64,
+    /// Entries in it that could not be read; `None` if nobody knows how many there were.
+    pub entries_lost: Option<u64>,
+    /// The family that a table belongs to, if that is known.
+    pub family: Option<String>,
+    /// The keys of the entries that could not be read lie in these ranges. Empty for a log, whose
+    /// entries may have any key.
+    pub lost_keys: Vec<KeyRange>,
+    /// Their sequence numbers lie in this range, where that is known.
+    pub lost_seqs: Option<SeqRange>,
+    /// What is wrong with it, or why it is no part of the store.
+    pub why: String,
+}
+
+/// One column family of the new store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepairedFamily {
+    /// Its number, the same as before.
     pub id: u32,
     /// Its name.
     pub name: String,
-    /// Whether the name is the one that it had; otherwise it was made up.
+    /// Whether it was called so before. Otherwise its name was lost.
     pub name_known: bool,
-    /// Entries in the new store, every version of a key counted, deletions too; `None` in a dry run.
-    pub entries: Option<u64>,
+    /// Whether it has the options that it had. Otherwise it has the default ones.
+    pub options_known: bool,
+    /// How many keys the new store has in it; `None` if nothing was written.
+    pub keys: Option<u64>,
 }
 
-/// Keys of which entries were lost. The bounds belong to it; `None` is unbounded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LostRange {
-    /// The column family's number; `None` if it is not known.
-    pub family: Option<u32>,
-    /// The file that held them.
-    pub file: String,
-    /// The first key.
-    pub from: Option<Vec<u8>>,
-    /// The last key.
-    pub to: Option<Vec<u8>>,
-    /// The least and the greatest sequence number that they can have had; `None` if not known.
-    pub seqs: Option<(SeqNum, SeqNum)>,
-    /// How many entries; `None` if not known.
-    pub entries: Option<u64>,
+/// How the log ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogEnd {
+    /// With the mark of a close in good order: nothing stood behind it.
+    Closed,
+    /// Without one, as after a crash: nothing tells whether more had been written.
+    Open,
+    /// In bytes that are no record: a write that was never completed, or damage.
+    Torn,
+    /// In damage: more was known to be on disk.
+    Damaged,
+    /// The store needs no log, or there is none to be read.
+    None,
 }
 
-/// A place in the log where writes are missing.
+/// The write-ahead log as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogGap {
-    /// The segment in which it begins, or which is missing.
-    pub file: String,
-    /// The last sequence number before it that was read; 0 if there is none.
-    pub after: SeqNum,
-    /// The first one behind it; `None` if nothing follows.
-    pub before: Option<SeqNum>,
-    /// Whether it is certain that writes which had been reported durable are lost. Otherwise this may
-    /// be no more than the end of a write that was never completed.
-    pub certain: bool,
-    /// What was found.
+pub struct RepairedLog {
+    /// Segments that were read.
+    pub segments: u64,
+    /// Groups of writes in them.
+    pub groups: u64,
+    /// The last sequence number in them.
+    pub last_seq: Option<SeqNum>,
+    /// How it ended.
+    pub end: LogEnd,
+    /// Writes that could not be read had sequence numbers in these ranges.
+    pub missing: Vec<SeqRange>,
+}
+
+/// How sure it is that something is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DoubtKind {
+    /// Entries there could not be read.
+    Lost,
+    /// Nobody can tell.
+    MayBeLost,
+    /// The log ended as it does after every crash: what had not reached the disk was lost then.
+    OpenEnd,
+}
+
+/// Keys whose state in the new store may be an older one than they had: a value that was
+/// overwritten or deleted may be back, or a key may be missing. Only writes with the sequence numbers
+/// named can be missing. Sequence numbers in the last level of a family are 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// How sure it is.
+    pub kind: DoubtKind,
+    /// The family by its name in the new store; `None` for every family.
+    pub family: Option<String>,
+    /// The keys.
+    pub keys: KeyRange,
+    /// The sequence numbers of the writes that are or may be missing.
+    pub seqs: SeqRange,
+    /// Whether whole families that were dropped may be back.
+    pub families_may_be_back: bool,
+    /// Where this comes from.
     pub why: String,
 }
 
-/// Keys that may read as something older than what they last were. The bounds belong to it; `None` is
-/// unbounded.
+/// Whether what was saved is a prefix of the order of commits, as after a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// It is.
+    Holds,
+    /// It may not be: a write may be there without one before it, or a batch in part.
+    MayBeBroken,
+}
+
+/// The worst that a report says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// No loss was found.
+    NoneFound,
+    /// Something may be lost; nobody can tell.
+    Possible,
+    /// Something was lost.
+    Certain,
+}
+
+/// What a repair found, saved and lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Comeback {
-    /// The column family's number; `None` for all of them.
-    pub family: Option<u32>,
-    /// The first key.
-    pub from: Option<Vec<u8>>,
-    /// The last key.
-    pub to: Option<Vec<u8>>,
-    /// Why.
-    pub why: String,
+#[non_exhaustive]
+pub struct RepairReport {
+    /// Whether a new store was written, or only looked at what one would hold.
+    pub written: bool,
+    /// What said which files make up the store.
+    pub basis: Basis,
+    /// The families of the new store.
+    pub families: Vec<RepairedFamily>,
+    /// Every file of the old one: those that are there, and those that ought to be.
+    pub files: Vec<RepairedFile>,
+    /// The log as a whole.
+    pub log: RepairedLog,
+    /// Where the new store may not be what the old one was. Outside of these every key has the
+    /// state that was last written.
+    pub doubts: Vec<Doubt>,
+    /// Whether what was saved is a prefix of the order of commits.
+    pub order: Order,
 }
 
 impl RepairReport {
-    /// Whether it is certain that nothing was lost and nothing has come back.
+    /// The worst that the report says.
     #[must_use]
-    pub fn is_lossless(&self) -> bool {
-        let whole = matches!(self.manifest, ManifestUse::Whole { .. });
-        whole && self.lost.is_empty() && self.gaps.is_empty() && self.comebacks.is_empty()
+    pub fn loss(&self) -> Loss {
+        let entries = self.files.iter().any(|file| file.used != Use::LeftOut && file.entries_lost != Some(0));
+        let worst = |kind| self.doubts.iter().any(|doubt| doubt.kind == kind);
+        if worst(DoubtKind::Lost) {
+            Loss::Certain
+        } else if worst(DoubtKind::MayBeLost) || entries {
+            Loss::Possible
+        } else {
+            Loss::NoneFound
+        }
     }
 
-    /// Entries and operations that were read, in all files.
+    /// Entries that could be read of all files that count.
     #[must_use]
-    pub fn saved(&self) -> u64 {
-        self.files.iter().filter(|file| file.state != FileState::Unused).map(|file| file.saved).sum()
+    pub fn entries_saved(&self) -> u64 {
+        self.files.iter().filter(|file| file.used != Use::LeftOut).map(|file| file.entries_saved).sum()
     }
 
-    /// Entries that were lost from tables; `None` if that is not known for each.
+    /// Entries that are known to be lost; `None` if there may be more than are known of.
     #[must_use]
-    pub fn lost_entries(&self) -> Option<u64> {
-        self.files.iter().filter(|file| file.state != FileState::Unused).map(|file| file.lost).sum()
-    }
-
-    fn family(&self, id: Option<u32>) -> String {
-        let Some(id) = id else { return "any family".into() };
-        let known = self.families.iter().find(|family| family.id == id);
-        known.map_or_else(|| format!("family #{id}"), |family| format!("family {:?}", family.name))
-    }
-}
-
-fn range(from: Option<&Vec<u8>>, to: Option<&Vec<u8>>) -> String {
-    let key = |key: &Vec<u8>| format!("\"{}\"", key.escape_ascii());
-    match (from, to) {
-        (None, None) => "all keys".into(),
-        (Some(from), None) => format!("keys from {} on", key(from)),
-        (None, Some(to)) => format!("keys up to {}", key(to)),
-        (Some(from), Some(to)) => format!("keys {} to {}", key(from), key(to)),
-    }
-}
-
-fn count(number: Option<u64>) -> String {
-    number.map_or_else(|| "an unknown number of".into(), |number| number.to_string())
-}
-
-impl fmt::Display for FileState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            FileState::Intact => "intact",
-            FileState::Partial => "partial",
-            FileState::Unreadable => "unreadable",
-            FileState::Missing => "missing",
-            FileState::Unused => "unused",
-        })
-    }
-}
-
-/// The report for people: files, families, and then what was lost.
-impl fmt::Display for RepairReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.manifest {
-            ManifestUse::Whole { name } => writeln!(f, "manifest: {name}, intact")?,
-            ManifestUse::NamesOnly { why } => {
-                writeln!(f, "manifest: only names of families could be used: {why}")?;
-            }
-            ManifestUse::None => writeln!(f, "manifest: none; every table found was taken")?,
-        }
-        writeln!(f, "files:")?;
-        for file in &self.files {
-            write!(
-                f,
-                "  {:10} {:18} {:>12} bytes, {} entries",
-                file.state, file.name, file.bytes, file.saved
-            )?;
-            match file.lost {
-                Some(0) => {}
-                lost => write!(f, ", {} lost", count(lost))?,
-            }
-            match &file.why {
-                Some(why) => writeln!(f, ": {why}")?,
-                None => writeln!(f)?,
-            }
-        }
-        writeln!(f, "families:")?;
-        for family in &self.families {
-            let made_up = if family.name_known { "" } else { " (its name is lost)" };
-            let entries = family.entries.map_or(String::new(), |entries| format!(", {entries} entries"));
-            writeln!(f, "  {:?}{made_up}{entries}", family.name)?;
-        }
-        for lost in &self.lost {
-            let (family, keys) = (self.family(lost.family), range(lost.from.as_ref(), lost.to.as_ref()));
-            write!(f, "lost: {} entries of {family}, {keys}, from {}", count(lost.entries), lost.file)?;
-            match lost.seqs {
-                Some((from, to)) => writeln!(f, ", sequence numbers {from} to {to}")?,
-                None => writeln!(f)?,
-            }
-        }
-        for gap in &self.gaps {
-            let what = if gap.certain { "lost" } else { "possibly lost" };
-            write!(f, "{what}: writes behind sequence number {}", gap.after)?;
-            if let Some(before) = gap.before {
-                write!(f, " and before {before}")?;
-            }
-            writeln!(f, ", from {}: {}", gap.file, gap.why)?;
-        }
-        for back in &self.comebacks {
-            let (family, keys) = (self.family(back.family), range(back.from.as_ref(), back.to.as_ref()));
-            writeln!(
-                f,
-                "may have come back: deleted or overwritten values of {family}, {keys}: {}",
-                back.why
-            )?;
-        }
-        writeln!(
-            f,
-            "{}",
-            if self.is_lossless() { "nothing was lost" } else { "not everything could be saved" }
-        )
+    pub fn entries_lost(&self) -> Option<u64> {
+        let unknown = self.doubts.iter().any(|doubt| doubt.kind != DoubtKind::OpenEnd);
+        let count = |file: &&RepairedFile| file.used != Use::LeftOut;
+        let counted: Option<u64> = self.files.iter().filter(count).map(|file| file.entries_lost).sum();
+        let tables = |doubt: &Doubt| doubt.kind == DoubtKind::Lost && doubt.family.is_some();
+        let only_tables = self.doubts.iter().all(|d| d.kind == DoubtKind::OpenEnd || tables(d));
+        counted.filter(|_| !unknown || only_tables)
     }
 }

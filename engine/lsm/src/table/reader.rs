@@ -102,6 +102,19 @@ impl TableReader {
         Properties::decode(&bytes).map_err(|m| loader.damaged(handle, m))
     }
 
+    /// Reads the properties of a table of which nothing but these and the footer need be sound.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] if one of the two is damaged; what reading the file gives.
+    pub fn properties_of(source: TableSource) -> Result<Properties> {
+        let file = source.file()?;
+        let size = file.size()?;
+        let footer = Footer::read(&file, size)?;
+        let end = size - FOOTER_BYTES as u64;
+        let loader = Loader { source, identity: footer.identity, end, cache: None };
+        Self::load_properties(&loader, footer.properties)
+    }
+
     /// Reads the properties again, strictly: what is wrong with those that
     /// [`TableReader::open_damaged`] replaced.
     ///
@@ -294,7 +307,35 @@ impl TableReader {
     /// one item with its own handle and the error, and the blocks behind it go on.
     #[must_use]
     pub fn blocks(&self) -> Blocks<'_> {
-        Blocks { table: self, partition: 0, index: None, slot: 0 }
+        Blocks { table: self, place: BlockPlace::default() }
+    }
+
+    /// The data block at a place, as [`TableReader::blocks`] gives it, and moves on.
+    pub fn next_block(&self, place: &mut BlockPlace) -> Option<(Handle, Result<Arc<Block>>)> {
+        loop {
+            if let Some(index) = &place.index {
+                if let Some(handle) = index.handle(place.slot) {
+                    place.slot += 1;
+                    return Some((handle, self.loader.data(handle, Through::File)));
+                }
+                place.index = None;
+            }
+            let partition = self.partition(place.partition, Through::File);
+            place.partition += 1;
+            match partition {
+                Ok(None) => return None,
+                Ok(index) => (place.index, place.slot) = (index, 0),
+                Err(error) => {
+                    let handle = match &self.layout {
+                        Layout::Whole { .. } => self.footer.index,
+                        Layout::Partitioned { top, .. } => {
+                            top.handle(place.partition - 1).unwrap_or_default()
+                        }
+                    };
+                    return Some((handle, Err(error)));
+                }
+            }
+        }
     }
 }
 
@@ -324,40 +365,25 @@ impl Layout {
     }
 }
 
+/// A place among the data blocks of a table, see [`TableReader::next_block`].
+#[derive(Debug, Default)]
+pub struct BlockPlace {
+    partition: usize,
+    index: Option<Arc<Index>>,
+    slot: usize,
+}
+
 /// Iterates over the data blocks of a table; see [`TableReader::blocks`].
 #[derive(Debug)]
 pub struct Blocks<'a> {
     table: &'a TableReader,
-    partition: usize,
-    index: Option<Arc<Index>>,
-    slot: usize,
+    place: BlockPlace,
 }
 
 impl Iterator for Blocks<'_> {
     type Item = (Handle, Result<Arc<Block>>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(index) = &self.index {
-                if let Some(handle) = index.handle(self.slot) {
-                    self.slot += 1;
-                    return Some((handle, self.table.loader.data(handle, Through::File)));
-                }
-                self.index = None;
-            }
-            let partition = self.table.partition(self.partition, Through::File);
-            self.partition += 1;
-            match partition {
-                Ok(None) => return None,
-                Ok(index) => (self.index, self.slot) = (index, 0),
-                Err(error) => {
-                    let handle = match &self.table.layout {
-                        Layout::Whole { .. } => self.table.footer.index,
-                        Layout::Partitioned { top, .. } => top.handle(self.partition - 1).unwrap_or_default(),
-                    };
-                    return Some((handle, Err(error)));
-                }
-            }
-        }
+        self.table.next_block(&mut self.place)
     }
 }

@@ -6,6 +6,7 @@ use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::filename::FileNumber;
 use crate::base::key::{SeqNum, Trailer};
 use crate::base::limits::MAX_KEY_BYTES;
+use crate::table::TableSummary;
 
 /// A table as the manifest names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,26 @@ pub struct TableMeta {
 }
 
 impl TableMeta {
+    /// Of a table that was just written.
+    #[must_use]
+    pub fn of(number: FileNumber, written: TableSummary) -> TableMeta {
+        let properties = written.properties;
+        TableMeta {
+            number,
+            identity: written.identity,
+            size: written.size_bytes,
+            smallest: (properties.smallest.user_key, properties.smallest.trailer),
+            largest: (properties.largest.user_key, properties.largest.trailer),
+            min_seq: properties.min_seq,
+            max_seq: properties.max_seq,
+            entries: properties.entries,
+            deletions: properties.deletions,
+            earliest_expiry: properties.earliest_expiry,
+            latest_expiry: properties.latest_expiry,
+            oldest_deletion_ms: properties.oldest_deletion_ms,
+        }
+    }
+
     /// Whether the table may hold a key of `[from, to]`; `None` is unbounded.
     #[must_use]
     pub fn overlaps(&self, from: Option<&[u8]>, to: Option<&[u8]>) -> bool {

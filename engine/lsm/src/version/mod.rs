@@ -17,3 +17,6 @@ pub use manifest::{Loaded, Manifest, load_manifest};
 pub use meta::TableMeta;
 pub use source::{LevelRun, Source};
 pub use state::{FamilyState, History, StoreState};
+
+#[cfg(test)]
+mod manifest_tests;

@@ -5,6 +5,7 @@ use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::random::Random;
 use crate::fs::{Fs, SimFs};
+use crate::record::HEADER_BYTES;
 use std::path::Path;
 
 const STORE: u64 = 0xe5;
@@ -201,4 +202,80 @@ fn segments_are_released_once_nothing_in_them_is_needed() {
     assert_eq!(log.wal.oldest_needed(12), log.wal.current());
     assert_eq!(log.wal.release(second.number), [1]);
     assert_eq!(log.wal.release(second.number), [] as [u64; 0]);
+}
+
+#[test]
+fn a_sync_leaves_only_the_current_segment_to_be_synced() {
+    let (mut log, _) = twelve(0);
+    assert!(log.wal.unsynced().files.len() >= 3);
+    log.sync();
+    assert_eq!(log.wal.unsynced().files.len(), 1);
+}
+
+#[test]
+fn the_bytes_of_a_log_are_those_of_its_records() {
+    let mut log = Log::new(512);
+    assert_eq!(log.wal.bytes(), 0);
+    for _ in 0..12 {
+        log.append("text");
+        assert_eq!(log.wal.bytes(), log.wal.lsn());
+    }
+    assert!(log.wal.sealed().count() >= 2);
+}
+
+#[test]
+fn a_log_that_is_closed_gives_back_what_it_reserved() {
+    let mut log = Log::new(4096);
+    log.append("text");
+    assert_eq!(log.sim.read_raw(&path(1)).unwrap().len(), 4096);
+    log.wal.trim().unwrap();
+    let bytes = log.sim.read_raw(&path(1)).unwrap();
+    assert_eq!(bytes.len() as u64, HEADER_BYTES + log.wal.lsn());
+}
+
+/// A store whose disk is full must open: its log starts without room reserved, and grows.
+#[test]
+fn a_log_starts_on_a_full_disk_too() {
+    use crate::fs::sim::{Fault, OperationKind};
+    let mut log = Log::new(4096);
+    log.sim.set_fault(Box::new(|op| (op.kind == OperationKind::Allocate).then_some(Fault::ENOSPC)));
+    let options = WalOptions {
+        fs: Fs::Sim(log.sim.clone()),
+        dir: DIR.into(),
+        store: STORE,
+        random: Random::seeded(2),
+        segment_bytes: 4096,
+    };
+    log.wal = Wal::create(options, 9).unwrap();
+    assert_eq!(log.sim.read_raw(&path(9)).unwrap().len() as u64, HEADER_BYTES);
+    log.append("text");
+    assert_eq!(log.sim.read_raw(&path(9)).unwrap().len() as u64, HEADER_BYTES + log.wal.lsn());
+}
+
+#[test]
+fn what_is_cut_is_counted_to_the_byte() {
+    let mut log = Log::new(900_000);
+    log.append("text");
+    let end = HEADER_BYTES + log.wal.lsn();
+    for stray in [end + 1, end + 262_143, end + 262_144, end + 700_001] {
+        let disk = log.sim.image(crate::fs::sim::Image::All, 0);
+        disk.flip(&path(1), stray, 1).unwrap();
+        let (found, replay) = replayed(&disk, false);
+        let cut = replay.unwrap().cut.unwrap();
+        assert_eq!((found.len(), cut.offset, cut.bytes), (1, end, stray + 1 - end));
+    }
+    // What stands in later segments is lost with it, and counted as well.
+    let (mut log, _) = twelve(0);
+    let (numbers, last) = (log.numbers, log.wal.current());
+    let file = log.sim.read_raw(&path(last)).unwrap();
+    let tail = file.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
+    log.sim.flip(&path(last), HEADER_BYTES + 2, 1).unwrap();
+    let alone = replayed(&log.sim, false).1.unwrap().cut.unwrap();
+    assert_eq!((alone.file, alone.bytes), (path(last), tail - HEADER_BYTES));
+    for number in [numbers + 1, numbers + 2] {
+        log.sim.write_raw(&path(number), &[0xab; 300]).unwrap();
+    }
+    let together = replayed(&log.sim, false).1.unwrap().cut.unwrap();
+    assert_eq!(together.bytes, tail - HEADER_BYTES + 2 * (300 - HEADER_BYTES));
+    log.sync();
 }

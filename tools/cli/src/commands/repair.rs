@@ -2,8 +2,11 @@
 
 use crate::failure::{DAMAGED, Failure, Outcome};
 use crate::output::{Out, progress};
+use crate::text::bytes_text;
 use clap::Args;
-use esker::repair::{Comeback, FileReport, LogGap, LostRange, ManifestUse};
+use esker::repair::{
+    Basis, Doubt, DoubtKind, FileRole, FileState, KeyRange, LogEnd, Loss, Order, RepairedFile, SeqRange, Use,
+};
 use esker::{Repair, RepairReport};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -12,12 +15,11 @@ const AFTER_HELP: &str = "\
 Examples:
   esker repair data --into repaired --dry-run       what could be saved? writes nothing
   esker repair data --into repaired                 save it
-  esker repair data --into repaired --json | jq .lost
+  esker repair data --into repaired --json | jq .doubts
 
-The damaged store is not changed. With --json, keys are JSON strings in which bytes that are no UTF-8 are
-written \\xNN.
+The damaged store is not changed. With --json, bytes of keys that are no text are written \\xNN.
 
-Exit code 4: the new store is sound, but it is not certain that nothing was lost; the report says what.";
+Exit code 4: something was lost, or may have been; the report says what.";
 
 /// Arguments of `esker repair`.
 #[derive(Args, Debug)]
@@ -43,7 +45,8 @@ pub struct RepairArgs {
 /// lost.
 pub fn run(args: &RepairArgs) -> Outcome {
     let progress = progress::spinner(if args.dry_run { "looking" } else { "repairing" });
-    let report = Repair::new(&args.dir, &args.into).dry_run(args.dry_run).run();
+    let repair = Repair::new(&args.dir);
+    let report = if args.dry_run { repair.look() } else { repair.write(&args.into) };
     progress.finish_and_clear();
     let report = report?;
     let mut out = Out::stdout();
@@ -55,81 +58,113 @@ pub fn run(args: &RepairArgs) -> Outcome {
         }
     }
     out.finish()?;
-    if report.is_lossless() { Ok(()) } else { Err(Failure::Quiet { code: DAMAGED }) }
+    if report.loss() == Loss::NoneFound { Ok(()) } else { Err(Failure::Quiet { code: DAMAGED }) }
 }
 
 fn object(report: &RepairReport) -> Value {
-    let (manifest, why) = match &report.manifest {
-        ManifestUse::Whole { .. } => ("whole", None),
-        ManifestUse::NamesOnly { why } => ("names only", Some(why)),
-        _ => ("none", None),
+    let (basis, manifest) = match report.basis {
+        Basis::InForce(number) => ("manifest in force", Some(number)),
+        Basis::Newest(number) => ("newest manifest", Some(number)),
+        Basis::Parts => ("parts of manifests", None),
+        Basis::Nothing => ("no manifest", None),
+    };
+    let loss = match report.loss() {
+        Loss::NoneFound => "none found",
+        Loss::Possible => "possible",
+        Loss::Certain => "certain",
+    };
+    let end = match report.log.end {
+        LogEnd::Closed => "closed",
+        LogEnd::Open => "open",
+        LogEnd::Torn => "torn",
+        LogEnd::Damaged => "damaged",
+        LogEnd::None => "none",
     };
     json!({
-        "dry_run": report.dry_run,
-        "lossless": report.is_lossless(),
+        "written": report.written,
+        "loss": loss,
+        "basis": basis,
         "manifest": manifest,
-        "manifest_why": why,
-        "saved": report.saved(),
-        "lost_entries": report.lost_entries(),
-        "files": report.files.iter().map(file).collect::<Vec<_>>(),
+        "order_holds": report.order == Order::Holds,
+        "entries_saved": report.entries_saved(),
+        "entries_lost": report.entries_lost(),
         "families": report.families.iter().map(|family| json!({
             "id": family.id,
             "name": family.name,
             "name_known": family.name_known,
-            "entries": family.entries,
+            "options_known": family.options_known,
+            "keys": family.keys,
         })).collect::<Vec<_>>(),
-        "lost": report.lost.iter().map(lost).collect::<Vec<_>>(),
-        "log_gaps": report.gaps.iter().map(gap).collect::<Vec<_>>(),
-        "may_have_come_back": report.comebacks.iter().map(comeback).collect::<Vec<_>>(),
+        "files": report.files.iter().map(file).collect::<Vec<_>>(),
+        "log": {
+            "segments": report.log.segments,
+            "groups": report.log.groups,
+            "last_seq": report.log.last_seq,
+            "end": end,
+            "missing": report.log.missing.iter().map(seqs).collect::<Vec<_>>(),
+        },
+        "doubts": report.doubts.iter().map(doubt).collect::<Vec<_>>(),
     })
 }
 
-fn key(key: Option<&Vec<u8>>) -> Value {
-    key.map_or(Value::Null, |key| json!(crate::text::bytes_text::escape(key)))
+fn keys(range: &KeyRange) -> Value {
+    let key = |key: &Option<Vec<u8>>| key.as_deref().map(bytes_text::escape);
+    json!({ "from": key(&range.from), "to": key(&range.to) })
 }
 
-fn seqs(seqs: Option<(u64, u64)>) -> Value {
-    seqs.map_or(Value::Null, |(first, last)| json!([first, last]))
+fn seqs(range: &SeqRange) -> Value {
+    json!({ "first": range.first, "last": range.last })
 }
 
-fn file(file: &FileReport) -> Value {
+fn file(file: &RepairedFile) -> Value {
+    let role = match file.role {
+        FileRole::Table => "table",
+        FileRole::Log => "log",
+        FileRole::Manifest => "manifest",
+        FileRole::Current => "current",
+        FileRole::Lock => "lock",
+        FileRole::Temporary => "temporary",
+        FileRole::Foreign => "foreign",
+    };
+    let state = match file.state {
+        FileState::Intact => "intact",
+        FileState::PartlyRead => "partly read",
+        FileState::Unreadable => "unreadable",
+        FileState::Missing => "missing",
+        FileState::NotRead => "not read",
+    };
+    let used = match file.used {
+        Use::Taken => "taken",
+        Use::Filled => "filled in",
+        Use::LeftOut => "left out",
+    };
     json!({
         "name": file.name,
-        "state": file.state.to_string(),
+        "role": role,
+        "state": state,
+        "used": used,
         "bytes": file.bytes,
-        "saved": file.saved,
-        "lost": file.lost,
-        "sequence_numbers": seqs(file.seqs),
+        "entries_saved": file.entries_saved,
+        "entries_lost": file.entries_lost,
+        "family": file.family,
+        "lost_keys": file.lost_keys.iter().map(keys).collect::<Vec<_>>(),
+        "lost_seqs": file.lost_seqs.as_ref().map(seqs),
         "why": file.why,
     })
 }
 
-fn lost(range: &LostRange) -> Value {
+fn doubt(doubt: &Doubt) -> Value {
+    let kind = match doubt.kind {
+        DoubtKind::Lost => "lost",
+        DoubtKind::MayBeLost => "may be lost",
+        DoubtKind::OpenEnd => "open end",
+    };
     json!({
-        "family": range.family,
-        "file": range.file,
-        "from": key(range.from.as_ref()),
-        "to": key(range.to.as_ref()),
-        "sequence_numbers": seqs(range.seqs),
-        "entries": range.entries,
-    })
-}
-
-fn gap(gap: &LogGap) -> Value {
-    json!({
-        "file": gap.file,
-        "after": gap.after,
-        "before": gap.before,
-        "certain": gap.certain,
-        "why": gap.why,
-    })
-}
-
-fn comeback(range: &Comeback) -> Value {
-    json!({
-        "family": range.family,
-        "from": key(range.from.as_ref()),
-        "to": key(range.to.as_ref()),
-        "why": range.why,
+        "kind": kind,
+        "family": doubt.family,
+        "keys": keys(&doubt.keys),
+        "seqs": seqs(&doubt.seqs),
+        "families_may_be_back": doubt.families_may_be_back,
+        "why": doubt.why,
     })
 }

@@ -385,6 +385,24 @@ impl FileSystem for SimFs {
             (None, None) => Err(io::ErrorKind::Other.into()),
         }
     }
+
+    fn hold(&self, path: &Path) -> io::Result<Result<Option<LockGuard>, String>> {
+        let whole = normal(path);
+        let mut taken = false;
+        let result = self.run(Call::new(OperationKind::Open, path), |state, _| match state.hold(&whole) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            holder => {
+                let holder = holder?;
+                taken = holder.is_none();
+                Ok(holder)
+            }
+        });
+        let guard = taken.then(|| LockGuard(Box::new(SimLock { fs: self.clone(), path: whole })));
+        Ok(match result? {
+            Some(text) => Err(text),
+            None => Ok(guard),
+        })
+    }
 }
 
 impl SimFile {

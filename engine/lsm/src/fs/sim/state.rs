@@ -359,23 +359,35 @@ impl State {
     /// wrote.
     pub fn lock(&mut self, path: &Path, holder: &str) -> io::Result<Option<String>> {
         let inode = match self.lookup(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !holder.is_empty() => self.create(path)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => self.create(path)?,
             found => found?,
         };
         if self.locks.contains(path) {
-            let mut text = [0; HOLDER_BYTES];
-            let count = self.file(inode).volatile.read(&mut text, 0);
-            return Ok(Some(String::from_utf8_lossy(&text[..count]).into_owned()));
+            return Ok(Some(self.holder(inode)));
         }
-        if !holder.is_empty() {
-            let stamp = self.tick();
-            self.file_mut(inode).truncate(0, stamp);
-            // A full disk shortens the text; the lock is held all the same.
-            let fits = self.room_for(inode, 0, holder.len() as u64).unwrap_or(0);
-            self.file_mut(inode).write(&holder.as_bytes()[..fits as usize], 0, stamp);
+        let stamp = self.tick();
+        self.file_mut(inode).truncate(0, stamp);
+        // A full disk shortens the text; the lock is held all the same.
+        let fits = self.room_for(inode, 0, holder.len() as u64).unwrap_or(0);
+        self.file_mut(inode).write(&holder.as_bytes()[..fits as usize], 0, stamp);
+        self.locks.insert(path.to_owned());
+        Ok(None)
+    }
+
+    /// Takes a lock file that must exist and leaves its content alone; who has it if it is taken.
+    pub fn hold(&mut self, path: &Path) -> io::Result<Option<String>> {
+        let inode = self.lookup(path)?;
+        if self.locks.contains(path) {
+            return Ok(Some(self.holder(inode)));
         }
         self.locks.insert(path.to_owned());
         Ok(None)
+    }
+
+    fn holder(&self, inode: Inode) -> String {
+        let mut text = [0; HOLDER_BYTES];
+        let count = self.file(inode).volatile.read(&mut text, 0);
+        String::from_utf8_lossy(&text[..count]).into_owned()
     }
 
     /// Forgets files that have no name, no handle, and no way to come back.

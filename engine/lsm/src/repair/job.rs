@@ -1,0 +1,232 @@
+//! Asking for a repair.
+
+use super::catalog::Catalog;
+use super::plan::Plan;
+use super::report::{FileRole, FileState, RepairReport, RepairedFamily, RepairedFile, Use};
+use super::segments::Log;
+use super::write::{Keys, Target};
+use crate::base::error::{Error, Result};
+use crate::base::filename::FileKind;
+use crate::base::random::Random;
+use crate::db::Db;
+use crate::fs::{Fs, LockGuard};
+use std::path::{Path, PathBuf};
+
+/// A repair that is to be made.
+///
+/// ```
+/// # fn main() -> esker::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let (old, new) = (dir.path().join("data"), dir.path().join("new"));
+/// # let db = esker::Db::open(&old)?;
+/// # db.put(b"k", b"v")?;
+/// # db.close()?;
+/// # std::fs::remove_file(old.join("CURRENT")).unwrap();
+/// let report = esker::Repair::new(&old).look()?; // writes nothing
+/// println!("{report}");
+/// let report = esker::Repair::new(&old).write(&new)?;
+/// assert_eq!(esker::Db::open(&new)?.get(b"k")?.unwrap(), b"v");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Repair {
+    dir: PathBuf,
+    fs: Fs,
+    random: Random,
+    table_bytes: u64,
+    piece_bytes: u64,
+}
+
+impl Repair {
+    /// Of the store in `dir`, which is only ever read.
+    #[must_use]
+    pub fn new(dir: impl AsRef<Path>) -> Repair {
+        Repair {
+            dir: dir.as_ref().to_owned(),
+            fs: Fs::default(),
+            random: Random::default(),
+            table_bytes: 64 << 20,
+            piece_bytes: 32 << 20,
+        }
+    }
+
+    /// Uses another file system, for both directories.
+    #[must_use]
+    pub fn fs(mut self, fs: Fs) -> Repair {
+        self.fs = fs;
+        self
+    }
+
+    /// The size of the tables that are written, in bytes. Default: 64 MiB.
+    #[must_use]
+    pub fn table_bytes(mut self, bytes: u64) -> Repair {
+        self.table_bytes = bytes;
+        self
+    }
+
+    /// How much of the log is sorted in memory at once, in bytes. Default: 32 MiB.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Repair {
+        self.piece_bytes = bytes;
+        self
+    }
+
+    /// Takes all random numbers from a seed, for tests.
+    #[must_use]
+    pub fn deterministic(mut self, seed: u64) -> Repair {
+        self.random = Random::seeded(seed);
+        self
+    }
+
+    /// Reads the whole store and says what a repair would save and lose. Writes nothing at all.
+    ///
+    /// # Errors
+    /// As [`Db::repair`], as far as the damaged store is concerned.
+    pub fn look(&self) -> Result<RepairReport> {
+        self.run(None)
+    }
+
+    /// Writes what is left into the directory `into`, as a new store.
+    ///
+    /// # Errors
+    /// As [`Db::repair`].
+    pub fn write(&self, into: impl AsRef<Path>) -> Result<RepairReport> {
+        let into = into.as_ref();
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if absolute(into).starts_with(absolute(&self.dir)) {
+            return Err(Error::invalid("into", "the new store cannot stand inside the damaged one"));
+        }
+        self.run(Some(into))
+    }
+
+    fn run(&self, into: Option<&Path>) -> Result<RepairReport> {
+        let (fs, dir) = (&self.fs, &self.dir);
+        let nothing = |why: &str| Error::NotADatabase { path: dir.clone(), why: why.into() };
+        let names = match fs.list(dir) {
+            Err(error) if error.is_not_found() => return Err(nothing("there is no such directory")),
+            names => names?,
+        };
+        let holds_data = |name: &String| {
+            matches!(
+                FileKind::parse(name),
+                Some(FileKind::Table(_) | FileKind::Wal(_) | FileKind::Manifest(_))
+            )
+        };
+        if !names.iter().any(holds_data) {
+            return Err(nothing("there is no table, no log and no manifest in it"));
+        }
+        let _lock = self.hold()?;
+        let catalog = Catalog::read(fs, dir, &names)?;
+        let log = Log::read(fs, dir, &names, &catalog)?;
+        let plan = Plan::make(fs, dir, &names, &catalog, &log);
+        let keys = match into {
+            Some(into) => {
+                let (random, table_bytes, piece_bytes) = (&self.random, self.table_bytes, self.piece_bytes);
+                let target = Target { fs, dir: into, random, table_bytes, piece_bytes };
+                Some(target.write(fs, &catalog, &log, &plan)?)
+            }
+            None => None,
+        };
+        Ok(report(&names, catalog, &log, plan, keys.as_ref()))
+    }
+
+    /// Keeps others from opening the damaged store, without writing to it.
+    fn hold(&self) -> Result<Option<LockGuard>> {
+        let held = self.fs.hold(&FileKind::Lock.path(&self.dir));
+        match held {
+            Ok(Ok(guard)) => Ok(guard),
+            Ok(Err(holder)) => {
+                let holder = if holder.is_empty() { "another process".into() } else { holder };
+                Err(Error::Locked { path: self.dir.clone(), holder })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn report(names: &[String], catalog: Catalog, log: &Log, plan: Plan, keys: Option<&Keys>) -> RepairReport {
+    let holes = plan.families.values().any(|family| !family.holes.is_empty());
+    let (segments, log) = log.report(holes);
+    let mut files = catalog.files;
+    files.extend(segments);
+    files.extend(plan.files);
+    files.extend(names.iter().filter_map(|name| other_file(name)));
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    let families = plan.families.iter().map(|(&id, family)| RepairedFamily {
+        id,
+        name: family.name.clone(),
+        name_known: family.name_known,
+        options_known: family.options.is_some(),
+        keys: keys.and_then(|keys| keys.get(&id).copied()),
+    });
+    RepairReport {
+        written: keys.is_some(),
+        basis: catalog.basis,
+        families: families.collect(),
+        files,
+        log,
+        doubts: plan.doubts,
+        order: plan.order,
+    }
+}
+
+/// A file that a repair has nothing to do with.
+fn other_file(name: &str) -> Option<RepairedFile> {
+    let (role, why) = match FileKind::parse(name) {
+        Some(FileKind::Lock) => (FileRole::Lock, "it holds no data"),
+        Some(FileKind::Temp(_)) => (FileRole::Temporary, "it was being written, and nothing names it"),
+        Some(FileKind::Blob(_)) | None => (FileRole::Foreign, "it is not the store's"),
+        Some(_) => return None,
+    };
+    Some(RepairedFile {
+        name: name.into(),
+        role,
+        state: FileState::NotRead,
+        used: Use::LeftOut,
+        bytes: None,
+        entries_saved: 0,
+        entries_lost: None,
+        family: None,
+        lost_keys: Vec::new(),
+        lost_seqs: None,
+        why: why.into(),
+    })
+}
+
+impl Db {
+    /// Makes a new store in `into` from whatever is left of the one in `dir`, and says what was saved,
+    /// what was lost and what is in doubt. `dir` is only ever read; a read-only medium will do.
+    ///
+    /// The new store has the newest version of every key that can be read, with its sequence number and
+    /// its time of expiry, in families of the same names and with the same options as far as a manifest
+    /// still says them. Snapshots and older versions are not kept. It takes the time to read the old store
+    /// twice, and the space of its data; memory is bounded, see [`Repair`].
+    ///
+    /// A store that opens needs no repair. For one whose log alone is damaged,
+    /// [`crate::db::Options::recover_to_damage`] keeps the order of commits instead of as much as possible.
+    ///
+    /// # Errors
+    /// [`Error::NotADatabase`] if there is nothing of a store in `dir`; [`Error::Locked`] if it is in
+    /// use; [`Error::UnsupportedVersion`] if a newer version wrote its manifest or log;
+    /// [`Error::InvalidArgument`] if `into` holds anything or lies inside `dir`; [`Error::DiskFull`] and
+    /// [`Error::Io`] if the new store cannot be written, in which case nothing of it is left, or a
+    /// directory that says that it is unfinished.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let (old, new) = (dir.path().join("data"), dir.path().join("new"));
+    /// # let db = esker::Db::open(&old)?;
+    /// # db.put(b"k", b"v")?;
+    /// # db.close()?;
+    /// # std::fs::remove_file(old.join("CURRENT")).unwrap();
+    /// assert!(esker::Db::open(&old).is_err());
+    /// let report = esker::Db::repair(&old, &new)?;
+    /// println!("{report}");
+    /// assert_eq!(esker::Db::open(&new)?.get(b"k")?.unwrap(), b"v");
+    /// # Ok(()) }
+    /// ```
+    pub fn repair(dir: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<RepairReport> {
+        Repair::new(dir).write(into)
+    }
+}

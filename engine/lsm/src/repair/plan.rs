@@ -1,0 +1,396 @@
+//! Which files go into the new store, and what that leaves in doubt.
+//!
+//! # Where a whole manifest says what counts
+//! The tables that it names and the log from the segment that it names count. They are found by their
+//! identities, so that an exchanged name does no harm. Where one of them has a hole, that is a range of
+//! keys; there, and only there, tables and log records that the store no longer needed fill in, and
+//! deleted keys may come back with them. A table that is newer than anything the manifest knows of counts
+//! where there is reason to think that the manifest is not the last word: it was never listed, or its
+//! listing is lost.
+//!
+//! # Where none does
+//! Everything counts, and everything is in doubt: older versions and deleted keys may be in tables that
+//! had been replaced.
+
+use super::catalog::Catalog;
+use super::report::{
+    Doubt, DoubtKind, FileRole, FileState, KeyRange, LogEnd, Order, RepairedFile, SeqRange, Use,
+};
+use super::segments::Log;
+use super::tables::{Surveyed, identity_of, survey};
+use crate::base::checksum::Identity;
+use crate::base::filename::FileKind;
+use crate::base::key::SeqNum;
+use crate::base::sync::Arc;
+use crate::db::FamilyOptions;
+use crate::fs::Fs;
+use crate::version::TableMeta;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// A table that is read for the new store.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    pub(super) table: Surveyed,
+    /// Whether it only fills in.
+    pub(super) filling: bool,
+}
+
+/// A family of the new store.
+#[derive(Clone, Debug)]
+pub(super) struct FamilyPlan {
+    pub(super) name: String,
+    pub(super) name_known: bool,
+    pub(super) options: Option<FamilyOptions>,
+    /// Every write up to here stands in tables.
+    pub(super) flushed: SeqNum,
+    pub(super) inputs: Vec<Input>,
+    /// Where tables that count cannot be read.
+    pub(super) holes: Vec<KeyRange>,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) families: BTreeMap<u32, FamilyPlan>,
+    pub(super) files: Vec<RepairedFile>,
+    pub(super) doubts: Vec<Doubt>,
+    pub(super) order: Order,
+    /// The greatest sequence number that was found in a table.
+    pub(super) last_seq: SeqNum,
+    /// When the latest table was written.
+    pub(super) created_ms: u64,
+    certain: bool,
+    next_family: u32,
+}
+
+impl Plan {
+    /// Reads all tables and decides.
+    pub(super) fn make(fs: &Fs, dir: &Path, names: &[String], catalog: &Catalog, log: &Log) -> Plan {
+        let mut plan = Plan {
+            families: BTreeMap::new(),
+            files: Vec::new(),
+            doubts: Vec::new(),
+            order: Order::Holds,
+            last_seq: 0,
+            created_ms: 0,
+            certain: catalog.is_certain(),
+            next_family: catalog.state.next_family.max(1),
+        };
+        for (&id, family) in &catalog.state.families {
+            plan.add_family(id, Some(&family.name));
+            if let Some(planned) = plan.families.get_mut(&id) {
+                planned.options =
+                    FamilyOptions::decode(&family.options).ok().filter(|o| o.validate().is_ok());
+                planned.flushed = if catalog.is_certain() { family.flushed } else { 0 };
+            }
+        }
+        plan.add_family(0, Some("default"));
+        for &id in &log.families {
+            if !plan.is_dropped(id, catalog) {
+                plan.add_family(id, None);
+            }
+        }
+        let named = plan.named_tables(fs, dir, names, catalog);
+        plan.other_tables(fs, dir, names, catalog, log, &named);
+        plan.doubt_log(catalog, log);
+        plan
+    }
+
+    /// Whether a family that no manifest lists was dropped, and is not one that it does not know yet.
+    pub(super) fn is_dropped(&self, id: u32, catalog: &Catalog) -> bool {
+        let listed = self.families.contains_key(&id);
+        !listed && (catalog.dropped.contains(&id) || self.certain && id < catalog.state.next_family)
+    }
+
+    /// Adds a family unless it is there. Without a name it gets one that tells its number.
+    fn add_family(&mut self, id: u32, name: Option<&str>) {
+        if self.families.contains_key(&id) {
+            return;
+        }
+        let mut wanted = name.map_or_else(|| format!("family-{id}"), str::to_owned);
+        let mut known = name.is_some();
+        while self.families.values().any(|family| family.name == wanted) {
+            wanted = format!("{wanted}-{id}");
+            known = false;
+        }
+        let family = FamilyPlan {
+            name: wanted,
+            name_known: known,
+            options: None,
+            flushed: 0,
+            inputs: Vec::new(),
+            holes: Vec::new(),
+        };
+        self.families.insert(id, family);
+        self.next_family = self.next_family.max(id.saturating_add(1));
+    }
+
+    /// Reads the tables that a whole manifest names. Returns the files in which they stand.
+    fn named_tables(&mut self, fs: &Fs, dir: &Path, names: &[String], catalog: &Catalog) -> BTreeSet<String> {
+        let mut taken = BTreeSet::new();
+        let mut by_identity: BTreeMap<Identity, String> = BTreeMap::new();
+        let mut without: BTreeSet<String> = BTreeSet::new();
+        for name in tables_of(names) {
+            match identity_of(fs, &dir.join(name)) {
+                Some(identity) => drop(by_identity.entry(identity).or_insert_with(|| name.clone())),
+                None => drop(without.insert(name.clone())),
+            }
+        }
+        let families = catalog.state.families.iter().filter(|_| catalog.is_certain());
+        for (&id, family) in families {
+            for meta in family.tables.iter().flat_map(BTreeMap::values) {
+                let own = FileKind::Table(meta.number).name();
+                let file = by_identity.get(&meta.identity).or_else(|| without.get(&own)).cloned();
+                match file {
+                    Some(name) => {
+                        let table = survey(fs, dir, &name, Some(meta));
+                        taken.insert(name);
+                        self.take(id, table, Some(meta));
+                    }
+                    None => self.missing_table(id, own, meta),
+                }
+            }
+        }
+        taken
+    }
+
+    /// Takes a table that counts.
+    fn take(&mut self, id: u32, table: Surveyed, meta: Option<&Arc<TableMeta>>) {
+        self.note(&table);
+        let seqs = match (meta, &table.properties) {
+            (Some(meta), _) => Some((meta.min_seq, meta.max_seq)),
+            (None, Some(properties)) => Some((properties.min_seq, properties.max_seq)),
+            (None, None) => None,
+        };
+        let seqs = seqs.map_or(SeqRange::ALL, |(first, last)| SeqRange { first, last: Some(last) });
+        let Some(family) = self.families.get_mut(&id) else { return };
+        let name = family.name.clone();
+        for keys in &table.lost_keys {
+            family.holes.push(keys.clone());
+            let why = format!("{} cannot be read there", table.name);
+            let kind = if table.entries_lost.is_some() { DoubtKind::Lost } else { DoubtKind::MayBeLost };
+            self.doubts.push(lost(kind, &name, keys.clone(), seqs, why));
+        }
+        if !table.lost_keys.is_empty() {
+            self.order = Order::MayBeBroken;
+        }
+        self.files.push(report(&table, Use::Taken, Some(name), seqs));
+        family.inputs.push(Input { table, filling: false });
+    }
+
+    fn missing_table(&mut self, id: u32, name: String, meta: &TableMeta) {
+        let Some(family) = self.families.get_mut(&id) else { return };
+        let keys = KeyRange { from: Some(meta.smallest.0.clone()), to: Some(meta.largest.0.clone()) };
+        let seqs = SeqRange { first: meta.min_seq, last: Some(meta.max_seq) };
+        family.holes.push(keys.clone());
+        let why = format!("{name} is missing");
+        self.doubts.push(lost(DoubtKind::Lost, &family.name, keys.clone(), seqs, why));
+        self.order = Order::MayBeBroken;
+        self.files.push(RepairedFile {
+            name,
+            role: FileRole::Table,
+            state: FileState::Missing,
+            used: Use::Taken,
+            bytes: None,
+            entries_saved: 0,
+            entries_lost: Some(meta.entries),
+            family: Some(family.name.clone()),
+            lost_keys: vec![keys],
+            lost_seqs: Some(seqs),
+            why: "the manifest names it".into(),
+        });
+    }
+
+    /// Reads the tables that nothing names.
+    fn other_tables(
+        &mut self,
+        fs: &Fs,
+        dir: &Path,
+        names: &[String],
+        catalog: &Catalog,
+        log: &Log,
+        named: &BTreeSet<String>,
+    ) {
+        let holes = self.families.values().any(|family| !family.holes.is_empty());
+        let gaps = log.gaps.iter().any(|gap| gap.certain);
+        // A store that was closed leaves no table behind that it does not name.
+        let doubtful = catalog.torn || holes || gaps || log.end == LogEnd::Closed;
+        for name in tables_of(names).filter(|name| !named.contains(*name)) {
+            let table = survey(fs, dir, name, None);
+            let family = table.properties.as_ref().map(|properties| properties.family);
+            if self.certain {
+                self.unnamed(table, family, catalog, doubtful);
+            } else {
+                self.unlisted(table, family, catalog);
+            }
+        }
+    }
+
+    /// A table that the manifest in force does not name.
+    fn unnamed(&mut self, table: Surveyed, family: Option<u32>, catalog: &Catalog, doubtful: bool) {
+        let Some(id) = family.filter(|id| !self.is_dropped(*id, catalog)) else {
+            let why = match family {
+                Some(_) => "its family was dropped",
+                None => "no manifest names it, and it does not say which family it belongs to",
+            };
+            return self.leave_out(table, None, why);
+        };
+        let max_seq = table.properties.as_ref().map_or(0, |properties| properties.max_seq);
+        let flushed = self.families.get(&id).map_or(0, |family| family.flushed);
+        if max_seq > flushed {
+            let seqs = SeqRange { first: flushed + 1, last: Some(max_seq) };
+            let keys = match &table.properties {
+                Some(p) => {
+                    KeyRange { from: Some(p.smallest.user_key.clone()), to: Some(p.largest.user_key.clone()) }
+                }
+                None => KeyRange::ALL,
+            };
+            self.add_family(id, None);
+            let name = self.families.get(&id).map(|family| family.name.clone()).unwrap_or_default();
+            let why = format!("no manifest names {}, which is newer than what it names", table.name);
+            if doubtful {
+                self.doubts.push(lost(DoubtKind::MayBeLost, &name, keys, seqs, why));
+                self.order = Order::MayBeBroken;
+                return self.take(id, table, None);
+            }
+            // What a crash leaves of a flush that it interrupted; the log has what was promised.
+            self.doubts.push(lost(DoubtKind::OpenEnd, &name, keys, seqs, why));
+            return self.leave_out(table, Some(name), "it was being written when the store was left");
+        }
+        let Some(family) = self.families.get_mut(&id) else { return };
+        let name = family.name.clone();
+        let range = table.keys.as_ref();
+        let fills = family.holes.iter().any(|hole| {
+            range.is_some_and(|(first, last)| {
+                hole.from.as_ref().is_none_or(|from| from <= last)
+                    && hole.to.as_ref().is_none_or(|to| to >= first)
+            })
+        });
+        if !fills {
+            return self.leave_out(table, Some(name), "no manifest names it");
+        }
+        self.note(&table);
+        let mut file = report(&table, Use::Filled, Some(name), SeqRange::ALL);
+        file.why = "no manifest names it; it fills in where others cannot be read".into();
+        self.files.push(file);
+        if let Some(family) = self.families.get_mut(&id) {
+            family.inputs.push(Input { table, filling: true });
+        }
+    }
+
+    /// A table where no manifest says which of them count.
+    fn unlisted(&mut self, table: Surveyed, family: Option<u32>, catalog: &Catalog) {
+        match family {
+            Some(id) if self.is_dropped(id, catalog) => {
+                self.leave_out(table, None, "its family was dropped");
+            }
+            Some(id) => {
+                self.add_family(id, None);
+                self.take(id, table, None);
+            }
+            None if table.entries > 0 => {
+                // It does not say whose its keys are: they are kept apart from all others.
+                let id = self.next_family;
+                let name = format!("table-{:06}", table.number);
+                self.add_family(id, Some(&name));
+                if let Some(family) = self.families.get_mut(&id) {
+                    family.name_known = false;
+                }
+                self.take(id, table, None);
+            }
+            None => {
+                self.note(&table);
+                let mut file = report(&table, Use::Taken, None, SeqRange::ALL);
+                file.lost_keys = vec![KeyRange::ALL];
+                self.files.push(file);
+            }
+        }
+    }
+
+    fn leave_out(&mut self, table: Surveyed, family: Option<String>, why: &str) {
+        let mut file = report(&table, Use::LeftOut, family, SeqRange::ALL);
+        file.why = match file.why.is_empty() {
+            true => why.into(),
+            false => format!("{why}; {}", file.why),
+        };
+        self.files.push(file);
+    }
+
+    fn note(&mut self, table: &Surveyed) {
+        self.last_seq = self.last_seq.max(table.max_seq);
+        if let Some(properties) = &table.properties {
+            self.last_seq = self.last_seq.max(properties.max_seq.min(crate::base::key::MAX_SEQ));
+            self.created_ms = self.created_ms.max(properties.created_ms);
+        }
+    }
+
+    /// Puts down what the log and the manifest leave in doubt.
+    fn doubt_log(&mut self, catalog: &Catalog, log: &Log) {
+        let mut doubt = |kind, seqs, back, why: &str| {
+            let (family, keys, why) = (None, KeyRange::ALL, why.to_owned());
+            self.doubts.push(Doubt { kind, family, keys, seqs, families_may_be_back: back, why });
+        };
+        if !catalog.is_certain() {
+            let why = "no manifest says which tables were in use, and whether others are gone";
+            doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, why);
+        } else if catalog.torn {
+            let flushed = catalog.state.families.values().map(|family| family.flushed).min();
+            let seqs = SeqRange { first: flushed.unwrap_or(0) + 1, last: None };
+            doubt(DoubtKind::MayBeLost, seqs, true, "the last edit of the manifest cannot be read");
+        }
+        for gap in &log.gaps {
+            // Bytes are lost; whether the writes with these numbers stood there, or were never logged,
+            // nobody knows.
+            let end = gap.seqs.last.is_none() && !gap.certain;
+            let kind = if end { DoubtKind::OpenEnd } else { DoubtKind::MayBeLost };
+            doubt(kind, gap.seqs, false, &gap.why);
+        }
+        if log.end == LogEnd::Open {
+            let flushed = catalog.state.families.values().map(|family| family.flushed).min();
+            let last = log.last_seq.max(flushed).unwrap_or(0);
+            let seqs = SeqRange { first: last + 1, last: None };
+            doubt(DoubtKind::OpenEnd, seqs, false, "the store was not closed in good order");
+        }
+        let broken = |gap: &super::segments::Gap| gap.certain || gap.seqs.last.is_some();
+        if !catalog.is_certain() || catalog.torn || log.gaps.iter().any(broken) {
+            self.order = Order::MayBeBroken;
+        }
+    }
+
+    /// The number for a family that is created next.
+    pub(super) fn next_family(&self) -> u32 {
+        self.next_family
+    }
+}
+
+fn tables_of(names: &[String]) -> impl Iterator<Item = &String> {
+    names.iter().filter(|name| matches!(FileKind::parse(name), Some(FileKind::Table(_))))
+}
+
+fn lost(kind: DoubtKind, family: &str, keys: KeyRange, seqs: SeqRange, why: String) -> Doubt {
+    Doubt { kind, family: Some(family.into()), keys, seqs, families_may_be_back: false, why }
+}
+
+fn report(table: &Surveyed, used: Use, family: Option<String>, seqs: SeqRange) -> RepairedFile {
+    let state = match (table.entries_lost, table.errors.is_empty(), table.entries) {
+        (Some(0), true, _) => FileState::Intact,
+        (Some(0), false, _) => FileState::PartlyRead,
+        (_, _, 0) => FileState::Unreadable,
+        _ => FileState::PartlyRead,
+    };
+    let lost = !table.lost_keys.is_empty();
+    RepairedFile {
+        name: table.name.clone(),
+        role: FileRole::Table,
+        state,
+        used,
+        bytes: Some(table.bytes),
+        entries_saved: table.entries,
+        entries_lost: table.entries_lost,
+        family,
+        lost_keys: table.lost_keys.clone(),
+        lost_seqs: Some(seqs).filter(|seqs| lost && *seqs != SeqRange::ALL),
+        why: table.errors.first().cloned().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,232 @@
+//! The sorted runs that a new store is merged from: tables as far as they can be read, one behind the
+//! other where they do not overlap.
+
+use super::plan::Input;
+use super::report::KeyRange;
+use super::tables::{Blocks, Summary, open, read_again};
+use crate::base::error::Result;
+use crate::base::filename::FileNumber;
+use crate::base::key::{Kind, SeqNum};
+use crate::base::slice::Slice;
+use crate::base::sync::Arc;
+use crate::block::BlockCursor;
+use crate::fs::Fs;
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, VecDeque};
+
+/// An entry that owns its key.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) key: Vec<u8>,
+    pub(super) seq: SeqNum,
+    pub(super) kind: Kind,
+    pub(super) expires_at: u64,
+    pub(super) value: Slice,
+    /// Whether it comes from a file that only fills in.
+    pub(super) filling: bool,
+    /// The table that it comes from: of two entries of the last level, whose sequence numbers are
+    /// gone, the one of the later table is the newer one.
+    table: FileNumber,
+}
+
+/// Tables that do not overlap, in order.
+struct Run {
+    fs: Fs,
+    waiting: VecDeque<Input>,
+    reading: Option<Reading>,
+    holes: Arc<Vec<KeyRange>>,
+}
+
+/// A table that is being read.
+struct Reading {
+    input: Input,
+    blocks: Blocks,
+    cursor: BlockCursor,
+    /// Whether the cursor stands on an entry that was handed out.
+    used: bool,
+    last: Option<Vec<u8>>,
+    entries: u64,
+}
+
+impl Reading {
+    /// Moves to the next entry; `false` behind the last. Makes of each block what the survey made of it.
+    fn advance(&mut self) -> Result<bool> {
+        if std::mem::replace(&mut self.used, true) && self.cursor.valid() {
+            // The whole of the block was walked before.
+            let _ = self.cursor.next();
+        }
+        while !self.cursor.valid() {
+            if let Some(block) = self.cursor.block() {
+                let mut end = BlockCursor::new();
+                end.set_block(block.clone());
+                if end.seek_to_last().is_ok() && end.valid() {
+                    self.last = Some(end.user_key().to_vec());
+                }
+            }
+            let Some(block) = self.blocks.next_block() else { return Ok(false) };
+            if let Ok(block) = block
+                && Summary::of(&block, self.last.as_ref()).is_ok()
+            {
+                self.cursor.set_block(block);
+                let _ = self.cursor.seek_to_first();
+            }
+        }
+        self.entries += 1;
+        Ok(true)
+    }
+}
+
+impl Run {
+    fn next(&mut self) -> Result<Option<Entry>> {
+        loop {
+            let Some(reading) = &mut self.reading else {
+                let Some(input) = self.waiting.pop_front() else { return Ok(None) };
+                let (blocks, errors) = open(&self.fs, &input.table.path, input.table.identity);
+                let Some(blocks) = blocks else {
+                    let why = errors.into_iter().next().unwrap_or_default();
+                    return Err(crate::base::error::Error::invalid("table", why));
+                };
+                let (cursor, used, last, entries) = (BlockCursor::new(), false, None, 0);
+                self.reading = Some(Reading { input, blocks, cursor, used, last, entries });
+                continue;
+            };
+            if !reading.advance()? {
+                let table = &reading.input.table;
+                read_again(&table.path, table.entries, reading.entries, None)?;
+                self.reading = None;
+                continue;
+            }
+            let (entry, filling) = (reading.cursor.entry(), reading.input.filling);
+            if filling && !self.holes.iter().any(|hole| hole.contains(entry.key)) {
+                continue;
+            }
+            return Ok(Some(Entry {
+                key: entry.key.to_vec(),
+                seq: entry.seq,
+                kind: entry.kind,
+                expires_at: entry.expires_at,
+                value: reading.cursor.value_slice(),
+                filling,
+                table: reading.input.table.number,
+            }));
+        }
+    }
+}
+
+/// The next entry of a run, in a heap.
+struct Head {
+    entry: Entry,
+    run: usize,
+}
+
+impl Head {
+    /// Keys ascending; of one key the newest first.
+    fn order(&self, other: &Head) -> Ordering {
+        let (a, b) = (&self.entry, &other.entry);
+        let newest = b.seq.cmp(&a.seq).then(a.filling.cmp(&b.filling)).then(b.table.cmp(&a.table));
+        a.key.cmp(&b.key).then(newest).then(self.run.cmp(&other.run))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Head) -> bool {
+        self.order(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Head {}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Head) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Head) -> Ordering {
+        // The heap has the greatest on top.
+        other.order(self)
+    }
+}
+
+/// The newest entry of each key of several runs, in the order of keys.
+pub(super) struct Newest {
+    runs: Vec<Run>,
+    heads: BinaryHeap<Head>,
+}
+
+impl Newest {
+    /// Begins to read. Tables are opened when their turn comes, and closed behind their last entry.
+    ///
+    /// # Errors
+    /// A table is not what it was when it was read first.
+    pub(super) fn of(fs: &Fs, inputs: Vec<Input>, holes: Vec<KeyRange>) -> Result<Newest> {
+        let holes = Arc::new(holes);
+        let runs = chains(inputs).into_iter();
+        let run = |waiting| Run { fs: fs.clone(), waiting, reading: None, holes: holes.clone() };
+        let mut newest = Newest { runs: runs.map(run).collect(), heads: BinaryHeap::new() };
+        for run in 0..newest.runs.len() {
+            newest.refill(run)?;
+        }
+        Ok(newest)
+    }
+
+    fn refill(&mut self, run: usize) -> Result<()> {
+        if let Some(entry) = self.runs[run].next()? {
+            self.heads.push(Head { entry, run });
+        }
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<Option<Entry>> {
+        let Some(head) = self.heads.pop() else { return Ok(None) };
+        self.refill(head.run)?;
+        Ok(Some(head.entry))
+    }
+
+    /// The newest entry of the next key.
+    ///
+    /// An entry that counts and whose sequence number is gone stands in the last level. One that only
+    /// fills in cannot be compared with it, and gives way.
+    ///
+    /// # Errors
+    /// A table is not what it was when it was read first.
+    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
+        let Some(first) = self.pop()? else { return Ok(None) };
+        let (mut counting, mut filling) = (None, None);
+        let mut entry = Some(first);
+        while let Some(found) = entry.take() {
+            let key_ends = self.heads.peek().is_none_or(|head| head.entry.key != found.key);
+            let slot = if found.filling { &mut filling } else { &mut counting };
+            slot.get_or_insert(found);
+            if !key_ends {
+                entry = self.pop()?;
+            }
+        }
+        Ok(match (counting, filling) {
+            (Some(counting), Some(filling)) if counting.seq > 0 && filling.seq > counting.seq => {
+                Some(filling)
+            }
+            (Some(counting), _) => Some(counting),
+            (None, filling) => filling,
+        })
+    }
+}
+
+/// Puts tables behind each other as far as they do not overlap, so that few are open at once.
+fn chains(mut inputs: Vec<Input>) -> Vec<VecDeque<Input>> {
+    inputs.retain(|input| input.table.entries > 0);
+    inputs.sort_by(|a, b| a.table.keys.cmp(&b.table.keys));
+    let mut chains: Vec<VecDeque<Input>> = Vec::new();
+    for input in inputs {
+        let first = input.table.keys.as_ref().map(|(first, _)| first);
+        let ends_before = |chain: &&mut VecDeque<Input>| {
+            chain.back().and_then(|last| last.table.keys.as_ref()).map(|(_, last)| last) < first
+        };
+        match chains.iter_mut().find(ends_before) {
+            Some(chain) => chain.push_back(input),
+            None => chains.push(VecDeque::from([input])),
+        }
+    }
+    chains
+}

@@ -1,0 +1,162 @@
+//! The report as text.
+
+use super::report::{
+    Basis, Doubt, DoubtKind, FileRole, FileState, KeyRange, LogEnd, Loss, Order, RepairReport, RepairedFile,
+    SeqRange, Use,
+};
+use std::fmt;
+
+/// How many bytes of a key are shown.
+const KEY_BYTES: usize = 40;
+
+struct Key<'a>(&'a Option<Vec<u8>>, &'static str);
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            None => f.write_str(self.1),
+            Some(key) if key.len() > KEY_BYTES => write!(f, "\"{}...\"", key[..KEY_BYTES].escape_ascii()),
+            Some(key) => write!(f, "\"{}\"", key.escape_ascii()),
+        }
+    }
+}
+
+impl fmt::Display for KeyRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == KeyRange::ALL {
+            return f.write_str("all keys");
+        }
+        write!(f, "keys {} to {}", Key(&self.from, "the first"), Key(&self.to, "the last"))
+    }
+}
+
+impl fmt::Display for SeqRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.last {
+            None if self.first == 0 => f.write_str("any sequence number"),
+            None => write!(f, "sequence numbers from {} on", self.first),
+            Some(last) if last == self.first => write!(f, "sequence number {last}"),
+            Some(last) => write!(f, "sequence numbers {} to {last}", self.first),
+        }
+    }
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Basis::InForce(number) => write!(f, "MANIFEST-{number:06}, which is in force"),
+            Basis::Newest(number) => {
+                write!(f, "MANIFEST-{number:06}, the newest that is whole; CURRENT cannot be read")
+            }
+            Basis::Parts => f.write_str("pieces of manifests; every table and log that can be read counts"),
+            Basis::Nothing => f.write_str("no manifest; every table and log that can be read counts"),
+        }
+    }
+}
+
+impl fmt::Display for FileState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            FileState::Intact => "intact",
+            FileState::PartlyRead => "partly read",
+            FileState::Unreadable => "unreadable",
+            FileState::Missing => "missing",
+            FileState::NotRead => "not read",
+        })
+    }
+}
+
+impl fmt::Display for LogEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogEnd::Closed => "closed in good order",
+            LogEnd::Open => "ends without the mark of a close, as after a crash",
+            LogEnd::Torn => "ends in bytes that are no record: an unfinished write, or damage",
+            LogEnd::Damaged => "ends in damage: more was known to be on disk",
+            LogEnd::None => "is not needed, or none can be read",
+        })
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            DoubtKind::Lost => "entries could not be read",
+            DoubtKind::MayBeLost => "writes may be lost",
+            DoubtKind::OpenEnd => "writes after the last that is there are not",
+        };
+        match &self.family {
+            Some(family) => write!(f, "family {family:?}, {}: {what}", self.keys)?,
+            None => write!(f, "every family, {}: {what}", self.keys)?,
+        }
+        write!(f, " ({}); {}", self.seqs, self.why)?;
+        if self.families_may_be_back { f.write_str("; dropped families may be back") } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for RepairedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<20} {:<11}", self.name, self.state)?;
+        if matches!(self.role, FileRole::Table | FileRole::Log) && self.used != Use::LeftOut {
+            write!(f, " {} entries saved, ", self.entries_saved)?;
+            match self.entries_lost {
+                Some(lost) => write!(f, "{lost} lost")?,
+                None => write!(f, "lost: unknown")?,
+            }
+        }
+        match self.used {
+            Use::LeftOut => f.write_str(" left out")?,
+            Use::Filled => f.write_str(" (fills in)")?,
+            Use::Taken => {}
+        }
+        if self.why.is_empty() { Ok(()) } else { write!(f, ": {}", self.why) }
+    }
+}
+
+impl fmt::Display for RepairReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.loss() {
+            Loss::NoneFound => "no loss was found",
+            Loss::Possible => "something may be lost",
+            Loss::Certain => "something is lost",
+        };
+        writeln!(f, "{verdict}; {} entries saved", self.entries_saved())?;
+        match self.entries_lost() {
+            Some(lost) => writeln!(f, "entries lost: {lost}")?,
+            None => writeln!(f, "entries lost: unknown")?,
+        }
+        writeln!(f, "what counts is said by: {}", self.basis)?;
+        let order = match self.order {
+            Order::Holds => "a prefix of the order of commits, every batch whole",
+            Order::MayBeBroken => "perhaps no prefix of the order of commits; batches may be there in part",
+        };
+        writeln!(f, "what is saved is {order}")?;
+        writeln!(f, "\nfamilies")?;
+        for family in &self.families {
+            write!(f, "  {:<3} {:?}", family.id, family.name)?;
+            if let Some(keys) = family.keys {
+                write!(f, ", {keys} keys")?;
+            }
+            if !family.name_known {
+                f.write_str(", its name was lost")?;
+            }
+            if !family.options_known {
+                f.write_str(", with default options")?;
+            }
+            writeln!(f)?;
+        }
+        let log = &self.log;
+        writeln!(f, "\nlog: {} groups in {} segments; it {}", log.groups, log.segments, log.end)?;
+        for seqs in &log.missing {
+            writeln!(f, "  cannot be read: {seqs}")?;
+        }
+        writeln!(f, "\nfiles")?;
+        self.files.iter().try_for_each(|file| writeln!(f, "  {file}"))?;
+        if self.doubts.is_empty() {
+            return writeln!(f, "\nevery key has the state that was last written");
+        }
+        writeln!(f, "\nin doubt: an older value may show, a deleted key may be back, a key may be missing")?;
+        self.doubts.iter().try_for_each(|doubt| writeln!(f, "  {doubt}"))?;
+        writeln!(f, "every other key has the state that was last written")
+    }
+}

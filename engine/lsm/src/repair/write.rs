@@ -1,0 +1,259 @@
+//! Writing the new store.
+//!
+//! # Steps
+//! 1. The directory is made, locked and marked as unfinished, durably.
+//! 2. What counts of the log is written to temporary tables, sorted, a piece at a time.
+//! 3. Each family's tables and pieces are merged into tables of the last level, which are synced.
+//! 4. The manifest is written, and then `CURRENT`: from here on it is a store.
+//! 5. The mark is removed.
+//!
+//! A crash before step 4 leaves a directory that nobody takes for a store, and that says so itself; the
+//! next repair into it begins anew.
+
+use super::catalog::Catalog;
+use super::plan::{FamilyPlan, Input, Plan};
+use super::report::KeyRange;
+use super::runs::Newest;
+use super::segments::{Log, operations};
+use super::tables::survey;
+use crate::base::error::{Error, Result};
+use crate::base::filename::{FileKind, FileNumber};
+use crate::base::key::{EntryRef, Kind, MAX_SEQ, SeqNum};
+use crate::base::limits::LEVELS;
+use crate::base::random::Random;
+use crate::base::sync::Arc;
+use crate::fs::{Fs, LockGuard};
+use crate::table::{Origin, TableOptions, TableWriter, Tables};
+use crate::version::{FamilyState, History, Manifest, StoreState, TableMeta};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What stands in a directory as long as a repair into it is not finished.
+const MARK: &str = "REPAIR-UNFINISHED";
+
+/// How the new store is written.
+pub(super) struct Target<'a> {
+    pub(super) fs: &'a Fs,
+    pub(super) dir: &'a Path,
+    pub(super) random: &'a Random,
+    /// The size of a table, in bytes.
+    pub(super) table_bytes: u64,
+    /// How much of the log is sorted in memory at once, in bytes.
+    pub(super) piece_bytes: u64,
+}
+
+impl Target<'_> {
+    /// Makes the directory ready. Only an empty one will do, or one that an earlier repair has begun.
+    fn prepare(&self) -> Result<LockGuard> {
+        self.fs.create_dir_all(self.dir)?;
+        self.check()?;
+        let holder = format!("process {}", std::process::id());
+        let lock = self.fs.lock(&FileKind::Lock.path(self.dir), &holder)?;
+        let lock = lock.map_err(|holder| Error::Locked { path: self.dir.into(), holder })?;
+        for name in self.check()? {
+            self.fs.remove(&self.dir.join(name))?;
+        }
+        let mark = self.dir.join(MARK);
+        if !self.fs.list(self.dir)?.iter().any(|name| name == MARK) {
+            self.fs.create_new(&mark)?.sync()?;
+        }
+        self.fs.sync_dir(self.dir)?;
+        Ok(lock)
+    }
+
+    /// What an unfinished repair has left behind, apart from its mark.
+    fn check(&self) -> Result<Vec<String>> {
+        let names = self.fs.list(self.dir)?;
+        let harmless = |name: &&String| ["LOCK", "lost+found", MARK].contains(&name.as_str());
+        let rest: Vec<String> = names.iter().filter(|name| !harmless(name)).cloned().collect();
+        let unfinished = names.iter().any(|name| name == MARK);
+        let ours = |name: &String| FileKind::parse(name).is_some_and(|kind| kind != FileKind::Current);
+        match rest.iter().find(|name| !(unfinished && ours(name))) {
+            Some(name) => {
+                let why = format!("{} is not empty: it holds {name:?}", self.dir.display());
+                Err(Error::invalid("into", why))
+            }
+            None => Ok(rest),
+        }
+    }
+
+    /// Writes the whole store. Returns the number of keys in each family.
+    pub(super) fn write(&self, source: &Fs, catalog: &Catalog, log: &Log, plan: &Plan) -> Result<Keys> {
+        let _lock = self.prepare()?;
+        let written = self.fill(source, catalog, log, plan);
+        if written.is_err() {
+            // What cannot be removed is recognised by the mark, which goes last.
+            if let Ok(rest) = self.check() {
+                rest.iter().for_each(|name| drop(self.fs.remove(&self.dir.join(name))));
+                let _ = self.fs.remove(&self.dir.join(MARK));
+            }
+        }
+        written
+    }
+
+    fn fill(&self, source: &Fs, catalog: &Catalog, log: &Log, plan: &Plan) -> Result<Keys> {
+        let tables = Tables::new(self.fs.clone(), self.dir, self.random.clone(), 0, 16);
+        let mut output = Output { target: self, tables, next: 1, pieces: BTreeMap::new() };
+        output.sort_log(source, log, plan)?;
+        let mut state = self.state(catalog, log, plan);
+        let mut keys = Keys::new();
+        for (&id, family) in &plan.families {
+            let pieces = output.pieces.remove(&id).unwrap_or_default();
+            let (count, metas) = output.family(source, id, family, pieces, state.clock_ms)?;
+            keys.insert(id, count);
+            let mut made = FamilyState {
+                name: family.name.clone(),
+                options: family.options.clone().unwrap_or_default().encode(),
+                flushed: state.seq_ceiling - 1,
+                ..FamilyState::default()
+            };
+            made.tables[LEVELS - 1].extend(metas.into_iter().map(|meta| (meta.number, Arc::new(meta))));
+            state.families.insert(id, made);
+        }
+        self.fs.sync_dir(self.dir)?;
+        state.next_file = output.next;
+        Manifest::create(self.fs.clone(), self.dir, self.random.clone(), state)?;
+        self.fs.remove(&self.dir.join(MARK))?;
+        self.fs.sync_dir(self.dir)?;
+        Ok(keys)
+    }
+
+    /// The new store's state, without its families.
+    fn state(&self, catalog: &Catalog, log: &Log, plan: &Plan) -> StoreState {
+        let known = &catalog.state;
+        let in_log = log.last_seq.max(log.closed).unwrap_or(0);
+        let last = in_log.max(plan.last_seq).max(known.seq_ceiling).min(MAX_SEQ / 2);
+        let clock_ms = known.clock_ms.max(log.clock_ms).max(plan.created_ms);
+        StoreState {
+            store: self.random.next_u64(),
+            layer: if known.layer.is_empty() { "plain".into() } else { known.layer.clone() },
+            seq_ceiling: last + 1,
+            history: History { id: self.random.next_u64(), first_seq: last + 1 },
+            clock_ms,
+            next_family: plan.next_family(),
+            ..StoreState::default()
+        }
+    }
+}
+
+/// The number of keys in each family.
+pub(super) type Keys = BTreeMap<u32, u64>;
+
+/// Entries of one family, newest first for each key; and whether they only fill in.
+type Piece = BTreeMap<(u32, bool), BTreeMap<(Vec<u8>, std::cmp::Reverse<SeqNum>), (Kind, u64, Vec<u8>)>>;
+
+struct Output<'a> {
+    target: &'a Target<'a>,
+    tables: Tables,
+    next: FileNumber,
+    /// The sorted pieces of the log, by family.
+    pieces: BTreeMap<u32, Vec<Input>>,
+}
+
+impl Output<'_> {
+    /// Sorts what counts of the log into temporary tables.
+    fn sort_log(&mut self, source: &Fs, log: &Log, plan: &Plan) -> Result<()> {
+        let mut piece = Piece::new();
+        let mut bytes = 0;
+        let holes = plan.families.values().any(|family| !family.holes.is_empty());
+        for segment in log.segments.iter().filter(|segment| segment.needed || holes && segment.fills()) {
+            let mut full = Ok(());
+            operations(source, segment, |seq, op| {
+                let Some(family) = plan.families.get(&op.family) else { return Ok(()) };
+                let counts = segment.needed && seq > family.flushed;
+                if !counts && !in_holes(&family.holes, op.key) {
+                    return Ok(());
+                }
+                bytes += (op.key.len() + op.value.len() + 64) as u64;
+                let entries = piece.entry((op.family, !counts)).or_default();
+                let key = (op.key.to_vec(), std::cmp::Reverse(seq));
+                entries.entry(key).or_insert((op.kind, op.expires_at, op.value.to_vec()));
+                if bytes >= self.target.piece_bytes {
+                    bytes = 0;
+                    full = self.write_piece(std::mem::take(&mut piece));
+                }
+                full.clone()
+            })?;
+        }
+        self.write_piece(piece)
+    }
+
+    fn write_piece(&mut self, piece: Piece) -> Result<()> {
+        for ((family, filling), entries) in piece {
+            let number = self.next_number();
+            let name = FileKind::Temp(number).name();
+            let path = self.target.dir.join(&name);
+            let file = self.target.fs.create_new(&path)?;
+            let options = TableOptions { codec: crate::compress::Codec::None, ..TableOptions::default() };
+            let mut writer = TableWriter::new(file, self.target.random.next_u64(), options)?;
+            for ((key, seq), (kind, expires_at, value)) in &entries {
+                let (kind, expires_at) = (*kind, *expires_at);
+                writer.add(&EntryRef { key, seq: seq.0, kind, expires_at, value })?;
+            }
+            writer.finish()?;
+            let table = survey(self.target.fs, self.target.dir, &name, None);
+            self.pieces.entry(family).or_default().push(Input { table, filling });
+        }
+        Ok(())
+    }
+
+    fn next_number(&mut self) -> FileNumber {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Merges all that there is of a family.
+    fn family(
+        &mut self,
+        source: &Fs,
+        id: u32,
+        family: &FamilyPlan,
+        pieces: Vec<Input>,
+        now_ms: u64,
+    ) -> Result<(u64, Vec<TableMeta>)> {
+        let temporary: Vec<_> = pieces.iter().map(|input| input.table.path.clone()).collect();
+        let inputs = family.inputs.iter().cloned().chain(pieces).collect();
+        let mut newest = Newest::of(source, inputs, family.holes.clone())?;
+        let policy = family.options.clone().unwrap_or_default().policy();
+        let origin = Origin { family: id, created_ms: now_ms, ..Origin::default() };
+        let options = policy.for_level(LEVELS - 1, origin);
+        let (mut keys, mut metas) = (0, Vec::new());
+        let mut writer: Option<(FileNumber, TableWriter)> = None;
+        while let Some(entry) = newest.next()? {
+            // Nothing is left for a deletion to hide.
+            if entry.kind == Kind::Delete {
+                continue;
+            }
+            if writer.as_ref().is_some_and(|(_, w)| w.estimated_bytes() >= self.target.table_bytes) {
+                finish(&mut writer, &mut metas)?;
+            }
+            let (_, writer) = match &mut writer {
+                Some(writer) => writer,
+                none => {
+                    let number = self.next_number();
+                    let (file, identity) = self.tables.create(number)?;
+                    none.insert((number, TableWriter::new(file, identity, options.clone())?))
+                }
+            };
+            let (key, seq, kind, expires_at) = (&entry.key, entry.seq, entry.kind, entry.expires_at);
+            writer.add(&EntryRef { key, seq, kind, expires_at, value: &entry.value })?;
+            keys += 1;
+        }
+        finish(&mut writer, &mut metas)?;
+        for path in temporary {
+            self.target.fs.remove(&path)?;
+        }
+        Ok((keys, metas))
+    }
+}
+
+fn finish(writer: &mut Option<(FileNumber, TableWriter)>, metas: &mut Vec<TableMeta>) -> Result<()> {
+    if let Some((number, writer)) = writer.take() {
+        metas.push(TableMeta::of(number, writer.finish()?));
+    }
+    Ok(())
+}
+
+fn in_holes(holes: &[KeyRange], key: &[u8]) -> bool {
+    holes.iter().any(|hole| hole.contains(key))
+}
