@@ -242,6 +242,13 @@ pub fn run_on_small_disk(
     })
 }
 
+impl Session {
+    /// The simulated disk that the store lives on now.
+    pub(super) fn disk(&self) -> SimFs {
+        self.place.disk.clone().expect("a simulated disk")
+    }
+}
+
 impl Cramped {
     /// The store was to be opened.
     fn note(&mut self, session: &Session) {

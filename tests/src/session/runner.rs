@@ -128,11 +128,6 @@ impl Session {
         self.db.is_some()
     }
 
-    /// The simulated disk that the store lives on now.
-    pub(super) fn disk(&self) -> SimFs {
-        self.place.disk.clone().expect("a simulated disk")
-    }
-
     /// The store; it must be open.
     pub(super) fn db(&self) -> &Db {
         self.db.as_ref().expect("the store is open")
