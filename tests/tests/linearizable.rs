@@ -42,7 +42,7 @@ fn plan(seed: u64, dir: &std::path::Path) -> Plan {
 
 #[test]
 fn threads_agree_on_one_order() {
-    let (histories, first) = (number("ESKER_LINEAR_HISTORIES", 400), number("ESKER_LINEAR_SEED", 1));
+    let (histories, first) = (number("ESKER_LINEAR_HISTORIES", 300), number("ESKER_LINEAR_SEED", 1));
     let dir = tempfile::tempdir().unwrap();
     let (mut calls, mut beside, mut losses) = (0, 0, 0);
     for seed in first..first + histories {

@@ -183,7 +183,8 @@ impl<'a> Candidate<'a> {
     }
 
     /// Shows `found` this candidate at each point of an order that is not before the commit `least`, until
-    /// it says that it has found what it was looking for. A refused commit may stand only at the very end.
+    /// it says that it has found what it was looking for. Refused commits may stand only at the very end:
+    /// some may not have been written at all, so a run of them may begin anywhere, but has no gaps.
     fn each_point(
         mut self,
         commits: &[&'a Commit],
@@ -195,14 +196,16 @@ impl<'a> Candidate<'a> {
             let run = rest.iter().take_while(|commit| commit.refused).count();
             let (refused, behind) = rest.split_at(run);
             if !behind.iter().any(|commit| !commit.refused && commit.number <= least) {
-                let mut tail = self.clone();
-                if found(&tail) {
+                if found(&self) {
                     return true;
                 }
-                for commit in refused {
-                    tail.commit(commit);
-                    if found(&tail) {
-                        return true;
+                for first in 0..refused.len() {
+                    let mut tail = self.clone();
+                    for commit in &refused[first..] {
+                        tail.commit(commit);
+                        if found(&tail) {
+                            return true;
+                        }
                     }
                 }
             }

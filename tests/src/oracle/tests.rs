@@ -128,6 +128,13 @@ fn a_refused_write_does_not_turn_up_behind_an_accepted_one() {
     case.oracle.end_write(refused, Outcome::Refused);
     case.oracle.synced();
     assert!(case.power(&[("b", "2")]) && case.power(&[("b", "9")]));
+    // Of several, the first need not have been written at all; behind one that was, none is missing.
+    for key in ["d", "e"] {
+        let refused = case.begin(Os, &[(key, "9")]);
+        case.oracle.end_write(refused, Outcome::Refused);
+    }
+    assert!(case.power(&[("b", "2"), ("d", "9")]) && case.power(&[("b", "2"), ("e", "9")]));
+    assert!(case.power(&[("b", "9"), ("d", "9")]) && !case.power(&[("b", "9"), ("e", "9")]));
     let published = case.begin(Sync, &[("c", "3")]);
     case.oracle.end_write(published, Outcome::Published);
     assert!(case.kill(&[("b", "2")]) && case.kill(&[("b", "2"), ("c", "3")]));

@@ -98,6 +98,8 @@ pub fn kinds_of_calls(seed: u64, history: &[Operation]) -> Result<Vec<OperationK
         None
     }));
     let mut session = Session::new(place);
+    // The very calls that are made when one of them fails.
+    session.faulty = true;
     run_until_closed(&mut session, history)?;
     drop(session);
     Ok(std::mem::take(&mut *calls.lock()))

@@ -1,6 +1,7 @@
 //! Runs a history against a store and the oracle side by side.
 
 use super::place::{Place, SYNC_INTERVAL_MS};
+use super::reached::Reached;
 use super::settle::SETTLING_TURNS;
 use super::span::compact_span;
 use crate::history::{Change, Operation, Span, What, print, value};
@@ -11,7 +12,6 @@ use esker::fs::SimFs;
 use esker::fs::sim::Image;
 use esker::{ColumnFamily, Db, Durability, Error, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,58 +39,6 @@ pub struct Session {
 
 /// In place of a commit's number: none will become durable.
 const NEVER: u32 = u32::MAX;
-
-/// What stores came to do: a history that reaches little proves little.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reached {
-    /// Flushes.
-    pub flushes: u64,
-    /// Compactions that rewrote tables.
-    pub compactions: u64,
-    /// Tables that changed their level without being rewritten.
-    pub moves: u64,
-    /// The deepest level that held a table.
-    pub deepest: usize,
-    /// The most levels that held tables at once.
-    pub levels: usize,
-}
-
-impl Reached {
-    fn note(&mut self, stats: &esker::Stats) {
-        self.flushes += stats.flushes;
-        self.compactions += stats.compactions;
-        self.moves += stats.table_moves;
-        self.note_levels(stats);
-    }
-
-    fn note_levels(&mut self, stats: &esker::Stats) {
-        let levels = || stats.families.iter().map(|family| &family.levels);
-        let deepest = |levels: &Vec<esker::LevelStats>| levels.iter().rposition(|level| level.files > 0);
-        let used = |levels: &Vec<esker::LevelStats>| levels.iter().filter(|level| level.files > 0).count();
-        self.add(Reached {
-            deepest: levels().filter_map(deepest).max().unwrap_or(0),
-            levels: levels().map(used).max().unwrap_or(0),
-            ..Reached::default()
-        });
-    }
-
-    /// Adds up.
-    pub fn add(&mut self, other: Reached) {
-        self.flushes += other.flushes;
-        self.compactions += other.compactions;
-        self.moves += other.moves;
-        self.deepest = self.deepest.max(other.deepest);
-        self.levels = self.levels.max(other.levels);
-    }
-}
-
-impl fmt::Display for Reached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reached { flushes, compactions, moves, deepest, levels } = self;
-        write!(f, "{flushes} flushes, {compactions} compactions, {moves} moved tables, ")?;
-        write!(f, "up to {levels} levels at once, down to level {deepest}")
-    }
-}
 
 /// What is to be done with a new disk.
 pub(super) type OnDisk = Box<dyn FnMut(&SimFs)>;
@@ -191,6 +139,8 @@ impl Session {
             Err(error) if self.faulty && is_of_the_disk(&error) => return Ok(()),
             Err(error) => return Err(format!("cannot open: {error}")),
         };
+        // Before any read: those give background work its turns.
+        self.audit().map_err(|why| format!("what opening left on the disk: {why}"))?;
         let found = match Dump::read(&db) {
             Ok(found) => found,
             Err(Unreadable::Error(error)) if self.faulty && is_of_the_disk(&error) => return Ok(()),
@@ -369,7 +319,7 @@ impl Session {
         if versions.is_empty() {
             return Ok(());
         }
-        let (before, was_writable) = (db.visible_seq(), self.is_writable());
+        let before = db.visible_seq();
         self.oracle.lock().begin_write(durability, versions);
         let result = match changes {
             [only] if durability == self.place.option_set().default_durability() => {
@@ -385,8 +335,6 @@ impl Session {
             // A store that was made read-only behind the write shows less than was published.
             Ok(()) => Outcome::Done { seq: self.is_writable().then_some(visible) },
             Err(_) if visible > before => Outcome::Published,
-            // It was written, and then its sync failed.
-            Err(_) if was_writable && !self.is_writable() => Outcome::Published,
             Err(_) => Outcome::Refused,
         };
         self.oracle.lock().end_write(number, outcome);

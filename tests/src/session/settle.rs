@@ -70,7 +70,7 @@ impl Session {
     }
 
     /// Reads what is on the disk, past the engine. Only for a store at rest.
-    fn audit(&self) -> Result<(), String> {
+    pub(super) fn audit(&self) -> Result<(), String> {
         match &self.place {
             Place { disk: Some(_), seed: Some(_), .. } if !self.faulty => {
                 audit(&self.place.fs(), &self.place.path)

@@ -85,7 +85,7 @@ fn all_mutants() -> Result<Vec<String>, String> {
 
 /// Evenly from all files, starting where the seed says.
 fn sample(all: Vec<String>, seed: usize) -> Vec<String> {
-    let every = (all.len() / SAMPLE).max(1);
+    let every = ((all.len() + SAMPLE / 2) / SAMPLE).max(1);
     all.into_iter().skip(seed % every).step_by(every).collect()
 }
 

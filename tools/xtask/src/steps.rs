@@ -187,7 +187,7 @@ const SOAK: Step = Step {
 };
 
 const LINEAR: Step = Step {
-    environment: &[("ESKER_LINEAR_HISTORIES", "5000")],
+    environment: &[("ESKER_LINEAR_HISTORIES", "3000")],
     needs_tests: true,
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "linearizable"], minutes(20))
 };

@@ -18,6 +18,12 @@ fn settle(db: &Db) -> Result<()> {
 fn a_deleted_key_does_not_come_back() -> Result<()> {
     let sim = SimFs::new();
     let db = small(&sim).open()?;
+    // An old version in level 0 and nothing below.
+    put(&db, "new", b"v", Durability::Os)?;
+    db.flush()?;
+    db.delete("new")?;
+    db.flush()?;
+    assert!(!db.contains_key("new")? && entries(&db)?.is_empty());
     // Old versions in the last level, newer ones above, and tombstones in tables of their own.
     for round in 0..6 {
         for i in 0..40 {

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How many schedules are run in all unless the environment says otherwise.
-const SCHEDULES: u64 = 6_000;
+const SCHEDULES: u64 = 10_000;
 const SEED: u64 = 20_250_117;
 /// A schedule of more steps is taken for one that never ends.
 const MOST_STEPS: usize = 400_000;
