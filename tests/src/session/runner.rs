@@ -184,10 +184,7 @@ impl Session {
     pub fn step(&mut self, operation: &Operation) -> Result<(), String> {
         match operation {
             Operation::Write { changes, durability } => self.write(changes, *durability)?,
-            Operation::Sync => {
-                let result = self.db().sync();
-                self.after(result, Oracle::synced)?;
-            }
+            Operation::Sync => self.sync()?,
             Operation::Flush => {
                 let result = self.db().flush();
                 self.after(result, Oracle::flushed)?;
