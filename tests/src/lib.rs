@@ -10,6 +10,7 @@ pub mod linear;
 pub mod markdown;
 pub mod oracle;
 pub mod process;
+pub mod repair;
 pub mod session;
 pub mod soak;
 pub mod store;

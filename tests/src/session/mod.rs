@@ -3,6 +3,7 @@
 mod audit;
 mod crash;
 mod fault;
+mod leave;
 mod options;
 mod place;
 mod reached;
@@ -18,6 +19,7 @@ pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
 pub use fault::{
     Cramped, FaultKind, kinds_of_calls, run_on_small_disk, run_with_fault, run_with_full_disk, sync_fails,
 };
+pub use leave::{Left, leave};
 pub use options::{OPTION_SETS, OptionSet};
 pub use place::Place;
 pub use reached::Reached;

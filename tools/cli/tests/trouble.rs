@@ -370,3 +370,31 @@ fn an_import_from_a_file_can_be_interrupted() {
     assert_eq!(folder.ok(&["scan", "--count"]), format!("{last}\n"));
     assert_eq!(folder.ok(&["verify"]).split(':').next(), Some("sound"));
 }
+
+#[test]
+fn a_damaged_store_is_repaired_into_a_new_one_and_what_is_lost_is_told() {
+    let folder = Folder::new();
+    folder.store(5000);
+    let whole = folder.ok(&["scan"]);
+    std::fs::remove_file(folder.one("CURRENT")).unwrap();
+    folder.run(&["get", "key000001"]).assert_refused(1, "but no CURRENT");
+    let told = folder.ok(&["repair", "data", "--into", "new", "--dry-run"]);
+    assert!(told.starts_with("no loss was found; "), "{told}");
+    assert!(!folder.path().join("new").exists());
+    folder.ok(&["repair", "data", "--into", "new"]);
+    assert_eq!(folder.ok(&["scan", "--dir", "new"]), whole);
+    assert!(folder.ok(&["verify", "--dir", "new"]).starts_with("sound"));
+    folder.run(&["repair", "data", "--into", "new"]).assert_refused(1, "is not empty");
+    folder.run(&["repair", "data"]).assert_refused(2, "--into");
+    folder.run(&["repair", "nothing", "--into", "new2"]).assert_refused(1, "there is no such directory");
+
+    folder.flip(".sst", 100);
+    let ran = folder.run(&["repair", "data", "--into", "less", "--json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (4, ""));
+    let report: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let lost = report["entries_lost"].as_u64().unwrap();
+    assert!(report["loss"] == "certain" && lost > 0, "{report}");
+    assert_eq!(report["doubts"][0]["family"], "default");
+    assert_eq!(report["doubts"][0]["keys"]["from"], "key000000");
+    assert_eq!(folder.ok(&["scan", "--count", "--dir", "less"]), format!("{}\n", 5000 - lost));
+}

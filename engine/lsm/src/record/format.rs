@@ -30,6 +30,21 @@ pub enum LogKind {
 }
 
 impl LogKind {
+    /// The kind that the first eight bytes of a file name.
+    #[must_use]
+    pub fn of(beginning: &[u8]) -> Option<LogKind> {
+        [LogKind::Wal, LogKind::Manifest].into_iter().find(|kind| kind.magic() == beginning)
+    }
+
+    /// Whether the beginning of a file, damaged though it may be, is more like this kind's than like
+    /// the other's: records of both are framed alike, and must not be taken for each other.
+    #[must_use]
+    pub fn resembles(self, beginning: &[u8]) -> bool {
+        let other = if self == LogKind::Wal { LogKind::Manifest } else { LogKind::Wal };
+        let same = |kind: LogKind| kind.magic().iter().zip(beginning).filter(|(a, b)| a == b).count();
+        same(self) > same(other)
+    }
+
     fn magic(self) -> [u8; 8] {
         match self {
             LogKind::Wal => *b"ESKERWAL",

@@ -1,10 +1,12 @@
 //! What ought to exist: the manifest in force, or what is left of manifests.
 
 use super::report::{Basis, FileRole, FileState, RepairedFile, Use};
+use super::segments::resembles;
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::fs::Fs;
 use crate::inspect::{ManifestItem, walk_manifest};
+use crate::record::LogKind;
 use crate::version::{Edit, EditOp, FamilyState, StoreState, read_current};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -47,27 +49,25 @@ impl Catalog {
         matches!(self.basis, Basis::InForce(_) | Basis::Newest(_))
     }
 
-    /// Reads everything that `names` has of manifests.
+    /// Reads everything that is left of manifests, in the files `names`.
     ///
     /// # Errors
     /// [`Error::UnsupportedVersion`] if a newer version wrote one.
     pub(super) fn read(fs: &Fs, dir: &Path, names: &[String]) -> Result<Catalog> {
         let mut found = Vec::new();
         for name in names {
-            if let Some(FileKind::Manifest(number)) = FileKind::parse(name) {
-                found.push(read_manifest(fs, &dir.join(name), name, number)?);
-            }
+            let number = FileKind::parse(name).and_then(FileKind::number).unwrap_or(0);
+            found.push(read_manifest(fs, &dir.join(name), name, number)?);
         }
         found.sort_by_key(|manifest| std::cmp::Reverse(manifest.number));
-        let present = names.iter().any(|name| name == "CURRENT");
         let (current, mut files) = match read_current(fs, dir) {
             Ok(current) => (current, Vec::new()),
-            Err(error @ Error::UnsupportedVersion { .. }) => return Err(error),
+            // A newer version says so in the manifest itself, under a checksum.
             Err(error) => (None, vec![current_file(FileState::Unreadable, error.to_string())]),
         };
         if current.is_some() {
             files.push(current_file(FileState::Intact, String::new()));
-        } else if !present {
+        } else if files.is_empty() {
             files.push(current_file(FileState::Missing, "it names the manifest in force".into()));
         }
         let whole = |m: &&Found| m.state.is_some() && !m.damaged;
@@ -157,6 +157,10 @@ fn read_manifest(fs: &Fs, path: &Path, name: &str, number: FileNumber) -> Result
     let mut reading = Reading { state: StoreState::default(), edit: Edit::default(), edits: 0, done: false };
     let walked = fs.open(path).and_then(|file| {
         found.bytes = file.size()?;
+        if !resembles(&file, LogKind::Manifest)? {
+            found.note_damage("it does not begin as a manifest does");
+            return Ok(());
+        }
         walk_manifest(&file, |item| {
             reading.item(&mut found, item);
             Ok(())

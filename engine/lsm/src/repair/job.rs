@@ -1,6 +1,7 @@
 //! Asking for a repair.
 
 use super::catalog::Catalog;
+use super::contents::Contents;
 use super::plan::Plan;
 use super::report::{FileRole, FileState, RepairReport, RepairedFamily, RepairedFile, Use};
 use super::segments::Log;
@@ -106,19 +107,14 @@ impl Repair {
             Err(error) if error.is_not_found() => return Err(nothing("there is no such directory")),
             names => names?,
         };
-        let holds_data = |name: &String| {
-            matches!(
-                FileKind::parse(name),
-                Some(FileKind::Table(_) | FileKind::Wal(_) | FileKind::Manifest(_))
-            )
-        };
-        if !names.iter().any(holds_data) {
+        let contents = Contents::of(fs, dir, &names);
+        if contents.is_empty() {
             return Err(nothing("there is no table, no log and no manifest in it"));
         }
         let _lock = self.hold()?;
-        let catalog = Catalog::read(fs, dir, &names)?;
-        let log = Log::read(fs, dir, &names, &catalog)?;
-        let plan = Plan::make(fs, dir, &names, &catalog, &log);
+        let catalog = Catalog::read(fs, dir, &contents.manifests)?;
+        let log = Log::read(fs, dir, &contents.logs, &catalog)?;
+        let plan = Plan::make(fs, dir, &contents.tables, &catalog, &log);
         let keys = match into {
             Some(into) => {
                 let (random, table_bytes, piece_bytes) = (&self.random, self.table_bytes, self.piece_bytes);
@@ -174,6 +170,7 @@ fn report(names: &[String], catalog: Catalog, log: &Log, plan: Plan, keys: Optio
 fn other_file(name: &str) -> Option<RepairedFile> {
     let (role, why) = match FileKind::parse(name) {
         Some(FileKind::Lock) => (FileRole::Lock, "it holds no data"),
+        Some(FileKind::Reserve) => (FileRole::Reserve, "it holds no data"),
         Some(FileKind::Temp(_)) => (FileRole::Temporary, "it was being written, and nothing names it"),
         Some(FileKind::Blob(_)) | None => (FileRole::Foreign, "it is not the store's"),
         Some(_) => return None,

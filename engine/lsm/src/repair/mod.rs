@@ -13,6 +13,7 @@
 //! one time need: a block each, and the log in sorted pieces.
 
 mod catalog;
+mod contents;
 mod job;
 mod plan;
 mod report;

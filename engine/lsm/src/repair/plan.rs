@@ -129,11 +129,11 @@ impl Plan {
     /// Reads the tables that a whole manifest names. Returns the files in which they stand.
     fn named_tables(&mut self, fs: &Fs, dir: &Path, names: &[String], catalog: &Catalog) -> BTreeSet<String> {
         let mut taken = BTreeSet::new();
-        let mut by_identity: BTreeMap<Identity, String> = BTreeMap::new();
+        let mut by_identity: BTreeMap<Identity, Vec<String>> = BTreeMap::new();
         let mut without: BTreeSet<String> = BTreeSet::new();
-        for name in tables_of(names) {
+        for name in names {
             match identity_of(fs, &dir.join(name)) {
-                Some(identity) => drop(by_identity.entry(identity).or_insert_with(|| name.clone())),
+                Some(identity) => by_identity.entry(identity).or_default().push(name.clone()),
                 None => drop(without.insert(name.clone())),
             }
         }
@@ -141,7 +141,9 @@ impl Plan {
         for (&id, family) in families {
             for meta in family.tables.iter().flat_map(BTreeMap::values) {
                 let own = FileKind::Table(meta.number).name();
-                let file = by_identity.get(&meta.identity).or_else(|| without.get(&own)).cloned();
+                let same = by_identity.get(&meta.identity).map_or(&[][..], Vec::as_slice);
+                let file = same.iter().find(|name| **name == own).or(same.first());
+                let file = file.or_else(|| without.get(&own)).cloned();
                 match file {
                     Some(name) => {
                         let table = survey(fs, dir, &name, Some(meta));
@@ -216,7 +218,7 @@ impl Plan {
         let gaps = log.gaps.iter().any(|gap| gap.certain);
         // A store that was closed leaves no table behind that it does not name.
         let doubtful = catalog.torn || holes || gaps || log.end == LogEnd::Closed;
-        for name in tables_of(names).filter(|name| !named.contains(*name)) {
+        for name in names.iter().filter(|name| !named.contains(*name)) {
             let table = survey(fs, dir, name, None);
             let family = table.properties.as_ref().map(|properties| properties.family);
             if self.certain {
@@ -237,9 +239,11 @@ impl Plan {
             return self.leave_out(table, None, why);
         };
         let max_seq = table.properties.as_ref().map_or(0, |properties| properties.max_seq);
-        let flushed = self.families.get(&id).map_or(0, |family| family.flushed);
-        if max_seq > flushed {
-            let seqs = SeqRange { first: flushed + 1, last: Some(max_seq) };
+        let flushed = self.families.get(&id).map(|family| family.flushed);
+        // A family that the manifest does not know yet is newer than it, too.
+        if flushed.is_none_or(|flushed| max_seq > flushed) {
+            let seqs =
+                flushed.map_or(SeqRange::ALL, |flushed| SeqRange { first: flushed + 1, last: Some(max_seq) });
             let keys = match &table.properties {
                 Some(p) => {
                     KeyRange { from: Some(p.smallest.user_key.clone()), to: Some(p.largest.user_key.clone()) }
@@ -335,9 +339,8 @@ impl Plan {
             let why = "no manifest says which tables were in use, and whether others are gone";
             doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, why);
         } else if catalog.torn {
-            let flushed = catalog.state.families.values().map(|family| family.flushed).min();
-            let seqs = SeqRange { first: flushed.unwrap_or(0) + 1, last: None };
-            doubt(DoubtKind::MayBeLost, seqs, true, "the last edit of the manifest cannot be read");
+            // What it said may have been a compaction, behind which entries have other numbers.
+            doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, "the last edit of the manifest cannot be read");
         }
         for gap in &log.gaps {
             // Bytes are lost; whether the writes with these numbers stood there, or were never logged,
@@ -362,10 +365,6 @@ impl Plan {
     pub(super) fn next_family(&self) -> u32 {
         self.next_family
     }
-}
-
-fn tables_of(names: &[String]) -> impl Iterator<Item = &String> {
-    names.iter().filter(|name| matches!(FileKind::parse(name), Some(FileKind::Table(_))))
 }
 
 fn lost(kind: DoubtKind, family: &str, keys: KeyRange, seqs: SeqRange, why: String) -> Doubt {

@@ -71,6 +71,8 @@ pub enum FileRole {
     Current,
     /// `LOCK`, which holds no data.
     Lock,
+    /// `RESERVE`, which holds no data.
+    Reserve,
     /// Something that was being written: without meaning.
     Temporary,
     /// Not a name of the store's.
@@ -251,7 +253,7 @@ impl RepairReport {
     /// The worst that the report says.
     #[must_use]
     pub fn loss(&self) -> Loss {
-        let entries = self.files.iter().any(|file| file.used != Use::LeftOut && file.entries_lost != Some(0));
+        let entries = self.files.iter().any(|file| file.used == Use::Taken && file.entries_lost != Some(0));
         let worst = |kind| self.doubts.iter().any(|doubt| doubt.kind == kind);
         if worst(DoubtKind::Lost) {
             Loss::Certain
@@ -262,7 +264,7 @@ impl RepairReport {
         }
     }
 
-    /// Entries that could be read of all files that count.
+    /// Entries that could be read of all files that went into the new store.
     #[must_use]
     pub fn entries_saved(&self) -> u64 {
         self.files.iter().filter(|file| file.used != Use::LeftOut).map(|file| file.entries_saved).sum()
@@ -272,7 +274,7 @@ impl RepairReport {
     #[must_use]
     pub fn entries_lost(&self) -> Option<u64> {
         let unknown = self.doubts.iter().any(|doubt| doubt.kind != DoubtKind::OpenEnd);
-        let count = |file: &&RepairedFile| file.used != Use::LeftOut;
+        let count = |file: &&RepairedFile| file.used == Use::Taken;
         let counted: Option<u64> = self.files.iter().filter(count).map(|file| file.entries_lost).sum();
         let tables = |doubt: &Doubt| doubt.kind == DoubtKind::Lost && doubt.family.is_some();
         let only_tables = self.doubts.iter().all(|d| d.kind == DoubtKind::OpenEnd || tables(d));

@@ -24,9 +24,16 @@ pub(super) struct Entry {
     pub(super) value: Slice,
     /// Whether it comes from a file that only fills in.
     pub(super) filling: bool,
-    /// The table that it comes from: of two entries of the last level, whose sequence numbers are
+    /// The table that it comes from, 0 for the log: of two entries of the last level, whose sequence numbers are
     /// gone, the one of the later table is the newer one.
     table: FileNumber,
+}
+
+impl Entry {
+    /// Whether this entry, which only fills in, is certainly newer than one that counts.
+    fn is_newer(&self, counting: &Entry) -> bool {
+        if counting.seq == 0 { self.table > counting.table } else { self.seq > counting.seq }
+    }
 }
 
 /// Tables that do not overlap, in order.
@@ -187,7 +194,8 @@ impl Newest {
     /// The newest entry of the next key.
     ///
     /// An entry that counts and whose sequence number is gone stands in the last level. One that only
-    /// fills in cannot be compared with it, and gives way.
+    /// fills in cannot be compared with it by its number, and gives way; unless it stands in a table
+    /// that was written later, which cannot hold anything older.
     ///
     /// # Errors
     /// A table is not what it was when it was read first.
@@ -204,9 +212,7 @@ impl Newest {
             }
         }
         Ok(match (counting, filling) {
-            (Some(counting), Some(filling)) if counting.seq > 0 && filling.seq > counting.seq => {
-                Some(filling)
-            }
+            (Some(counting), Some(filling)) if filling.is_newer(&counting) => Some(filling),
             (Some(counting), _) => Some(counting),
             (None, filling) => filling,
         })

@@ -8,9 +8,10 @@ use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::batch::Op;
-use crate::fs::Fs;
+use crate::fs::{Fs, OpenFile};
 use crate::inspect::{SegmentItem, walk_segment};
-use std::collections::BTreeSet;
+use crate::record::LogKind;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What follows what in a segment.
@@ -37,6 +38,7 @@ pub(super) struct Segment {
     bytes: u64,
     groups: u64,
     pub(super) entries: u64,
+    clock_ms: u64,
     families: BTreeSet<u32>,
     pieces: Vec<Piece>,
     next: Option<(FileNumber, Identity)>,
@@ -44,6 +46,8 @@ pub(super) struct Segment {
     /// Whether the store needs it.
     pub(super) needed: bool,
     foreign: bool,
+    /// Whether another file holds the same segment, and at least as much of it.
+    copy: bool,
 }
 
 /// A stretch of sequence numbers that cannot be read.
@@ -86,25 +90,30 @@ impl Log {
             missing: Vec::new(),
         };
         for name in names {
-            if let Some(FileKind::Wal(number)) = FileKind::parse(name) {
-                let segment = read_segment(fs, dir, name, number, &mut log.clock_ms)?;
-                log.segments.push(segment);
-            }
+            let number = FileKind::parse(name).and_then(FileKind::number).unwrap_or(0);
+            log.segments.push(read_segment(fs, dir, name, number)?);
         }
         log.segments.sort_by_key(|segment| segment.number);
         let known = catalog.state.store;
         let oldest = catalog.state.oldest_wal;
-        let mut seen = BTreeSet::new();
-        for segment in &mut log.segments {
+        let mut best: BTreeMap<Identity, (u64, std::cmp::Reverse<usize>)> = BTreeMap::new();
+        for (at, segment) in log.segments.iter().enumerate() {
+            if let Some(identity) = segment.identity {
+                let held = best.entry(identity).or_insert((segment.entries, std::cmp::Reverse(at)));
+                *held = (*held).max((segment.entries, std::cmp::Reverse(at)));
+            }
+        }
+        for (at, segment) in log.segments.iter_mut().enumerate() {
             let stranger = known != 0 && segment.store.is_some_and(|store| store != known);
-            // A copy under a second name says nothing new.
-            let copy = segment.identity.is_some_and(|identity| !seen.insert(identity));
-            segment.foreign = stranger || copy;
             let named = oldest > 0 && segment.number >= oldest;
+            segment.copy = segment.identity.is_some_and(|identity| best[&identity].1.0 != at);
+            segment.foreign |= stranger;
             segment.needed = !segment.foreign && (!catalog.is_certain() || named);
         }
-        let needed = log.segments.iter().filter(|segment| segment.needed);
-        log.families = needed.flat_map(|segment| segment.families.iter().copied()).collect();
+        // What is not this store's must not set its clock.
+        let needed = || log.segments.iter().filter(|segment| segment.needed);
+        log.clock_ms = needed().map(|segment| segment.clock_ms).max().unwrap_or(0);
+        log.families = needed().flat_map(|segment| segment.families.iter().copied()).collect();
         log.join(catalog);
         Ok(log)
     }
@@ -115,7 +124,8 @@ impl Log {
         let oldest = catalog.state.oldest_wal;
         let flushed = catalog.state.families.values().map(|family| family.flushed).min().unwrap_or(0);
         let mut walk = Walk { last: flushed, gap: None, gaps: Vec::new(), seen: None, closed: None };
-        let needed: Vec<&Segment> = self.segments.iter().filter(|segment| segment.needed).collect();
+        let needed = self.segments.iter().filter(|segment| segment.needed && !segment.copy);
+        let needed: Vec<&Segment> = needed.collect();
         if certain && oldest > 0 && needed.first().is_none_or(|segment| segment.number != oldest) {
             self.missing.push(oldest);
             walk.open(true, &format!("{} is missing", FileKind::Wal(oldest).name()));
@@ -163,7 +173,7 @@ impl Log {
                 why: "the manifest or the segment before names it".into(),
             });
         }
-        let read = || self.segments.iter().filter(|segment| segment.needed);
+        let read = || self.segments.iter().filter(|segment| segment.needed && !segment.copy);
         let log = RepairedLog {
             segments: read().count() as u64,
             groups: read().map(|segment| segment.groups).sum(),
@@ -261,7 +271,8 @@ impl Segment {
             (true, _) => FileState::PartlyRead,
         };
         let (used, why) = match (self.foreign, self.needed) {
-            (true, _) => (Use::LeftOut, "it belongs to another store, or is a copy".into()),
+            (true, _) => (Use::LeftOut, "it is no log of this store".into()),
+            (false, true) if self.copy => (Use::Filled, "a copy of another segment".into()),
             (false, true) => (Use::Taken, self.why()),
             (false, false) if filled => (Use::Filled, "the store no longer needs it".into()),
             (false, false) => (Use::LeftOut, "the store no longer needs it".into()),
@@ -296,7 +307,7 @@ impl Segment {
         }
     }
 
-    fn item(&mut self, item: SegmentItem<'_>, clock_ms: &mut u64, least: &mut u64) {
+    fn item(&mut self, item: SegmentItem<'_>, least: &mut u64) {
         match item {
             SegmentItem::Header(header) => {
                 self.bytes = header.size_bytes;
@@ -314,7 +325,7 @@ impl Segment {
             }
             SegmentItem::Group { group, .. } => {
                 self.groups += 1;
-                *clock_ms = (*clock_ms).max(group.clock_ms);
+                self.clock_ms = self.clock_ms.max(group.clock_ms);
             }
             SegmentItem::Batch(batch) => {
                 let last = batch.first_seq.saturating_add(u64::from(batch.count).saturating_sub(1));
@@ -335,6 +346,10 @@ impl Segment {
             SegmentItem::Damage(error) => self.gap(true, error.to_string()),
             SegmentItem::Break(place) => {
                 let at = place.offset;
+                if self.next.is_some() && place.last && place.damage.is_none() {
+                    // The end of a sealed segment, where a header need not fit any more.
+                    return;
+                }
                 match (place.damage, place.why) {
                     (Some(damage), _) => self.gap(true, damage.to_string()),
                     (None, Some((expected, found))) => {
@@ -348,7 +363,7 @@ impl Segment {
     }
 }
 
-fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, clock_ms: &mut u64) -> Result<Segment> {
+fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber) -> Result<Segment> {
     let path = dir.join(name);
     let mut segment = Segment {
         name: name.into(),
@@ -360,17 +375,24 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, clock_ms: &
         bytes: 0,
         groups: 0,
         entries: 0,
+        clock_ms: 0,
         families: BTreeSet::new(),
         pieces: Vec::new(),
         next: None,
         errors: Vec::new(),
         needed: false,
         foreign: false,
+        copy: false,
     };
     let mut least = 0;
     let walked = fs.open(&path).and_then(|file| {
+        segment.bytes = file.size()?;
+        if !resembles(&file, LogKind::Wal)? {
+            segment.foreign = true;
+            return Ok(());
+        }
         walk_segment(&file, |item| {
-            segment.item(item, clock_ms, &mut least);
+            segment.item(item, &mut least);
             Ok(())
         })
     });
@@ -386,9 +408,20 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, clock_ms: &
     }
     // Without its identity no record can be proven.
     if segment.identity.is_none() && segment.pieces.is_empty() {
-        segment.gap(true, segment.errors.first().cloned().unwrap_or_default());
+        let why = segment.errors.first().cloned();
+        segment.gap(true, why.unwrap_or_else(|| "it does not begin as a segment of a log does".into()));
     }
     Ok(segment)
+}
+
+/// Whether a file begins as a log file of this kind does, as far as that can still be told.
+///
+/// # Errors
+/// What reading gives.
+pub(super) fn resembles(file: &OpenFile, kind: LogKind) -> Result<bool> {
+    let mut beginning = [0; 8];
+    let read = file.read_at(&mut beginning, 0)?;
+    Ok(kind.resembles(&beginning[..read]))
 }
 
 /// Visits the operations that can be read of a segment, with their sequence numbers. What cannot be

@@ -191,7 +191,9 @@ impl Output<'_> {
                 writer.add(&EntryRef { key, seq: seq.0, kind, expires_at, value })?;
             }
             writer.finish()?;
-            let table = survey(self.target.fs, self.target.dir, &name, None);
+            let mut table = survey(self.target.fs, self.target.dir, &name, None);
+            // It is no table of the old store's, whose numbers tell their age.
+            table.number = 0;
             self.pieces.entry(family).or_default().push(Input { table, filling });
         }
         Ok(())

@@ -123,6 +123,7 @@ fn file(file: &RepairedFile) -> Value {
         FileRole::Manifest => "manifest",
         FileRole::Current => "current",
         FileRole::Lock => "lock",
+        FileRole::Reserve => "reserve",
         FileRole::Temporary => "temporary",
         FileRole::Foreign => "foreign",
     };

@@ -1,0 +1,263 @@
+//! Whether what a repair made and said is true.
+
+use super::damage::Damage;
+use super::truth::{Newest, Truth};
+use crate::oracle::Dump;
+use crate::session::{Left, Place};
+use esker::fs::{Fs, SimFs};
+use esker::repair::{Basis, Doubt, DoubtKind, FileRole, Loss, Use};
+use esker::{Repair, RepairReport};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Where damaged stores stand.
+pub const OLD: &str = "/data/store";
+/// Where repaired ones go.
+pub const NEW: &str = "/data/new";
+
+/// What was tried and found.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Damaged directories.
+    pub directories: u64,
+    /// Of these, those in which a whole manifest was left.
+    pub with_manifest: u64,
+    /// Those in which a loss was certain, possible, not found.
+    pub losses: [u64; 3],
+    /// Entries that were saved.
+    pub saved: u64,
+    /// Entries that were known to be lost.
+    pub lost: u64,
+    /// Keys whose newest entry was in bytes that were not damaged.
+    pub untouched: u64,
+    /// Keys that showed another state than the last.
+    pub changed: u64,
+    /// What was wrong.
+    pub violations: Vec<String>,
+}
+
+/// A repair of the store on a simulated disk, with small tables and pieces.
+#[must_use]
+pub fn repair(disk: &SimFs, seed: u64) -> Repair {
+    Repair::new(OLD).fs(Fs::Sim(disk.clone())).deterministic(seed).table_bytes(2 << 10).memory(4 << 10)
+}
+
+/// The files of a directory.
+fn files(disk: &SimFs, dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let inside = |path: &std::path::PathBuf| path.parent() == Some(dir);
+    let read = |path: std::path::PathBuf| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        Some((name, disk.read_raw(&path).ok()?))
+    };
+    disk.paths().into_iter().filter(inside).filter_map(read).collect()
+}
+
+/// Damages a copy of what was left, repairs it, and holds the outcome against the truth.
+///
+/// # Errors
+/// What is wrong, a line each.
+pub fn examine(left: &Left, truth: &Truth, damages: &[Damage], seed: u64, tally: &mut Tally) {
+    let disk = left.disk.kill_image();
+    damages.iter().for_each(|damage| damage.inflict(&disk, Path::new(OLD)));
+    let before = files(&disk, Path::new(OLD));
+    let mut case = Case { left, truth, before: &before, wrong: Vec::new() };
+    tally.directories += 1;
+    let told = crate::session::catching(|| case.run(&disk, seed, tally));
+    if let Err(why) = told {
+        case.wrong.push(why);
+    }
+    for why in case.wrong {
+        tally.violations.push(format!("seed {seed}, {damages:?}: {why}"));
+    }
+}
+
+struct Case<'a> {
+    left: &'a Left,
+    truth: &'a Truth,
+    before: &'a BTreeMap<String, Vec<u8>>,
+    wrong: Vec<String>,
+}
+
+impl Case<'_> {
+    fn run(&mut self, disk: &SimFs, seed: u64, tally: &mut Tally) -> Result<(), String> {
+        let digest = disk.digest();
+        let looked = repair(disk, seed).look();
+        if disk.digest() != digest {
+            self.wrong.push("looking changed the disk".into());
+        }
+        let report = repair(disk, seed).write(NEW);
+        if files(disk, Path::new(OLD)) != *self.before {
+            self.wrong.push("the repair changed the damaged store".into());
+        }
+        let report = match report {
+            Ok(report) => report,
+            Err(esker::Error::NotADatabase { .. }) if !self.holds_data() => return Ok(()),
+            Err(error) => return Err(format!("the repair failed: {error}")),
+        };
+        let looked = looked.map_err(|e| format!("looking failed: {e}"))?;
+        if without_keys(&looked) != without_keys(&report) {
+            self.wrong.push("looking and repairing give different reports".into());
+        }
+        let mut place = Place::simulated(disk.clone(), self.left.now_ms, seed);
+        place.path = NEW.into();
+        let db = place.open().map_err(|e| format!("cannot open what was repaired: {e}\n{report}"))?;
+        let verified = db.verify().map_err(|e| format!("cannot verify: {e}"))?;
+        if !verified.problems.is_empty() || !verified.foreign_files.is_empty() {
+            self.wrong.push(format!("{:?} {:?}", verified.problems, verified.foreign_files));
+        }
+        let found = Dump::read(&db).map_err(|e| format!("cannot read what was repaired: {e}"))?;
+        self.compare(&report, &found, tally);
+        self.count(&report);
+        tally.losses[match report.loss() {
+            Loss::Certain => 0,
+            Loss::Possible => 1,
+            Loss::NoneFound => 2,
+        }] += 1;
+        tally.with_manifest += u64::from(is_certain(&report));
+        tally.saved += report.entries_saved();
+        tally.lost += report.files.iter().filter_map(|file| file.entries_lost).sum::<u64>();
+        if !self.wrong.is_empty() {
+            self.wrong.push(format!("\n{report}"));
+        }
+        Ok(())
+    }
+
+    /// Whether the manifest is as it was.
+    fn has_manifest(&self) -> bool {
+        let was = self.truth.files.iter().filter(|(name, _)| name.starts_with("MANIFEST-"));
+        was.map(|(_, bytes)| bytes).all(|bytes| self.before.values().any(|after| after == bytes))
+    }
+
+    fn holds_data(&self) -> bool {
+        let kinds = ["table", "log", "manifest"];
+        self.before.keys().any(|name| kinds.contains(&crate::session::file_kind(Path::new(name))))
+    }
+
+    /// Every key is what it was, or in doubt; where nothing of it was damaged, it is what it was.
+    fn compare(&mut self, report: &RepairReport, found: &Dump, tally: &mut Tally) {
+        let now_ms = self.left.now_ms;
+        let names: BTreeMap<u32, &str> = report.families.iter().map(|f| (f.id, f.name.as_str())).collect();
+        for ((id, key), newest) in &self.truth.newest {
+            if !self.truth.families.contains_key(id) {
+                continue;
+            }
+            let name = names.get(id).copied().unwrap_or_default();
+            let (expected, got) = (newest.at(now_ms).map(Vec::as_slice), found.get(name, key));
+            let untouched = self.truth.is_untouched(newest, self.before);
+            tally.untouched += u64::from(untouched);
+            if expected == got {
+                continue;
+            }
+            tally.changed += 1;
+            let what = format!("{name} {} ({})", key.escape_ascii(), told(newest));
+            // Where the manifest itself is damaged, numbers of the last level say nothing.
+            if untouched && is_certain(report) && (newest.seq > 0 || self.has_manifest()) {
+                self.wrong.push(format!("{what} was not damaged and is not restored, but {}", short(got)));
+            } else if !in_doubt(report, name, key, Some(newest.seq)) {
+                self.wrong.push(format!("{what} is {} and not in doubt", short(got)));
+            }
+        }
+        for (name, entries) in &found.families {
+            let family = report.families.iter().find(|family| family.name == *name);
+            let id = family.map(|family| family.id);
+            let known = id.is_some_and(|id| self.truth.families.contains_key(&id));
+            let back = report.doubts.iter().any(|doubt| doubt.families_may_be_back);
+            if !known && !back {
+                self.wrong.push(format!("the family {name} was not there before"));
+            }
+            let named = id.and_then(|id| self.truth.families.get(&id)) == Some(name);
+            if family.is_some_and(|family| family.name_known) && known && !named {
+                self.wrong.push(format!("the family {name} had another name"));
+            }
+            for (key, value) in entries {
+                if !self.left.written.contains(&(key.clone(), value.clone())) {
+                    self.wrong.push(format!("{name} {}: a value that was never written", key.escape_ascii()));
+                }
+                let had = id.is_some_and(|id| self.truth.newest.contains_key(&(id, key.clone())));
+                if !had && !in_doubt(report, name, key, None) {
+                    self.wrong.push(format!("{name} {} is back and not in doubt", key.escape_ascii()));
+                }
+            }
+        }
+        for (id, name) in &self.truth.families {
+            let kept = names.contains_key(id);
+            if !kept && is_certain(report) && !report.doubts.iter().any(|d| d.families_may_be_back) {
+                self.wrong.push(format!("the family {name} is gone"));
+            }
+        }
+    }
+
+    /// What the report counts is so.
+    fn count(&mut self, report: &RepairReport) {
+        for file in report.files.iter().filter(|file| file.role == FileRole::Table) {
+            let (Some(lost), false) = (file.entries_lost, file.used == Use::LeftOut) else { continue };
+            // The table may stand under another name.
+            let Some(after) = self.before.get(&file.name) else {
+                let total = self.truth.untouched_entries(&file.name, &[]).map(|(_, total)| total);
+                if total.is_some_and(|total| total != lost) {
+                    self.wrong.push(format!("{} had {total:?} entries, not {lost}", file.name));
+                }
+                continue;
+            };
+            let Some((intact, total)) = self.truth.untouched_entries(&file.name, after) else { continue };
+            let own =
+                self.truth.files.get(&file.name).is_some_and(|was| was.len() == after.len() && intact > 0);
+            if own && file.entries_saved + lost != total {
+                let sum = file.entries_saved + lost;
+                self.wrong.push(format!("{}: {sum} entries saved and lost, of {total}", file.name));
+            }
+            if own && file.entries_saved > intact {
+                let saved = file.entries_saved;
+                self.wrong.push(format!("{}: {saved} entries saved, {intact} can be", file.name));
+            }
+        }
+        let gone = report.files.iter().filter(|file| {
+            let present = self.before.contains_key(&file.name);
+            present == (file.state == esker::repair::FileState::Missing)
+        });
+        // A file whose content stands under another name is missing under its own.
+        let gone: Vec<&str> = gone.map(|file| file.name.as_str()).collect();
+        let unlisted = self.before.keys().find(|name| !report.files.iter().any(|file| file.name == **name));
+        if let Some(name) = unlisted {
+            self.wrong.push(format!("the report does not name {name}"));
+        }
+        let contents = |name: &str| self.truth.files.get(name) != self.before.get(name);
+        if let Some(name) = gone.iter().find(|name| !contents(name)) {
+            self.wrong.push(format!("{name} is reported as missing, or the other way round"));
+        }
+    }
+}
+
+fn is_certain(report: &RepairReport) -> bool {
+    matches!(report.basis, Basis::InForce(_) | Basis::Newest(_))
+}
+
+fn without_keys(report: &RepairReport) -> RepairReport {
+    let mut report = report.clone();
+    report.written = false;
+    report.families.iter_mut().for_each(|family| family.keys = None);
+    report
+}
+
+/// Whether the report names a key as doubtful: the write with this number, or any.
+fn in_doubt(report: &RepairReport, family: &str, key: &[u8], seq: Option<u64>) -> bool {
+    let about = |doubt: &&Doubt| {
+        doubt.family.as_deref().is_none_or(|name| name == family) && doubt.keys.contains(key)
+    };
+    report.doubts.iter().filter(about).any(|doubt| match seq {
+        // The last level has forgotten the number that a lost table knew.
+        Some(0) if doubt.family.is_some() && doubt.kind != DoubtKind::OpenEnd => true,
+        Some(seq) => doubt.seqs.contains(seq),
+        None => doubt.kind != DoubtKind::OpenEnd,
+    })
+}
+
+fn told(newest: &Newest) -> String {
+    let Newest { seq, file, bytes, value, .. } = newest;
+    let kind = if value.is_some() { "value" } else { "deletion" };
+    format!("{kind} {seq} in {file} at {bytes:?}")
+}
+
+fn short(value: Option<&[u8]>) -> String {
+    value.map_or("absent".into(), |value| format!("{} bytes", value.len()))
+}

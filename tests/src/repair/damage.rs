@@ -1,0 +1,157 @@
+//! What can happen to the files of a store.
+
+use crate::session::file_kind;
+use esker::base::random::Random;
+use esker::fs::SimFs;
+use std::path::{Path, PathBuf};
+
+/// One thing that happens to a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// A file is gone.
+    Remove(String),
+    /// A bit is another one.
+    Flip(String, u64, u8),
+    /// Bytes are zero, from an offset on so many.
+    Zero(String, u64, u64),
+    /// Two sectors have changed places.
+    SwapSectors(String, u64, u64),
+    /// A file ends earlier.
+    Cut(String, u64),
+    /// Bytes are anything.
+    Garbage(String, u64, u64),
+    /// Anything stands behind the end.
+    Longer(String, u64),
+    /// Two files have changed their contents.
+    SwapFiles(String, String),
+    /// A file that was never there.
+    Stray(String),
+    /// A file stands there a second time, under another name.
+    Copy(String, String),
+}
+
+const SECTOR: u64 = 512;
+
+impl Damage {
+    /// Does it to the files in `dir`. What is no longer there is passed over.
+    ///
+    /// # Panics
+    /// If the disk refuses.
+    pub fn inflict(&self, disk: &SimFs, dir: &Path) {
+        let read = |name: &String| disk.read_raw(&dir.join(name)).ok();
+        let write = |name: &String, bytes: &[u8]| disk.write_raw(&dir.join(name), bytes).expect("a write");
+        let change = |name: &String, change: &dyn Fn(&mut Vec<u8>)| {
+            if let Some(mut bytes) = read(name) {
+                change(&mut bytes);
+                write(name, &bytes);
+            }
+        };
+        let noise = |at: u64, bytes: &mut [u8]| {
+            let random = Random::seeded(at ^ 0x9a17);
+            bytes.iter_mut().for_each(|byte| *byte = random.next_u64() as u8);
+        };
+        let span = |bytes: &[u8], at: u64, len: u64| {
+            let size = bytes.len();
+            (at as usize).min(size)..((at + len) as usize).min(size)
+        };
+        match self {
+            Damage::Remove(name) => remove(disk, &dir.join(name)),
+            Damage::Flip(name, at, mask) => change(name, &|bytes| {
+                if let Some(byte) = bytes.get_mut(*at as usize) {
+                    *byte ^= mask;
+                }
+            }),
+            Damage::Zero(name, at, len) => change(name, &|bytes| {
+                let span = span(bytes, *at, *len);
+                bytes[span].fill(0);
+            }),
+            Damage::SwapSectors(name, a, b) => change(name, &|bytes| {
+                let (a, b) = (span(bytes, a * SECTOR, SECTOR), span(bytes, b * SECTOR, SECTOR));
+                if a.len() == b.len() && a != b {
+                    let first = bytes[a.clone()].to_vec();
+                    bytes.copy_within(b.clone(), a.start);
+                    bytes[b].copy_from_slice(&first);
+                }
+            }),
+            Damage::Cut(name, len) => change(name, &|bytes| bytes.truncate(*len as usize)),
+            Damage::Garbage(name, at, len) => change(name, &|bytes| {
+                let span = span(bytes, *at, *len);
+                noise(*at, &mut bytes[span]);
+            }),
+            Damage::Longer(name, len) => change(name, &|bytes| {
+                let from = bytes.len();
+                bytes.resize(from + *len as usize, 0);
+                noise(*len, &mut bytes[from..]);
+            }),
+            Damage::SwapFiles(a, b) => {
+                if let (Some(first), Some(second)) = (read(a), read(b)) {
+                    write(a, &second);
+                    write(b, &first);
+                }
+            }
+            Damage::Stray(name) => write(name, b"this is no part of the store"),
+            Damage::Copy(from, to) => drop(read(from).map(|bytes| write(to, &bytes))),
+        }
+    }
+}
+
+fn remove(disk: &SimFs, path: &Path) {
+    use esker::fs::FileSystem;
+    if disk.read_raw(path).is_ok() {
+        disk.remove(path).expect("a file that is there");
+        if let Some(dir) = path.parent() {
+            disk.sync_dir(dir).expect("a directory that is there");
+        }
+    }
+}
+
+/// What happens to the store in `dir`: mostly one thing, sometimes several.
+#[must_use]
+pub fn damages(disk: &SimFs, dir: &Path, seed: u64) -> Vec<Damage> {
+    let random = Random::seeded(seed);
+    let files: Vec<PathBuf> = disk
+        .paths()
+        .into_iter()
+        .filter(|path| path.parent() == Some(dir) && !["LOCK", "RESERVE"].contains(&file_kind(path)))
+        .collect();
+    let count = match random.below(6) {
+        0..4 => 1,
+        4 => 2,
+        _ => 3 + random.below(4),
+    };
+    (0..count).filter_map(|_| one(disk, &files, &random)).collect()
+}
+
+fn one(disk: &SimFs, files: &[PathBuf], random: &Random) -> Option<Damage> {
+    // Each kind of file has its share, however many there are of it.
+    let kinds = ["table", "table", "table", "log", "log", "manifest", "CURRENT"];
+    let kind = kinds[random.below(kinds.len() as u64) as usize];
+    let of_kind: Vec<&PathBuf> = files.iter().filter(|path| file_kind(path) == kind).collect();
+    let choose = || of_kind.get(random.below(of_kind.len().max(1) as u64) as usize);
+    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let chosen = choose()?;
+    let file = name(chosen)?;
+    let bytes = disk.read_raw(chosen).ok()?;
+    // A log is mostly space that was reserved: what is used of it is of interest.
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(1, |last| last as u64 + 1);
+    let at = random.below(used);
+    let sectors = used.div_ceil(SECTOR);
+    Some(match random.below(14) {
+        0 | 1 => Damage::Remove(file),
+        2..5 => Damage::Flip(file, at, 1 << random.below(8)),
+        5 => Damage::Zero(file, at / SECTOR * SECTOR, SECTOR),
+        6 => Damage::Zero(file, 0, 64 + random.below(500)),
+        7 => Damage::SwapSectors(file, random.below(sectors), random.below(sectors)),
+        8 => Damage::Cut(file, at),
+        9 => Damage::Garbage(file, at, 1 + random.below(3_000)),
+        10 => Damage::Longer(file, 1 + random.below(2_000)),
+        11 if random.below(4) == 0 => {
+            // Of another kind.
+            let other = files.get(random.below(files.len() as u64) as usize)?;
+            Damage::SwapFiles(file, name(other)?)
+        }
+        11 => Damage::SwapFiles(file, name(choose()?)?),
+        12 => Damage::Stray(["notes.txt", "999999.sst", "000999.log", "000998.tmp"][at as usize % 4].into()),
+        _ => Damage::Copy(file, ["000997.sst", "000997.log", "MANIFEST-000997"][at as usize % 3].into()),
+    })
+}

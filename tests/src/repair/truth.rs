@@ -1,0 +1,180 @@
+//! What stands in a store that is whole, entry by entry, and in which bytes.
+
+use esker::base::error::Result;
+use esker::base::filename::FileKind;
+use esker::base::key::Kind;
+use esker::block::BlockCursor;
+use esker::fs::{Fs, SimFs};
+use esker::inspect::{SegmentItem, walk_segment};
+use esker::table::{Expected, TableReader, TableSource};
+use esker::version::load_manifest;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The newest entry of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// Its sequence number; 0 in the last level.
+    pub seq: u64,
+    /// Its value; `None` if it is a deletion.
+    pub value: Option<Vec<u8>>,
+    /// When it expires.
+    pub expires_at: u64,
+    /// The file that it stands in.
+    pub file: String,
+    /// The bytes of that file without which it cannot be read: its block or record.
+    pub bytes: Range<usize>,
+}
+
+impl Newest {
+    /// What a read gives.
+    #[must_use]
+    pub fn at(&self, now_ms: u64) -> Option<&Vec<u8>> {
+        self.value.as_ref().filter(|_| now_ms < self.expires_at)
+    }
+}
+
+/// A whole store.
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    /// The families by number.
+    pub families: BTreeMap<u32, String>,
+    /// The newest entry of each key.
+    pub newest: BTreeMap<(u32, Vec<u8>), Newest>,
+    /// The tables that count: by name, the bytes of each data block with its entries.
+    pub tables: BTreeMap<String, Vec<(Range<usize>, u64)>>,
+    /// The names of the files, with their bytes.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Truth {
+    /// Reads the store in `dir`.
+    ///
+    /// # Errors
+    /// The store is not whole.
+    pub fn read(disk: &SimFs, dir: &Path) -> Result<Truth> {
+        let fs = Fs::Sim(disk.clone());
+        let loaded = load_manifest(&fs, dir)?.expect("a manifest");
+        let mut truth = Truth::default();
+        for (id, family) in &loaded.state.families {
+            truth.families.insert(*id, family.name.clone());
+            for meta in family.tables.iter().flat_map(BTreeMap::values) {
+                truth.table(&fs, dir, *id, meta.number)?;
+            }
+        }
+        for name in fs.list(dir)? {
+            if let Ok(bytes) = disk.read_raw(&dir.join(&name)) {
+                truth.files.insert(name.clone(), bytes);
+            }
+            match FileKind::parse(&name) {
+                Some(FileKind::Wal(number)) if number >= loaded.state.oldest_wal => {
+                    let flushed = loaded.state.families.iter().map(|(id, f)| (*id, f.flushed)).collect();
+                    truth.segment(&fs, dir, &name, &flushed)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(truth)
+    }
+
+    fn see(&mut self, family: u32, key: &[u8], newest: Newest) {
+        let held = self.newest.entry((family, key.to_vec())).or_insert_with(|| newest.clone());
+        if held.seq < newest.seq {
+            *held = newest;
+        }
+    }
+
+    fn table(&mut self, fs: &Fs, dir: &Path, family: u32, number: u64) -> Result<()> {
+        let file = FileKind::Table(number).name();
+        let source = TableSource::File(Arc::new(fs.open(&dir.join(&file))?));
+        let reader = TableReader::open(source, Expected::default(), None)?;
+        let mut blocks = Vec::new();
+        for (handle, block) in reader.blocks() {
+            let at = handle.offset as usize;
+            let bytes = at..at + handle.stored_bytes() as usize;
+            let mut cursor = BlockCursor::new();
+            cursor.set_block(block?);
+            cursor.seek_to_first().expect("a whole block");
+            let mut entries = 0;
+            while cursor.valid() {
+                let entry = cursor.entry();
+                let value = (entry.kind == Kind::Put).then(|| entry.value.to_vec());
+                let (seq, expires_at) = (entry.seq, entry.expires_at);
+                let newest = Newest { seq, value, expires_at, file: file.clone(), bytes: bytes.clone() };
+                self.see(family, entry.key, newest);
+                entries += 1;
+                cursor.next().expect("a whole block");
+            }
+            blocks.push((bytes, entries));
+        }
+        self.tables.insert(file, blocks);
+        Ok(())
+    }
+
+    fn segment(&mut self, fs: &Fs, dir: &Path, file: &str, flushed: &BTreeMap<u32, u64>) -> Result<()> {
+        let mut bytes = 0..0;
+        walk_segment(&fs.open(&dir.join(file))?, |item| {
+            match item {
+                SegmentItem::Group { record, .. } if !record.beyond => {
+                    let end = record.payload_offset() + record.header.len;
+                    bytes = record.offset as usize..end as usize;
+                }
+                SegmentItem::Group { .. } => bytes = 0..0,
+                SegmentItem::Op { seq, op }
+                    if !bytes.is_empty() && flushed.get(&op.family).is_some_and(|flushed| seq > *flushed) =>
+                {
+                    let value = (op.kind == Kind::Put).then(|| op.value.to_vec());
+                    let (expires_at, bytes) = (op.expires_at, bytes.clone());
+                    self.see(op.family, op.key, Newest { seq, value, expires_at, file: file.into(), bytes });
+                }
+                _ => {}
+            }
+            Ok::<_, esker::Error>(())
+        })
+    }
+
+    /// What a read of every key gives, by family.
+    #[must_use]
+    pub fn visible(&self, now_ms: u64) -> BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>> {
+        let empty = self.families.values().map(|name| (name.clone(), BTreeMap::new()));
+        let mut families: BTreeMap<String, BTreeMap<_, _>> = empty.collect();
+        for ((id, key), newest) in &self.newest {
+            if let (Some(name), Some(value)) = (self.families.get(id), newest.at(now_ms)) {
+                families.entry(name.clone()).or_default().insert(key.clone(), value.clone());
+            }
+        }
+        families
+    }
+
+    /// Whether everything that leads to an entry is as it was: its own bytes, and for a table
+    /// everything that is no data block, for a segment its header.
+    #[must_use]
+    pub fn is_untouched(&self, newest: &Newest, damaged: &BTreeMap<String, Vec<u8>>) -> bool {
+        let Some(before) = self.files.get(&newest.file) else { return false };
+        // A file may have another name now.
+        damaged.values().any(|after| {
+            let same = |range: Range<usize>| before.get(range.clone()) == after.get(range);
+            let Some(blocks) = self.tables.get(&newest.file) else {
+                return same(0..64) && same(newest.bytes.clone());
+            };
+            let mut others = 0;
+            after.len() == before.len()
+                && same(newest.bytes.clone())
+                && blocks
+                    .iter()
+                    .all(|(block, _)| same(std::mem::replace(&mut others, block.end)..block.start))
+                && same(others..before.len())
+        })
+    }
+
+    /// How many entries of a table stand in blocks that are as they were.
+    #[must_use]
+    pub fn untouched_entries(&self, file: &str, after: &[u8]) -> Option<(u64, u64)> {
+        let (before, blocks) = (self.files.get(file)?, self.tables.get(file)?);
+        let same = |range: &Range<usize>| before.get(range.clone()) == after.get(range.clone());
+        let intact = blocks.iter().filter(|(range, _)| same(range)).map(|(_, entries)| entries).sum();
+        Some((intact, blocks.iter().map(|(_, entries)| entries).sum()))
+    }
+}

@@ -1,0 +1,44 @@
+//! Disks as histories leave them, with everything that was ever written there.
+
+use super::place::Place;
+use super::runner::{Session, named};
+use crate::history::Operation;
+use esker::fs::SimFs;
+use std::collections::BTreeSet;
+
+/// What a history left behind.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The disk.
+    pub disk: SimFs,
+    /// The time, in milliseconds since the epoch.
+    pub now_ms: u64,
+    /// Every key with every value that was ever written to it, in any family.
+    pub written: BTreeSet<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Runs a history on a simulated disk and leaves the store: closed in good order, or killed.
+///
+/// # Errors
+/// If the history fails by itself.
+pub fn leave(seed: u64, history: &[Operation], close: bool) -> Result<Left, String> {
+    let mut session = Session::new(Place::fresh(seed));
+    session.start()?;
+    let mut written = BTreeSet::new();
+    for (at, operation) in history.iter().enumerate() {
+        session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
+        let oracle = session.oracle.lock();
+        for (_, key, version) in oracle.visible().versions() {
+            if let Some(value) = &version.value {
+                written.insert((key.to_vec(), value.to_vec()));
+            }
+        }
+    }
+    let disk = session.place.disk.clone().ok_or("a simulated disk")?;
+    let now_ms = session.oracle.lock().now_ms();
+    if close {
+        session.end()?;
+        return Ok(Left { disk: disk.kill_image(), now_ms, written });
+    }
+    Ok(Left { disk: disk.kill_image(), now_ms, written })
+}

@@ -1,0 +1,188 @@
+//! Damaged directories from generated histories: a repair saves everything that is intact, and nothing that it
+//! says is false.
+
+use esker::fs::SimFs;
+use esker::fs::sim::{Image, Phase};
+use esker::{Db, Error};
+use esker_tests::figure;
+use esker_tests::history::{Profile, generate};
+use esker_tests::oracle::Dump;
+use esker_tests::repair::{NEW, OLD, Tally, Truth, damages, examine, repair};
+use esker_tests::session::{Left, Place, leave};
+use std::path::Path;
+
+/// Damages of each history's directory.
+const DAMAGES: u64 = 8;
+
+fn from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// What the history of a seed leaves.
+fn left(seed: u64) -> Left {
+    let profile = if seed.is_multiple_of(2) { Profile::LONG } else { Profile::CRASH };
+    leave(seed, &generate(seed, &profile), !seed.is_multiple_of(3)).unwrap()
+}
+
+fn open_new(disk: &SimFs, now_ms: u64, seed: u64) -> esker::Result<Db> {
+    let mut place = Place::simulated(disk.clone(), now_ms, seed);
+    place.path = NEW.into();
+    place.open()
+}
+
+#[test]
+fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
+    let (repairs, seed) = (from_environment("ESKER_REPAIRS", 200), from_environment("ESKER_REPAIR_SEED", 1));
+    let mut tally = Tally::default();
+    for history in 0..repairs.div_ceil(DAMAGES) {
+        let left = left(seed + history);
+        let truth = Truth::read(&left.disk, Path::new(OLD)).unwrap();
+        for number in 0..DAMAGES.min(repairs - history * DAMAGES) {
+            let seed = (seed + history) * 1_000 + number;
+            let damages = damages(&left.disk, Path::new(OLD), seed);
+            examine(&left, &truth, &damages, seed, &mut tally);
+        }
+    }
+    let Tally { directories, with_manifest, losses, saved, lost, untouched, changed, violations } = tally;
+    figure!(
+        "repair: {directories} damaged directories (seed {seed}), {with_manifest} with a whole manifest; loss \
+         certain {}, possible {}, not found {}; {saved} entries saved, {lost} known lost; {untouched} newest \
+         entries in undamaged bytes, {changed} keys changed; violations {}",
+        losses[0],
+        losses[1],
+        losses[2],
+        violations.len()
+    );
+    assert!(violations.is_empty(), "{}", violations[..violations.len().min(5)].join("\n\n"));
+    assert!(repairs < 200 || (losses.iter().all(|n| *n > 0) && lost > 0 && changed > 0), "{losses:?}");
+}
+
+#[test]
+fn a_repair_of_an_intact_store_loses_nothing() {
+    for seed in 1..=12 {
+        let left = left(seed);
+        let truth = Truth::read(&left.disk, Path::new(OLD)).unwrap();
+        let disk = left.disk.kill_image();
+        let report = repair(&disk, seed).write(NEW).unwrap();
+        assert_eq!(report.loss(), esker::repair::Loss::NoneFound, "seed {seed}\n{report}");
+        let db = open_new(&disk, left.now_ms, seed).unwrap();
+        let found = Dump::read(&db).unwrap();
+        assert_eq!(found.families, truth.visible(left.now_ms), "seed {seed}\n{report}");
+        drop(db);
+        // Opening the original shows the same.
+        let mut place = Place::simulated(left.disk.kill_image(), left.now_ms, seed);
+        assert_eq!(Dump::read(&place.open().unwrap()).unwrap().families, found.families, "seed {seed}");
+        // Times of expiry and sequence numbers are kept.
+        let again = Truth::read(&disk.kill_image(), Path::new(NEW)).unwrap();
+        for (key, newest) in truth.newest.iter().filter(|(_, newest)| newest.value.is_some()) {
+            if truth.families.contains_key(&key.0) {
+                let kept = &again.newest[key];
+                assert_eq!((kept.seq, kept.expires_at), (newest.seq, newest.expires_at), "seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_repair_may_crash_anywhere_and_be_made_again() {
+    let (mut crashes, mut stores) = (0u64, 0u64);
+    for seed in [2, 5] {
+        let left = left(seed);
+        let damages = damages(&left.disk, Path::new(OLD), 77 + seed);
+        let damaged = left.disk.kill_image();
+        damages.iter().for_each(|damage| damage.inflict(&damaged, Path::new(OLD)));
+        let whole = damaged.kill_image();
+        let before = whole.stats().total();
+        repair(&whole, seed).write(NEW).unwrap();
+        let expected = Dump::read(&open_new(&whole, left.now_ms, seed).unwrap()).unwrap();
+        let original = damaged_files(&damaged);
+        let mut images = Vec::new();
+        let disk = damaged.image(Image::All, 0);
+        let collected = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let taken = collected.clone();
+        disk.observe(Box::new(move |operation, phase, moment| {
+            let mut taken = taken.lock().unwrap();
+            for image in [Image::Nothing, Image::All, Image::Random, Image::LaterKept, Image::EntriesOnly] {
+                let at = format!("{image} {phase} {operation}");
+                taken.push((moment.image(image, operation.index * 2 + u64::from(phase == Phase::After)), at));
+            }
+            taken.push((moment.kill_image(), format!("kill {phase} {operation}")));
+        }));
+        repair(&disk, seed).write(NEW).unwrap();
+        disk.stop_observing();
+        images.append(&mut collected.lock().unwrap());
+        let mut seen = std::collections::HashSet::new();
+        for (image, at) in images {
+            if !seen.insert(image.digest()) {
+                continue;
+            }
+            crashes += 1;
+            assert_eq!(damaged_files(&image), original, "seed {seed}, {at}");
+            let read = |disk: &SimFs| Dump::read(&open_new(disk, left.now_ms, seed).unwrap()).unwrap();
+            match repair(&image, seed + 1).write(NEW) {
+                Ok(_) => {}
+                Err(Error::InvalidArgument { what: "into", .. }) => stores += 1,
+                Err(error) => panic!("seed {seed}, {at}: {error}"),
+            }
+            assert_eq!(read(&image).families, expected.families, "seed {seed}, {at}");
+        }
+        assert!(whole.stats().total() > before);
+    }
+    figure!("repair: {crashes} distinct crashes of a repair, {stores} after the end; violations 0");
+    assert!(crashes > 100 && stores > 0);
+}
+
+fn damaged_files(disk: &SimFs) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let inside = |path: &std::path::PathBuf| path.parent() == Some(Path::new(OLD));
+    disk.paths()
+        .into_iter()
+        .filter(inside)
+        .map(|path| (path.clone(), disk.read_raw(&path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_repair_onto_a_full_disk_says_so_and_cleans_up() {
+    let left = left(4);
+    let need = {
+        let disk = left.disk.kill_image();
+        let before = disk.used();
+        repair(&disk, 1).write(NEW).unwrap();
+        disk.used() - before
+    };
+    assert!(need > 4096);
+    for part in 1..8 {
+        let disk = left.disk.kill_image();
+        disk.set_capacity(Some(disk.used() + need * part / 16));
+        let error = repair(&disk, 1).write(NEW).unwrap_err();
+        assert!(matches!(error, Error::DiskFull(_)), "{error}");
+        disk.set_capacity(None);
+        let copy = disk.image(Image::All, 0);
+        assert!(open_new(&copy, left.now_ms, 1).is_ok_and(|db| db.recovery().created));
+        repair(&disk, 1).write(NEW).unwrap();
+        open_new(&disk, left.now_ms, 1).unwrap();
+    }
+}
+
+#[test]
+fn what_may_not_be_repaired_is_refused() {
+    let left = left(4);
+    let disk = left.disk.kill_image();
+    let mut place = Place::simulated(disk.clone(), left.now_ms, 1);
+    let db = place.open().unwrap();
+    assert!(matches!(repair(&disk, 1).write(NEW), Err(Error::Locked { .. })));
+    assert!(matches!(repair(&disk, 1).look(), Err(Error::Locked { .. })));
+    db.close().unwrap();
+    let into = |dir: &str| repair(&disk, 1).write(dir);
+    assert!(matches!(into(OLD), Err(Error::InvalidArgument { what: "into", .. })));
+    assert!(matches!(into("/data/store/new"), Err(Error::InvalidArgument { what: "into", .. })));
+    disk.write_raw(Path::new("/data/other/notes.txt"), b"mine").unwrap();
+    assert!(matches!(into("/data/other"), Err(Error::InvalidArgument { what: "into", .. })));
+    assert_eq!(disk.read_raw(Path::new("/data/other/notes.txt")).unwrap(), b"mine");
+    into(NEW).unwrap();
+    assert!(matches!(into(NEW), Err(Error::InvalidArgument { what: "into", .. })));
+    assert!(matches!(
+        esker::Repair::new("/data/other").fs(esker::fs::Fs::Sim(disk.clone())).look(),
+        Err(Error::NotADatabase { .. })
+    ));
+}
