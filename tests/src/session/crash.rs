@@ -2,7 +2,8 @@
 
 use super::audit::audit;
 use super::place::Place;
-use super::runner::{Reached, Session, named};
+use super::reached::Reached;
+use super::runner::{Session, named};
 use crate::history::{Change, Operation, What};
 use crate::oracle::{Dump, Loss, Oracle};
 use esker::Durability;

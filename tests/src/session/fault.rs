@@ -242,6 +242,25 @@ pub fn run_on_small_disk(
     })
 }
 
+impl Session {
+    /// Syncs the log. A store that is read-only says of what reads see that it is durable; a write whose fate
+    /// is open need not be among it.
+    pub(super) fn sync(&self) -> Result<(), String> {
+        let result = self.db().sync();
+        let all = self.is_writable();
+        self.after(result, |oracle| {
+            if all {
+                oracle.synced();
+            }
+        })
+    }
+
+    /// The simulated disk that the store lives on now.
+    pub(super) fn disk(&self) -> SimFs {
+        self.place.disk.clone().expect("a simulated disk")
+    }
+}
+
 impl Cramped {
     /// The store was to be opened.
     fn note(&mut self, session: &Session) {

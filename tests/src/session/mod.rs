@@ -6,6 +6,7 @@ mod fault;
 mod leave;
 mod options;
 mod place;
+mod reached;
 mod read;
 mod runner;
 mod settle;
@@ -21,7 +22,8 @@ pub use fault::{
 pub use leave::{Left, leave};
 pub use options::{OPTION_SETS, OptionSet};
 pub use place::Place;
-pub use runner::{Reached, Session, digests, run};
+pub use reached::Reached;
+pub use runner::{Session, digests, run};
 pub use shrink::{keep_failure, shrink};
 pub(crate) use span::{compact_span, open_iter, walk};
 pub use watchdog::Watchdog;

@@ -1,6 +1,7 @@
 //! Runs a history against a store and the oracle side by side.
 
 use super::place::{Place, SYNC_INTERVAL_MS};
+use super::reached::Reached;
 use super::settle::SETTLING_TURNS;
 use super::span::compact_span;
 use crate::history::{Change, Operation, Span, What, print, value};
@@ -11,7 +12,6 @@ use esker::fs::SimFs;
 use esker::fs::sim::Image;
 use esker::{ColumnFamily, Db, Durability, Error, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,58 +39,6 @@ pub struct Session {
 
 /// In place of a commit's number: none will become durable.
 const NEVER: u32 = u32::MAX;
-
-/// What stores came to do: a history that reaches little proves little.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reached {
-    /// Flushes.
-    pub flushes: u64,
-    /// Compactions that rewrote tables.
-    pub compactions: u64,
-    /// Tables that changed their level without being rewritten.
-    pub moves: u64,
-    /// The deepest level that held a table.
-    pub deepest: usize,
-    /// The most levels that held tables at once.
-    pub levels: usize,
-}
-
-impl Reached {
-    fn note(&mut self, stats: &esker::Stats) {
-        self.flushes += stats.flushes;
-        self.compactions += stats.compactions;
-        self.moves += stats.table_moves;
-        self.note_levels(stats);
-    }
-
-    fn note_levels(&mut self, stats: &esker::Stats) {
-        let levels = || stats.families.iter().map(|family| &family.levels);
-        let deepest = |levels: &Vec<esker::LevelStats>| levels.iter().rposition(|level| level.files > 0);
-        let used = |levels: &Vec<esker::LevelStats>| levels.iter().filter(|level| level.files > 0).count();
-        self.add(Reached {
-            deepest: levels().filter_map(deepest).max().unwrap_or(0),
-            levels: levels().map(used).max().unwrap_or(0),
-            ..Reached::default()
-        });
-    }
-
-    /// Adds up.
-    pub fn add(&mut self, other: Reached) {
-        self.flushes += other.flushes;
-        self.compactions += other.compactions;
-        self.moves += other.moves;
-        self.deepest = self.deepest.max(other.deepest);
-        self.levels = self.levels.max(other.levels);
-    }
-}
-
-impl fmt::Display for Reached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reached { flushes, compactions, moves, deepest, levels } = self;
-        write!(f, "{flushes} flushes, {compactions} compactions, {moves} moved tables, ")?;
-        write!(f, "up to {levels} levels at once, down to level {deepest}")
-    }
-}
 
 /// What is to be done with a new disk.
 pub(super) type OnDisk = Box<dyn FnMut(&SimFs)>;
@@ -180,11 +128,6 @@ impl Session {
         self.db.is_some()
     }
 
-    /// The simulated disk that the store lives on now.
-    pub(super) fn disk(&self) -> SimFs {
-        self.place.disk.clone().expect("a simulated disk")
-    }
-
     /// The store; it must be open.
     pub(super) fn db(&self) -> &Db {
         self.db.as_ref().expect("the store is open")
@@ -241,10 +184,7 @@ impl Session {
     pub fn step(&mut self, operation: &Operation) -> Result<(), String> {
         match operation {
             Operation::Write { changes, durability } => self.write(changes, *durability)?,
-            Operation::Sync => {
-                let result = self.db().sync();
-                self.after(result, Oracle::synced)?;
-            }
+            Operation::Sync => self.sync()?,
             Operation::Flush => {
                 let result = self.db().flush();
                 self.after(result, Oracle::flushed)?;

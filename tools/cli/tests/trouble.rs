@@ -140,6 +140,11 @@ fn what_every_harm_leaves_can_be_made_a_sound_store() {
         folder.store(5000);
         harm(&folder);
         let dry = folder.run(&["repair", "data", "--into", "new", "--dry-run"]);
+        if *name == "a manifest of a newer version" {
+            // What a newer version means by its files is not for this one to guess.
+            dry.assert_refused(1, "CURRENT has format version 2");
+            continue;
+        }
         assert!(matches!(dry.code, 0 | 4) && !folder.path().join("new").exists(), "{}", dry.stderr);
         let ran = folder.run(&["repair", "data", "--into", "new", "--json"]);
         assert_eq!((ran.code, ran.stderr.as_str()), (dry.code, ""));

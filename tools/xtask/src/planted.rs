@@ -38,6 +38,9 @@ const SOUND: &str = "without a bug";
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let dir = runner::root().join("target/planted");
     fs::create_dir_all(&dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
+    // Two runs would plant into one tree.
+    let lock = fs::File::create(dir.join("lock")).map_err(|e| format!("cannot create a lock: {e}"))?;
+    lock.try_lock().map_err(|e| format!("another run is planting: {e}"))?;
     let field = Field { tree: dir.join("tree"), dir };
     let all = patch::load(&runner::root().join("tests/planted"))?;
     let mut state = match words {

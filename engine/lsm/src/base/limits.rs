@@ -19,8 +19,8 @@ pub const MAX_FILE_NUMBER: u64 = 1 << 62;
 /// Levels of a column family's tree: L0 and six sorted levels below it.
 pub const LEVELS: usize = 7;
 
-/// Sequence numbers are reserved in the manifest in blocks of this many. Tests with `invariants` reserve so few
-/// that to run out of them is part of every history.
+/// Sequence numbers are reserved in the manifest in blocks of this many. Tests with `invariants` reserve
+/// so few that to run out of them is part of every history.
 pub const RESERVED_SEQS: u64 = if cfg!(feature = "invariants") { 1 << 6 } else { 1 << 24 };
 
 // A largest key with a largest value must fit into one batch.

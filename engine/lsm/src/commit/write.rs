@@ -103,6 +103,11 @@ impl Store {
                 Ok(ticket)
             })
             .collect();
+        if tickets.iter().all(Result::is_err) {
+            // Nothing is published: numbers that an earlier group has used up in vain stay unseen, so that
+            // a refused write is never taken for one that was published and then failed.
+            return Ok(tickets);
+        }
         // Numbers are used up even if the log refuses them: none is ever handed out twice.
         writer.next_seq = next;
         let now_ms = self.clock.now_ms();

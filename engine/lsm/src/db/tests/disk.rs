@@ -55,8 +55,13 @@ impl Store {
         let keys = |family: &ColumnFamily| -> Vec<Vec<u8>> {
             snapshot.iter(family).unwrap().map(|entry| entry.unwrap().0.to_vec()).collect()
         };
-        let all = keys(db);
-        assert_eq!(all, keys(&second), "half a batch");
+        let latched = || db.health().poisoned.is_some();
+        let (before, all, beside) = (latched(), keys(db), keys(&second));
+        // A sync that fails takes what is not durable from snapshots, too: between the two reads here.
+        if before != latched() {
+            return Store::found(db);
+        }
+        assert_eq!(all, beside, "half a batch");
         std::array::from_fn(|who| {
             let of: Vec<_> = all.iter().filter(|key| usize::from(key[0]) == who).collect();
             assert!(of.iter().enumerate().all(|(i, key)| usize::from(key[1]) == i), "a hole: {all:?}");
