@@ -46,8 +46,8 @@ fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
     let Tally { directories, with_manifest, losses, saved, lost, untouched, changed, violations } = tally;
     figure!(
         "repair: {directories} damaged directories (seed {seed}), {with_manifest} with a whole manifest; \
-         loss certain {}, possible {}, not found {}; {saved} entries saved, {lost} known lost; {untouched} newest \
-         entries in undamaged bytes, {changed} keys changed; violations {}",
+         loss certain {}, possible {}, not found {}; {saved} entries saved, {lost} known lost; {untouched} \
+         newest entries in undamaged bytes, {changed} keys changed; violations {}",
         losses[0],
         losses[1],
         losses[2],

@@ -7,7 +7,7 @@ use crate::base::filename::{FileKind, FileNumber};
 use crate::fs::Fs;
 use crate::inspect::{ManifestItem, walk_manifest};
 use crate::record::LogKind;
-use crate::version::{Edit, EditOp, FamilyState, StoreState, read_current};
+use crate::version::{Edit, EditOp, FamilyState, StoreState, current_is_sound, read_current};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -62,7 +62,11 @@ impl Catalog {
         found.sort_by_key(|manifest| std::cmp::Reverse(manifest.number));
         let (current, mut files) = match read_current(fs, dir) {
             Ok(current) => (current, Vec::new()),
-            // A newer version says so in the manifest itself, under a checksum.
+            // What a newer version means is not for this one to guess. A number that has changed says
+            // nothing of a newer version.
+            Err(error @ Error::UnsupportedVersion { .. }) if current_is_sound(fs, dir) => {
+                return Err(error);
+            }
             Err(error) => (None, vec![current_file(FileState::Unreadable, error.to_string())]),
         };
         if current.is_some() {

@@ -42,10 +42,7 @@ impl Current {
         if version != VERSION {
             return Err(Error::UnsupportedVersion { file: path.into(), found: version, supported: VERSION });
         }
-        let (text, checksum) = text.rsplit_once(' ').ok_or_else(|| damaged(line))?;
-        if checksum != format!("{:08x}", crc32fast::hash(text.as_bytes())) {
-            return Err(damaged("a line with its checksum"));
-        }
+        let text = checked(text).ok_or_else(|| damaged("a line with its checksum"))?;
         let fields: Vec<&str> = text.split(' ').collect();
         let ["esker", _, manifest, store] = fields[..] else { return Err(damaged(line)) };
         let Some(FileKind::Manifest(manifest)) = FileKind::parse(manifest) else { return Err(damaged(line)) };
@@ -82,6 +79,19 @@ impl Current {
             && read_current(fs, dir).is_ok_and(|current| current.is_none_or(|c| c.manifest != number))
             && fs.sync_dir(dir).is_ok()
     }
+}
+
+/// The text in front of its checksum, if that holds.
+fn checked(text: &str) -> Option<&str> {
+    let (text, checksum) = text.rsplit_once(' ')?;
+    (checksum == format!("{:08x}", crc32fast::hash(text.as_bytes()))).then_some(text)
+}
+
+/// Whether the line in `CURRENT` is as it was written, by whichever version: its checksum holds.
+#[must_use]
+pub fn current_is_sound(fs: &Fs, dir: &Path) -> bool {
+    let bytes = fs.read_all(&FileKind::Current.path(dir), 4096).unwrap_or_default();
+    std::str::from_utf8(&bytes).ok().and_then(|text| checked(text.strip_suffix('\n')?)).is_some()
 }
 
 /// Reads `CURRENT`; `None` if there is no such file.

@@ -10,7 +10,7 @@ mod source;
 mod state;
 
 pub use checker::check_levels;
-pub use current::{Current, read_current};
+pub use current::{Current, current_is_sound, read_current};
 pub use edit::{Edit, EditOp, decode_edit, edit_ops, encode_edit};
 pub use levels::{Purgatory, TableFile, Version};
 pub use manifest::{Loaded, Manifest, load_manifest};
