@@ -1,5 +1,5 @@
-//! Damaged directories from generated histories: a repair saves everything that is intact, and nothing that it
-//! says is false.
+//! Damaged directories from generated histories: a repair saves everything that is intact, and nothing that
+//! it says is false.
 
 use esker::fs::SimFs;
 use esker::fs::sim::{Image, Phase};
@@ -45,9 +45,9 @@ fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
     }
     let Tally { directories, with_manifest, losses, saved, lost, untouched, changed, violations } = tally;
     figure!(
-        "repair: {directories} damaged directories (seed {seed}), {with_manifest} with a whole manifest; loss \
-         certain {}, possible {}, not found {}; {saved} entries saved, {lost} known lost; {untouched} newest \
-         entries in undamaged bytes, {changed} keys changed; violations {}",
+        "repair: {directories} damaged directories (seed {seed}), {with_manifest} with a whole manifest; \
+         loss certain {}, possible {}, not found {}; {saved} entries saved, {lost} known lost; {untouched} \
+         newest entries in undamaged bytes, {changed} keys changed; violations {}",
         losses[0],
         losses[1],
         losses[2],
