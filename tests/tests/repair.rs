@@ -46,8 +46,8 @@ fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
     let Tally { directories, with_manifest, losses, saved, lost, untouched, changed, violations } = tally;
     figure!(
         "repair: {directories} damaged directories (seed {seed}), {with_manifest} with a whole manifest; \
-         loss certain {}, possible {}, not found {}; {saved} entries saved, {lost} known lost; {untouched} \
-         newest entries in undamaged bytes, {changed} keys changed; violations {}",
+         loss certain {}, possible {}, not found {}; {saved} entries saved, {lost} known lost; {untouched} newest \
+         entries in undamaged bytes, {changed} keys changed; violations {}",
         losses[0],
         losses[1],
         losses[2],
@@ -185,4 +185,37 @@ fn what_may_not_be_repaired_is_refused() {
         esker::Repair::new("/data/other").fs(esker::fs::Fs::Sim(disk.clone())).look(),
         Err(Error::NotADatabase { .. })
     ));
+}
+
+#[test]
+fn a_table_without_index_and_footer_is_read_block_by_block() {
+    let left = left(2);
+    let truth = Truth::read(&left.disk, Path::new(OLD)).unwrap();
+    let disk = left.disk.image(Image::All, 0);
+    for (name, blocks) in &truth.tables {
+        let (last, _) = blocks.last().unwrap();
+        disk.corrupt(&Path::new(OLD).join(name), last.end as u64, |bytes| bytes.fill(0)).unwrap();
+    }
+    let report = repair(&disk, 1).write(NEW).unwrap();
+    assert_eq!((report.loss(), report.entries_lost()), (esker::repair::Loss::NoneFound, Some(0)), "{report}");
+    assert!(truth.tables.len() > 5);
+    let found = Dump::read(&open_new(&disk, left.now_ms, 1).unwrap()).unwrap();
+    assert_eq!(found.families, truth.visible(left.now_ms));
+}
+
+#[test]
+fn a_store_in_use_is_not_repaired_and_not_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+    let db = Db::open(&old).unwrap();
+    db.put(b"k", b"v").unwrap();
+    let error = Db::repair(&old, &new).unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }), "{error}");
+    assert!(!new.exists());
+    db.close().unwrap();
+    let before = esker_tests::store::files(&old);
+    let lock = std::fs::read(old.join("LOCK")).unwrap();
+    Db::repair(&old, &new).unwrap();
+    assert_eq!((esker_tests::store::files(&old), std::fs::read(old.join("LOCK")).unwrap()), (before, lock));
+    assert_eq!(Db::open(&new).unwrap().get(b"k").unwrap().unwrap(), b"v");
 }

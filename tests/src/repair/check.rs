@@ -245,8 +245,8 @@ fn in_doubt(report: &RepairReport, family: &str, key: &[u8], seq: Option<u64>) -
         doubt.family.as_deref().is_none_or(|name| name == family) && doubt.keys.contains(key)
     };
     report.doubts.iter().filter(about).any(|doubt| match seq {
-        // The last level has forgotten the number that a lost table knew.
-        Some(0) if doubt.family.is_some() && doubt.kind != DoubtKind::OpenEnd => true,
+        // The last level has forgotten the number that a lost table or record had.
+        Some(0) => doubt.kind != DoubtKind::OpenEnd || doubt.seqs.contains(0),
         Some(seq) => doubt.seqs.contains(seq),
         None => doubt.kind != DoubtKind::OpenEnd,
     })

@@ -37,7 +37,8 @@ pub fn leave(seed: u64, history: &[Operation], close: bool) -> Result<Left, Stri
     let disk = session.place.disk.clone().ok_or("a simulated disk")?;
     let now_ms = session.oracle.lock().now_ms();
     if close {
-        session.end()?;
+        let closed = session.db.take().map_or(Ok(()), |db| db.close());
+        closed.map_err(|error| format!("cannot close: {error}"))?;
         return Ok(Left { disk: disk.kill_image(), now_ms, written });
     }
     Ok(Left { disk: disk.kill_image(), now_ms, written })

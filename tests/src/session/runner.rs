@@ -499,11 +499,6 @@ impl Session {
         self.open(Loss::Kill)
     }
 
-    /// Closes the store in good order, for good.
-    pub(super) fn end(&mut self) -> Result<(), String> {
-        self.let_go().map_or(Ok(()), |db| db.close()).map_err(|e| format!("cannot close: {e}"))
-    }
-
     /// Goes on with another disk.
     pub(super) fn move_to(&mut self, disk: SimFs, loss: Loss) -> Result<(), String> {
         // The old disk is off: closing does nothing to it.

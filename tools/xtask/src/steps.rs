@@ -169,6 +169,12 @@ const DAMAGE: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "damage", "--", "--nocapture"], minutes(60))
 };
 
+const REPAIR: Step = Step {
+    environment: &[("ESKER_REPAIRS", "20000")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "repair"], minutes(30))
+};
+
 const MODEL: Step = Step {
     environment: &[
         ("ESKER_MODEL_SEQUENCES", "50000"),
@@ -287,6 +293,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "crash", step: CRASH },
     Part { name: "faults", step: FAULTS },
     Part { name: "damage", step: DAMAGE },
+    Part { name: "repair", step: REPAIR },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
     Part { name: "shuttle", step: SCHEDULES },

@@ -61,6 +61,8 @@ pub(super) struct Plan {
     /// When the latest table was written.
     pub(super) created_ms: u64,
     certain: bool,
+    /// Whether there are tables or families that the manifest in force should name and does not.
+    stale: bool,
     next_family: u32,
 }
 
@@ -75,6 +77,7 @@ impl Plan {
             last_seq: 0,
             created_ms: 0,
             certain: catalog.is_certain(),
+            stale: false,
             next_family: catalog.state.next_family.max(1),
         };
         for (&id, family) in &catalog.state.families {
@@ -88,11 +91,14 @@ impl Plan {
         plan.add_family(0, Some("default"));
         for &id in &log.families {
             if !plan.is_dropped(id, catalog) {
+                // A family is in the manifest before anything is written to it.
+                plan.stale |= !plan.families.contains_key(&id);
                 plan.add_family(id, None);
             }
         }
         let named = plan.named_tables(fs, dir, names, catalog);
         plan.other_tables(fs, dir, names, catalog, log, &named);
+        plan.doubt_dropped();
         plan.doubt_log(catalog, log);
         plan
     }
@@ -254,6 +260,7 @@ impl Plan {
             let name = self.families.get(&id).map(|family| family.name.clone()).unwrap_or_default();
             let why = format!("no manifest names {}, which is newer than what it names", table.name);
             if doubtful {
+                self.stale = true;
                 self.doubts.push(lost(DoubtKind::MayBeLost, &name, keys, seqs, why));
                 self.order = Order::MayBeBroken;
                 return self.take(id, table, None);
@@ -329,8 +336,25 @@ impl Plan {
         }
     }
 
+    /// Where all the tables of a family are missing, it may have been dropped behind the last edit that
+    /// is there: a manifest that was cut between two edits looks whole.
+    fn doubt_dropped(&mut self) {
+        for (_, family) in self.families.iter().filter(|(id, _)| **id != 0) {
+            let of_family = |file: &&RepairedFile| {
+                file.used == Use::Taken && file.family.as_deref() == Some(family.name.as_str())
+            };
+            let mut tables = self.files.iter().filter(of_family).peekable();
+            if tables.peek().is_some() && tables.all(|file| file.state == FileState::Missing) {
+                let doubts = self.doubts.iter_mut();
+                let own = doubts.filter(|doubt| doubt.family.as_deref() == Some(family.name.as_str()));
+                own.for_each(|doubt| doubt.families_may_be_back = true);
+            }
+        }
+    }
+
     /// Puts down what the log and the manifest leave in doubt.
     fn doubt_log(&mut self, catalog: &Catalog, log: &Log) {
+        let stale = self.stale;
         let mut doubt = |kind, seqs, back, why: &str| {
             let (family, keys, why) = (None, KeyRange::ALL, why.to_owned());
             self.doubts.push(Doubt { kind, family, keys, seqs, families_may_be_back: back, why });
@@ -341,6 +365,9 @@ impl Plan {
         } else if catalog.torn {
             // What it said may have been a compaction, behind which entries have other numbers.
             doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, "the last edit of the manifest cannot be read");
+        } else if stale {
+            let why = "there are tables or families newer than the manifest: it may have lost its end";
+            doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, why);
         }
         for gap in &log.gaps {
             // Bytes are lost; whether the writes with these numbers stood there, or were never logged,
@@ -356,7 +383,7 @@ impl Plan {
             doubt(DoubtKind::OpenEnd, seqs, false, "the store was not closed in good order");
         }
         let broken = |gap: &super::segments::Gap| gap.certain || gap.seqs.last.is_some();
-        if !catalog.is_certain() || catalog.torn || log.gaps.iter().any(broken) {
+        if !catalog.is_certain() || catalog.torn || stale || log.gaps.iter().any(broken) {
             self.order = Order::MayBeBroken;
         }
     }

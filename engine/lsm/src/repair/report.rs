@@ -202,7 +202,7 @@ pub struct Doubt {
     pub keys: KeyRange,
     /// The sequence numbers of the writes that are or may be missing.
     pub seqs: SeqRange,
-    /// Whether whole families that were dropped may be back.
+    /// Whether families that were dropped, or this one if it is named, may be back.
     pub families_may_be_back: bool,
     /// Where this comes from.
     pub why: String,

@@ -24,8 +24,8 @@ pub(super) struct Entry {
     pub(super) value: Slice,
     /// Whether it comes from a file that only fills in.
     pub(super) filling: bool,
-    /// The table that it comes from, 0 for the log: of two entries of the last level, whose sequence numbers
-    /// are gone, the one of the later table is the newer one.
+    /// The table that it comes from, 0 for the log: of two entries of the last level, whose sequence
+    /// numbers are gone, the one of the later table is the newer one.
     table: FileNumber,
 }
 

@@ -90,7 +90,11 @@ impl fmt::Display for Doubt {
             None => write!(f, "every family, {}: {what}", self.keys)?,
         }
         write!(f, " ({}); {}", self.seqs, self.why)?;
-        if self.families_may_be_back { f.write_str("; dropped families may be back") } else { Ok(()) }
+        match (self.families_may_be_back, &self.family) {
+            (false, _) => Ok(()),
+            (true, None) => f.write_str("; families that were dropped may be back"),
+            (true, Some(_)) => f.write_str("; the family may have been dropped"),
+        }
     }
 }
 
