@@ -18,7 +18,7 @@ pub struct Profile {
     pub keys: u64,
     /// The longest ordinary value, in bytes.
     pub value_bytes: u64,
-    /// One of so many values is larger than a memtable, up to [`LARGEST_VALUE_BYTES`].
+    /// One of so many values is larger than a memtable, up to `LARGEST_VALUE_BYTES`.
     pub large_every: u64,
     /// Whether the history begins with a value that makes the last level large, so that the levels above it
     /// have their targets far apart, and the smallest tables: then few writes fill many levels.
