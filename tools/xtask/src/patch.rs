@@ -24,6 +24,8 @@ pub(crate) struct Catcher {
     pub(crate) binary: String,
     /// The full path of the test in it.
     pub(crate) test: String,
+    /// What else it is told, as environment variables: the seed of a history that shows the bug.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 /// All patches of a folder by name.
@@ -42,16 +44,13 @@ pub(crate) fn load(dir: &Path) -> Result<Vec<Patch>, String> {
 }
 
 /// What stands above the first `diff`: `Bug:` with words over any number of lines, and a line `Catch: BINARY
-/// TEST` for each test that must notice.
+/// TEST [NAME=VALUE ..]` for each test that must notice.
 fn parse(path: &Path, text: &str) -> Result<Patch, String> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut patch = Patch { name, path: path.into(), bug: String::new(), catchers: Vec::new() };
     for line in text.lines().take_while(|line| !line.starts_with("diff ")) {
         if let Some(catcher) = line.strip_prefix("Catch: ") {
-            let [binary, test] = catcher.split(' ').collect::<Vec<_>>()[..] else {
-                return Err(format!("`{line}` does not name a binary and a test"));
-            };
-            patch.catchers.push(Catcher { binary: binary.into(), test: test.into() });
+            patch.catchers.push(parse_catcher(catcher).ok_or_else(|| format!("`{line}` names no test"))?);
         } else if !line.is_empty() {
             let words = line.strip_prefix("Bug: ").unwrap_or(line);
             patch.bug += if patch.bug.is_empty() { "" } else { " " };
@@ -63,6 +62,13 @@ fn parse(path: &Path, text: &str) -> Result<Patch, String> {
         () if patch.catchers.is_empty() => Err("it does not say who must notice".into()),
         () => Ok(patch),
     }
+}
+
+fn parse_catcher(text: &str) -> Option<Catcher> {
+    let mut words = text.split(' ').map(String::from);
+    let (binary, test) = (words.next()?, words.next()?);
+    let pair = |word: String| word.split_once('=').map(|(name, value)| (name.into(), value.into()));
+    Some(Catcher { binary, test, environment: words.map(pair).collect::<Option<_>>()? })
 }
 
 /// Applies a patch to the tree at `root`, or only looks whether it applies.
@@ -89,13 +95,18 @@ mod tests {
 
     #[test]
     fn a_patch_says_what_it_is() {
-        let text =
-            "Bug: Words\nand more.\n\nCatch: crash a::b\nCatch: unit c\n\ndiff --git a/x b/x\nCatch: no\n";
+        let text = "Bug: Words\nand more.\n\nCatch: crash a::b SEED=5\nCatch: unit c\n\ndiff --git a/x b/x\nCatch: no\n";
         let patch = parse(Path::new("dir/01-name.patch"), text).unwrap();
         assert_eq!((patch.name.as_str(), patch.bug.as_str()), ("01-name", "Words and more."));
         let catchers: Vec<_> = patch.catchers.iter().map(|c| (c.binary.as_str(), c.test.as_str())).collect();
         assert_eq!(catchers, [("crash", "a::b"), ("unit", "c")]);
-        for bad in ["Bug: words\n", "Catch: crash a\n", "Bug: words\nCatch: crash\n"] {
+        assert_eq!(patch.catchers[0].environment, [("SEED".to_string(), "5".to_string())]);
+        for bad in [
+            "Bug: words\n",
+            "Catch: crash a\n",
+            "Bug: words\nCatch: crash\n",
+            "Bug: words\nCatch: crash a b\n",
+        ] {
             assert!(parse(Path::new("x.patch"), bad).is_err(), "{bad}");
         }
     }

@@ -79,7 +79,8 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         state.write(&field.dir.join("state"))?;
     }
     print!("{}", state.text());
-    println!("figure: planted bugs: {} of {} caught", all.len() - failed.len(), all.len());
+    let caught = all.iter().filter(|patch| state.has(&patch.name)).count();
+    println!("figure: planted bugs: {caught} of {} caught", all.len());
     if failed.is_empty() { Ok(()) } else { Err(format!("not caught: {}", failed.join(", "))) }
 }
 
@@ -170,6 +171,7 @@ impl Field {
         let of_tests = self.tree.join(format!("tests/tests/{name}.rs")).exists();
         let mut command = Command::new(self.tree.join(binary));
         command.args([&catcher.test, "--exact"]).envs(ENVIRONMENT.iter().copied());
+        command.envs(catcher.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.tree.join(if of_tests { "tests" } else { "engine/lsm" }));
         runner::watch(command, TEST_LIMIT)
     }
