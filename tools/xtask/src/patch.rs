@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_patch_says_what_it_is() {
-        let text = "Bug: Words\nand more.\n\nCatch: crash a::b SEED=5\nCatch: unit c\n\ndiff --git a/x b/x\nCatch: no\n";
+        let text = "Bug: Words\nand more.\n\nCatch: crash a::b SEED=5\nCatch: unit c\n\n\
+                    diff --git a/x b/x\nCatch: no\n";
         let patch = parse(Path::new("dir/01-name.patch"), text).unwrap();
         assert_eq!((patch.name.as_str(), patch.bug.as_str()), ("01-name", "Words and more."));
         let catchers: Vec<_> = patch.catchers.iter().map(|c| (c.binary.as_str(), c.test.as_str())).collect();
