@@ -249,7 +249,7 @@ impl Store {
         if unsynced.lsn > self.durable.lsn() {
             for file in &unsynced.files {
                 if let Err(error) = file.sync() {
-                    self.poison.set(error.to_string());
+                    self.latch(error.to_string(), error.clone());
                     return Err(error);
                 }
             }
@@ -277,8 +277,10 @@ impl Store {
 
     /// Makes the store read-only because of `error`: `why` in words.
     pub fn latch(&self, why: impl Into<Arc<str>>, error: Error) {
-        self.poison.set(why);
+        // The watermark stands still before anybody is told to read at it: a sync that is under way
+        // cannot raise it in between, to the middle of what a reader has seen already.
         self.durable.fail(error);
+        self.poison.set(why);
         self.work.announce(Task::Sync);
         self.work.progressed();
         self.gate.wake();

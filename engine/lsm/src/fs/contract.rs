@@ -201,6 +201,9 @@ macro_rules! each_file {
     };
 }
 
+/// How often one call may be interrupted before it is given up: no signal comes so often by itself.
+const INTERRUPTIONS: u32 = 1_000;
+
 impl OpenFile {
     /// The path that it was opened under.
     #[must_use]
@@ -209,15 +212,19 @@ impl OpenFile {
     }
 
     /// Reads as many bytes as there are from `offset`, at most `buf.len()`. Interrupted and short
-    /// reads are continued.
+    /// reads are continued; a call that is interrupted without end is an error.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
         let mut done = 0;
+        let mut patience = INTERRUPTIONS;
         while done < buf.len() {
             let at = offset + done as u64;
             match each_file!(self, file => file.read_at(&mut buf[done..], at)) {
                 Ok(0) => break,
-                Ok(n) => done += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(n) => {
+                    done += n;
+                    patience = INTERRUPTIONS;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted && patience > 0 => patience -= 1,
                 Err(e) => return Err(Error::io("read", &self.path, e)),
             }
         }
@@ -232,16 +239,19 @@ impl OpenFile {
         Err(Error::io("read", &self.path, io::ErrorKind::UnexpectedEof.into()))
     }
 
-    /// Writes all of `buf` at `offset`. Interrupted and short writes are continued.
+    /// Writes all of `buf` at `offset`. Interrupted and short writes are continued; a call that is
+    /// interrupted without end is an error.
     pub fn write_all_at(&self, mut buf: &[u8], mut offset: u64) -> Result<()> {
+        let mut patience = INTERRUPTIONS;
         while !buf.is_empty() {
             match each_file!(self, file => file.write_at(buf, offset)) {
                 Ok(0) => return Err(Error::io("write", &self.path, io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     buf = &buf[n..];
                     offset += n as u64;
+                    patience = INTERRUPTIONS;
                 }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted && patience > 0 => patience -= 1,
                 Err(e) => return Err(Error::io("write", &self.path, e)),
             }
         }

@@ -482,6 +482,10 @@ fn errors_come_as_asked_for() {
     }));
     open.write_all_at(b"x", 0).unwrap();
     assert_eq!(raw(&sim, "d/a"), b"xbc", "an interrupted call is tried again");
+    break_each(&sim, OperationKind::Write, Fault::EINTR);
+    assert!(open.write_all_at(b"y", 0).is_err(), "but not for ever");
+    break_each(&sim, OperationKind::Read, Fault::EINTR);
+    assert!(open.read_at(&mut [0], 0).is_err());
     break_each(&sim, OperationKind::Write, Fault::ShortWrite(1));
     open.write_all_at(b"12345", 0).unwrap();
     break_each(&sim, OperationKind::Read, Fault::ShortRead(2));
