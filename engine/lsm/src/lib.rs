@@ -33,6 +33,7 @@ pub mod record;
 pub mod table;
 pub mod wal;
 
+pub mod locks;
 pub mod version;
 
 pub mod compaction;

@@ -26,6 +26,7 @@ pub const LAYERS: &[Folder] = &[
     ("memtable", 3, "entries in memory: arena and skiplist"),
     ("wal", 3, "segments of the write-ahead log: append, sync, replay"),
     ("table", 3, "sorted tables on disk: writer, index, reader, cursor"),
+    ("locks", 4, "locks on keys that transactions hold; what was written of late"),
     ("version", 4, "which files make up the store: levels, edits, the manifest"),
     ("compaction", 5, "what to merge next, and the merge itself; flush"),
     ("tree", 5, "one column family's live state: lookup and scan"),
