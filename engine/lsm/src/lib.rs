@@ -27,6 +27,7 @@ pub mod cache;
 pub mod compress;
 pub mod filter;
 pub mod fs;
+pub mod hooks;
 pub mod iter;
 pub mod memtable;
 pub mod record;

@@ -33,7 +33,7 @@ pub struct RecentWrites {
     /// may call a key written that was not, and never the other way round.
     last: HashMap<(u32, u64), SeqNum>,
     /// The ranges among `writes`, in their order.
-    ranges: VecDeque<(SeqNum, u32, Box<[u8]>, Box<[u8]>)>,
+    ranges: VecDeque<Range>,
     bytes: usize,
     most_bytes: usize,
     watchers: usize,
@@ -46,6 +46,9 @@ struct Write {
     /// The key, or `None` for the first of `ranges`.
     key: Option<Box<[u8]>>,
 }
+
+/// A removed range: sequence number, family, first key, and the key behind the last.
+type Range = (SeqNum, u32, Box<[u8]>, Box<[u8]>);
 
 /// What a write takes beside its key, in bytes, roughly.
 const WRITE_OVERHEAD_BYTES: usize = 96;
@@ -137,7 +140,7 @@ impl RecentWrites {
             return Recent::Unknown;
         }
         let point = self.last.get(&(family, key_hash(key))).copied();
-        let covers = |(_, f, from, to): &&(SeqNum, u32, Box<[u8]>, Box<[u8]>)| {
+        let covers = |(_, f, from, to): &&Range| {
             *f == family && **from <= *key && *key < **to
         };
         let range = self.ranges.iter().rev().find(covers).map(|(seq, ..)| *seq);
