@@ -27,12 +27,14 @@ pub mod cache;
 pub mod compress;
 pub mod filter;
 pub mod fs;
+pub mod hooks;
 pub mod iter;
 pub mod memtable;
 pub mod record;
 pub mod table;
 pub mod wal;
 
+pub mod locks;
 pub mod version;
 
 pub mod compaction;

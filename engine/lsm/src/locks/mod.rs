@@ -1,0 +1,12 @@
+//! Layer 4: who may write which key: locks that transactions hold, and what was written of late.
+
+mod keys;
+mod recent;
+mod waiting;
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod keys_tests;
+
+pub use keys::{KeyLocks, LockFailure, LockedKey, OwnerId};
+pub use recent::{Recent, RecentWrites};
