@@ -54,7 +54,8 @@ pub use base::slice::Slice;
 pub use batch::WriteBatch;
 pub use commit::{Durability, Ticket};
 pub use db::{
-    Builder, ColumnFamily, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats, Options, Recovery,
-    Snapshot, Stats, VerifyReport,
+    Builder, ColumnFamily, Cursor, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats, Options,
+    PinInfo, Recovery, ScanOptions, Snapshot, Stats, VerifyReport,
 };
 pub use repair::{Repair, RepairReport};
+pub use tree::PinKind;
