@@ -6,6 +6,7 @@ use crate::base::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::commit::{Store, Task};
 use crate::compaction::{Claims, Moment};
 use crate::iter::Horizon;
+use crate::ranges::RangeSet;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -117,11 +118,14 @@ impl Jobs {
         store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms())
     }
 
-    pub(super) fn moment(&self) -> Moment {
-        let horizons = self.horizons();
+    /// What the picker must know of this moment: of `horizons`, and of the ranges of the family's view.
+    pub(super) fn moment<'a>(&self, horizons: &'a [Horizon], ranges: &'a RangeSet) -> Moment<'a> {
         Moment {
             oldest_seq: horizons.first().map_or(0, |h| h.seq),
             oldest_ms: horizons.iter().map(|h| h.now_ms).min().unwrap_or(0),
+            horizons,
+            ranges,
+            ranges_due_ms: 0,
         }
     }
 

@@ -4,6 +4,7 @@ mod below;
 mod merge;
 mod picker;
 mod plan;
+mod ranges;
 
 #[cfg(all(test, not(loom)))]
 mod picker_tests;
@@ -12,3 +13,4 @@ pub use below::Below;
 pub use merge::{MergeSpec, Merged, merge};
 pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_manual, targets};
 pub use plan::{Claim, Claims, Plan, Reason};
+pub use ranges::{is_seen, oldest_range_ms, replaced, retired};

@@ -23,7 +23,7 @@ pub use iter::Iter;
 pub use open::Recovery;
 pub use options::{FamilyOptions, Options};
 pub use snapshot::Snapshot;
-pub use stats::{FamilyStats, LevelStats, Stats};
+pub use stats::{FamilyStats, LevelStats, RangeStats, Stats};
 pub use verify::VerifyReport;
 
 #[cfg(all(test, shuttle))]
