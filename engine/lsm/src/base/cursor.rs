@@ -52,8 +52,8 @@ pub trait Cursor {
         Ok(false)
     }
 
-    /// As [`Cursor::skip_to`] the other way: to the last entry before `key`. Requires that it does not stand
-    /// before it yet.
+    /// As [`Cursor::skip_to`] the other way: to the last entry before `key`, or nowhere if that is empty.
+    /// Requires that it does not stand before it yet.
     fn skip_before(&mut self, _key: &[u8], _seq: SeqNum) -> Result<bool> {
         Ok(false)
     }

@@ -26,6 +26,8 @@ pub struct Iter {
     now_ms: u64,
     bounds: Bounds,
     keys_only: bool,
+    /// Entries that were not shown by cursors that are gone.
+    skipped: u64,
     /// Keeps the store open.
     inner: Arc<Inner>,
 }
@@ -77,6 +79,7 @@ impl Iter {
             now_ms,
             bounds: Bounds { lower, upper },
             keys_only: false,
+            skipped: 0,
             inner: family.inner().clone(),
         })
     }
@@ -86,6 +89,14 @@ impl Iter {
     pub fn keys_only(mut self) -> Iter {
         self.keys_only = true;
         self
+    }
+
+    /// How many entries were met so far and not shown: deleted, expired, shadowed by newer ones, or too new.
+    /// What a deleted range lets the iterator pass over in one step is not met.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        let of = |cursor: &Option<TreeCursor>| cursor.as_ref().map_or(0, TreeCursor::skipped);
+        self.skipped + of(&self.front) + of(&self.back)
     }
 
     fn cursor(&self) -> TreeCursor {
@@ -151,6 +162,7 @@ impl Iter {
         let item = step.transpose();
         if !matches!(item, Some(Ok(_))) {
             self.ended = true;
+            self.skipped = self.skipped();
             self.front = None;
             self.back = None;
         }

@@ -281,14 +281,25 @@ impl<C: Cursor> Visible<C> {
 
     /// Passes over the rest of the range that hides what was just met, as far as that goes.
     fn skip_forward(&mut self) -> Result<bool> {
-        Ok(self.hidden.may_skip() && self.below.skip_to(self.hidden.to(), self.hidden.by_now())?)
+        if !self.hidden.may_skip() {
+            return Ok(false);
+        }
+        // What stands behind the bounds need not be read to know that this is the end.
+        let to = self.hidden.to().filter(|to| !self.is_beyond(to));
+        self.below.skip_to(to, self.hidden.by_now())
     }
 
     /// As [`Visible::skip_forward`], back from where the cursor below stands, if that is hidden.
     fn skip_backward(&mut self) -> Result<bool> {
         let range = self.hidden.by(self.below.user_key());
-        let hidden = self.below.trailer().seq() < range;
-        Ok(hidden && self.hidden.may_skip() && self.below.skip_before(self.hidden.from(), range)?)
+        if self.below.trailer().seq() >= range || !self.hidden.may_skip() {
+            return Ok(false);
+        }
+        let from = match &self.lower {
+            Bound::Included(lower) | Bound::Excluded(lower) if self.hidden.from() <= &lower[..] => &[],
+            _ => self.hidden.from(),
+        };
+        self.below.skip_before(from, range)
     }
 
     /// From where the cursor below stands on, the first key that is visible; with `skipping`,

@@ -257,10 +257,16 @@ impl Cursor for TableCursor {
     }
 
     fn skip_before(&mut self, key: &[u8], seq: SeqNum) -> Result<bool> {
-        let older = self.table.properties().max_seq < seq;
-        if older {
-            self.seek_before(key, MAX_SEQ)?;
+        self.check()?;
+        if self.table.properties().max_seq >= seq {
+            return Ok(false);
         }
-        Ok(older)
+        // Nothing stands before the empty key.
+        if key.is_empty() {
+            self.block.clear()
+        } else {
+            self.seek_before(key, MAX_SEQ)?
+        }
+        Ok(true)
     }
 }
