@@ -27,6 +27,7 @@ use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
 use crate::fs::Fs;
 use crate::memtable::Memtable;
+use crate::ranges::RangeSet;
 use crate::table::Tables;
 use crate::tree::{Family, FamilyRules, Pins, Snapshots};
 use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
@@ -98,6 +99,8 @@ pub struct Store {
     pub work: Work,
     /// Backpressure.
     pub gate: Gate,
+    /// Backpressure on those who delete or drop ranges faster than compactions clean tables of them.
+    pub range_gate: Gate,
     /// The latch.
     pub poison: Poison,
     /// Space for when the disk is full.
@@ -123,6 +126,8 @@ pub struct Writer {
     pub(super) targets: BTreeMap<u32, Target>,
     /// Whether any active memtable holds unlogged entries.
     pub(super) unlogged: bool,
+    /// Whether some active memtable has as many ranges beside it as it may have.
+    pub(super) crowded: bool,
     pub(super) seals: u64,
 }
 
@@ -159,6 +164,7 @@ impl Store {
             ceiling: parts.manifest.state().seq_ceiling,
             targets,
             unlogged: false,
+            crowded: false,
             seals: 0,
         };
         Store {
@@ -175,6 +181,7 @@ impl Store {
             durable: Durable::new(parts.last_seq),
             work: Work::default(),
             gate: Gate::default(),
+            range_gate: Gate::default(),
             poison: Poison::default(),
             reserve: parts.reserve,
             queue: Queue::default(),
@@ -287,6 +294,7 @@ impl Store {
         self.work.announce(Task::Sync);
         self.work.progressed();
         self.gate.wake();
+        self.range_gate.wake();
     }
 
     /// Runs a job of ours; a panic in it is a bug and makes the store read-only before it goes on
@@ -404,7 +412,8 @@ impl Store {
         edit.push(EditOp::Flushed { family: id, seq: writer.next_seq - 1 });
         self.commit_edit(&mut manifest, edit)?;
         let active = Arc::new(Memtable::new(self.next_number(), b"", self.options.memtable_bytes));
-        let family = Arc::new(Family::new(id, name, rules, active, Version::default()));
+        let (version, ranges, flushed) = (Version::default(), RangeSet::default(), writer.next_seq - 1);
+        let family = Arc::new(Family::new(id, name, rules, active, version, ranges, flushed));
         writer.targets.insert(id, Target::new(family.clone()));
         self.families.write().insert(id, family.clone());
         Ok(family)

@@ -29,7 +29,7 @@ pub use options::{FamilyOptions, Options};
 pub use pins::PinInfo;
 pub use scan::ScanOptions;
 pub use snapshot::Snapshot;
-pub use stats::{FamilyStats, LevelStats, Stats};
+pub use stats::{FamilyStats, LevelStats, RangeStats, Stats};
 pub use verify::VerifyReport;
 
 #[cfg(all(test, shuttle))]

@@ -48,6 +48,11 @@ pub struct Options {
     /// can be opened and things removed from it. 0 does without. Default: a memtable and 1 MiB,
     /// the room that a flush and an edit need; otherwise at least 16 KiB, at most 64 GiB.
     pub reserve_bytes: Option<u64>,
+    /// How many deleted and dropped ranges a family keeps on record, until no table holds anything of
+    /// them. Beyond that many, or a 64th of the budget in memory, compacting the oldest away comes before
+    /// all else; from twice as many on, those who delete or drop ranges are slowed. Default: two for each MiB
+    /// of the budget, at least 64 and at most 4096; otherwise between 1 and 65,536.
+    pub max_ranges: Option<usize>,
 }
 
 impl Default for Options {
@@ -66,6 +71,7 @@ impl Default for Options {
             level_base_bytes: None,
             manifest_bytes: 1 << 20,
             reserve_bytes: None,
+            max_ranges: None,
         }
     }
 }
@@ -86,6 +92,7 @@ impl Options {
         if self.reserve_bytes() != 0 {
             within("reserve_bytes", self.reserve_bytes(), 16 << 10, 65 << 30)?;
         }
+        within("max_ranges", self.max_ranges() as u64, 1, 1 << 16)?;
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
         if !interval.contains(&self.sync_interval) {
@@ -111,6 +118,10 @@ impl Options {
         self.reserve_bytes.unwrap_or(self.memtable_bytes() as u64 + (1 << 20))
     }
 
+    fn max_ranges(&self) -> usize {
+        self.max_ranges.unwrap_or((self.memory_budget >> 19).clamp(64, 4096) as usize)
+    }
+
     /// The share of the budget that caches blocks.
     pub(super) fn cache_bytes(&self) -> u64 {
         self.memory_budget / 2
@@ -131,6 +142,8 @@ impl Options {
                 base_bytes: self.level_base_bytes(),
                 fanout: 10,
                 table_bytes: self.target_file_bytes(),
+                ranges: self.max_ranges(),
+                range_bytes: (self.memory_budget / 64) as usize,
             },
             stall: StallLimits::default(),
         }
