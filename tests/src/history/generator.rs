@@ -363,8 +363,8 @@ impl Writer<'_> {
             _ => What::Delete,
         };
         match self.random.below(40) {
-            0 | 1 => return Change::of_range(&self.family(), What::DeleteRange(self.span())),
-            2 if self.dropping => return Change::of_range(DROPPING, What::DropRange(self.span())),
+            0 => return Change::of_range(&self.family(), What::DeleteRange(self.range())),
+            2 if self.dropping => return Change::of_range(DROPPING, What::DropRange(self.range())),
             3..8 if self.dropping => {
                 return Change { family: DROPPING.into(), key: self.choose(&self.keys), what };
             }
@@ -423,6 +423,22 @@ impl Writer<'_> {
                 Span::Range(bound(a.clone().min(b.clone())), bound(a.max(b)))
             }
         }
+    }
+
+    /// A range to be removed: mostly a few keys, so that the stock of them does not run out.
+    fn range(&self) -> Span {
+        if self.random.below(6) == 0 {
+            return self.span();
+        }
+        let mut keys: Vec<&Vec<u8>> = self.keys.iter().collect();
+        keys.sort();
+        let from = self.random.below(keys.len() as u64) as usize;
+        let to = (from + self.random.below(4) as usize).min(keys.len() - 1);
+        let to = match self.random.below(4) {
+            0 => Bound::Included(keys[to].clone()),
+            _ => Bound::Excluded(keys[to].clone()),
+        };
+        Span::Range(Bound::Included(keys[from].clone()), to)
     }
 
     fn read(&self) -> Operation {

@@ -165,8 +165,8 @@ impl Oracle {
         &self.visible
     }
 
-    /// What a commit makes of a range: a version of each key that there may be in it, `changes` being those of
-    /// the same commit before it. No other key can be there by then.
+    /// What a commit makes of a range: a version of each key that there may be in it, `changes` being those
+    /// of the same commit before it. No other key can be there by then.
     pub fn remove_range(
         &self,
         family: FamilyId,

@@ -259,7 +259,9 @@ impl Session {
         let number = if lost { NEVER } else { self.oracle.lock().next_commit() - 1 };
         self.asked.push(number);
         let callback = move |result: esker::Result<()>| heard.lock().push((number, result.is_ok()));
-        db.on_durable(db.visible_seq() + u64::from(lost), callback);
+        // Numbers that refused writes have used up may count as durable: nobody has them.
+        let seq = if lost { db.visible_seq().max(db.durable_seq()) + 1 } else { db.visible_seq() };
+        db.on_durable(seq, callback);
     }
 
     /// Takes in what callbacks were told.
