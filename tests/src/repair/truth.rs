@@ -1,5 +1,6 @@
 //! What stands in a store that is whole, entry by entry, and in which bytes.
 
+use crate::history::DROPPING;
 use esker::base::error::Result;
 use esker::base::filename::FileKind;
 use esker::base::key::Kind;
@@ -154,7 +155,9 @@ impl Truth {
         let empty = self.families.values().map(|name| (name.clone(), BTreeMap::new()));
         let mut families: BTreeMap<String, BTreeMap<_, _>> = empty.collect();
         for ((id, key), newest) in &self.newest {
-            if let (Some(name), Some(value)) = (self.families.get(id), newest.at(now_ms)) {
+            // As a dump does: what was dropped must not be read.
+            let name = self.families.get(id).filter(|name| *name != DROPPING);
+            if let (Some(name), Some(value)) = (name, newest.at(now_ms)) {
                 families.entry(name.clone()).or_default().insert(key.clone(), value.clone());
             }
         }
