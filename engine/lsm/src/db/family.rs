@@ -216,9 +216,9 @@ impl ColumnFamily {
         self.write_default(batch)
     }
 
-    /// Removes every key of a range in one write; see [`WriteBatch::delete_range`]. It costs the same whatever
-    /// there is in the range; the space comes back with compactions, and tables that lie inside it go
-    /// without being read.
+    /// Removes every key of a range in one write; see [`WriteBatch::delete_range`]. It costs the same
+    /// whatever there is in the range; the space comes back with compactions, and tables that lie inside
+    /// it go without being read.
     ///
     /// # Errors
     /// As [`super::Db::write`]; [`Error::InvalidArgument`] if the range starts behind its end,

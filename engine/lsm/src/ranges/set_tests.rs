@@ -51,7 +51,10 @@ proptest! {
     }
 
     #[test]
-    fn a_stretch_reaches_as_far_as_nothing_changes(ranges in ranges(), key in prop::collection::vec(0u8..3, 0..3)) {
+    fn a_stretch_reaches_as_far_as_nothing_changes(
+        ranges in ranges(),
+        key in prop::collection::vec(0u8..3, 0..3),
+    ) {
         let set = RangeSet::new(ranges.clone());
         let stretch = set.at(&key);
         for range in &ranges {
