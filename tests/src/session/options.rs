@@ -23,6 +23,8 @@ pub struct OptionSet {
     durability: Durability,
     /// In milliseconds; at most what the oracle reckons with.
     sync_interval: u64,
+    /// Ranges on record.
+    ranges: usize,
 }
 
 /// How many sets there are.
@@ -44,6 +46,7 @@ const SMALL: OptionSet = OptionSet {
     filter_bits: 10,
     durability: Durability::Sync,
     sync_interval: SYNC_INTERVAL_MS,
+    ranges: 8,
 };
 
 /// As small as can be: few writes reach many levels.
@@ -54,6 +57,7 @@ const SMALLEST: OptionSet = OptionSet {
     segment: 4 << 10,
     manifest: 256,
     block: 64,
+    ranges: 1,
     ..SMALL
 };
 
@@ -67,6 +71,7 @@ const LARGE: OptionSet = OptionSet {
     open_files: 512,
     budget: 64 << 20,
     block: 8 << 10,
+    ranges: 1_000,
     ..SMALL
 };
 
@@ -110,6 +115,7 @@ impl OptionSet {
             .manifest_bytes(self.manifest)
             .max_open_files(self.open_files)
             .reserve_bytes(RESERVE_BYTES)
+            .max_ranges(self.ranges)
     }
 
     /// The options of a family. Those of odd names have a split index, are compressed from level 0
