@@ -87,17 +87,43 @@ impl Repair {
         self.run(None)
     }
 
+    /// As [`Repair::look`], and refuses every directory `into` that [`Repair::write`] would refuse.
+    ///
+    /// # Errors
+    /// As [`Db::repair`], but that nothing is written which could fail.
+    pub fn look_into(&self, into: impl AsRef<Path>) -> Result<RepairReport> {
+        let into = into.as_ref();
+        self.check_place(into)?;
+        self.target(into).check_vacant()?;
+        self.run(None)
+    }
+
     /// Writes what is left into the directory `into`, as a new store.
     ///
     /// # Errors
     /// As [`Db::repair`].
     pub fn write(&self, into: impl AsRef<Path>) -> Result<RepairReport> {
         let into = into.as_ref();
-        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        if absolute(into).starts_with(absolute(&self.dir)) {
+        self.check_place(into)?;
+        self.run(Some(into))
+    }
+
+    /// Refuses a directory that stands inside the damaged store, whichever way leads there.
+    fn check_place(&self, into: &Path) -> Result<()> {
+        let inside = match (self.fs.resolve(into), self.fs.resolve(&self.dir)) {
+            (Ok(into), Ok(dir)) => into.starts_with(dir),
+            (Err(Error::Io(failure)), _) => return Err(Error::invalid("into", failure.source.to_string())),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        if inside {
             return Err(Error::invalid("into", "the new store cannot stand inside the damaged one"));
         }
-        self.run(Some(into))
+        Ok(())
+    }
+
+    fn target<'a>(&'a self, dir: &'a Path) -> Target<'a> {
+        let (fs, random) = (&self.fs, &self.random);
+        Target { fs, dir, random, table_bytes: self.table_bytes, piece_bytes: self.piece_bytes }
     }
 
     fn run(&self, into: Option<&Path>) -> Result<RepairReport> {
@@ -107,7 +133,7 @@ impl Repair {
             Err(error) if error.is_not_found() => return Err(nothing("there is no such directory")),
             names => names?,
         };
-        let contents = Contents::of(fs, dir, &names);
+        let contents = Contents::of(fs, dir, &names)?;
         if contents.is_empty() {
             return Err(nothing("there is no table, no log and no manifest in it"));
         }
@@ -116,11 +142,7 @@ impl Repair {
         let log = Log::read(fs, dir, &contents.logs, &catalog)?;
         let plan = Plan::make(fs, dir, &contents.tables, &catalog, &log);
         let keys = match into {
-            Some(into) => {
-                let (random, table_bytes, piece_bytes) = (&self.random, self.table_bytes, self.piece_bytes);
-                let target = Target { fs, dir: into, random, table_bytes, piece_bytes };
-                Some(target.write(fs, &catalog, &log, &plan)?)
-            }
+            Some(into) => Some(self.target(into).write(fs, &catalog, &log, &plan)?),
             None => None,
         };
         Ok(report(&names, catalog, &log, plan, keys.as_ref()))
@@ -204,7 +226,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::NotADatabase`] if there is nothing of a store in `dir`; [`Error::Locked`] if it is in
-    /// use; [`Error::UnsupportedVersion`] if a newer version wrote its manifest or log;
+    /// use; [`Error::UnsupportedVersion`] if a newer version wrote its manifest or log; [`Error::Io`] if
+    /// this process may not read one of its files, which is no damage;
     /// [`Error::InvalidArgument`] if `into` holds anything or lies inside `dir`; [`Error::DiskFull`] and
     /// [`Error::Io`] if the new store cannot be written, in which case nothing of it is left, or a
     /// directory that says that it is unfinished.

@@ -11,6 +11,7 @@ use crate::batch::Op;
 use crate::fs::{Fs, OpenFile};
 use crate::inspect::{SegmentItem, walk_segment};
 use crate::record::LogKind;
+use crate::wal::ManifestEnd;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,10 @@ pub(super) struct Segment {
     clock_ms: u64,
     families: BTreeSet<u32>,
     pieces: Vec<Piece>,
+    /// Where its records begin and end in the stream of the log.
+    lsns: (u64, u64),
+    /// What the mark of a close says of the manifest.
+    manifest: Option<ManifestEnd>,
     next: Option<(FileNumber, Identity)>,
     errors: Vec<String>,
     /// Whether the store needs it.
@@ -66,6 +71,8 @@ pub(super) struct Log {
     pub(super) end: LogEnd,
     pub(super) last_seq: Option<SeqNum>,
     pub(super) closed: Option<SeqNum>,
+    /// What the mark of a close says of the manifest, if the log ends with one.
+    pub(super) manifest: Option<ManifestEnd>,
     pub(super) clock_ms: u64,
     /// Families that operations in it name.
     pub(super) families: BTreeSet<u32>,
@@ -85,6 +92,7 @@ impl Log {
             end: LogEnd::None,
             last_seq: None,
             closed: None,
+            manifest: None,
             clock_ms: 0,
             families: BTreeSet::new(),
             missing: Vec::new(),
@@ -142,6 +150,9 @@ impl Log {
             self.missing.push(number);
             walk.open(true, &format!("{} is missing", FileKind::Wal(number).name()));
         }
+        if certain {
+            walk.check_end(&needed, oldest, catalog.state.synced_log);
+        }
         self.end = match (&walk.gap, walk.closed) {
             (Some((_, true, _)), _) => LogEnd::Damaged,
             (Some(_), _) => LogEnd::Torn,
@@ -150,6 +161,7 @@ impl Log {
             (None, None) => LogEnd::Open,
         };
         self.closed = walk.closed;
+        self.manifest = before.filter(|_| walk.closed.is_some()).and_then(|last| last.manifest);
         self.last_seq = walk.seen;
         self.gaps = walk.finish();
     }
@@ -229,6 +241,26 @@ impl Walk {
             // A segment that nothing names yet holds nothing; and a new stream begins without one before.
             None if empty || (segment.previous == Some(0) && self.closed.is_some()) => {}
             None => self.open(true, &format!("{} breaks off before {}", before.name, segment.name)),
+        }
+    }
+
+    /// Where the log ends below what the manifest knows to be synced, its end is lost: zeros in its place
+    /// look like an end.
+    fn check_end(&mut self, needed: &[&Segment], oldest: FileNumber, synced: u64) {
+        let end = |segment: &&Segment| {
+            let (begins, ends) = segment.lsns;
+            let used = !segment.pieces.is_empty() || segment.next.is_some();
+            // One that nothing names yet begins where it would have been named.
+            if used {
+                Some((ends, segment.name.clone()))
+            } else {
+                Some((begins, segment.name.clone())).filter(|_| segment.number == oldest)
+            }
+        };
+        let known = needed.iter().copied().filter(|segment| segment.identity.is_some());
+        let last = known.filter_map(|segment| end(&segment)).max();
+        if let Some((at, name)) = last.filter(|(at, _)| *at < synced) {
+            self.open(true, &format!("{name} ends at position {at} of a log that was synced up to {synced}"));
         }
     }
 
@@ -319,6 +351,7 @@ impl Segment {
                         self.identity = Some(header.identity);
                         self.previous = Some(header.previous);
                         self.store = Some(header.store);
+                        self.lsns = (header.start_lsn, header.start_lsn);
                         *least = u64::from(header.least_bytes);
                     }
                 }
@@ -338,7 +371,10 @@ impl Segment {
                 self.entries += 1;
                 self.families.insert(op.family);
             }
-            SegmentItem::Close { last_seq, .. } => self.pieces.push(Piece::Close(last_seq)),
+            SegmentItem::Close { mark, .. } => {
+                self.pieces.push(Piece::Close(mark.last_seq));
+                self.manifest = mark.manifest;
+            }
             SegmentItem::Next { number, identity, .. } => self.next = Some((number, identity)),
             SegmentItem::Unknown(record) => {
                 self.gap(true, format!("a record of an unknown kind at offset {}", record.offset));
@@ -346,6 +382,7 @@ impl Segment {
             SegmentItem::Damage(error) => self.gap(true, error.to_string()),
             SegmentItem::Break(place) => {
                 let at = place.offset;
+                self.lsns.1 = self.lsns.1.max(place.lsn);
                 if self.next.is_some() && place.last && place.damage.is_none() {
                     // The end of a sealed segment, where a header need not fit any more.
                     return;
@@ -378,6 +415,8 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber) -> Result<S
         clock_ms: 0,
         families: BTreeSet::new(),
         pieces: Vec::new(),
+        lsns: (0, 0),
+        manifest: None,
         next: None,
         errors: Vec::new(),
         needed: false,

@@ -61,6 +61,22 @@ impl Target<'_> {
         Ok(lock)
     }
 
+    /// Whether the directory would do, without making it ready.
+    ///
+    /// # Errors
+    /// Those that making it ready would give, as far as they can be told without writing.
+    pub(super) fn check_vacant(&self) -> Result<()> {
+        match self.check() {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        match self.fs.hold(&FileKind::Lock.path(self.dir))? {
+            Ok(_) => Ok(()),
+            Err(holder) => Err(Error::Locked { path: self.dir.into(), holder }),
+        }
+    }
+
     /// What an unfinished repair has left behind, apart from its mark.
     fn check(&self) -> Result<Vec<String>> {
         let names = self.fs.list(self.dir)?;

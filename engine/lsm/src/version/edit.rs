@@ -33,6 +33,8 @@ pub enum EditOp {
     Clock(u64),
     /// The oldest segment of the log that is needed.
     OldestWal(FileNumber),
+    /// The log is synced at least up to this position of its stream: what ends before it is damaged.
+    SyncedLog(u64),
     /// A column family is created.
     CreateFamily {
         /// Its number, never used before.
@@ -103,6 +105,7 @@ mod tag {
     pub const FLUSHED: u64 = 10;
     pub const ADD_TABLE: u64 = 11;
     pub const REMOVE_TABLE: u64 = 12;
+    pub const SYNCED_LOG: u64 = 32;
 }
 
 /// Encodes an edit.
@@ -123,6 +126,7 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             }
             EditOp::Clock(ms) => numbers(out, tag::CLOCK, &[*ms]),
             EditOp::OldestWal(number) => numbers(out, tag::OLDEST_WAL, &[*number]),
+            EditOp::SyncedLog(lsn) => numbers(out, tag::SYNCED_LOG, &[*lsn]),
             EditOp::CreateFamily { id, name, options } => {
                 numbers(out, tag::CREATE_FAMILY, &[u64::from(*id)]);
                 put_bytes(out, name.as_bytes());
@@ -176,6 +180,7 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         }
         tag::CLOCK => EditOp::Clock(bytes.varint("a time")?),
         tag::OLDEST_WAL => EditOp::OldestWal(file_number(bytes)?),
+        tag::SYNCED_LOG => EditOp::SyncedLog(bytes.varint("a position of the log")?),
         tag::CREATE_FAMILY => EditOp::CreateFamily {
             id: bytes.varint32("a family's number")?,
             name: text(bytes, "a family's name")?,
@@ -263,6 +268,7 @@ mod tests {
             EditOp::History { id: 4, first_seq: 5 },
             EditOp::Clock(6),
             EditOp::OldestWal(7),
+            EditOp::SyncedLog(u64::MAX),
             EditOp::CreateFamily { id: 8, name: "tokens".into(), options: vec![1, 2] },
             EditOp::DropFamily(9),
             EditOp::NextFamily(10),

@@ -46,7 +46,7 @@ pub struct RepairArgs {
 pub fn run(args: &RepairArgs) -> Outcome {
     let progress = progress::spinner(if args.dry_run { "looking" } else { "repairing" });
     let repair = Repair::new(&args.dir);
-    let report = if args.dry_run { repair.look() } else { repair.write(&args.into) };
+    let report = if args.dry_run { repair.look_into(&args.into) } else { repair.write(&args.into) };
     progress.finish_and_clear();
     let report = report?;
     let mut out = Out::stdout();
