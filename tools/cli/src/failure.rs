@@ -14,6 +14,8 @@ pub const USAGE: u8 = 2;
 pub const NOT_FOUND: u8 = 3;
 /// `verify`: the store is damaged; `stress`: something was lost.
 pub const DAMAGED: u8 = 4;
+/// `repair`: nothing is damaged, but the store was not closed in good order.
+pub const OPEN_END: u8 = 5;
 /// Ctrl-C stopped the command.
 pub const INTERRUPTED: u8 = 130;
 

@@ -163,6 +163,7 @@ impl<'a> Replayed<'a> {
             below: Below::unknown(&version),
             origin: Origin {
                 family,
+                store: self.state.store,
                 history: self.state.history.id,
                 created_ms: now_ms,
                 oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),

@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::report::{FileRole, FileState, RepairReport, RepairedFamily, RepairedFile, Use};
 use super::segments::Log;
 use super::write::{Keys, Target};
+use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::random::Random;
@@ -34,6 +35,7 @@ pub struct Repair {
     dir: PathBuf,
     fs: Fs,
     random: Random,
+    clock: Clock,
     table_bytes: u64,
     piece_bytes: u64,
 }
@@ -46,6 +48,7 @@ impl Repair {
             dir: dir.as_ref().to_owned(),
             fs: Fs::default(),
             random: Random::default(),
+            clock: Clock::default(),
             table_bytes: 64 << 20,
             piece_bytes: 32 << 20,
         }
@@ -69,6 +72,13 @@ impl Repair {
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Repair {
         self.piece_bytes = bytes;
+        self
+    }
+
+    /// The clock by which keys have expired, for tests. Default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Repair {
+        self.clock = clock;
         self
     }
 
@@ -122,8 +132,8 @@ impl Repair {
     }
 
     fn target<'a>(&'a self, dir: &'a Path) -> Target<'a> {
-        let (fs, random) = (&self.fs, &self.random);
-        Target { fs, dir, random, table_bytes: self.table_bytes, piece_bytes: self.piece_bytes }
+        let (fs, random, now_ms) = (&self.fs, &self.random, self.clock.wall_ms());
+        Target { fs, dir, random, now_ms, table_bytes: self.table_bytes, piece_bytes: self.piece_bytes }
     }
 
     fn run(&self, into: Option<&Path>) -> Result<RepairReport> {
@@ -138,8 +148,9 @@ impl Repair {
             return Err(nothing("there is no table, no log and no manifest in it"));
         }
         let _lock = self.hold()?;
-        let catalog = Catalog::read(fs, dir, &contents.manifests)?;
+        let mut catalog = Catalog::read(fs, dir, &contents)?;
         let log = Log::read(fs, dir, &contents.logs, &catalog)?;
+        catalog.note_close(log.manifest);
         let plan = Plan::make(fs, dir, &contents.tables, &catalog, &log);
         let keys = match into {
             Some(into) => Some(self.target(into).write(fs, &catalog, &log, &plan)?),
@@ -175,7 +186,8 @@ fn report(names: &[String], catalog: Catalog, log: &Log, plan: Plan, keys: Optio
         name: family.name.clone(),
         name_known: family.name_known,
         options_known: family.options.is_some(),
-        keys: keys.and_then(|keys| keys.get(&id).copied()),
+        keys: keys.and_then(|keys| keys.get(&id)).map(|count| count.shown),
+        expired: keys.and_then(|keys| keys.get(&id)).map(|count| count.expired),
     });
     RepairReport {
         written: keys.is_some(),
@@ -205,6 +217,7 @@ fn other_file(name: &str) -> Option<RepairedFile> {
         bytes: None,
         entries_saved: 0,
         entries_lost: None,
+        entries_gone: 0,
         family: None,
         lost_keys: Vec::new(),
         lost_seqs: None,

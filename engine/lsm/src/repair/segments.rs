@@ -39,6 +39,8 @@ pub(super) struct Segment {
     bytes: u64,
     groups: u64,
     pub(super) entries: u64,
+    /// Of these, those that stand in no table yet.
+    saved: u64,
     clock_ms: u64,
     families: BTreeSet<u32>,
     pieces: Vec<Piece>,
@@ -76,6 +78,8 @@ pub(super) struct Log {
     pub(super) clock_ms: u64,
     /// Families that operations in it name.
     pub(super) families: BTreeSet<u32>,
+    /// The last segment that was read.
+    last: Option<String>,
     /// Segments that ought to be there.
     missing: Vec<FileNumber>,
 }
@@ -95,14 +99,15 @@ impl Log {
             manifest: None,
             clock_ms: 0,
             families: BTreeSet::new(),
+            last: None,
             missing: Vec::new(),
         };
         for name in names {
             let number = FileKind::parse(name).and_then(FileKind::number).unwrap_or(0);
-            log.segments.push(read_segment(fs, dir, name, number)?);
+            log.segments.push(read_segment(fs, dir, name, number, catalog)?);
         }
         log.segments.sort_by_key(|segment| segment.number);
-        let known = catalog.state.store;
+        let known = catalog.store;
         let oldest = catalog.state.oldest_wal;
         let mut best: BTreeMap<Identity, (u64, std::cmp::Reverse<usize>)> = BTreeMap::new();
         for (at, segment) in log.segments.iter().enumerate() {
@@ -161,15 +166,29 @@ impl Log {
             (None, None) => LogEnd::Open,
         };
         self.closed = walk.closed;
-        self.manifest = before.filter(|_| walk.closed.is_some()).and_then(|last| last.manifest);
+        // Behind the segment that was closed there may be one that an attempt to open has made.
+        self.manifest =
+            needed.iter().rev().find_map(|segment| segment.manifest).filter(|_| walk.closed.is_some());
+        self.last = before.map(|last| last.name.clone());
         self.last_seq = walk.seen;
         self.gaps = walk.finish();
+    }
+
+    /// The segments that may hold what stood in tables too.
+    pub(super) fn filling(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(|segment| segment.needed || segment.fills())
     }
 
     /// The segments, and the log as a whole, as a report shows them.
     pub(super) fn report(&self, filled: bool) -> (Vec<RepairedFile>, RepairedLog) {
         let mut files: Vec<RepairedFile> =
             self.segments.iter().map(|segment| segment.report(filled)).collect();
+        if self.end == LogEnd::Open {
+            let last = files.iter_mut().filter(|file| Some(&file.name) == self.last.as_ref());
+            for file in last.filter(|file| file.state == FileState::Intact) {
+                (file.state, file.entries_lost) = (FileState::OpenEnd, None);
+            }
+        }
         for number in &self.missing {
             files.push(RepairedFile {
                 name: FileKind::Wal(*number).name(),
@@ -179,6 +198,7 @@ impl Log {
                 bytes: None,
                 entries_saved: 0,
                 entries_lost: None,
+                entries_gone: 0,
                 family: None,
                 lost_keys: Vec::new(),
                 lost_seqs: None,
@@ -315,8 +335,9 @@ impl Segment {
             state,
             used,
             bytes: Some(self.bytes),
-            entries_saved: self.entries,
+            entries_saved: if used == Use::Taken { self.saved } else { self.entries },
             entries_lost: if gap { None } else { Some(0) },
+            entries_gone: 0,
             family: None,
             lost_keys: Vec::new(),
             lost_seqs: None,
@@ -339,7 +360,7 @@ impl Segment {
         }
     }
 
-    fn item(&mut self, item: SegmentItem<'_>, least: &mut u64) {
+    fn item(&mut self, item: SegmentItem<'_>, least: &mut u64, catalog: &Catalog) {
         match item {
             SegmentItem::Header(header) => {
                 self.bytes = header.size_bytes;
@@ -367,8 +388,9 @@ impl Segment {
                     _ => self.pieces.push(Piece::Groups { first: batch.first_seq, last }),
                 }
             }
-            SegmentItem::Op { op, .. } => {
+            SegmentItem::Op { op, seq } => {
                 self.entries += 1;
+                self.saved += u64::from(catalog.counts(op.family, seq));
                 self.families.insert(op.family);
             }
             SegmentItem::Close { mark, .. } => {
@@ -400,7 +422,7 @@ impl Segment {
     }
 }
 
-fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber) -> Result<Segment> {
+fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, catalog: &Catalog) -> Result<Segment> {
     let path = dir.join(name);
     let mut segment = Segment {
         name: name.into(),
@@ -412,6 +434,7 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber) -> Result<S
         bytes: 0,
         groups: 0,
         entries: 0,
+        saved: 0,
         clock_ms: 0,
         families: BTreeSet::new(),
         pieces: Vec::new(),
@@ -431,7 +454,7 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber) -> Result<S
             return Ok(());
         }
         walk_segment(&file, |item| {
-            segment.item(item, &mut least);
+            segment.item(item, &mut least, catalog);
             Ok(())
         })
     });
