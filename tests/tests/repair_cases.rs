@@ -93,7 +93,8 @@ fn a_log_that_was_wiped_from_a_record_on_is_damaged_as_far_as_anybody_can_know()
                     let disk = disk.image(Image::All, 0);
                     let db = builder(&disk, OLD, 2).recover_to_damage(true).open().unwrap();
                     assert!(db.recovery().cut.as_ref().is_some_and(|cut| cut.damaged && cut.offset == at));
-                    let expected = 200.max(first_seq - 1) as usize;
+                    // A close flushes everything.
+                    let expected = if close { 300 } else { 200 };
                     assert_eq!(db.iter().unwrap().count(), expected);
                 }
                 opened => assert!(!known, "closed: {close}, {first_seq}: {:?}", opened.map(drop)),
@@ -141,10 +142,10 @@ fn a_manifest_that_was_cut_between_two_edits_is_told_by_the_log_that_was_closed(
                 let name = path.file_name().unwrap().to_string_lossy();
                 assert_eq!(file(&report, &name).state, FileState::PartlyRead, "{report}");
                 let refused = builder(&disk, OLD, 2).open().unwrap_err();
-                assert!(
-                    matches!(&refused, Error::Corruption(c) if c.file == path && c.offset == at),
-                    "{refused}"
-                );
+                let Error::Corruption(damage) = &refused else { panic!("{refused}") };
+                // The log may name a family first that the manifest no longer knows.
+                let families = damage.expected == "a known column family";
+                assert!(families || (damage.file == path && damage.offset == at), "{refused}");
             }
         }
     }

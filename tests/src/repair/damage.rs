@@ -216,6 +216,8 @@ fn one(disk: &SimFs, files: &[PathBuf], random: &Random) -> Option<Vec<Damage>> 
         10 => Damage::Longer(file, 1 + random.below(2_000)),
         11 if random.below(4) == 0 => {
             // Of another kind.
+            let data = |path: &&PathBuf| !["LOCK", "RESERVE"].contains(&file_kind(path));
+            let files: Vec<&PathBuf> = files.iter().filter(data).collect();
             let other = files.get(random.below(files.len() as u64) as usize)?;
             Damage::SwapFiles(file, name(other)?)
         }

@@ -39,6 +39,9 @@ impl Newest {
 /// A family, a key and a sequence number.
 pub type Written = (u32, Vec<u8>, u64);
 
+/// The bytes of a record of the log, what it says, and how much of that stands in no table yet.
+pub type Logged = (Range<usize>, Vec<Written>, u64);
+
 /// A whole store.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
@@ -48,9 +51,8 @@ pub struct Truth {
     pub newest: BTreeMap<(u32, Vec<u8>), Newest>,
     /// The tables that count: by name, the bytes of each data block with its entries.
     pub tables: BTreeMap<String, Vec<(Range<usize>, u64)>>,
-    /// The segments of the log that count: by name, the bytes of each record, and what it says of which
-    /// family, key and sequence number; and how much of that stands in no table yet.
-    pub segments: BTreeMap<String, Vec<(Range<usize>, Vec<Written>, u64)>>,
+    /// The segments of the log that count, by name.
+    pub segments: BTreeMap<String, Vec<Logged>>,
     /// Of each table that counts the entries of each of its blocks.
     pub entries: BTreeMap<String, Vec<Vec<Written>>>,
     /// The names of the files, with their bytes.
@@ -126,7 +128,7 @@ impl Truth {
 
     fn segment(&mut self, fs: &Fs, dir: &Path, file: &str, flushed: &BTreeMap<u32, u64>) -> Result<()> {
         let mut bytes = 0..0;
-        let mut records: Vec<(Range<usize>, Vec<Written>, u64)> = Vec::new();
+        let mut records: Vec<Logged> = Vec::new();
         walk_segment(&fs.open(&dir.join(file))?, |item| {
             match item {
                 SegmentItem::Group { record, .. } if !record.beyond => {

@@ -192,3 +192,23 @@ impl fmt::Display for RepairReport {
         writeln!(f, "every other key has the state that was last written")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_of_a_range_can_be_told_apart() {
+        let key = |text: &str| Some(format!("{}{text}", "p".repeat(100)).into_bytes());
+        let range = KeyRange { from: key("aaa"), to: key("b") };
+        let shown = range.to_string();
+        assert_eq!(shown, "keys \"...ppppppppaaa\" (103 bytes) to \"...ppppppppb\" (101 bytes)");
+        let short = KeyRange { from: Some(b"a".to_vec()), to: None };
+        assert_eq!(short.to_string(), "keys \"a\" to the last");
+        let apart = KeyRange { from: Some(vec![b'a'; 50]), to: Some(vec![b'z'; 41]) };
+        let (a, z) = ("a".repeat(40), "z".repeat(40));
+        assert_eq!(apart.to_string(), format!("keys \"{a}...\" (50 bytes) to \"{z}...\" (41 bytes)"));
+        let inside = KeyRange { from: Some(vec![b'k'; 45]), to: Some(vec![b'k'; 46]) };
+        assert!(inside.to_string().contains("(45 bytes) to") && inside.to_string().ends_with("(46 bytes)"));
+    }
+}
