@@ -1,5 +1,6 @@
 //! Building a batch. The byte grammar stands in `docs/format/wal.md`.
 
+use super::condition::Condition;
 use super::decode::{OpIter, decode_ops};
 use crate::base::coding::{put_bytes, put_varint};
 use crate::base::error::{Error, Result};
@@ -46,7 +47,9 @@ pub struct WriteBatch {
     /// The families that operations name, each once.
     families: Vec<u32>,
     store: Option<u64>,
-    refused: Option<Error>,
+    pub(super) refused: Option<Error>,
+    /// What must hold; boxed, because few batches ask for anything.
+    pub(super) conditions: Option<Box<Vec<Condition>>>,
 }
 
 impl WriteBatch {
@@ -134,7 +137,7 @@ impl WriteBatch {
         self
     }
 
-    fn check(&mut self, store: u64, key: &[u8], value: &[u8]) -> Result<()> {
+    pub(super) fn check(&mut self, store: u64, key: &[u8], value: &[u8]) -> Result<()> {
         if *self.store.get_or_insert(store) != store {
             return Err(Error::WrongDatabase);
         }
@@ -176,6 +179,7 @@ impl WriteBatch {
         self.families.clear();
         self.store = None;
         self.refused = None;
+        self.conditions = None;
     }
 
     /// The operations, in order, of every kind.

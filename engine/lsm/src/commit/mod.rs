@@ -1,5 +1,8 @@
 //! Layer 6: the write path: order, log, memtable, publish.
 
+mod checks;
+mod conditions;
+mod counts;
 mod durable;
 mod options;
 mod poison;
@@ -9,9 +12,12 @@ mod reserve;
 mod rotation;
 mod stall;
 mod store;
+mod validate;
 mod work;
 mod write;
 
+pub use checks::{Checks, KeyCheck, RangeCheck};
+pub use counts::{TransactionCounts, TransactionStats};
 pub use durable::{Callback, Durable, Synced};
 pub use options::CommitOptions;
 pub use poison::Poison;
@@ -20,4 +26,5 @@ pub use request::{Durability, Request, Ticket};
 pub use reserve::Reserve;
 pub use stall::{Gate, Pressure, Stall, StallLimits, stall};
 pub use store::{Parts, Store, Target, Writer};
+pub use validate::Watch;
 pub use work::{Task, Work, WorkState};

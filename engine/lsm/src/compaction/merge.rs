@@ -86,7 +86,7 @@ fn run(
     out: &mut Output<'_>,
 ) -> Result<()> {
     let everybody_sees = retain.horizons().first().map_or(0, |h| h.seq);
-    let last_level = out.level == LEVELS - 1;
+    let renumber = out.level == LEVELS - 1 && !out.policy.keep_versions;
     let mut last_key: Vec<u8> = Vec::new();
     input.seek_to_first()?;
     while input.valid() {
@@ -107,7 +107,7 @@ fn run(
             if out.is_full(table_bytes) && entry.key != last_key.as_slice() {
                 out.close_table()?;
             }
-            if last_level && entry.kind == Kind::Put && entry.seq <= everybody_sees {
+            if renumber && entry.kind == Kind::Put && entry.seq <= everybody_sees {
                 // Nothing is older than the last level: the number says nothing any more there, and
                 // zeros compress away.
                 entry.seq = 0;

@@ -54,7 +54,7 @@ impl Iter {
         Iter::new(family, snapshot, Bound::Included(prefix.to_vec()), after_prefix(prefix))
     }
 
-    fn new(
+    pub(crate) fn new(
         family: &ColumnFamily,
         snapshot: Option<&Snapshot>,
         lower: Bound<Vec<u8>>,
@@ -164,7 +164,7 @@ fn entry(cursor: &TreeCursor, keys_only: bool) -> (Slice, Slice) {
 }
 
 /// The bound behind all keys that start with `prefix`.
-fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
+pub(crate) fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
     match prefix.iter().rposition(|byte| *byte != 0xff) {
         Some(last) => {
             let mut end = prefix[..=last].to_vec();

@@ -1,6 +1,8 @@
 //! Layer 8: what a user holds.
 
 mod builder;
+mod conditional;
+mod expiry;
 mod family;
 mod handle;
 mod health;
@@ -16,14 +18,16 @@ mod stats;
 mod verify;
 
 pub use builder::Builder;
+pub use expiry::Ttl;
 pub use family::ColumnFamily;
 pub use handle::Db;
 pub use health::Health;
 pub use iter::Iter;
+pub(crate) use iter::after_prefix;
 pub use open::Recovery;
 pub use options::{FamilyOptions, Options};
 pub use snapshot::Snapshot;
-pub use stats::{FamilyStats, LevelStats, Stats};
+pub use stats::{FamilyStats, LevelStats, OpenTransactionStats, Stats};
 pub use verify::VerifyReport;
 
 #[cfg(all(test, shuttle))]

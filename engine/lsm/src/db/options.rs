@@ -47,6 +47,13 @@ pub struct Options {
     /// can be opened and things removed from it. 0 does without. Default: a memtable and 1 MiB,
     /// the room that a flush and an edit need; otherwise at least 16 KiB, at most 64 GiB.
     pub reserve_bytes: Option<u64>,
+    /// How long a write waits for a key that a transaction has locked, before it gives up with
+    /// [`Error::LockTimeout`]. Default: 1 s; at most 1 h.
+    pub lock_timeout: Duration,
+    /// The table of recent writes, against which transactions and conditions are validated without
+    /// looking into the tree, in bytes, roughly. It takes memory only while there are such. Default: a
+    /// 64th of the budget, at most 16 MiB; at least 1 KiB.
+    pub recent_writes_bytes: Option<usize>,
 }
 
 impl Default for Options {
@@ -65,6 +72,8 @@ impl Default for Options {
             level_base_bytes: None,
             manifest_bytes: 1 << 20,
             reserve_bytes: None,
+            lock_timeout: Duration::from_secs(1),
+            recent_writes_bytes: None,
         }
     }
 }
@@ -85,6 +94,8 @@ impl Options {
         if self.reserve_bytes() != 0 {
             within("reserve_bytes", self.reserve_bytes(), 16 << 10, 65 << 30)?;
         }
+        within("recent_writes_bytes", self.recent_writes_bytes() as u64, 1 << 10, 1 << 40)?;
+        within("lock_timeout", self.lock_timeout.as_secs(), 0, 3600)?;
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
         if !interval.contains(&self.sync_interval) {
@@ -106,6 +117,10 @@ impl Options {
         self.level_base_bytes.unwrap_or(self.memtable_bytes() as u64 * 4)
     }
 
+    fn recent_writes_bytes(&self) -> usize {
+        self.recent_writes_bytes.unwrap_or((self.memory_budget / 64).min(16 << 20) as usize)
+    }
+
     pub(super) fn reserve_bytes(&self) -> u64 {
         self.reserve_bytes.unwrap_or(self.memtable_bytes() as u64 + (1 << 20))
     }
@@ -125,6 +140,8 @@ impl Options {
             wal_age: self.wal_age,
             cache_bytes: self.cache_bytes(),
             group_bytes: 1 << 20,
+            lock_timeout: self.lock_timeout,
+            recent_bytes: self.recent_writes_bytes(),
             shape: ShapeOptions {
                 level0_tables: 4,
                 base_bytes: self.level_base_bytes(),
@@ -157,6 +174,10 @@ pub struct FamilyOptions {
     pub filter_bits_per_key: u32,
     /// The size at which an index is split into partitions, in bytes. Default: 256 KiB.
     pub index_partition_bytes: usize,
+    /// Whether the number of each write is kept for as long as its value, so that
+    /// [`WriteBatch::require_version`](crate::WriteBatch::require_version) can be asked. Costs up to eight
+    /// bytes an entry in the last level before compression. Default: false.
+    pub keep_versions: bool,
 }
 
 impl Default for FamilyOptions {
@@ -168,6 +189,7 @@ impl Default for FamilyOptions {
             block_bytes: table.block_bytes,
             filter_bits_per_key: table.bits_per_key,
             index_partition_bytes: table.partition_bytes,
+            keep_versions: false,
         }
     }
 }
@@ -179,6 +201,7 @@ mod tag {
     pub const BLOCK_BYTES: u64 = 3;
     pub const FILTER_BITS: u64 = 4;
     pub const INDEX_PARTITION_BYTES: u64 = 5;
+    pub const KEEP_VERSIONS: u64 = 6;
     /// A number that stands for no compression.
     pub const NO_ZSTD: u64 = u32::MAX as u64;
 }
@@ -205,7 +228,7 @@ impl FamilyOptions {
             partition_bytes: self.index_partition_bytes,
             ..TableOptions::default()
         };
-        TablePolicy { base, uncompressed_levels: self.uncompressed_levels }
+        TablePolicy { base, uncompressed_levels: self.uncompressed_levels, keep_versions: self.keep_versions }
     }
 
     /// As the manifest stores them.
@@ -222,6 +245,10 @@ impl FamilyOptions {
         ] {
             put_varint(&mut out, tag);
             put_varint(&mut out, value);
+        }
+        if self.keep_versions {
+            put_varint(&mut out, tag::KEEP_VERSIONS);
+            put_varint(&mut out, 1);
         }
         out
     }
@@ -240,6 +267,7 @@ impl FamilyOptions {
                 tag::UNCOMPRESSED_LEVELS => options.uncompressed_levels = value as usize,
                 tag::BLOCK_BYTES => options.block_bytes = value as usize,
                 tag::FILTER_BITS => options.filter_bits_per_key = value,
+                tag::KEEP_VERSIONS if value <= 1 => options.keep_versions = value == 1,
                 tag::INDEX_PARTITION_BYTES => options.index_partition_bytes = value as usize,
                 _ => return Err(unknown),
             }
@@ -255,7 +283,9 @@ mod tests {
     #[test]
     fn family_options_round_trip() {
         for zstd_level in [None, Some(-7), Some(1), Some(22)] {
-            let options = FamilyOptions { zstd_level, block_bytes: 4096, ..FamilyOptions::default() };
+            let keep_versions = zstd_level.is_some();
+            let options =
+                FamilyOptions { zstd_level, keep_versions, block_bytes: 4096, ..FamilyOptions::default() };
             options.validate().unwrap();
             assert_eq!(FamilyOptions::decode(&options.encode()).unwrap(), options);
         }

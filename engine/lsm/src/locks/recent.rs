@@ -6,6 +6,7 @@
 //! the floor rises to the last one that left. A question about the time before the floor cannot be
 //! answered here ([`Recent::Unknown`]); whoever asks must look into the tree.
 
+use super::bounds::within;
 use crate::base::hash::key_hash;
 use crate::base::key::SeqNum;
 use std::collections::{HashMap, VecDeque};
@@ -140,14 +141,19 @@ impl RecentWrites {
             return Recent::Unknown;
         }
         let point = self.last.get(&(family, key_hash(key))).copied();
-        let covers = |(_, f, from, to): &&Range| {
-            *f == family && **from <= *key && *key < **to
-        };
+        let covers = |(_, f, from, to): &&Range| *f == family && **from <= *key && *key < **to;
         let range = self.ranges.iter().rev().find(covers).map(|(seq, ..)| *seq);
         match point.max(range) {
             Some(seq) if seq > since => Recent::Written(seq),
             _ => Recent::Unwritten,
         }
+    }
+
+    /// The last key within the bounds that is known to have been written, for messages.
+    #[must_use]
+    pub fn written_key(&self, family: u32, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Option<&[u8]> {
+        let of_family = self.writes.iter().rev().filter(|write| write.family == family);
+        of_family.filter_map(|write| write.key.as_deref()).find(|key| within(bounds, key))
     }
 
     /// Whether any key within the bounds was written behind `since`. Takes time in proportion to the
@@ -179,20 +185,6 @@ impl RecentWrites {
             None => Recent::Unwritten,
         }
     }
-}
-
-fn within((lower, upper): (Bound<&[u8]>, Bound<&[u8]>), key: &[u8]) -> bool {
-    let above = match lower {
-        Bound::Unbounded => true,
-        Bound::Included(lower) => key >= lower,
-        Bound::Excluded(lower) => key > lower,
-    };
-    let below = match upper {
-        Bound::Unbounded => true,
-        Bound::Included(upper) => key <= upper,
-        Bound::Excluded(upper) => key < upper,
-    };
-    above && below
 }
 
 #[cfg(all(test, not(loom)))]

@@ -5,9 +5,11 @@ mod lookup;
 mod scan;
 mod snapshots;
 mod view;
+mod written;
 
 pub use family::Family;
 pub use lookup::{Found, lookup};
 pub use scan::{Bounds, TreeCursor, scan};
 pub use snapshots::Snapshots;
 pub use view::{Seal, Sealed, View};
+pub use written::written_between;
