@@ -1,6 +1,6 @@
 //! Building a batch. The byte grammar stands in `docs/format/wal.md`.
 
-use super::condition::Condition;
+use super::condition::Conditions;
 use super::decode::{OpIter, decode_ops};
 use crate::base::coding::{put_bytes, put_varint};
 use crate::base::error::{Error, Result};
@@ -49,7 +49,7 @@ pub struct WriteBatch {
     store: Option<u64>,
     pub(super) refused: Option<Error>,
     /// What must hold; boxed, because few batches ask for anything.
-    pub(super) conditions: Option<Box<Vec<Condition>>>,
+    pub(super) conditions: Option<Box<Conditions>>,
 }
 
 impl WriteBatch {

@@ -25,6 +25,10 @@ pub struct Condition {
     pub requirement: Requirement,
 }
 
+/// The conditions of a batch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Conditions(Vec<Condition>);
+
 /// What must be at a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requirement {
@@ -117,19 +121,19 @@ impl WriteBatch {
             return self;
         }
         let condition = Condition { family: family.family_id(), key: key.to_vec(), requirement };
-        self.conditions.get_or_insert_default().push(condition);
+        self.conditions.get_or_insert_default().0.push(condition);
         self
     }
 
     /// What must hold.
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
-        self.conditions.as_deref().map_or(&[], Vec::as_slice)
+        self.conditions.as_ref().map_or(&[], |conditions| conditions.0.as_slice())
     }
 
     /// Takes the conditions out.
     pub(crate) fn take_conditions(&mut self) -> Vec<Condition> {
-        self.conditions.take().map_or_else(Vec::new, |conditions| *conditions)
+        self.conditions.take().map_or_else(Vec::new, |conditions| conditions.0)
     }
 
     /// Whether anything must hold.

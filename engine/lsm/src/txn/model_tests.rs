@@ -96,7 +96,7 @@ impl Model {
     }
 
     fn options(kind: u8) -> TransactionOptions {
-        let options = if kind % 2 == 0 { NO_WAIT } else { LOCKING };
+        let options = if kind.is_multiple_of(2) { NO_WAIT } else { LOCKING };
         TransactionOptions { serialisable: kind >= 2, ..options }
     }
 
@@ -108,7 +108,7 @@ impl Model {
                 self.open[slot] = Some(Open {
                     transaction,
                     serialisable: kind >= 2,
-                    pessimistic: kind % 2 == 1,
+                    pessimistic: !kind.is_multiple_of(2),
                     snapshot: self.content.clone(),
                     own: BTreeMap::new(),
                     depends: BTreeMap::new(),

@@ -5,6 +5,9 @@ use crate::commit::RangeCheck;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+/// Where a range starts or ends.
+type Edge = Bound<Vec<u8>>;
+
 /// Keys and ranges that were read at the transaction's snapshot.
 #[derive(Debug)]
 pub(super) struct Tracked {
@@ -19,15 +22,15 @@ pub(super) struct Tracked {
 #[derive(Clone, Debug)]
 pub(super) struct Scanned {
     family: u32,
-    lower: Bound<Vec<u8>>,
-    upper: Bound<Vec<u8>>,
+    lower: Edge,
+    upper: Edge,
     front: Option<Vec<u8>>,
     back: Option<Vec<u8>>,
     all: bool,
 }
 
 impl Scanned {
-    pub(super) fn new(family: u32, lower: Bound<Vec<u8>>, upper: Bound<Vec<u8>>) -> Scanned {
+    pub(super) fn new(family: u32, lower: Edge, upper: Edge) -> Scanned {
         Scanned { family, lower, upper, front: None, back: None, all: false }
     }
 
@@ -50,7 +53,7 @@ impl Scanned {
 
     fn checks(&self, since: u64) -> impl Iterator<Item = RangeCheck> {
         let Scanned { family, lower, upper, front, back, all } = self;
-        let check = |lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>| RangeCheck {
+        let check = |lower: &Edge, upper: &Edge| RangeCheck {
             family: *family,
             lower: lower.clone(),
             upper: upper.clone(),
@@ -118,8 +121,8 @@ impl Tracked {
         if self.keys.len() + self.ranges.len() <= self.most {
             return;
         }
-        let mut whole: BTreeMap<u32, (Bound<Vec<u8>>, Bound<Vec<u8>>)> = BTreeMap::new();
-        let mut cover = |family, lower: Bound<Vec<u8>>, upper: Bound<Vec<u8>>| {
+        let mut whole: BTreeMap<u32, (Edge, Edge)> = BTreeMap::new();
+        let mut cover = |family, lower: Edge, upper: Edge| {
             let (from, to) = whole.entry(family).or_insert_with(|| (lower.clone(), upper.clone()));
             *from = wider(from, &lower, |a, b| a < b);
             *to = wider(to, &upper, |a, b| a > b);
@@ -139,7 +142,7 @@ impl Tracked {
 }
 
 /// The bound that leaves more in; `beyond` says whether a key lies further out than another.
-fn wider(a: &Bound<Vec<u8>>, b: &Bound<Vec<u8>>, beyond: impl Fn(&[u8], &[u8]) -> bool) -> Bound<Vec<u8>> {
+fn wider(a: &Edge, b: &Edge, beyond: impl Fn(&[u8], &[u8]) -> bool) -> Edge {
     match (a, b) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => Bound::Unbounded,
         (Bound::Included(x) | Bound::Excluded(x), Bound::Included(y) | Bound::Excluded(y)) => {
