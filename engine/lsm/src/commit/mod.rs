@@ -16,7 +16,7 @@ mod validate;
 mod work;
 mod write;
 
-pub use checks::{Checks, KeyCheck, RangeCheck};
+pub use checks::{Checks, KeyCheck, RangeCheck, Refused, Why};
 pub use counts::{TransactionCounts, TransactionStats};
 pub use durable::{Callback, Durable, Synced};
 pub use options::CommitOptions;

@@ -92,7 +92,7 @@ impl Store {
         }
     }
 
-    fn write_group(&self, requests: &mut [Request]) -> Vec<Result<Ticket, Refused>> {
+    pub(crate) fn write_group(&self, requests: &mut [Request]) -> Vec<Result<Ticket, Refused>> {
         let mut writer = self.writer.lock();
         match self.latching("writing a group", || self.write_in_order(&mut writer, requests)) {
             Ok(results) => results,

@@ -31,4 +31,4 @@ pub use stats::{FamilyStats, LevelStats, OpenTransactionStats, Stats};
 pub use verify::VerifyReport;
 
 #[cfg(all(test, shuttle))]
-mod tests;
+pub(crate) mod tests;

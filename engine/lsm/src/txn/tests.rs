@@ -4,9 +4,10 @@ use crate::base::error::{Error, Result};
 use crate::base::refusal::{Expected, FoundInstead};
 use crate::base::sync::Arc;
 use crate::batch::WriteBatch;
-use crate::commit::Durability;
+use crate::commit::{Checks, Durability, KeyCheck, Refused, Request, Watch, Why};
 use crate::db::{Builder, Db, FamilyOptions, Ttl};
 use crate::fs::{Fs, SimFs};
+use crate::locks::LockedKey;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -239,6 +240,53 @@ fn a_transaction_older_than_the_table_of_recent_writes_looks_into_the_tree() {
             other => panic!("{other:?}"),
         }
         assert!(db.stats().transactions.looked_into_tree > 0);
+    }
+}
+
+/// Two that are written as one group: the second is judged with the first already there, and comes back
+/// alone.
+#[test]
+fn a_request_is_judged_by_the_earlier_ones_of_its_group() {
+    let (db, _) = store();
+    let _watch = Watch::new(db.store().clone());
+    let since = db.visible_seq();
+    let request = |key: &str, reads: &str| {
+        let mut batch = WriteBatch::new();
+        batch.put(&db, key, "v");
+        let check = KeyCheck { family: 0, key: reads.into(), since };
+        let checks = Some(Box::new(Checks { keys: vec![check], ..Checks::default() }));
+        Request { batch, durability: Durability::Os, checks }
+    };
+    let mut group = [request("a", "a"), request("b", "c"), request("c", "a"), request("d", "c")];
+    let results = db.store().write_group(&mut group);
+    let seqs: Vec<_> =
+        results.iter().map(|result| result.as_ref().map_or(0, |ticket| ticket.seq() - since)).collect();
+    assert_eq!(seqs, [1, 2, 0, 3], "what comes back takes no number");
+    match &results[2] {
+        Err(Refused::Again(again)) => {
+            assert_eq!(again.why, Why::Written(LockedKey { family: 0, key: b"a".to_vec() }));
+            assert_eq!(again.request.batch.len(), 1, "it may be submitted again");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(db.get("c").unwrap().is_none() && db.get("d").unwrap().is_some());
+}
+
+#[test]
+fn a_value_that_expires_before_the_commit_is_looked_at_again() {
+    let (db, clock) = store();
+    let _watch = Watch::new(db.store().clone());
+    let mut batch = WriteBatch::new();
+    batch.put(&db, "k", "v");
+    let before_ms = crate::batch::FamilyRef::now_ms(&db) + 5;
+    let checks = Some(Box::new(Checks { before_ms, ..Checks::default() }));
+    let request = || Request { batch: batch.clone(), durability: Durability::Os, checks: checks.clone() };
+    clock.advance(Duration::from_millis(4));
+    assert!(db.store().write_group(&mut [request()])[0].is_ok());
+    clock.advance(Duration::from_millis(1));
+    match &db.store().write_group(&mut [request()])[0] {
+        Err(Refused::Again(again)) => assert_eq!(again.why, Why::Expired),
+        other => panic!("{other:?}"),
     }
 }
 
