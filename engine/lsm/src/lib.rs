@@ -56,8 +56,9 @@ pub use base::slice::Slice;
 pub use batch::{Versioned, WriteBatch};
 pub use commit::{Durability, Ticket, TransactionStats};
 pub use db::{
-    Builder, ColumnFamily, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats, OpenTransactionStats,
-    Options, Recovery, Snapshot, Stats, Ttl, VerifyReport,
+    Builder, ColumnFamily, Cursor, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats,
+    OpenTransactionStats, Options, PinInfo, Recovery, ScanOptions, Snapshot, Stats, Ttl, VerifyReport,
 };
 pub use repair::{Repair, RepairReport};
+pub use tree::PinKind;
 pub use txn::{CommitError, Locking, Savepoint, Transaction, TransactionIter, TransactionOptions};

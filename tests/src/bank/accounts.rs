@@ -140,8 +140,7 @@ impl Bank {
     /// What is wrong with them.
     pub fn check(&self) -> std::result::Result<Books, String> {
         let snapshot = self.db.snapshot();
-        let books = self.read(&snapshot).map_err(|error| format!("cannot read the books: {error}"))?;
-        books
+        self.read(&snapshot).map_err(|error| format!("cannot read the books: {error}"))?
     }
 
     fn read(&self, snapshot: &Snapshot) -> Result<std::result::Result<Books, String>> {

@@ -6,6 +6,9 @@ use esker::base::random::Random;
 use esker::{Durability, Error, Locking, Result, Transaction, TransactionOptions, WriteBatch};
 use std::time::Duration;
 
+/// Cells, and what they hold.
+type Held = Vec<(usize, Cell)>;
+
 impl Shared {
     /// Sets a cell if it holds what it was just read to hold.
     pub(super) fn compare_and_set(&self, cell: usize, value: Cell, random: &Random) -> Result<What> {
@@ -80,7 +83,7 @@ impl Shared {
         value: Cell,
         for_update: bool,
         deletes: bool,
-    ) -> Result<(Vec<(usize, Cell)>, Vec<(usize, Cell)>)> {
+    ) -> Result<(Held, Held)> {
         let (mut read, mut set) = (Vec::new(), Vec::new());
         for &cell in cells {
             let (family, key) = self.place(cell);

@@ -118,8 +118,8 @@ impl OptionSet {
             .recent_writes_bytes(self.recent_writes)
     }
 
-    /// The options of a family. Those of odd names have a split index, are compressed from level 0 on, and
-    /// keep versions.
+    /// The options of a family. Those of odd names have a split index, are compressed from level 0 on, keep
+    /// versions, and promise that what was deleted is soon gone.
     #[must_use]
     pub fn family(&self, name: &str) -> FamilyOptions {
         let odd = name.bytes().last().is_some_and(|last| last % 2 == 1);
@@ -130,6 +130,9 @@ impl OptionSet {
             zstd_level: self.zstd_level,
             filter_bits_per_key: self.filter_bits,
             keep_versions: odd,
+            // Short enough for histories to live through.
+            erase_within: Some(Duration::from_secs(if odd { 2 } else { 24 * 3600 })),
+            default_ttl: None,
         }
     }
 

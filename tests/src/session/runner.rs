@@ -249,9 +249,9 @@ impl Session {
         let number = if lost { NEVER } else { self.oracle.lock().next_commit() - 1 };
         self.asked.push(number);
         let callback = move |result: esker::Result<()>| heard.lock().push((number, result.is_ok()));
-        // Numbers that were used up in vain count as durable, and are never visible.
-        let seq = if lost { db.visible_seq().max(db.durable_seq()) + 1 } else { db.visible_seq() };
-        db.on_durable(seq, callback);
+        // A number that a refused write has used up may count as durable without ever having been seen.
+        let newest = if lost { db.visible_seq().max(db.durable_seq()) + 1 } else { db.visible_seq() };
+        db.on_durable(newest, callback);
     }
 
     /// Takes in what callbacks were told.

@@ -30,7 +30,7 @@ impl Jobs {
                 let mut claims = self.claims.lock();
                 let claims = claims.entry(family.id()).or_default();
                 let view = family.view();
-                pick(&view.version, claims, &self.store.options.shape, family.policy(), self.moment())
+                pick(&view.version, claims, &self.store.options.shape, family.policy(), self.moment(&family))
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
@@ -74,7 +74,7 @@ impl Jobs {
                 let claims = all.entry(family.id()).or_default();
                 let view = family.view();
                 let shape = &self.store.options.shape;
-                match pick_manual(&view.version, claims, shape, self.moment(), level, from, to) {
+                match pick_manual(&view.version, claims, shape, self.moment(family), level, from, to) {
                     Ok(None) => return Ok(false),
                     Ok(Some(plan)) => break (claims.claim(&plan), plan),
                     Err(_busy) if claims.is_empty() => {

@@ -11,7 +11,7 @@
 
 use super::jobs::Jobs;
 use crate::base::error::Result;
-use crate::base::filename::FileKind;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::NEVER;
 use crate::base::sync::Arc;
 use crate::commit::Task;
@@ -135,12 +135,18 @@ impl Jobs {
             }
             Ok(())
         })?;
-        let released = store.with_writer(|writer| writer.wal.release(oldest_wal));
+        self.remove_segments(oldest_wal);
+        Ok(())
+    }
+
+    /// Removes the log segments before `oldest`, which the manifest says are not needed.
+    pub(super) fn remove_segments(&self, oldest: FileNumber) {
+        let store = &self.store;
+        let released = store.with_writer(|writer| writer.wal.release(oldest));
         for number in released {
             // A segment that cannot be removed now is removed when the store is opened.
             let _ = store.fs.remove(&FileKind::Wal(number).path(&store.dir));
         }
-        Ok(())
     }
 
     /// Opens a table that was just written.

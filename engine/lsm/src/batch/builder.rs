@@ -20,6 +20,15 @@ pub trait FamilyRef {
     fn store_id(&self) -> u64;
     /// The store's expiry clock, in milliseconds since the epoch.
     fn now_ms(&self) -> u64;
+    /// How long an entry lives that is put without a word about it, in ms; `None` for ever.
+    fn default_ttl_ms(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// When something expires that lives for `ttl_ms` from now on.
+fn expiry_in(family: &impl FamilyRef, ttl_ms: u64) -> u64 {
+    family.now_ms().saturating_add(ttl_ms).min(NEVER - 1)
 }
 
 /// Operations that take effect together or not at all, across column families.
@@ -65,14 +74,15 @@ impl WriteBatch {
         WriteBatch { ops: Vec::with_capacity(bytes), ..Self::default() }
     }
 
-    /// Sets `key` to `value`.
+    /// Sets `key` to `value`, for the family's default time if it has one.
     pub fn put(
         &mut self,
         family: &impl FamilyRef,
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> &mut Self {
-        self.push(family, Kind::Put, key.as_ref(), value.as_ref(), NEVER)
+        let expires_at = family.default_ttl_ms().map_or(NEVER, |ttl_ms| expiry_in(family, ttl_ms));
+        self.push(family, Kind::Put, key.as_ref(), value.as_ref(), expires_at)
     }
 
     /// Sets `key` to `value` for `ttl` from now, by the store's expiry clock.
@@ -84,11 +94,12 @@ impl WriteBatch {
         ttl: Duration,
     ) -> &mut Self {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let expires_at = family.now_ms().saturating_add(ttl_ms).min(NEVER - 1);
+        let expires_at = expiry_in(family, ttl_ms);
         self.push(family, Kind::Put, key.as_ref(), value.as_ref(), expires_at)
     }
 
-    /// Sets `key` to `value` until the moment `expires_at_ms`, in milliseconds since the epoch.
+    /// Sets `key` to `value` until the moment `expires_at_ms`, in milliseconds since the epoch;
+    /// `u64::MAX` is never, whatever the family's default.
     pub fn put_until(
         &mut self,
         family: &impl FamilyRef,

@@ -15,6 +15,9 @@ use crate::memtable::Memtable;
 use crate::tree::Seal;
 use std::time::Duration;
 
+/// What part of the time that is allowed for erasing memtables, log segments and manifest may each take.
+const SHARE_OF_LOGS: u64 = 8;
+
 /// Entries after which it is judged what prefix the keys of a family have in common.
 const SAMPLE_ENTRIES: u64 = 256;
 
@@ -62,10 +65,19 @@ impl Store {
         }
     }
 
+    /// How old memtables, log segments and what the manifest says of removed tables may become for
+    /// the sake of what was deleted; `None` if no family promises anything about that.
+    #[must_use]
+    pub fn oldest_log(&self) -> Option<Duration> {
+        let within = self.families().iter().filter_map(|family| family.rules().erase_within_ms).min()?;
+        Some(Duration::from_millis(within / SHARE_OF_LOGS))
+    }
+
     /// Seals the memtables that have been taking writes for too long.
     pub fn rotate_aged(&self) {
         let now = self.clock.source().monotonic();
-        let old = |since: Duration| now.saturating_sub(since) >= self.options.wal_age;
+        let most = self.oldest_log().map_or(self.options.wal_age, |most| most.min(self.options.wal_age));
+        let old = |since: Duration| now.saturating_sub(since) >= most;
         self.with_writer(|writer| {
             if writer.targets.values().any(|t| t.since.is_some_and(old)) {
                 self.rotate(writer, |target| target.since.is_some_and(old));

@@ -30,8 +30,8 @@ use crate::base::sync::{Arc, Mutex, RwLock};
 use crate::fs::Fs;
 use crate::locks::{KeyLocks, OpenTransactions, RecentWrites};
 use crate::memtable::Memtable;
-use crate::table::{TablePolicy, Tables};
-use crate::tree::{Family, Snapshots};
+use crate::table::Tables;
+use crate::tree::{Family, FamilyRules, Pins, Snapshots};
 use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
 use crate::wal::{RecordKind, Room, Wal};
 use std::collections::BTreeMap;
@@ -93,6 +93,8 @@ pub struct Store {
     pub purgatory: Arc<Purgatory>,
     /// The snapshots that are held.
     pub snapshots: Snapshots,
+    /// Who holds old states.
+    pub pins: Arc<Pins>,
     /// The durable watermark.
     pub durable: Durable,
     /// Background work.
@@ -184,6 +186,7 @@ impl Store {
             tables: parts.tables,
             purgatory: parts.purgatory,
             snapshots: Snapshots::default(),
+            pins: Arc::default(),
             durable: Durable::new(parts.last_seq),
             work: Work::default(),
             gate: Gate::default(),
@@ -362,6 +365,16 @@ impl Store {
         result
     }
 
+    /// Writes the manifest anew, without what was removed.
+    pub fn shorten_manifest(&self, manifest: &mut Manifest) -> Result<()> {
+        self.poison.check()?;
+        let result = manifest.shorten(|| self.next_number());
+        if let (Err(error), true) = (&result, manifest.broken()) {
+            self.latch(format!("the manifest is in doubt: {error}"), error.clone());
+        }
+        result
+    }
+
     /// Runs what frees space, with the reserve if the disk is full.
     pub fn draw<T>(&self, run: impl FnMut() -> Result<T>) -> Result<T> {
         let whole = !self.reserve.is_short();
@@ -398,7 +411,7 @@ impl Store {
     }
 
     /// Creates a column family; durable when it returns. `options` goes to the manifest as it is.
-    pub fn create_family(&self, name: &str, options: Vec<u8>, policy: TablePolicy) -> Result<Arc<Family>> {
+    pub fn create_family(&self, name: &str, options: Vec<u8>, rules: FamilyRules) -> Result<Arc<Family>> {
         self.check_writable()?;
         let mut writer = self.writer.lock();
         self.check_writable()?;
@@ -412,7 +425,7 @@ impl Store {
         edit.push(EditOp::Flushed { family: id, seq: writer.next_seq - 1 });
         self.commit_edit(&mut manifest, edit)?;
         let active = Arc::new(Memtable::new(self.next_number(), b"", self.options.memtable_bytes));
-        let family = Arc::new(Family::new(id, name, policy, active, Version::default()));
+        let family = Arc::new(Family::new(id, name, rules, active, Version::default()));
         writer.targets.insert(id, Target::new(family.clone()));
         self.families.write().insert(id, family.clone());
         Ok(family)

@@ -6,6 +6,7 @@
 //! worth having. So about nine tenths of the data stand in the deepest level at any size, and space
 //! amplification stays near 1.1.
 
+use super::erasure::{pick_dense, pick_due};
 use super::plan::{Claims, Plan, Reason};
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
@@ -33,6 +34,9 @@ pub struct Moment {
     pub oldest_seq: SeqNum,
     /// The earliest time against which any reader judges expiry.
     pub oldest_ms: u64,
+    /// Tables that have hidden something since this time or longer are to be compacted, in ms since
+    /// the epoch; 0 if none are.
+    pub erase_ms: u64,
 }
 
 /// How large the levels should be.
@@ -121,7 +125,15 @@ pub fn pick(
             return Some(plan);
         }
     }
-    pick_bottom_deletions(version, claims, moment)
+    pick_due(version, claims, options, moment)
+        .or_else(|| pick_bottom_deletions(version, claims, moment))
+        .or_else(|| pick_dense(version, claims, options, moment))
+        .map(|mut plan| {
+            let same_codec =
+                plan.inputs.iter().all(|(level, _)| policy.same_codec(*level, plan.output_level));
+            plan.trivial_move &= same_codec;
+            plan
+        })
 }
 
 /// All of level 0 into the base level. Partial choices would have to keep older tables below newer
@@ -192,7 +204,7 @@ fn overlap_of(version: &Version, level: usize, table: &TableFile) -> Vec<Arc<Tab
 }
 
 /// A plan for `inputs` and all that they overlap in `output_level`; `None` if any of it is claimed.
-fn with_overlap(
+pub(super) fn with_overlap(
     version: &Version,
     claims: &Claims,
     reason: Reason,
@@ -249,7 +261,7 @@ fn pick_expired(version: &Version, claims: &Claims, moment: Moment) -> Option<Pl
 }
 
 /// Whether no table holds anything older in the range of `table`.
-fn nothing_below(version: &Version, level: usize, table: &TableFile) -> bool {
+pub(super) fn nothing_below(version: &Version, level: usize, table: &TableFile) -> bool {
     let older_in_level0 =
         level == 0 && overlap_of(version, 0, table).iter().any(|t| t.meta.max_seq < table.meta.min_seq);
     !older_in_level0 && (level + 1..LEVELS).all(|below| overlap_of(version, below, table).is_empty())

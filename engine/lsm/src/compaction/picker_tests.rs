@@ -14,7 +14,7 @@ use std::path::Path;
 
 const SHAPE: ShapeOptions =
     ShapeOptions { level0_tables: 4, base_bytes: 100 << 10, fanout: 10, table_bytes: 50 << 10 };
-const MOMENT: Moment = Moment { oldest_seq: 1000, oldest_ms: 1000 };
+const MOMENT: Moment = Moment { oldest_seq: 1000, oldest_ms: 1000, erase_ms: 0 };
 
 fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
     let (number, rest) = text.split_once('[').unwrap();
@@ -120,7 +120,7 @@ fn what_has_expired_as_a_whole_is_dropped_unless_it_hides_something_older() {
     assert_eq!(picked("L6: 1[a-c]50 2[d-f]50x"), "expired: L6[2] is dropped from L6");
     assert_eq!(picked("L5: 2[d-f]50x\n L6: 1[a-e]50"), "nothing");
     let version = tree("L6: 1[a-c]50x");
-    let held = Moment { oldest_seq: 1000, oldest_ms: 550 };
+    let held = Moment { oldest_seq: 1000, oldest_ms: 550, erase_ms: 0 };
     assert!(
         pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), held).is_none(),
         "a snapshot may still read it"
@@ -131,7 +131,7 @@ fn what_has_expired_as_a_whole_is_dropped_unless_it_hides_something_older() {
 fn deletions_that_a_snapshot_kept_in_the_last_level_go_when_it_is_gone() {
     assert_eq!(picked("L6: 1[a-c]50 2[d-f]50d"), "bottom deletions: L6[2] -> L6");
     let version = tree("L6: 2[d-f]50d");
-    let held = Moment { oldest_seq: 0, oldest_ms: 1000 };
+    let held = Moment { oldest_seq: 0, oldest_ms: 1000, erase_ms: 0 };
     assert!(pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), held).is_none());
 }
 

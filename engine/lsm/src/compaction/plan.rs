@@ -18,6 +18,10 @@ pub enum Reason {
     BottomDeletions,
     /// Every entry of a table has expired.
     Expired,
+    /// A table has hidden deleted or expired bytes for too long.
+    Erasure,
+    /// A table holds little but deletions.
+    Deletions,
     /// Somebody asked for it.
     Manual,
 }
@@ -61,6 +65,8 @@ impl Plan {
             Reason::LevelSize => "level size",
             Reason::BottomDeletions => "bottom deletions",
             Reason::Expired => "expired",
+            Reason::Erasure => "erasure",
+            Reason::Deletions => "deletions",
             Reason::Manual => "manual",
         };
         let mut levels: Vec<usize> = self.inputs.iter().map(|(level, _)| *level).collect();

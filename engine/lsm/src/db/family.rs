@@ -3,6 +3,7 @@
 use super::inner::Inner;
 use super::iter::Iter;
 use super::read;
+use super::scan::ScanOptions;
 use crate::base::error::{Error, Result};
 use crate::base::key::SeqNum;
 use crate::base::slice::Slice;
@@ -30,6 +31,9 @@ impl FamilyRef for ColumnFamily {
     }
     fn now_ms(&self) -> u64 {
         self.inner.store.clock.now_ms()
+    }
+    fn default_ttl_ms(&self) -> Option<u64> {
+        self.family.rules().default_ttl_ms
     }
 }
 
@@ -160,7 +164,8 @@ impl ColumnFamily {
         read::multi_get(self, None, keys)
     }
 
-    /// Sets `key` to `value` with the store's default durability.
+    /// Sets `key` to `value` with the store's default durability, for the family's default time if it
+    /// has one.
     ///
     /// # Errors
     /// As [`super::Db::write`].
@@ -254,7 +259,7 @@ impl ColumnFamily {
     /// # Ok(()) }
     /// ```
     pub fn range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, range: R) -> Result<Iter> {
-        Iter::over(self, None, &range)
+        self.scan(ScanOptions::range(range))
     }
 
     /// The entries whose keys start with `prefix`, from both ends.
@@ -273,7 +278,15 @@ impl ColumnFamily {
     /// # Ok(()) }
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Iter> {
-        Iter::with_prefix(self, None, prefix.as_ref())
+        self.scan(ScanOptions::prefix(prefix))
+    }
+
+    /// The entries that `options` say, from both ends.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::iter`].
+    pub fn scan(&self, options: ScanOptions) -> Result<Iter> {
+        Iter::new(self, None, options)
     }
 
     /// Compacts everything in a range of keys down to the last level, so that what was deleted,

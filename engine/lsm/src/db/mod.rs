@@ -2,6 +2,7 @@
 
 mod builder;
 mod conditional;
+mod cursor;
 mod expiry;
 mod family;
 mod handle;
@@ -11,21 +12,25 @@ mod iter;
 mod maintenance;
 mod open;
 mod options;
+mod pins;
 mod read;
 mod replay;
+mod scan;
 mod snapshot;
 mod stats;
 mod verify;
 
 pub use builder::Builder;
+pub use cursor::Cursor;
 pub use expiry::Ttl;
 pub use family::ColumnFamily;
 pub use handle::Db;
 pub use health::Health;
 pub use iter::Iter;
-pub(crate) use iter::after_prefix;
 pub use open::Recovery;
 pub use options::{FamilyOptions, Options};
+pub use pins::PinInfo;
+pub use scan::ScanOptions;
 pub use snapshot::Snapshot;
 pub use stats::{FamilyStats, LevelStats, OpenTransactionStats, Stats};
 pub use verify::VerifyReport;

@@ -381,7 +381,7 @@ impl Opening {
             let version = version.changed(&[], added);
             let name = self.state.families.get(&id).map(|f| f.name.clone()).unwrap_or_default();
             let active = Memtable::new(self.next_number(), version.common_prefix(), self.memtable_bytes);
-            families.push(Arc::new(Family::new(id, &name, options.policy(), Arc::new(active), version)));
+            families.push(Arc::new(Family::new(id, &name, options.rules(), Arc::new(active), version)));
         }
         Ok(families)
     }

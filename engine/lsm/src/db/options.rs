@@ -7,6 +7,7 @@ use crate::commit::{CommitOptions, Durability, StallLimits};
 use crate::compaction::ShapeOptions;
 use crate::compress::Codec;
 use crate::table::{TableOptions, TablePolicy};
+use crate::tree::FamilyRules;
 use std::time::Duration;
 
 /// Options of a store. Whoever sets nothing but `memory_budget` gets an engine tuned to it; the
@@ -178,6 +179,14 @@ pub struct FamilyOptions {
     /// [`WriteBatch::require_version`](crate::WriteBatch::require_version) can be asked. Costs up to eight
     /// bytes an entry in the last level before compression. Default: false.
     pub keep_versions: bool,
+    /// How long an entry lives that is put without a word about it. Default: `None`, for ever; at
+    /// least 1 ms.
+    pub default_ttl: Option<Duration>,
+    /// Within what time the bytes of what was deleted or has expired are gone from every file:
+    /// tables, log and manifest. What snapshots and iterators hold is exempt for as long as they do
+    /// ([`crate::Db::pins`] lists them). A short time costs compactions. Default: 24 h; between 1 s and
+    /// ten years; `None` leaves it to compactions that are due anyway.
+    pub erase_within: Option<Duration>,
 }
 
 impl Default for FamilyOptions {
@@ -190,6 +199,8 @@ impl Default for FamilyOptions {
             filter_bits_per_key: table.bits_per_key,
             index_partition_bytes: table.partition_bytes,
             keep_versions: false,
+            default_ttl: None,
+            erase_within: Some(Duration::from_secs(24 * 3600)),
         }
     }
 }
@@ -202,6 +213,10 @@ mod tag {
     pub const FILTER_BITS: u64 = 4;
     pub const INDEX_PARTITION_BYTES: u64 = 5;
     pub const KEEP_VERSIONS: u64 = 6;
+    /// In ms; absent for none.
+    pub const DEFAULT_TTL: u64 = 10;
+    /// In ms; 0 for no bound.
+    pub const ERASE_WITHIN: u64 = 11;
     /// A number that stands for no compression.
     pub const NO_ZSTD: u64 = u32::MAX as u64;
 }
@@ -215,7 +230,24 @@ impl FamilyOptions {
         if self.zstd_level.is_some_and(|level| !(-7..=22).contains(&level)) {
             return Err(Error::invalid("zstd_level", "it must be between -7 and 22"));
         }
+        if self.default_ttl.is_some_and(|ttl| ttl < Duration::from_millis(1)) {
+            return Err(Error::invalid("default_ttl", "it must be at least 1 ms"));
+        }
+        let bounds = Duration::from_secs(1)..=Duration::from_secs(10 * 365 * 24 * 3600);
+        if self.erase_within.is_some_and(|within| !bounds.contains(&within)) {
+            return Err(Error::invalid("erase_within", "it must be between 1 s and ten years"));
+        }
         self.policy().validate()
+    }
+
+    /// What they mean to the engine.
+    pub(crate) fn rules(&self) -> FamilyRules {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        FamilyRules {
+            policy: self.policy(),
+            default_ttl_ms: self.default_ttl.map(ms),
+            erase_within_ms: self.erase_within.map(ms),
+        }
     }
 
     /// How the tables of the family are written.
@@ -250,6 +282,13 @@ impl FamilyOptions {
             put_varint(&mut out, tag::KEEP_VERSIONS);
             put_varint(&mut out, 1);
         }
+        let rules = self.rules();
+        put_varint(&mut out, tag::ERASE_WITHIN);
+        put_varint(&mut out, rules.erase_within_ms.unwrap_or(0));
+        if let Some(ttl_ms) = rules.default_ttl_ms {
+            put_varint(&mut out, tag::DEFAULT_TTL);
+            put_varint(&mut out, ttl_ms);
+        }
         out
     }
 
@@ -260,6 +299,15 @@ impl FamilyOptions {
         while !bytes.is_empty() {
             let unknown = bytes.malformed("an option that this version knows");
             let tag = bytes.varint("the tag of an option")?;
+            if let tag::DEFAULT_TTL | tag::ERASE_WITHIN = tag {
+                let ms = bytes.varint("a time")?;
+                let time = (ms > 0).then(|| Duration::from_millis(ms));
+                match tag {
+                    tag::DEFAULT_TTL => options.default_ttl = time,
+                    _ => options.erase_within = time,
+                }
+                continue;
+            }
             let value = bytes.varint32("the value of an option")?;
             match tag {
                 tag::ZSTD_LEVEL if u64::from(value) == tag::NO_ZSTD => options.zstd_level = None,
@@ -283,9 +331,16 @@ mod tests {
     #[test]
     fn family_options_round_trip() {
         for zstd_level in [None, Some(-7), Some(1), Some(22)] {
-            let keep_versions = zstd_level.is_some();
-            let options =
-                FamilyOptions { zstd_level, keep_versions, block_bytes: 4096, ..FamilyOptions::default() };
+            let default_ttl = zstd_level.map(|_| Duration::from_secs(7));
+            let erase_within = zstd_level.map(|_| Duration::from_secs(9));
+            let options = FamilyOptions {
+                zstd_level,
+                keep_versions: zstd_level.is_some(),
+                block_bytes: 4096,
+                default_ttl,
+                erase_within,
+                ..FamilyOptions::default()
+            };
             options.validate().unwrap();
             assert_eq!(FamilyOptions::decode(&options.encode()).unwrap(), options);
         }

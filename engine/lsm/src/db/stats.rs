@@ -1,9 +1,10 @@
 //! What a store is made of and has done.
 
 use super::handle::Db;
-use crate::base::key::SeqNum;
+use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::commit::TransactionStats;
+use crate::compaction::hidden;
 use std::time::Duration;
 
 /// A reading of a store, taken at one moment but not in one step. Bytes unless said otherwise;
@@ -96,6 +97,14 @@ pub struct FamilyStats {
     pub sealed_memtables: usize,
     /// Its levels, from 0 to 6.
     pub levels: Vec<LevelStats>,
+    /// When the oldest deletion whose bytes may still be in a file was written, or the oldest entry of
+    /// which this is true expired, in milliseconds since the epoch; `None` if nothing of the kind is
+    /// left. [`crate::FamilyOptions::erase_within`] bounds its age.
+    pub hidden_since_ms: Option<u64>,
+    /// Tables that hide something for so long that they are about to be compacted for it.
+    pub erase_due_bytes: u64,
+    /// Of these, tables that wait for a snapshot to be released ([`Db::pins`] lists them).
+    pub erase_held_bytes: u64,
 }
 
 /// A reading of a level.
@@ -157,7 +166,17 @@ impl Db {
                 stats_of.deletions += table.meta.deletions;
                 stats.pinned_table_bytes += table.reader.pinned_bytes() as u64;
             }
+            let now_ms = store.clock.now_ms();
+            let hidden = hidden(&view.version, inner.scheduler.jobs().moment(&family), now_ms);
+            let of_memtables = view.memtables().flat_map(|memtable| {
+                let expired = Some(memtable.earliest_expiry()).filter(|at| *at <= now_ms);
+                memtable.oldest_deletion_ms().into_iter().chain(expired)
+            });
+            let since_ms = of_memtables.fold(hidden.since_ms, u64::min);
             stats.families.push(FamilyStats {
+                hidden_since_ms: (since_ms != NEVER).then_some(since_ms),
+                erase_due_bytes: hidden.due_bytes,
+                erase_held_bytes: hidden.held_bytes,
                 name: family.name().to_owned(),
                 memtable_bytes: view.memtables().map(|m| m.allocated_bytes() as u64).sum(),
                 sealed_memtables: view.sealed.len(),

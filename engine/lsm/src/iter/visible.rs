@@ -131,6 +131,20 @@ impl<C: Cursor> Visible<C> {
         }
     }
 
+    /// The error that it met, if it did.
+    ///
+    /// # Errors
+    /// That error.
+    pub fn check(&self) -> Result<()> {
+        self.error.as_ref().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Shows another state of the same runs from now on; stands nowhere.
+    pub fn see(&mut self, seq: SeqNum, now_ms: u64) {
+        (self.seq, self.now_ms) = (seq, now_ms);
+        self.stands = Stands::Nowhere;
+    }
+
     /// How many entries were stepped over and not shown so far: deletions, expired entries, and
     /// versions that are shadowed or too new.
     #[must_use]

@@ -115,12 +115,15 @@ fn a_deadlock_behind_a_lock_that_was_handed_on_is_found() {
 fn many_threads_never_hold_one_key_together_and_no_deadlock_hangs() {
     let locks = locks();
     let inside = [const { AtomicU64::new(0) }; 4];
+    let deadlocks = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for thread in 0..4_u64 {
-            let (locks, inside) = (&locks, &inside);
+            let (locks, inside, deadlocks) = (&locks, &inside, &deadlocks);
             scope.spawn(move || {
                 let mut random = thread + 1;
-                for _ in 0..2_000 {
+                // On one core threads meet seldom: they go on until they have.
+                let met = || deadlocks.load(Ordering::Relaxed) > 0;
+                for _ in (0..1_000_000).take_while(|round| *round < 2_000 || !met()) {
                     random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     let (x, y) = ((random >> 33) as usize % 4, (random >> 40) as usize % 4);
                     let owner = locks.new_owner();
@@ -128,12 +131,14 @@ fn many_threads_never_hold_one_key_together_and_no_deadlock_hangs() {
                     for at in [x, y] {
                         match locks.lock(owner, &key(&at.to_string()), LONG) {
                             Ok(true) => {
+                                std::thread::yield_now();
                                 assert_eq!(inside[at].swap(owner, Ordering::SeqCst), 0);
                                 mine.push(at);
                             }
                             Ok(false) => assert_eq!(x, y),
                             Err(LockFailure::Deadlock { cycle }) => {
                                 assert_eq!(cycle[0].0, owner);
+                                deadlocks.fetch_add(1, Ordering::Relaxed);
                                 break;
                             }
                             Err(other) => panic!("{other:?}"),
@@ -148,4 +153,5 @@ fn many_threads_never_hold_one_key_together_and_no_deadlock_hangs() {
         }
     });
     assert_eq!((locks.held(), locks.waiting()), (0, 0));
+    assert!(deadlocks.into_inner() > 0, "threads that lock two of four keys in any order do deadlock");
 }

@@ -1,5 +1,6 @@
 //! A column family of an open store.
 
+use super::rules::FamilyRules;
 use super::view::{Seal, Sealed, View};
 use crate::base::key::NEVER;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use std::fmt;
 pub struct Family {
     id: u32,
     name: String,
-    policy: TablePolicy,
+    rules: FamilyRules,
     view: ArcSwap<View>,
     install: Mutex<()>,
     dropped: AtomicBool,
@@ -32,12 +33,12 @@ impl fmt::Debug for Family {
 impl Family {
     /// A family with these tables and an empty memtable.
     #[must_use]
-    pub fn new(id: u32, name: &str, policy: TablePolicy, active: Arc<Memtable>, version: Version) -> Family {
+    pub fn new(id: u32, name: &str, rules: FamilyRules, active: Arc<Memtable>, version: Version) -> Family {
         let view = View { active, sealed: Vec::new(), version: Arc::new(version) };
         Family {
             id,
             name: name.to_owned(),
-            policy,
+            rules,
             view: ArcSwap::from_pointee(view),
             install: Mutex::new(()),
             dropped: AtomicBool::new(false),
@@ -59,7 +60,13 @@ impl Family {
     /// How its tables are written.
     #[must_use]
     pub fn policy(&self) -> &TablePolicy {
-        &self.policy
+        &self.rules.policy
+    }
+
+    /// What its options say.
+    #[must_use]
+    pub fn rules(&self) -> &FamilyRules {
+        &self.rules
     }
 
     /// Whether it was dropped.

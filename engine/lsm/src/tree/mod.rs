@@ -2,6 +2,8 @@
 
 mod family;
 mod lookup;
+mod pins;
+mod rules;
 mod scan;
 mod snapshots;
 mod view;
@@ -9,6 +11,8 @@ mod written;
 
 pub use family::Family;
 pub use lookup::{Found, lookup};
+pub use pins::{Held, Pin, PinKind, Pins};
+pub use rules::FamilyRules;
 pub use scan::{Bounds, TreeCursor, scan};
 pub use snapshots::Snapshots;
 pub use view::{Seal, Sealed, View};

@@ -9,7 +9,7 @@ use super::tracked::Scanned;
 use crate::base::error::Result;
 use crate::base::slice::Slice;
 use crate::base::sync::{Arc, Mutex};
-use crate::db::Iter;
+use crate::db::{Iter, ScanOptions};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Bound;
@@ -24,13 +24,50 @@ pub struct TransactionIter {
     front: Option<(Slice, Slice)>,
     /// The same from its back.
     back: Option<(Slice, Slice)>,
-    own: Arc<Writes>,
-    now_ms: u64,
-    /// What is left of the range for the own writes.
-    lower: Bound<Vec<u8>>,
-    upper: Bound<Vec<u8>>,
+    own: Own,
     scanned: Option<Arc<Mutex<Scanned>>>,
     ended: bool,
+}
+
+/// The own writes that an iterator has not come to.
+pub(super) struct Own {
+    writes: Arc<Writes>,
+    now_ms: u64,
+    lower: Bound<Vec<u8>>,
+    upper: Bound<Vec<u8>>,
+    keys_only: bool,
+}
+
+impl Own {
+    pub(super) fn new(writes: Arc<Writes>, now_ms: u64, options: &ScanOptions) -> Own {
+        let (lower, upper) = options.bounds();
+        let (lower, upper) = (lower.clone(), upper.clone());
+        Own { writes, now_ms, lower, upper, keys_only: options.leaves_values_out() }
+    }
+
+    /// The write that is nearest to an end.
+    fn nearest(&self, end: End) -> Option<(&Vec<u8>, &Write)> {
+        if is_empty(&self.lower, &self.upper) {
+            return None;
+        }
+        let bounds = (self.lower.as_ref().map(Vec::as_slice), self.upper.as_ref().map(Vec::as_slice));
+        let mut own = self.writes.range::<[u8], _>(bounds);
+        if end == End::Front { own.next() } else { own.next_back() }
+    }
+
+    /// What is shown of a write.
+    fn shown(&self, key: &[u8], write: &Write) -> Option<(Slice, Slice)> {
+        let value = write.value(self.now_ms)?;
+        Some((Slice::copy(key), if self.keys_only { Slice::default() } else { value.clone() }))
+    }
+
+    /// Goes past a key.
+    fn pass(&mut self, key: Vec<u8>, end: End) {
+        match end {
+            End::Front => self.lower = Bound::Excluded(key),
+            End::Back => self.upper = Bound::Excluded(key),
+        }
+    }
 }
 
 impl fmt::Debug for TransactionIter {
@@ -47,25 +84,8 @@ enum End {
 }
 
 impl TransactionIter {
-    pub(super) fn new(
-        below: Iter,
-        own: Arc<Writes>,
-        now_ms: u64,
-        lower: Bound<Vec<u8>>,
-        upper: Bound<Vec<u8>>,
-        scanned: Option<Arc<Mutex<Scanned>>>,
-    ) -> TransactionIter {
-        TransactionIter { below, front: None, back: None, own, now_ms, lower, upper, scanned, ended: false }
-    }
-
-    /// The own write that is nearest to an end.
-    fn nearest_own(&self, end: End) -> Option<(&Vec<u8>, &Write)> {
-        if is_empty(&self.lower, &self.upper) {
-            return None;
-        }
-        let bounds = (self.lower.as_ref().map(Vec::as_slice), self.upper.as_ref().map(Vec::as_slice));
-        let mut own = self.own.range::<[u8], _>(bounds);
-        if end == End::Front { own.next() } else { own.next_back() }
+    pub(super) fn new(below: Iter, own: Own, scanned: Option<Arc<Mutex<Scanned>>>) -> TransactionIter {
+        TransactionIter { below, front: None, back: None, own, scanned, ended: false }
     }
 
     /// Fetches the entry of the snapshot that is nearest to an end, unless it is there already.
@@ -85,7 +105,7 @@ impl TransactionIter {
         loop {
             self.fetch(end)?;
             let near = if end == End::Front { &self.front } else { &self.back };
-            let Some((key, write)) = self.nearest_own(end) else {
+            let Some((key, write)) = self.own.nearest(end) else {
                 return Ok(self.take(end));
             };
             let order = near.as_ref().map(|(below, _)| {
@@ -95,15 +115,11 @@ impl TransactionIter {
             if order.is_some_and(|order| order.is_gt()) {
                 return Ok(self.take(end));
             }
-            let shown = write.value(self.now_ms).map(|value| (Slice::copy(key), value.clone()));
-            let key = key.clone();
+            let (shown, key) = (self.own.shown(key, write), key.clone());
             if order.is_some_and(|order| order.is_eq()) {
                 self.take(end);
             }
-            match end {
-                End::Front => self.lower = Bound::Excluded(key),
-                End::Back => self.upper = Bound::Excluded(key),
-            }
+            self.own.pass(key, end);
             if shown.is_some() {
                 return Ok(shown);
             }

@@ -1,6 +1,6 @@
 //! A transaction, as its user holds it.
 
-use super::iter::TransactionIter;
+use super::iter::{Own, TransactionIter};
 use super::options::{Locking, TransactionOptions};
 use super::pending::{Pending, Write};
 use super::tracked::{Scanned, Tracked};
@@ -11,11 +11,11 @@ use crate::base::slice::Slice;
 use crate::base::sync::Mutex;
 use crate::batch::FamilyRef;
 use crate::commit::Watch;
-use crate::db::{ColumnFamily, Db, Iter, Snapshot, after_prefix};
+use crate::db::{ColumnFamily, Db, ScanOptions, Snapshot};
 use crate::locks::{LockedKey, OwnerId};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::time::Duration;
 
 /// Reads and writes that take effect together or not at all, as if nobody else wrote meanwhile, as far
@@ -184,7 +184,7 @@ impl Transaction {
         self.get(family, key)
     }
 
-    /// Sets `key` to `value`.
+    /// Sets `key` to `value`, for the family's default time if it has one.
     ///
     /// # Errors
     /// [`Error::KeyTooLarge`], [`Error::ValueTooLarge`], [`Error::TransactionTooLarge`]; pessimistic:
@@ -196,7 +196,8 @@ impl Transaction {
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> Result<()> {
-        self.put_until(family, key.as_ref(), value.as_ref(), NEVER)
+        let expires_at = family.default_ttl_ms().map_or(NEVER, |ttl_ms| self.expiry_in(ttl_ms));
+        self.put_until(family, key.as_ref(), value.as_ref(), expires_at)
     }
 
     /// Sets `key` to `value` for `ttl` from now (not from the commit), by the store's expiry clock.
@@ -211,8 +212,7 @@ impl Transaction {
         ttl: Duration,
     ) -> Result<()> {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let expires_at = self.now_ms().saturating_add(ttl_ms).min(NEVER - 1);
-        self.put_until(family, key.as_ref(), value.as_ref(), expires_at)
+        self.put_until(family, key.as_ref(), value.as_ref(), self.expiry_in(ttl_ms))
     }
 
     /// Removes `key`; it need not exist.
@@ -228,7 +228,7 @@ impl Transaction {
     /// # Errors
     /// As [`Snapshot::iter`].
     pub fn iter(&self, family: &ColumnFamily) -> Result<TransactionIter> {
-        self.over(family, Bound::Unbounded, Bound::Unbounded)
+        self.scan(family, ScanOptions::default())
     }
 
     /// The entries of a range of keys: of the snapshot, with what the transaction has written so far over
@@ -255,8 +255,7 @@ impl Transaction {
         family: &ColumnFamily,
         range: R,
     ) -> Result<TransactionIter> {
-        let own = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
-        self.over(family, own(range.start_bound()), own(range.end_bound()))
+        self.scan(family, ScanOptions::range(range))
     }
 
     /// The entries whose keys start with `prefix`.
@@ -264,8 +263,21 @@ impl Transaction {
     /// # Errors
     /// As [`Snapshot::prefix`].
     pub fn prefix(&self, family: &ColumnFamily, prefix: impl AsRef<[u8]>) -> Result<TransactionIter> {
-        let prefix = prefix.as_ref();
-        self.over(family, Bound::Included(prefix.to_vec()), after_prefix(prefix))
+        self.scan(family, ScanOptions::prefix(prefix))
+    }
+
+    /// The entries that `options` say.
+    ///
+    /// # Errors
+    /// As [`Snapshot::scan`].
+    pub fn scan(&self, family: &ColumnFamily, options: ScanOptions) -> Result<TransactionIter> {
+        self.check(family)?;
+        let id = family.family_id();
+        let (lower, upper) = options.bounds();
+        let tracked = || self.tracked.lock().scan(Scanned::new(id, lower.clone(), upper.clone()));
+        let scanned = self.options.serialisable.then(tracked);
+        let own = Own::new(self.pending.writes(id), self.now_ms(), &options);
+        Ok(TransactionIter::new(self.snapshot.scan(family, options)?, own, scanned))
     }
 
     /// A place that [`Transaction::rollback_to`] goes back to.
@@ -307,23 +319,13 @@ impl Transaction {
         self.db.now_ms()
     }
 
+    fn expiry_in(&self, ttl_ms: u64) -> u64 {
+        self.now_ms().saturating_add(ttl_ms).min(NEVER - 1)
+    }
+
     fn check(&self, family: &ColumnFamily) -> Result<()> {
         family.check()?;
         if family.store_id() == self.db.store_id() { Ok(()) } else { Err(Error::WrongDatabase) }
-    }
-
-    fn over(
-        &self,
-        family: &ColumnFamily,
-        lower: Bound<Vec<u8>>,
-        upper: Bound<Vec<u8>>,
-    ) -> Result<TransactionIter> {
-        self.check(family)?;
-        let below = Iter::new(family, Some(&self.snapshot), lower.clone(), upper.clone())?;
-        let id = family.family_id();
-        let tracked = || self.tracked.lock().scan(Scanned::new(id, lower.clone(), upper.clone()));
-        let scanned = self.options.serialisable.then(tracked);
-        Ok(TransactionIter::new(below, self.pending.writes(id), self.now_ms(), lower, upper, scanned))
     }
 
     fn track(&self, family: &ColumnFamily, key: &[u8]) {
