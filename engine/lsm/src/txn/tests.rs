@@ -344,6 +344,33 @@ fn a_plain_write_waits_for_a_lock_and_then_goes_on() {
     assert_eq!(db.stats().locked_keys, 0);
 }
 
+/// A write that is in the ordering section when a key is locked has been published when the lock is given:
+/// what is read under it then stays.
+#[test]
+fn a_lock_waits_for_the_write_that_did_not_see_it() {
+    let clock = ManualClock::new(1_000_000);
+    let db = builder(&clock).open().unwrap();
+    let mut transaction = db.begin(LOCKING).unwrap();
+    let locked = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        db.store().with_writer(|_| {
+            let (db, locked) = (&db, &locked);
+            scope.spawn(move || {
+                transaction.get_for_update(db, "k").unwrap();
+                locked.store(true, Ordering::SeqCst);
+            });
+            while db.store().locks.held() == 0 {
+                std::thread::yield_now();
+            }
+            for _ in 0..10_000 {
+                std::thread::yield_now();
+                assert!(!locked.load(Ordering::SeqCst), "a write is still under way");
+            }
+        });
+    });
+    assert!(locked.into_inner());
+}
+
 #[test]
 fn a_deadlock_names_the_circle() {
     let clock = ManualClock::new(1_000_000);
