@@ -30,6 +30,7 @@ pub mod fs;
 pub mod hooks;
 pub mod iter;
 pub mod memtable;
+pub mod ranges;
 pub mod record;
 pub mod table;
 pub mod wal;
@@ -57,7 +58,8 @@ pub use batch::{Versioned, WriteBatch};
 pub use commit::{Durability, Ticket, TransactionStats};
 pub use db::{
     Builder, ColumnFamily, Cursor, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats,
-    OpenTransactionStats, Options, PinInfo, Recovery, ScanOptions, Snapshot, Stats, Ttl, VerifyReport,
+    OpenTransactionStats, Options, PinInfo, RangeStats, Recovery, ScanOptions, Snapshot, Stats, Ttl,
+    VerifyReport,
 };
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;

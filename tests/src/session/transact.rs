@@ -1,10 +1,12 @@
 //! Transactions, conditional writes, and expiry that is changed.
 
 use super::runner::Session;
-use crate::history::{Asked, Change, Condition, TransactionKind, What, value};
+use crate::history::{Asked, Change, Condition, DROPPING, Span, TransactionKind, What, value};
 use crate::oracle::Version;
+use esker::base::bounds::prefix_end;
 use esker::{ColumnFamily, Durability, Error, Locking, Transaction, TransactionOptions, WriteBatch};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 /// The entries of a family as a transaction must see them.
@@ -31,20 +33,34 @@ impl Session {
         meddle: &[Change],
         durability: Durability,
     ) -> Result<(), String> {
-        let here = |change: &&Change| self.families.contains_key(&change.family);
+        let here = |change: &&Change| {
+            // What was given up may or may not be read.
+            self.families.contains_key(&change.family) && change.family != DROPPING
+        };
         let changes: Vec<Change> = changes.iter().filter(here).cloned().collect();
-        let meddle: Vec<Change> = meddle.iter().filter(here).cloned().collect();
+        let of_a_key = |change: &&Change| here(change) && !matches!(change.what, What::DeleteRange(_));
+        let meddle: Vec<Change> = meddle.iter().filter(of_a_key).cloned().collect();
         let out_of_range = changes.iter().chain(&meddle).any(Change::is_out_of_range);
         if changes.is_empty() || out_of_range || !self.is_writable() {
             return Ok(());
         }
         let number = self.oracle.lock().next_commit();
         let overlap = |change: &Change| {
-            let by_key = changes.iter().any(|own| (&own.family, &own.key) == (&change.family, &change.key));
-            by_key || kind == TransactionKind::Serialisable && change.family == changes[0].family
+            let touched = changes.iter().any(|own| {
+                let key = match &own.what {
+                    What::DeleteRange(span) => span.contains(&change.key),
+                    _ => own.key == change.key,
+                };
+                key && own.family == change.family
+            });
+            touched || kind == TransactionKind::Serialisable && change.family == changes[0].family
         };
         let in_the_way = meddle.iter().any(overlap);
-        let locked = in_the_way && kind == TransactionKind::Pessimistic;
+        let has_locked = |change: &Change| {
+            let keys = changes.iter().filter(|own| !matches!(own.what, What::DeleteRange(_)));
+            keys.into_iter().any(|own| (&own.family, &own.key) == (&change.family, &change.key))
+        };
+        let locked = kind == TransactionKind::Pessimistic && meddle.iter().any(has_locked);
         // What somebody else writes is a commit of its own before it.
         let number = number + u32::from(!meddle.is_empty() && !locked);
         let transaction = match self.db().begin(kind.options()) {
@@ -113,6 +129,13 @@ impl Session {
         for (at, change) in changes.iter().enumerate() {
             let (family, key) = (&self.families[&change.family], &change.key);
             let Some(entries) = seen.get_mut(change.family.as_str()) else { continue };
+            if let What::DeleteRange(span) = &change.what {
+                if let Err(error) = remove_span(transaction, family, span) {
+                    return Ok(Err(error));
+                }
+                entries.retain(|key, _| !span.contains(key));
+                continue;
+            }
             let read = match kind {
                 TransactionKind::Pessimistic => transaction.get_for_update(family, key),
                 _ => transaction.get(family, key),
@@ -238,6 +261,7 @@ impl Session {
                 order: (oracle.next_commit(), 0),
                 value: held.and_then(|held| held.value.clone()),
                 expires_at,
+                dropped: false,
             };
             let same = held.is_some_and(|held| held.expires_at == expires_at);
             (vec![(id, key.to_vec(), version)], held.is_some(), same)
@@ -262,7 +286,7 @@ impl Session {
 fn value_of(change: &Change, number: u32, at: usize) -> Option<Vec<u8>> {
     match change.what {
         What::Put { bytes } | What::PutTtl { bytes, .. } => Some(value(number, at, bytes)),
-        What::Delete => None,
+        What::Delete | What::DeleteRange(_) | What::DropRange(_) => None,
     }
 }
 
@@ -272,12 +296,23 @@ fn change_of(
     change: &Change,
     value: Option<Vec<u8>>,
 ) -> esker::Result<()> {
-    match (change.what, value) {
+    match (&change.what, value) {
         (What::PutTtl { ttl_ms, .. }, Some(value)) => {
-            transaction.put_with_ttl(family, &change.key, value, Duration::from_millis(ttl_ms))
+            transaction.put_with_ttl(family, &change.key, value, Duration::from_millis(*ttl_ms))
         }
         (_, Some(value)) => transaction.put(family, &change.key, value),
         (_, None) => transaction.delete(family, &change.key),
+    }
+}
+
+fn remove_span(transaction: &mut Transaction, family: &ColumnFamily, span: &Span) -> esker::Result<()> {
+    match span {
+        Span::All => transaction.delete_range::<&[u8], _>(family, ..),
+        Span::Prefix(prefix) => {
+            let to = prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded);
+            transaction.delete_range(family, (Bound::Included(prefix.clone()), to))
+        }
+        Span::Range(from, to) => transaction.delete_range(family, (from.clone(), to.clone())),
     }
 }
 

@@ -11,7 +11,9 @@ use crate::base::error::Result;
 use crate::base::filename::FileNumber;
 use crate::base::sync::Arc;
 use crate::commit::Task;
-use crate::compaction::{Moment, is_due};
+use crate::compaction::{Moment, is_due, oldest_range_ms};
+use crate::iter::Horizon;
+use crate::ranges::RangeSet;
 use crate::tree::Family;
 use crate::version::{Edit, EditOp, TableMeta};
 use std::time::Duration;
@@ -53,10 +55,13 @@ impl Jobs {
         if let Some(most) = most {
             self.rewrite_old_manifest(now, most)?;
         }
+        let horizons = self.horizons();
         let due = |family: &Arc<Family>| {
-            let moment = self.moment(family);
-            let ready = |meta: &TableMeta| meta.max_seq <= moment.oldest_seq;
-            family.pin().version.tables().any(|(_, t)| is_due(&t.meta, moment) && ready(&t.meta))
+            let view = family.pin();
+            let moment = self.moment(family, &horizons, &view.ranges);
+            let ready = |meta: &TableMeta| meta.max_seq <= moment.oldest_seq && is_due(meta, moment);
+            view.version.tables().any(|(_, table)| ready(&table.meta))
+                || oldest_range_ms(&view.ranges).is_some_and(|written_ms| written_ms <= moment.erase_ms)
         };
         if store.families().iter().any(due) {
             store.work.announce(Task::Compact);
@@ -110,10 +115,10 @@ impl Jobs {
         })
     }
 
-    /// What the picker must know beside the version of a family.
+    /// What the picker must know beside the version of a family: of `horizons`, and of the ranges of the
+    /// family's view.
     #[must_use]
-    pub fn moment(&self, family: &Family) -> Moment {
-        let horizons = self.horizons();
+    pub fn moment<'a>(&self, family: &Family, horizons: &'a [Horizon], ranges: &'a RangeSet) -> Moment<'a> {
         let erase_ms = family
             .rules()
             .erase_within_ms
@@ -121,6 +126,8 @@ impl Jobs {
         Moment {
             oldest_seq: horizons.first().map_or(0, |h| h.seq),
             oldest_ms: horizons.iter().map(|h| h.now_ms).min().unwrap_or(0),
+            horizons,
+            ranges,
             erase_ms,
         }
     }

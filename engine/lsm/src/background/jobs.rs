@@ -115,7 +115,7 @@ impl Jobs {
     }
 
     /// The horizons that a merge starting now must respect.
-    pub(super) fn horizons(&self) -> Vec<Horizon> {
+    pub fn horizons(&self) -> Vec<Horizon> {
         let store = &self.store;
         store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms())
     }

@@ -139,9 +139,20 @@ impl Checks {
 impl Request {
     /// The first key that it writes and somebody else has locked.
     pub(super) fn locked_key(&self, locks: &KeyLocks) -> Option<LockedKey> {
+        if locks.held() == 0 {
+            return None;
+        }
         let owner = self.checks.as_ref().and_then(|checks| checks.owner);
         let mut key = LockedKey { family: 0, key: Vec::new() };
         for op in self.batch.iter().flatten() {
+            if op.kind.is_range() {
+                let to = op.range_end().map_or(Bound::Unbounded, Bound::Excluded);
+                let held = locks.held_between(owner, op.family, (Bound::Included(op.key), to));
+                if held.is_some() {
+                    return held;
+                }
+                continue;
+            }
             key.family = op.family;
             key.key.clear();
             key.key.extend_from_slice(op.key);

@@ -30,6 +30,7 @@ use crate::base::sync::{Arc, Mutex, RwLock};
 use crate::fs::Fs;
 use crate::locks::{KeyLocks, OpenTransactions, RecentWrites};
 use crate::memtable::Memtable;
+use crate::ranges::RangeSet;
 use crate::table::Tables;
 use crate::tree::{Family, FamilyRules, Pins, Snapshots};
 use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
@@ -101,6 +102,8 @@ pub struct Store {
     pub work: Work,
     /// Backpressure.
     pub gate: Gate,
+    /// Backpressure on those who delete or drop ranges faster than compactions clean tables of them.
+    pub range_gate: Gate,
     /// The latch.
     pub poison: Poison,
     /// Space for when the disk is full.
@@ -132,6 +135,8 @@ pub struct Writer {
     pub(super) targets: BTreeMap<u32, Target>,
     /// Whether any active memtable holds unlogged entries.
     pub(super) unlogged: bool,
+    /// Whether some active memtable has as many ranges beside it as it may have.
+    pub(super) crowded: bool,
     pub(super) seals: u64,
     /// What was written of late, while somebody watches.
     pub(super) recent: RecentWrites,
@@ -170,6 +175,7 @@ impl Store {
             ceiling: parts.manifest.state().seq_ceiling,
             targets,
             unlogged: false,
+            crowded: false,
             seals: 0,
             recent: RecentWrites::new(parts.options.recent_bytes),
         };
@@ -190,6 +196,7 @@ impl Store {
             durable: Durable::new(parts.last_seq),
             work: Work::default(),
             gate: Gate::default(),
+            range_gate: Gate::default(),
             poison: Poison::default(),
             reserve: parts.reserve,
             queue: Queue::default(),
@@ -308,6 +315,7 @@ impl Store {
         self.work.announce(Task::Sync);
         self.work.progressed();
         self.gate.wake();
+        self.range_gate.wake();
     }
 
     /// Runs a job of ours; a panic in it is a bug and makes the store read-only before it goes on
@@ -425,7 +433,8 @@ impl Store {
         edit.push(EditOp::Flushed { family: id, seq: writer.next_seq - 1 });
         self.commit_edit(&mut manifest, edit)?;
         let active = Arc::new(Memtable::new(self.next_number(), b"", self.options.memtable_bytes));
-        let family = Arc::new(Family::new(id, name, rules, active, Version::default()));
+        let (version, ranges, flushed) = (Version::default(), RangeSet::default(), writer.next_seq - 1);
+        let family = Arc::new(Family::new(id, name, rules, active, version, ranges, flushed));
         writer.targets.insert(id, Target::new(family.clone()));
         self.families.write().insert(id, family.clone());
         Ok(family)

@@ -97,7 +97,11 @@ impl Store {
             return Err(Refused::Again(Box::new(Again { request: std::mem::take(request), why })));
         }
         for (op, seq) in request.batch.iter().flatten().zip(first_seq..) {
-            recent.record(seq, op.family, op.key);
+            if op.kind.is_range() {
+                recent.record_range(seq, op.family, op.key, op.range_end());
+            } else {
+                recent.record(seq, op.family, op.key);
+            }
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ pub fn hides_since(meta: &TableMeta) -> u64 {
 
 /// Whether the bytes that a table hides must be on their way.
 #[must_use]
-pub fn is_due(meta: &TableMeta, moment: Moment) -> bool {
+pub fn is_due(meta: &TableMeta, moment: Moment<'_>) -> bool {
     moment.erase_ms > 0 && hides_since(meta) <= moment.erase_ms
 }
 
@@ -34,7 +34,7 @@ pub(super) fn pick_due(
     version: &Version,
     claims: &Claims,
     options: &ShapeOptions,
-    moment: Moment,
+    moment: Moment<'_>,
 ) -> Option<Plan> {
     let ready = |meta: &TableMeta| {
         let hides = meta.oldest_deletion_ms <= moment.erase_ms
@@ -52,7 +52,7 @@ pub(super) fn pick_dense(
     version: &Version,
     claims: &Claims,
     options: &ShapeOptions,
-    moment: Moment,
+    moment: Moment<'_>,
 ) -> Option<Plan> {
     let dense = |meta: &TableMeta| {
         meta.deletions >= DENSE_DELETIONS
@@ -95,7 +95,7 @@ fn down(
 
 /// What of a family's tables is hidden and not yet gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hidden {
+pub struct Unerased {
     /// Since when the oldest is hidden, in ms since the epoch; [`NEVER`] if nothing is.
     pub since_ms: u64,
     /// The bytes of tables that hide something for longer than half of the time allowed.
@@ -106,16 +106,19 @@ pub struct Hidden {
 
 /// What the tables of a version hide at `now_ms`.
 #[must_use]
-pub fn hidden(version: &Version, moment: Moment, now_ms: u64) -> Hidden {
-    let mut hidden = Hidden { since_ms: NEVER, due_bytes: 0, held_bytes: 0 };
+pub fn unerased(version: &Version, moment: Moment<'_>, now_ms: u64) -> Unerased {
+    let mut unerased = Unerased { since_ms: NEVER, due_bytes: 0, held_bytes: 0 };
     for (_, table) in version.tables() {
         let meta = &table.meta;
         let expired = if meta.earliest_expiry <= now_ms { meta.earliest_expiry } else { NEVER };
-        hidden.since_ms = hidden.since_ms.min(meta.oldest_deletion_ms).min(expired);
+        unerased.since_ms = unerased.since_ms.min(meta.oldest_deletion_ms).min(expired);
         if is_due(meta, moment) {
-            hidden.due_bytes += meta.size;
-            hidden.held_bytes += if meta.max_seq > moment.oldest_seq { meta.size } else { 0 };
+            unerased.due_bytes += meta.size;
+            unerased.held_bytes += if meta.max_seq > moment.oldest_seq { meta.size } else { 0 };
         }
     }
-    hidden
+    if let Some(written_ms) = super::ranges::oldest_range_ms(moment.ranges) {
+        unerased.since_ms = unerased.since_ms.min(written_ms);
+    }
+    unerased
 }

@@ -5,12 +5,14 @@ mod erasure;
 mod merge;
 mod picker;
 mod plan;
+mod ranges;
 
 #[cfg(all(test, not(loom)))]
 mod picker_tests;
 
 pub use below::Below;
-pub use erasure::{Hidden, hidden, hides_since, is_due};
+pub use erasure::{Unerased, hides_since, is_due, unerased};
 pub use merge::{MergeSpec, Merged, merge};
 pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_manual, targets};
 pub use plan::{Claim, Claims, Plan, Reason};
+pub use ranges::{is_seen, oldest_range_ms, replaced, retired};

@@ -22,6 +22,10 @@ pub enum Reason {
     Erasure,
     /// A table holds little but deletions.
     Deletions,
+    /// Every entry of a table lies in a range that was deleted or dropped behind it.
+    Covered,
+    /// A table holds entries of ranges that were deleted or dropped.
+    Ranges,
     /// Somebody asked for it.
     Manual,
 }
@@ -67,6 +71,8 @@ impl Plan {
             Reason::Expired => "expired",
             Reason::Erasure => "erasure",
             Reason::Deletions => "deletions",
+            Reason::Covered => "covered",
+            Reason::Ranges => "ranges",
             Reason::Manual => "manual",
         };
         let mut levels: Vec<usize> = self.inputs.iter().map(|(level, _)| *level).collect();

@@ -178,7 +178,7 @@ impl Cursor {
         self.at.check()?;
         let same = self.scan.refresh()?;
         if same {
-            self.at.see(self.scan.seq(), self.scan.now_ms());
+            self.scan.show(&mut self.at);
         } else {
             self.at = self.scan.cursor();
         }

@@ -18,6 +18,8 @@ pub struct Iter {
     back: Option<TreeCursor>,
     ended: bool,
     scan: Scan,
+    /// Entries that were not shown by cursors that are gone.
+    skipped: u64,
 }
 
 impl fmt::Debug for Iter {
@@ -32,7 +34,8 @@ impl Iter {
         snapshot: Option<&Snapshot>,
         options: ScanOptions,
     ) -> Result<Iter> {
-        Ok(Iter { front: None, back: None, ended: false, scan: Scan::new(family, snapshot, options)? })
+        let scan = Scan::new(family, snapshot, options)?;
+        Ok(Iter { front: None, back: None, ended: false, scan, skipped: 0 })
     }
 
     /// Yields empty values, without reading more than the keys.
@@ -40,6 +43,14 @@ impl Iter {
     pub fn keys_only(mut self) -> Iter {
         self.scan.options.set_keys_only();
         self
+    }
+
+    /// How many entries were met so far and not shown: deleted, expired, shadowed by newer ones, or too new.
+    /// What a deleted range lets the iterator pass over in one step is not met.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        let of = |cursor: &Option<TreeCursor>| cursor.as_ref().map_or(0, TreeCursor::skipped);
+        self.skipped + of(&self.front) + of(&self.back)
     }
 
     /// After a failed sync goes on with what is durable, from where it stands: what was published
@@ -99,6 +110,7 @@ impl Iter {
         let item = step.transpose();
         if !matches!(item, Some(Ok(_))) {
             self.ended = true;
+            self.skipped = self.skipped();
             self.front = None;
             self.back = None;
         }

@@ -32,7 +32,7 @@ pub use options::{FamilyOptions, Options};
 pub use pins::PinInfo;
 pub use scan::ScanOptions;
 pub use snapshot::Snapshot;
-pub use stats::{FamilyStats, LevelStats, OpenTransactionStats, Stats};
+pub use stats::{FamilyStats, LevelStats, OpenTransactionStats, RangeStats, Stats};
 pub use verify::VerifyReport;
 
 #[cfg(all(test, shuttle))]

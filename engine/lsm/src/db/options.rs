@@ -55,6 +55,11 @@ pub struct Options {
     /// looking into the tree, in bytes, roughly. It takes memory only while there are such. Default: a
     /// 64th of the budget, at most 16 MiB; at least 1 KiB.
     pub recent_writes_bytes: Option<usize>,
+    /// How many deleted and dropped ranges a family keeps on record, until no table holds anything of
+    /// them. Beyond that many, or a 64th of the budget in memory, compacting the oldest away comes before
+    /// all else; from twice as many on, those who delete or drop ranges are slowed. Default: two for each MiB
+    /// of the budget, at least 64 and at most 4096; otherwise between 1 and 65,536.
+    pub max_ranges: Option<usize>,
 }
 
 impl Default for Options {
@@ -75,6 +80,7 @@ impl Default for Options {
             reserve_bytes: None,
             lock_timeout: Duration::from_secs(1),
             recent_writes_bytes: None,
+            max_ranges: None,
         }
     }
 }
@@ -97,6 +103,7 @@ impl Options {
         }
         within("recent_writes_bytes", self.recent_writes_bytes() as u64, 1 << 10, 1 << 40)?;
         within("lock_timeout", self.lock_timeout.as_secs(), 0, 3600)?;
+        within("max_ranges", self.max_ranges() as u64, 1, 1 << 16)?;
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
         if !interval.contains(&self.sync_interval) {
@@ -126,6 +133,10 @@ impl Options {
         self.reserve_bytes.unwrap_or(self.memtable_bytes() as u64 + (1 << 20))
     }
 
+    fn max_ranges(&self) -> usize {
+        self.max_ranges.unwrap_or((self.memory_budget >> 19).clamp(64, 4096) as usize)
+    }
+
     /// The share of the budget that caches blocks.
     pub(super) fn cache_bytes(&self) -> u64 {
         self.memory_budget / 2
@@ -148,6 +159,8 @@ impl Options {
                 base_bytes: self.level_base_bytes(),
                 fanout: 10,
                 table_bytes: self.target_file_bytes(),
+                ranges: self.max_ranges(),
+                range_bytes: (self.memory_budget / 64) as usize,
             },
             stall: StallLimits::default(),
         }

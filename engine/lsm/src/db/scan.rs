@@ -192,8 +192,9 @@ impl Scan {
         Ok(same)
     }
 
-    pub(super) fn now_ms(&self) -> u64 {
-        self.now_ms
+    /// Has a cursor over the same runs show this state.
+    pub(super) fn show(&self, at: &mut TreeCursor) {
+        at.see(self.seq, self.now_ms, self.view.hidden(self.seq));
     }
 
     pub(super) fn step(&self) {

@@ -130,12 +130,12 @@ impl KeyLocks {
     #[must_use]
     pub fn held_between(
         &self,
-        owner: OwnerId,
+        owner: Option<OwnerId>,
         family: u32,
         bounds: (Bound<&[u8]>, Bound<&[u8]>),
     ) -> Option<LockedKey> {
         let meets = |key: &LockedKey, lock: &Lock| {
-            key.family == family && lock.holder != owner && within(bounds, &key.key)
+            key.family == family && Some(lock.holder) != owner && within(bounds, &key.key)
         };
         self.stripes.iter().find_map(|stripe| {
             stripe.lock().iter().find(|(key, lock)| meets(key, lock)).map(|(key, _)| key.clone())

@@ -48,8 +48,8 @@ struct Write {
     key: Option<Box<[u8]>>,
 }
 
-/// A removed range: sequence number, family, first key, and the key behind the last.
-type Range = (SeqNum, u32, Box<[u8]>, Box<[u8]>);
+/// A removed range: sequence number, family, first key, and the key behind the last, if it has an end.
+type Range = (SeqNum, u32, Box<[u8]>, Option<Box<[u8]>>);
 
 /// What a write takes beside its key, in bytes, roughly.
 const WRITE_OVERHEAD_BYTES: usize = 96;
@@ -103,10 +103,10 @@ impl RecentWrites {
         self.push(Write { seq, family, key: Some(key.into()) }, key.len());
     }
 
-    /// Records the removal of the keys from `from` up to, and without, `to`.
-    pub fn record_range(&mut self, seq: SeqNum, family: u32, from: &[u8], to: &[u8]) {
-        self.ranges.push_back((seq, family, from.into(), to.into()));
-        self.push(Write { seq, family, key: None }, from.len() + to.len());
+    /// Records the removal of the keys from `from` up to, and without, `to`; without `to` there is no end.
+    pub fn record_range(&mut self, seq: SeqNum, family: u32, from: &[u8], to: Option<&[u8]>) {
+        self.ranges.push_back((seq, family, from.into(), to.map(Into::into)));
+        self.push(Write { seq, family, key: None }, from.len() + to.map_or(0, <[u8]>::len));
     }
 
     fn push(&mut self, write: Write, key_bytes: usize) {
@@ -129,7 +129,10 @@ impl RecentWrites {
                 }
                 key.len()
             }
-            None => self.ranges.pop_front().map_or(0, |(_, _, from, to)| from.len() + to.len()),
+            None => self
+                .ranges
+                .pop_front()
+                .map_or(0, |(_, _, from, to)| from.len() + to.as_deref().map_or(0, <[u8]>::len)),
         };
         self.bytes -= key_bytes + WRITE_OVERHEAD_BYTES;
     }
@@ -141,7 +144,9 @@ impl RecentWrites {
             return Recent::Unknown;
         }
         let point = self.last.get(&(family, key_hash(key))).copied();
-        let covers = |(_, f, from, to): &&Range| *f == family && **from <= *key && *key < **to;
+        let covers = |(_, f, from, to): &&Range| {
+            *f == family && **from <= *key && to.as_deref().is_none_or(|to| key < to)
+        };
         let range = self.ranges.iter().rev().find(covers).map(|(seq, ..)| *seq);
         match point.max(range) {
             Some(seq) if seq > since => Recent::Written(seq),
@@ -171,7 +176,9 @@ impl RecentWrites {
         let range = range.filter(|(_, f, ..)| *f == family).find(|(_, _, from, to)| {
             let ends_before = match bounds.0 {
                 Bound::Unbounded => false,
-                Bound::Included(lower) | Bound::Excluded(lower) => **to <= *lower,
+                Bound::Included(lower) | Bound::Excluded(lower) => {
+                    to.as_deref().is_some_and(|to| to <= lower)
+                }
             };
             let starts_behind = match bounds.1 {
                 Bound::Unbounded => false,
@@ -198,6 +205,11 @@ mod tests {
         Range(u8, u8),
     }
 
+    /// A range up to the greatest key has no end.
+    fn end(to: u8) -> Option<[u8; 1]> {
+        (to < 19).then_some([to])
+    }
+
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![3 => (0u8..20).prop_map(Step::Key), 1 => (0u8..20, 0u8..20).prop_map(|(a, b)| Step::Range(a, b))]
     }
@@ -215,13 +227,13 @@ mod tests {
             for (seq, step) in (5..).zip(&steps) {
                 match step {
                     Step::Key(key) => table.record(seq, 1, &[*key]),
-                    Step::Range(from, to) => table.record_range(seq, 1, &[*from], &[*to]),
+                    Step::Range(from, to) => table.record_range(seq, 1, &[*from], end(*to).as_ref().map(|to| &to[..])),
                 }
             }
             prop_assert!(table.bytes() <= room * (WRITE_OVERHEAD_BYTES + 2));
             let last_of = |from: u8, to: u8| (5..).zip(&steps).filter(|(_, step)| match step {
                 Step::Key(key) => from <= *key && *key <= to,
-                Step::Range(a, b) => a < b && *a <= to && from < *b,
+                Step::Range(a, b) => (a < b || *b == 19) && *a <= to && (from < *b || *b == 19),
             }).map(|(seq, _)| seq).last();
             for (from, to, since) in asked {
                 let known = |last: Option<u64>| match last {

@@ -6,7 +6,7 @@ use super::reader::TableReader;
 use crate::base::coding::Malformed;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
-use crate::base::key::{EntryRef, SeqNum, Trailer};
+use crate::base::key::{EntryRef, MAX_SEQ, SeqNum, Trailer};
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::BlockCursor;
@@ -278,5 +278,31 @@ impl Cursor for TableCursor {
             Ok(()) => self.stick(Self::prev_block),
             Err(malformed) => Err(self.damaged(malformed)),
         }
+    }
+
+    fn skip_to(&mut self, key: Option<&[u8]>, seq: SeqNum) -> Result<bool> {
+        self.check()?;
+        if self.table.properties().max_seq >= seq {
+            return Ok(false);
+        }
+        match key {
+            Some(key) => self.seek(key, MAX_SEQ)?,
+            None => self.block.clear(),
+        }
+        Ok(true)
+    }
+
+    fn skip_before(&mut self, key: &[u8], seq: SeqNum) -> Result<bool> {
+        self.check()?;
+        if self.table.properties().max_seq >= seq {
+            return Ok(false);
+        }
+        // Nothing stands before the empty key.
+        if key.is_empty() {
+            self.block.clear()
+        } else {
+            self.seek_before(key, MAX_SEQ)?
+        }
+        Ok(true)
     }
 }

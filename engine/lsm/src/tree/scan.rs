@@ -37,5 +37,5 @@ pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, access: Acces
             sources.push(Source::Level(Concat::new(run)));
         }
     }
-    Visible::new(Merge::new(sources), seq, now_ms, bounds.lower, bounds.upper)
+    Visible::new(Merge::new(sources), seq, now_ms, view.hidden(seq), bounds.lower, bounds.upper)
 }

@@ -14,6 +14,7 @@ use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
 use crate::memtable::MemtableCursor;
+use crate::ranges::Range;
 use crate::table::TableCursor;
 use crate::version::TableFile;
 use std::ops::Bound;
@@ -24,6 +25,9 @@ use std::ops::Bound;
 /// # Errors
 /// Those of reading tables.
 pub fn written_between(view: &View, bounds: &Bounds, since: SeqNum, upto: SeqNum) -> Result<Option<Vec<u8>>> {
+    if let Some(key) = removed_between(view, bounds, since, upto) {
+        return Ok(Some(key));
+    }
     for memtable in view.memtables() {
         if memtable.last_seq().is_some_and(|last| last > since) {
             let cursor = MemtableCursor::new(memtable.clone());
@@ -43,6 +47,29 @@ pub fn written_between(view: &View, bounds: &Bounds, since: SeqNum, upto: SeqNum
         }
     }
     Ok(None)
+}
+
+/// A key in `bounds` that lies in a range which was removed meanwhile. Ranges that are gone from the record
+/// need not be known: nothing that was there before them is left anywhere, and a snapshot that sees something
+/// of it keeps them on record.
+fn removed_between(view: &View, bounds: &Bounds, since: SeqNum, upto: SeqNum) -> Option<Vec<u8>> {
+    let begins_behind = |from: &[u8]| match &bounds.upper {
+        Bound::Unbounded => false,
+        Bound::Included(upper) => from > &upper[..],
+        Bound::Excluded(upper) => from >= &upper[..],
+    };
+    let ends_before = |to: Option<&[u8]>| match (&bounds.lower, to) {
+        (Bound::Unbounded, _) | (_, None) => false,
+        (Bound::Included(lower) | Bound::Excluded(lower), Some(to)) => to <= &lower[..],
+    };
+    let meets = |range: &&Arc<Range>| {
+        let meanwhile = since < range.seq && range.seq <= upto;
+        meanwhile && !begins_behind(&range.from) && !ends_before(range.to.as_deref())
+    };
+    let beside =
+        view.memtables().filter_map(|memtable| memtable.ranges().ranges().iter().find(meets).cloned());
+    let range = view.ranges.ranges().iter().find(meets).cloned().or_else(|| beside.into_iter().next())?;
+    Some(edge(&bounds.lower).map_or(&*range.from, |lower| lower.max(&range.from)).to_vec())
 }
 
 /// Whether a table may hold a key of the range: for a single key its filter says.

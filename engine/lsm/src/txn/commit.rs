@@ -4,10 +4,11 @@ use super::transaction::Transaction;
 use crate::base::error::{Error, Result};
 use crate::base::key::SeqNum;
 use crate::batch::FamilyRef;
-use crate::commit::{Checks, Durability, KeyCheck, Ticket};
+use crate::commit::{Checks, Durability, KeyCheck, RangeCheck, Ticket};
 use crate::locks::LockedKey;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 
 /// A commit that failed. Converts into its [`Error`], so that `?` works.
 #[derive(Debug)]
@@ -113,10 +114,16 @@ impl Transaction {
         for (family, key) in self.pending.keys() {
             keys.entry(LockedKey { family, key: key.to_vec() }).or_insert(since);
         }
+        let removed = self.pending.ranges().map(|(family, (from, to))| RangeCheck {
+            family,
+            lower: Bound::Included(from.clone()),
+            upper: to.clone().map_or(Bound::Unbounded, Bound::Excluded),
+            since,
+        });
         let check = |(LockedKey { family, key }, since)| KeyCheck { family, key, since };
         Checks {
             keys: keys.into_iter().map(check).collect(),
-            ranges: tracked.ranges(since),
+            ranges: tracked.ranges(since).into_iter().chain(removed).collect(),
             owner: (!self.locked.is_empty()).then_some(self.id),
             lock_timeout: Some(self.options.lock_timeout),
             ..Checks::default()

@@ -51,7 +51,7 @@ impl Own {
             return None;
         }
         let bounds = (self.lower.as_ref().map(Vec::as_slice), self.upper.as_ref().map(Vec::as_slice));
-        let mut own = self.writes.range::<[u8], _>(bounds);
+        let mut own = self.writes.keys.range::<[u8], _>(bounds);
         if end == End::Front { own.next() } else { own.next_back() }
     }
 
@@ -94,9 +94,16 @@ impl TransactionIter {
             End::Front => (&mut self.front, &mut self.back),
             End::Back => (&mut self.back, &mut self.front),
         };
-        if near.is_none() {
+        while near.is_none() {
             let next = if end == End::Front { self.below.next() } else { self.below.next_back() };
-            *near = next.transpose()?.or_else(|| far.take());
+            match next.transpose()? {
+                Some((key, _)) if self.own.writes.hides(&key) => {}
+                Some(entry) => *near = Some(entry),
+                None => {
+                    *near = far.take();
+                    break;
+                }
+            }
         }
         Ok(())
     }

@@ -18,12 +18,15 @@ enum Step {
     GetForUpdate(usize, u8),
     Put(usize, u8),
     Delete(usize, u8),
+    /// The keys from one on, so many.
+    RemoveRange(usize, u8, u8),
     /// From the front or the back, so many entries of the range from a key on.
     Scan(usize, u8, bool, usize),
     Refresh(usize),
     Commit(usize),
     Rollback(usize),
     Plain(u8, bool),
+    PlainRange(u8, u8),
     Flush,
     Compact,
 }
@@ -36,6 +39,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::GetForUpdate(s, k)),
         5 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::Put(s, k)),
         2 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::Delete(s, k)),
+        1 => (slot.clone(), 0u8..8, 1u8..4).prop_map(|(s, k, n)| Step::RemoveRange(s, k, n)),
+        1 => (0u8..8, 1u8..4).prop_map(|(k, n)| Step::PlainRange(k, n)),
         3 => (slot.clone(), 0u8..8, any::<bool>(), 0usize..6).prop_map(|(s, k, back, n)| Step::Scan(s, k, back, n)),
         1 => slot.clone().prop_map(Step::Refresh),
         4 => slot.clone().prop_map(Step::Commit),
@@ -118,6 +123,7 @@ impl Model {
                 });
             }
             Step::Plain(key, delete) => self.plain(key, delete),
+            Step::PlainRange(from, count) => self.plain_range(from..(from + count).min(8)),
             Step::Flush => self.db.flush().unwrap(),
             Step::Compact => self.db.compact().unwrap(),
             Step::Rollback(slot) => self.open[slot] = None,
@@ -127,6 +133,7 @@ impl Model {
             | Step::Put(slot, _)
             | Step::Delete(slot, _)
             | Step::Scan(slot, ..)
+            | Step::RemoveRange(slot, ..)
             | Step::Refresh(slot) => {
                 if let Some(open) = self.open[slot].take() {
                     self.open[slot] = Some(self.act(slot, open, step));
@@ -150,6 +157,17 @@ impl Model {
         self.commits.push([key].into());
     }
 
+    fn plain_range(&mut self, range: std::ops::Range<u8>) {
+        let result = self.db.delete_range([range.start]..[range.end]);
+        if range.clone().any(|key| self.holder(key, 3)) {
+            assert!(matches!(result, Err(Error::LockTimeout { .. })), "{result:?}");
+            return;
+        }
+        result.unwrap();
+        range.clone().for_each(|key| drop(self.content.remove(&key)));
+        self.commits.push(range.collect());
+    }
+
     fn act(&mut self, slot: usize, mut open: Open, step: Step) -> Open {
         match step {
             Step::Get(_, key) => {
@@ -164,6 +182,15 @@ impl Model {
             Step::GetForUpdate(_, key) => self.get_for_update(slot, &mut open, key),
             Step::Put(_, key) => self.write(slot, &mut open, key, Some(self.value)),
             Step::Delete(_, key) => self.write(slot, &mut open, key, None),
+            Step::RemoveRange(_, from, count) => {
+                let range = from..(from + count).min(8);
+                open.transaction.delete_range(&self.db, [range.start]..[range.end]).unwrap();
+                let began = open.began;
+                for key in range {
+                    open.own.insert(key, None);
+                    open.depend(key, began);
+                }
+            }
             Step::Scan(_, from, back, count) => self.scan(&mut open, from, back, count),
             _ => self.refresh(&mut open),
         }

@@ -6,12 +6,14 @@
 //! While there is a savepoint, each change notes what was there before it. Going back undoes the notes,
 //! last first.
 
+use crate::base::bounds::HalfOpen;
 use crate::base::error::Result;
 use crate::base::key::NEVER;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::batch::{FamilyRef, WriteBatch};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// A write of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,11 +24,33 @@ pub(super) enum Write {
     Delete,
 }
 
-/// The writes of a column family by key.
-pub(super) type Writes = BTreeMap<Vec<u8>, Write>;
+/// The writes of a column family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Writes {
+    /// By key.
+    pub(super) keys: BTreeMap<Vec<u8>, Write>,
+    /// What was removed before `keys` were written.
+    pub(super) ranges: Vec<HalfOpen>,
+}
+
+impl Writes {
+    /// Whether a key was removed with a range, and not written since.
+    pub(super) fn hides(&self, key: &[u8]) -> bool {
+        self.ranges.iter().any(|(from, to)| key >= &from[..] && to.as_ref().is_none_or(|to| key < &to[..]))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.ranges.is_empty()
+    }
+}
 
 /// What a write takes beside key and value, in bytes, roughly.
 const WRITE_OVERHEAD_BYTES: usize = 100;
+
+/// What a removed range takes, in bytes, roughly.
+pub(super) fn range_bytes((from, to): &HalfOpen) -> usize {
+    from.len() + to.as_ref().map_or(0, Vec::len) + WRITE_OVERHEAD_BYTES
+}
 
 /// The writes of a transaction.
 #[derive(Debug, Default)]
@@ -39,12 +63,13 @@ pub(super) struct Pending {
     savepoints: Vec<usize>,
 }
 
-/// What stood at a key before it was written.
+/// How to take a change back.
 #[derive(Debug)]
-struct Undo {
-    family: u32,
-    key: Vec<u8>,
-    before: Option<Write>,
+enum Undo {
+    /// What stood at a key before it was written.
+    Key { family: u32, key: Vec<u8>, before: Option<Write> },
+    /// A range was removed.
+    Range { family: u32 },
 }
 
 impl Write {
@@ -77,14 +102,19 @@ impl Pending {
         self.families.values().all(|writes| writes.is_empty())
     }
 
-    /// How many keys are written.
+    /// How many keys and ranges are written.
     pub(super) fn len(&self) -> usize {
-        self.families.values().map(|writes| writes.len()).sum()
+        self.families.values().map(|writes| writes.keys.len() + writes.ranges.len()).sum()
     }
 
     /// The write of a key, if there is one.
     pub(super) fn get(&self, family: u32, key: &[u8]) -> Option<&Write> {
-        self.families.get(&family)?.get(key)
+        self.families.get(&family)?.keys.get(key)
+    }
+
+    /// Whether a key was removed with a range, and not written since.
+    pub(super) fn hides(&self, family: u32, key: &[u8]) -> bool {
+        self.families.get(&family).is_some_and(|writes| writes.hides(key))
     }
 
     /// The writes of a family, held as they are now.
@@ -93,16 +123,46 @@ impl Pending {
     }
 
     /// The keys that are written.
-    pub(super) fn keys(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        self.families.iter().flat_map(|(family, writes)| writes.keys().map(|key| (*family, key.as_slice())))
+    pub(super) fn keys<'p>(&'p self) -> impl Iterator<Item = (u32, &'p [u8])> {
+        let of_family = |(family, writes): (&u32, &'p Arc<Writes>)| {
+            let family = *family;
+            writes.keys.keys().map(move |key| (family, key.as_slice()))
+        };
+        self.families.iter().flat_map(of_family)
+    }
+
+    /// The ranges that are removed.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u32, &HalfOpen)> {
+        let all = self.families.iter();
+        all.flat_map(|(family, writes)| writes.ranges.iter().map(|range| (*family, range)))
+    }
+
+    /// Removes a range; what it holds of keys written before goes.
+    pub(super) fn remove_range(&mut self, family: u32, range: HalfOpen) {
+        let writes = self.writes(family);
+        let upper = range.1.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let covered = writes.keys.range::<[u8], _>((Bound::Included(&range.0[..]), upper));
+        let covered: Vec<Vec<u8>> = covered.map(|(key, _)| key.clone()).collect();
+        drop(writes);
+        for key in covered {
+            let before = self.set(family, &key, None);
+            self.note(Undo::Key { family, key, before });
+        }
+        self.bytes += range_bytes(&range);
+        Arc::make_mut(self.families.entry(family).or_default()).ranges.push(range);
+        self.note(Undo::Range { family });
+    }
+
+    fn note(&mut self, undo: Undo) {
+        if !self.savepoints.is_empty() {
+            self.undo.push(undo);
+        }
     }
 
     /// Writes a key.
     pub(super) fn insert(&mut self, family: u32, key: &[u8], write: Write) {
         let before = self.set(family, key, Some(write));
-        if !self.savepoints.is_empty() {
-            self.undo.push(Undo { family, key: key.to_vec(), before });
-        }
+        self.note(Undo::Key { family, key: key.to_vec(), before });
     }
 
     fn set(&mut self, family: u32, key: &[u8], write: Option<Write>) -> Option<Write> {
@@ -110,9 +170,9 @@ impl Pending {
         let (before, added) = match write {
             Some(write) => {
                 let added = write.bytes(key);
-                (writes.insert(key.to_vec(), write), added)
+                (writes.keys.insert(key.to_vec(), write), added)
             }
-            None => (writes.remove(key), 0),
+            None => (writes.keys.remove(key), 0),
         };
         let removed = before.as_ref().map_or(0, |write| write.bytes(key));
         self.bytes = self.bytes + added - removed;
@@ -130,19 +190,28 @@ impl Pending {
         let Some(length) = self.savepoints.get(savepoint).copied() else { return false };
         self.savepoints.truncate(savepoint + 1);
         while self.undo.len() > length {
-            if let Some(Undo { family, key, before }) = self.undo.pop() {
-                self.set(family, &key, before);
+            match self.undo.pop() {
+                Some(Undo::Key { family, key, before }) => drop(self.set(family, &key, before)),
+                Some(Undo::Range { family }) => {
+                    let writes = Arc::make_mut(self.families.entry(family).or_default());
+                    self.bytes -= writes.ranges.pop().map_or(0, |range| range_bytes(&range));
+                }
+                None => {}
             }
         }
         true
     }
 
-    /// All writes as a batch, in the order of their keys.
+    /// All writes as a batch: for each family the ranges, then the keys in their order.
     pub(super) fn batch(&self, store: u64) -> Result<WriteBatch> {
         let mut batch = WriteBatch::with_capacity(self.bytes.min(64 << 20));
         for (family, writes) in &self.families {
             let family = Named { family: *family, store };
-            for (key, write) in writes.iter() {
+            for (from, to) in &writes.ranges {
+                let to = to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                batch.delete_range::<&[u8], _>(&family, (Bound::Included(from.as_slice()), to));
+            }
+            for (key, write) in &writes.keys {
                 match write {
                     Write::Put { value, expires_at: NEVER } => batch.put(&family, key, value),
                     Write::Put { value, expires_at } => batch.put_until(&family, key, value, *expires_at),
@@ -187,7 +256,7 @@ mod tests {
         /// Going back to a savepoint gives what was there, bytes included, however often.
         #[test]
         fn going_back_undoes_everything_since(
-            steps in prop::collection::vec((0u8..4, 0u8..6, 0u8..3, any::<bool>()), 0..60),
+            steps in prop::collection::vec((0u8..5, 0u8..6, 0u8..3, any::<bool>()), 0..60),
         ) {
             let mut pending = Pending::default();
             let mut saved: Vec<(usize, BTreeMap<u32, Arc<Writes>>, usize)> = Vec::new();
@@ -208,6 +277,11 @@ mod tests {
                         };
                         prop_assert_eq!(alive(&pending.families), alive(&saved[at].1));
                         prop_assert_eq!(pending.bytes(), saved[at].2);
+                    }
+                    2 => {
+                        let to = (!delete).then(|| vec![key + family]);
+                        pending.remove_range(u32::from(family), (vec![key], to));
+                        prop_assert!(pending.get(u32::from(family), &[key]).is_none() || family == 0 && !delete);
                     }
                     _ => {
                         let write = if delete { Write::Delete } else { put(&vec![key; usize::from(what)]) };

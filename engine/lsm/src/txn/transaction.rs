@@ -2,8 +2,9 @@
 
 use super::iter::{Own, TransactionIter};
 use super::options::{Locking, TransactionOptions};
-use super::pending::{Pending, Write};
+use super::pending::{Pending, Write, range_bytes};
 use super::tracked::{Scanned, Tracked};
+use crate::base::bounds::half_open;
 use crate::base::error::{Error, Result};
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
@@ -90,7 +91,7 @@ impl Transaction {
         &self.snapshot
     }
 
-    /// How many keys it has written.
+    /// How many keys it has written, and ranges removed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pending.len()
@@ -118,6 +119,9 @@ impl Transaction {
         self.check(family)?;
         if let Some(write) = self.pending.get(family.family_id(), key) {
             return Ok(write.value(self.now_ms()).cloned());
+        }
+        if self.pending.hides(family.family_id(), key) {
+            return Ok(None);
         }
         self.track(family, key);
         if self.is_read_at_present(family, key) { family.get(key) } else { self.snapshot.get(family, key) }
@@ -221,6 +225,37 @@ impl Transaction {
     /// As [`Transaction::put`].
     pub fn delete(&mut self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<()> {
         self.write(family, key.as_ref(), Write::Delete)
+    }
+
+    /// Removes every key of a range; see [`crate::WriteBatch::delete_range`]. At the commit nobody else may
+    /// have written in it. Its keys are not locked: a pessimistic transaction waits at the commit for those
+    /// that others hold. Walking over it costs what walking over its entries does.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::delete_range`]; [`Error::TransactionTooLarge`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"user:1", b"")?;
+    /// let mut transaction = db.begin(Default::default())?;
+    /// transaction.delete_range(&db, "user:".."user;")?;
+    /// transaction.put(&db, b"user:2", b"")?;
+    /// assert_eq!(transaction.iter(&db)?.count(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn delete_range<K: AsRef<[u8]>, R: RangeBounds<K>>(
+        &mut self,
+        family: &ColumnFamily,
+        range: R,
+    ) -> Result<()> {
+        self.check(family)?;
+        let (start, end) = (range.start_bound().map(K::as_ref), range.end_bound().map(K::as_ref));
+        let Some(range) = half_open(start, end)? else { return Ok(()) };
+        self.check_size(self.pending.bytes() + range_bytes(&range))?;
+        self.pending.remove_range(family.family_id(), range);
+        Ok(())
     }
 
     /// All entries of `family`.
@@ -355,15 +390,17 @@ impl Transaction {
         if key.len() > MAX_KEY_BYTES {
             return Err(Error::KeyTooLarge { bytes: key.len() });
         }
-        let bytes = self.pending.bytes_with(key, &write);
-        if bytes > self.options.max_bytes {
-            return Err(Error::TransactionTooLarge { bytes, limit: self.options.max_bytes });
-        }
+        self.check_size(self.pending.bytes_with(key, &write))?;
         if self.options.locking == Locking::Pessimistic {
             self.lock(family, key, false)?;
         }
         self.pending.insert(family.family_id(), key, write);
         Ok(())
+    }
+
+    fn check_size(&self, bytes: usize) -> Result<()> {
+        let limit = self.options.max_bytes;
+        if bytes > limit { Err(Error::TransactionTooLarge { bytes, limit }) } else { Ok(()) }
     }
 
     /// Locks a key, unless it is locked already. If it is only written, and not read under the lock, it

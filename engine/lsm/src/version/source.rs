@@ -53,6 +53,10 @@ impl RunSource for LevelRun {
         (&largest.0, largest.1)
     }
 
+    fn last_seq(&self, at: usize) -> SeqNum {
+        self.table(at).meta.max_seq
+    }
+
     fn open(&self, at: usize) -> Result<TableCursor> {
         Ok(TableCursor::with(self.table(at).reader.clone(), self.access))
     }
@@ -117,5 +121,11 @@ impl Cursor for Source {
     #[inline]
     fn prev(&mut self) -> Result<()> {
         each!(self, cursor => cursor.prev())
+    }
+    fn skip_to(&mut self, key: Option<&[u8]>, seq: SeqNum) -> Result<bool> {
+        each!(self, cursor => cursor.skip_to(key, seq))
+    }
+    fn skip_before(&mut self, key: &[u8], seq: SeqNum) -> Result<bool> {
+        each!(self, cursor => cursor.skip_before(key, seq))
     }
 }
