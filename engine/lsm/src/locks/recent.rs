@@ -211,7 +211,8 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![3 => (0u8..20).prop_map(Step::Key), 1 => (0u8..20, 0u8..20).prop_map(|(a, b)| Step::Range(a, b))]
+        let range = (0u8..20, 0u8..20).prop_map(|(a, b)| Step::Range(a, b));
+        prop_oneof![3 => (0u8..20).prop_map(Step::Key), 1 => range]
     }
 
     proptest! {
@@ -227,7 +228,9 @@ mod tests {
             for (seq, step) in (5..).zip(&steps) {
                 match step {
                     Step::Key(key) => table.record(seq, 1, &[*key]),
-                    Step::Range(from, to) => table.record_range(seq, 1, &[*from], end(*to).as_ref().map(|to| &to[..])),
+                    Step::Range(from, to) => {
+                        table.record_range(seq, 1, &[*from], end(*to).as_ref().map(|to| &to[..]));
+                    }
                 }
             }
             prop_assert!(table.bytes() <= room * (WRITE_OVERHEAD_BYTES + 2));
@@ -249,7 +252,8 @@ mod tests {
                     match (table.range(1, bounds, since), known(last_of(from, to))) {
                         (Recent::Written(_), Recent::Unwritten) => {}
                         (found, expected) => prop_assert!(
-                            found == expected || matches!((found, expected), (Recent::Written(a), Recent::Written(b)) if a > b),
+                            found == expected
+                                || matches!((found, expected), (Recent::Written(a), Recent::Written(b)) if a > b),
                             "{:?} {:?}", found, expected
                         ),
                     }

@@ -41,7 +41,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::Delete(s, k)),
         1 => (slot.clone(), 0u8..8, 1u8..4).prop_map(|(s, k, n)| Step::RemoveRange(s, k, n)),
         1 => (0u8..8, 1u8..4).prop_map(|(k, n)| Step::PlainRange(k, n)),
-        3 => (slot.clone(), 0u8..8, any::<bool>(), 0usize..6).prop_map(|(s, k, back, n)| Step::Scan(s, k, back, n)),
+        3 => (slot.clone(), 0u8..8, any::<bool>(), 0usize..6)
+            .prop_map(|(s, k, back, n)| Step::Scan(s, k, back, n)),
         1 => slot.clone().prop_map(Step::Refresh),
         4 => slot.clone().prop_map(Step::Commit),
         1 => slot.prop_map(Step::Rollback),
@@ -164,7 +165,7 @@ impl Model {
             return;
         }
         result.unwrap();
-        range.clone().for_each(|key| drop(self.content.remove(&key)));
+        self.content.retain(|key, _| !range.contains(key));
         self.commits.push(range.collect());
     }
 

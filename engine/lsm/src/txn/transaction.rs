@@ -173,7 +173,10 @@ impl Transaction {
     /// assert_eq!(transaction.get_for_update(&db, b"count")?.unwrap(), b"1");
     /// let mut other = db.begin(options.lock_timeout(std::time::Duration::ZERO))?;
     /// let refused = other.put(&db, b"count", b"5");
-    /// assert!(matches!(refused, Err(esker::Error::LockTimeout { holder, .. }) if holder == transaction.id()));
+    /// match refused {
+    ///     Err(esker::Error::LockTimeout { holder, .. }) => assert_eq!(holder, transaction.id()),
+    ///     other => panic!("{other:?}"),
+    /// }
     /// transaction.put(&db, b"count", b"2")?;
     /// transaction.commit_with(Durability::Os)?;
     /// # Ok(()) }
