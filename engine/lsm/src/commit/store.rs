@@ -8,6 +8,8 @@
 //!
 //! Readers take none of them: they pin a family's view and load the visible sequence number.
 
+use super::checks::Refused;
+use super::counts::TransactionCounts;
 use super::durable::{Durable, Synced};
 use super::options::CommitOptions;
 use super::poison::Poison;
@@ -26,6 +28,7 @@ use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
 use crate::fs::Fs;
+use crate::locks::{KeyLocks, OpenTransactions, RecentWrites};
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
 use crate::table::Tables;
@@ -105,7 +108,13 @@ pub struct Store {
     pub poison: Poison,
     /// Space for when the disk is full.
     pub reserve: Arc<Reserve>,
-    pub(super) queue: Queue<Request, Result<Ticket>>,
+    /// The keys that transactions have locked.
+    pub locks: KeyLocks,
+    /// The transactions that are open.
+    pub transactions: OpenTransactions,
+    /// What became of transactions and conditional writes.
+    pub transaction_counts: TransactionCounts,
+    pub(super) queue: Queue<Request, Result<Ticket, Refused>>,
     pub(super) visible: AtomicU64,
     pub(super) writer: Mutex<Writer>,
     manifest: Mutex<Manifest>,
@@ -129,6 +138,8 @@ pub struct Writer {
     /// Whether some active memtable has as many ranges beside it as it may have.
     pub(super) crowded: bool,
     pub(super) seals: u64,
+    /// What was written of late, while somebody watches.
+    pub(super) recent: RecentWrites,
 }
 
 /// Where writes to a family go.
@@ -166,12 +177,16 @@ impl Store {
             unlogged: false,
             crowded: false,
             seals: 0,
+            recent: RecentWrites::new(parts.options.recent_bytes),
         };
         Store {
             fs: parts.fs,
             dir: parts.dir,
             handle: parts.handle,
             random: parts.random,
+            locks: KeyLocks::new(parts.clock.source().clone()),
+            transactions: OpenTransactions::default(),
+            transaction_counts: TransactionCounts::default(),
             clock: parts.clock,
             options: parts.options,
             tables: parts.tables,
@@ -230,6 +245,12 @@ impl Store {
     #[must_use]
     pub fn family(&self, name: &str) -> Option<Arc<Family>> {
         self.families.read().values().find(|f| f.name() == name).cloned()
+    }
+
+    /// A family by number.
+    #[must_use]
+    pub fn family_by_id(&self, id: u32) -> Option<Arc<Family>> {
+        self.families.read().get(&id).cloned()
     }
 
     /// An error once the store was closed.

@@ -10,5 +10,5 @@ mod disk;
 mod durable;
 mod families;
 mod history;
-mod rig;
+pub(crate) mod rig;
 mod writers;
