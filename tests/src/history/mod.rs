@@ -6,5 +6,7 @@ mod operation;
 mod text;
 
 pub use generator::{Profile, SMALLEST_OPTIONS, generate};
-pub use operation::{Change, DROPPING, Operation, Span, Step, What, value};
+pub use operation::{
+    Asked, Change, Condition, DROPPING, Operation, Span, Step, TransactionKind, What, value,
+};
 pub use text::{parse, print};

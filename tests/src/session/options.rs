@@ -21,6 +21,8 @@ pub struct OptionSet {
     zstd_level: Option<i32>,
     filter_bits: u32,
     durability: Durability,
+    /// Of the table of recent writes.
+    recent_writes: usize,
     /// In milliseconds; at most what the oracle reckons with.
     sync_interval: u64,
     /// Ranges on record.
@@ -45,6 +47,7 @@ const SMALL: OptionSet = OptionSet {
     zstd_level: Some(1),
     filter_bits: 10,
     durability: Durability::Sync,
+    recent_writes: 64 << 10,
     sync_interval: SYNC_INTERVAL_MS,
     ranges: 8,
 };
@@ -58,6 +61,7 @@ const SMALLEST: OptionSet = OptionSet {
     manifest: 256,
     block: 64,
     ranges: 1,
+    recent_writes: 1 << 10,
     ..SMALL
 };
 
@@ -116,10 +120,12 @@ impl OptionSet {
             .max_open_files(self.open_files)
             .reserve_bytes(RESERVE_BYTES)
             .max_ranges(self.ranges)
+            .lock_timeout(Duration::ZERO)
+            .recent_writes_bytes(self.recent_writes)
     }
 
-    /// The options of a family. Those of odd names have a split index, are compressed from level 0
-    /// on, and promise that what was deleted is soon gone.
+    /// The options of a family. Those of odd names have a split index, are compressed from level 0 on, keep
+    /// versions, and promise that what was deleted is soon gone.
     #[must_use]
     pub fn family(&self, name: &str) -> FamilyOptions {
         let odd = name.bytes().last().is_some_and(|last| last % 2 == 1);
@@ -129,6 +135,7 @@ impl OptionSet {
             uncompressed_levels: if odd { 0 } else { self.uncompressed_levels },
             zstd_level: self.zstd_level,
             filter_bits_per_key: self.filter_bits,
+            keep_versions: odd,
             // Short enough for histories to live through.
             erase_within: Some(Duration::from_secs(if odd { 2 } else { 24 * 3600 })),
             default_ttl: None,

@@ -13,5 +13,6 @@ pub mod limits;
 pub mod memory;
 pub mod panics;
 pub mod random;
+pub mod refusal;
 pub mod slice;
 pub mod sync;

@@ -1,5 +1,6 @@
 //! Building a batch. The byte grammar stands in `docs/format/wal.md`.
 
+use super::condition::Conditions;
 use super::decode::{OpIter, decode_ops};
 use crate::base::bounds::{half_open, prefix_end};
 use crate::base::coding::{put_bytes, put_varint};
@@ -57,8 +58,10 @@ pub struct WriteBatch {
     /// The families that operations name, each once.
     families: Vec<u32>,
     store: Option<u64>,
-    refused: Option<Error>,
+    pub(super) refused: Option<Error>,
     ranges: u32,
+    /// What must hold; boxed, because few batches ask for anything.
+    pub(super) conditions: Option<Box<Conditions>>,
 }
 
 impl WriteBatch {
@@ -236,7 +239,7 @@ impl WriteBatch {
         self
     }
 
-    fn check(&mut self, store: u64, key: &[u8], value: &[u8]) -> Result<()> {
+    pub(super) fn check(&mut self, store: u64, key: &[u8], value: &[u8]) -> Result<()> {
         if *self.store.get_or_insert(store) != store {
             return Err(Error::WrongDatabase);
         }
@@ -285,6 +288,7 @@ impl WriteBatch {
         self.families.clear();
         self.store = None;
         self.refused = None;
+        self.conditions = None;
     }
 
     /// The operations, in order, of every kind.

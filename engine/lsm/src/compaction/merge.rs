@@ -95,7 +95,7 @@ fn run(
     out: &mut Output<'_>,
 ) -> Result<()> {
     let everybody_sees = retain.horizons().first().map_or(0, |h| h.seq);
-    let last_level = out.level == LEVELS - 1;
+    let renumber = out.level == LEVELS - 1 && !out.policy.keep_versions;
     let mut last_key: Vec<u8> = Vec::new();
     let mut ranges = ranges.walk();
     input.seek_to_first()?;
@@ -123,7 +123,7 @@ fn run(
                 // It is kept for a snapshot from before the range, and has to go when that is gone.
                 out.cleaned_seq = out.cleaned_seq.min(range - 1);
             }
-            if last_level && entry.kind == Kind::Put && entry.seq <= everybody_sees && stretch.is_free() {
+            if renumber && entry.kind == Kind::Put && entry.seq <= everybody_sees && stretch.is_free() {
                 // Nothing is older than the last level: the number says nothing any more there, and
                 // zeros compress away. In a range it says that the entry is newer.
                 entry.seq = 0;

@@ -16,6 +16,8 @@ use crate::version::TableFile;
 pub struct Found<'a> {
     value: &'a [u8],
     place: Place<'a>,
+    seq: SeqNum,
+    expires_at: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -29,6 +31,19 @@ impl Found<'_> {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.value
+    }
+
+    /// The sequence number of the write.
+    #[must_use]
+    pub fn seq(&self) -> SeqNum {
+        self.seq
+    }
+
+    /// When the value expires, in milliseconds since the epoch; [`crate::base::key::NEVER`] if it does
+    /// not.
+    #[must_use]
+    pub fn expires_at(&self) -> u64 {
+        self.expires_at
     }
 
     /// The value as a slice that outlives the view.
@@ -63,7 +78,8 @@ pub fn lookup<R>(
     // What `seq` was published for was counted before.
     for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
         if let Some(entry) = memtable.get(key, seq) {
-            let found = Found { value: entry.value, place: Place::Memtable(memtable, key, seq) };
+            let place = Place::Memtable(memtable, key, seq);
+            let found = Found { value: entry.value, place, seq: entry.seq, expires_at: entry.expires_at };
             return Ok(live(&entry).then(|| read(found)));
         }
     }
@@ -72,7 +88,8 @@ pub fn lookup<R>(
     let mut ask = |table: &TableFile| {
         table.reader.get(key, hash, seq, |entry, block| {
             let read = read.take().filter(|_| live(&entry))?;
-            Some(read(Found { value: entry.value, place: Place::Block(block) }))
+            let place = Place::Block(block);
+            Some(read(Found { value: entry.value, place, seq: entry.seq, expires_at: entry.expires_at }))
         })
     };
     for table in view.version.level(0) {

@@ -11,5 +11,5 @@ mod durable;
 mod families;
 mod history;
 mod ranges;
-mod rig;
+pub(crate) mod rig;
 mod writers;
