@@ -4,7 +4,8 @@ use super::runner::{Held, Session, must_be_refused};
 use super::span::{Entries, open_iter, walk};
 use crate::history::{DROPPING, Span, Step};
 use crate::oracle::{Dump, Unreadable};
-use esker::ColumnFamily;
+use esker::batch::FamilyRef as _;
+use esker::{ColumnFamily, Db};
 
 impl Session {
     /// The handle of a family, and the snapshot to read it at. `None` if there is nothing to read.
@@ -43,6 +44,25 @@ impl Session {
         };
         // After a failed sync less is shown, and then it may be what was dropped.
         self.is_writable() && version.is_some_and(|version| !version.dropped)
+    }
+
+    /// In the family in which ranges are dropped only single keys are read: those that no drop may cover.
+    pub(super) fn check_never_dropped(&self, db: &Db) -> Result<(), String> {
+        let keys = self.oracle.lock().never_dropped(db.now_ms());
+        let Ok(family) = db.open_column_family(DROPPING) else { return Ok(()) };
+        for (key, allowed) in keys {
+            match family.get(&key) {
+                Ok(found) if allowed.iter().any(|value| value.as_deref() == found.as_deref()) => {}
+                Ok(found) => {
+                    let (key, found) = (key.escape_ascii(), found.map(|value| value.len()));
+                    return Err(format!(
+                        "{key} of the family {DROPPING} has {found:?} bytes, none of those allowed"
+                    ));
+                }
+                Err(error) => self.tolerate(&error)?,
+            }
+        }
+        Ok(())
     }
 
     fn expected_entries(&self, family: &str, held: Option<&Held>, span: &Span) -> Entries {

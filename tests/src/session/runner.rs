@@ -4,7 +4,7 @@ use super::place::{Place, SYNC_INTERVAL_MS};
 use super::reached::Reached;
 use super::settle::SETTLING_TURNS;
 use super::span::{compact_span, remove_span};
-use crate::history::{Change, DROPPING, Operation, Span, What, print, value};
+use crate::history::{Change, Operation, Span, What, print, value};
 use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Unreadable, Version};
 use esker::base::sync::Mutex;
 use esker::batch::FamilyRef;
@@ -157,25 +157,6 @@ impl Session {
         }
         self.families.insert("default".into(), db.default_family());
         self.db = Some(db);
-        Ok(())
-    }
-
-    /// In the family in which ranges are dropped only single keys are read: those that no drop may cover.
-    fn check_never_dropped(&self, db: &Db) -> Result<(), String> {
-        let keys = self.oracle.lock().never_dropped(db.now_ms());
-        let Ok(family) = db.open_column_family(DROPPING) else { return Ok(()) };
-        for (key, allowed) in keys {
-            match family.get(&key) {
-                Ok(found) if allowed.iter().any(|value| value.as_deref() == found.as_deref()) => {}
-                Ok(found) => {
-                    let (key, found) = (key.escape_ascii(), found.map(|value| value.len()));
-                    return Err(format!(
-                        "{key} of the family {DROPPING} has {found:?} bytes, none of those allowed"
-                    ));
-                }
-                Err(error) => self.tolerate(&error)?,
-            }
-        }
         Ok(())
     }
 
