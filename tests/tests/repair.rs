@@ -49,7 +49,8 @@ fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
     figure!(
         "repair: {directories} damaged directories (seed {seed}), {with_manifest} with a whole manifest, \
          {strangers} files of another store; loss certain {}, possible {}, end open {}, not found {}; \
-         {saved} entries saved, {lost} known lost; {untouched} newest entries in undamaged bytes, {changed} keys changed; violations {}",
+         {saved} entries saved, {lost} known lost; {untouched} \
+         newest entries in undamaged bytes, {changed} keys changed; violations {}",
         losses[Loss::Certain as usize],
         losses[Loss::Possible as usize],
         losses[Loss::OpenEnd as usize],
