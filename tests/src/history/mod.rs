@@ -6,5 +6,5 @@ mod operation;
 mod text;
 
 pub use generator::{Profile, SMALLEST_OPTIONS, generate};
-pub use operation::{Change, Operation, Span, Step, What, value};
+pub use operation::{Change, DROPPING, Operation, Span, Step, What, value};
 pub use text::{parse, print};

@@ -17,6 +17,8 @@ pub struct Version {
     pub value: Option<Arc<[u8]>>,
     /// From when on it counts as absent, in milliseconds since the epoch.
     pub expires_at: u64,
+    /// Whether it lay in a range that was dropped: nobody may read it.
+    pub dropped: bool,
 }
 
 impl Version {
@@ -31,6 +33,7 @@ impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (commit, change) = self.order;
         match &self.value {
+            None if self.dropped => write!(f, "dropped by {commit}.{change}")?,
             None => write!(f, "removed by {commit}.{change}")?,
             Some(value) => write!(f, "{} bytes of {commit}.{change}", value.len())?,
         }
@@ -89,6 +92,12 @@ impl State {
     /// All versions that are held.
     pub fn versions(&self) -> impl Iterator<Item = (FamilyId, &[u8], &Version)> {
         self.versions.iter().map(|((family, key), version)| (*family, key.as_slice(), version))
+    }
+
+    /// The keys of a family, removed ones too.
+    pub fn keys(&self, family: FamilyId) -> impl Iterator<Item = &[u8]> {
+        let all = (family, Vec::new())..(family + 1, Vec::new());
+        self.versions.range(all).map(|((_, key), _)| key.as_slice())
     }
 
     /// Forgets a family.

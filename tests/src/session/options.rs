@@ -112,7 +112,8 @@ impl OptionSet {
             .reserve_bytes(RESERVE_BYTES)
     }
 
-    /// The options of a family. Those of odd names have a split index and are compressed from level 0 on.
+    /// The options of a family. Those of odd names have a split index, are compressed from level 0
+    /// on, and promise that what was deleted is soon gone.
     #[must_use]
     pub fn family(&self, name: &str) -> FamilyOptions {
         let odd = name.bytes().last().is_some_and(|last| last % 2 == 1);
@@ -122,6 +123,9 @@ impl OptionSet {
             uncompressed_levels: if odd { 0 } else { self.uncompressed_levels },
             zstd_level: self.zstd_level,
             filter_bits_per_key: self.filter_bits,
+            // Short enough for histories to live through.
+            erase_within: Some(Duration::from_secs(if odd { 2 } else { 24 * 3600 })),
+            default_ttl: None,
         }
     }
 

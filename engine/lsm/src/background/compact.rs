@@ -8,7 +8,9 @@ use crate::base::limits::LEVELS;
 use crate::base::panics::catch;
 use crate::base::sync::Arc;
 use crate::commit::Task;
-use crate::compaction::{Below, Claim, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual};
+use crate::compaction::{
+    Below, Claim, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual, retired,
+};
 use crate::iter::{Concat, Merge};
 use crate::table::{Origin, TableCursor};
 use crate::tree::Family;
@@ -29,8 +31,9 @@ impl Jobs {
             let claimed = {
                 let mut claims = self.claims.lock();
                 let claims = claims.entry(family.id()).or_default();
-                let view = family.view();
-                pick(&view.version, claims, &self.store.options.shape, family.policy(), self.moment())
+                let (view, horizons) = (family.view(), self.horizons());
+                let moment = self.moment(&family, &horizons, &view.ranges);
+                pick(&view.version, claims, &self.store.options.shape, family.policy(), moment)
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
@@ -72,9 +75,10 @@ impl Jobs {
                     return Ok(false);
                 }
                 let claims = all.entry(family.id()).or_default();
-                let view = family.view();
+                let (view, horizons) = (family.view(), self.horizons());
+                let moment = self.moment(family, &horizons, &view.ranges);
                 let shape = &self.store.options.shape;
-                match pick_manual(&view.version, claims, shape, self.moment(), level, from, to) {
+                match pick_manual(&view.version, claims, shape, moment, level, from, to) {
                     Ok(None) => return Ok(false),
                     Ok(Some(plan)) => break (claims.claim(&plan), plan),
                     Err(_busy) if claims.is_empty() => {
@@ -170,6 +174,8 @@ impl Jobs {
                 true => Below::unknown(&view.version),
                 false => Below::new(&view.version, plan.output_level + 1),
             },
+            ranges: &view.ranges,
+            ranges_seq: view.flushed,
             origin,
             check: &|| {
                 store.reserve.leave_some()?;
@@ -198,11 +204,19 @@ impl Jobs {
             for (level, table) in &added {
                 edit.push(EditOp::AddTable { family: id, level: *level, meta: table.meta.clone() });
             }
+            // Tables and ranges change under the manifest's lock alone.
+            let view = family.view();
+            let version = view.version.changed(&removed, added);
+            let gone = retired(&version, &view.ranges);
+            for &seq in &gone {
+                edit.push(EditOp::RemoveRange { family: id, seq });
+            }
             self.store.commit_edit(manifest, edit)?;
             if !plan.trivial_move {
                 plan.inputs.iter().for_each(|(_, table)| table.mark_obsolete());
             }
-            family.install(None, |version| version.changed(&removed, added));
+            let kept = || Arc::new(view.ranges.changed(&gone, None));
+            family.install(None, version, if gone.is_empty() { view.ranges.clone() } else { kept() });
             Ok(())
         })
     }

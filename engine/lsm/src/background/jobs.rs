@@ -1,10 +1,11 @@
 //! What all background jobs share.
 
+use super::erase::Watched;
 use crate::base::error::{Error, Result};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::commit::{Store, Task};
-use crate::compaction::{Claims, Moment};
+use crate::compaction::Claims;
 use crate::iter::Horizon;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub struct Jobs {
     pub(super) claims: Mutex<BTreeMap<u32, Claims>>,
     pub(super) released: Condvar,
     pub(super) counters: Counters,
+    pub(super) watched: Mutex<Watched>,
     /// Held for reading by jobs on users' threads; whoever ends the store waits for them with it.
     pub(super) users: RwLock<()>,
 }
@@ -95,6 +97,7 @@ impl Jobs {
             claims: Mutex::new(BTreeMap::new()),
             released: Condvar::new(),
             counters: Counters::default(),
+            watched: Mutex::default(),
             users: RwLock::new(()),
         }
     }
@@ -112,17 +115,9 @@ impl Jobs {
     }
 
     /// The horizons that a merge starting now must respect.
-    pub(super) fn horizons(&self) -> Vec<Horizon> {
+    pub fn horizons(&self) -> Vec<Horizon> {
         let store = &self.store;
         store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms())
-    }
-
-    pub(super) fn moment(&self) -> Moment {
-        let horizons = self.horizons();
-        Moment {
-            oldest_seq: horizons.first().map_or(0, |h| h.seq),
-            oldest_ms: horizons.iter().map(|h| h.now_ms).min().unwrap_or(0),
-        }
     }
 
     /// An error that ends a long job: the store is closing, or became read-only.
@@ -196,6 +191,8 @@ impl Jobs {
             self.store.refill()?;
         }
         self.store.rotate_aged();
+        let erased = self.erase();
+        self.judge(Task::Sync, &erased);
         self.store.persist_clock(CLOCK_EVERY_MS)?;
         self.store.balance_memory();
         self.store.update_pressure();

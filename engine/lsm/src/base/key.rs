@@ -25,9 +25,9 @@ pub enum Kind {
     Put = 2,
     /// Reserved: an operand for the family's merge operator.
     Merge = 3,
-    /// Reserved: every key of a range is absent as of this entry.
+    /// Every key of a range is absent as of this operation. Stands in batches, never in a sorted run.
     RangeDelete = 4,
-    /// Reserved: a range that its owner promised never to read again.
+    /// A range that its owner promised never to read again. As [`Kind::RangeDelete`].
     DroppedRange = 5,
     /// Reserved: the value stands in a blob file.
     BlobRef = 6,
@@ -40,7 +40,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Decodes a kind that this version can read; `None` for any other byte.
+    /// Decodes the kind of an entry that this version can read; `None` for any other byte.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Kind> {
         match byte {
@@ -48,6 +48,23 @@ impl Kind {
             2 => Some(Kind::Put),
             _ => None,
         }
+    }
+
+    /// Decodes the kind of an operation, which may also be one on a range.
+    #[must_use]
+    pub fn of_operation(byte: u8) -> Option<Kind> {
+        match byte {
+            4 => Some(Kind::RangeDelete),
+            5 => Some(Kind::DroppedRange),
+            _ => Kind::from_byte(byte),
+        }
+    }
+
+    /// Whether it is an operation on a range, whose key and value are the bounds.
+    #[inline]
+    #[must_use]
+    pub fn is_range(self) -> bool {
+        matches!(self, Kind::RangeDelete | Kind::DroppedRange)
     }
 }
 

@@ -4,10 +4,11 @@ use super::below::Below;
 use crate::base::cursor::Cursor;
 use crate::base::error::Result;
 use crate::base::filename::FileNumber;
-use crate::base::key::{EntryRef, Kind, NEVER};
+use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
 use crate::iter::{Fate, Horizon, Retain};
+use crate::ranges::RangeSet;
 use crate::table::{Origin, TablePolicy, TableWriter, Tables};
 use crate::version::TableMeta;
 
@@ -27,6 +28,11 @@ pub struct MergeSpec<'a> {
     pub horizons: Vec<Horizon>,
     /// What may hold older entries than the input.
     pub below: Below<'a>,
+    /// Deleted and dropped ranges: all that are registered for the family, and those beside the memtable
+    /// that is flushed.
+    pub ranges: &'a RangeSet,
+    /// There is no range up to here that is neither in `ranges` nor known to concern nothing of the input.
+    pub ranges_seq: SeqNum,
     /// Family, history, and the time of the oldest deletion in the input.
     pub origin: Origin,
     /// Asked now and then; an error ends the merge and removes what it made.
@@ -58,12 +64,14 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
         policy: spec.policy,
         level: spec.level,
         origin: spec.origin,
+        ranges_seq: spec.ranges_seq,
+        cleaned_seq: spec.ranges_seq,
         writer: None,
         made: Vec::new(),
         done: Merged::default(),
     };
     let retain = Retain::new(spec.horizons);
-    let result = run(input, retain, spec.below, spec.table_bytes, spec.check, &mut out);
+    let result = run(input, retain, spec.below, spec.ranges, spec.table_bytes, spec.check, &mut out);
     match result.and_then(|()| out.complete()) {
         Ok(()) => Ok(out.done),
         Err(error) => {
@@ -81,6 +89,7 @@ fn run(
     input: &mut impl Cursor,
     mut retain: Retain,
     mut below: Below<'_>,
+    ranges: &RangeSet,
     table_bytes: u64,
     check: &dyn Fn() -> Result<()>,
     out: &mut Output<'_>,
@@ -88,6 +97,7 @@ fn run(
     let everybody_sees = retain.horizons().first().map_or(0, |h| h.seq);
     let last_level = out.level == LEVELS - 1;
     let mut last_key: Vec<u8> = Vec::new();
+    let mut ranges = ranges.walk();
     input.seek_to_first()?;
     while input.valid() {
         let mut entry = input.entry();
@@ -95,8 +105,10 @@ fn run(
         if out.done.entries_in.is_multiple_of(CHECK_EVERY) {
             check()?;
         }
-        let fate =
-            retain.decide(entry.key, entry.seq, entry.kind, entry.expires_at, |key| below.nothing(key));
+        let stretch = ranges.at(entry.key);
+        let range = stretch.behind(entry.seq);
+        let nothing_below = |key: &[u8]| below.nothing(key);
+        let fate = retain.decide(entry.key, entry.seq, entry.kind, entry.expires_at, range, nothing_below);
         if fate == Fate::Delete {
             // The deletion is as old as the expiry that it stands for.
             out.origin.oldest_deletion_ms = out.origin.oldest_deletion_ms.min(entry.expires_at);
@@ -107,9 +119,13 @@ fn run(
             if out.is_full(table_bytes) && entry.key != last_key.as_slice() {
                 out.close_table()?;
             }
-            if last_level && entry.kind == Kind::Put && entry.seq <= everybody_sees {
+            if let Some(range) = range {
+                // It is kept for a snapshot from before the range, and has to go when that is gone.
+                out.cleaned_seq = out.cleaned_seq.min(range - 1);
+            }
+            if last_level && entry.kind == Kind::Put && entry.seq <= everybody_sees && stretch.is_free() {
                 // Nothing is older than the last level: the number says nothing any more there, and
-                // zeros compress away.
+                // zeros compress away. In a range it says that the entry is newer.
                 entry.seq = 0;
             }
             last_key.clear();
@@ -127,6 +143,9 @@ struct Output<'a> {
     policy: &'a TablePolicy,
     level: usize,
     origin: Origin,
+    ranges_seq: SeqNum,
+    /// What the open table is clean of.
+    cleaned_seq: SeqNum,
     writer: Option<(FileNumber, TableWriter)>,
     made: Vec<FileNumber>,
     done: Merged,
@@ -157,7 +176,8 @@ impl Output<'_> {
         writer.set_oldest_deletion_ms(self.origin.oldest_deletion_ms);
         let summary = writer.finish()?;
         self.done.bytes_out += summary.size_bytes;
-        self.done.tables.push(Arc::new(TableMeta::of(number, summary)));
+        let cleaned_seq = std::mem::replace(&mut self.cleaned_seq, self.ranges_seq);
+        self.done.tables.push(Arc::new(TableMeta::of(number, summary, cleaned_seq)));
         Ok(())
     }
 

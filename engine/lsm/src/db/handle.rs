@@ -46,6 +46,9 @@ impl FamilyRef for Db {
     fn now_ms(&self) -> u64 {
         self.default.now_ms()
     }
+    fn default_ttl_ms(&self) -> Option<u64> {
+        self.default.default_ttl_ms()
+    }
 }
 
 impl Db {
@@ -283,7 +286,7 @@ impl Db {
             return Err(Error::invalid("name", "a column family's name has 1 to 255 bytes"));
         }
         options.validate()?;
-        let created = self.inner().store.create_family(name, options.encode(), options.policy());
+        let created = self.inner().store.create_family(name, options.encode(), options.rules());
         self.inner().scheduler.step();
         Ok(self.handle_of(created?))
     }

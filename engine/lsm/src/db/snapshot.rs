@@ -4,11 +4,13 @@ use super::family::ColumnFamily;
 use super::inner::Inner;
 use super::iter::Iter;
 use super::read;
+use super::scan::ScanOptions;
 use crate::base::error::Result;
 use crate::base::key::SeqNum;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::commit::Task;
+use crate::tree::{Held, Pin, PinKind};
 use std::ops::RangeBounds;
 
 /// The state of all column families at one moment, time included: what had not expired when it was
@@ -22,13 +24,16 @@ pub struct Snapshot {
     inner: Arc<Inner>,
     seq: SeqNum,
     now_ms: u64,
+    _pin: Pin,
 }
 
 impl Snapshot {
     pub(super) fn new(inner: Arc<Inner>) -> Snapshot {
         let store = &inner.store;
         let (seq, now_ms) = store.snapshots.register(|| store.read_seq(), || store.clock.now_ms());
-        Snapshot { inner, seq, now_ms }
+        let since = store.clock.source().monotonic();
+        let pin = store.pins.hold(Held { kind: PinKind::Snapshot, seq, since, view: None });
+        Snapshot { inner, seq, now_ms, _pin: pin }
     }
 
     pub(super) fn inner(&self) -> &Arc<Inner> {
@@ -101,7 +106,7 @@ impl Snapshot {
     /// # Ok(()) }
     /// ```
     pub fn range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, family: &ColumnFamily, range: R) -> Result<Iter> {
-        Iter::over(family, Some(self), &range)
+        self.scan(family, ScanOptions::range(range))
     }
 
     /// The entries whose keys start with `prefix`.
@@ -109,7 +114,15 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn prefix(&self, family: &ColumnFamily, prefix: impl AsRef<[u8]>) -> Result<Iter> {
-        Iter::with_prefix(family, Some(self), prefix.as_ref())
+        self.scan(family, ScanOptions::prefix(prefix))
+    }
+
+    /// The entries that `options` say.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn scan(&self, family: &ColumnFamily, options: ScanOptions) -> Result<Iter> {
+        Iter::new(family, Some(self), options)
     }
 }
 

@@ -2,6 +2,7 @@
 //! ([`Concat`]), all runs of a family merged ([`Merge`]), and of that what is visible ([`Visible`]).
 
 mod concat;
+mod hidden;
 mod merge;
 mod retain;
 mod visible;
@@ -16,6 +17,7 @@ mod runs;
 mod visible_tests;
 
 pub use concat::{Concat, RunSource};
+pub use hidden::Hidden;
 pub use merge::Merge;
 pub use retain::{Fate, Horizon, Retain};
 pub use visible::Visible;

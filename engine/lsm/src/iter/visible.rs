@@ -1,12 +1,15 @@
 //! What a user sees of a sorted run of entries at one sequence number and one moment.
 //!
 //! Of each user key the newest entry at or below the sequence number decides: a deletion hides the
-//! key, an entry that has expired hides it too (and what is below it stays hidden), a value shows.
+//! key, an entry that has expired hides it too (and what is below it stays hidden), a value shows unless
+//! a deleted range that is newer covers its key. Where a range hides what is met, every source below
+//! whose entries are all older goes to the end of the range at once.
 //!
 //! Walking forward, the cursor below stands on the entry that is shown. Walking backward, the
 //! versions of a key come oldest first, so that all in view have to be passed before the last of
 //! them can be shown: the cursor below then stands before the key, and key and value are kept here.
 
+use super::hidden::Hidden;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, SeqNum};
@@ -25,6 +28,7 @@ pub struct Visible<C> {
     below: C,
     seq: SeqNum,
     now_ms: u64,
+    hidden: Hidden,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
     stands: Stands,
@@ -55,12 +59,13 @@ struct Kept {
 
 impl<C: Cursor> Visible<C> {
     /// The view of `below` at sequence number `seq` and at `now_ms`, milliseconds since the epoch,
-    /// of the user keys between the bounds. It stands nowhere yet.
+    /// of the user keys between the bounds, but for what is `hidden`. It stands nowhere yet.
     #[must_use]
     pub fn new(
         below: C,
         seq: SeqNum,
         now_ms: u64,
+        hidden: Hidden,
         lower: Bound<Vec<u8>>,
         upper: Bound<Vec<u8>>,
     ) -> Visible<C> {
@@ -68,6 +73,7 @@ impl<C: Cursor> Visible<C> {
             below,
             seq,
             now_ms,
+            hidden,
             lower,
             upper,
             stands: Stands::Nowhere,
@@ -129,6 +135,20 @@ impl<C: Cursor> Visible<C> {
             Stands::On => self.below.entry().expires_at,
             _ => self.kept.expires_at,
         }
+    }
+
+    /// The error that it met, if it did.
+    ///
+    /// # Errors
+    /// That error.
+    pub fn check(&self) -> Result<()> {
+        self.error.as_ref().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Shows another state of the same runs from now on; stands nowhere.
+    pub fn see(&mut self, seq: SeqNum, now_ms: u64, hidden: Hidden) {
+        (self.seq, self.now_ms, self.hidden) = (seq, now_ms, hidden);
+        self.stands = Stands::Nowhere;
     }
 
     /// How many entries were stepped over and not shown so far: deletions, expired entries, and
@@ -268,8 +288,32 @@ impl<C: Cursor> Visible<C> {
         }
     }
 
-    fn shows(&self, entry: &EntryRef<'_>) -> bool {
-        entry.kind == Kind::Put && entry.expires_at > self.now_ms
+    /// Whether an entry shows over whose key `range` is the newest deleted range.
+    fn shows(&self, entry: &EntryRef<'_>, range: SeqNum) -> bool {
+        entry.kind == Kind::Put && entry.expires_at > self.now_ms && entry.seq >= range
+    }
+
+    /// Passes over the rest of the range that hides what was just met, as far as that goes.
+    fn skip_forward(&mut self) -> Result<bool> {
+        if !self.hidden.may_skip() {
+            return Ok(false);
+        }
+        // What stands behind the bounds need not be read to know that this is the end.
+        let to = self.hidden.to().filter(|to| !self.is_beyond(to));
+        self.below.skip_to(to, self.hidden.by_now())
+    }
+
+    /// As [`Visible::skip_forward`], back from where the cursor below stands, if that is hidden.
+    fn skip_backward(&mut self) -> Result<bool> {
+        let range = self.hidden.by(self.below.user_key());
+        if self.below.trailer().seq() >= range || !self.hidden.may_skip() {
+            return Ok(false);
+        }
+        let from = match &self.lower {
+            Bound::Included(lower) | Bound::Excluded(lower) if self.hidden.from() <= &lower[..] => &[],
+            _ => self.hidden.from(),
+        };
+        self.below.skip_before(from, range)
     }
 
     /// From where the cursor below stands on, the first key that is visible; with `skipping`,
@@ -298,14 +342,20 @@ impl<C: Cursor> Visible<C> {
                 self.pass_newer()?;
                 continue;
             }
-            if self.shows(&entry) {
+            let range = self.hidden.by(entry.key);
+            if self.shows(&entry, range) {
+                self.hidden.check_dropped(entry.key, entry.seq);
                 self.stands = Stands::On;
                 return Ok(());
             }
+            let hidden = entry.seq < range;
             copy_into(&mut self.key, entry.key);
             (skipping, steps) = (true, 0);
             self.skipped += 1;
-            self.below.next()?;
+            // What is left of the key's versions, if anything, is as hidden.
+            if !(hidden && self.skip_forward()?) {
+                self.below.next()?;
+            }
         }
         Ok(())
     }
@@ -331,8 +381,13 @@ impl<C: Cursor> Visible<C> {
     /// From where the cursor below stands back, the last key that is visible.
     fn find_backward(&mut self) -> Result<()> {
         while self.below.valid() && !self.is_below(self.below.user_key()) {
+            if self.skip_backward()? {
+                self.skipped += 1;
+                continue;
+            }
             copy_into(&mut self.key, self.below.user_key());
             if self.decide_backward()? {
+                self.hidden.check_dropped(&self.key, self.kept.seq);
                 self.stands = Stands::Before;
                 return Ok(());
             }
@@ -368,7 +423,8 @@ impl<C: Cursor> Visible<C> {
     /// `shadows` says that the one that decided so far would have been shown.
     fn keep_if_shown(&mut self, shadows: bool) -> bool {
         let entry = self.below.entry();
-        let shows = self.shows(&entry);
+        let range = self.hidden.by(&self.key);
+        let shows = self.shows(&entry, range);
         self.skipped += u64::from(shadows) + u64::from(!shows);
         if shows {
             self.kept.seq = entry.seq;

@@ -23,6 +23,7 @@ use crate::base::limits::LEVELS;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::fs::{Fs, LockGuard};
+use crate::ranges::{Range, RangeKind, RangeSet};
 use crate::table::{Origin, TableOptions, TableWriter, Tables};
 use crate::version::{FamilyState, History, Manifest, StoreState, TableMeta};
 use std::collections::BTreeMap;
@@ -111,7 +112,8 @@ impl Target<'_> {
 
     fn fill(&self, source: &Fs, catalog: &Catalog, log: &Log, plan: &Plan) -> Result<Keys> {
         let tables = Tables::new(self.fs.clone(), self.dir, self.random.clone(), 0, 16);
-        let mut output = Output { target: self, tables, next: 1, pieces: BTreeMap::new() };
+        let removed = Removed::registered(catalog);
+        let mut output = Output { target: self, tables, next: 1, pieces: BTreeMap::new(), removed };
         output.sort_log(source, log, plan)?;
         let mut state = self.state(catalog, log, plan);
         let mut keys = Keys::new();
@@ -169,17 +171,50 @@ pub(super) struct Count {
 /// Entries of one family, newest first for each key; and whether they only fill in.
 type Piece = BTreeMap<(u32, bool), BTreeMap<(Vec<u8>, std::cmp::Reverse<SeqNum>), (Kind, u64, Vec<u8>)>>;
 
+/// The deleted and dropped ranges that were found, by family.
+#[derive(Default)]
+struct Removed {
+    /// Those in force: a whole manifest has them, or the log behind it.
+    sure: BTreeMap<u32, BTreeMap<SeqNum, Arc<Range>>>,
+    /// The others.
+    others: BTreeMap<u32, BTreeMap<SeqNum, Arc<Range>>>,
+}
+
+impl Removed {
+    /// What a whole manifest has.
+    fn registered(catalog: &Catalog) -> Removed {
+        let families = catalog.state.families.iter().filter(|_| catalog.is_certain());
+        let sure = families.map(|(id, family)| (*id, family.ranges.clone())).collect();
+        Removed { sure, others: BTreeMap::new() }
+    }
+
+    fn add(&mut self, family: u32, range: Arc<Range>, sure: bool) {
+        let families = if sure { &mut self.sure } else { &mut self.others };
+        families.entry(family).or_default().insert(range.seq, range);
+    }
+
+    /// The ranges of a family: those in force, and the others.
+    fn of(&self, family: u32) -> (RangeSet, RangeSet) {
+        let set = |families: &BTreeMap<u32, BTreeMap<SeqNum, Arc<Range>>>| {
+            RangeSet::new(families.get(&family).into_iter().flat_map(BTreeMap::values).cloned().collect())
+        };
+        (set(&self.sure), set(&self.others))
+    }
+}
+
 struct Output<'a> {
     target: &'a Target<'a>,
     tables: Tables,
     next: FileNumber,
     /// The sorted pieces of the log, by family.
     pieces: BTreeMap<u32, Vec<Input>>,
+    removed: Removed,
 }
 
 impl Output<'_> {
     /// Sorts what counts of the log into temporary tables.
     fn sort_log(&mut self, source: &Fs, log: &Log, plan: &Plan) -> Result<()> {
+        let mut removed = std::mem::take(&mut self.removed);
         let mut piece = Piece::new();
         let mut bytes = 0;
         let holes = plan.families.values().any(|family| !family.holes.is_empty());
@@ -188,6 +223,11 @@ impl Output<'_> {
             operations(source, segment, |seq, op| {
                 let Some(family) = plan.families.get(&op.family) else { return Ok(()) };
                 let counts = segment.needed && seq > family.flushed;
+                if let Some(kind) = RangeKind::of(op.kind) {
+                    let range = Range::new(kind, seq, op.key, op.value, 0);
+                    removed.add(op.family, Arc::new(range), counts && plan.is_certain());
+                    return Ok(());
+                }
                 if !counts && !in_holes(&family.holes, op.key) {
                     return Ok(());
                 }
@@ -202,6 +242,7 @@ impl Output<'_> {
                 full.clone()
             })?;
         }
+        self.removed = removed;
         self.write_piece(piece)
     }
 
@@ -248,11 +289,18 @@ impl Output<'_> {
         let origin = Origin { family: id, store, created_ms, ..Origin::default() };
         let now_ms = created_ms.max(self.target.now_ms);
         let options = policy.for_level(LEVELS - 1, origin);
+        let (sure, others) = self.removed.of(id);
         let (mut count, mut metas) = (Count::default(), Vec::new());
         let mut writer: Option<(FileNumber, TableWriter)> = None;
         while let Some(entry) = newest.next()? {
             // Nothing is left for a deletion to hide.
             if entry.kind == Kind::Delete {
+                continue;
+            }
+            // Nor is anything older than a range that covers it. Of what has lost its number in the last
+            // level, only a range that is in force is certainly newer.
+            let covered = |ranges: &RangeSet| ranges.at(&entry.key).behind(entry.seq).is_some();
+            if covered(&sure) || entry.seq > 0 && covered(&others) {
                 continue;
             }
             if writer.as_ref().is_some_and(|(_, w)| w.estimated_bytes() >= self.target.table_bytes) {
@@ -281,7 +329,7 @@ impl Output<'_> {
 
 fn finish(writer: &mut Option<(FileNumber, TableWriter)>, metas: &mut Vec<TableMeta>) -> Result<()> {
     if let Some((number, writer)) = writer.take() {
-        metas.push(TableMeta::of(number, writer.finish()?));
+        metas.push(TableMeta::of(number, writer.finish()?, 0));
     }
     Ok(())
 }

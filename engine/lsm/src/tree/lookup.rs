@@ -55,7 +55,10 @@ pub fn lookup<R>(
     read: impl FnOnce(Found<'_>) -> R,
 ) -> Result<Option<R>> {
     let live = |entry: &EntryRef<'_>| {
-        entry.kind == Kind::Put && (!entry.trailer().has_expiry() || entry.expires_at > now_ms())
+        entry.kind == Kind::Put
+            && (!entry.trailer().has_expiry() || entry.expires_at > now_ms())
+            && !(view.has_deleted_ranges() && view.newest_deleted(key, seq) > entry.seq)
+            && is_kept(view, entry, seq)
     };
     // What `seq` was published for was counted before.
     for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
@@ -87,4 +90,14 @@ pub fn lookup<R>(
         }
     }
     Ok(None)
+}
+
+/// Asserts under `invariants` that nobody is shown an entry of a range that was dropped behind it.
+#[inline]
+fn is_kept(view: &View, entry: &EntryRef<'_>, seq: SeqNum) -> bool {
+    if cfg!(feature = "invariants") {
+        let dropped = view.newest_dropped(entry.key, seq);
+        assert!(entry.seq >= dropped, "a read meets what was dropped: \"{}\"", entry.key.escape_ascii());
+    }
+    true
 }

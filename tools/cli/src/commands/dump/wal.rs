@@ -82,14 +82,28 @@ fn operation_row(at: u64, batch: u64, seq: u64, op: &Op<'_>, values: bool) -> It
         ("record", Cell::Number(at)),
         ("batch", Cell::Number(batch)),
         ("seq", Cell::Number(seq)),
-        ("kind", Cell::Text(format!("{:?}", op.kind).to_lowercase())),
+        ("kind", Cell::Text(kind_text(op.kind))),
         ("family", Cell::Number(op.family.into())),
         ("expires", time(op.expires_at)),
         ("key", Cell::Bytes(op.key.to_vec())),
+        ("up to", if op.kind.is_range() { end(op.value) } else { Cell::Empty }),
     ];
     if values {
         let value = if op.kind == Kind::Put { Cell::Bytes(op.value.to_vec()) } else { Cell::Empty };
         cells.push(("value", value));
     }
     Item::Row(cells)
+}
+
+fn kind_text(kind: Kind) -> String {
+    match kind {
+        Kind::RangeDelete => "delete range".to_owned(),
+        Kind::DroppedRange => "drop range".to_owned(),
+        kind => format!("{kind:?}").to_lowercase(),
+    }
+}
+
+/// The end of a range.
+fn end(to: &[u8]) -> Cell {
+    if to.is_empty() { Cell::Text("no end".to_owned()) } else { Cell::Bytes(to.to_vec()) }
 }
