@@ -25,6 +25,8 @@ pub struct OptionSet {
     recent_writes: usize,
     /// In milliseconds; at most what the oracle reckons with.
     sync_interval: u64,
+    /// Ranges on record.
+    ranges: usize,
 }
 
 /// How many sets there are.
@@ -47,6 +49,7 @@ const SMALL: OptionSet = OptionSet {
     durability: Durability::Sync,
     recent_writes: 64 << 10,
     sync_interval: SYNC_INTERVAL_MS,
+    ranges: 8,
 };
 
 /// As small as can be: few writes reach many levels.
@@ -58,6 +61,7 @@ const SMALLEST: OptionSet = OptionSet {
     manifest: 256,
     block: 64,
     recent_writes: 1 << 10,
+    ranges: 1,
     ..SMALL
 };
 
@@ -71,6 +75,7 @@ const LARGE: OptionSet = OptionSet {
     open_files: 512,
     budget: 64 << 20,
     block: 8 << 10,
+    ranges: 1_000,
     ..SMALL
 };
 
@@ -116,6 +121,7 @@ impl OptionSet {
             .reserve_bytes(RESERVE_BYTES)
             .lock_timeout(Duration::ZERO)
             .recent_writes_bytes(self.recent_writes)
+            .max_ranges(self.ranges)
     }
 
     /// The options of a family. Those of odd names have a split index, are compressed from level 0 on, keep

@@ -34,7 +34,7 @@ use crate::ranges::RangeSet;
 use crate::table::Tables;
 use crate::tree::{Family, FamilyRules, Pins, Snapshots};
 use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
-use crate::wal::{RecordKind, Room, Wal};
+use crate::wal::{CloseMark, ManifestEnd, RecordKind, Room, Wal};
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -292,11 +292,17 @@ impl Store {
     /// Writes the mark of a close in good order, and makes it and the clock durable. Everything
     /// before it must be durable.
     pub fn write_close_mark(&self) -> Result<()> {
-        self.commit_edit(&mut self.manifest.lock(), Edit::default())?;
+        let manifest = {
+            let mut manifest = self.manifest.lock();
+            self.commit_edit(&mut manifest, Edit::default())?;
+            // Nothing is committed any more: each of the two tells where the other ends.
+            ManifestEnd { number: manifest.number(), lsn: manifest.lsn() }
+        };
         let mut writer = self.writer.lock();
-        let last_seq = writer.next_seq - 1;
+        let mark = CloseMark { last_seq: writer.next_seq - 1, manifest: Some(manifest) };
+        let last_seq = mark.last_seq;
         self.draw(|| {
-            writer.wal.begin().extend_from_slice(&last_seq.to_le_bytes());
+            mark.encode(writer.wal.begin());
             let synced = self.durable.lsn();
             writer.wal.append(RecordKind::Close, synced, last_seq, Room::Any, || self.next_number())
         })?;
@@ -358,6 +364,11 @@ impl Store {
         self.poison.check()?;
         edit.push(EditOp::Clock(self.clock.now_ms()));
         edit.push(EditOp::NextFile(self.numbers.load(Ordering::Relaxed)));
+        // The log does not say itself how far its last sync went.
+        let synced = self.durable.lsn();
+        if synced > manifest.state().synced_log {
+            edit.push(EditOp::SyncedLog(synced));
+        }
         let mut doubt = None;
         let result = self.draw(|| match doubt.take() {
             Some(doubt) => Err(doubt),

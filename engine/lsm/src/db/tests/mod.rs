@@ -10,5 +10,6 @@ mod disk;
 mod durable;
 mod families;
 mod history;
+mod ranges;
 pub(crate) mod rig;
 mod writers;
