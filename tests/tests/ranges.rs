@@ -296,6 +296,32 @@ fn the_record_of_ranges_is_bounded_and_nobody_waits_for_ever() -> Result<()> {
 }
 
 #[test]
+fn many_ranges_beside_one_memtable_seal_it_and_a_batch_has_a_limit() -> Result<()> {
+    let (disk, db) = store();
+    fill(&db, 0, 600)?;
+    for i in (0..600).step_by(2) {
+        db.delete_range(key(i)..key(i + 1))?;
+        assert!(db.stats().families[0].ranges.unflushed <= 2 * 256, "{:?}", db.stats());
+    }
+    let mut batch = WriteBatch::new();
+    for i in 0..4_096 {
+        batch.delete_range(&db, key(i % 600)..=key(i % 600));
+        batch.put(&db, key(i % 600), "behind");
+    }
+    db.write(batch.clone(), Durability::Sync)?;
+    batch.delete_range(&db, key(1)..key(2));
+    assert!(matches!(db.write(batch, Durability::Sync), Err(Error::InvalidArgument { what: "ranges", .. })));
+    let image = disk.kill_image();
+    let again = small(&image).open()?;
+    assert_eq!(keys(&again, None), named(0..600));
+    again.compact()?;
+    assert_eq!((keys(&again, None).len(), again.stats().families[0].ranges.deleted), (600, 0));
+    again.close()?;
+    drop(db);
+    Ok(())
+}
+
+#[test]
 fn the_memory_of_ranges_is_counted() -> Result<()> {
     let (_disk, db) = store();
     fill(&db, 0, 1_000)?;

@@ -138,6 +138,9 @@ fn store(closed: bool, keys: usize) -> Result<SimFs> {
         db.flush()?;
         other.put_with_ttl("key001", "for an hour", Duration::from_secs(3600))?;
         db.delete("key007")?;
+        // The snapshot keeps what they hide, and the manifest them.
+        db.delete_range("key002".."key004")?;
+        other.drop_range("key008"..)?;
         db.compact()?;
     }
     drop(snapshot);
@@ -145,6 +148,9 @@ fn store(closed: bool, keys: usize) -> Result<SimFs> {
         let mut batch = WriteBatch::new();
         batch.put(&db, format!("log{i:02}"), "silt ".repeat(i % 12)).delete(&other, format!("key{i:03}"));
         batch.put_with_ttl(&other, format!("ttl{i:02}"), "v", Duration::from_secs(3600));
+        if i == 4 {
+            batch.delete_prefix(&other, "ttl").drop_range(&db, "log00".."log02");
+        }
         db.write(batch, if i % 3 == 0 { Durability::Sync } else { Durability::Os })?;
     }
     if closed {
