@@ -49,7 +49,8 @@ pub mod db;
 
 pub mod repair;
 
-pub use base::error::{Corruption, Error, IoFailure, Result};
+pub use background::RestingFamily;
+pub use base::error::{Corruption, Error, HookFailure, IoFailure, Result};
 pub use base::slice::Slice;
 pub use batch::WriteBatch;
 pub use commit::{Durability, Ticket};

@@ -90,7 +90,8 @@ fn change(source: &mut Source<'_>) -> Change {
         large => usize::from(large) * 8,
     };
     let what = match source.below(8) {
-        0 | 1 => What::Delete,
+        0 => What::Delete,
+        1 => What::Merge { bytes: bytes.max(12), ttl_ms: u64::from(source.short()) },
         2 | 3 => What::PutTtl { bytes: bytes.max(12), ttl_ms: 1 + u64::from(source.short()) },
         _ => What::Put { bytes },
     };

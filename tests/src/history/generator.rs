@@ -20,6 +20,8 @@ pub struct Profile {
     pub value_bytes: u64,
     /// One of so many values is larger than a memtable, up to `LARGEST_VALUE_BYTES`.
     pub large_every: u64,
+    /// How many of a hundred changes are operands.
+    pub merges: u64,
     /// Whether the history begins with a value that makes the last level large, so that the levels above it
     /// have their targets far apart, and the smallest tables: then few writes fill many levels.
     pub deep: bool,
@@ -102,6 +104,7 @@ impl Profile {
         ],
         keys: 32,
         value_bytes: 2_000,
+        merges: 12,
         large_every: 300,
         deep: false,
     };
@@ -124,6 +127,7 @@ impl Profile {
         ],
         keys: 48,
         value_bytes: 1_200,
+        merges: 15,
         large_every: 2_000,
         deep: false,
     };
@@ -140,6 +144,7 @@ impl Profile {
         ],
         keys: 64,
         value_bytes: 1_000,
+        merges: 15,
         large_every: 10_000,
         deep: true,
     };
@@ -166,6 +171,7 @@ impl Profile {
         ],
         keys: 40,
         value_bytes: 3_000,
+        merges: 20,
         large_every: 600,
         deep: false,
     };
@@ -348,12 +354,14 @@ impl Writer<'_> {
 
     fn change(&self) -> Change {
         let bytes = self.value_bytes();
+        let ttl_ms = self.choose(&[1, 50, 400, 2_000, 60_000]);
         let what = match self.random.below(10) {
+            _ if self.random.below(100) < self.profile.merges => {
+                let ttl_ms = if self.random.below(3) == 0 { ttl_ms } else { 0 };
+                What::Merge { bytes: bytes.max(LEAST_TTL_BYTES), ttl_ms }
+            }
             0..6 => What::Put { bytes },
-            6..8 => What::PutTtl {
-                bytes: bytes.max(LEAST_TTL_BYTES),
-                ttl_ms: self.choose(&[1, 50, 400, 2_000, 60_000]),
-            },
+            6..8 => What::PutTtl { bytes: bytes.max(LEAST_TTL_BYTES), ttl_ms },
             _ => What::Delete,
         };
         let mut change = Change { family: self.family(), key: self.choose(&self.keys), what };

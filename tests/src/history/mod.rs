@@ -3,8 +3,10 @@
 
 mod generator;
 mod operation;
+mod operators;
 mod text;
 
 pub use generator::{Profile, SMALLEST_OPTIONS, generate};
 pub use operation::{Change, Operation, Span, Step, What, value};
+pub use operators::{Operator, Sum};
 pub use text::{parse, print};

@@ -4,8 +4,8 @@ use super::place::{Place, SYNC_INTERVAL_MS};
 use super::reached::Reached;
 use super::settle::SETTLING_TURNS;
 use super::span::compact_span;
-use crate::history::{Change, Operation, Span, What, print, value};
-use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Unreadable, Version};
+use crate::history::{Change, Operation, Operator, Span, What, print, value};
+use crate::oracle::{Contract, Dump, FamilyId, Loss, Merge, Oracle, Outcome, State, Unreadable, Version};
 use esker::base::sync::Mutex;
 use esker::batch::FamilyRef;
 use esker::fs::SimFs;
@@ -299,7 +299,7 @@ impl Session {
         let mut versions = Vec::new();
         for (at, (change, id)) in changes.iter().zip(ids).enumerate() {
             let (Some(id), Some(family)) = (id, self.families.get(&change.family)) else { continue };
-            let (mut written, mut expires_at) = (None, u64::MAX);
+            let (mut written, mut expires_at, mut merge) = (None, u64::MAX, None);
             match change.what {
                 What::Put { bytes } => {
                     written = Some(value(number, at, bytes));
@@ -311,9 +311,22 @@ impl Session {
                     let ttl = Duration::from_millis(ttl_ms);
                     batch.put_with_ttl(family, &change.key, written.as_ref().expect("just made"), ttl);
                 }
+                What::Merge { bytes, ttl_ms } => {
+                    let operand = written.insert(value(number, at, bytes));
+                    let operator = Operator::of_family(&change.family);
+                    merge = Some(Merge { operator, written_ms: now_ms, ttl_ms });
+                    match ttl_ms {
+                        0 => drop(batch.merge(family, &change.key, operand).len()),
+                        ms => {
+                            let ttl = Duration::from_millis(ms);
+                            batch.merge_with_ttl(family, &change.key, operand, ttl);
+                        }
+                    }
+                }
                 What::Delete => drop(batch.delete(family, &change.key).len()),
             }
-            let version = Version { order: (number, at as u32), value: written.map(Arc::from), expires_at };
+            let (order, written) = ((number, at as u32), written.map(Arc::from));
+            let version = Version { order, value: written, expires_at, merge };
             versions.push((id, change.key.clone(), version));
         }
         if versions.is_empty() {
@@ -366,6 +379,10 @@ impl Session {
             What::Put { bytes } => family.put(&change.key, value(number, 0, bytes)),
             What::PutTtl { bytes, ttl_ms } => {
                 family.put_with_ttl(&change.key, value(number, 0, bytes), Duration::from_millis(ttl_ms))
+            }
+            What::Merge { bytes, ttl_ms: 0 } => family.merge(&change.key, value(number, 0, bytes)),
+            What::Merge { bytes, ttl_ms } => {
+                family.merge_with_ttl(&change.key, value(number, 0, bytes), Duration::from_millis(ttl_ms))
             }
             What::Delete => family.delete(&change.key),
         }

@@ -246,6 +246,7 @@ impl Actor {
                     let ttl = Duration::from_millis(ttl_ms);
                     batch.put_with_ttl(family, &change.key, value(number, at, bytes), ttl)
                 }
+                history::What::Merge { .. } => return What::Failed("a soak knows no operands".into()),
                 history::What::Delete => batch.delete(family, &change.key),
             };
         }

@@ -159,7 +159,7 @@ impl Judge {
             history::What::Delete => None,
             _ => Some(print_of(length(what))),
         };
-        Version { order: (commit, at as u32), value, expires_at }
+        Version { order: (commit, at as u32), value, expires_at, merge: None }
     }
 
     /// Judges the next answer; returns what a write came to, if it was one.
@@ -362,7 +362,9 @@ impl Judge {
 
 fn length(what: history::What) -> usize {
     match what {
-        history::What::Put { bytes } | history::What::PutTtl { bytes, .. } => bytes,
+        history::What::Put { bytes }
+        | history::What::PutTtl { bytes, .. }
+        | history::What::Merge { bytes, .. } => bytes,
         history::What::Delete => 0,
     }
 }

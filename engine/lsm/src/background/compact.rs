@@ -3,7 +3,7 @@
 use super::jobs::Jobs;
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
-use crate::base::key::NEVER;
+use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::base::panics::catch;
 use crate::base::sync::Arc;
@@ -11,7 +11,7 @@ use crate::commit::Task;
 use crate::compaction::{Below, Claim, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual};
 use crate::iter::{Concat, Merge};
 use crate::table::{Origin, TableCursor};
-use crate::tree::Family;
+use crate::tree::{Family, Filtering};
 use crate::version::{Edit, EditOp, LevelRun, Source, TableFile, Version};
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -26,16 +26,22 @@ impl Jobs {
             std::cmp::Reverse((version.level(0).len(), debt_bytes(version, &self.store.options.shape)))
         });
         for family in families {
+            if self.rests(&family) {
+                continue;
+            }
             let claimed = {
                 let mut claims = self.claims.lock();
                 let claims = claims.entry(family.id()).or_default();
                 let view = family.view();
-                pick(&view.version, claims, &self.store.options.shape, family.policy(), self.moment())
+                pick(&view.version, claims, &self.store.options.shape, family.policy(), self.moment(&family))
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
-                self.run_claimed(&family, plan, &claim)?;
-                return Ok(true);
+                return match self.run_claimed(&family, plan, &claim) {
+                    // It rests now; the others go on.
+                    Err(Error::HookFailed(_)) => Ok(true),
+                    result => result.map(|()| true),
+                };
             }
         }
         Ok(false)
@@ -74,7 +80,7 @@ impl Jobs {
                 let claims = all.entry(family.id()).or_default();
                 let view = family.view();
                 let shape = &self.store.options.shape;
-                match pick_manual(&view.version, claims, shape, self.moment(), level, from, to) {
+                match pick_manual(&view.version, claims, shape, self.moment(family), level, from, to) {
                     Ok(None) => return Ok(false),
                     Ok(Some(plan)) => break (claims.claim(&plan), plan),
                     Err(_busy) if claims.is_empty() => {
@@ -116,6 +122,10 @@ impl Jobs {
         }
         // Its inputs are removed once nobody holds them, which this plan does.
         drop(plan);
+        if let Err(Error::HookFailed(failure)) = &result {
+            self.rest(family, failure);
+            return result;
+        }
         let result = result.and_then(|()| self.store.purge());
         self.judge(Task::Compact, &result);
         self.refill(&result)?;
@@ -125,30 +135,35 @@ impl Jobs {
     fn run(&self, family: &Arc<Family>, plan: &Plan) -> Result<()> {
         if plan.trivial_move {
             let moved = plan.inputs.iter().map(|(_, table)| (plan.output_level, table.clone())).collect();
-            self.install_compaction(family, plan, moved)?;
+            self.install_compaction(family, plan, moved, None)?;
             self.counters.moved();
         } else if plan.drop_whole {
-            self.install_compaction(family, plan, Vec::new())?;
+            self.install_compaction(family, plan, Vec::new(), None)?;
             self.counters.moved();
         } else {
-            let merged = self.merge(family, plan)?;
+            let filters = family.hooks().filters();
+            let filtering = filters.then(|| self.store.snapshots.begin_filtering(family));
+            let (filtering, above) = filtering.map_or((None, None), |(f, above)| (Some(f), above));
+            let merged = self.merge(family, plan, above)?;
             let opened: Result<Vec<_>> =
                 merged.tables.iter().map(|meta| Ok((plan.output_level, self.open_table(meta)?))).collect();
-            let installed = opened.and_then(|added| self.install_compaction(family, plan, added));
+            let installed = opened.and_then(|added| self.install_compaction(family, plan, added, filtering));
             if let Err(error) = installed {
                 self.discard(merged.tables.iter());
                 return Err(error);
             }
             self.counters.compacted(plan.input_bytes(), merged.bytes_out);
+            self.rested(family);
         }
         self.store.balance_memory();
         self.store.work.announce(Task::Compact);
         Ok(())
     }
 
-    fn merge(&self, family: &Family, plan: &Plan) -> Result<Merged> {
+    fn merge(&self, family: &Family, plan: &Plan, above: Option<SeqNum>) -> Result<Merged> {
         let store = &self.store;
         let view = family.view();
+        let hooks = self.compaction_hooks(family, &view, plan, above)?;
         let within_level0 = plan.output_level == 0;
         let metas = || plan.inputs.iter().map(|(_, table)| &table.meta);
         let origin = Origin {
@@ -163,7 +178,7 @@ impl Jobs {
             policy: family.policy(),
             level: plan.output_level,
             table_bytes: if within_level0 { u64::MAX } else { store.options.shape.table_bytes },
-            horizons: self.horizons(),
+            horizons: self.horizons(family),
             // Other tables of level 0 may hold what is older.
             below: match within_level0 {
                 true => Below::unknown(&view.version),
@@ -174,6 +189,7 @@ impl Jobs {
                 store.reserve.leave_some()?;
                 if family.is_dropped() { Err(Error::Closed) } else { self.check() }
             },
+            hooks,
         };
         merge(&mut Merge::new(sources(plan)), spec)
     }
@@ -183,6 +199,7 @@ impl Jobs {
         family: &Arc<Family>,
         plan: &Plan,
         added: Vec<(usize, Arc<TableFile>)>,
+        filtering: Option<Filtering<'_>>,
     ) -> Result<()> {
         self.store.with_manifest(|manifest| {
             if family.is_dropped() {
@@ -201,7 +218,11 @@ impl Jobs {
             if !plan.trivial_move {
                 plan.inputs.iter().for_each(|(_, table)| table.mark_obsolete());
             }
-            family.install(None, |version| version.changed(&removed, added));
+            let install = || family.install(None, |version| version.changed(&removed, added));
+            match filtering {
+                Some(filtering) => filtering.end(install),
+                None => install(),
+            }
             Ok(())
         })
     }

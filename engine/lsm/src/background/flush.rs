@@ -98,10 +98,11 @@ impl Jobs {
             policy: family.policy(),
             level: 0,
             table_bytes: u64::MAX,
-            horizons: self.horizons(),
+            horizons: self.horizons(family),
             below: Below::new(&view.version, 0),
             origin,
             check: &|| store.poison.check(),
+            hooks: self.flush_hooks(family, &view, sealed),
         };
         Ok(merge(&mut MemtableCursor::new(memtable.clone()), spec)?.tables)
     }

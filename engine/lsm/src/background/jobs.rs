@@ -1,11 +1,13 @@
 //! What all background jobs share.
 
+use super::resting::Rest;
 use crate::base::error::{Error, Result};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::commit::{Store, Task};
 use crate::compaction::{Claims, Moment};
 use crate::iter::Horizon;
+use crate::tree::Family;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,6 +25,8 @@ pub struct Jobs {
     pub(super) flushing: Mutex<()>,
     pub(super) claims: Mutex<BTreeMap<u32, Claims>>,
     pub(super) released: Condvar,
+    /// Families that are left alone because a hook failed.
+    pub(super) resting: Mutex<BTreeMap<u32, Rest>>,
     pub(super) counters: Counters,
     /// Held for reading by jobs on users' threads; whoever ends the store waits for them with it.
     pub(super) users: RwLock<()>,
@@ -94,6 +98,7 @@ impl Jobs {
             flushing: Mutex::new(()),
             claims: Mutex::new(BTreeMap::new()),
             released: Condvar::new(),
+            resting: Mutex::new(BTreeMap::new()),
             counters: Counters::default(),
             users: RwLock::new(()),
         }
@@ -111,14 +116,27 @@ impl Jobs {
         self.counters.read()
     }
 
-    /// The horizons that a merge starting now must respect.
-    pub(super) fn horizons(&self) -> Vec<Horizon> {
+    /// The horizons that a merge of the family starting now must respect.
+    ///
+    /// Where operands may come, none that a horizon does not see may have been written before the
+    /// horizon's time: it would change a value that has been removed as expired meanwhile. Operands get
+    /// their time in the ordering section, some while before they are visible. So the present's time is
+    /// taken in the gap between two groups; a snapshot's was not, and for it nothing counts as expired.
+    pub(super) fn horizons(&self, family: &Family) -> Vec<Horizon> {
         let store = &self.store;
-        store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms())
+        if !family.hooks().merges() {
+            return store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms());
+        }
+        let now_ms = store.with_writer(|_| store.clock.now_ms());
+        let mut horizons = store.snapshots.horizons(|| store.visible_seq(), || now_ms);
+        for horizon in &mut horizons {
+            horizon.now_ms = if horizon.now_ms < now_ms { 0 } else { now_ms };
+        }
+        horizons
     }
 
-    pub(super) fn moment(&self) -> Moment {
-        let horizons = self.horizons();
+    pub(super) fn moment(&self, family: &Family) -> Moment {
+        let horizons = self.horizons(family);
         Moment {
             oldest_seq: horizons.first().map_or(0, |h| h.seq),
             oldest_ms: horizons.iter().map(|h| h.now_ms).min().unwrap_or(0),
@@ -200,6 +218,7 @@ impl Jobs {
         self.store.balance_memory();
         self.store.update_pressure();
         self.retry_damaged();
+        self.wake_rested();
         self.store.purge()?;
         synced
     }

@@ -3,7 +3,9 @@
 mod compact;
 mod flush;
 mod jobs;
+mod resting;
 mod scheduler;
 
 pub use jobs::Jobs;
+pub use resting::RestingFamily;
 pub use scheduler::{Mode, Scheduler};

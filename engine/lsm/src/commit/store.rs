@@ -26,6 +26,7 @@ use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
 use crate::fs::Fs;
+use crate::hooks::FamilyHooks;
 use crate::memtable::Memtable;
 use crate::table::{TablePolicy, Tables};
 use crate::tree::{Family, Snapshots};
@@ -377,7 +378,13 @@ impl Store {
     }
 
     /// Creates a column family; durable when it returns. `options` goes to the manifest as it is.
-    pub fn create_family(&self, name: &str, options: Vec<u8>, policy: TablePolicy) -> Result<Arc<Family>> {
+    pub fn create_family(
+        &self,
+        name: &str,
+        options: Vec<u8>,
+        policy: TablePolicy,
+        hooks: FamilyHooks,
+    ) -> Result<Arc<Family>> {
         self.check_writable()?;
         let mut writer = self.writer.lock();
         self.check_writable()?;
@@ -391,7 +398,7 @@ impl Store {
         edit.push(EditOp::Flushed { family: id, seq: writer.next_seq - 1 });
         self.commit_edit(&mut manifest, edit)?;
         let active = Arc::new(Memtable::new(self.next_number(), b"", self.options.memtable_bytes));
-        let family = Arc::new(Family::new(id, name, policy, active, Version::default()));
+        let family = Arc::new(Family::new(id, name, policy, hooks, active, Version::default()));
         writer.targets.insert(id, Target::new(family.clone()));
         self.families.write().insert(id, family.clone());
         Ok(family)

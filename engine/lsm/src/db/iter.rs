@@ -63,7 +63,10 @@ impl Iter {
         read::check(family, snapshot)?;
         family.inner().scheduler.step();
         // The view is pinned before the sequence number is loaded: see `tree::View`.
-        let view = family.family().view();
+        let view = match snapshot {
+            Some(snapshot) => snapshot.view(family.family()),
+            None => family.family().view(),
+        };
         let (seq, now_ms) = match snapshot {
             Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
             None => (family.read_seq(), family.inner().store.clock.now_ms()),

@@ -4,6 +4,7 @@ mod builder;
 mod family;
 mod handle;
 mod health;
+mod hooks;
 mod inner;
 mod iter;
 mod maintenance;

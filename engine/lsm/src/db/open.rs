@@ -86,6 +86,7 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
             new_state(&builder)
         }
     };
+    let state = settle_operators(&builder, &manifest_path, state)?;
     let reserve = Arc::new(Reserve::new(&fs, &dir, builder.options.reserve_bytes()));
     let attempt = || {
         // What an attempt on a full disk has left behind is counted and removed by the next.
@@ -108,8 +109,9 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     })?;
     let jobs = Arc::new(Jobs::new(store.clone()));
     let scheduler = Scheduler::start(jobs, builder.mode.clone(), builder.options.sync_interval)?;
-    let (options, lock) = (builder.options, Mutex::new(Some(lock)));
-    let inner = Arc::new(Inner { store, scheduler, options, recovery, lock, closing: Default::default() });
+    let (options, hooks, lock) = (builder.options, builder.hooks, Mutex::new(Some(lock)));
+    let closing = Default::default();
+    let inner = Arc::new(Inner { store, scheduler, options, hooks, recovery, lock, closing });
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 
@@ -200,6 +202,20 @@ fn new_state(builder: &Builder) -> StoreState {
     state.families.insert(0, family);
     state.next_family = 1;
     state
+}
+
+/// Gives families the merge operators that the builder says, or refuses to.
+fn settle_operators(builder: &Builder, manifest: &Path, mut state: StoreState) -> Result<StoreState> {
+    for family in state.families.values_mut() {
+        let wrong = |e: crate::base::coding::Malformed| e.in_file(manifest, 0);
+        let mut options = FamilyOptions::decode(&family.options).map_err(wrong)?;
+        let named = options.merge_operator.clone();
+        builder.hooks.settle(&family.name, &mut options)?;
+        if options.merge_operator != named {
+            family.options = options.encode();
+        }
+    }
+    Ok(state)
 }
 
 /// What stands ready when the new manifest is written.
@@ -311,7 +327,7 @@ impl Opening {
         recovery.clean = found.closed.is_some();
         recovery.replayed_groups = found.groups;
         recovery.cut = found.cut;
-        let families = self.families(versions, &edit)?;
+        let families = self.families(builder, versions, &edit)?;
         let options = WalOptions {
             fs: builder.fs.clone(),
             dir: dir.clone(),
@@ -366,7 +382,12 @@ impl Opening {
     }
 
     /// The families with the tables that replay wrote.
-    fn families(&self, versions: Vec<(u32, Version)>, edit: &Edit) -> Result<Vec<Arc<Family>>> {
+    fn families(
+        &self,
+        builder: &Builder,
+        versions: Vec<(u32, Version)>,
+        edit: &Edit,
+    ) -> Result<Vec<Arc<Family>>> {
         let mut families = Vec::new();
         for ((id, version), (_, options)) in versions.into_iter().zip(&self.options) {
             let mut added = Vec::new();
@@ -381,7 +402,9 @@ impl Opening {
             let version = version.changed(&[], added);
             let name = self.state.families.get(&id).map(|f| f.name.clone()).unwrap_or_default();
             let active = Memtable::new(self.next_number(), version.common_prefix(), self.memtable_bytes);
-            families.push(Arc::new(Family::new(id, &name, options.policy(), Arc::new(active), version)));
+            let hooks = builder.hooks.of(&name, options);
+            let family = Family::new(id, &name, options.policy(), hooks, Arc::new(active), version);
+            families.push(Arc::new(family));
         }
         Ok(families)
     }

@@ -1,7 +1,7 @@
 //! Options of a store and of its column families. This file only composes: what a field means to
 //! the engine stands in the folder that uses it.
 
-use crate::base::coding::{Decoder, Malformed, put_varint};
+use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
 use crate::commit::{CommitOptions, Durability, StallLimits};
 use crate::compaction::ShapeOptions;
@@ -157,6 +157,10 @@ pub struct FamilyOptions {
     pub filter_bits_per_key: u32,
     /// The size at which an index is split into partitions, in bytes. Default: 256 KiB.
     pub index_partition_bytes: usize,
+    /// The name of the merge operator that changes values by operands, if any: one of those in
+    /// [`crate::hooks`], or one that [`crate::Builder::register_merge_operator`] was given. 1 to 255
+    /// bytes. Default: none.
+    pub merge_operator: Option<String>,
 }
 
 impl Default for FamilyOptions {
@@ -168,9 +172,13 @@ impl Default for FamilyOptions {
             block_bytes: table.block_bytes,
             filter_bits_per_key: table.bits_per_key,
             index_partition_bytes: table.partition_bytes,
+            merge_operator: None,
         }
     }
 }
+
+/// The longest name of a merge operator, in bytes.
+const MAX_OPERATOR_BYTES: usize = 255;
 
 /// Tags in the manifest; never reused.
 mod tag {
@@ -179,6 +187,8 @@ mod tag {
     pub const BLOCK_BYTES: u64 = 3;
     pub const FILTER_BITS: u64 = 4;
     pub const INDEX_PARTITION_BYTES: u64 = 5;
+    /// The first option whose value is a byte string: its length stands where others have a number.
+    pub const MERGE_OPERATOR: u64 = 6;
     /// A number that stands for no compression.
     pub const NO_ZSTD: u64 = u32::MAX as u64;
 }
@@ -191,6 +201,10 @@ impl FamilyOptions {
     pub fn validate(&self) -> Result<()> {
         if self.zstd_level.is_some_and(|level| !(-7..=22).contains(&level)) {
             return Err(Error::invalid("zstd_level", "it must be between -7 and 22"));
+        }
+        if self.merge_operator.as_ref().is_some_and(|name| name.is_empty() || name.len() > MAX_OPERATOR_BYTES)
+        {
+            return Err(Error::invalid("merge_operator", "a merge operator's name has 1 to 255 bytes"));
         }
         self.policy().validate()
     }
@@ -223,6 +237,10 @@ impl FamilyOptions {
             put_varint(&mut out, tag);
             put_varint(&mut out, value);
         }
+        if let Some(operator) = &self.merge_operator {
+            put_varint(&mut out, tag::MERGE_OPERATOR);
+            put_bytes(&mut out, operator.as_bytes());
+        }
         out
     }
 
@@ -233,6 +251,13 @@ impl FamilyOptions {
         while !bytes.is_empty() {
             let unknown = bytes.malformed("an option that this version knows");
             let tag = bytes.varint("the tag of an option")?;
+            if tag == tag::MERGE_OPERATOR {
+                let wrong = bytes.malformed("the name of a merge operator");
+                let name = std::str::from_utf8(bytes.bytes("the name of a merge operator")?);
+                let name = name.ok().filter(|name| (1..=MAX_OPERATOR_BYTES).contains(&name.len()));
+                options.merge_operator = Some(name.ok_or(wrong)?.to_owned());
+                continue;
+            }
             let value = bytes.varint32("the value of an option")?;
             match tag {
                 tag::ZSTD_LEVEL if u64::from(value) == tag::NO_ZSTD => options.zstd_level = None,
@@ -255,7 +280,9 @@ mod tests {
     #[test]
     fn family_options_round_trip() {
         for zstd_level in [None, Some(-7), Some(1), Some(22)] {
-            let options = FamilyOptions { zstd_level, block_bytes: 4096, ..FamilyOptions::default() };
+            let merge_operator = zstd_level.map(|level| format!("operator {level}"));
+            let options =
+                FamilyOptions { zstd_level, block_bytes: 4096, merge_operator, ..FamilyOptions::default() };
             options.validate().unwrap();
             assert_eq!(FamilyOptions::decode(&options.encode()).unwrap(), options);
         }
@@ -272,6 +299,8 @@ mod tests {
         assert!(wrong.validate().unwrap_err().to_string().contains("memtable_bytes"));
         let wrong = FamilyOptions { block_bytes: 1, ..FamilyOptions::default() };
         assert!(wrong.validate().unwrap_err().to_string().contains("block_bytes"));
+        let wrong = FamilyOptions { merge_operator: Some(String::new()), ..FamilyOptions::default() };
+        assert!(wrong.validate().unwrap_err().to_string().contains("merge_operator"));
         let wrong = FamilyOptions { zstd_level: Some(99), ..FamilyOptions::default() };
         assert!(wrong.validate().unwrap_err().to_string().contains("zstd_level"));
     }

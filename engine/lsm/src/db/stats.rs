@@ -3,6 +3,7 @@
 use super::handle::Db;
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
+use crate::hooks::HookCounts;
 use std::time::Duration;
 
 /// A reading of a store, taken at one moment but not in one step. Bytes unless said otherwise;
@@ -52,6 +53,9 @@ pub struct Stats {
     pub slowed: Duration,
     /// How often a writer was stopped.
     pub stops: u64,
+    /// What merge operators and compaction filters have done in the background, and how often a hook
+    /// has panicked. Families that were dropped do not count.
+    pub hooks: HookCounts,
 }
 
 /// A reading of a column family.
@@ -133,6 +137,7 @@ impl Db {
                 sealed_memtables: view.sealed.len(),
                 levels,
             });
+            stats.hooks += family.hooks().counts();
         }
         let cache = store.tables.cache().stats();
         stats.cache_bytes = cache.cached_bytes;

@@ -2,6 +2,8 @@
 //! ([`Concat`]), all runs of a family merged ([`Merge`]), and of that what is visible ([`Visible`]).
 
 mod concat;
+mod fold;
+mod gather;
 mod merge;
 mod retain;
 mod visible;
@@ -16,6 +18,8 @@ mod runs;
 mod visible_tests;
 
 pub use concat::{Concat, RunSource};
+pub use fold::{Fold, Folded, Version};
+pub use gather::{Merged, gather};
 pub use merge::Merge;
 pub use retain::{Fate, Horizon, Retain};
 pub use visible::Visible;

@@ -140,9 +140,7 @@ impl RecentWrites {
             return Recent::Unknown;
         }
         let point = self.last.get(&(family, key_hash(key))).copied();
-        let covers = |(_, f, from, to): &&Range| {
-            *f == family && **from <= *key && *key < **to
-        };
+        let covers = |(_, f, from, to): &&Range| *f == family && **from <= *key && *key < **to;
         let range = self.ranges.iter().rev().find(covers).map(|(seq, ..)| *seq);
         match point.max(range) {
             Some(seq) if seq > since => Recent::Written(seq),

@@ -153,8 +153,8 @@ impl Memtable {
         (!self.is_empty()).then(|| self.facts.last_seq.load(Ordering::Relaxed))
     }
 
-    /// The earliest expiry time of an entry, in milliseconds since the epoch; [`NEVER`] if none
-    /// expires.
+    /// The earliest time at which something may expire, in milliseconds since the epoch; [`NEVER`] if
+    /// nothing does. See [`EntryRef::may_expire_at`].
     #[must_use]
     pub fn earliest_expiry(&self) -> u64 {
         self.facts.earliest_expiry.load(Ordering::Relaxed)
@@ -250,7 +250,7 @@ impl MemtableWriter<'_> {
             }
         };
         lower(&facts.first_seq, entry.seq);
-        lower(&facts.earliest_expiry, entry.expires_at);
+        lower(&facts.earliest_expiry, entry.may_expire_at());
         if entry.seq > facts.last_seq.load(Ordering::Relaxed) {
             facts.last_seq.store(entry.seq, Ordering::Relaxed);
         }

@@ -39,7 +39,7 @@ pub struct Properties {
     pub entries: u64,
     /// Entries that are deletions.
     pub deletions: u64,
-    /// Entries that carry an expiry time.
+    /// Entries that may expire; see [`EntryRef::may_expire_at`].
     pub entries_with_expiry: u64,
     /// Bytes of all user keys.
     pub raw_key_bytes: u64,
@@ -63,7 +63,7 @@ pub struct Properties {
     pub max_seq: SeqNum,
     /// The earliest expiry time; [`NEVER`] if no entry expires.
     pub earliest_expiry: u64,
-    /// The latest expiry time; [`NEVER`] if any entry never expires.
+    /// The latest expiry time; [`NEVER`] if any entry never expires or is an operand.
     pub latest_expiry: u64,
     /// The time of the oldest deletion; [`NEVER`] if there is none.
     pub oldest_deletion_ms: u64,
@@ -116,13 +116,15 @@ impl Properties {
     pub(super) fn count(&mut self, entry: &EntryRef<'_>) {
         self.entries += 1;
         self.deletions += u64::from(entry.kind == Kind::Delete);
-        self.entries_with_expiry += u64::from(entry.expires_at != NEVER);
+        let expires_at = entry.may_expire_at();
+        self.entries_with_expiry += u64::from(expires_at != NEVER);
         self.raw_key_bytes += entry.key.len() as u64;
         self.raw_value_bytes += entry.value.len() as u64;
         self.min_seq = self.min_seq.min(entry.seq);
         self.max_seq = self.max_seq.max(entry.seq);
-        self.earliest_expiry = self.earliest_expiry.min(entry.expires_at);
-        self.latest_expiry = self.latest_expiry.max(entry.expires_at);
+        self.earliest_expiry = self.earliest_expiry.min(expires_at);
+        // What an operand comes to may live for ever.
+        self.latest_expiry = self.latest_expiry.max(entry.expiry());
     }
 
     /// The numbers with their tags, in the order in which they are stored. Tags 10 and 12 are the

@@ -4,6 +4,7 @@ use super::view::{Seal, Sealed, View};
 use crate::base::key::NEVER;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex};
+use crate::hooks::FamilyHooks;
 use crate::memtable::Memtable;
 use crate::table::TablePolicy;
 use crate::version::Version;
@@ -18,6 +19,7 @@ pub struct Family {
     id: u32,
     name: String,
     policy: TablePolicy,
+    hooks: Arc<FamilyHooks>,
     view: ArcSwap<View>,
     install: Mutex<()>,
     dropped: AtomicBool,
@@ -32,12 +34,21 @@ impl fmt::Debug for Family {
 impl Family {
     /// A family with these tables and an empty memtable.
     #[must_use]
-    pub fn new(id: u32, name: &str, policy: TablePolicy, active: Arc<Memtable>, version: Version) -> Family {
-        let view = View { active, sealed: Vec::new(), version: Arc::new(version) };
+    pub fn new(
+        id: u32,
+        name: &str,
+        policy: TablePolicy,
+        hooks: FamilyHooks,
+        active: Arc<Memtable>,
+        version: Version,
+    ) -> Family {
+        let hooks = Arc::new(hooks);
+        let view = View { active, sealed: Vec::new(), version: Arc::new(version), hooks: hooks.clone() };
         Family {
             id,
             name: name.to_owned(),
             policy,
+            hooks,
             view: ArcSwap::from_pointee(view),
             install: Mutex::new(()),
             dropped: AtomicBool::new(false),
@@ -60,6 +71,12 @@ impl Family {
     #[must_use]
     pub fn policy(&self) -> &TablePolicy {
         &self.policy
+    }
+
+    /// What is hooked in.
+    #[must_use]
+    pub fn hooks(&self) -> &FamilyHooks {
+        &self.hooks
     }
 
     /// Whether it was dropped.
@@ -104,13 +121,19 @@ impl Family {
                 active: next,
                 sealed: std::iter::once(sealed).chain(view.sealed.iter().cloned()).collect(),
                 version: view.version.clone(),
+                hooks: view.hooks.clone(),
             }
         });
     }
 
     /// Replaces the active memtable by one with the same entries.
     pub fn exchange(&self, active: Arc<Memtable>) {
-        self.replace(|view| View { active, sealed: view.sealed.clone(), version: view.version.clone() });
+        self.replace(|view| View {
+            active,
+            sealed: view.sealed.clone(),
+            version: view.version.clone(),
+            hooks: view.hooks.clone(),
+        });
     }
 
     /// Replaces the tables, and takes away the sealed memtables up to `flushed` (by seal number),
@@ -122,6 +145,7 @@ impl Family {
                 active: view.active.clone(),
                 sealed: view.sealed.iter().filter(keep).cloned().collect(),
                 version: Arc::new(change(&view.version)),
+                hooks: view.hooks.clone(),
             }
         });
     }

@@ -1,6 +1,8 @@
 //! Looking up one key in a view.
 
+use super::scan::sources;
 use super::view::View;
+use crate::base::cursor::Cursor;
 use crate::base::error::Result;
 use crate::base::hash::key_hash;
 use crate::base::key::{EntryRef, Kind, SeqNum};
@@ -8,6 +10,7 @@ use crate::base::limits::LEVELS;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::Block;
+use crate::iter::{Merge, gather};
 use crate::memtable::{Memtable, PIN_VALUE_BYTES};
 use crate::version::TableFile;
 
@@ -22,6 +25,8 @@ pub struct Found<'a> {
 enum Place<'a> {
     Memtable(&'a Arc<Memtable>, &'a [u8], SeqNum),
     Block(&'a Arc<Block>),
+    /// It stands nowhere else: it was merged for this look-up.
+    Merged(&'a Slice),
 }
 
 impl Found<'_> {
@@ -41,12 +46,16 @@ impl Found<'_> {
             }
             Place::Memtable(..) => Slice::copy(self.value),
             Place::Block(block) => block.slice(self.value),
+            Place::Merged(slice) => slice.clone(),
         }
     }
 }
 
 /// Hands the value of `key` as seen at `seq` to `read`; `None` if the key is absent or its entry
 /// has expired. `now_ms` is only asked for entries that can expire.
+///
+/// # Errors
+/// What reading gives; [`crate::base::error::Error::MergeFailed`] if the key's operands cannot be merged.
 pub fn lookup<R>(
     view: &View,
     key: &[u8],
@@ -61,30 +70,61 @@ pub fn lookup<R>(
     for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
         if let Some(entry) = memtable.get(key, seq) {
             let found = Found { value: entry.value, place: Place::Memtable(memtable, key, seq) };
-            return Ok(live(&entry).then(|| read(found)));
+            if live(&entry) {
+                return Ok(Some(read(found)));
+            }
+            return if entry.kind == Kind::Merge { merged(view, key, seq, now_ms, read) } else { Ok(None) };
         }
     }
     let hash = key_hash(key);
     let mut read = Some(read);
+    let mut operand = false;
     let mut ask = |table: &TableFile| {
         table.reader.get(key, hash, seq, |entry, block| {
-            let read = read.take().filter(|_| live(&entry))?;
-            Some(read(Found { value: entry.value, place: Place::Block(block) }))
+            if live(&entry) {
+                let read = read.take()?;
+                return Some(read(Found { value: entry.value, place: Place::Block(block) }));
+            }
+            operand = entry.kind == Kind::Merge;
+            None
         })
     };
-    for table in view.version.level(0) {
-        if table.meta.overlaps(Some(key), Some(key))
-            && let Some(answer) = ask(table)?
-        {
-            return Ok(answer);
+    let answer = 'found: {
+        for table in view.version.level(0) {
+            if table.meta.overlaps(Some(key), Some(key))
+                && let Some(answer) = ask(table)?
+            {
+                break 'found answer;
+            }
         }
-    }
-    for level in 1..LEVELS {
-        if let Some(table) = view.version.find(level, key)
-            && let Some(answer) = ask(table)?
-        {
-            return Ok(answer);
+        for level in 1..LEVELS {
+            if let Some(table) = view.version.find(level, key)
+                && let Some(answer) = ask(table)?
+            {
+                break 'found answer;
+            }
         }
+        None
+    };
+    match read {
+        Some(read) if operand => merged(view, key, seq, now_ms, read),
+        _ => Ok(answer),
     }
-    Ok(None)
+}
+
+/// Looks up a key whose newest entry is an operand.
+#[cold]
+#[inline(never)]
+fn merged<R>(
+    view: &View,
+    key: &[u8],
+    seq: SeqNum,
+    now_ms: impl Fn() -> u64,
+    read: impl FnOnce(Found<'_>) -> R,
+) -> Result<Option<R>> {
+    let mut cursor = Merge::new(sources(view, true));
+    cursor.seek(key, seq)?;
+    let Some(merged) = gather(&mut cursor, &view.hooks, now_ms())? else { return Ok(None) };
+    let slice = Slice::own(merged.value);
+    Ok(Some(read(Found { value: &slice, place: Place::Merged(&slice) })))
 }

@@ -9,5 +9,5 @@ mod view;
 pub use family::Family;
 pub use lookup::{Found, lookup};
 pub use scan::{Bounds, TreeCursor, scan};
-pub use snapshots::Snapshots;
+pub use snapshots::{Filtering, Registered, Snapshots};
 pub use view::{Seal, Sealed, View};

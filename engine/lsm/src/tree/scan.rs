@@ -24,6 +24,12 @@ pub type TreeCursor = Visible<Merge<Source>>;
 /// A cursor over what `view` shows at `seq` and `now_ms`, within `bounds`.
 #[must_use]
 pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, fill_cache: bool) -> TreeCursor {
+    let merge = Merge::new(sources(view, fill_cache));
+    Visible::new(merge, seq, now_ms, bounds.lower, bounds.upper).with_hooks(view.hooks.clone())
+}
+
+/// A cursor over each sorted run of `view`.
+pub(super) fn sources(view: &View, fill_cache: bool) -> Vec<Source> {
     let most = 1 + view.sealed.len() + view.version.level(0).len() + LEVELS - 1;
     let mut sources = Vec::with_capacity(most);
     let memtables = view.memtables().filter(|memtable| !memtable.is_empty());
@@ -37,5 +43,5 @@ pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, fill_cache: b
             sources.push(Source::Level(Concat::new(run)));
         }
     }
-    Visible::new(Merge::new(sources), seq, now_ms, bounds.lower, bounds.upper)
+    sources
 }

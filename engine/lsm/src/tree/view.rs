@@ -2,6 +2,7 @@
 
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
+use crate::hooks::FamilyHooks;
 use crate::memtable::Memtable;
 use crate::version::Version;
 
@@ -38,6 +39,8 @@ pub struct View {
     pub sealed: Vec<Arc<Sealed>>,
     /// The tables.
     pub version: Arc<Version>,
+    /// What the family has hooked in: its merge operator.
+    pub hooks: Arc<FamilyHooks>,
 }
 
 impl View {
