@@ -1,6 +1,6 @@
 //! Carrying out compactions.
 
-use super::jobs::Jobs;
+use super::jobs::{Jobs, oldest_operand};
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{NEVER, SeqNum};
@@ -178,7 +178,8 @@ impl Jobs {
             policy: family.policy(),
             level: plan.output_level,
             table_bytes: if within_level0 { u64::MAX } else { store.options.shape.table_bytes },
-            horizons: self.horizons(family),
+            horizons: self
+                .horizons(family, |view| oldest_operand(view, |level, table| is_above(plan, level, table))),
             // Other tables of level 0 may hold what is older.
             below: match within_level0 {
                 true => Below::unknown(&view.version),
@@ -226,6 +227,13 @@ impl Jobs {
             Ok(())
         })
     }
+}
+
+/// Whether a table that is no input may hold what is newer than the inputs.
+fn is_above(plan: &Plan, level: usize, table: &TableFile) -> bool {
+    let input = plan.inputs.iter().any(|(_, input)| input.meta.number == table.meta.number);
+    let overlaps = plan.range().is_some_and(|(from, to)| table.meta.overlaps(Some(from), Some(to)));
+    !input && overlaps && (level == 0 || level < plan.output_level)
 }
 
 /// The input that cannot be read, if that is what the error is about.

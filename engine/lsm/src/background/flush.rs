@@ -98,7 +98,10 @@ impl Jobs {
             policy: family.policy(),
             level: 0,
             table_bytes: u64::MAX,
-            horizons: self.horizons(family),
+            horizons: self.horizons(family, |view| {
+                let newer = view.memtables().filter(|other| other.id() != memtable.id());
+                newer.map(|newer| newer.oldest_operand_ms()).min().unwrap_or(NEVER)
+            }),
             below: Below::new(&view.version, 0),
             origin,
             check: &|| store.poison.check(),

@@ -2,12 +2,14 @@
 
 use super::resting::Rest;
 use crate::base::error::{Error, Result};
+use crate::base::key::NEVER;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::commit::{Store, Task};
 use crate::compaction::{Claims, Moment};
 use crate::iter::Horizon;
-use crate::tree::Family;
+use crate::tree::{Family, View};
+use crate::version::TableFile;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -89,6 +91,15 @@ impl Counters {
     }
 }
 
+/// When the oldest operand in the memtables of a view, and in those tables that `above` chooses by their
+/// level, was written.
+pub(super) fn oldest_operand(view: &View, above: impl Fn(usize, &TableFile) -> bool) -> u64 {
+    let memtables = view.memtables().map(|memtable| memtable.oldest_operand_ms());
+    let tables = view.version.tables().filter(|(level, table)| above(*level, table));
+    let tables = tables.map(|(_, table)| table.reader.properties().oldest_operand_ms);
+    memtables.chain(tables).min().unwrap_or(NEVER)
+}
+
 impl Jobs {
     /// Jobs for `store`.
     #[must_use]
@@ -118,25 +129,34 @@ impl Jobs {
 
     /// The horizons that a merge of the family starting now must respect.
     ///
-    /// Where operands may come, none that a horizon does not see may have been written before the
-    /// horizon's time: it would change a value that has been removed as expired meanwhile. Operands get
-    /// their time in the ordering section, some while before they are visible. So the present's time is
-    /// taken in the gap between two groups; a snapshot's was not, and for it nothing counts as expired.
-    pub(super) fn horizons(&self, family: &Family) -> Vec<Horizon> {
+    /// Where operands may come, an expired value must not go while one may be above it that was written
+    /// before it expired: it would start from nothing instead of expiring along. So times are no later
+    /// than any operand outside the merge that may be above it: those that `oldest_operand` finds in a
+    /// view, and those to come. Operands get their time in the ordering section, some while before they
+    /// are visible; so the present's time is taken in the gap between two groups, and what came before
+    /// stands in a view that is pinned after it. A snapshot's time was not taken so: for it nothing
+    /// counts as expired.
+    pub(super) fn horizons(
+        &self,
+        family: &Family,
+        oldest_operand: impl FnOnce(&View) -> u64,
+    ) -> Vec<Horizon> {
         let store = &self.store;
         if !family.hooks().merges() {
             return store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms());
         }
         let now_ms = store.with_writer(|_| store.clock.now_ms());
         let mut horizons = store.snapshots.horizons(|| store.visible_seq(), || now_ms);
+        let latest_ms = now_ms.min(oldest_operand(&family.view()));
         for horizon in &mut horizons {
-            horizon.now_ms = if horizon.now_ms < now_ms { 0 } else { now_ms };
+            horizon.now_ms = if horizon.now_ms < now_ms { 0 } else { latest_ms };
         }
         horizons
     }
 
     pub(super) fn moment(&self, family: &Family) -> Moment {
-        let horizons = self.horizons(family);
+        // What the tables above another hold is the picker's to see.
+        let horizons = self.horizons(family, |view| oldest_operand(view, |_, _| false));
         Moment {
             oldest_seq: horizons.first().map_or(0, |h| h.seq),
             oldest_ms: horizons.iter().map(|h| h.now_ms).min().unwrap_or(0),

@@ -11,7 +11,7 @@ use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
 use crate::table::TablePolicy;
-use crate::version::{TableFile, TableMeta, Version};
+use crate::version::{TableFile, Version};
 
 /// The shape that compaction works towards.
 #[derive(Clone, Debug)]
@@ -227,7 +227,10 @@ fn disjoint(inputs: &[(usize, Arc<TableFile>)]) -> bool {
 fn pick_expired(version: &Version, claims: &Claims, moment: Moment) -> Option<Plan> {
     for (level, table) in version.tables() {
         let meta = &table.meta;
-        if meta.latest_expiry > moment.oldest_ms || meta.deletions > 0 || claims.has(meta.number) {
+        if !has_expired(version, moment, (level, table), meta.latest_expiry)
+            || meta.deletions > 0
+            || claims.has(meta.number)
+        {
             continue;
         }
         if meta.max_seq > moment.oldest_seq || !nothing_below(version, level, table) {
@@ -248,6 +251,22 @@ fn pick_expired(version: &Version, claims: &Claims, moment: Moment) -> Option<Pl
     None
 }
 
+/// Whether what expires at `expires_at` in a table counts as expired for every reader, and for all
+/// operands above it: one that was written before has to expire along with it.
+fn has_expired(
+    version: &Version,
+    moment: Moment,
+    (level, table): (usize, &TableFile),
+    expires_at: u64,
+) -> bool {
+    let older = |above: &TableFile| {
+        let other = above.meta.number != table.meta.number;
+        other && above.reader.properties().oldest_operand_ms < expires_at
+    };
+    let changed = |above: usize| overlap_of(version, above, table).iter().any(|table| older(table));
+    expires_at <= moment.oldest_ms && !changed(0) && !(1..level).any(changed)
+}
+
 /// Whether no table holds anything older in the range of `table`.
 fn nothing_below(version: &Version, level: usize, table: &TableFile) -> bool {
     let older_in_level0 =
@@ -257,7 +276,7 @@ fn nothing_below(version: &Version, level: usize, table: &TableFile) -> bool {
 
 /// A table of the deepest level whose deletions were kept for a snapshot that is gone.
 fn pick_bottom_deletions(version: &Version, claims: &Claims, moment: Moment) -> Option<Plan> {
-    let due = |meta: &TableMeta| meta.deletions > 0 && meta.max_seq <= moment.oldest_seq;
+    let due = |table: &TableFile| table.meta.deletions > 0 && table.meta.max_seq <= moment.oldest_seq;
     pick_bottom(version, claims, Reason::BottomDeletions, due)
 }
 
@@ -266,12 +285,12 @@ fn pick_bottom(
     version: &Version,
     claims: &Claims,
     reason: Reason,
-    due: impl Fn(&TableMeta) -> bool,
+    due: impl Fn(&TableFile) -> bool,
 ) -> Option<Plan> {
     let level = version.deepest();
     let table = version.level(level).iter().find(|t| {
         let (from, to) = (&t.meta.smallest.0, &t.meta.largest.0);
-        due(&t.meta) && !claims.has(t.meta.number) && !claims.writes(level, from, to)
+        due(t) && !claims.has(t.meta.number) && !claims.writes(level, from, to)
     })?;
     // Tables of level 0 may share keys: they only become a bottom by being compacted.
     (level > 0).then(|| Plan {
@@ -299,10 +318,10 @@ pub fn pick_manual(
 ) -> Result<Option<Plan>, Busy> {
     let touched = version.overlapping(level, from, to);
     if level == LEVELS - 1 {
-        let removable = |meta: &TableMeta| {
-            meta.overlaps(from, to)
-                && meta.max_seq <= moment.oldest_seq
-                && (meta.deletions > 0 || meta.earliest_expiry <= moment.oldest_ms)
+        let removable = |table: &TableFile| {
+            let meta = &table.meta;
+            let expired = || has_expired(version, moment, (level, table), meta.earliest_expiry);
+            meta.overlaps(from, to) && meta.max_seq <= moment.oldest_seq && (meta.deletions > 0 || expired())
         };
         let plan = pick_bottom(version, claims, Reason::Manual, removable);
         let busy = plan.is_none() && touched.iter().any(|t| claims.has(t.meta.number));

@@ -11,6 +11,8 @@ mod visible;
 #[cfg(all(test, not(loom)))]
 mod concat_tests;
 #[cfg(all(test, not(loom)))]
+mod fold_tests;
+#[cfg(all(test, not(loom)))]
 mod merge_tests;
 #[cfg(all(test, not(loom)))]
 mod runs;

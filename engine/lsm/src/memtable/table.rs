@@ -34,6 +34,7 @@ struct Facts {
     first_seq: AtomicU64,
     last_seq: AtomicU64,
     earliest_expiry: AtomicU64,
+    oldest_operand_ms: AtomicU64,
 }
 
 impl Memtable {
@@ -52,6 +53,7 @@ impl Memtable {
             first_seq: AtomicU64::new(u64::MAX),
             last_seq: AtomicU64::new(0),
             earliest_expiry: AtomicU64::new(NEVER),
+            oldest_operand_ms: AtomicU64::new(NEVER),
         };
         Memtable {
             id,
@@ -160,6 +162,12 @@ impl Memtable {
         self.facts.earliest_expiry.load(Ordering::Relaxed)
     }
 
+    /// When the oldest operand was written, in milliseconds since the epoch; [`NEVER`] if there is none.
+    #[must_use]
+    pub fn oldest_operand_ms(&self) -> u64 {
+        self.facts.oldest_operand_ms.load(Ordering::Relaxed)
+    }
+
     /// When the oldest deletion was inserted, in milliseconds since the epoch, as far as it was
     /// noted.
     #[must_use]
@@ -251,6 +259,9 @@ impl MemtableWriter<'_> {
         };
         lower(&facts.first_seq, entry.seq);
         lower(&facts.earliest_expiry, entry.may_expire_at());
+        if entry.kind == Kind::Merge {
+            lower(&facts.oldest_operand_ms, entry.expires_at);
+        }
         if entry.seq > facts.last_seq.load(Ordering::Relaxed) {
             facts.last_seq.store(entry.seq, Ordering::Relaxed);
         }

@@ -65,6 +65,8 @@ pub struct Properties {
     pub earliest_expiry: u64,
     /// The latest expiry time; [`NEVER`] if any entry never expires or is an operand.
     pub latest_expiry: u64,
+    /// When the oldest operand was written; [`NEVER`] if there is none, and only stored if there is.
+    pub oldest_operand_ms: u64,
     /// The time of the oldest deletion; [`NEVER`] if there is none.
     pub oldest_deletion_ms: u64,
     /// When the table was written, in milliseconds since the epoch.
@@ -97,6 +99,7 @@ impl Default for Properties {
             max_seq: 0,
             earliest_expiry: NEVER,
             latest_expiry: 0,
+            oldest_operand_ms: NEVER,
             oldest_deletion_ms: NEVER,
             created_ms: 0,
             family: 0,
@@ -109,6 +112,7 @@ impl Default for Properties {
 
 const SMALLEST: u64 = 10;
 const LARGEST: u64 = 12;
+const OLDEST_OPERAND: u64 = 24;
 
 impl Properties {
     /// Counts an entry; smallest and largest key are left to the caller.
@@ -123,6 +127,9 @@ impl Properties {
         self.min_seq = self.min_seq.min(entry.seq);
         self.max_seq = self.max_seq.max(entry.seq);
         self.earliest_expiry = self.earliest_expiry.min(expires_at);
+        if entry.kind == Kind::Merge {
+            self.oldest_operand_ms = self.oldest_operand_ms.min(entry.expires_at);
+        }
         // What an operand comes to may live for ever.
         self.latest_expiry = self.latest_expiry.max(entry.expiry());
     }
@@ -158,7 +165,8 @@ impl Properties {
         let small =
             [(21, u64::from(self.family)), (22, u64::from(self.codec)), (23, u64::from(self.filter_policy))];
         let numbers = copy.numbers().map(|(tag, value)| (tag, *value));
-        for (tag, value) in numbers.into_iter().chain(small) {
+        let operand = (self.oldest_operand_ms != NEVER).then_some((OLDEST_OPERAND, self.oldest_operand_ms));
+        for (tag, value) in numbers.into_iter().chain(small).chain(operand) {
             put_varint(out, tag);
             put_varint(out, varint_len(value) as u64);
             put_varint(out, value);
@@ -185,6 +193,7 @@ impl Properties {
             match tag {
                 SMALLEST => properties.smallest.user_key = field.to_vec(),
                 LARGEST => properties.largest.user_key = field.to_vec(),
+                OLDEST_OPERAND => properties.oldest_operand_ms = number("a time")?,
                 21 => {
                     let expected = "the id of a column family";
                     properties.family = number(expected)?.try_into().map_err(too_large(expected))?;
@@ -220,6 +229,7 @@ mod tests {
             family: u32::MAX,
             codec: 1,
             filter_policy: 1,
+            oldest_operand_ms: 77,
             ..Properties::default()
         };
         for (i, (_, value)) in properties.numbers().into_iter().enumerate() {
