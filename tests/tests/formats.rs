@@ -5,6 +5,7 @@ use esker::base::key::{Kind, NEVER, Trailer};
 use esker::base::random::Random;
 use esker::batch::FamilyRef;
 use esker::fs::{Fs, SimFs};
+use esker::ranges::{Range, RangeKind};
 use esker::record::{FileHeader, HEADER_BYTES, LogKind, RecordWriter};
 use esker::version::{Edit, EditOp, FamilyState, History, Manifest, StoreState, TableMeta};
 use esker::wal::{GroupHeader, LoggedBatch, RecordKind, Room, Wal, WalOptions, begin_group, push_batch};
@@ -167,6 +168,7 @@ fn meta() -> TableMeta {
         earliest_expiry: 1_800_000_000_000,
         latest_expiry: NEVER,
         oldest_deletion_ms: 1_700_000_000_000,
+        cleaned_seq: 9,
     }
 }
 
@@ -176,8 +178,10 @@ fn golden_a_manifest_and_the_file_that_names_it() {
     let mut manifest = Manifest::create(fs, Path::new(DIR), Random::seeded(1), state()).unwrap();
     let first = manifest.bytes() as usize - 64;
     let mut edit = Edit::default();
+    let range = Arc::new(Range::new(RangeKind::Deleted, 6, b"user:", b"user;", 1_700_000_000_000));
     edit.push(EditOp::Flushed { family: 0, seq: 9 })
         .push(EditOp::AddTable { family: 0, level: 0, meta: Arc::new(meta()) })
+        .push(EditOp::AddRange { family: 0, range })
         .push(EditOp::NextFile(8));
     manifest.commit(&edit, || unreachable!("a small manifest is not rewritten")).unwrap();
     let second = manifest.bytes() as usize - 64 - first;
@@ -186,7 +190,7 @@ fn golden_a_manifest_and_the_file_that_names_it() {
         (32, "record header"),
         (first - 32, "the whole state as one edit: tags 1 to 6, 9, 7, 10, and padding"),
         (32, "record header"),
-        (second - 32, "an edit after a flush: tags 10, 11, 2, and padding"),
+        (second - 32, "an edit after a flush: tags 10, 11, 13, 2, and padding"),
     ];
     golden::check_part(
         "docs/format/manifest.md",

@@ -30,6 +30,7 @@ pub mod fs;
 pub mod hooks;
 pub mod iter;
 pub mod memtable;
+pub mod ranges;
 pub mod record;
 pub mod table;
 pub mod wal;
@@ -55,7 +56,8 @@ pub use base::slice::Slice;
 pub use batch::WriteBatch;
 pub use commit::{Durability, Ticket};
 pub use db::{
-    Builder, ColumnFamily, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats, Options, Recovery,
-    Snapshot, Stats, VerifyReport,
+    Builder, ColumnFamily, Cursor, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats, Options,
+    PinInfo, RangeStats, Recovery, ScanOptions, Snapshot, Stats, VerifyReport,
 };
 pub use repair::{Repair, RepairReport};
+pub use tree::PinKind;

@@ -61,7 +61,7 @@ fn encoded(ops: &[Op<'_>]) -> Vec<u8> {
         if expires {
             out.extend_from_slice(&op.expires_at.to_le_bytes());
         }
-        if op.kind == Kind::Put {
+        if op.kind != Kind::Delete {
             put_bytes(&mut out, op.value);
         }
     }
@@ -89,13 +89,22 @@ fn built(data: &[u8]) {
     let header = GroupHeader { first_seq: source.long() >> 9, clock_ms: source.long() };
     let (mut batch, mut wanted) = (WriteBatch::new(), Vec::new());
     while !source.is_empty() {
-        let (what, family) = (source.below(3), Family(u32::from(source.short())));
+        let (what, family) = (source.below(4), Family(u32::from(source.short())));
         let (key, mut value, mut expires_at) = (source.string(40), &[][..], NEVER);
+        let mut kind = if what == 0 { Kind::Delete } else { Kind::Put };
         match what {
             0 => drop(batch.delete(&family, key).len()),
             1 => {
                 value = source.string(200);
                 batch.put(&family, key, value);
+            }
+            2 => {
+                value = source.string(40);
+                if key >= value {
+                    continue;
+                }
+                kind = Kind::RangeDelete;
+                batch.delete_range(&family, key..value);
             }
             _ => {
                 value = source.string(200);
@@ -103,7 +112,6 @@ fn built(data: &[u8]) {
                 batch.put_until(&family, key, value, expires_at);
             }
         }
-        let kind = if what == 0 { Kind::Delete } else { Kind::Put };
         wanted.push(Op { family: family.0, kind, key, value, expires_at });
     }
     let found: Vec<Op<'_>> = batch.iter().map(|op| op.expect("what was just encoded")).collect();

@@ -90,6 +90,9 @@ fn change(source: &mut Source<'_>) -> Change {
         large => usize::from(large) * 8,
     };
     let what = match source.below(8) {
+        0 if source.below(4) == 0 => {
+            return Change::of_range(&family, What::DeleteRange(span(source)));
+        }
         0 => What::Delete,
         1 => What::Merge { bytes: bytes.max(12), ttl_ms: u64::from(source.short()) },
         2 | 3 => What::PutTtl { bytes: bytes.max(12), ttl_ms: 1 + u64::from(source.short()) },

@@ -1,6 +1,6 @@
 //! Histories from a seed.
 
-use super::operation::{Change, LEAST_TTL_BYTES, Operation, Span, Step, What};
+use super::operation::{Change, DROPPING, LEAST_TTL_BYTES, Operation, Span, Step, What};
 use esker::Durability;
 use esker::base::limits::MAX_KEY_BYTES;
 use esker::base::random::Random;
@@ -187,12 +187,15 @@ pub fn generate(seed: u64, profile: &Profile) -> Vec<Operation> {
     let keys = (0..profile.keys).map(|n| key(&random, n, longest)).collect();
     let families = vec!["default".to_string()];
     let (snapshots, lean) = (Vec::new(), Lean::ALL[random.below(Lean::ALL.len() as u64) as usize]);
-    let mut writer = Writer { profile, keys, families, created: 0, snapshots, random, lean, turn: 0 };
+    let dropping = random.below(3) == 0;
+    let mut writer =
+        Writer { profile, keys, families, created: 0, snapshots, random, lean, turn: 0, dropping };
     let count = profile.operations.0 + writer.random.below(profile.operations.1 + 1);
     // What goes wrong between families needs some from the beginning.
     let families = if writer.random.below(4) == 0 { 0 } else { 2 };
     let mut history = if profile.deep { writer.depth() } else { Vec::new() };
     history.extend((0..families).map(|_| writer.create_or_drop()));
+    history.extend(dropping.then(|| Operation::Create(DROPPING.into())));
     history.extend((0..count).map(|_| writer.operation()));
     history
 }
@@ -240,6 +243,8 @@ struct Writer<'a> {
     lean: Lean,
     /// Which durability is preferred for the moment.
     turn: u64,
+    /// Whether there is a family in which ranges are dropped.
+    dropping: bool,
 }
 
 impl Writer<'_> {
@@ -327,7 +332,8 @@ impl Writer<'_> {
     fn depth(&self) -> Vec<Operation> {
         let what = What::Put { bytes: LARGEST_VALUE_BYTES as usize };
         let key = |n: u8| vec![b'z', b'z', n];
-        let changes = (0..3).map(|n| Change { family: "default".into(), key: key(n), what }).collect();
+        let change = |n| Change { family: "default".into(), key: key(n), what: what.clone() };
+        let changes = (0..3).map(change).collect();
         let large = Operation::Write { changes, durability: Durability::None };
         vec![large, Operation::Compact, Operation::Options(SMALLEST_OPTIONS), Operation::Reopen]
     }
@@ -364,6 +370,16 @@ impl Writer<'_> {
             6..8 => What::PutTtl { bytes: bytes.max(LEAST_TTL_BYTES), ttl_ms },
             _ => What::Delete,
         };
+        match self.random.below(40) {
+            0 => return Change::of_range(&self.family(), What::DeleteRange(self.range())),
+            2 if self.dropping => return Change::of_range(DROPPING, What::DropRange(self.range())),
+            3..8 if self.dropping => {
+                // What was dropped and what an operand comes to on top of it, nobody may know.
+                let what = if let What::Merge { bytes, .. } = what { What::Put { bytes } } else { what };
+                return Change { family: DROPPING.into(), key: self.choose(&self.keys), what };
+            }
+            _ => {}
+        }
         let mut change = Change { family: self.family(), key: self.choose(&self.keys), what };
         if self.random.below(400) == 0 {
             // A byte too long: the store must refuse it, and the batch that it stands in.
@@ -419,9 +435,28 @@ impl Writer<'_> {
         }
     }
 
+    /// A range to be removed: mostly a few keys, so that the stock of them does not run out.
+    fn range(&self) -> Span {
+        if self.random.below(6) == 0 {
+            return self.span();
+        }
+        let mut keys: Vec<&Vec<u8>> = self.keys.iter().collect();
+        keys.sort();
+        let from = self.random.below(keys.len() as u64) as usize;
+        let to = (from + self.random.below(4) as usize).min(keys.len() - 1);
+        let to = match self.random.below(4) {
+            0 => Bound::Included(keys[to].clone()),
+            _ => Bound::Excluded(keys[to].clone()),
+        };
+        Span::Range(Bound::Included(keys[from].clone()), to)
+    }
+
     fn read(&self) -> Operation {
         let at =
             (!self.snapshots.is_empty() && self.random.below(2) == 0).then(|| self.choose(&self.snapshots));
+        if self.dropping && self.random.below(8) == 0 {
+            return Operation::Get { at, family: DROPPING.into(), key: self.choose(&self.keys) };
+        }
         let family = self.family();
         match self.random.below(8) {
             0..3 => Operation::Get { at, family, key: self.choose(&self.keys) },

@@ -7,6 +7,6 @@ mod operators;
 mod text;
 
 pub use generator::{Profile, SMALLEST_OPTIONS, generate};
-pub use operation::{Change, Operation, Span, Step, What, value};
+pub use operation::{Change, DROPPING, Operation, Span, Step, What, value};
 pub use operators::{Operator, Sum};
 pub use text::{parse, print};

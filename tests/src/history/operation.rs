@@ -97,15 +97,18 @@ pub enum Operation {
 pub struct Change {
     /// The family.
     pub family: String,
-    /// The key.
+    /// The key; empty for a change of a range.
     pub key: Vec<u8>,
     /// What happens to it.
     pub what: What,
 }
 
+/// The name of the family in which ranges are dropped. It is read with care: see `docs/testing.md`.
+pub const DROPPING: &str = "dropped";
+
 /// What happens to a key. Values are given by their length: their bytes follow from the commit, see
 /// [`value`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// It is set.
     Put {
@@ -128,9 +131,19 @@ pub enum What {
     },
     /// It is removed.
     Delete,
+    /// All keys of a range are removed.
+    DeleteRange(Span),
+    /// A range is given up for good.
+    DropRange(Span),
 }
 
 impl Change {
+    /// Of a range.
+    #[must_use]
+    pub fn of_range(family: &str, what: What) -> Change {
+        Change { family: family.into(), key: Vec::new(), what }
+    }
+
     /// Whether the store must refuse it, and with it the whole batch: its key is too long.
     #[must_use]
     pub fn is_out_of_range(&self) -> bool {

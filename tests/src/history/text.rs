@@ -5,6 +5,7 @@
 //! put-ttl f1 \x00\xff 40 500 os
 //! merge-ttl f1 counter 12 500 os
 //! delete default "" none
+//! delete-range default [a )c os
 //! batch sync : put default a 10 : delete f1 b
 //! scan default forward [a )b
 //! scan f1 @2 mixed:77 prefix:user
@@ -86,12 +87,14 @@ fn line(operation: &Operation) -> String {
 
 fn change_text(change: &Change) -> String {
     let (family, key) = (&change.family, key_text(&change.key));
-    match change.what {
+    match &change.what {
         What::Put { bytes } => format!("put {family} {key} {bytes}"),
         What::PutTtl { bytes, ttl_ms } => format!("put-ttl {family} {key} {bytes} {ttl_ms}"),
         What::Merge { bytes, ttl_ms: 0 } => format!("merge {family} {key} {bytes}"),
         What::Merge { bytes, ttl_ms } => format!("merge-ttl {family} {key} {bytes} {ttl_ms}"),
         What::Delete => format!("delete {family} {key}"),
+        What::DeleteRange(span) => format!("delete-range {family} {}", span_text(span)),
+        What::DropRange(span) => format!("drop-range {family} {}", span_text(span)),
     }
 }
 
@@ -157,7 +160,10 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
             let changes = rest.split(|word| *word == ":").skip(1).map(change).collect::<Result<_, _>>()?;
             Operation::Write { changes, durability: parse_durability(durability)? }
         }
-        ("put" | "put-ttl" | "merge" | "merge-ttl" | "delete", [.., durability]) => {
+        (
+            "put" | "put-ttl" | "merge" | "merge-ttl" | "delete" | "delete-range" | "drop-range",
+            [.., durability],
+        ) => {
             let changes = vec![change(&words[..words.len() - 1])?];
             Operation::Write { changes, durability: parse_durability(durability)? }
         }
@@ -232,6 +238,12 @@ fn change(words: &[&str]) -> Result<Change, String> {
             (family, key, what)
         }
         ["delete", family, key] => (family, key, What::Delete),
+        ["delete-range", family, rest @ ..] => {
+            return Ok(Change::of_range(family, What::DeleteRange(span(rest)?)));
+        }
+        ["drop-range", family, rest @ ..] => {
+            return Ok(Change::of_range(family, What::DropRange(span(rest)?)));
+        }
         _ => return Err("no such change".into()),
     };
     Ok(Change { family: (*family).into(), key: parse_key(key)?, what })

@@ -1,6 +1,7 @@
 //! What stands in a store, read from the outside.
 
 use super::state::short;
+use crate::history::DROPPING;
 use esker::Slice;
 use esker::batch::FamilyRef;
 use std::collections::BTreeMap;
@@ -26,6 +27,11 @@ impl Dump {
             let family = db.open_column_family(&name)?;
             let mut entries = BTreeMap::new();
             let mut last = None;
+            if name == DROPPING {
+                // What was dropped must not be read.
+                dump.families.insert(name, entries);
+                continue;
+            }
             for entry in family.iter()? {
                 let (key, value) = entry?;
                 if last.as_ref().is_some_and(|last: &Slice| **last >= *key) {

@@ -2,7 +2,9 @@
 
 use super::contract::{Contract, Order, Survives};
 use super::state::{FamilyId, State, Version};
+use crate::history::Span;
 use esker::Durability;
+use std::collections::BTreeSet;
 
 /// A family that exists, or may.
 #[derive(Clone, Debug)]
@@ -161,6 +163,22 @@ impl Oracle {
     #[must_use]
     pub fn visible(&self) -> &State {
         &self.visible
+    }
+
+    /// What a commit makes of a range: a version of each key that there may be in it, `changes` being those
+    /// of the same commit before it. No other key can be there by then.
+    pub fn remove_range(
+        &self,
+        family: FamilyId,
+        span: &Span,
+        version: &Version,
+        changes: &mut Vec<(FamilyId, Vec<u8>, Version)>,
+    ) {
+        let pending = self.pending.iter().flat_map(|commit| &commit.changes).chain(changes.iter());
+        let pending = pending.filter(|(id, ..)| *id == family).map(|(_, key, _)| key.as_slice());
+        let held = self.visible.keys(family).chain(self.floor.keys(family)).chain(pending);
+        let keys: BTreeSet<Vec<u8>> = held.filter(|key| span.contains(key)).map(<[u8]>::to_vec).collect();
+        changes.extend(keys.into_iter().map(|key| (family, key, version.clone())));
     }
 
     /// The number that the next commit will have.

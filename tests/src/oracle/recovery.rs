@@ -10,8 +10,10 @@ use super::contract::Order;
 use super::dump::Dump;
 use super::model::{Commit, Life, Oracle};
 use super::state::{Chain, FamilyId, State, Version};
+use crate::history::DROPPING;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// What was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +30,9 @@ pub struct Match {
     /// The commits that make it up, beside those that are known to survive.
     pub commits: BTreeSet<u32>,
 }
+
+/// Keys with the values that they may have, `None` standing for none.
+pub type Candidates = BTreeMap<Vec<u8>, Vec<Option<Arc<[u8]>>>>;
 
 impl Oracle {
     /// Looks for the points in the two orders that explain what was found after a loss.
@@ -99,6 +104,34 @@ impl Oracle {
         }
     }
 
+    /// The keys that may be read in the family in which ranges are dropped, whatever survived of what is not
+    /// known to be durable, with the values that they may have.
+    #[must_use]
+    pub fn never_dropped(&self, now_ms: u64) -> Candidates {
+        let mut keys = Candidates::new();
+        let Some(id) = self.families.iter().find(|family| family.name == DROPPING).map(|f| f.id) else {
+            return keys;
+        };
+        let mut dropped = BTreeSet::new();
+        let pending = self.pending.iter().flat_map(|commit| &commit.changes);
+        let pending = pending.filter(|(family, ..)| *family == id);
+        let floor = self.floor.versions().filter(|(family, ..)| *family == id);
+        let all = floor.map(|(_, key, version)| (key, version));
+        for (key, version) in all.chain(pending.map(|(_, key, version)| (key.as_slice(), version))) {
+            if version.dropped {
+                dropped.insert(key.to_vec());
+            }
+            keys.entry(key.to_vec()).or_default().push(version.at(now_ms).cloned());
+        }
+        for (key, values) in &mut keys {
+            if self.floor.version(id, key).is_none() {
+                values.push(None);
+            }
+        }
+        keys.retain(|key, _| !dropped.contains(key));
+        keys
+    }
+
     /// What was found is from now on what the store holds, durably.
     ///
     /// # Errors
@@ -118,6 +151,9 @@ impl Oracle {
         let kept: BTreeSet<FamilyId> = present.into_keys().collect();
         let held: BTreeSet<FamilyId> = self.floor.versions().map(|(family, ..)| family).collect();
         held.difference(&kept).for_each(|gone| self.floor.remove_family(*gone));
+        // Which of the drops have survived, nobody knows: what may have been dropped must not be read.
+        let dropping = self.families.iter().filter(|family| family.name == DROPPING);
+        dropping.for_each(|family| self.floor.remove_family(family.id));
         self.visible = self.floor.clone();
         // Opening the store makes its clock durable.
         self.now_ms = found.now_ms;
@@ -161,7 +197,7 @@ impl<'a> Candidate<'a> {
             candidate.judge(family, key);
         }
         for (id, name) in present {
-            for key in found.families[name].keys() {
+            for key in found.families[name].keys().filter(|_| name != DROPPING) {
                 candidate.judge(*id, key);
             }
         }
@@ -173,7 +209,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn judge(&mut self, family: FamilyId, key: &'a [u8]) {
-        let Some(name) = self.present.get(&family) else { return };
+        let Some(name) = self.present.get(&family).filter(|name| *name != DROPPING) else { return };
         let expected = self.version(family, key).and_then(|version| version.at(self.now_ms));
         if expected.map(|value| value.as_ref()) == self.found.get(name, key) {
             self.wrong.remove(&(family, key));

@@ -18,6 +18,8 @@ pub struct Version {
     pub value: Option<Arc<[u8]>>,
     /// From when on it counts as absent, in milliseconds since the epoch.
     pub expires_at: u64,
+    /// Whether it lay in a range that was dropped: nobody may read it.
+    pub dropped: bool,
     /// Whether the value is an operand, which changes what was there before.
     pub merge: Option<Merge>,
 }
@@ -41,7 +43,7 @@ impl Version {
         let started = if merge.ttl_ms == 0 { u64::MAX } else { merge.written_ms + merge.ttl_ms };
         let expires_at = alive.map_or(started, |(_, expires_at)| expires_at);
         let value = merge.operator.apply(alive.map(|(value, _)| value.as_ref()), operand);
-        Version { order: self.order, value: Some(value.into()), expires_at, merge: None }
+        Version { order: self.order, value: Some(value.into()), expires_at, dropped: false, merge: None }
     }
 
     /// The value that a read at this time gives.
@@ -55,6 +57,7 @@ impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (commit, change) = self.order;
         match &self.value {
+            None if self.dropped => write!(f, "dropped by {commit}.{change}")?,
             None => write!(f, "removed by {commit}.{change}")?,
             Some(value) => write!(f, "{} bytes of {commit}.{change}", value.len())?,
         }
@@ -156,6 +159,12 @@ impl State {
         self.chains
             .iter()
             .filter_map(|((family, key), chain)| Some((*family, key.as_slice(), chain.folded()?)))
+    }
+
+    /// The keys of a family, removed ones too.
+    pub fn keys(&self, family: FamilyId) -> impl Iterator<Item = &[u8]> {
+        let all = (family, Vec::new())..(family + 1, Vec::new());
+        self.chains.range(all).map(|((_, key), _)| key.as_slice())
     }
 
     /// Forgets a family.

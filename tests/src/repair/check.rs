@@ -2,6 +2,7 @@
 
 use super::damage::Damage;
 use super::truth::{Newest, Truth};
+use crate::history::DROPPING;
 use crate::oracle::Dump;
 use crate::session::{Left, Place};
 use esker::fs::{Fs, SimFs};
@@ -138,7 +139,9 @@ impl Case<'_> {
         let now_ms = self.left.now_ms;
         let names: BTreeMap<u32, &str> = report.families.iter().map(|f| (f.id, f.name.as_str())).collect();
         for ((id, key), newest) in &self.truth.newest {
-            if !self.truth.families.contains_key(id) {
+            let named = self.truth.families.get(id);
+            // What was dropped is not read, and what it is then, nobody asks.
+            if named.is_none_or(|name| name == DROPPING) {
                 continue;
             }
             let name = names.get(id).copied().unwrap_or_default();

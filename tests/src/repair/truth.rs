@@ -1,11 +1,13 @@
 //! What stands in a store that is whole, entry by entry, and in which bytes.
 
+use crate::history::DROPPING;
 use esker::base::error::Result;
 use esker::base::filename::FileKind;
 use esker::base::key::Kind;
 use esker::block::BlockCursor;
 use esker::fs::{Fs, SimFs};
 use esker::inspect::{SegmentItem, walk_segment};
+use esker::ranges::{Range as KeyRange, RangeKind};
 use esker::table::{Expected, TableReader, TableSource};
 use esker::version::load_manifest;
 use std::collections::BTreeMap;
@@ -45,6 +47,8 @@ pub struct Truth {
     pub newest: BTreeMap<(u32, Vec<u8>), Newest>,
     /// The tables that count: by name, the bytes of each data block with its entries.
     pub tables: BTreeMap<String, Vec<(Range<usize>, u64)>>,
+    /// The ranges that were deleted or dropped, by family.
+    pub ranges: Vec<(u32, Arc<KeyRange>)>,
     /// The names of the files, with their bytes.
     pub files: BTreeMap<String, Vec<u8>>,
 }
@@ -60,6 +64,7 @@ impl Truth {
         let mut truth = Truth::default();
         for (id, family) in &loaded.state.families {
             truth.families.insert(*id, family.name.clone());
+            truth.ranges.extend(family.ranges.values().map(|range| (*id, range.clone())));
             for meta in family.tables.iter().flat_map(BTreeMap::values) {
                 truth.table(&fs, dir, *id, meta.number)?;
             }
@@ -76,6 +81,10 @@ impl Truth {
                 _ => {}
             }
         }
+        let Truth { newest, ranges, .. } = &mut truth;
+        newest.retain(|(id, key), newest| {
+            !ranges.iter().any(|(of, range)| of == id && range.seq > newest.seq && range.contains(key))
+        });
         Ok(truth)
     }
 
@@ -125,6 +134,11 @@ impl Truth {
                 SegmentItem::Op { seq, op }
                     if !bytes.is_empty() && flushed.get(&op.family).is_some_and(|flushed| seq > *flushed) =>
                 {
+                    if let Some(kind) = RangeKind::of(op.kind) {
+                        let range = KeyRange::new(kind, seq, op.key, op.value, 0);
+                        self.ranges.push((op.family, Arc::new(range)));
+                        return Ok(());
+                    }
                     let value = (op.kind == Kind::Put).then(|| op.value.to_vec());
                     let (expires_at, bytes) = (op.expires_at, bytes.clone());
                     self.see(op.family, op.key, Newest { seq, value, expires_at, file: file.into(), bytes });
@@ -141,7 +155,9 @@ impl Truth {
         let empty = self.families.values().map(|name| (name.clone(), BTreeMap::new()));
         let mut families: BTreeMap<String, BTreeMap<_, _>> = empty.collect();
         for ((id, key), newest) in &self.newest {
-            if let (Some(name), Some(value)) = (self.families.get(id), newest.at(now_ms)) {
+            // As a dump does: what was dropped must not be read.
+            let name = self.families.get(id).filter(|name| *name != DROPPING);
+            if let (Some(name), Some(value)) = (name, newest.at(now_ms)) {
                 families.entry(name.clone()).or_default().insert(key.clone(), value.clone());
             }
         }

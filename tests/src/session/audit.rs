@@ -296,6 +296,7 @@ mod tests {
                 earliest_expiry: 0,
                 latest_expiry: 0,
                 oldest_deletion_ms: 0,
+                cleaned_seq: 0,
             })
         };
         let levels = |level, a, b| Levels::from([(level, vec![a, b])]);

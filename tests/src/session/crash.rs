@@ -83,7 +83,7 @@ fn has_large_value(history: &[Operation]) -> bool {
         What::Put { bytes } | What::PutTtl { bytes, .. } | What::Merge { bytes, .. } => {
             bytes >= LARGE_VALUE_BYTES
         }
-        What::Delete => false,
+        What::Delete | What::DeleteRange(_) | What::DropRange(_) => false,
     };
     let writes_it = |operation: &Operation| match operation {
         Operation::Write { changes, .. } => changes.iter().any(is_large),

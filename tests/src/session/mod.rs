@@ -25,5 +25,5 @@ pub use place::Place;
 pub use reached::Reached;
 pub use runner::{Session, digests, run};
 pub use shrink::{keep_failure, shrink};
-pub(crate) use span::{compact_span, open_iter, walk};
+pub(crate) use span::{compact_span, open_iter, remove_span, walk};
 pub use watchdog::Watchdog;

@@ -135,7 +135,8 @@ impl OptionSet {
             .reserve_bytes(RESERVE_BYTES)
     }
 
-    /// The options of a family. Those of odd names have a split index and are compressed from level 0 on.
+    /// The options of a family. Those of odd names have a split index, are compressed from level 0
+    /// on, and promise that what was deleted is soon gone.
     #[must_use]
     pub fn family(&self, name: &str) -> FamilyOptions {
         let odd = name.bytes().last().is_some_and(|last| last % 2 == 1);
@@ -146,6 +147,9 @@ impl OptionSet {
             zstd_level: self.zstd_level,
             filter_bits_per_key: self.filter_bits,
             merge_operator: Some(Operator::of_family(name).name().into()),
+            // Short enough for histories to live through.
+            erase_within: Some(Duration::from_secs(if odd { 2 } else { 24 * 3600 })),
+            default_ttl: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::runner::{Held, Session, must_be_refused};
 use super::span::{Entries, open_iter, walk};
-use crate::history::{Span, Step};
+use crate::history::{DROPPING, Span, Step};
 use crate::oracle::{Dump, Unreadable};
 use esker::ColumnFamily;
 
@@ -34,6 +34,17 @@ impl Session {
         value.map(|value| value.to_vec())
     }
 
+    /// Whether a key of the family in which ranges are dropped was set, and not dropped since.
+    fn may_be_read(&self, held: Option<&Held>, key: &[u8]) -> bool {
+        let oracle = self.oracle.lock();
+        let version = match held {
+            Some(held) => held.families.get(DROPPING).and_then(|id| held.state.version(*id, key)),
+            None => oracle.family(DROPPING).and_then(|id| oracle.visible().version(id, key)),
+        };
+        // After a failed sync less is shown, and then it may be what was dropped.
+        self.is_writable() && version.is_some_and(|version| !version.dropped)
+    }
+
     fn expected_entries(&self, family: &str, held: Option<&Held>, span: &Span) -> Entries {
         let oracle = self.oracle.lock();
         let (state, id, now_ms) = match held {
@@ -47,6 +58,9 @@ impl Session {
 
     pub(super) fn get(&self, at: Option<u32>, family: &str, key: &[u8]) -> Result<(), String> {
         let Some((handle, held)) = self.target(at, family) else { return Ok(()) };
+        if family == DROPPING && !self.may_be_read(held, key) {
+            return Ok(());
+        }
         let expected = self.expected(family, held, key);
         let found = match held {
             Some(held) => held.snapshot.get(handle, key).and_then(|found| {
@@ -128,7 +142,7 @@ impl Session {
         }
         let slots = self.snapshots.keys().map(|slot| Some(*slot)).chain([None]);
         for at in slots {
-            for family in self.families.keys() {
+            for family in self.families.keys().filter(|family| *family != DROPPING) {
                 for step in [Step::Forward, Step::Reverse] {
                     self.scan(at, family, &Span::All, step)
                         .map_err(|why| format!("at the end, snapshot {at:?}, {family}, {step:?}: {why}"))?;

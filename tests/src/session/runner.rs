@@ -3,8 +3,8 @@
 use super::place::{Place, SYNC_INTERVAL_MS};
 use super::reached::Reached;
 use super::settle::SETTLING_TURNS;
-use super::span::compact_span;
-use crate::history::{Change, Operation, Operator, Span, What, print, value};
+use super::span::{compact_span, remove_span};
+use crate::history::{Change, DROPPING, Operation, Operator, Span, What, print, value};
 use crate::oracle::{Contract, Dump, FamilyId, Loss, Merge, Oracle, Outcome, State, Unreadable, Version};
 use esker::base::sync::Mutex;
 use esker::batch::FamilyRef;
@@ -146,6 +146,7 @@ impl Session {
             Err(Unreadable::Error(error)) if self.faulty && is_of_the_disk(&error) => return Ok(()),
             Err(why) => return Err(format!("cannot read what was recovered: {why}")),
         };
+        self.check_never_dropped(&db)?;
         self.oracle.lock().recovered(&found, loss)?;
         for name in found.families.keys().filter(|name| *name != "default") {
             let family = db.open_column_family(name).map_err(|e| format!("cannot open {name}: {e}"))?;
@@ -153,6 +154,25 @@ impl Session {
         }
         self.families.insert("default".into(), db.default_family());
         self.db = Some(db);
+        Ok(())
+    }
+
+    /// In the family in which ranges are dropped only single keys are read: those that no drop may cover.
+    fn check_never_dropped(&self, db: &Db) -> Result<(), String> {
+        let keys = self.oracle.lock().never_dropped(db.now_ms());
+        let Ok(family) = db.open_column_family(DROPPING) else { return Ok(()) };
+        for (key, allowed) in keys {
+            match family.get(&key) {
+                Ok(found) if allowed.iter().any(|value| value.as_deref() == found.as_deref()) => {}
+                Ok(found) => {
+                    let (key, found) = (key.escape_ascii(), found.map(|value| value.len()));
+                    return Err(format!(
+                        "{key} of the family {DROPPING} has {found:?} bytes, none of those allowed"
+                    ));
+                }
+                Err(error) => self.tolerate(&error)?,
+            }
+        }
         Ok(())
     }
 
@@ -239,7 +259,9 @@ impl Session {
         let number = if lost { NEVER } else { self.oracle.lock().next_commit() - 1 };
         self.asked.push(number);
         let callback = move |result: esker::Result<()>| heard.lock().push((number, result.is_ok()));
-        db.on_durable(db.visible_seq() + u64::from(lost), callback);
+        // Numbers that refused writes have used up may count as durable: nobody has them.
+        let seq = if lost { db.visible_seq().max(db.durable_seq()) + 1 } else { db.visible_seq() };
+        db.on_durable(seq, callback);
     }
 
     /// Takes in what callbacks were told.
@@ -300,22 +322,23 @@ impl Session {
         for (at, (change, id)) in changes.iter().zip(ids).enumerate() {
             let (Some(id), Some(family)) = (id, self.families.get(&change.family)) else { continue };
             let (mut written, mut expires_at, mut merge) = (None, u64::MAX, None);
-            match change.what {
+            let (order, mut dropped) = ((number, at as u32), false);
+            match &change.what {
                 What::Put { bytes } => {
-                    written = Some(value(number, at, bytes));
+                    written = Some(value(number, at, *bytes));
                     batch.put(family, &change.key, written.as_ref().expect("just made"));
                 }
                 What::PutTtl { bytes, ttl_ms } => {
-                    written = Some(value(number, at, bytes));
+                    written = Some(value(number, at, *bytes));
                     expires_at = now_ms + ttl_ms;
-                    let ttl = Duration::from_millis(ttl_ms);
+                    let ttl = Duration::from_millis(*ttl_ms);
                     batch.put_with_ttl(family, &change.key, written.as_ref().expect("just made"), ttl);
                 }
                 What::Merge { bytes, ttl_ms } => {
-                    let operand = written.insert(value(number, at, bytes));
+                    let operand = written.insert(value(number, at, *bytes));
                     let operator = Operator::of_family(&change.family);
-                    merge = Some(Merge { operator, written_ms: now_ms, ttl_ms });
-                    match ttl_ms {
+                    merge = Some(Merge { operator, written_ms: now_ms, ttl_ms: *ttl_ms });
+                    match *ttl_ms {
                         0 => drop(batch.merge(family, &change.key, operand).len()),
                         ms => {
                             let ttl = Duration::from_millis(ms);
@@ -324,12 +347,21 @@ impl Session {
                     }
                 }
                 What::Delete => drop(batch.delete(family, &change.key).len()),
+                What::DeleteRange(span) => remove_span(&mut batch, family, span, false),
+                What::DropRange(span) => {
+                    dropped = true;
+                    remove_span(&mut batch, family, span, true);
+                }
             }
-            let (order, written) = ((number, at as u32), written.map(Arc::from));
-            let version = Version { order, value: written, expires_at, merge };
-            versions.push((id, change.key.clone(), version));
+            let version = Version { order, value: written.map(Arc::from), expires_at, dropped, merge };
+            match &change.what {
+                What::DeleteRange(span) | What::DropRange(span) => {
+                    self.oracle.lock().remove_range(id, span, &version, &mut versions);
+                }
+                _ => versions.push((id, change.key.clone(), version)),
+            }
         }
-        if versions.is_empty() {
+        if batch.is_empty() {
             return Ok(());
         }
         let before = db.visible_seq();
@@ -375,16 +407,22 @@ impl Session {
     /// One change through the methods that take no batch.
     fn write_alone(&self, change: &Change, number: u32) -> esker::Result<()> {
         let family = &self.families[&change.family];
-        match change.what {
-            What::Put { bytes } => family.put(&change.key, value(number, 0, bytes)),
+        match &change.what {
+            What::Put { bytes } => family.put(&change.key, value(number, 0, *bytes)),
             What::PutTtl { bytes, ttl_ms } => {
-                family.put_with_ttl(&change.key, value(number, 0, bytes), Duration::from_millis(ttl_ms))
+                family.put_with_ttl(&change.key, value(number, 0, *bytes), Duration::from_millis(*ttl_ms))
             }
-            What::Merge { bytes, ttl_ms: 0 } => family.merge(&change.key, value(number, 0, bytes)),
+            What::Merge { bytes, ttl_ms: 0 } => family.merge(&change.key, value(number, 0, *bytes)),
             What::Merge { bytes, ttl_ms } => {
-                family.merge_with_ttl(&change.key, value(number, 0, bytes), Duration::from_millis(ttl_ms))
+                family.merge_with_ttl(&change.key, value(number, 0, *bytes), Duration::from_millis(*ttl_ms))
             }
             What::Delete => family.delete(&change.key),
+            What::DeleteRange(Span::All) => family.delete_range::<&[u8], _>(..),
+            What::DeleteRange(Span::Prefix(prefix)) => family.delete_prefix(prefix),
+            What::DeleteRange(Span::Range(from, to)) => family.delete_range((from.clone(), to.clone())),
+            What::DropRange(Span::All) => family.drop_range::<&[u8], _>(..),
+            What::DropRange(Span::Prefix(prefix)) => family.drop_prefix(prefix),
+            What::DropRange(Span::Range(from, to)) => family.drop_range((from.clone(), to.clone())),
         }
     }
 

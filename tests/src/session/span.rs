@@ -1,7 +1,8 @@
 //! What is done with part of a family: compacting it, and reading it from both ends.
 
 use crate::history::{Span, Step};
-use esker::{ColumnFamily, Iter, Slice, Snapshot};
+use esker::batch::FamilyRef;
+use esker::{ColumnFamily, Iter, Slice, Snapshot, WriteBatch};
 use std::ops::Bound;
 
 /// Keys with their values, in their order.
@@ -14,6 +15,18 @@ pub(crate) fn compact_span(handle: &ColumnFamily, span: &Span) -> esker::Result<
         Span::Range(from, to) => handle.compact_range((from.clone(), to.clone())),
         Span::Prefix(prefix) => handle.compact_range((Bound::Included(prefix.clone()), Bound::Unbounded)),
     }
+}
+
+/// Puts the removal of part of a family into a batch.
+pub(crate) fn remove_span(batch: &mut WriteBatch, family: &impl FamilyRef, span: &Span, drop: bool) {
+    match (span, drop) {
+        (Span::All, false) => batch.delete_range::<&[u8], _>(family, ..),
+        (Span::All, true) => batch.drop_range::<&[u8], _>(family, ..),
+        (Span::Prefix(prefix), false) => batch.delete_prefix(family, prefix),
+        (Span::Prefix(prefix), true) => batch.drop_prefix(family, prefix),
+        (Span::Range(from, to), false) => batch.delete_range(family, (from.clone(), to.clone())),
+        (Span::Range(from, to), true) => batch.drop_range(family, (from.clone(), to.clone())),
+    };
 }
 
 /// An iterator over part of a family, at present or in a snapshot.

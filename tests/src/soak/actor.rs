@@ -9,7 +9,7 @@ use super::limited::LimitedFs;
 use super::options;
 use super::print::{Sum, hex, print};
 use crate::history::{self, Change, Operation, Span, Step, value};
-use crate::session::{compact_span, open_iter, walk};
+use crate::session::{compact_span, open_iter, remove_span, walk};
 use esker::base::clock::{Clock, ManualClock};
 use esker::batch::FamilyRef as _;
 use esker::fs::Fs;
@@ -240,14 +240,18 @@ impl Actor {
             let Some(family) = self.families.get(&change.family) else {
                 return What::Refused(format!("there is no family {}", change.family));
             };
-            match change.what {
-                history::What::Put { bytes } => batch.put(family, &change.key, value(number, at, bytes)),
+            match &change.what {
+                history::What::Put { bytes } => {
+                    batch.put(family, &change.key, value(number, at, *bytes));
+                }
                 history::What::PutTtl { bytes, ttl_ms } => {
-                    let ttl = Duration::from_millis(ttl_ms);
-                    batch.put_with_ttl(family, &change.key, value(number, at, bytes), ttl)
+                    let ttl = Duration::from_millis(*ttl_ms);
+                    batch.put_with_ttl(family, &change.key, value(number, at, *bytes), ttl);
                 }
                 history::What::Merge { .. } => return What::Failed("a soak knows no operands".into()),
-                history::What::Delete => batch.delete(family, &change.key),
+                history::What::Delete => drop(batch.delete(family, &change.key).len()),
+                history::What::DeleteRange(span) => remove_span(&mut batch, family, span, false),
+                history::What::DropRange(span) => remove_span(&mut batch, family, span, true),
             };
         }
         let before = self.db().visible_seq();

@@ -120,10 +120,15 @@ impl Judge {
                 let (next, mut bytes, mut versions) = (self.oracle.next_commit(), 0, Vec::new());
                 self.counts.operations += changes.len() as u64;
                 for (at, change) in changes.into_iter().enumerate() {
-                    let version = self.version(next, at, change.what);
-                    bytes += change.key.len() as u64 + length(change.what) as u64;
+                    let version = self.version(next, at, &change.what);
+                    bytes += change.key.len() as u64 + length(&change.what) as u64;
                     let family = self.oracle.family(&change.family).expect("a family that exists");
-                    versions.push((family, change.key, version));
+                    match &change.what {
+                        history::What::DeleteRange(span) | history::What::DropRange(span) => {
+                            self.oracle.remove_range(family, span, &version, &mut versions);
+                        }
+                        _ => versions.push((family, change.key, version)),
+                    }
                 }
                 number = self.oracle.begin_write(durability, versions);
                 Awaited::Write { number, bytes }
@@ -149,17 +154,18 @@ impl Judge {
         format!("{number} {text}")
     }
 
-    fn version(&self, commit: u32, at: usize, what: history::What) -> Version {
+    fn version(&self, commit: u32, at: usize, what: &history::What) -> Version {
         let expires_at = match what {
             history::What::PutTtl { ttl_ms, .. } => self.planned_ms + ttl_ms,
             _ => u64::MAX,
         };
         let print_of = |bytes| Arc::from(print(&value(commit, at, bytes)).as_slice());
         let value = match what {
-            history::What::Delete => None,
-            _ => Some(print_of(length(what))),
+            history::What::Put { .. } | history::What::PutTtl { .. } => Some(print_of(length(what))),
+            _ => None,
         };
-        Version { order: (commit, at as u32), value, expires_at, merge: None }
+        let dropped = matches!(what, history::What::DropRange(_));
+        Version { order: (commit, at as u32), value, expires_at, dropped, merge: None }
     }
 
     /// Judges the next answer; returns what a write came to, if it was one.
@@ -360,12 +366,10 @@ impl Judge {
     }
 }
 
-fn length(what: history::What) -> usize {
+fn length(what: &history::What) -> usize {
     match what {
-        history::What::Put { bytes }
-        | history::What::PutTtl { bytes, .. }
-        | history::What::Merge { bytes, .. } => bytes,
-        history::What::Delete => 0,
+        history::What::Put { bytes } | history::What::PutTtl { bytes, .. } => *bytes,
+        _ => 0,
     }
 }
 

@@ -141,7 +141,14 @@ impl Workload {
             2 => What::PutTtl { bytes, ttl_ms: [100, 2_000, 30_000, 600_000][self.below(4) as usize] },
             _ => What::Put { bytes },
         };
-        Change { family: self.family(judge, n), key: key(n), what }
+        let family = self.family(judge, n);
+        if self.below(400) == 0 {
+            // A few keys: the stock of them must not run out.
+            let (a, b) = (key(n), key(n + self.below(8) * 8));
+            let span = Span::Range(Bound::Included(a.clone().min(b.clone())), Bound::Excluded(a.max(b)));
+            return Change::of_range(&family, What::DeleteRange(span));
+        }
+        Change { family, key: key(n), what }
     }
 
     fn scan(&self, judge: &Judge) -> Operation {

@@ -192,6 +192,13 @@ const SOAK: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "soak", "--", "--nocapture"], minutes(24 * 60))
 };
 
+/// The gate tries it where it may mount a file system; here it must.
+const FULL_DISK: Step = Step {
+    environment: &[("ESKER_FULL_DISK", "must")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "full_disk"], minutes(10))
+};
+
 const LINEAR: Step = Step {
     environment: &[("ESKER_LINEAR_HISTORIES", "3000")],
     needs_tests: true,
@@ -299,6 +306,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "shuttle", step: SCHEDULES },
     Part { name: "linear", step: LINEAR },
     Part { name: "soak", step: SOAK },
+    Part { name: "full-disk", step: FULL_DISK },
     Part { name: "stress", step: STRESS },
     Part { name: "coverage", step: step(&["cargo", "xtask", "coverage"], minutes(50)) },
     fuzz!("records"),

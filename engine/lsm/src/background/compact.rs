@@ -8,7 +8,9 @@ use crate::base::limits::LEVELS;
 use crate::base::panics::catch;
 use crate::base::sync::Arc;
 use crate::commit::Task;
-use crate::compaction::{Below, Claim, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual};
+use crate::compaction::{
+    Below, Claim, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual, retired,
+};
 use crate::iter::{Concat, Merge};
 use crate::table::{Origin, TableCursor};
 use crate::tree::{Family, Filtering};
@@ -32,8 +34,9 @@ impl Jobs {
             let claimed = {
                 let mut claims = self.claims.lock();
                 let claims = claims.entry(family.id()).or_default();
-                let view = family.view();
-                pick(&view.version, claims, &self.store.options.shape, family.policy(), self.moment(&family))
+                let (view, horizons) = (family.view(), self.picking_horizons(&family));
+                let moment = self.moment(&family, &horizons, &view.ranges);
+                pick(&view.version, claims, &self.store.options.shape, family.policy(), moment)
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
@@ -78,9 +81,10 @@ impl Jobs {
                     return Ok(false);
                 }
                 let claims = all.entry(family.id()).or_default();
-                let view = family.view();
+                let (view, horizons) = (family.view(), self.picking_horizons(family));
+                let moment = self.moment(family, &horizons, &view.ranges);
                 let shape = &self.store.options.shape;
-                match pick_manual(&view.version, claims, shape, self.moment(family), level, from, to) {
+                match pick_manual(&view.version, claims, shape, moment, level, from, to) {
                     Ok(None) => return Ok(false),
                     Ok(Some(plan)) => break (claims.claim(&plan), plan),
                     Err(_busy) if claims.is_empty() => {
@@ -178,13 +182,16 @@ impl Jobs {
             policy: family.policy(),
             level: plan.output_level,
             table_bytes: if within_level0 { u64::MAX } else { store.options.shape.table_bytes },
-            horizons: self
-                .horizons(family, |view| oldest_operand(view, |level, table| is_above(plan, level, table))),
+            horizons: self.merge_horizons(family, |view| {
+                oldest_operand(view, |level, table| is_above(plan, level, table))
+            }),
             // Other tables of level 0 may hold what is older.
             below: match within_level0 {
                 true => Below::unknown(&view.version),
                 false => Below::new(&view.version, plan.output_level + 1),
             },
+            ranges: &view.ranges,
+            ranges_seq: view.flushed,
             origin,
             check: &|| {
                 store.reserve.leave_some()?;
@@ -215,11 +222,22 @@ impl Jobs {
             for (level, table) in &added {
                 edit.push(EditOp::AddTable { family: id, level: *level, meta: table.meta.clone() });
             }
+            // Tables and ranges change under the manifest's lock alone.
+            let view = family.view();
+            let version = view.version.changed(&removed, added);
+            let gone = retired(&version, &view.ranges);
+            for &seq in &gone {
+                edit.push(EditOp::RemoveRange { family: id, seq });
+            }
             self.store.commit_edit(manifest, edit)?;
             if !plan.trivial_move {
                 plan.inputs.iter().for_each(|(_, table)| table.mark_obsolete());
             }
-            let install = || family.install(None, |version| version.changed(&removed, added));
+            let ranges = match gone.is_empty() {
+                true => view.ranges.clone(),
+                false => Arc::new(view.ranges.changed(&gone, None)),
+            };
+            let install = || family.install(None, version, ranges);
             match filtering {
                 Some(filtering) => filtering.end(install),
                 None => install(),

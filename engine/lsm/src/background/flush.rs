@@ -11,15 +11,16 @@
 
 use super::jobs::Jobs;
 use crate::base::error::Result;
-use crate::base::filename::FileKind;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::NEVER;
 use crate::base::sync::Arc;
 use crate::commit::Task;
-use crate::compaction::{Below, MergeSpec, merge};
+use crate::compaction::{Below, MergeSpec, merge, replaced, retired};
 use crate::memtable::MemtableCursor;
+use crate::ranges::RangeSet;
 use crate::table::Origin;
 use crate::tree::{Family, Sealed};
-use crate::version::{Edit, EditOp, TableFile, TableMeta};
+use crate::version::{Edit, EditOp, TableFile, TableMeta, Version};
 
 struct Flushed {
     family: Arc<Family>,
@@ -92,17 +93,24 @@ impl Jobs {
             created_ms: store.clock.now_ms(),
             oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),
         };
+        let beside = memtable.ranges();
+        let ranges = match beside.is_empty() {
+            true => view.ranges.clone(),
+            false => Arc::new(view.ranges.changed(&[], beside.ranges().iter().cloned())),
+        };
         let spec = MergeSpec {
             tables: &store.tables,
             next_number: &|| store.next_number(),
             policy: family.policy(),
             level: 0,
             table_bytes: u64::MAX,
-            horizons: self.horizons(family, |view| {
+            horizons: self.merge_horizons(family, |view| {
                 let newer = view.memtables().filter(|other| other.id() != memtable.id());
                 newer.map(|newer| newer.oldest_operand_ms()).min().unwrap_or(NEVER)
             }),
             below: Below::new(&view.version, 0),
+            ranges: &ranges,
+            ranges_seq: sealed.seal.last_seq,
             origin,
             check: &|| store.poison.check(),
             hooks: self.flush_hooks(family, &view, sealed),
@@ -130,21 +138,56 @@ impl Jobs {
                     edit.push(EditOp::AddTable { family: id, level: 0, meta: meta.clone() });
                     added.push((0, self.open_table(meta)?));
                 }
-                opened.push((family, added));
+                let version = family.view().version.changed(&[], added);
+                let ranges = self.register(family, &sealed.memtable.ranges(), &version, &mut edit);
+                opened.push((family, sealed.seal, version, ranges));
             }
             edit.push(EditOp::OldestWal(oldest_wal));
             store.commit_edit(manifest, edit)?;
-            for (family, added) in opened {
-                family.install(Some(order), |version| version.changed(&[], added));
+            for (family, seal, version, ranges) in opened {
+                family.install(Some(seal), version, ranges);
             }
             Ok(())
         })?;
-        let released = store.with_writer(|writer| writer.wal.release(oldest_wal));
+        self.remove_segments(oldest_wal);
+        Ok(())
+    }
+
+    /// Removes the log segments before `oldest`, which the manifest says are not needed.
+    pub(super) fn remove_segments(&self, oldest: FileNumber) {
+        let store = &self.store;
+        let released = store.with_writer(|writer| writer.wal.release(oldest));
         for number in released {
             // A segment that cannot be removed now is removed when the store is opened.
             let _ = store.fs.remove(&FileKind::Wal(number).path(&store.dir));
         }
-        Ok(())
+    }
+
+    /// Puts the ranges that stood beside a memtable into the registry of its family, `version` being what is
+    /// there with its tables. What they make superfluous leaves, and what no table needs does not even join.
+    fn register(
+        &self,
+        family: &Family,
+        beside: &RangeSet,
+        version: &Version,
+        edit: &mut Edit,
+    ) -> Arc<RangeSet> {
+        let before = family.view().ranges.clone();
+        if beside.is_empty() {
+            return before;
+        }
+        let all = before.changed(&[], beside.ranges().iter().cloned());
+        let mut gone = replaced(&all, beside.ranges(), &self.horizons());
+        gone.extend(retired(version, &all));
+        let ranges = all.changed(&gone, None);
+        let has = |set: &RangeSet, seq| set.ranges().binary_search_by_key(&seq, |r| r.seq).is_ok();
+        for range in before.ranges().iter().filter(|range| !has(&ranges, range.seq)) {
+            edit.push(EditOp::RemoveRange { family: family.id(), seq: range.seq });
+        }
+        for range in ranges.ranges().iter().filter(|range| has(beside, range.seq)) {
+            edit.push(EditOp::AddRange { family: family.id(), range: range.clone() });
+        }
+        Arc::new(ranges)
     }
 
     /// Opens a table that was just written.

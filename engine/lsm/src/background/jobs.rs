@@ -1,12 +1,13 @@
 //! What all background jobs share.
 
+use super::erase::Watched;
 use super::resting::Rest;
 use crate::base::error::{Error, Result};
 use crate::base::key::NEVER;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::commit::{Store, Task};
-use crate::compaction::{Claims, Moment};
+use crate::compaction::Claims;
 use crate::iter::Horizon;
 use crate::tree::{Family, View};
 use crate::version::TableFile;
@@ -30,6 +31,7 @@ pub struct Jobs {
     /// Families that are left alone because a hook failed.
     pub(super) resting: Mutex<BTreeMap<u32, Rest>>,
     pub(super) counters: Counters,
+    pub(super) watched: Mutex<Watched>,
     /// Held for reading by jobs on users' threads; whoever ends the store waits for them with it.
     pub(super) users: RwLock<()>,
 }
@@ -111,6 +113,7 @@ impl Jobs {
             released: Condvar::new(),
             resting: Mutex::new(BTreeMap::new()),
             counters: Counters::default(),
+            watched: Mutex::default(),
             users: RwLock::new(()),
         }
     }
@@ -127,6 +130,12 @@ impl Jobs {
         self.counters.read()
     }
 
+    /// What readers see, as of now.
+    pub fn horizons(&self) -> Vec<Horizon> {
+        let store = &self.store;
+        store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms())
+    }
+
     /// The horizons that a merge of the family starting now must respect.
     ///
     /// Where operands may come, an expired value must not go while one may be above it that was written
@@ -136,14 +145,14 @@ impl Jobs {
     /// are visible; so the present's time is taken in the gap between two groups, and what came before
     /// stands in a view that is pinned after it. A snapshot's time was not taken so: for it nothing
     /// counts as expired.
-    pub(super) fn horizons(
+    pub(super) fn merge_horizons(
         &self,
         family: &Family,
         oldest_operand: impl FnOnce(&View) -> u64,
     ) -> Vec<Horizon> {
         let store = &self.store;
         if !family.hooks().merges() {
-            return store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms());
+            return self.horizons();
         }
         let now_ms = store.with_writer(|_| store.clock.now_ms());
         let mut horizons = store.snapshots.horizons(|| store.visible_seq(), || now_ms);
@@ -154,13 +163,10 @@ impl Jobs {
         horizons
     }
 
-    pub(super) fn moment(&self, family: &Family) -> Moment {
-        // What the tables above another hold is the picker's to see.
-        let horizons = self.horizons(family, |view| oldest_operand(view, |_, _| false));
-        Moment {
-            oldest_seq: horizons.first().map_or(0, |h| h.seq),
-            oldest_ms: horizons.iter().map(|h| h.now_ms).min().unwrap_or(0),
-        }
+    /// Of [`Jobs::merge_horizons`] what holds for every merge of the family: what the tables above another
+    /// hold is the picker's to see.
+    pub(super) fn picking_horizons(&self, family: &Family) -> Vec<Horizon> {
+        self.merge_horizons(family, |view| oldest_operand(view, |_, _| false))
     }
 
     /// An error that ends a long job: the store is closing, or became read-only.
@@ -234,6 +240,8 @@ impl Jobs {
             self.store.refill()?;
         }
         self.store.rotate_aged();
+        let erased = self.erase();
+        self.judge(Task::Sync, &erased);
         self.store.persist_clock(CLOCK_EVERY_MS)?;
         self.store.balance_memory();
         self.store.update_pressure();

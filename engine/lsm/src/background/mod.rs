@@ -1,6 +1,7 @@
 //! Layer 7: what happens behind the user's back: flushes, compactions, syncs, removal of files.
 
 mod compact;
+mod erase;
 mod flush;
 mod jobs;
 mod resting;

@@ -104,7 +104,8 @@ impl Scheduler {
             4 => drop(self.jobs.tick()),
             _ => {}
         }
-        while self.jobs.store().gate.get() != Stall::None {
+        let store = self.jobs.store();
+        while store.gate.get() != Stall::None || store.range_gate.get() != Stall::None {
             let progress = [self.jobs.flush_next(), self.jobs.compact_next()];
             if !progress.iter().any(|job| matches!(job, Ok(true))) {
                 return;

@@ -44,4 +44,17 @@ pub trait Cursor {
 
     /// Moves to the previous entry; invalid before the first. Requires [`Cursor::valid`].
     fn prev(&mut self) -> Result<()>;
+
+    /// Passes over entries that are all older than `seq`, to the first one at or after `key`, or to the end
+    /// without a key. Returns false, and stays, where it cannot tell without looking at each: what it
+    /// passes over costs nothing. Requires [`Cursor::valid`], and that it stands before `key`.
+    fn skip_to(&mut self, _key: Option<&[u8]>, _seq: SeqNum) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// As [`Cursor::skip_to`] the other way: to the last entry before `key`, or nowhere if that is empty.
+    /// Requires that it does not stand before it yet.
+    fn skip_before(&mut self, _key: &[u8], _seq: SeqNum) -> Result<bool> {
+        Ok(false)
+    }
 }

@@ -27,9 +27,9 @@ pub enum Kind {
     /// An operand for the family's merge operator; see [`super::operand`]. It always carries a time:
     /// when it was written.
     Merge = 3,
-    /// Reserved: every key of a range is absent as of this entry.
+    /// Every key of a range is absent as of this operation. Stands in batches, never in a sorted run.
     RangeDelete = 4,
-    /// Reserved: a range that its owner promised never to read again.
+    /// A range that its owner promised never to read again. As [`Kind::RangeDelete`].
     DroppedRange = 5,
     /// Reserved: the value stands in a blob file.
     BlobRef = 6,
@@ -42,7 +42,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Decodes a kind that this version can read; `None` for any other byte.
+    /// Decodes the kind of an entry that this version can read; `None` for any other byte.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Kind> {
         match byte {
@@ -58,6 +58,23 @@ impl Kind {
     #[must_use]
     pub fn of_tag(tag: u8) -> Option<Kind> {
         if tag == TIMELESS_MERGE { None } else { Kind::from_byte(tag & !EXPIRY_FLAG) }
+    }
+
+    /// Decodes the kind of an operation, which may also be one on a range.
+    #[must_use]
+    pub fn of_operation(byte: u8) -> Option<Kind> {
+        match byte {
+            4 => Some(Kind::RangeDelete),
+            5 => Some(Kind::DroppedRange),
+            _ => Kind::from_byte(byte),
+        }
+    }
+
+    /// Whether it is an operation on a range, whose key and value are the bounds.
+    #[inline]
+    #[must_use]
+    pub fn is_range(self) -> bool {
+        matches!(self, Kind::RangeDelete | Kind::DroppedRange)
     }
 }
 

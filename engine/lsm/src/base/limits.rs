@@ -9,6 +9,9 @@ pub const MAX_VALUE_BYTES: usize = 1 << 30;
 /// The largest encoded write batch, in bytes (2 GiB).
 pub const MAX_BATCH_BYTES: usize = 2 << 30;
 
+/// The most operations on ranges in one write batch.
+pub const MAX_BATCH_RANGES: usize = 4096;
+
 /// The longest column-family name, in bytes.
 pub const MAX_FAMILY_NAME_BYTES: usize = 255;
 

@@ -1,11 +1,13 @@
 //! Building a batch. The byte grammar stands in `docs/format/wal.md`.
 
 use super::decode::{OpIter, decode_ops};
+use crate::base::bounds::{half_open, prefix_end};
 use crate::base::coding::{put_bytes, put_varint, varint_len};
 use crate::base::error::{Error, Result};
 use crate::base::key::{EXPIRY_FLAG, Kind, NEVER};
-use crate::base::limits::{MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::base::limits::{MAX_BATCH_BYTES, MAX_BATCH_RANGES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::base::operand::Operand;
+use std::ops::RangeBounds;
 use std::time::Duration;
 
 /// What an operation takes at most besides its key and value: tag, expiry, three varints of 32 bits.
@@ -24,13 +26,22 @@ pub trait FamilyRef {
     fn merges(&self) -> bool {
         false
     }
+    /// How long an entry lives that is put without a word about it, in ms; `None` for ever.
+    fn default_ttl_ms(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// When something expires that lives for `ttl_ms` from now on.
+fn expiry_in(family: &impl FamilyRef, ttl_ms: u64) -> u64 {
+    family.now_ms().saturating_add(ttl_ms).min(NEVER - 1)
 }
 
 /// Operations that take effect together or not at all, across column families.
 ///
 /// Building a batch never fails; an operation that is out of range (a key over 128 KiB, a value
 /// over 1 GiB, handles of two stores) is remembered and refused when the batch is written, as a
-/// whole.
+/// whole. At most 4096 of its operations may be on ranges.
 ///
 /// ```
 /// # fn main() -> esker::Result<()> {
@@ -54,6 +65,7 @@ pub struct WriteBatch {
     refused: Option<Error>,
     /// Where in `ops` the times of operands stand, which are set when the batch is ordered.
     stamps: Vec<u32>,
+    ranges: u32,
 }
 
 const _: () = assert!(MAX_BATCH_BYTES <= u32::MAX as usize);
@@ -71,14 +83,15 @@ impl WriteBatch {
         WriteBatch { ops: Vec::with_capacity(bytes), ..Self::default() }
     }
 
-    /// Sets `key` to `value`.
+    /// Sets `key` to `value`, for the family's default time if it has one.
     pub fn put(
         &mut self,
         family: &impl FamilyRef,
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> &mut Self {
-        self.push(family, Kind::Put, key.as_ref(), value.as_ref(), NEVER)
+        let expires_at = family.default_ttl_ms().map_or(NEVER, |ttl_ms| expiry_in(family, ttl_ms));
+        self.push(family, Kind::Put, key.as_ref(), value.as_ref(), expires_at)
     }
 
     /// Sets `key` to `value` for `ttl` from now, by the store's expiry clock.
@@ -90,11 +103,12 @@ impl WriteBatch {
         ttl: Duration,
     ) -> &mut Self {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let expires_at = family.now_ms().saturating_add(ttl_ms).min(NEVER - 1);
+        let expires_at = expiry_in(family, ttl_ms);
         self.push(family, Kind::Put, key.as_ref(), value.as_ref(), expires_at)
     }
 
-    /// Sets `key` to `value` until the moment `expires_at_ms`, in milliseconds since the epoch.
+    /// Sets `key` to `value` until the moment `expires_at_ms`, in milliseconds since the epoch;
+    /// `u64::MAX` is never, whatever the family's default.
     pub fn put_until(
         &mut self,
         family: &impl FamilyRef,
@@ -111,7 +125,8 @@ impl WriteBatch {
     }
 
     /// Gives the family's merge operator `operand` to change the value of `key` with, without reading
-    /// it. An absent key starts from nothing; a value that is there keeps its expiry.
+    /// it. An absent key starts from nothing, for the family's default time if it has one; a value that
+    /// is there keeps its expiry.
     ///
     /// A family without an operator refuses the batch.
     ///
@@ -160,7 +175,11 @@ impl WriteBatch {
             self.refused.get_or_insert(none);
             return self;
         }
-        let value = Operand::encode_value(Operand::ttl_ms(ttl), operand);
+        let ttl_ms = match ttl {
+            Some(_) => Operand::ttl_ms(ttl),
+            None => family.default_ttl_ms().unwrap_or(0),
+        };
+        let value = Operand::encode_value(ttl_ms, operand);
         let count = self.count;
         let stamp = self.ops.len() + key_end_bytes(family.family_id(), key);
         self.push(family, Kind::Merge, key, &value, family.now_ms().min(NEVER - 1));
@@ -179,6 +198,94 @@ impl WriteBatch {
                 bytes.copy_from_slice(&time);
             }
         }
+    }
+
+    /// Removes every key of a range, whatever there is of it, in one operation. Keys that are set behind it,
+    /// in the same batch or later, are there; snapshots from before go on showing what was. A range that
+    /// holds no key does nothing; one that starts behind its end is refused with the batch.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put("user:1:name", "Ada")?;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.delete_range(&db, "user:1:".."user:2:").put(&db, "user:1:gone", "yes");
+    /// db.write(batch, esker::Durability::Sync)?;
+    /// assert!(db.get("user:1:name")?.is_none() && db.get("user:1:gone")?.is_some());
+    /// # Ok(()) }
+    /// ```
+    pub fn delete_range<K: AsRef<[u8]>, R: RangeBounds<K>>(
+        &mut self,
+        family: &impl FamilyRef,
+        range: R,
+    ) -> &mut Self {
+        self.push_range(family, Kind::RangeDelete, &range)
+    }
+
+    /// Removes every key that starts with `prefix`; see [`WriteBatch::delete_range`].
+    pub fn delete_prefix(&mut self, family: &impl FamilyRef, prefix: impl AsRef<[u8]>) -> &mut Self {
+        let prefix = prefix.as_ref();
+        self.push_bounds(family, Kind::RangeDelete, prefix, prefix_end(prefix).as_deref())
+    }
+
+    /// Gives a range of keys up for good: the caller promises never to read again what has been written to
+    /// it so far. The space comes back as with [`WriteBatch::delete_range`], and reads elsewhere cost
+    /// nothing for it; but a read inside the range, an iterator that crosses it included, may or may not
+    /// show what was there, until the key is set anew.
+    pub fn drop_range<K: AsRef<[u8]>, R: RangeBounds<K>>(
+        &mut self,
+        family: &impl FamilyRef,
+        range: R,
+    ) -> &mut Self {
+        self.push_range(family, Kind::DroppedRange, &range)
+    }
+
+    /// Gives every key that starts with `prefix` up for good; see [`WriteBatch::drop_range`].
+    pub fn drop_prefix(&mut self, family: &impl FamilyRef, prefix: impl AsRef<[u8]>) -> &mut Self {
+        let prefix = prefix.as_ref();
+        self.push_bounds(family, Kind::DroppedRange, prefix, prefix_end(prefix).as_deref())
+    }
+
+    fn push_range<K: AsRef<[u8]>>(
+        &mut self,
+        family: &impl FamilyRef,
+        kind: Kind,
+        range: &impl RangeBounds<K>,
+    ) -> &mut Self {
+        let (start, end) = (range.start_bound().map(K::as_ref), range.end_bound().map(K::as_ref));
+        match half_open(start, end) {
+            Ok(Some((from, to))) => self.push_bounds(family, kind, &from, to.as_deref()),
+            Ok(None) => self,
+            Err(error) => {
+                self.refused.get_or_insert(error);
+                self
+            }
+        }
+    }
+
+    fn push_bounds(
+        &mut self,
+        family: &impl FamilyRef,
+        kind: Kind,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> &mut Self {
+        // A prefix may be longer than any key.
+        let bytes = from.len().max(to.map_or(0, <[u8]>::len));
+        if bytes > MAX_KEY_BYTES {
+            self.refused.get_or_insert(Error::KeyTooLarge { bytes });
+            return self;
+        }
+        if self.ranges as usize >= MAX_BATCH_RANGES {
+            let why = format!("a batch may hold {MAX_BATCH_RANGES}");
+            self.refused.get_or_insert(Error::invalid("ranges", why));
+            return self;
+        }
+        let before = self.count;
+        self.push(family, kind, from, to.unwrap_or_default(), NEVER);
+        self.ranges += self.count - before;
+        self
     }
 
     fn push(
@@ -237,6 +344,12 @@ impl WriteBatch {
         self.count as usize
     }
 
+    /// How many of them are on ranges of keys.
+    #[must_use]
+    pub fn range_count(&self) -> usize {
+        self.ranges as usize
+    }
+
     /// Whether there are no operations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -253,6 +366,7 @@ impl WriteBatch {
     pub fn clear(&mut self) {
         self.ops.clear();
         self.count = 0;
+        self.ranges = 0;
         self.families.clear();
         self.store = None;
         self.refused = None;
@@ -358,6 +472,38 @@ mod tests {
         batch.clear();
         batch.delete(&Family(0, 1), b"a").delete(&Family(0, 2), b"a");
         assert!(matches!(batch.refused(), Some(Error::WrongDatabase)));
+    }
+
+    #[test]
+    fn ranges_stand_in_a_batch_with_their_bounds() {
+        let family = Family(3, 1);
+        let mut batch = WriteBatch::new();
+        batch.delete_range(&family, "a".."c").drop_range::<&str, _>(&family, ..).delete_prefix(&family, "p");
+        batch.drop_prefix(&family, [0xff, 0xff]).delete_range(&family, "a".."a");
+        assert!(batch.refused().is_none());
+        let ops: Vec<_> = batch.iter().map(|op| op.unwrap()).map(|op| (op.kind, op.key, op.value)).collect();
+        assert_eq!(
+            ops,
+            [
+                (Kind::RangeDelete, &b"a"[..], &b"c"[..]),
+                (Kind::DroppedRange, b"", b""),
+                (Kind::RangeDelete, b"p", b"q"),
+                (Kind::DroppedRange, b"\xff\xff", b""),
+            ]
+        );
+        assert_eq!((batch.len(), batch.range_count()), (4, 4));
+        batch.delete_range(&family, "b".."a");
+        assert!(matches!(batch.refused(), Some(Error::InvalidArgument { .. })));
+        batch.clear();
+        batch.delete_prefix(&family, vec![1; MAX_KEY_BYTES + 1]);
+        assert!(matches!(batch.refused(), Some(Error::KeyTooLarge { .. })) && batch.range_count() == 0);
+        batch.clear();
+        for _ in 0..MAX_BATCH_RANGES {
+            batch.delete_prefix(&family, "p");
+        }
+        assert!(batch.refused().is_none());
+        batch.delete_prefix(&family, "p");
+        assert!(matches!(batch.refused(), Some(Error::InvalidArgument { what: "ranges", .. })));
     }
 
     #[test]

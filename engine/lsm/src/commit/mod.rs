@@ -18,6 +18,7 @@ pub use poison::Poison;
 pub use queue::Queue;
 pub use request::{Durability, Request, Ticket};
 pub use reserve::Reserve;
-pub use stall::{Gate, Pressure, Stall, StallLimits, stall};
+pub use rotation::MOST_RANGES;
+pub use stall::{Gate, Pressure, RANGE_COST_BYTES, Stall, StallLimits, stall, stall_ranges};
 pub use store::{Parts, Store, Target, Writer};
 pub use work::{Task, Work, WorkState};

@@ -4,7 +4,8 @@
 //! makes all memtables with one seal number durable in one edit, so that an unlogged batch across
 //! families stays whole, and unlogged writes stay a prefix among themselves.
 
-use super::stall::{Pressure, stall};
+use super::request::Request;
+use super::stall::{Pressure, stall, stall_ranges};
 use super::store::{Store, Target, Writer};
 use super::work::Task;
 use crate::base::filename::FileNumber;
@@ -15,8 +16,19 @@ use crate::memtable::Memtable;
 use crate::tree::Seal;
 use std::time::Duration;
 
+/// What part of the time that is allowed for erasing memtables, log segments and manifest may each take.
+const SHARE_OF_LOGS: u64 = 8;
+
 /// Entries after which it is judged what prefix the keys of a family have in common.
 const SAMPLE_ENTRIES: u64 = 256;
+
+/// A deleted range that covers so many entries of a memtable, or a quarter of them, seals it first ...
+const LEAST_COVERED: u64 = 1024;
+/// ... and at the latest when it covers so many: more are not counted while writers wait.
+const MOST_COVERED: u64 = 8 * LEAST_COVERED;
+
+/// So many ranges stand beside one memtable at most, but for those of one group of writes.
+pub const MOST_RANGES: usize = 256;
 
 impl Store {
     /// Seals what has grown too large or pins too much of the log.
@@ -38,6 +50,28 @@ impl Store {
                 self.rotate(writer, |target| target.active.first_seq().is_some_and(|seq| seq <= pinned));
             }
         }
+    }
+
+    /// Before ranges are deleted or dropped: seals each memtable of which one of them covers much, so that
+    /// all of its entries are older than the range, and readers pass over it in one step.
+    #[cold]
+    pub(super) fn seal_covered(&self, writer: &mut Writer, requests: &[Request]) {
+        let ops =
+            requests.iter().filter(|r| r.batch.range_count() > 0).flat_map(|r| r.batch.iter().flatten());
+        for op in ops.filter(|op| op.kind.is_range()) {
+            let Some(target) = writer.targets.get(&op.family) else { continue };
+            let least = (target.active.entries() / 4).clamp(LEAST_COVERED, MOST_COVERED);
+            if target.active.entries() >= least && target.active.holds_at_least(least, op.key, op.value) {
+                self.rotate(writer, |target| target.family.id() == op.family);
+            }
+        }
+    }
+
+    /// Seals memtables with many ranges beside them: each range that joins costs as much as there are.
+    #[cold]
+    pub(super) fn seal_crowded(&self, writer: &mut Writer) {
+        writer.crowded = false;
+        self.rotate(writer, |target| target.active.ranges().len() >= MOST_RANGES);
     }
 
     /// The first memtable of a family is created before anything is known of its keys. Once it
@@ -62,10 +96,19 @@ impl Store {
         }
     }
 
+    /// How old memtables, log segments and what the manifest says of removed tables may become for
+    /// the sake of what was deleted; `None` if no family promises anything about that.
+    #[must_use]
+    pub fn oldest_log(&self) -> Option<Duration> {
+        let within = self.families().iter().filter_map(|family| family.rules().erase_within_ms).min()?;
+        Some(Duration::from_millis(within / SHARE_OF_LOGS))
+    }
+
     /// Seals the memtables that have been taking writes for too long.
     pub fn rotate_aged(&self) {
         let now = self.clock.source().monotonic();
-        let old = |since: Duration| now.saturating_sub(since) >= self.options.wal_age;
+        let most = self.oldest_log().map_or(self.options.wal_age, |most| most.min(self.options.wal_age));
+        let old = |since: Duration| now.saturating_sub(since) >= most;
         self.with_writer(|writer| {
             if writer.targets.values().any(|t| t.since.is_some_and(old)) {
                 self.rotate(writer, |target| target.since.is_some_and(old));
@@ -139,6 +182,7 @@ impl Store {
         let _judging = self.judging.lock();
         let pressure = self.pressure();
         self.gate.set(stall(pressure, &self.options.stall));
+        self.range_gate.set(stall_ranges(pressure, &self.options.stall));
         pressure
     }
 
@@ -150,6 +194,7 @@ impl Store {
             pressure.sealed = pressure.sealed.max(view.sealed.len());
             sealed_bytes += view.sealed.iter().map(|s| s.memtable.allocated_bytes()).sum::<usize>();
             pressure.level0 = pressure.level0.max(view.version.level(0).len());
+            pressure.ranges = pressure.ranges.max(self.options.shape.range_fullness(&view.ranges));
             pressure.debt_bytes += debt_bytes(&view.version, &self.options.shape);
         }
         // Many families with a few sealed memtables each are as much memory as one with many.

@@ -18,6 +18,9 @@ pub struct Pressure {
     pub level0: usize,
     /// Bytes that compactions have yet to move.
     pub debt_bytes: u64,
+    /// How full the registry of ranges of that family is that has the fullest, in thousandths. It presses
+    /// only on those who delete or drop ranges.
+    pub ranges: u64,
 }
 
 /// From where to where writers are slowed; at the second number they stop.
@@ -29,13 +32,21 @@ pub struct StallLimits {
     pub level0: (usize, usize),
     /// Bytes that compactions have yet to move.
     pub debt_bytes: (u64, u64),
+    /// How full the registry of ranges is, in thousandths.
+    pub ranges: (u64, u64),
     /// The rate at which slowing starts, in bytes per second.
     pub rate: u64,
 }
 
 impl Default for StallLimits {
     fn default() -> Self {
-        StallLimits { sealed: (2, 4), level0: (12, 36), debt_bytes: (4 << 30, 32 << 30), rate: 256 << 20 }
+        StallLimits {
+            sealed: (2, 4),
+            level0: (12, 36),
+            debt_bytes: (4 << 30, 32 << 30),
+            ranges: (2_000, 8_000),
+            rate: 256 << 20,
+        }
     }
 }
 
@@ -52,12 +63,29 @@ pub enum Stall {
 
 const SLOWEST: u64 = 1 << 20;
 
+/// How far `now` has come between two limits.
+fn share(now: u64, (start, stop): (u64, u64)) -> f64 {
+    if now < start { 0.0 } else { (now - start + 1) as f64 / (stop - start + 1).max(1) as f64 }
+}
+
+/// What a write on a range counts for at the gate of ranges, in bytes.
+pub const RANGE_COST_BYTES: u64 = 64 << 10;
+
+/// Decides for those who delete or drop ranges. They are slowed and never stopped: what a held snapshot
+/// still reads cannot be cleaned away, and its holder may be the one who writes.
+#[must_use]
+pub fn stall_ranges(pressure: Pressure, limits: &StallLimits) -> Stall {
+    let share = share(pressure.ranges, limits.ranges);
+    if share <= 0.0 {
+        return Stall::None;
+    }
+    let left = (1.0 - share).max(0.0);
+    Stall::Slow(((limits.rate as f64 * left * left) as u64).max(SLOWEST))
+}
+
 /// Decides.
 #[must_use]
 pub fn stall(pressure: Pressure, limits: &StallLimits) -> Stall {
-    let share = |now: u64, (start, stop): (u64, u64)| {
-        if now < start { 0.0 } else { (now - start + 1) as f64 / (stop - start + 1).max(1) as f64 }
-    };
     let pair = |(a, b): (usize, usize)| (a as u64, b as u64);
     let share = [
         share(pressure.sealed as u64, pair(limits.sealed)),
@@ -209,8 +237,21 @@ mod tests {
     #[test]
     fn the_worst_pressure_decides() {
         let limits = StallLimits::default();
-        let pressure = Pressure { sealed: 4, level0: 0, debt_bytes: 0 };
+        let pressure = Pressure { sealed: 4, ..Pressure::default() };
         assert_eq!(stall(pressure, &limits), Stall::Stop);
+    }
+
+    #[test]
+    fn ranges_slow_those_who_write_them_and_stop_nobody() {
+        let limits = StallLimits::default();
+        let at = |ranges| {
+            let pressure = Pressure { ranges, ..Pressure::default() };
+            assert_eq!(stall(pressure, &limits), Stall::None);
+            stall_ranges(pressure, &limits)
+        };
+        assert_eq!(at(1_999), Stall::None);
+        assert!(matches!(at(2_000), Stall::Slow(rate) if rate > limits.rate / 2));
+        assert_eq!((at(8_000), at(1 << 40)), (Stall::Slow(SLOWEST), Stall::Slow(SLOWEST)));
     }
 
     #[test]

@@ -28,8 +28,9 @@ use crate::base::sync::{Arc, Mutex, RwLock};
 use crate::fs::Fs;
 use crate::hooks::FamilyHooks;
 use crate::memtable::Memtable;
-use crate::table::{TablePolicy, Tables};
-use crate::tree::{Family, Snapshots};
+use crate::ranges::RangeSet;
+use crate::table::Tables;
+use crate::tree::{Family, FamilyRules, Pins, Snapshots};
 use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
 use crate::wal::{RecordKind, Room, Wal};
 use std::collections::BTreeMap;
@@ -91,12 +92,16 @@ pub struct Store {
     pub purgatory: Arc<Purgatory>,
     /// The snapshots that are held.
     pub snapshots: Snapshots,
+    /// Who holds old states.
+    pub pins: Arc<Pins>,
     /// The durable watermark.
     pub durable: Durable,
     /// Background work.
     pub work: Work,
     /// Backpressure.
     pub gate: Gate,
+    /// Backpressure on those who delete or drop ranges faster than compactions clean tables of them.
+    pub range_gate: Gate,
     /// The latch.
     pub poison: Poison,
     /// Space for when the disk is full.
@@ -122,6 +127,8 @@ pub struct Writer {
     pub(super) targets: BTreeMap<u32, Target>,
     /// Whether any active memtable holds unlogged entries.
     pub(super) unlogged: bool,
+    /// Whether some active memtable has as many ranges beside it as it may have.
+    pub(super) crowded: bool,
     pub(super) seals: u64,
 }
 
@@ -158,6 +165,7 @@ impl Store {
             ceiling: parts.manifest.state().seq_ceiling,
             targets,
             unlogged: false,
+            crowded: false,
             seals: 0,
         };
         Store {
@@ -170,9 +178,11 @@ impl Store {
             tables: parts.tables,
             purgatory: parts.purgatory,
             snapshots: Snapshots::default(),
+            pins: Arc::default(),
             durable: Durable::new(parts.last_seq),
             work: Work::default(),
             gate: Gate::default(),
+            range_gate: Gate::default(),
             poison: Poison::default(),
             reserve: parts.reserve,
             queue: Queue::default(),
@@ -285,6 +295,7 @@ impl Store {
         self.work.announce(Task::Sync);
         self.work.progressed();
         self.gate.wake();
+        self.range_gate.wake();
     }
 
     /// Runs a job of ours; a panic in it is a bug and makes the store read-only before it goes on
@@ -342,6 +353,16 @@ impl Store {
         result
     }
 
+    /// Writes the manifest anew, without what was removed.
+    pub fn shorten_manifest(&self, manifest: &mut Manifest) -> Result<()> {
+        self.poison.check()?;
+        let result = manifest.shorten(|| self.next_number());
+        if let (Err(error), true) = (&result, manifest.broken()) {
+            self.latch(format!("the manifest is in doubt: {error}"), error.clone());
+        }
+        result
+    }
+
     /// Runs what frees space, with the reserve if the disk is full.
     pub fn draw<T>(&self, run: impl FnMut() -> Result<T>) -> Result<T> {
         let whole = !self.reserve.is_short();
@@ -382,7 +403,7 @@ impl Store {
         &self,
         name: &str,
         options: Vec<u8>,
-        policy: TablePolicy,
+        rules: FamilyRules,
         hooks: FamilyHooks,
     ) -> Result<Arc<Family>> {
         self.check_writable()?;
@@ -398,7 +419,9 @@ impl Store {
         edit.push(EditOp::Flushed { family: id, seq: writer.next_seq - 1 });
         self.commit_edit(&mut manifest, edit)?;
         let active = Arc::new(Memtable::new(self.next_number(), b"", self.options.memtable_bytes));
-        let family = Arc::new(Family::new(id, name, policy, hooks, active, Version::default()));
+        let (version, ranges, flushed) = (Version::default(), RangeSet::default(), writer.next_seq - 1);
+        let family = Family::new(id, name, rules, active, version, ranges, flushed);
+        let family = Arc::new(family.with_hooks(hooks));
         writer.targets.insert(id, Target::new(family.clone()));
         self.families.write().insert(id, family.clone());
         Ok(family)

@@ -1,18 +1,26 @@
 //! Writing a group: order, log, memtable, publish.
 
 use super::request::{Durability, Request, Ticket};
+use super::rotation::MOST_RANGES;
+use super::stall::RANGE_COST_BYTES;
 use super::store::{Store, Writer};
 use super::work::Task;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, Kind};
 use crate::base::limits::MAX_BATCH_BYTES;
+use crate::base::sync::Arc;
 use crate::base::sync::atomic::Ordering;
 use crate::batch::WriteBatch;
+use crate::ranges::{Range, RangeKind};
 use crate::wal::{GroupHeader, LoggedBatch, RecordKind, Room, begin_group, push_batch};
+
+/// What an operation on a range counts for in the size of a group, in bytes: those of a group are sorted
+/// among all that stand beside a memtable while others wait.
+const RANGE_GROUP_BYTES: usize = 1 << 10;
 
 /// Whether a batch adds nothing.
 fn only_removes(batch: &WriteBatch) -> bool {
-    batch.iter().flatten().all(|op| op.kind == Kind::Delete)
+    batch.iter().flatten().all(|op| op.kind == Kind::Delete || op.kind.is_range())
 }
 
 impl Store {
@@ -36,13 +44,16 @@ impl Store {
         }
         self.check_room(&batch, || self.refill())?;
         self.gate.admit(bytes as u64, || self.check_progress())?;
+        if batch.range_count() > 0 {
+            self.range_gate.admit(batch.range_count() as u64 * RANGE_COST_BYTES, || self.check_progress())?;
+        }
         let lost = || {
             let why = self.poison.why().unwrap_or_else(|| "the leader of the group was lost".into());
             Err(Error::Poisoned { why })
         };
         self.queue.submit(
             Request { batch, durability },
-            |request| request.batch.size_bytes(),
+            |request| request.batch.size_bytes() + request.batch.range_count() * RANGE_GROUP_BYTES,
             self.options.group_bytes,
             lost,
             |requests| self.write_group(requests),
@@ -88,6 +99,9 @@ impl Store {
     fn write_in_order(&self, writer: &mut Writer, requests: &mut [Request]) -> Result<Vec<Result<Ticket>>> {
         self.check_writable()?;
         self.reserve(writer, requests.iter().map(|r| r.batch.len() as u64).sum())?;
+        if requests.iter().any(|request| request.batch.range_count() > 0) {
+            self.seal_covered(writer, requests);
+        }
         let first_seq = writer.next_seq;
         let mut next = first_seq;
         let mut tickets: Vec<Result<Ticket>> = requests
@@ -124,6 +138,9 @@ impl Store {
         self.visible.store(next - 1, Ordering::Release);
         self.choose_prefixes(writer);
         self.rotate_if_due(writer);
+        if writer.crowded {
+            self.seal_crowded(writer);
+        }
         Ok(tickets)
     }
 
@@ -192,13 +209,22 @@ impl Store {
             }
             // A run of operations on one family shares one entry into its memtable.
             let mut inserter = target.active.writer();
+            let mut ranges = Vec::new();
             while let Some(op) = ops.next_if(|op| op.family == family) {
-                if op.kind == Kind::Delete {
-                    target.active.note_deletion_at(now_ms);
-                }
                 let (key, kind, expires_at, value) = (op.key, op.kind, op.expires_at, op.value);
+                if kind == Kind::Delete {
+                    target.active.note_deletion_at(now_ms);
+                } else if let Some(kind) = RangeKind::of(kind) {
+                    ranges.push(Arc::new(Range::new(kind, seq, key, value, now_ms)));
+                    seq += 1;
+                    continue;
+                }
                 inserter.insert(&EntryRef { key, seq, kind, expires_at, value });
                 seq += 1;
+            }
+            if !ranges.is_empty() {
+                // Before the group is published: who sees any of a batch finds its ranges here.
+                writer.crowded |= inserter.add_ranges(ranges) >= MOST_RANGES;
             }
         }
         debug_assert_eq!(seq, ticket.seq + 1, "every operation of the batch was inserted");

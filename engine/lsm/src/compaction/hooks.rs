@@ -6,6 +6,7 @@ use crate::base::error::{Error, HookFailure, Result};
 use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
 use crate::hooks::{CompactionFilter, FamilyHooks, Verdict};
 use crate::iter::{Fold, Folded, Version};
+use crate::ranges::Stretch;
 
 /// The hooks of a family as one merge uses them.
 pub struct JobHooks<'a> {
@@ -80,19 +81,20 @@ impl Run<'_, '_> {
     pub(super) fn fold_key(&mut self, input: &mut impl Cursor, check: &dyn Fn() -> Result<()>) -> Result<()> {
         let key = input.user_key().to_vec();
         let nothing_below = self.below.nothing(&key);
+        let stretch = self.ranges.at(&key);
         // The stripe of the last version that shadows what is older in it.
         let mut shadowed = None;
         let mut newest = true;
         loop {
-            let (versions, whole) = self.take_versions(input, &key, &mut shadowed, check)?;
-            let folded = self.fold(&key, &versions, whole, nothing_below)?;
+            let (versions, whole) = self.take_versions(input, (&key, stretch), &mut shadowed, check)?;
+            let folded = self.fold((&key, stretch), &versions, whole, nothing_below)?;
             self.out.note_deletion(folded.oldest_deletion_ms);
             for version in &folded.versions {
                 let entry = version.entry(&key);
                 if newest {
-                    self.filter(&entry)?
+                    self.filter(&entry, stretch)?
                 } else {
-                    self.write(&entry)?
+                    self.write(&entry, stretch)?
                 }
                 newest = false;
             }
@@ -107,7 +109,7 @@ impl Run<'_, '_> {
     fn take_versions(
         &mut self,
         input: &mut impl Cursor,
-        key: &[u8],
+        (key, stretch): (&[u8], Stretch<'_>),
         shadowed: &mut Option<usize>,
         check: &dyn Fn() -> Result<()>,
     ) -> Result<(Vec<Version>, bool)> {
@@ -116,8 +118,12 @@ impl Run<'_, '_> {
         while input.valid() && input.user_key() == key {
             let entry = input.entry();
             let stripe = self.retain.oldest_that_sees(entry.seq);
-            let seen = stripe < self.retain.horizons().len();
-            if !(seen && *shadowed == Some(stripe)) {
+            let horizon = self.retain.horizons().get(stripe);
+            let goes = horizon.is_some_and(|horizon| {
+                let range = stretch.behind(entry.seq);
+                *shadowed == Some(stripe) || range.is_some_and(|range| range <= horizon.seq)
+            });
+            if !goes {
                 if versions.len() >= limits.versions || bytes > limits.bytes {
                     return Ok((versions, false));
                 }
@@ -140,13 +146,20 @@ impl Run<'_, '_> {
         Ok((versions, true))
     }
 
-    fn fold(&self, key: &[u8], versions: &[Version], whole: bool, nothing_below: bool) -> Result<Folded> {
+    fn fold(
+        &self,
+        (key, stretch): (&[u8], Stretch<'_>),
+        versions: &[Version],
+        whole: bool,
+        nothing_below: bool,
+    ) -> Result<Folded> {
         let none = FamilyHooks::default();
         let horizons = self.retain.horizons();
         let job = self.hooks.as_ref();
         let may_expire = job.is_none_or(|job| job.may_expire);
         let hooks = job.map_or(&none, |job| job.hooks);
-        let fold = Fold { hooks, key, horizons, nothing_below, may_expire };
+        let range_behind = |seq| stretch.behind(seq);
+        let fold = Fold { hooks, key, horizons, range_behind: &range_behind, nothing_below, may_expire };
         let folded = match (fold.fold(versions, whole), job) {
             (Ok(folded), _) => folded,
             (Err(words), Some(job)) if job.on_panic == OnPanic::End => return Err(job.operator_failed(words)),
@@ -164,23 +177,23 @@ impl Run<'_, '_> {
 
     /// Writes the newest version of a key, if the filter lets it: a value that the present sees and that
     /// no snapshot does is shown to it.
-    pub(super) fn filter(&mut self, entry: &EntryRef<'_>) -> Result<()> {
+    pub(super) fn filter(&mut self, entry: &EntryRef<'_>, stretch: Stretch<'_>) -> Result<()> {
         let last = self.retain.horizons().len().saturating_sub(1);
         let present = self.retain.horizons().get(last).copied();
         let stripe = self.retain.oldest_that_sees(entry.seq);
-        let Some(job) = &mut self.hooks else { return self.write(entry) };
-        let Some((filter, shown)) = &mut job.filter else { return self.write(entry) };
+        let Some(job) = &mut self.hooks else { return self.write(entry, stretch) };
+        let Some((filter, shown)) = &mut job.filter else { return self.write(entry, stretch) };
         let held = shown.above.is_some_and(|above| entry.seq <= above);
         let expired = present.is_none_or(|present| entry.expires_at <= present.now_ms);
         if entry.kind != Kind::Put || held || expired || stripe != last {
-            return self.write(entry);
+            return self.write(entry, stretch);
         }
         let now_ms = shown.now_ms;
         match job.hooks.decide(filter.as_mut(), entry.key, entry.value, entry.expires_at) {
-            Ok(Verdict::Keep) => self.write(entry),
+            Ok(Verdict::Keep) => self.write(entry, stretch),
             Ok(Verdict::Replace(value)) => {
                 self.out.done.filtered += 1;
-                self.write(&EntryRef { value: &value, ..*entry })
+                self.write(&EntryRef { value: &value, ..*entry }, stretch)
             }
             Ok(Verdict::Remove) => {
                 self.out.done.filtered += 1;
@@ -188,7 +201,7 @@ impl Run<'_, '_> {
                     return Ok(());
                 }
                 self.out.note_deletion(now_ms);
-                self.write(&EntryRef { kind: Kind::Delete, expires_at: NEVER, value: b"", ..*entry })
+                self.write(&EntryRef { kind: Kind::Delete, expires_at: NEVER, value: b"", ..*entry }, stretch)
             }
             Err(words) => Err(job.failed("compaction filter".into(), words)),
         }

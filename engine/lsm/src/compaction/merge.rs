@@ -9,6 +9,7 @@ use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
 use crate::iter::{Fate, Horizon, Retain};
+use crate::ranges::{RangeSet, RangeWalk, Stretch};
 use crate::table::{Origin, TablePolicy, TableWriter, Tables};
 use crate::version::TableMeta;
 
@@ -28,6 +29,11 @@ pub struct MergeSpec<'a> {
     pub horizons: Vec<Horizon>,
     /// What may hold older entries than the input.
     pub below: Below<'a>,
+    /// Deleted and dropped ranges: all that are registered for the family, and those beside the memtable
+    /// that is flushed.
+    pub ranges: &'a RangeSet,
+    /// There is no range up to here that is neither in `ranges` nor known to concern nothing of the input.
+    pub ranges_seq: SeqNum,
     /// Family, history, and the time of the oldest deletion in the input.
     pub origin: Origin,
     /// Asked now and then; an error ends the merge and removes what it made.
@@ -63,6 +69,8 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
         policy: spec.policy,
         level: spec.level,
         origin: spec.origin,
+        ranges_seq: spec.ranges_seq,
+        cleaned_seq: spec.ranges_seq,
         writer: None,
         made: Vec::new(),
         done: Merged::default(),
@@ -76,6 +84,7 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
         below: spec.below,
         table_bytes: spec.table_bytes,
         hooks: spec.hooks,
+        ranges: spec.ranges.walk(),
         out: &mut out,
     };
     let result = run.run(input, spec.check);
@@ -98,6 +107,8 @@ pub(super) struct Run<'a, 'o> {
     pub(super) below: Below<'a>,
     pub(super) hooks: Option<JobHooks<'a>>,
     pub(super) out: &'o mut Output<'a>,
+    /// Along the keys.
+    pub(super) ranges: RangeWalk<'a>,
     table_bytes: u64,
     /// Up to here everything is seen by all readers.
     everybody_sees: SeqNum,
@@ -115,10 +126,11 @@ impl Run<'_, '_> {
             if self.out.done.entries_in.is_multiple_of(CHECK_EVERY) {
                 check()?;
             }
-            let below = &mut self.below;
-            let fate = self
-                .retain
-                .decide(entry.key, entry.seq, entry.kind, entry.expires_at, |key| below.nothing(key));
+            let stretch = self.ranges.at(entry.key);
+            let range = stretch.behind(entry.seq);
+            let nothing_below = |key: &[u8]| self.below.nothing(key);
+            let (seq, kind, expires_at) = (entry.seq, entry.kind, entry.expires_at);
+            let fate = self.retain.decide(entry.key, seq, kind, expires_at, range, nothing_below);
             if fate == Fate::Delete {
                 // The deletion is as old as the expiry that it stands for.
                 self.out.note_deletion(entry.expires_at);
@@ -130,23 +142,28 @@ impl Run<'_, '_> {
                     self.fold_key(input, check)?;
                     continue;
                 }
-                if filters { self.filter(&entry)? } else { self.write(&entry)? }
+                if filters { self.filter(&entry, stretch)? } else { self.write(&entry, stretch)? }
             }
             input.next()?;
         }
         Ok(())
     }
 
-    /// Writes an entry that stays.
-    pub(super) fn write(&mut self, entry: &EntryRef<'_>) -> Result<()> {
+    /// Writes an entry that stays, of a key in `stretch`.
+    pub(super) fn write(&mut self, entry: &EntryRef<'_>, stretch: Stretch<'_>) -> Result<()> {
         let mut entry = *entry;
         // All versions of a key stay in one table, so that tables of a level share no user key.
         if self.out.is_full(self.table_bytes) && entry.key != self.last_key.as_slice() {
             self.out.close_table()?;
         }
-        if self.last_level && entry.kind == Kind::Put && entry.seq <= self.everybody_sees {
+        if let Some(range) = stretch.behind(entry.seq) {
+            // It is kept for a snapshot from before the range, and has to go when that is gone.
+            self.out.cleaned_seq = self.out.cleaned_seq.min(range - 1);
+        }
+        if self.last_level && entry.kind == Kind::Put && entry.seq <= self.everybody_sees && stretch.is_free()
+        {
             // Nothing is older than the last level: the number says nothing any more there, and
-            // zeros compress away.
+            // zeros compress away. In a range it says that the entry is newer.
             entry.seq = 0;
         }
         self.last_key.clear();
@@ -161,6 +178,9 @@ pub(super) struct Output<'a> {
     policy: &'a TablePolicy,
     level: usize,
     pub(super) origin: Origin,
+    ranges_seq: SeqNum,
+    /// What the open table is clean of.
+    cleaned_seq: SeqNum,
     writer: Option<(FileNumber, TableWriter)>,
     made: Vec<FileNumber>,
     pub(super) done: Merged,
@@ -196,7 +216,8 @@ impl Output<'_> {
         writer.set_oldest_deletion_ms(self.origin.oldest_deletion_ms);
         let summary = writer.finish()?;
         self.done.bytes_out += summary.size_bytes;
-        self.done.tables.push(Arc::new(TableMeta::of(number, summary)));
+        let cleaned_seq = std::mem::replace(&mut self.cleaned_seq, self.ranges_seq);
+        self.done.tables.push(Arc::new(TableMeta::of(number, summary, cleaned_seq)));
         Ok(())
     }
 

@@ -1,16 +1,20 @@
 //! Layer 5: choosing compactions, and the merge that carries them out (flushes too).
 
 mod below;
+mod erasure;
 mod hooks;
 mod merge;
 mod picker;
 mod plan;
+mod ranges;
 
 #[cfg(all(test, not(loom)))]
 mod picker_tests;
 
 pub use below::Below;
+pub use erasure::{Unerased, hides_since, is_due, unerased};
 pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use merge::{MergeSpec, Merged, merge};
 pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_manual, targets};
 pub use plan::{Claim, Claims, Plan, Reason};
+pub use ranges::{is_seen, oldest_range_ms, replaced, retired};

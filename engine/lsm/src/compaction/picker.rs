@@ -6,12 +6,16 @@
 //! worth having. So about nine tenths of the data stand in the deepest level at any size, and space
 //! amplification stays near 1.1.
 
+use super::erasure::{pick_dense, pick_due};
 use super::plan::{Claims, Plan, Reason};
+use super::ranges::is_seen;
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
+use crate::iter::Horizon;
+use crate::ranges::{Range, RangeSet};
 use crate::table::TablePolicy;
-use crate::version::{TableFile, Version};
+use crate::version::{TableFile, TableMeta, Version};
 
 /// The shape that compaction works towards.
 #[derive(Clone, Debug)]
@@ -24,15 +28,36 @@ pub struct ShapeOptions {
     pub fanout: u64,
     /// The size at which an output table is closed, in bytes.
     pub table_bytes: u64,
+    /// Deleted and dropped ranges of a family from which on the oldest is compacted away before all else;
+    /// from an eighth on, when nothing else is due.
+    pub ranges: usize,
+    /// As `ranges`, in bytes of memory.
+    pub range_bytes: usize,
+}
+
+impl ShapeOptions {
+    /// How full the registry of ranges is, in thousandths.
+    #[must_use]
+    pub fn range_fullness(&self, ranges: &RangeSet) -> u64 {
+        let share = |now: usize, most: usize| now as u64 * 1000 / most.max(1) as u64;
+        share(ranges.len(), self.ranges).max(share(ranges.bytes(), self.range_bytes))
+    }
 }
 
 /// What the picker must know besides the version.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct Moment<'a> {
     /// The oldest horizon: everything up to it is seen by all readers.
     pub oldest_seq: SeqNum,
     /// The earliest time against which any reader judges expiry.
     pub oldest_ms: u64,
+    /// What readers see, ascending; the last is the present.
+    pub horizons: &'a [Horizon],
+    /// The family's registered ranges, as of the version.
+    pub ranges: &'a RangeSet,
+    /// What has been hidden since this time or longer - tables' deletions and expired entries, ranges that
+    /// were written - is to be compacted, in ms since the epoch; 0 if nothing is.
+    pub erase_ms: u64,
 }
 
 /// How large the levels should be.
@@ -84,9 +109,16 @@ pub fn pick(
     claims: &Claims,
     options: &ShapeOptions,
     policy: &TablePolicy,
-    moment: Moment,
+    moment: Moment<'_>,
 ) -> Option<Plan> {
-    if let Some(plan) = pick_expired(version, claims, moment) {
+    let whole = pick_expired(version, claims, moment).or_else(|| pick_covered(version, claims, moment));
+    if whole.is_some() {
+        return whole;
+    }
+    let fullness = options.range_fullness(moment.ranges);
+    if fullness > 1000
+        && let Some(plan) = pick_touched(version, claims, options, moment, |_| true)
+    {
         return Some(plan);
     }
     let targets = targets(version, options);
@@ -121,7 +153,17 @@ pub fn pick(
             return Some(plan);
         }
     }
-    pick_bottom_deletions(version, claims, moment)
+    let due = |range: &Range| fullness > 125 || range.written_ms <= moment.erase_ms;
+    pick_due(version, claims, options, moment)
+        .or_else(|| pick_bottom_deletions(version, claims, moment))
+        .or_else(|| pick_touched(version, claims, options, moment, due))
+        .or_else(|| pick_dense(version, claims, options, moment))
+        .map(|mut plan| {
+            let same_codec =
+                plan.inputs.iter().all(|(level, _)| policy.same_codec(*level, plan.output_level));
+            plan.trivial_move &= same_codec;
+            plan
+        })
 }
 
 /// All of level 0 into the base level. Partial choices would have to keep older tables below newer
@@ -192,7 +234,7 @@ fn overlap_of(version: &Version, level: usize, table: &TableFile) -> Vec<Arc<Tab
 }
 
 /// A plan for `inputs` and all that they overlap in `output_level`; `None` if any of it is claimed.
-fn with_overlap(
+pub(super) fn with_overlap(
     version: &Version,
     claims: &Claims,
     reason: Reason,
@@ -224,7 +266,7 @@ fn disjoint(inputs: &[(usize, Arc<TableFile>)]) -> bool {
 
 /// A table whose every entry has expired for every reader, with nothing older below it that its
 /// entries hide.
-fn pick_expired(version: &Version, claims: &Claims, moment: Moment) -> Option<Plan> {
+fn pick_expired(version: &Version, claims: &Claims, moment: Moment<'_>) -> Option<Plan> {
     for (level, table) in version.tables() {
         let meta = &table.meta;
         if !has_expired(version, moment, (level, table), meta.latest_expiry)
@@ -253,9 +295,9 @@ fn pick_expired(version: &Version, claims: &Claims, moment: Moment) -> Option<Pl
 
 /// Whether what expires at `expires_at` in a table counts as expired for every reader, and for all
 /// operands above it: one that was written before has to expire along with it.
-fn has_expired(
+pub(super) fn has_expired(
     version: &Version,
-    moment: Moment,
+    moment: Moment<'_>,
     (level, table): (usize, &TableFile),
     expires_at: u64,
 ) -> bool {
@@ -267,15 +309,73 @@ fn has_expired(
     expires_at <= moment.oldest_ms && !changed(0) && !(1..level).any(changed)
 }
 
+/// A table that lies in a range which was deleted or dropped behind all of its entries, and before any
+/// reader that sees them. What its deletions hide is as old, and hidden by the range.
+fn pick_covered(version: &Version, claims: &Claims, moment: Moment<'_>) -> Option<Plan> {
+    for range in moment.ranges.ranges() {
+        for (level, table) in version.touched_by(range) {
+            let meta = &table.meta;
+            let (from, to) = (&meta.smallest.0, &meta.largest.0);
+            let covered = meta.max_seq < range.seq && range.contains_all(from, to);
+            if !covered || is_seen(moment.horizons, meta.min_seq, range.seq) {
+                continue;
+            }
+            if claims.has(meta.number) || claims.writes(level, from, to) {
+                continue;
+            }
+            return Some(Plan {
+                reason: Reason::Covered,
+                inputs: vec![(level, table.clone())],
+                output_level: level,
+                trivial_move: false,
+                drop_whole: true,
+            });
+        }
+    }
+    None
+}
+
+/// Of the oldest range that is `due`, the first table that has anything of it which no reader needs. It is
+/// written again, one level deeper where there is one in use.
+fn pick_touched(
+    version: &Version,
+    claims: &Claims,
+    options: &ShapeOptions,
+    moment: Moment<'_>,
+    due: impl Fn(&Range) -> bool,
+) -> Option<Plan> {
+    let deepest = version.deepest();
+    for range in moment.ranges.ranges().iter().filter(|range| due(range)) {
+        for (level, table) in version.touched_by(range) {
+            let meta = &table.meta;
+            if claims.has(meta.number) || is_seen(moment.horizons, meta.min_seq, range.seq) {
+                continue;
+            }
+            let plan = if level == 0 {
+                pick_level0(version, claims, targets(version, options).base_level)
+            } else if level == deepest {
+                let this = |other: &TableFile| other.meta.number == meta.number;
+                pick_bottom(version, claims, Reason::Ranges, this)
+            } else {
+                with_overlap(version, claims, Reason::Ranges, vec![(level, table.clone())], level + 1)
+            };
+            if let Some(plan) = plan {
+                return Some(Plan { reason: Reason::Ranges, trivial_move: false, ..plan });
+            }
+        }
+    }
+    None
+}
+
 /// Whether no table holds anything older in the range of `table`.
-fn nothing_below(version: &Version, level: usize, table: &TableFile) -> bool {
+pub(super) fn nothing_below(version: &Version, level: usize, table: &TableFile) -> bool {
     let older_in_level0 =
         level == 0 && overlap_of(version, 0, table).iter().any(|t| t.meta.max_seq < table.meta.min_seq);
     !older_in_level0 && (level + 1..LEVELS).all(|below| overlap_of(version, below, table).is_empty())
 }
 
 /// A table of the deepest level whose deletions were kept for a snapshot that is gone.
-fn pick_bottom_deletions(version: &Version, claims: &Claims, moment: Moment) -> Option<Plan> {
+fn pick_bottom_deletions(version: &Version, claims: &Claims, moment: Moment<'_>) -> Option<Plan> {
     let due = |table: &TableFile| table.meta.deletions > 0 && table.meta.max_seq <= moment.oldest_seq;
     pick_bottom(version, claims, Reason::BottomDeletions, due)
 }
@@ -311,17 +411,24 @@ pub fn pick_manual(
     version: &Version,
     claims: &Claims,
     options: &ShapeOptions,
-    moment: Moment,
+    moment: Moment<'_>,
     level: usize,
     from: Option<&[u8]>,
     to: Option<&[u8]>,
 ) -> Result<Option<Plan>, Busy> {
     let touched = version.overlapping(level, from, to);
     if level == LEVELS - 1 {
+        let in_ranges = |meta: &TableMeta| {
+            let removed = |range: &Arc<Range>| {
+                meta.is_touched_by(range) && !is_seen(moment.horizons, meta.min_seq, range.seq)
+            };
+            moment.ranges.ranges().iter().any(removed)
+        };
         let removable = |table: &TableFile| {
             let meta = &table.meta;
             let expired = || has_expired(version, moment, (level, table), meta.earliest_expiry);
-            meta.overlaps(from, to) && meta.max_seq <= moment.oldest_seq && (meta.deletions > 0 || expired())
+            let all_see = meta.max_seq <= moment.oldest_seq && (meta.deletions > 0 || expired());
+            meta.overlaps(from, to) && (all_see || in_ranges(meta))
         };
         let plan = pick_bottom(version, claims, Reason::Manual, removable);
         let busy = plan.is_none() && touched.iter().any(|t| claims.has(t.meta.number));

@@ -8,13 +8,27 @@ use crate::base::key::{EntryRef, Kind, NEVER, Trailer};
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::fs::{Fs, SimFs};
+use crate::iter::Horizon;
+use crate::ranges::{Range, RangeKind, RangeSet};
 use crate::table::{TableOptions, TablePolicy, TableWriter, Tables};
 use crate::version::{Purgatory, TableFile, TableMeta, Version, check_levels};
 use std::path::Path;
+use std::sync::LazyLock;
 
-const SHAPE: ShapeOptions =
-    ShapeOptions { level0_tables: 4, base_bytes: 100 << 10, fanout: 10, table_bytes: 50 << 10 };
-const MOMENT: Moment = Moment { oldest_seq: 1000, oldest_ms: 1000 };
+const SHAPE: ShapeOptions = ShapeOptions {
+    level0_tables: 4,
+    base_bytes: 100 << 10,
+    fanout: 10,
+    table_bytes: 50 << 10,
+    ranges: 16,
+    range_bytes: 1 << 20,
+};
+static NO_RANGES: LazyLock<RangeSet> = LazyLock::new(RangeSet::default);
+
+/// A moment at which all readers see everything up to `oldest_seq`.
+fn moment(oldest_seq: u64, oldest_ms: u64) -> Moment<'static> {
+    Moment { oldest_seq, oldest_ms, horizons: &[], ranges: &NO_RANGES, erase_ms: 0 }
+}
 
 fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
     let (number, rest) = text.split_once('[').unwrap();
@@ -44,6 +58,7 @@ fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
         earliest_expiry: if text.ends_with('x') { 500 } else { NEVER },
         latest_expiry: if text.ends_with('x') { 600 } else { NEVER },
         oldest_deletion_ms: NEVER,
+        cleaned_seq: 0,
     };
     TableFile::new(Arc::new(meta), reader, Arc::new(Purgatory::default()))
 }
@@ -65,7 +80,7 @@ fn tree(text: &str) -> Version {
 }
 
 fn picked(text: &str) -> String {
-    pick(&tree(text), &Claims::default(), &SHAPE, &TablePolicy::default(), MOMENT)
+    pick(&tree(text), &Claims::default(), &SHAPE, &TablePolicy::default(), moment(1000, 1000))
         .map_or("nothing".into(), |plan| plan.describe())
 }
 
@@ -111,7 +126,7 @@ fn tables_in_a_row_move_together_unless_the_codec_of_their_new_level_is_another(
     let text = "L0: 5[a-b]9 6[c-d]9 7[e-f]9 8[g-h]9\n L6: 1[x-z]50";
     assert_eq!(picked(text), "level 0: L0[8 7 6 5] -> L6");
     let raw = TablePolicy { uncompressed_levels: 7, ..TablePolicy::default() };
-    let plan = pick(&tree(text), &Claims::default(), &SHAPE, &raw, MOMENT).unwrap();
+    let plan = pick(&tree(text), &Claims::default(), &SHAPE, &raw, moment(1000, 1000)).unwrap();
     assert_eq!(plan.describe(), "level 0: L0[8 7 6 5] moves to L6");
 }
 
@@ -120,7 +135,7 @@ fn what_has_expired_as_a_whole_is_dropped_unless_it_hides_something_older() {
     assert_eq!(picked("L6: 1[a-c]50 2[d-f]50x"), "expired: L6[2] is dropped from L6");
     assert_eq!(picked("L5: 2[d-f]50x\n L6: 1[a-e]50"), "nothing");
     let version = tree("L6: 1[a-c]50x");
-    let held = Moment { oldest_seq: 1000, oldest_ms: 550 };
+    let held = moment(1000, 550);
     assert!(
         pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), held).is_none(),
         "a snapshot may still read it"
@@ -131,7 +146,7 @@ fn what_has_expired_as_a_whole_is_dropped_unless_it_hides_something_older() {
 fn deletions_that_a_snapshot_kept_in_the_last_level_go_when_it_is_gone() {
     assert_eq!(picked("L6: 1[a-c]50 2[d-f]50d"), "bottom deletions: L6[2] -> L6");
     let version = tree("L6: 2[d-f]50d");
-    let held = Moment { oldest_seq: 0, oldest_ms: 1000 };
+    let held = moment(0, 1000);
     assert!(pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), held).is_none());
 }
 
@@ -139,20 +154,21 @@ fn deletions_that_a_snapshot_kept_in_the_last_level_go_when_it_is_gone() {
 fn what_is_being_compacted_is_not_chosen_again() {
     let version = tree("L0: 5[a-c]9 6[b-d]9 7[a-b]9 8[c-d]9\n L6: 1[a-c]50 2[d-g]30");
     let mut claims = Claims::default();
-    let plan = pick(&version, &claims, &SHAPE, &TablePolicy::default(), MOMENT).unwrap();
+    let plan = pick(&version, &claims, &SHAPE, &TablePolicy::default(), moment(1000, 1000)).unwrap();
     let claim = claims.claim(&plan);
-    assert!(pick(&version, &claims, &SHAPE, &TablePolicy::default(), MOMENT).is_none());
-    assert_eq!(pick_manual(&version, &claims, &SHAPE, MOMENT, 0, None, None).unwrap_err(), Busy);
+    assert!(pick(&version, &claims, &SHAPE, &TablePolicy::default(), moment(1000, 1000)).is_none());
+    assert_eq!(pick_manual(&version, &claims, &SHAPE, moment(1000, 1000), 0, None, None).unwrap_err(), Busy);
     claims.release(&claim);
     assert!(claims.is_empty());
-    assert!(pick(&version, &claims, &SHAPE, &TablePolicy::default(), MOMENT).is_some());
+    assert!(pick(&version, &claims, &SHAPE, &TablePolicy::default(), moment(1000, 1000)).is_some());
 }
 
 #[test]
 fn a_manual_compaction_goes_down_level_by_level_and_cleans_the_last() {
     let version = tree("L0: 7[a-c]9 8[x-z]9\n L5: 3[a-f]20 4[g-k]20\n L6: 1[a-c]50d 2[d-g]30");
     let manual = |level, from: Option<&[u8]>, to: Option<&[u8]>| {
-        let plan = pick_manual(&version, &Claims::default(), &SHAPE, MOMENT, level, from, to).unwrap();
+        let plan =
+            pick_manual(&version, &Claims::default(), &SHAPE, moment(1000, 1000), level, from, to).unwrap();
         plan.map_or("nothing".into(), |plan| plan.describe())
     };
     assert_eq!(manual(0, Some(b"a"), Some(b"b")), "manual: L0[8 7] + L5[3 4] -> L5");
@@ -160,4 +176,46 @@ fn a_manual_compaction_goes_down_level_by_level_and_cleans_the_last() {
     assert_eq!(manual(5, Some(b"a"), Some(b"b")), "manual: L5[3] + L6[1 2] -> L6");
     assert_eq!(manual(6, None, None), "manual: L6[1] -> L6");
     assert_eq!(manual(6, Some(b"d"), None), "nothing");
+}
+
+/// Picks with ranges, written `<from>-<to>@<seq>`; those with the numbers of `horizons` still read.
+fn picked_with(text: &str, ranges: &str, horizons: &[u64], shape: &ShapeOptions) -> String {
+    let range = |text: &str| {
+        let (keys, seq) = text.split_once('@').unwrap();
+        let (from, to) = keys.split_once('-').unwrap();
+        let seq = seq.parse().unwrap();
+        Arc::new(Range::new(RangeKind::Dropped, seq, from.as_bytes(), to.as_bytes(), seq))
+    };
+    let ranges = RangeSet::new(ranges.split(' ').map(range).collect());
+    let horizons: Vec<_> = horizons.iter().chain([&1000]).map(|&seq| Horizon { seq, now_ms: 1000 }).collect();
+    let moment = Moment { horizons: &horizons, ranges: &ranges, ..moment(horizons[0].seq, 1000) };
+    pick(&tree(text), &Claims::default(), shape, &TablePolicy::default(), moment)
+        .map_or("nothing".into(), |plan| plan.describe())
+}
+
+#[test]
+fn a_table_inside_a_range_is_dropped_unless_somebody_reads_it_or_it_has_something_newer() {
+    let text = "L0: 9[d-e]9\n L6: 1[a-c]50 2[d-f]50";
+    assert_eq!(picked_with(text, "d-g@10", &[], &SHAPE), "covered: L6[2] is dropped from L6");
+    assert_eq!(picked_with(text, "d-@10", &[], &SHAPE), "covered: L6[2] is dropped from L6");
+    assert_eq!(picked_with(text, "d-f@10", &[], &SHAPE), "nothing");
+    assert_eq!(picked_with(text, "d-g@10", &[9], &SHAPE), "nothing", "a snapshot stands in between");
+    assert_eq!(picked_with(text, "d-g@10", &[10], &SHAPE), "covered: L6[2] is dropped from L6");
+    // The table of level 0 has the numbers 18 and 19.
+    assert_eq!(picked_with(text, "d-g@20", &[], &SHAPE), "covered: L0[9] is dropped from L0");
+}
+
+#[test]
+fn tables_that_ranges_touch_wait_until_there_are_many_ranges() {
+    let text = "L5: 5[b-h]9\n L6: 1[a-c]50 2[d-f]50";
+    assert_eq!(picked_with(text, "e-g@10", &[], &SHAPE), "nothing");
+    let strict = ShapeOptions { ranges: 1, ..SHAPE };
+    assert_eq!(picked_with(text, "e-g@10", &[], &strict), "ranges: L5[5] + L6[1 2] -> L6");
+    assert_eq!(picked_with(text, "e-g@10", &[9], &strict), "nothing", "all would have to be kept");
+    assert_eq!(picked_with("L6: 2[d-f]50", "e-g@10", &[], &strict), "ranges: L6[2] -> L6");
+    assert_eq!(picked_with("L0: 7[d-f]9", "e-@90", &[], &strict), "ranges: L0[7] -> L6");
+    // More than there may be, and it comes before what else is due.
+    let busy = "L0: 5[a-c]9 6[b-d]9 7[a-b]9 8[c-d]9\n L6: 2[d-f]50";
+    assert_eq!(picked_with(busy, "e-g@4 e-g@5", &[], &strict), "ranges: L6[2] -> L6");
+    assert_eq!(picked_with(busy, "e-g@5", &[], &SHAPE), "level 0: L0[8 7 6 5] + L6[2] -> L6");
 }

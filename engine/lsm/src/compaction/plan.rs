@@ -18,6 +18,14 @@ pub enum Reason {
     BottomDeletions,
     /// Every entry of a table has expired.
     Expired,
+    /// A table has hidden deleted or expired bytes for too long.
+    Erasure,
+    /// A table holds little but deletions.
+    Deletions,
+    /// Every entry of a table lies in a range that was deleted or dropped behind it.
+    Covered,
+    /// A table holds entries of ranges that were deleted or dropped.
+    Ranges,
     /// Somebody asked for it.
     Manual,
 }
@@ -61,6 +69,10 @@ impl Plan {
             Reason::LevelSize => "level size",
             Reason::BottomDeletions => "bottom deletions",
             Reason::Expired => "expired",
+            Reason::Erasure => "erasure",
+            Reason::Deletions => "deletions",
+            Reason::Covered => "covered",
+            Reason::Ranges => "ranges",
             Reason::Manual => "manual",
         };
         let mut levels: Vec<usize> = self.inputs.iter().map(|(level, _)| *level).collect();

@@ -134,6 +134,13 @@ impl Builder {
         self
     }
 
+    /// Sets [`field@Options::max_ranges`].
+    #[must_use]
+    pub fn max_ranges(mut self, ranges: usize) -> Builder {
+        self.options.max_ranges = Some(ranges);
+        self
+    }
+
     /// Sets [`Options::manifest_bytes`].
     #[must_use]
     pub fn manifest_bytes(mut self, bytes: u64) -> Builder {

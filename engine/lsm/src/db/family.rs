@@ -3,6 +3,7 @@
 use super::inner::Inner;
 use super::iter::Iter;
 use super::read;
+use super::scan::ScanOptions;
 use crate::base::error::{Error, Result};
 use crate::base::key::SeqNum;
 use crate::base::slice::Slice;
@@ -33,6 +34,9 @@ impl FamilyRef for ColumnFamily {
     }
     fn merges(&self) -> bool {
         self.family.hooks().merges()
+    }
+    fn default_ttl_ms(&self) -> Option<u64> {
+        self.family.rules().default_ttl_ms
     }
 }
 
@@ -163,7 +167,8 @@ impl ColumnFamily {
         read::multi_get(self, None, keys)
     }
 
-    /// Sets `key` to `value` with the store's default durability.
+    /// Sets `key` to `value` with the store's default durability, for the family's default time if it
+    /// has one.
     ///
     /// # Errors
     /// As [`super::Db::write`].
@@ -215,7 +220,8 @@ impl ColumnFamily {
     }
 
     /// Has the family's merge operator change the value of `key` by `operand`, without reading it. An
-    /// absent key starts from nothing; a value that is there keeps its expiry.
+    /// absent key starts from nothing, for the family's default time if it has one; a value that is there
+    /// keeps its expiry.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the family has no merge operator; otherwise as [`super::Db::write`].
@@ -268,6 +274,83 @@ impl ColumnFamily {
         self.write_default(batch)
     }
 
+    /// Removes every key of a range in one write; see [`WriteBatch::delete_range`]. It costs the same
+    /// whatever there is in the range; the space comes back with compactions, and tables that lie inside
+    /// it go without being read.
+    ///
+    /// # Errors
+    /// As [`super::Db::write`]; [`Error::InvalidArgument`] if the range starts behind its end,
+    /// [`Error::KeyTooLarge`] if a bound is longer than a key may be.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// for key in ["a", "b", "c", "d"] {
+    ///     db.put(key, "")?;
+    /// }
+    /// db.delete_range("b".."d")?;
+    /// let keys = db.iter()?.map(|entry| Ok(entry?.0)).collect::<esker::Result<Vec<_>>>()?;
+    /// assert_eq!(keys, ["a", "d"]);
+    /// # Ok(()) }
+    /// ```
+    pub fn delete_range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, range: R) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.delete_range(self, range);
+        self.write_default(batch)
+    }
+
+    /// Removes every key that starts with `prefix`; see [`ColumnFamily::delete_range`].
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::delete_range`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put("user:1", "")?;
+    /// db.delete_prefix("user:")?;
+    /// assert!(!db.contains_key("user:1")?);
+    /// # Ok(()) }
+    /// ```
+    pub fn delete_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.delete_prefix(self, prefix);
+        self.write_default(batch)
+    }
+
+    /// Gives a range of keys up for good; see [`WriteBatch::drop_range`] for what the caller promises.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::delete_range`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put("log:0001:a", "")?;
+    /// db.put("log:0002:a", "")?;
+    /// db.drop_range("log:0001:".."log:0002:")?; // never to be read again
+    /// assert_eq!(db.range("log:0002:"..)?.count(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn drop_range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, range: R) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.drop_range(self, range);
+        self.write_default(batch)
+    }
+
+    /// Gives every key that starts with `prefix` up for good; see [`WriteBatch::drop_range`].
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::delete_range`].
+    pub fn drop_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.drop_prefix(self, prefix);
+        self.write_default(batch)
+    }
+
     fn write_default(&self, batch: WriteBatch) -> Result<()> {
         self.check()?;
         self.inner.write(batch, self.inner.options.default_durability)
@@ -311,7 +394,7 @@ impl ColumnFamily {
     /// # Ok(()) }
     /// ```
     pub fn range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, range: R) -> Result<Iter> {
-        Iter::over(self, None, &range)
+        self.scan(ScanOptions::range(range))
     }
 
     /// The entries whose keys start with `prefix`, from both ends.
@@ -330,7 +413,15 @@ impl ColumnFamily {
     /// # Ok(()) }
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Iter> {
-        Iter::with_prefix(self, None, prefix.as_ref())
+        self.scan(ScanOptions::prefix(prefix))
+    }
+
+    /// The entries that `options` say, from both ends.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::iter`].
+    pub fn scan(&self, options: ScanOptions) -> Result<Iter> {
+        Iter::new(self, None, options)
     }
 
     /// Compacts everything in a range of keys down to the last level, so that what was deleted,

@@ -49,6 +49,10 @@ impl FamilyRef for Db {
     fn merges(&self) -> bool {
         self.default.merges()
     }
+
+    fn default_ttl_ms(&self) -> Option<u64> {
+        self.default.default_ttl_ms()
+    }
 }
 
 impl Db {
@@ -291,7 +295,7 @@ impl Db {
         hooks.settle(name, &mut options)?;
         hooks.check_known(&options)?;
         let (hooks, store) = (hooks.of(name, &options), &self.inner().store);
-        let created = store.create_family(name, options.encode(), options.policy(), hooks);
+        let created = store.create_family(name, options.encode(), options.rules(), hooks);
         self.inner().scheduler.step();
         Ok(self.handle_of(created?))
     }

@@ -1,17 +1,13 @@
 //! Iterators over a range of keys.
 
 use super::family::ColumnFamily;
-use super::inner::Inner;
-use super::read;
+use super::scan::{Scan, ScanOptions};
 use super::snapshot::Snapshot;
 use crate::base::error::Result;
-use crate::base::key::SeqNum;
 use crate::base::slice::Slice;
-use crate::base::sync::Arc;
-use crate::tree::{Bounds, TreeCursor, View, scan};
+use crate::tree::TreeCursor;
 use std::fmt;
 use std::iter::FusedIterator;
-use std::ops::{Bound, RangeBounds};
 
 /// The entries of a range, in key order from the front and in reverse from the back, as of the
 /// moment at which the iterator was made. Owned: it holds what it reads, and keeps the store open.
@@ -21,95 +17,55 @@ pub struct Iter {
     front: Option<TreeCursor>,
     back: Option<TreeCursor>,
     ended: bool,
-    view: Arc<View>,
-    seq: SeqNum,
-    now_ms: u64,
-    bounds: Bounds,
-    keys_only: bool,
-    /// Keeps the store open.
-    inner: Arc<Inner>,
+    scan: Scan,
+    /// Entries that were not shown by cursors that are gone.
+    skipped: u64,
 }
 
 impl fmt::Debug for Iter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Iter").field("seq", &self.seq).field("bounds", &self.bounds).finish_non_exhaustive()
+        f.debug_struct("Iter").field("seq", &self.scan.seq()).finish_non_exhaustive()
     }
 }
 
 impl Iter {
-    pub(super) fn over<K: AsRef<[u8]>>(
+    pub(super) fn new(
         family: &ColumnFamily,
         snapshot: Option<&Snapshot>,
-        range: &impl RangeBounds<K>,
+        options: ScanOptions,
     ) -> Result<Iter> {
-        let own = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
-        Iter::new(family, snapshot, own(range.start_bound()), own(range.end_bound()))
-    }
-
-    pub(super) fn with_prefix(
-        family: &ColumnFamily,
-        snapshot: Option<&Snapshot>,
-        prefix: &[u8],
-    ) -> Result<Iter> {
-        Iter::new(family, snapshot, Bound::Included(prefix.to_vec()), after_prefix(prefix))
-    }
-
-    fn new(
-        family: &ColumnFamily,
-        snapshot: Option<&Snapshot>,
-        lower: Bound<Vec<u8>>,
-        upper: Bound<Vec<u8>>,
-    ) -> Result<Iter> {
-        read::check(family, snapshot)?;
-        family.inner().scheduler.step();
-        // The view is pinned before the sequence number is loaded: see `tree::View`.
-        let view = match snapshot {
-            Some(snapshot) => snapshot.view(family.family()),
-            None => family.family().view(),
-        };
-        let (seq, now_ms) = match snapshot {
-            Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
-            None => (family.read_seq(), family.inner().store.clock.now_ms()),
-        };
-        Ok(Iter {
-            front: None,
-            back: None,
-            ended: false,
-            view,
-            seq,
-            now_ms,
-            bounds: Bounds { lower, upper },
-            keys_only: false,
-            inner: family.inner().clone(),
-        })
+        let scan = Scan::new(family, snapshot, options)?;
+        Ok(Iter { front: None, back: None, ended: false, scan, skipped: 0 })
     }
 
     /// Yields empty values, without reading more than the keys.
     #[must_use]
     pub fn keys_only(mut self) -> Iter {
-        self.keys_only = true;
+        self.scan.options.set_keys_only();
         self
     }
 
-    fn cursor(&self) -> TreeCursor {
-        scan(&self.view, self.seq, self.now_ms, self.bounds.clone(), true)
+    /// How many entries were met so far and not shown: deleted, expired, shadowed by newer ones, or too new.
+    /// What a deleted range lets the iterator pass over in one step is not met.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        let of = |cursor: &Option<TreeCursor>| cursor.as_ref().map_or(0, TreeCursor::skipped);
+        self.skipped + of(&self.front) + of(&self.back)
     }
 
     /// After a failed sync goes on with what is durable, from where it stands: what was published
     /// and never reached the disk is not served any more.
     fn keep_to_durable(&mut self) -> Result<()> {
-        let readable = self.inner.store.readable(self.seq);
-        if readable >= self.seq {
+        if !self.scan.keeps_to_durable() {
             return Ok(());
         }
-        self.seq = readable;
         if let Some(front) = self.front.take() {
-            let mut cursor = self.cursor();
+            let mut cursor = self.scan.cursor();
             cursor.seek_for_prev(front.key())?;
             self.front = cursor.valid().then_some(cursor);
         }
         if let Some(back) = self.back.take() {
-            let mut cursor = self.cursor();
+            let mut cursor = self.scan.cursor();
             cursor.seek(back.key())?;
             self.back = cursor.valid().then_some(cursor);
         }
@@ -121,7 +77,7 @@ impl Iter {
         if let Some(front) = &mut self.front {
             front.next()?;
         } else {
-            let mut front = self.cursor();
+            let mut front = self.scan.cursor();
             front.seek_to_first()?;
             self.front = Some(front);
         }
@@ -130,7 +86,7 @@ impl Iter {
         if !front.valid() || met {
             return Ok(None);
         }
-        Ok(Some(entry(front, self.keys_only)))
+        Ok(Some(entry(front, self.scan.options.leaves_values_out())))
     }
 
     fn step_back(&mut self) -> Result<Option<(Slice, Slice)>> {
@@ -138,7 +94,7 @@ impl Iter {
         if let Some(back) = &mut self.back {
             back.prev()?;
         } else {
-            let mut back = self.cursor();
+            let mut back = self.scan.cursor();
             back.seek_to_last()?;
             self.back = Some(back);
         }
@@ -147,13 +103,14 @@ impl Iter {
         if !back.valid() || met {
             return Ok(None);
         }
-        Ok(Some(entry(back, self.keys_only)))
+        Ok(Some(entry(back, self.scan.options.leaves_values_out())))
     }
 
     fn settle(&mut self, step: Result<Option<(Slice, Slice)>>) -> Option<Result<(Slice, Slice)>> {
         let item = step.transpose();
         if !matches!(item, Some(Ok(_))) {
             self.ended = true;
+            self.skipped = self.skipped();
             self.front = None;
             self.back = None;
         }
@@ -164,18 +121,6 @@ impl Iter {
 fn entry(cursor: &TreeCursor, keys_only: bool) -> (Slice, Slice) {
     let value = if keys_only { Slice::default() } else { cursor.value_slice() };
     (Slice::copy(cursor.key()), value)
-}
-
-/// The bound behind all keys that start with `prefix`.
-fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
-    match prefix.iter().rposition(|byte| *byte != 0xff) {
-        Some(last) => {
-            let mut end = prefix[..=last].to_vec();
-            end[last] += 1;
-            Bound::Excluded(end)
-        }
-        None => Bound::Unbounded,
-    }
 }
 
 impl Iterator for Iter {
@@ -201,16 +146,3 @@ impl DoubleEndedIterator for Iter {
 }
 
 impl FusedIterator for Iter {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_prefix_is_exact() {
-        assert_eq!(after_prefix(b"ab"), Bound::Excluded(b"ac".to_vec()));
-        assert_eq!(after_prefix(b"a\xff\xff"), Bound::Excluded(b"b".to_vec()));
-        assert_eq!(after_prefix(b"\xff"), Bound::Unbounded);
-        assert_eq!(after_prefix(b""), Bound::Unbounded);
-    }
-}

@@ -1,6 +1,7 @@
 //! Layer 8: what a user holds.
 
 mod builder;
+mod cursor;
 mod family;
 mod handle;
 mod health;
@@ -10,21 +11,26 @@ mod iter;
 mod maintenance;
 mod open;
 mod options;
+mod pins;
 mod read;
 mod replay;
+mod scan;
 mod snapshot;
 mod stats;
 mod verify;
 
 pub use builder::Builder;
+pub use cursor::Cursor;
 pub use family::ColumnFamily;
 pub use handle::Db;
 pub use health::Health;
 pub use iter::Iter;
 pub use open::Recovery;
 pub use options::{FamilyOptions, Options};
+pub use pins::PinInfo;
+pub use scan::ScanOptions;
 pub use snapshot::Snapshot;
-pub use stats::{FamilyStats, LevelStats, Stats};
+pub use stats::{FamilyStats, LevelStats, RangeStats, Stats};
 pub use verify::VerifyReport;
 
 #[cfg(all(test, shuttle))]

@@ -24,11 +24,12 @@ use crate::base::sync::{Arc, Mutex, unique_number};
 use crate::commit::{Parts, Reserve, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::memtable::Memtable;
+use crate::ranges::RangeSet;
 use crate::table::Tables;
 use crate::tree::Family;
 use crate::version::{
     Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, check_levels,
-    load_manifest, read_current,
+    check_ranges, load_manifest, read_current,
 };
 use crate::wal::{Cut, Wal, WalOptions};
 use std::collections::BTreeSet;
@@ -327,7 +328,7 @@ impl Opening {
         recovery.clean = found.closed.is_some();
         recovery.replayed_groups = found.groups;
         recovery.cut = found.cut;
-        let families = self.families(builder, versions, &edit)?;
+        let families = self.families(builder, versions, &edit, last_seq)?;
         let options = WalOptions {
             fs: builder.fs.clone(),
             dir: dir.clone(),
@@ -361,8 +362,10 @@ impl Opening {
                 }
             }
             let version = Version::default().changed(&[], added);
-            if let Some(problem) = check_levels(&version).into_iter().next() {
-                let expected = format!("levels of family {:?} in order", family.name);
+            let problems = check_levels(&version).into_iter();
+            let ranges = check_ranges(&version, family.ranges.values(), family.flushed);
+            if let Some(problem) = problems.chain(ranges).next() {
+                let expected = format!("levels and ranges of family {:?} in order", family.name);
                 return Err(Corruption::new(&FileKind::Current.path(dir), 0, expected, problem).into());
             }
             versions.push((*id, version));
@@ -381,30 +384,35 @@ impl Opening {
         Ok(TableFile::new(meta.clone(), reader, self.purgatory.clone()))
     }
 
-    /// The families with the tables that replay wrote.
+    /// The families with the tables that replay wrote and the ranges that it met.
     fn families(
         &self,
         builder: &Builder,
         versions: Vec<(u32, Version)>,
         edit: &Edit,
+        last_seq: SeqNum,
     ) -> Result<Vec<Arc<Family>>> {
         let mut families = Vec::new();
         for ((id, version), (_, options)) in versions.into_iter().zip(&self.options) {
             let mut added = Vec::new();
+            let state = self.state.families.get(&id);
+            let mut ranges: Vec<_> = state.iter().flat_map(|f| f.ranges.values().cloned()).collect();
             for op in &edit.0 {
-                if let EditOp::AddTable { family, level, meta } = op
-                    && *family == id
-                {
-                    let reader = self.tables.open(meta.number, meta.identity, meta.size)?;
-                    added.push((*level, TableFile::new(meta.clone(), reader, self.purgatory.clone())));
+                match op {
+                    EditOp::AddTable { family, level, meta } if *family == id => {
+                        let reader = self.tables.open(meta.number, meta.identity, meta.size)?;
+                        added.push((*level, TableFile::new(meta.clone(), reader, self.purgatory.clone())));
+                    }
+                    EditOp::AddRange { family, range } if *family == id => ranges.push(range.clone()),
+                    _ => {}
                 }
             }
             let version = version.changed(&[], added);
-            let name = self.state.families.get(&id).map(|f| f.name.clone()).unwrap_or_default();
+            let name = state.map(|f| f.name.clone()).unwrap_or_default();
             let active = Memtable::new(self.next_number(), version.common_prefix(), self.memtable_bytes);
-            let hooks = builder.hooks.of(&name, options);
-            let family = Family::new(id, &name, options.policy(), hooks, Arc::new(active), version);
-            families.push(Arc::new(family));
+            let (rules, active, ranges) = (options.rules(), Arc::new(active), RangeSet::new(ranges));
+            let family = Family::new(id, &name, rules, active, version, ranges, last_seq);
+            families.push(Arc::new(family.with_hooks(builder.hooks.of(&name, options))));
         }
         Ok(families)
     }

@@ -7,6 +7,7 @@ use crate::commit::{CommitOptions, Durability, StallLimits};
 use crate::compaction::ShapeOptions;
 use crate::compress::Codec;
 use crate::table::{TableOptions, TablePolicy};
+use crate::tree::FamilyRules;
 use std::time::Duration;
 
 /// Options of a store. Whoever sets nothing but `memory_budget` gets an engine tuned to it; the
@@ -47,6 +48,11 @@ pub struct Options {
     /// can be opened and things removed from it. 0 does without. Default: a memtable and 1 MiB,
     /// the room that a flush and an edit need; otherwise at least 16 KiB, at most 64 GiB.
     pub reserve_bytes: Option<u64>,
+    /// How many deleted and dropped ranges a family keeps on record, until no table holds anything of
+    /// them. Beyond that many, or a 64th of the budget in memory, compacting the oldest away comes before
+    /// all else; from twice as many on, those who delete or drop ranges are slowed. Default: two for each MiB
+    /// of the budget, at least 64 and at most 4096; otherwise between 1 and 65,536.
+    pub max_ranges: Option<usize>,
 }
 
 impl Default for Options {
@@ -65,6 +71,7 @@ impl Default for Options {
             level_base_bytes: None,
             manifest_bytes: 1 << 20,
             reserve_bytes: None,
+            max_ranges: None,
         }
     }
 }
@@ -85,6 +92,7 @@ impl Options {
         if self.reserve_bytes() != 0 {
             within("reserve_bytes", self.reserve_bytes(), 16 << 10, 65 << 30)?;
         }
+        within("max_ranges", self.max_ranges() as u64, 1, 1 << 16)?;
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
         if !interval.contains(&self.sync_interval) {
@@ -110,6 +118,10 @@ impl Options {
         self.reserve_bytes.unwrap_or(self.memtable_bytes() as u64 + (1 << 20))
     }
 
+    fn max_ranges(&self) -> usize {
+        self.max_ranges.unwrap_or((self.memory_budget >> 19).clamp(64, 4096) as usize)
+    }
+
     /// The share of the budget that caches blocks.
     pub(super) fn cache_bytes(&self) -> u64 {
         self.memory_budget / 2
@@ -130,6 +142,8 @@ impl Options {
                 base_bytes: self.level_base_bytes(),
                 fanout: 10,
                 table_bytes: self.target_file_bytes(),
+                ranges: self.max_ranges(),
+                range_bytes: (self.memory_budget / 64) as usize,
             },
             stall: StallLimits::default(),
         }
@@ -161,6 +175,14 @@ pub struct FamilyOptions {
     /// [`crate::hooks`], or one that [`crate::Builder::register_merge_operator`] was given. 1 to 255
     /// bytes. Default: none.
     pub merge_operator: Option<String>,
+    /// How long an entry lives that is put without a word about it. Default: `None`, for ever; at
+    /// least 1 ms.
+    pub default_ttl: Option<Duration>,
+    /// Within what time the bytes of what was deleted or has expired are gone from every file:
+    /// tables, log and manifest. What snapshots and iterators hold is exempt for as long as they do
+    /// ([`crate::Db::pins`] lists them). A short time costs compactions. Default: 24 h; between 1 s and
+    /// ten years; `None` leaves it to compactions that are due anyway.
+    pub erase_within: Option<Duration>,
 }
 
 impl Default for FamilyOptions {
@@ -173,6 +195,8 @@ impl Default for FamilyOptions {
             filter_bits_per_key: table.bits_per_key,
             index_partition_bytes: table.partition_bytes,
             merge_operator: None,
+            default_ttl: None,
+            erase_within: Some(Duration::from_secs(24 * 3600)),
         }
     }
 }
@@ -189,6 +213,10 @@ mod tag {
     pub const INDEX_PARTITION_BYTES: u64 = 5;
     /// The first option whose value is a byte string: its length stands where others have a number.
     pub const MERGE_OPERATOR: u64 = 6;
+    /// In ms; absent for none.
+    pub const DEFAULT_TTL: u64 = 10;
+    /// In ms; 0 for no bound.
+    pub const ERASE_WITHIN: u64 = 11;
     /// A number that stands for no compression.
     pub const NO_ZSTD: u64 = u32::MAX as u64;
 }
@@ -206,7 +234,24 @@ impl FamilyOptions {
         {
             return Err(Error::invalid("merge_operator", "a merge operator's name has 1 to 255 bytes"));
         }
+        if self.default_ttl.is_some_and(|ttl| ttl < Duration::from_millis(1)) {
+            return Err(Error::invalid("default_ttl", "it must be at least 1 ms"));
+        }
+        let bounds = Duration::from_secs(1)..=Duration::from_secs(10 * 365 * 24 * 3600);
+        if self.erase_within.is_some_and(|within| !bounds.contains(&within)) {
+            return Err(Error::invalid("erase_within", "it must be between 1 s and ten years"));
+        }
         self.policy().validate()
+    }
+
+    /// What they mean to the engine.
+    pub(crate) fn rules(&self) -> FamilyRules {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        FamilyRules {
+            policy: self.policy(),
+            default_ttl_ms: self.default_ttl.map(ms),
+            erase_within_ms: self.erase_within.map(ms),
+        }
     }
 
     /// How the tables of the family are written.
@@ -241,6 +286,13 @@ impl FamilyOptions {
             put_varint(&mut out, tag::MERGE_OPERATOR);
             put_bytes(&mut out, operator.as_bytes());
         }
+        let rules = self.rules();
+        put_varint(&mut out, tag::ERASE_WITHIN);
+        put_varint(&mut out, rules.erase_within_ms.unwrap_or(0));
+        if let Some(ttl_ms) = rules.default_ttl_ms {
+            put_varint(&mut out, tag::DEFAULT_TTL);
+            put_varint(&mut out, ttl_ms);
+        }
         out
     }
 
@@ -256,6 +308,15 @@ impl FamilyOptions {
                 let name = std::str::from_utf8(bytes.bytes("the name of a merge operator")?);
                 let name = name.ok().filter(|name| (1..=MAX_OPERATOR_BYTES).contains(&name.len()));
                 options.merge_operator = Some(name.ok_or(wrong)?.to_owned());
+                continue;
+            }
+            if let tag::DEFAULT_TTL | tag::ERASE_WITHIN = tag {
+                let ms = bytes.varint("a time")?;
+                let time = (ms > 0).then(|| Duration::from_millis(ms));
+                match tag {
+                    tag::DEFAULT_TTL => options.default_ttl = time,
+                    _ => options.erase_within = time,
+                }
                 continue;
             }
             let value = bytes.varint32("the value of an option")?;
@@ -281,8 +342,16 @@ mod tests {
     fn family_options_round_trip() {
         for zstd_level in [None, Some(-7), Some(1), Some(22)] {
             let merge_operator = zstd_level.map(|level| format!("operator {level}"));
-            let options =
-                FamilyOptions { zstd_level, block_bytes: 4096, merge_operator, ..FamilyOptions::default() };
+            let default_ttl = zstd_level.map(|_| Duration::from_secs(7));
+            let erase_within = zstd_level.map(|_| Duration::from_secs(9));
+            let options = FamilyOptions {
+                zstd_level,
+                block_bytes: 4096,
+                default_ttl,
+                erase_within,
+                merge_operator,
+                ..FamilyOptions::default()
+            };
             options.validate().unwrap();
             assert_eq!(FamilyOptions::decode(&options.encode()).unwrap(), options);
         }

@@ -5,12 +5,15 @@ use super::options::FamilyOptions;
 use crate::base::error::{Corruption, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
+use crate::base::limits::MAX_BATCH_RANGES;
 use crate::base::sync::Arc;
 use crate::batch::decode_ops;
+use crate::commit::MOST_RANGES;
 use crate::compaction::{Below, MergeSpec, merge};
 use crate::fs::Fs;
 use crate::iter::Horizon;
 use crate::memtable::{Memtable, MemtableCursor};
+use crate::ranges::{Range, RangeKind};
 use crate::record::HEADER_BYTES;
 use crate::table::{Origin, Tables};
 use crate::version::{Edit, EditOp, StoreState, Version};
@@ -103,6 +106,8 @@ impl<'a> Replayed<'a> {
         let mut seq = batch.first_seq;
         let (end, count) = (seq + u64::from(batch.count), batch.count);
         let miscounted = |found: String| wrong(format!("a batch of {count} operations"), found);
+        let mut ranges: BTreeMap<u32, Vec<Arc<Range>>> = BTreeMap::new();
+        let mut left = MAX_BATCH_RANGES;
         for op in decode_ops(batch.ops) {
             let op = op.map_err(|e| e.in_file(file, base))?;
             if seq == end {
@@ -123,7 +128,15 @@ impl<'a> Replayed<'a> {
                     memtable.note_deletion_at(group.clock_ms);
                 }
                 let (key, kind, expires_at, value) = (op.key, op.kind, op.expires_at, op.value);
-                memtable.writer().insert(&EntryRef { key, seq, kind, expires_at, value });
+                match RangeKind::of(kind) {
+                    Some(kind) => {
+                        let most = || format!("a batch of at most {MAX_BATCH_RANGES} ranges");
+                        left = left.checked_sub(1).ok_or_else(|| wrong(most(), "more".into()))?;
+                        let range = Range::new(kind, seq, key, value, group.clock_ms);
+                        ranges.entry(op.family).or_default().push(Arc::new(range));
+                    }
+                    None => memtable.writer().insert(&EntryRef { key, seq, kind, expires_at, value }),
+                }
             }
             seq += 1;
         }
@@ -131,7 +144,13 @@ impl<'a> Replayed<'a> {
             return Err(miscounted((seq - batch.first_seq).to_string()).into());
         }
         self.last_seq = seq - 1;
-        let full = |m: &Arc<Memtable>| m.allocated_bytes() >= self.memtable_bytes;
+        for (family, ranges) in ranges {
+            if let Some(memtable) = self.memtables.get(&family) {
+                memtable.writer().add_ranges(ranges);
+            }
+        }
+        let full =
+            |m: &Arc<Memtable>| m.allocated_bytes() >= self.memtable_bytes || m.ranges().len() >= MOST_RANGES;
         let full: Vec<u32> = self.memtables.iter().filter(|(_, m)| full(m)).map(|(id, _)| *id).collect();
         for family in full {
             self.write_tables(family, self.last_seq, group.clock_ms, next_number)?;
@@ -150,8 +169,13 @@ impl<'a> Replayed<'a> {
         let Some(memtable) = self.memtables.remove(&family) else { return Ok(()) };
         let options = self.options.iter().find(|(id, _)| *id == family).map(|(_, o)| o.clone());
         let policy = options.unwrap_or_default().policy();
-        // Whatever may lie below is left to compactions: no deletion is dropped here.
+        // Whatever may lie below is left to compactions: no deletion is dropped here. Ranges that were
+        // flushed, or replayed before, are older than what is written.
         let version = Version::default();
+        let beside = memtable.ranges().clone();
+        for range in beside.ranges() {
+            self.edit.push(EditOp::AddRange { family, range: range.clone() });
+        }
         let spec = MergeSpec {
             tables: self.tables,
             next_number,
@@ -160,6 +184,8 @@ impl<'a> Replayed<'a> {
             table_bytes: u64::MAX,
             horizons: vec![Horizon { seq: last_seq, now_ms }],
             below: Below::unknown(&version),
+            ranges: &beside,
+            ranges_seq: last_seq,
             origin: Origin {
                 family,
                 history: self.state.history.id,

@@ -4,12 +4,14 @@ use super::family::ColumnFamily;
 use super::inner::Inner;
 use super::iter::Iter;
 use super::read;
+use super::scan::ScanOptions;
 use crate::base::error::Result;
 use crate::base::key::SeqNum;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::commit::Task;
 use crate::tree::{Family, Registered, View};
+use crate::tree::{Held, Pin, PinKind};
 use std::ops::RangeBounds;
 
 /// The state of all column families at one moment, time included: what had not expired when it was
@@ -25,6 +27,7 @@ pub struct Snapshot {
     now_ms: u64,
     /// Views of families that were being filtered when it was taken.
     views: Vec<(u32, Arc<View>)>,
+    _pin: Pin,
 }
 
 impl Snapshot {
@@ -32,7 +35,9 @@ impl Snapshot {
         let store = &inner.store;
         let registered = store.snapshots.register(|| store.read_seq(), || store.clock.now_ms());
         let Registered { seq, now_ms, views } = registered;
-        Snapshot { inner, seq, now_ms, views }
+        let since = store.clock.source().monotonic();
+        let pin = store.pins.hold(Held { kind: PinKind::Snapshot, seq, since, view: None });
+        Snapshot { inner, seq, now_ms, views, _pin: pin }
     }
 
     /// The view of a family that it must read instead of the present one.
@@ -115,7 +120,7 @@ impl Snapshot {
     /// # Ok(()) }
     /// ```
     pub fn range<K: AsRef<[u8]>, R: RangeBounds<K>>(&self, family: &ColumnFamily, range: R) -> Result<Iter> {
-        Iter::over(family, Some(self), &range)
+        self.scan(family, ScanOptions::range(range))
     }
 
     /// The entries whose keys start with `prefix`.
@@ -123,7 +128,15 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn prefix(&self, family: &ColumnFamily, prefix: impl AsRef<[u8]>) -> Result<Iter> {
-        Iter::with_prefix(family, Some(self), prefix.as_ref())
+        self.scan(family, ScanOptions::prefix(prefix))
+    }
+
+    /// The entries that `options` say.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn scan(&self, family: &ColumnFamily, options: ScanOptions) -> Result<Iter> {
+        Iter::new(family, Some(self), options)
     }
 }
 

@@ -1,9 +1,12 @@
 //! What a store is made of and has done.
 
 use super::handle::Db;
-use crate::base::key::SeqNum;
+use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
+use crate::compaction::{oldest_range_ms, unerased};
 use crate::hooks::HookCounts;
+use crate::ranges::RangeKind;
+use crate::tree::View;
 use std::time::Duration;
 
 /// A reading of a store, taken at one moment but not in one step. Bytes unless said otherwise;
@@ -21,7 +24,8 @@ pub struct Stats {
     pub wal_bytes: u64,
     /// The manifest in force.
     pub manifest_bytes: u64,
-    /// Memtables, and blocks, indexes and filters in the cache, open tables or the hands of readers.
+    /// Memtables and ranges, and blocks, indexes and filters in the cache, open tables or the hands of
+    /// readers.
     pub memory_bytes: u64,
     /// Blocks in the cache.
     pub cache_bytes: u64,
@@ -70,6 +74,48 @@ pub struct FamilyStats {
     pub sealed_memtables: usize,
     /// Its levels, from 0 to 6.
     pub levels: Vec<LevelStats>,
+    /// When the oldest deletion whose bytes may still be in a file was written, or the oldest entry of
+    /// which this is true expired, in milliseconds since the epoch; `None` if nothing of the kind is
+    /// left. [`crate::FamilyOptions::erase_within`] bounds its age.
+    pub hidden_since_ms: Option<u64>,
+    /// Tables that hide something for so long that they are about to be compacted for it.
+    pub erase_due_bytes: u64,
+    /// Of these, tables that wait for a snapshot to be released ([`Db::pins`] lists them).
+    pub erase_held_bytes: u64,
+    /// Its deleted and dropped ranges.
+    pub ranges: RangeStats,
+}
+
+/// A reading of the deleted and dropped ranges of a column family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RangeStats {
+    /// Ranges beside memtables, which are yet to be flushed.
+    pub unflushed: usize,
+    /// Deleted ranges of which a table may still hold something.
+    pub deleted: usize,
+    /// Dropped ranges of which a table may still hold something.
+    pub dropped: usize,
+    /// The memory of those that were flushed; the others count with their memtables.
+    pub bytes: u64,
+    /// How long ago the oldest of all was written, by the store's expiry clock.
+    pub oldest: Option<Duration>,
+}
+
+impl RangeStats {
+    fn of(view: &View, now_ms: u64) -> RangeStats {
+        let beside: Vec<_> = view.memtables().map(|memtable| memtable.ranges()).collect();
+        let sets = || beside.iter().map(|set| &***set).chain([&*view.ranges]);
+        let of_kind = |kind| view.ranges.ranges().iter().filter(move |range| range.kind == kind).count();
+        let oldest_ms = sets().filter_map(oldest_range_ms).min();
+        RangeStats {
+            unflushed: beside.iter().map(|set| set.len()).sum(),
+            deleted: of_kind(RangeKind::Deleted),
+            dropped: of_kind(RangeKind::Dropped),
+            bytes: view.ranges.bytes() as u64,
+            oldest: oldest_ms.map(|ms| Duration::from_millis(now_ms.saturating_sub(ms))),
+        }
+    }
 }
 
 /// A reading of a level.
@@ -131,11 +177,24 @@ impl Db {
                 stats_of.deletions += table.meta.deletions;
                 stats.pinned_table_bytes += table.reader.pinned_bytes() as u64;
             }
+            let now_ms = store.clock.now_ms();
+            let (jobs, horizons) = (inner.scheduler.jobs(), inner.scheduler.jobs().horizons());
+            let moment = jobs.moment(&family, &horizons, &view.ranges);
+            let unerased = unerased(&view.version, moment, now_ms);
+            let of_memtables = view.memtables().flat_map(|memtable| {
+                let expired = Some(memtable.earliest_expiry()).filter(|at| *at <= now_ms);
+                memtable.oldest_deletion_ms().into_iter().chain(expired)
+            });
+            let since_ms = of_memtables.fold(unerased.since_ms, u64::min);
             stats.families.push(FamilyStats {
+                hidden_since_ms: (since_ms != NEVER).then_some(since_ms),
+                erase_due_bytes: unerased.due_bytes,
+                erase_held_bytes: unerased.held_bytes,
                 name: family.name().to_owned(),
                 memtable_bytes: view.memtables().map(|m| m.allocated_bytes() as u64).sum(),
                 sealed_memtables: view.sealed.len(),
                 levels,
+                ranges: RangeStats::of(&view, store.clock.now_ms()),
             });
             stats.hooks += family.hooks().counts();
         }
@@ -144,7 +203,7 @@ impl Db {
         stats.alive_block_bytes = cache.alive_bytes;
         stats.cache_hits = cache.hits;
         stats.cache_misses = cache.misses;
-        let memtables: u64 = stats.families.iter().map(|f| f.memtable_bytes).sum();
+        let memtables: u64 = stats.families.iter().map(|f| f.memtable_bytes + f.ranges.bytes).sum();
         stats.memory_bytes = memtables + stats.pinned_table_bytes + cache.alive_bytes.max(cache.cached_bytes);
         let jobs = inner.scheduler.jobs().counts();
         stats.flushes = jobs.flushes;

@@ -5,7 +5,7 @@ use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::FileKind;
 use crate::table::InternalKey;
 use crate::tree::Family;
-use crate::version::check_levels;
+use crate::version::{check_levels, check_ranges};
 use std::collections::BTreeSet;
 
 /// What a verification read and found.
@@ -64,8 +64,9 @@ impl Db {
         let view = family.view();
         report.families += 1;
         let manifest = FileKind::Current.path(self.path());
-        for problem in check_levels(&view.version) {
-            let expected = format!("levels of family {:?} in order", family.name());
+        let ranges = check_ranges(&view.version, view.ranges.ranges(), view.flushed);
+        for problem in check_levels(&view.version).into_iter().chain(ranges) {
+            let expected = format!("levels and ranges of family {:?} in order", family.name());
             report.problems.push(Corruption::new(&manifest, 0, expected, problem).into());
         }
         for (level, table) in view.version.tables() {

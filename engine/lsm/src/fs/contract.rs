@@ -56,6 +56,10 @@ pub trait File: fmt::Debug + Send + Sync + 'static {
     fn size(&self) -> io::Result<u64>;
     /// Cuts or extends (with zeros) to `size` bytes.
     fn truncate(&self, size: u64) -> io::Result<()>;
+    /// Says that a part of the file will be read soon: a hint, which may be ignored.
+    fn will_read(&self, offset: u64, bytes: u64) {
+        let _ = (offset, bytes);
+    }
     /// Reserves space for `size` bytes and extends the file to them with zeros, so that writing
     /// there cannot meet a full disk. Errors with [`io::ErrorKind::Unsupported`] where it cannot.
     fn allocate(&self, size: u64) -> io::Result<()>;
@@ -256,6 +260,11 @@ impl OpenFile {
             }
         }
         Ok(())
+    }
+
+    /// Says that a part of the file will be read soon.
+    pub fn will_read(&self, offset: u64, bytes: u64) {
+        each_file!(self, file => file.will_read(offset, bytes));
     }
 
     /// Makes content and length durable. A failure is final: see the contract.

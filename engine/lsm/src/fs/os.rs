@@ -163,7 +163,26 @@ impl File for OsFile {
     fn allocate(&self, size: u64) -> io::Result<()> {
         allocate(&self.0, size)
     }
+
+    fn will_read(&self, offset: u64, bytes: u64) {
+        will_read(&self.0, offset, bytes);
+    }
 }
+
+#[cfg(target_os = "linux")]
+fn will_read(file: &fs::File, offset: u64, bytes: u64) {
+    use std::os::fd::AsRawFd;
+
+    let (Ok(offset), Ok(bytes)) = (libc::off_t::try_from(offset), libc::off_t::try_from(bytes)) else {
+        return;
+    };
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; the call touches no memory of
+    // this process. What it returns is of no concern: it is a hint.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), offset, bytes, libc::POSIX_FADV_WILLNEED) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn will_read(_: &fs::File, _: u64, _: u64) {}
 
 /// What processes without privileges may still use.
 #[expect(clippy::unnecessary_cast, reason = "the fields are of 32 bits on other systems")]

@@ -2,7 +2,7 @@
 
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
-use crate::base::key::{self, EntryRef, SeqNum, Trailer};
+use crate::base::key::{self, EntryRef, MAX_SEQ, SeqNum, Trailer};
 use crate::base::slice::Slice;
 use std::cmp::Ordering;
 
@@ -25,6 +25,11 @@ pub trait RunSource {
 
     /// An internal key that none of run `i` sorts after, and that sorts before all of run `i + 1`.
     fn largest(&self, i: usize) -> (&[u8], Trailer);
+
+    /// A sequence number that no entry of run `i` goes beyond.
+    fn last_seq(&self, _i: usize) -> SeqNum {
+        MAX_SEQ
+    }
 
     /// Opens a cursor on run `i`.
     ///
@@ -215,5 +220,50 @@ impl<S: RunSource> Cursor for Concat<S> {
             }
             concat.back_to_previous()
         })
+    }
+
+    // Run by run: those that end before the key are not even opened.
+    fn skip_to(&mut self, key: Option<&[u8]>, seq: SeqNum) -> Result<bool> {
+        let Some(mut run) = self.open.as_ref().map(|(run, _)| *run) else { return Ok(false) };
+        if self.source.last_seq(run) >= seq {
+            return Ok(false);
+        }
+        self.go(|concat| {
+            let source = &concat.source;
+            let passed =
+                |run: usize| source.last_seq(run) < seq && key.is_none_or(|key| source.largest(run).0 < key);
+            while run < source.len() && passed(run) {
+                run += 1;
+            }
+            let older = run < source.len() && source.last_seq(run) < seq;
+            match key.filter(|_| older) {
+                Some(key) => concat.forward(run, |cursor| cursor.seek(key, MAX_SEQ)),
+                None => concat.forward(run, S::Cursor::seek_to_first),
+            }
+        })?;
+        Ok(true)
+    }
+
+    fn skip_before(&mut self, key: &[u8], seq: SeqNum) -> Result<bool> {
+        let Some(mut run) = self.open.as_ref().map(|(run, _)| *run) else { return Ok(false) };
+        if self.source.last_seq(run) >= seq {
+            return Ok(false);
+        }
+        self.go(|concat| {
+            let source = &concat.source;
+            while source.last_seq(run) < seq && source.smallest(run).0 >= key {
+                let Some(previous) = run.checked_sub(1) else { return Ok(()) };
+                run = previous;
+            }
+            let older = source.last_seq(run) < seq;
+            let cursor = concat.open(run)?;
+            if older {
+                cursor.seek_before(key, MAX_SEQ)?
+            } else {
+                cursor.seek_to_last()?
+            }
+            concat.back_to_previous()
+        })?;
+        Ok(true)
     }
 }

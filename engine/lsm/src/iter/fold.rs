@@ -13,6 +13,8 @@
 //! - If it is not known, two operands become one where the operator offers it and where it cannot matter
 //!   what lies below: both start from nothing or neither does. So they were written in the same
 //!   millisecond, or nothing below can expire and neither can what the older one starts.
+//! - A range that was deleted between a value and an operand leaves nothing for the operand to change. What
+//!   such a range hides from all horizons of a stripe is not among the versions.
 //! - What the operator cannot merge stays, without the operands that do not count any more.
 
 use super::retain::Horizon;
@@ -48,7 +50,7 @@ impl Version {
 }
 
 /// What folding must know besides the versions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Fold<'a> {
     /// The family's operator.
     pub hooks: &'a FamilyHooks,
@@ -56,6 +58,9 @@ pub struct Fold<'a> {
     pub key: &'a [u8],
     /// Ascending; the last is the present.
     pub horizons: &'a [Horizon],
+    /// The first range that was deleted or dropped over the key behind a sequence number. What is older
+    /// does not exist for what is newer.
+    pub range_behind: &'a dyn Fn(SeqNum) -> Option<SeqNum>,
     /// Whether nothing of the key that is older than the whole merge can exist.
     pub nothing_below: bool,
     /// Whether anything in the merge or below it may expire.
@@ -79,13 +84,14 @@ pub struct Folded {
 enum Base {
     Unknown,
     Absent,
-    Value(Slice, u64),
+    /// A value, with its expiry and its sequence number.
+    Value(Slice, u64, SeqNum),
 }
 
 impl Base {
     fn expiry(&self) -> Option<u64> {
         match self {
-            Base::Value(_, expires_at) => Some(*expires_at),
+            Base::Value(_, expires_at, _) => Some(*expires_at),
             _ => None,
         }
     }
@@ -137,7 +143,7 @@ impl Fold<'_> {
         };
         match decides {
             Some(value) if value.kind == Kind::Put => {
-                *base = Base::Value(value.value.clone(), value.expires_at);
+                *base = Base::Value(value.value.clone(), value.expires_at, value.seq);
             }
             Some(_) => *base = Base::Absent,
             None => {}
@@ -149,6 +155,11 @@ impl Fold<'_> {
                 self.delete(stripe, decides.seq, decides.expires_at, done);
             }
             return Ok(());
+        }
+        if let (Base::Value(.., seq), Some(oldest)) = (&*base, operands.last())
+            && (self.range_behind)(*seq).is_some_and(|range| range < oldest.seq)
+        {
+            *base = Base::Absent;
         }
         if let Base::Unknown = base {
             let combined = self.combine(operands.to_vec())?;
@@ -185,7 +196,7 @@ impl Fold<'_> {
             return Ok(());
         }
         let value = match base {
-            Base::Value(value, _) if !outcome.from_nothing => Some(&value[..]),
+            Base::Value(value, ..) if !outcome.from_nothing => Some(&value[..]),
             _ => None,
         };
         let counted: Vec<&[u8]> = oldest_first[outcome.first..].iter().map(|operand| operand.bytes).collect();
@@ -193,7 +204,7 @@ impl Fold<'_> {
             Ok(value) => {
                 done.folded += operands.len() as u64;
                 let (value, expires_at) = (Slice::own(value), outcome.expires_at);
-                *base = Base::Value(value.clone(), expires_at);
+                *base = Base::Value(value.clone(), expires_at, seq);
                 done.versions.push(Version { seq, kind: Kind::Put, expires_at, value });
             }
             Err(MergeFailure::Panicked(words)) => return Err(words),

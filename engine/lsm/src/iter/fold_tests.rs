@@ -42,34 +42,52 @@ fn written(seq: SeqNum) -> u64 {
 enum What {
     Put(Option<u64>),
     Delete,
-    Operand { ttl_ms: u64, bad: bool },
+    /// A range over the key is deleted: no version of it, but a sequence number.
+    Range,
+    Operand {
+        ttl_ms: u64,
+        bad: bool,
+    },
 }
 
 fn what() -> impl Strategy<Value = What> {
     prop_oneof![
         2 => prop::option::of(0u64..500).prop_map(What::Put),
         1 => Just(What::Delete),
+        1 => Just(What::Range),
         6 => (prop_oneof![3 => Just(0), 2 => 1u64..120], prop::bool::weighted(0.03))
             .prop_map(|(ttl_ms, bad)| What::Operand { ttl_ms, bad }),
     ]
 }
 
-fn version(seq: SeqNum, what: &What) -> Version {
+fn version((at, what): (usize, &What), first: SeqNum) -> Option<Version> {
+    let seq = at as u64 + first;
     let text = format!("{seq},").into_bytes();
     let (kind, expires_at, value) = match what {
         What::Put(at) => (Kind::Put, at.map_or(NEVER, |at| written(seq) + at), text),
         What::Delete => (Kind::Delete, NEVER, Vec::new()),
+        What::Range => return None,
         What::Operand { ttl_ms, bad } => {
             let text = if *bad { b"!".to_vec() } else { text };
             (Kind::Merge, written(seq), Operand::encode_value(*ttl_ms, &text))
         }
     };
-    Version { seq, kind, expires_at, value: Slice::own(value) }
+    Some(Version { seq, kind, expires_at, value: Slice::own(value) })
+}
+
+/// The versions that `whats` make, newest first, numbered from `first` on, and the ranges.
+fn versions(whats: &[What], first: SeqNum) -> (Vec<Version>, Vec<SeqNum>) {
+    let mut versions: Vec<_> = whats.iter().enumerate().filter_map(|what| version(what, first)).collect();
+    versions.reverse();
+    let ranges = whats.iter().zip(first..).filter(|(what, _)| matches!(what, What::Range));
+    (versions, ranges.map(|(_, seq)| seq).collect())
 }
 
 /// What a reader sees: the value, or that it cannot be merged.
+#[allow(clippy::type_complexity, reason = "said in one line")]
 fn read(
     newest_first: &[Version],
+    ranges: &[SeqNum],
     hooks: &FamilyHooks,
     seq: SeqNum,
     now_ms: u64,
@@ -83,12 +101,13 @@ fn read(
     });
     let mut cursor = RunCursor::new(owned.collect(), &Fuse::default());
     cursor.seek(b"k", seq).unwrap();
-    if !cursor.valid() {
+    let range = ranges.iter().copied().filter(|range| *range <= seq).max().unwrap_or(0);
+    if !cursor.valid() || cursor.trailer().seq() < range {
         return Ok(None);
     }
     let entry = cursor.entry();
     match entry.kind {
-        Kind::Merge => match gather(&mut cursor, hooks, now_ms) {
+        Kind::Merge => match gather(&mut cursor, hooks, range, now_ms) {
             Ok(merged) => Ok(merged.map(|merged| merged.value)),
             Err(_) => Err(()),
         },
@@ -103,7 +122,8 @@ fn merge(versions: &[Version], fold: Fold<'_>) -> Vec<Version> {
     let mut out = Vec::new();
     for (at, version) in versions.iter().enumerate() {
         let (kind, expires_at) = (version.kind, version.expires_at);
-        let fate = retain.decide(b"k", version.seq, kind, expires_at, |_| fold.nothing_below);
+        let range = (fold.range_behind)(version.seq);
+        let fate = retain.decide(b"k", version.seq, kind, expires_at, range, |_| fold.nothing_below);
         match fate {
             Fate::Drop => {}
             Fate::Delete => {
@@ -115,7 +135,9 @@ fn merge(versions: &[Version], fold: Fold<'_>) -> Vec<Version> {
                 let mut rest = versions[at..].to_vec();
                 rest.retain(|version| {
                     let stripe = retain.oldest_that_sees(version.seq);
-                    let stays = shadowed != Some(stripe);
+                    let range = (fold.range_behind)(version.seq);
+                    let hidden = range.is_some_and(|range| range <= fold.horizons[stripe].seq);
+                    let stays = shadowed != Some(stripe) && !hidden;
                     if stays && version.kind != Kind::Merge {
                         shadowed = Some(stripe);
                     }
@@ -151,10 +173,11 @@ proptest! {
         later in prop::collection::vec(what(), 3),
         wait in 0u64..200,
     ) {
-        let all: Vec<_> = whats.iter().enumerate().map(|(at, what)| version(at as u64 + 1, what)).rev().collect();
+        let (all, mut ranges) = versions(&whats, 1);
+        prop_assume!(!all.is_empty());
         // The oldest stand below the merge.
         let (versions, below) = all.split_at(all.len() - depth.min(all.len() - 1));
-        let present = all.len() as u64;
+        let present = whats.len() as u64;
         // Operands that a horizon does not see are written at its time or later; of snapshots nothing is known.
         let last = Horizon { seq: present, now_ms: written(present + 1) };
         let held = cuts.iter().filter(|seq| **seq < present);
@@ -168,15 +191,18 @@ proptest! {
         let latest_ms = operands.map(|operand| operand.expires_at).min().unwrap_or(NEVER);
         let mut earlier = horizons.clone();
         earlier.iter_mut().for_each(|horizon| horizon.now_ms = horizon.now_ms.min(latest_ms));
+        let registered = ranges.clone();
+        let range_behind = |seq| registered.iter().copied().find(|range| *range > seq);
         let fold = |nothing_below| Fold {
+            range_behind: &range_behind,
             hooks: &merger, key: b"k", horizons: &horizons, nothing_below, may_expire: all.iter().any(expires),
         };
         let whole = merge(versions, fold(below.is_empty()));
         let under = Fold { horizons: &earlier, ..fold(below.is_empty()) };
         let parts = [merge(newer, fold(false)), merge(older, under)].concat();
         let both = merge(&parts, fold(below.is_empty()));
-        let above: Vec<_> = later.iter().enumerate()
-            .map(|(at, what)| version(present + 1 + at as u64, what)).rev().collect();
+        let (above, more) = self::versions(&later, present + 1);
+        ranges.extend(more);
         for merged in [&whole, &parts, &both] {
             prop_assert!(merged.is_sorted_by(|a, b| a.seq > b.seq), "{:?}", merged);
             let with = |versions: &[Version]| [&above, versions, below].concat();
@@ -186,8 +212,8 @@ proptest! {
                     let snapshot = seq < present;
                     let now_ms = if snapshot { written(seq).max(wait) } else { now_ms };
                     prop_assert_eq!(
-                        read(&before, &reader, seq, now_ms),
-                        read(&after, &reader, seq, now_ms),
+                        read(&before, &ranges, &reader, seq, now_ms),
+                        read(&after, &ranges, &reader, seq, now_ms),
                         "at {} {}: {:?} became {:?}", seq, now_ms, before, after
                     );
                 }
@@ -202,21 +228,24 @@ proptest! {
 
 #[test]
 fn what_the_operator_cannot_merge_stays_without_what_does_not_count() {
-    let versions: Vec<_> = [
+    let whats = [
         What::Put(Some(10)),
         What::Operand { ttl_ms: 5, bad: false },
         // Written at 30: the base is gone.
         What::Operand { ttl_ms: 500, bad: true },
         What::Operand { ttl_ms: 700, bad: false },
-    ]
-    .iter()
-    .zip([1, 2, 3, 4])
-    .map(|(what, seq)| version(seq, what))
-    .rev()
-    .collect();
+    ];
+    let (versions, _) = versions(&whats, 1);
     let horizons = [Horizon { seq: 9, now_ms: 100 }];
     let hooks = hooks(true, true);
-    let fold = Fold { hooks: &hooks, key: b"k", horizons: &horizons, nothing_below: false, may_expire: true };
+    let fold = Fold {
+        hooks: &hooks,
+        key: b"k",
+        horizons: &horizons,
+        range_behind: &|_| None,
+        nothing_below: false,
+        may_expire: true,
+    };
     let folded = fold.fold(&versions, true).unwrap();
     let kinds: Vec<_> = folded.versions.iter().map(|v| (v.seq, v.kind)).collect();
     assert_eq!(kinds, [(4, Kind::Merge), (3, Kind::Merge), (2, Kind::Delete)]);

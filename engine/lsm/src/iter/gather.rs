@@ -2,8 +2,8 @@
 //! given to the family's operator.
 //!
 //! What is gathered stands in versions of one key, newest first: operands, down to the first entry that
-//! is none. That one is the base if it is a value; whatever else ends the walk - a deletion, the end of
-//! the key's versions - leaves the operands without one.
+//! is none. That one is the base if it is a value; whatever else ends the walk - a deletion, a deleted
+//! range, the end of the key's versions - leaves the operands without one.
 
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
@@ -45,17 +45,23 @@ impl Kept {
 }
 
 /// What the operand that `below` stands on and those below it come to at `now_ms`; `None` if that has
-/// expired. `below` is left on an entry of the same key or the first behind them; its entries of the key
+/// expired. What is older than `range`, the newest deleted range over the key, does not count, and the
+/// first operand is not. `below` is left on an entry of the same key or the first behind them; its entries of the key
 /// from there on do not matter.
 ///
 /// # Errors
 /// [`Error::MergeFailed`] if they cannot be merged; those of the cursor.
 #[cold]
-pub fn gather(below: &mut impl Cursor, hooks: &FamilyHooks, now_ms: u64) -> Result<Option<Merged>> {
+pub fn gather(
+    below: &mut impl Cursor,
+    hooks: &FamilyHooks,
+    range: SeqNum,
+    now_ms: u64,
+) -> Result<Option<Merged>> {
     let (key, seq) = (below.user_key().to_vec(), below.trailer().seq());
     let mut gathered = Gathered::default();
     let mut bytes = 0;
-    while below.valid() && below.user_key() == &key[..] {
+    while below.valid() && below.user_key() == &key[..] && below.trailer().seq() >= range {
         let entry = below.entry();
         match entry.kind {
             Kind::Merge => {

@@ -164,6 +164,26 @@ impl<C: Cursor> Merge<C> {
         Ok(())
     }
 
+    /// Lets each run pass over what it can, in the direction of the walk, and plays all matches.
+    fn skip(&mut self, direction: Direction, mut go: impl FnMut(&mut C) -> Result<bool>) -> Result<bool> {
+        self.check()?;
+        if self.direction != direction && self.runs.len() > 1 {
+            return Ok(false);
+        }
+        let mut any = false;
+        for run in 0..self.runs.len() {
+            if self.runs[run].valid() {
+                let moved = go(&mut self.runs[run]);
+                any |= *moved.as_ref().unwrap_or(&false);
+                self.latch(moved.map(drop))?;
+            }
+        }
+        if any {
+            self.build();
+        }
+        Ok(any)
+    }
+
     fn check(&self) -> Result<()> {
         self.error.clone().map_or(Ok(()), Err)
     }
@@ -295,5 +315,18 @@ impl<C: Cursor> Cursor for Merge<C> {
 
     fn prev(&mut self) -> Result<()> {
         self.step(Direction::Backward)
+    }
+
+    fn skip_to(&mut self, key: Option<&[u8]>, seq: SeqNum) -> Result<bool> {
+        self.skip(Direction::Forward, |run| {
+            let before = key.is_none_or(|key| run.user_key() < key);
+            if before { run.skip_to(key, seq) } else { Ok(false) }
+        })
+    }
+
+    fn skip_before(&mut self, key: &[u8], seq: SeqNum) -> Result<bool> {
+        self.skip(Direction::Backward, |run| {
+            if run.user_key() >= key { run.skip_before(key, seq) } else { Ok(false) }
+        })
     }
 }

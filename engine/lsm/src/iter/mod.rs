@@ -4,6 +4,7 @@
 mod concat;
 mod fold;
 mod gather;
+mod hidden;
 mod merge;
 mod retain;
 mod visible;
@@ -22,6 +23,7 @@ mod visible_tests;
 pub use concat::{Concat, RunSource};
 pub use fold::{Fold, Folded, Version};
 pub use gather::{Merged, gather};
+pub use hidden::Hidden;
 pub use merge::Merge;
 pub use retain::{Fate, Horizon, Retain};
 pub use visible::Visible;

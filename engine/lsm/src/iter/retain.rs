@@ -8,6 +8,9 @@
 //!   and goes.
 //! - An entry that has expired by the time of the oldest horizon that sees it reads as absent to all
 //!   of them (later horizons have later times): it becomes a deletion.
+//! - An entry in a range that was deleted or dropped behind it, before any horizon that sees the entry, goes:
+//!   the first range behind it is as good as a newer entry. The range itself stays until every table has
+//!   been cleaned of what is older, so what the entry hid stays hidden.
 //! - A deletion that every horizon sees, of a key of which nothing older lies below, goes as well:
 //!   what it hides in the same merge is shadowed.
 //! - An operand shadows nothing. What stands below one is for `fold` to decide, which follows the same
@@ -66,7 +69,8 @@ impl Retain {
         self.horizons.partition_point(|h| h.seq < seq)
     }
 
-    /// Decides over the next entry. `nothing_below(key)` says whether no entry of the key that is
+    /// Decides over the next entry. `range` is the first range over its key that was deleted or dropped
+    /// behind it, if there is one; `nothing_below(key)` says whether no entry of the key that is
     /// older than the whole merge can exist.
     pub fn decide(
         &mut self,
@@ -74,6 +78,7 @@ impl Retain {
         seq: SeqNum,
         kind: Kind,
         expires_at: u64,
+        range: Option<SeqNum>,
         nothing_below: impl FnOnce(&[u8]) -> bool,
     ) -> Fate {
         if !self.started || self.key != key {
@@ -86,7 +91,7 @@ impl Retain {
         // runs beside writes never meets it) is seen by nobody yet, and stays.
         let oldest = self.oldest_that_sees(seq);
         let Some(horizon) = self.horizons.get(oldest) else { return Fate::Keep };
-        if self.seen == Some(oldest) {
+        if self.seen == Some(oldest) || range.is_some_and(|range| range <= horizon.seq) {
             return Fate::Drop;
         }
         if kind == Kind::Merge {
@@ -116,7 +121,19 @@ mod tests {
 
     fn fates(horizons: Vec<Horizon>, entries: &[(u64, Kind, u64)], below: bool) -> Vec<Fate> {
         let mut retain = Retain::new(horizons);
-        entries.iter().map(|&(seq, kind, at)| retain.decide(b"k", seq, kind, at, |_| !below)).collect()
+        entries.iter().map(|&(seq, kind, at)| retain.decide(b"k", seq, kind, at, None, |_| !below)).collect()
+    }
+
+    #[test]
+    fn a_range_takes_what_is_older_unless_a_snapshot_from_before_it_reads_it() {
+        let decide = |horizons: &[(u64, u64)], seq, range| {
+            let mut retain = Retain::new(self::horizons(horizons));
+            retain.decide(b"k", seq, Kind::Put, NEVER, range, |_| false)
+        };
+        assert_eq!(decide(&[(10, 0)], 5, Some(7)), Fate::Drop);
+        assert_eq!(decide(&[(6, 0), (10, 0)], 5, Some(7)), Fate::Keep);
+        assert_eq!(decide(&[(4, 0), (7, 0), (10, 0)], 5, Some(7)), Fate::Drop);
+        assert_eq!(decide(&[(6, 0)], 5, Some(7)), Fate::Keep, "the range is newer than the present");
     }
 
     #[test]
@@ -149,9 +166,11 @@ mod tests {
     }
 
     /// What a reader at a horizon sees of one key.
-    fn seen(horizon: Horizon, entries: &[(u64, Kind, u64)], below: bool) -> Option<u64> {
+    fn seen(horizon: Horizon, entries: &[(u64, Kind, u64)], ranges: &[u64], below: bool) -> Option<u64> {
         let newest = entries.iter().find(|(seq, ..)| *seq <= horizon.seq);
+        let hidden = |seq: u64| ranges.iter().any(|range| seq < *range && *range <= horizon.seq);
         match newest {
+            newest if hidden(newest.map_or(0, |(seq, ..)| *seq)) => None,
             Some((_, Kind::Delete, _)) => None,
             Some((seq, _, at)) => (*at > horizon.now_ms).then_some(*seq),
             None => below.then_some(0),
@@ -164,22 +183,30 @@ mod tests {
             seqs in prop::collection::btree_set(1u64..30, 0..12),
             kinds in prop::collection::vec((any::<bool>(), prop::option::of(0u64..40)), 12),
             cuts in prop::collection::btree_set(1u64..30, 0..4),
+            ranges in prop::collection::btree_set(1u64..30, 0..4),
             below: bool,
         ) {
+            let ranges: Vec<u64> = ranges.difference(&seqs).copied().collect();
             let entries: Vec<_> = seqs.iter().rev().zip(&kinds).map(|(&seq, &(delete, at))| {
                 let kind = if delete { Kind::Delete } else { Kind::Put };
                 (seq, kind, if delete { NEVER } else { at.unwrap_or(NEVER) })
             }).collect();
             let mut all: Vec<_> = cuts.iter().map(|&seq| Horizon { seq, now_ms: seq }).collect();
             all.push(Horizon { seq: 30, now_ms: 30 });
-            let fates = fates(all.clone(), &entries, below);
+            let mut retain = Retain::new(all.clone());
+            let mut decide = |&(seq, kind, at): &(u64, Kind, u64)| {
+                let range = ranges.iter().copied().find(|range| *range > seq);
+                retain.decide(b"k", seq, kind, at, range, |_| !below)
+            };
+            let fates: Vec<_> = entries.iter().map(&mut decide).collect();
             let after: Vec<_> = entries.iter().zip(&fates).filter_map(|(&(seq, kind, at), fate)| match fate {
                 Fate::Keep => Some((seq, kind, at)),
                 Fate::Delete => Some((seq, Kind::Delete, NEVER)),
                 Fate::Drop => None,
             }).collect();
             for horizon in all {
-                prop_assert_eq!(seen(horizon, &entries, below), seen(horizon, &after, below));
+                let before = seen(horizon, &entries, &ranges, below);
+                prop_assert_eq!(before, seen(horizon, &after, &ranges, below));
             }
         }
     }

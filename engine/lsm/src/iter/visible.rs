@@ -1,7 +1,9 @@
 //! What a user sees of a sorted run of entries at one sequence number and one moment.
 //!
 //! Of each user key the newest entry at or below the sequence number decides: a deletion hides the
-//! key, an entry that has expired hides it too (and what is below it stays hidden), a value shows.
+//! key, an entry that has expired hides it too (and what is below it stays hidden), a value shows unless
+//! a deleted range that is newer covers its key. Where a range hides what is met, every source below
+//! whose entries are all older goes to the end of the range at once.
 //!
 //! Where the newest entry in view is an operand, what it and those below it come to decides (see
 //! `gather`). If that cannot be told, it is an error like one of the cursor below.
@@ -13,6 +15,7 @@
 //! amid or behind the versions of the key.
 
 use super::gather::gather;
+use super::hidden::Hidden;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, SeqNum};
@@ -33,6 +36,7 @@ pub struct Visible<C> {
     below: C,
     seq: SeqNum,
     now_ms: u64,
+    hidden: Hidden,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
     stands: Stands,
@@ -68,12 +72,13 @@ struct Kept {
 
 impl<C: Cursor> Visible<C> {
     /// The view of `below` at sequence number `seq` and at `now_ms`, milliseconds since the epoch,
-    /// of the user keys between the bounds. It stands nowhere yet.
+    /// of the user keys between the bounds, but for what is `hidden`. It stands nowhere yet.
     #[must_use]
     pub fn new(
         below: C,
         seq: SeqNum,
         now_ms: u64,
+        hidden: Hidden,
         lower: Bound<Vec<u8>>,
         upper: Bound<Vec<u8>>,
     ) -> Visible<C> {
@@ -81,6 +86,7 @@ impl<C: Cursor> Visible<C> {
             below,
             seq,
             now_ms,
+            hidden,
             lower,
             upper,
             stands: Stands::Nowhere,
@@ -151,6 +157,20 @@ impl<C: Cursor> Visible<C> {
             Stands::On => self.below.entry().expires_at,
             _ => self.kept.expires_at,
         }
+    }
+
+    /// The error that it met, if it did.
+    ///
+    /// # Errors
+    /// That error.
+    pub fn check(&self) -> Result<()> {
+        self.error.as_ref().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Shows another state of the same runs from now on; stands nowhere.
+    pub fn see(&mut self, seq: SeqNum, now_ms: u64, hidden: Hidden) {
+        (self.seq, self.now_ms, self.hidden) = (seq, now_ms, hidden);
+        self.stands = Stands::Nowhere;
     }
 
     /// How many entries were stepped over and not shown so far: deletions, expired entries, and
@@ -292,8 +312,32 @@ impl<C: Cursor> Visible<C> {
         }
     }
 
-    fn shows(&self, entry: &EntryRef<'_>) -> bool {
-        entry.kind == Kind::Put && entry.expires_at > self.now_ms
+    /// Whether an entry shows over whose key `range` is the newest deleted range.
+    fn shows(&self, entry: &EntryRef<'_>, range: SeqNum) -> bool {
+        entry.kind == Kind::Put && entry.expires_at > self.now_ms && entry.seq >= range
+    }
+
+    /// Passes over the rest of the range that hides what was just met, as far as that goes.
+    fn skip_forward(&mut self) -> Result<bool> {
+        if !self.hidden.may_skip() {
+            return Ok(false);
+        }
+        // What stands behind the bounds need not be read to know that this is the end.
+        let to = self.hidden.to().filter(|to| !self.is_beyond(to));
+        self.below.skip_to(to, self.hidden.by_now())
+    }
+
+    /// As [`Visible::skip_forward`], back from where the cursor below stands, if that is hidden.
+    fn skip_backward(&mut self) -> Result<bool> {
+        let range = self.hidden.by(self.below.user_key());
+        if self.below.trailer().seq() >= range || !self.hidden.may_skip() {
+            return Ok(false);
+        }
+        let from = match &self.lower {
+            Bound::Included(lower) | Bound::Excluded(lower) if self.hidden.from() <= &lower[..] => &[],
+            _ => self.hidden.from(),
+        };
+        self.below.skip_before(from, range)
     }
 
     /// From where the cursor below stands on, the first key that is visible; with `skipping`,
@@ -322,32 +366,39 @@ impl<C: Cursor> Visible<C> {
                 self.pass_newer()?;
                 continue;
             }
-            if self.shows(&entry) {
+            let range = self.hidden.by(entry.key);
+            if self.shows(&entry, range) {
+                self.hidden.check_dropped(entry.key, entry.seq);
                 self.stands = Stands::On;
                 return Ok(());
             }
-            let operand = entry.kind == Kind::Merge;
+            let (hidden, operand) = (entry.seq < range, entry.kind == Kind::Merge);
             copy_into(&mut self.key, entry.key);
             (skipping, steps) = (true, 0);
-            if !operand {
-                self.skipped += 1;
+            if operand && !hidden {
+                if self.keep_merged(range)? {
+                    self.stands = Stands::Behind;
+                    return Ok(());
+                }
+                continue;
+            }
+            self.skipped += 1;
+            // What is left of the key's versions, if anything, is as hidden.
+            if !(hidden && self.skip_forward()?) {
                 self.below.next()?;
-            } else if self.keep_merged()? {
-                self.stands = Stands::Behind;
-                return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Merges what begins with the operand that the cursor below stands on, and keeps it. Returns whether
-    /// it shows.
+    /// Merges what begins with the operand that the cursor below stands on, and keeps it; `range` is the
+    /// newest deleted range over its key. Returns whether it shows.
     #[cold]
-    fn keep_merged(&mut self) -> Result<bool> {
+    fn keep_merged(&mut self, range: SeqNum) -> Result<bool> {
         self.skipped += 1;
         let none = FamilyHooks::default();
         let hooks = self.hooks.as_deref().unwrap_or(&none);
-        let Some(merged) = gather(&mut self.below, hooks, self.now_ms)? else { return Ok(false) };
+        let Some(merged) = gather(&mut self.below, hooks, range, self.now_ms)? else { return Ok(false) };
         self.kept.seq = merged.seq;
         self.kept.expires_at = merged.expires_at;
         if merged.value.len() <= COPY_VALUE_BYTES {
@@ -380,8 +431,13 @@ impl<C: Cursor> Visible<C> {
     /// From where the cursor below stands back, the last key that is visible.
     fn find_backward(&mut self) -> Result<()> {
         while self.below.valid() && !self.is_below(self.below.user_key()) {
+            if self.skip_backward()? {
+                self.skipped += 1;
+                continue;
+            }
             copy_into(&mut self.key, self.below.user_key());
             if self.decide_backward()? {
+                self.hidden.check_dropped(&self.key, self.kept.seq);
                 self.stands = Stands::Before;
                 return Ok(());
             }
@@ -417,7 +473,8 @@ impl<C: Cursor> Visible<C> {
     #[cold]
     fn merge_backward(&mut self) -> Result<bool> {
         self.below.seek(&self.key, self.seq)?;
-        let shown = self.keep_merged()?;
+        let range = self.hidden.by(&self.key);
+        let shown = self.keep_merged(range)?;
         self.below.seek_before(&self.key, MAX_SEQ)?;
         Ok(shown)
     }
@@ -426,8 +483,9 @@ impl<C: Cursor> Visible<C> {
     /// `shadows` says that the one that decided so far would have been shown.
     fn keep_if_shown(&mut self, shadows: bool) -> bool {
         let entry = self.below.entry();
-        let shows = self.shows(&entry);
-        self.kept.operand = entry.kind == Kind::Merge;
+        let range = self.hidden.by(&self.key);
+        let shows = self.shows(&entry, range);
+        self.kept.operand = entry.kind == Kind::Merge && entry.seq >= range;
         self.skipped += u64::from(shadows) + u64::from(!shows);
         if shows {
             self.kept.seq = entry.seq;

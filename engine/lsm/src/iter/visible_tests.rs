@@ -1,6 +1,8 @@
 use super::runs::{Fuse, Owned, RunCursor, key, put, sorted};
-use super::{Merge, Visible};
+use super::{Hidden, Merge, Visible};
 use crate::base::key::{Kind, MAX_SEQ, NEVER};
+use crate::base::sync::Arc;
+use crate::ranges::{Range, RangeKind, RangeSet};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -22,7 +24,7 @@ fn entries() -> impl Strategy<Value = Vec<Owned>> {
         let mut entries: Vec<Owned> = Vec::new();
         for (key, times, (kind, expires_at, padding)) in some {
             for _ in 0..times {
-                let mut entry = Owned { kind, expires_at, ..put(&key, entries.len() as u64) };
+                let mut entry = Owned { kind, expires_at, ..put(&key, 2 * entries.len() as u64) };
                 entry.value.resize(entry.value.len() + padding, 7);
                 if kind == Kind::Delete {
                     entry.value.clear();
@@ -69,6 +71,7 @@ fn model(
     entries: &[Owned],
     seq: u64,
     bounds: (&Bound<Vec<u8>>, &Bound<Vec<u8>>),
+    ranges: &[Arc<Range>],
 ) -> BTreeMap<Vec<u8>, Owned> {
     let mut seen = BTreeMap::new();
     // Newest first: the first in view decides.
@@ -76,6 +79,10 @@ fn model(
         seen.entry(entry.key.clone()).or_insert_with(|| entry.clone());
     }
     seen.retain(|_, entry| entry.kind == Kind::Put && entry.expires_at > NOW_MS);
+    let hides = |range: &Range, entry: &Owned| {
+        entry.seq < range.seq && range.seq <= seq && range.contains(&entry.key)
+    };
+    seen.retain(|_, entry| !ranges.iter().any(|range| hides(range, entry)));
     use std::ops::RangeBounds;
     seen.retain(|key, _| (bounds.0.as_ref(), bounds.1.as_ref()).contains(key));
     seen
@@ -110,11 +117,42 @@ fn view(
     bounds: (&Bound<Vec<u8>>, &Bound<Vec<u8>>),
     fuse: &Fuse,
 ) -> View {
+    hiding(entries, runs, seq, bounds, fuse, &[])
+}
+
+/// As [`view`], with deleted ranges in two sets.
+fn hiding(
+    entries: &[Owned],
+    runs: usize,
+    seq: u64,
+    bounds: (&Bound<Vec<u8>>, &Bound<Vec<u8>>),
+    fuse: &Fuse,
+    ranges: &[Arc<Range>],
+) -> View {
     let run = |run: usize| {
-        let mine = entries.iter().filter(|entry| entry.seq as usize % runs == run);
+        let mine = entries.iter().filter(|entry| entry.seq as usize / 2 % runs == run);
         RunCursor::new(mine.cloned().collect(), fuse)
     };
-    Visible::new(Merge::new((0..runs).map(run).collect()), seq, NOW_MS, bounds.0.clone(), bounds.1.clone())
+    let (some, others) = ranges.split_at(ranges.len() / 2);
+    let sets = [some, others].map(|ranges| Arc::new(RangeSet::new(ranges.to_vec())));
+    let runs = Merge::new((0..runs).map(run).collect());
+    let hidden = Hidden::new(sets.into(), seq);
+    Visible::new(runs, seq, NOW_MS, hidden, bounds.0.clone(), bounds.1.clone())
+}
+
+/// Deleted ranges whose sequence numbers stand between those of the entries, which are even.
+fn ranges() -> impl Strategy<Value = Vec<Arc<Range>>> {
+    let one = (key(), prop::option::of(key()), 0u64..60);
+    prop::collection::vec(one, 0..5).prop_map(|ranges| {
+        let mut made: Vec<Arc<Range>> = Vec::new();
+        for (from, to, seq) in ranges {
+            let (seq, to) = (2 * seq + 1, to.unwrap_or_default());
+            if (to.is_empty() || from < to) && made.iter().all(|range| range.seq != seq) {
+                made.push(Arc::new(Range::new(RangeKind::Deleted, seq, &from, &to, 0)));
+            }
+        }
+        made
+    })
 }
 
 proptest! {
@@ -122,14 +160,15 @@ proptest! {
     fn a_view_shows_what_a_map_would(
         entries in entries(),
         runs in 1usize..4,
-        seq in prop_oneof![Just(MAX_SEQ), 0u64..100],
+        seq in prop_oneof![Just(MAX_SEQ), 0u64..200],
         (lower, upper) in (bound(), bound()),
+        ranges in prop_oneof![Just(Vec::new()), ranges()],
         steps in steps(),
         fuse in prop::option::weighted(0.2, 0u32..300),
     ) {
-        let seen = model(&entries, seq, (&lower, &upper));
+        let seen = model(&entries, seq, (&lower, &upper), &ranges);
         let fuse = Fuse::new(Cell::new(fuse));
-        let mut view = view(&entries, runs, seq, (&lower, &upper), &fuse);
+        let mut view = hiding(&entries, runs, seq, (&lower, &upper), &fuse, &ranges);
         let mut at: Option<Vec<u8>> = None;
         let mut failed = false;
         for movement in steps {

@@ -4,7 +4,7 @@ use super::skiplist::{Position, Target};
 use super::table::{Memtable, value_slice};
 use crate::base::cursor::Cursor;
 use crate::base::error::Result;
-use crate::base::key::{EntryRef, SeqNum, Trailer};
+use crate::base::key::{EntryRef, MAX_SEQ, SeqNum, Trailer};
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 
@@ -41,6 +41,12 @@ impl MemtableCursor {
         // SAFETY: `table` keeps the list in memory, at one address, for as long as `self` exists.
         self.position = found.map(|position| unsafe { position.erase() });
     }
+}
+
+/// Whether all entries are older than `seq`. What is inserted meanwhile is newer than anything that a reader
+/// who has met `seq` sees.
+fn is_older(table: &Memtable, seq: SeqNum) -> bool {
+    table.last_seq().is_none_or(|last| last < seq)
 }
 
 fn target<'k>(table: &Memtable, key: &'k [u8], seq: SeqNum) -> Target<'k> {
@@ -96,5 +102,24 @@ impl Cursor for MemtableCursor {
     fn prev(&mut self) -> Result<()> {
         self.go(|table, at| at.and_then(|at| table.list().before_position(at)));
         Ok(())
+    }
+
+    fn skip_to(&mut self, key: Option<&[u8]>, seq: SeqNum) -> Result<bool> {
+        if !is_older(&self.table, seq) {
+            return Ok(false);
+        }
+        match key {
+            Some(key) => self.seek(key, MAX_SEQ)?,
+            None => self.position = None,
+        }
+        Ok(true)
+    }
+
+    fn skip_before(&mut self, key: &[u8], seq: SeqNum) -> Result<bool> {
+        let older = is_older(&self.table, seq);
+        if older {
+            self.seek_before(key, MAX_SEQ)?;
+        }
+        Ok(older)
     }
 }

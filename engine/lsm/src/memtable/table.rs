@@ -2,10 +2,12 @@
 
 use super::entry::Entry;
 use super::skiplist::{ListWriter, SkipList};
-use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum, common_prefix};
+use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum, Trailer, common_prefix};
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::ranges::{Range, RangeKind, RangeSet};
+use arc_swap::{ArcSwap, Guard};
 use std::fmt;
 
 /// Values from this size on are shared with the memtable instead of copied, in bytes: a small
@@ -22,6 +24,8 @@ pub struct Memtable {
     list: SkipList,
     /// Changed by the inserting thread alone, read by all; each number stands for itself.
     facts: Facts,
+    /// The deleted and dropped ranges, replaced as a whole before they are published.
+    ranges: ArcSwap<RangeSet>,
     has_unlogged: AtomicBool,
     oldest_deletion_ms: AtomicU64,
 }
@@ -35,6 +39,10 @@ struct Facts {
     last_seq: AtomicU64,
     earliest_expiry: AtomicU64,
     oldest_operand_ms: AtomicU64,
+    /// How many ranges there are, and how many of them hide something from readers.
+    ranges: AtomicUsize,
+    hiding: AtomicUsize,
+    range_bytes: AtomicUsize,
 }
 
 impl Memtable {
@@ -54,11 +62,15 @@ impl Memtable {
             last_seq: AtomicU64::new(0),
             earliest_expiry: AtomicU64::new(NEVER),
             oldest_operand_ms: AtomicU64::new(NEVER),
+            ranges: AtomicUsize::new(0),
+            hiding: AtomicUsize::new(0),
+            range_bytes: AtomicUsize::new(0),
         };
         Memtable {
             id,
             list,
             facts,
+            ranges: ArcSwap::default(),
             has_unlogged: AtomicBool::new(false),
             oldest_deletion_ms: AtomicU64::new(u64::MAX),
         }
@@ -75,6 +87,7 @@ impl Memtable {
             writer.insert(&position.entry().to_ref());
             at = self.list.after(&position);
         }
+        writer.add_ranges(self.ranges.load().ranges().iter().cloned());
         drop(writer);
         rebuilt.has_unlogged.store(self.has_unlogged(), Ordering::Release);
         rebuilt.oldest_deletion_ms.store(self.oldest_deletion_ms.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -117,10 +130,42 @@ impl Memtable {
         &self.list
     }
 
-    /// Whether nothing was inserted yet.
+    /// Whether nothing was inserted yet, no range either.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries() == 0
+        self.entries() == 0 && self.facts.ranges.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether it holds ranges that hide something from readers. What a sequence number was published for
+    /// was counted before.
+    #[inline]
+    #[must_use]
+    pub fn has_deleted_ranges(&self) -> bool {
+        self.facts.hiding.load(Ordering::Relaxed) > 0
+    }
+
+    /// The ranges that were deleted or dropped beside its entries. A reader asks for them after it has
+    /// loaded the sequence number that it reads at, and leaves out what is newer: so it never sees half of
+    /// a batch.
+    #[must_use]
+    pub fn ranges(&self) -> Guard<Arc<RangeSet>> {
+        self.ranges.load()
+    }
+
+    /// Whether at least `least` of its entries lie in a range from `from` up to `to`, an empty `to` being no
+    /// end. Looks at no more than that many.
+    #[must_use]
+    pub fn holds_at_least(&self, least: u64, from: &[u8], to: &[u8]) -> bool {
+        let mut at = self.list.at_or_after(&self.list.target(from, Trailer::FIRST));
+        let mut met = 0;
+        while let Some(position) = at.filter(|at| to.is_empty() || at.entry().key() < to) {
+            met += 1;
+            if met >= least {
+                return true;
+            }
+            at = self.list.after(&position);
+        }
+        false
     }
 
     /// Entries inserted.
@@ -135,24 +180,24 @@ impl Memtable {
         self.facts.deletions.load(Ordering::Relaxed)
     }
 
-    /// Memory in use, in bytes: the entries and what finds them.
+    /// Memory in use, in bytes: the entries and what finds them, and the ranges.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
-        self.facts.allocated_bytes.load(Ordering::Relaxed)
+        self.facts.allocated_bytes.load(Ordering::Relaxed) + self.facts.range_bytes.load(Ordering::Relaxed)
     }
 
-    /// The least sequence number inserted; `None` while empty.
+    /// The least sequence number inserted, those of ranges included; `None` while empty.
     #[must_use]
     pub fn first_seq(&self) -> Option<SeqNum> {
         let seq = self.facts.first_seq.load(Ordering::Relaxed);
         (seq <= MAX_SEQ).then_some(seq)
     }
 
-    /// The greatest sequence number inserted; `None` while empty.
+    /// The greatest sequence number of an entry; `None` while there is none.
     #[must_use]
     pub fn last_seq(&self) -> Option<SeqNum> {
         // First the test, which an insertion passes last.
-        (!self.is_empty()).then(|| self.facts.last_seq.load(Ordering::Relaxed))
+        (self.entries() > 0).then(|| self.facts.last_seq.load(Ordering::Relaxed))
     }
 
     /// The earliest time at which something may expire, in milliseconds since the epoch; [`NEVER`] if
@@ -242,6 +287,30 @@ pub struct MemtableWriter<'a> {
 }
 
 impl MemtableWriter<'_> {
+    /// Puts ranges beside the entries, to be published after that. Costs the sorting of all that are
+    /// there; a batch gives all of its ranges at once. Returns how many there are now.
+    #[cold]
+    pub fn add_ranges(&mut self, added: impl IntoIterator<Item = Arc<Range>>) -> usize {
+        let mut added = added.into_iter().peekable();
+        let facts = &self.table.facts;
+        if added.peek().is_none() {
+            return facts.ranges.load(Ordering::Relaxed);
+        }
+        let set = self.table.ranges.load().changed(&[], added);
+        if let Some(first) = set.ranges().first()
+            && first.seq < facts.first_seq.load(Ordering::Relaxed)
+        {
+            facts.first_seq.store(first.seq, Ordering::Relaxed);
+        }
+        let hiding = set.ranges().iter().filter(|range| range.kind == RangeKind::Deleted).count();
+        let (len, bytes) = (set.len(), set.bytes());
+        self.table.ranges.store(Arc::new(set));
+        facts.range_bytes.store(bytes, Ordering::Relaxed);
+        facts.hiding.store(hiding, Ordering::Relaxed);
+        facts.ranges.store(len, Ordering::Release);
+        len
+    }
+
     /// Inserts a copy of `entry`. No entry with its user key and sequence number may be there yet.
     ///
     /// # Panics

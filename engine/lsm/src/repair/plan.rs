@@ -10,7 +10,7 @@
 //!
 //! # Where none does
 //! Everything counts, and everything is in doubt: older versions and deleted keys may be in tables that
-//! had been replaced.
+//! had been replaced, and ranges that were deleted may have come back.
 
 use super::catalog::Catalog;
 use super::report::{
@@ -101,6 +101,11 @@ impl Plan {
         plan.doubt_dropped();
         plan.doubt_log(catalog, log);
         plan
+    }
+
+    /// Whether a whole manifest says what counts.
+    pub(super) fn is_certain(&self) -> bool {
+        self.certain
     }
 
     /// Whether a family that no manifest lists was dropped, and is not one that it does not know yet.
@@ -360,7 +365,8 @@ impl Plan {
             self.doubts.push(Doubt { kind, family, keys, seqs, families_may_be_back: back, why });
         };
         if !catalog.is_certain() {
-            let why = "no manifest says which tables were in use, and whether others are gone";
+            let why = "no manifest says which tables were in use, whether others are gone, and which deleted \
+                       ranges may have come back";
             doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, why);
         } else if catalog.torn {
             // What it said may have been a compaction, behind which entries have other numbers.

@@ -13,7 +13,7 @@
 use super::catalog::Catalog;
 use super::plan::{FamilyPlan, Input, Plan};
 use super::report::KeyRange;
-use super::runs::Newest;
+use super::runs::{Entry, Newest};
 use super::segments::{Log, operations};
 use super::tables::survey;
 use crate::base::error::{Error, Result};
@@ -23,6 +23,7 @@ use crate::base::limits::LEVELS;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::fs::{Fs, LockGuard};
+use crate::ranges::{Range, RangeKind, RangeSet};
 use crate::table::{Origin, TableOptions, TableWriter, Tables};
 use crate::version::{FamilyState, History, Manifest, StoreState, TableMeta};
 use std::collections::BTreeMap;
@@ -93,7 +94,8 @@ impl Target<'_> {
 
     fn fill(&self, source: &Fs, catalog: &Catalog, log: &Log, plan: &Plan) -> Result<Keys> {
         let tables = Tables::new(self.fs.clone(), self.dir, self.random.clone(), 0, 16);
-        let mut output = Output { target: self, tables, next: 1, pieces: BTreeMap::new() };
+        let removed = Removed::registered(catalog);
+        let mut output = Output { target: self, tables, next: 1, pieces: BTreeMap::new(), removed };
         output.sort_log(source, log, plan)?;
         let mut state = self.state(catalog, log, plan);
         let mut keys = Keys::new();
@@ -142,17 +144,50 @@ pub(super) type Keys = BTreeMap<u32, u64>;
 /// Entries of one family, newest first for each key; and whether they only fill in.
 type Piece = BTreeMap<(u32, bool), BTreeMap<(Vec<u8>, std::cmp::Reverse<SeqNum>), (Kind, u64, Vec<u8>)>>;
 
+/// The deleted and dropped ranges that were found, by family.
+#[derive(Default)]
+struct Removed {
+    /// Those in force: a whole manifest has them, or the log behind it.
+    sure: BTreeMap<u32, BTreeMap<SeqNum, Arc<Range>>>,
+    /// The others.
+    others: BTreeMap<u32, BTreeMap<SeqNum, Arc<Range>>>,
+}
+
+impl Removed {
+    /// What a whole manifest has.
+    fn registered(catalog: &Catalog) -> Removed {
+        let families = catalog.state.families.iter().filter(|_| catalog.is_certain());
+        let sure = families.map(|(id, family)| (*id, family.ranges.clone())).collect();
+        Removed { sure, others: BTreeMap::new() }
+    }
+
+    fn add(&mut self, family: u32, range: Arc<Range>, sure: bool) {
+        let families = if sure { &mut self.sure } else { &mut self.others };
+        families.entry(family).or_default().insert(range.seq, range);
+    }
+
+    /// The ranges of a family: those in force, and the others.
+    fn of(&self, family: u32) -> (RangeSet, RangeSet) {
+        let set = |families: &BTreeMap<u32, BTreeMap<SeqNum, Arc<Range>>>| {
+            RangeSet::new(families.get(&family).into_iter().flat_map(BTreeMap::values).cloned().collect())
+        };
+        (set(&self.sure), set(&self.others))
+    }
+}
+
 struct Output<'a> {
     target: &'a Target<'a>,
     tables: Tables,
     next: FileNumber,
     /// The sorted pieces of the log, by family.
     pieces: BTreeMap<u32, Vec<Input>>,
+    removed: Removed,
 }
 
 impl Output<'_> {
     /// Sorts what counts of the log into temporary tables.
     fn sort_log(&mut self, source: &Fs, log: &Log, plan: &Plan) -> Result<()> {
+        let mut removed = std::mem::take(&mut self.removed);
         let mut piece = Piece::new();
         let mut bytes = 0;
         let holes = plan.families.values().any(|family| !family.holes.is_empty());
@@ -161,6 +196,11 @@ impl Output<'_> {
             operations(source, segment, |seq, op| {
                 let Some(family) = plan.families.get(&op.family) else { return Ok(()) };
                 let counts = segment.needed && seq > family.flushed;
+                if let Some(kind) = RangeKind::of(op.kind) {
+                    let range = Range::new(kind, seq, op.key, op.value, 0);
+                    removed.add(op.family, Arc::new(range), counts && plan.is_certain());
+                    return Ok(());
+                }
                 if !counts && !in_holes(&family.holes, op.key) {
                     return Ok(());
                 }
@@ -175,6 +215,7 @@ impl Output<'_> {
                 full.clone()
             })?;
         }
+        self.removed = removed;
         self.write_piece(piece)
     }
 
@@ -219,11 +260,21 @@ impl Output<'_> {
         let policy = family.options.clone().unwrap_or_default().policy();
         let origin = Origin { family: id, created_ms: now_ms, ..Origin::default() };
         let options = policy.for_level(LEVELS - 1, origin);
+        let (sure, others) = self.removed.of(id);
         let (mut keys, mut metas) = (0, Vec::new());
         let mut writer: Option<(FileNumber, TableWriter)> = None;
-        while let Some(entry) = newest.next()? {
-            // Nothing is left for a deletion to hide.
-            if entry.kind == Kind::Delete {
+        while let Some(mut entries) = newest.next()? {
+            // Nor is anything older than a range that covers it. Of what has lost its number in the last
+            // level, only a range that is in force is certainly newer.
+            let covered =
+                |entry: &Entry, ranges: &RangeSet| ranges.at(&entry.key).behind(entry.seq).is_some();
+            let counts = |entry: &Entry| {
+                // Nothing is left for a deletion to hide.
+                let stays = entry.kind != Kind::Delete;
+                stays && !covered(entry, &sure) && !(entry.seq > 0 && covered(entry, &others))
+            };
+            entries.truncate(entries.iter().take_while(|entry| counts(entry)).count());
+            if entries.is_empty() {
                 continue;
             }
             if writer.as_ref().is_some_and(|(_, w)| w.estimated_bytes() >= self.target.table_bytes) {
@@ -237,8 +288,10 @@ impl Output<'_> {
                     none.insert((number, TableWriter::new(file, identity, options.clone())?))
                 }
             };
-            let (key, seq, kind, expires_at) = (&entry.key, entry.seq, entry.kind, entry.expires_at);
-            writer.add(&EntryRef { key, seq, kind, expires_at, value: &entry.value })?;
+            for entry in &entries {
+                let (key, seq, kind, expires_at) = (&entry.key, entry.seq, entry.kind, entry.expires_at);
+                writer.add(&EntryRef { key, seq, kind, expires_at, value: &entry.value })?;
+            }
             keys += 1;
         }
         finish(&mut writer, &mut metas)?;
@@ -251,7 +304,7 @@ impl Output<'_> {
 
 fn finish(writer: &mut Option<(FileNumber, TableWriter)>, metas: &mut Vec<TableMeta>) -> Result<()> {
     if let Some((number, writer)) = writer.take() {
-        metas.push(TableMeta::of(number, writer.finish()?));
+        metas.push(TableMeta::of(number, writer.finish()?, 0));
     }
     Ok(())
 }

@@ -6,10 +6,19 @@ use super::reader::TableReader;
 use crate::base::coding::Malformed;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
-use crate::base::key::{EntryRef, SeqNum, Trailer};
+use crate::base::key::{EntryRef, MAX_SEQ, SeqNum, Trailer};
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::BlockCursor;
+
+/// How blocks come to a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Whether blocks that are not cached are put into the cache.
+    pub fill_cache: bool,
+    /// Walking forward, so many bytes behind a block are asked for ahead of their use; 0 for none.
+    pub read_ahead_bytes: usize,
+}
 
 /// A position in a table; it keeps the table open. Errors are sticky.
 #[derive(Debug)]
@@ -23,6 +32,9 @@ pub struct TableCursor {
     slot: usize,
     block: BlockCursor,
     error: Option<Error>,
+    read_ahead_bytes: u64,
+    /// Up to where the file was asked for ahead.
+    asked_to: u64,
 }
 
 impl TableCursor {
@@ -30,7 +42,13 @@ impl TableCursor {
     /// being put into the cache: for scans of what will not be read again soon.
     #[must_use]
     pub fn new(table: Arc<TableReader>, fill_cache: bool) -> TableCursor {
-        let through = if fill_cache { Through::Cache } else { Through::Peek };
+        TableCursor::with(table, Access { fill_cache, read_ahead_bytes: 0 })
+    }
+
+    /// A cursor over `table`.
+    #[must_use]
+    pub fn with(table: Arc<TableReader>, access: Access) -> TableCursor {
+        let through = if access.fill_cache { Through::Cache } else { Through::Peek };
         TableCursor {
             table,
             through,
@@ -39,6 +57,8 @@ impl TableCursor {
             slot: 0,
             block: BlockCursor::new(),
             error: None,
+            read_ahead_bytes: access.read_ahead_bytes as u64,
+            asked_to: 0,
         }
     }
 
@@ -116,8 +136,24 @@ impl TableCursor {
         }
     }
 
+    /// Asks for what follows the block at hand, when half of what was asked for before is used up.
+    #[cold]
+    fn ask_ahead(&mut self) {
+        let Some(handle) = self.index.as_ref().and_then(|index| index.handle(self.slot)) else { return };
+        let end = handle.offset + u64::from(handle.size);
+        if end + self.read_ahead_bytes / 2 < self.asked_to {
+            return;
+        }
+        let from = end.max(self.asked_to);
+        self.asked_to = from + self.read_ahead_bytes;
+        self.table.loader.ask_ahead(from, self.read_ahead_bytes);
+    }
+
     /// Moves to the first entry of the next block, over partitions.
     fn next_block(&mut self) -> Result<()> {
+        if self.read_ahead_bytes > 0 {
+            self.ask_ahead();
+        }
         let mut slot = self.slot + 1;
         loop {
             if self.open_block(slot)? {
@@ -242,5 +278,31 @@ impl Cursor for TableCursor {
             Ok(()) => self.stick(Self::prev_block),
             Err(malformed) => Err(self.damaged(malformed)),
         }
+    }
+
+    fn skip_to(&mut self, key: Option<&[u8]>, seq: SeqNum) -> Result<bool> {
+        self.check()?;
+        if self.table.properties().max_seq >= seq {
+            return Ok(false);
+        }
+        match key {
+            Some(key) => self.seek(key, MAX_SEQ)?,
+            None => self.block.clear(),
+        }
+        Ok(true)
+    }
+
+    fn skip_before(&mut self, key: &[u8], seq: SeqNum) -> Result<bool> {
+        self.check()?;
+        if self.table.properties().max_seq >= seq {
+            return Ok(false);
+        }
+        // Nothing stands before the empty key.
+        if key.is_empty() {
+            self.block.clear()
+        } else {
+            self.seek_before(key, MAX_SEQ)?
+        }
+        Ok(true)
     }
 }

@@ -13,7 +13,7 @@ mod tables;
 mod verify;
 mod writer;
 
-pub use cursor::TableCursor;
+pub use cursor::{Access, TableCursor};
 pub use format::{FOOTER_BYTES, FORMAT_VERSION, Footer, Handle, MAGIC, TRAILER_BYTES};
 pub use index::{Index, IndexBuilder, separator};
 pub use options::{Origin, TableOptions};

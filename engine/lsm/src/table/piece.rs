@@ -161,6 +161,14 @@ impl Loader {
         }
     }
 
+    /// Asks the system to have a part of the file ready soon.
+    pub(super) fn ask_ahead(&self, offset: u64, bytes: u64) {
+        // Nothing depends on it: what is wrong with the file, reading it will tell.
+        if let Ok(file) = self.source.file() {
+            file.will_read(offset, bytes.min(self.end.saturating_sub(offset)));
+        }
+    }
+
     /// Malformed bytes as an error of this table.
     #[cold]
     pub(super) fn damaged(&self, handle: Handle, malformed: Malformed) -> crate::base::error::Error {

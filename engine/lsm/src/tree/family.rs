@@ -1,11 +1,13 @@
 //! A column family of an open store.
 
+use super::rules::FamilyRules;
 use super::view::{Seal, Sealed, View};
-use crate::base::key::NEVER;
+use crate::base::key::{NEVER, SeqNum};
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex};
 use crate::hooks::FamilyHooks;
 use crate::memtable::Memtable;
+use crate::ranges::RangeSet;
 use crate::table::TablePolicy;
 use crate::version::Version;
 use arc_swap::{ArcSwap, Guard};
@@ -18,7 +20,7 @@ use std::fmt;
 pub struct Family {
     id: u32,
     name: String,
-    policy: TablePolicy,
+    rules: FamilyRules,
     hooks: Arc<FamilyHooks>,
     view: ArcSwap<View>,
     install: Mutex<()>,
@@ -32,27 +34,45 @@ impl fmt::Debug for Family {
 }
 
 impl Family {
-    /// A family with these tables and an empty memtable.
+    /// A family with these tables and ranges, which hold every write up to `flushed`, and an empty memtable.
     #[must_use]
     pub fn new(
         id: u32,
         name: &str,
-        policy: TablePolicy,
-        hooks: FamilyHooks,
+        rules: FamilyRules,
         active: Arc<Memtable>,
         version: Version,
+        ranges: RangeSet,
+        flushed: SeqNum,
     ) -> Family {
-        let hooks = Arc::new(hooks);
-        let view = View { active, sealed: Vec::new(), version: Arc::new(version), hooks: hooks.clone() };
+        let (version, ranges) = (Arc::new(version), Arc::new(ranges));
+        let hooks = Arc::new(FamilyHooks::default());
+        let view = View { active, sealed: Vec::new(), version, ranges, flushed, hooks: hooks.clone() };
         Family {
             id,
             name: name.to_owned(),
-            policy,
+            rules,
             hooks,
             view: ArcSwap::from_pointee(view),
             install: Mutex::new(()),
             dropped: AtomicBool::new(false),
         }
+    }
+
+    /// With what is hooked in; before anybody reads it.
+    #[must_use]
+    pub fn with_hooks(mut self, hooks: FamilyHooks) -> Family {
+        self.hooks = Arc::new(hooks);
+        let hooks = self.hooks.clone();
+        self.replace(|view| View {
+            active: view.active.clone(),
+            sealed: view.sealed.clone(),
+            version: view.version.clone(),
+            ranges: view.ranges.clone(),
+            flushed: view.flushed,
+            hooks,
+        });
+        self
     }
 
     /// The number that logs and manifest know it by.
@@ -70,7 +90,13 @@ impl Family {
     /// How its tables are written.
     #[must_use]
     pub fn policy(&self) -> &TablePolicy {
-        &self.policy
+        &self.rules.policy
+    }
+
+    /// What its options say.
+    #[must_use]
+    pub fn rules(&self) -> &FamilyRules {
+        &self.rules
     }
 
     /// What is hooked in.
@@ -122,6 +148,8 @@ impl Family {
                 sealed: std::iter::once(sealed).chain(view.sealed.iter().cloned()).collect(),
                 version: view.version.clone(),
                 hooks: view.hooks.clone(),
+                ranges: view.ranges.clone(),
+                flushed: view.flushed,
             }
         });
     }
@@ -133,18 +161,22 @@ impl Family {
             sealed: view.sealed.clone(),
             version: view.version.clone(),
             hooks: view.hooks.clone(),
+            ranges: view.ranges.clone(),
+            flushed: view.flushed,
         });
     }
 
-    /// Replaces the tables, and takes away the sealed memtables up to `flushed` (by seal number),
-    /// which the new tables hold.
-    pub fn install(&self, flushed: Option<u64>, change: impl FnOnce(&Version) -> Version) {
+    /// Replaces tables and ranges, and takes away the sealed memtables up to the seal `flushed`, which
+    /// they now hold.
+    pub fn install(&self, flushed: Option<Seal>, version: Version, ranges: Arc<RangeSet>) {
         self.replace(|view| {
-            let keep = |s: &&Arc<Sealed>| flushed.is_none_or(|order| s.seal.order > order);
+            let keep = |s: &&Arc<Sealed>| flushed.is_none_or(|seal| s.seal.order > seal.order);
             View {
                 active: view.active.clone(),
                 sealed: view.sealed.iter().filter(keep).cloned().collect(),
-                version: Arc::new(change(&view.version)),
+                version: Arc::new(version),
+                ranges,
+                flushed: flushed.map_or(view.flushed, |seal| view.flushed.max(seal.last_seq)),
                 hooks: view.hooks.clone(),
             }
         });

@@ -12,6 +12,7 @@ use crate::base::sync::Arc;
 use crate::block::Block;
 use crate::iter::{Merge, gather};
 use crate::memtable::{Memtable, PIN_VALUE_BYTES};
+use crate::table::Access;
 use crate::version::TableFile;
 
 /// A value where it stands, for as long as the view is pinned.
@@ -64,7 +65,10 @@ pub fn lookup<R>(
     read: impl FnOnce(Found<'_>) -> R,
 ) -> Result<Option<R>> {
     let live = |entry: &EntryRef<'_>| {
-        entry.kind == Kind::Put && (!entry.trailer().has_expiry() || entry.expires_at > now_ms())
+        entry.kind == Kind::Put
+            && (!entry.trailer().has_expiry() || entry.expires_at > now_ms())
+            && !(view.has_deleted_ranges() && view.newest_deleted(key, seq) > entry.seq)
+            && is_kept(view, entry, seq)
     };
     // What `seq` was published for was counted before.
     for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
@@ -122,9 +126,24 @@ fn merged<R>(
     now_ms: impl Fn() -> u64,
     read: impl FnOnce(Found<'_>) -> R,
 ) -> Result<Option<R>> {
-    let mut cursor = Merge::new(sources(view, true));
+    let range = if view.has_deleted_ranges() { view.newest_deleted(key, seq) } else { 0 };
+    let mut cursor = Merge::new(sources(view, Access { fill_cache: true, read_ahead_bytes: 0 }));
     cursor.seek(key, seq)?;
-    let Some(merged) = gather(&mut cursor, &view.hooks, now_ms())? else { return Ok(None) };
+    // The newest entry is an operand, as was just seen.
+    if !cursor.valid() || cursor.trailer().seq() < range {
+        return Ok(None);
+    }
+    let Some(merged) = gather(&mut cursor, &view.hooks, range, now_ms())? else { return Ok(None) };
     let slice = Slice::own(merged.value);
     Ok(Some(read(Found { value: &slice, place: Place::Merged(&slice) })))
+}
+
+/// Asserts under `invariants` that nobody is shown an entry of a range that was dropped behind it.
+#[inline]
+fn is_kept(view: &View, entry: &EntryRef<'_>, seq: SeqNum) -> bool {
+    if cfg!(feature = "invariants") {
+        let dropped = view.newest_dropped(entry.key, seq);
+        assert!(entry.seq >= dropped, "a read meets what was dropped: \"{}\"", entry.key.escape_ascii());
+    }
+    true
 }

@@ -2,12 +2,16 @@
 
 mod family;
 mod lookup;
+mod pins;
+mod rules;
 mod scan;
 mod snapshots;
 mod view;
 
 pub use family::Family;
 pub use lookup::{Found, lookup};
+pub use pins::{Held, Pin, PinKind, Pins};
+pub use rules::FamilyRules;
 pub use scan::{Bounds, TreeCursor, scan};
 pub use snapshots::{Filtering, Registered, Snapshots};
 pub use view::{Seal, Sealed, View};

@@ -5,7 +5,7 @@ use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
 use crate::iter::{Concat, Merge, Visible};
 use crate::memtable::MemtableCursor;
-use crate::table::TableCursor;
+use crate::table::{Access, TableCursor};
 use crate::version::{LevelRun, Source};
 use std::ops::Bound;
 
@@ -23,23 +23,24 @@ pub type TreeCursor = Visible<Merge<Source>>;
 
 /// A cursor over what `view` shows at `seq` and `now_ms`, within `bounds`.
 #[must_use]
-pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, fill_cache: bool) -> TreeCursor {
-    let merge = Merge::new(sources(view, fill_cache));
-    Visible::new(merge, seq, now_ms, bounds.lower, bounds.upper).with_hooks(view.hooks.clone())
+pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, access: Access) -> TreeCursor {
+    let merge = Merge::new(sources(view, access));
+    let visible = Visible::new(merge, seq, now_ms, view.hidden(seq), bounds.lower, bounds.upper);
+    visible.with_hooks(view.hooks.clone())
 }
 
 /// A cursor over each sorted run of `view`.
-pub(super) fn sources(view: &View, fill_cache: bool) -> Vec<Source> {
+pub(super) fn sources(view: &View, access: Access) -> Vec<Source> {
     let most = 1 + view.sealed.len() + view.version.level(0).len() + LEVELS - 1;
     let mut sources = Vec::with_capacity(most);
     let memtables = view.memtables().filter(|memtable| !memtable.is_empty());
     sources.extend(memtables.map(|memtable| Source::Memtable(MemtableCursor::new(memtable.clone()))));
     for table in view.version.level(0) {
-        sources.push(Source::Table(TableCursor::new(table.reader.clone(), fill_cache)));
+        sources.push(Source::Table(TableCursor::with(table.reader.clone(), access)));
     }
     for level in 1..LEVELS {
         if !view.version.level(level).is_empty() {
-            let run = LevelRun::new(view.version.clone(), level, fill_cache);
+            let run = LevelRun::with(view.version.clone(), level, access);
             sources.push(Source::Level(Concat::new(run)));
         }
     }

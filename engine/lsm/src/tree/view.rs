@@ -3,7 +3,9 @@
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
 use crate::hooks::FamilyHooks;
+use crate::iter::Hidden;
 use crate::memtable::Memtable;
+use crate::ranges::RangeSet;
 use crate::version::Version;
 
 /// How a memtable was closed.
@@ -41,11 +43,50 @@ pub struct View {
     pub version: Arc<Version>,
     /// What the family has hooked in: its merge operator.
     pub hooks: Arc<FamilyHooks>,
+    /// The deleted and dropped ranges that were flushed and that tables may still hold something of. What
+    /// has not been flushed stands beside the memtables.
+    pub ranges: Arc<RangeSet>,
+    /// Every write up to here stands in the tables and `ranges`.
+    pub flushed: SeqNum,
 }
 
 impl View {
     /// The memtables, newest first.
     pub fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
         std::iter::once(&self.active).chain(self.sealed.iter().map(|s| &s.memtable))
+    }
+
+    /// Whether any range hides anything from a reader of this view. What a sequence number was published
+    /// for was counted before.
+    #[inline]
+    #[must_use]
+    pub fn has_deleted_ranges(&self) -> bool {
+        self.active.has_deleted_ranges()
+            || self.ranges.has_deleted()
+            || self.sealed.iter().any(|sealed| sealed.memtable.has_deleted_ranges())
+    }
+
+    /// The newest deleted range over `key` that a reader at `seq` sees; 0 for none.
+    #[cold]
+    #[must_use]
+    pub fn newest_deleted(&self, key: &[u8], seq: SeqNum) -> SeqNum {
+        let beside = self.memtables().map(|memtable| memtable.ranges().at(key).newest_deleted(seq));
+        beside.max().unwrap_or(0).max(self.ranges.at(key).newest_deleted(seq))
+    }
+
+    /// As [`View::newest_deleted`], of dropped ranges.
+    #[cold]
+    #[must_use]
+    pub fn newest_dropped(&self, key: &[u8], seq: SeqNum) -> SeqNum {
+        let beside = self.memtables().map(|memtable| memtable.ranges().at(key).newest_dropped(seq));
+        beside.max().unwrap_or(0).max(self.ranges.at(key).newest_dropped(seq))
+    }
+
+    /// All ranges of the view, for a reader at `seq`. To be asked for behind that number.
+    #[must_use]
+    pub fn hidden(&self, seq: SeqNum) -> Hidden {
+        let beside = self.memtables().map(|memtable| Arc::clone(&memtable.ranges()));
+        let sets = beside.chain([self.ranges.clone()]).filter(|set| !set.is_empty());
+        Hidden::new(sets.collect(), seq)
     }
 }

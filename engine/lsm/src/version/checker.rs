@@ -1,8 +1,10 @@
 //! What must hold of a version, whatever led to it.
 
 use super::levels::Version;
-use crate::base::key::compare;
+use crate::base::key::{SeqNum, compare};
 use crate::base::limits::LEVELS;
+use crate::base::sync::Arc;
+use crate::ranges::Range;
 
 /// Every violation of a version's invariants, in words.
 #[must_use]
@@ -34,6 +36,37 @@ pub fn check_levels(version: &Version) -> Vec<String> {
                     right.smallest.0.escape_ascii()
                 ));
             }
+        }
+    }
+    problems
+}
+
+/// Every violation of what must hold of a family's deleted and dropped ranges, in words: they come with the
+/// flush of their memtable, each with a number of its own, and no table claims to be clean of a later one.
+#[must_use]
+pub fn check_ranges<'r>(
+    version: &Version,
+    ranges: impl IntoIterator<Item = &'r Arc<Range>>,
+    flushed: SeqNum,
+) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut before = None;
+    for range in ranges {
+        if before.is_some_and(|before| before >= range.seq) {
+            problems.push(format!("the range at {} is out of order", range.seq));
+        }
+        if range.seq > flushed {
+            problems.push(format!("the range at {} is beyond {flushed}, what is flushed", range.seq));
+        }
+        before = Some(range.seq);
+    }
+    for (level, table) in version.tables() {
+        let meta = &table.meta;
+        if meta.cleaned_seq > flushed {
+            problems.push(format!(
+                "table {} of level {level} is clean up to {}, beyond {flushed}, what is flushed",
+                meta.number, meta.cleaned_seq
+            ));
         }
     }
     problems

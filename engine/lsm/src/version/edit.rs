@@ -5,8 +5,9 @@ use super::meta::TableMeta;
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::filename::FileNumber;
 use crate::base::key::{MAX_SEQ, SeqNum};
-use crate::base::limits::{LEVELS, MAX_FAMILY_NAME_BYTES, MAX_FILE_NUMBER};
+use crate::base::limits::{LEVELS, MAX_FAMILY_NAME_BYTES, MAX_FILE_NUMBER, MAX_KEY_BYTES};
 use crate::base::sync::Arc;
+use crate::ranges::{Range, RangeKind};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,20 @@ pub enum EditOp {
         /// The table's number.
         number: FileNumber,
     },
+    /// A range was deleted or dropped, and tables may hold what is older.
+    AddRange {
+        /// The family.
+        family: u32,
+        /// The range.
+        range: Arc<Range>,
+    },
+    /// No table holds anything any more that a range concerns.
+    RemoveRange {
+        /// The family.
+        family: u32,
+        /// The range's sequence number.
+        seq: SeqNum,
+    },
 }
 
 /// Changes that take effect together.
@@ -88,8 +103,8 @@ impl Edit {
     }
 }
 
-/// Tags on disk; never reused. 13 to 31 are reserved for dropped ranges, blob files, ingested
-/// tables and prepared transactions.
+/// Tags on disk; never reused. 15 to 31 are reserved for blob files, ingested tables and prepared
+/// transactions.
 mod tag {
     pub const STORE: u64 = 1;
     pub const NEXT_FILE: u64 = 2;
@@ -103,6 +118,8 @@ mod tag {
     pub const FLUSHED: u64 = 10;
     pub const ADD_TABLE: u64 = 11;
     pub const REMOVE_TABLE: u64 = 12;
+    pub const ADD_RANGE: u64 = 13;
+    pub const REMOVE_RANGE: u64 = 14;
 }
 
 /// Encodes an edit.
@@ -137,6 +154,15 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             }
             EditOp::RemoveTable { family, level, number } => {
                 numbers(out, tag::REMOVE_TABLE, &[u64::from(*family), *level as u64, *number]);
+            }
+            EditOp::AddRange { family, range } => {
+                let (kind, seq) = (range.kind as u64, range.seq);
+                numbers(out, tag::ADD_RANGE, &[u64::from(*family), kind, seq, range.written_ms]);
+                put_bytes(out, &range.from);
+                put_bytes(out, range.end());
+            }
+            EditOp::RemoveRange { family, seq } => {
+                numbers(out, tag::REMOVE_RANGE, &[u64::from(*family), *seq]);
             }
         }
     }
@@ -196,8 +222,25 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
             level: level(bytes)?,
             number: file_number(bytes)?,
         },
+        tag::ADD_RANGE => {
+            EditOp::AddRange { family: bytes.varint32("a family's number")?, range: range(bytes)? }
+        }
+        tag::REMOVE_RANGE => {
+            EditOp::RemoveRange { family: bytes.varint32("a family's number")?, seq: seq_num(bytes)? }
+        }
         _ => return Err(unknown),
     })
+}
+
+/// A range that holds keys, with bounds that are keys.
+fn range(bytes: &mut Decoder<'_>) -> Result<Arc<Range>, Malformed> {
+    let wrong = bytes.malformed("a range of a known kind that ends behind its start");
+    let kind = bytes.byte("the kind of a range")?;
+    let (seq, written_ms) = (seq_num(bytes)?, bytes.varint("the time of a range")?);
+    let (from, to) = (bytes.bytes("the start of a range")?, bytes.bytes("the end of a range")?);
+    let sound = from.len().max(to.len()) <= MAX_KEY_BYTES && (to.is_empty() || from < to);
+    let kind = RangeKind::from_byte(kind).filter(|_| sound).ok_or(wrong)?;
+    Ok(Arc::new(Range::new(kind, seq, from, to, written_ms)))
 }
 
 /// A number of a file. What is beyond any that a store comes to would make the next one overflow.
@@ -251,7 +294,12 @@ mod tests {
             earliest_expiry: 10,
             latest_expiry: 11,
             oldest_deletion_ms: 12,
+            cleaned_seq: 7,
         }
+    }
+
+    fn range(kind: RangeKind, seq: SeqNum, to: &[u8]) -> EditOp {
+        EditOp::AddRange { family: 1, range: Arc::new(Range::new(kind, seq, b"from", to, 77)) }
     }
 
     #[test]
@@ -269,6 +317,9 @@ mod tests {
             EditOp::Flushed { family: 11, seq: 12 },
             EditOp::AddTable { family: 13, level: 6, meta: Arc::new(meta()) },
             EditOp::RemoveTable { family: 14, level: 0, number: 15 },
+            range(RangeKind::Deleted, 16, b"to"),
+            range(RangeKind::Dropped, 17, b""),
+            EditOp::RemoveRange { family: 1, seq: 16 },
         ]);
         let mut bytes = Vec::new();
         encode_edit(&mut bytes, &edit);
@@ -299,6 +350,22 @@ mod tests {
             let meta = Arc::new(TableMeta { max_seq: seq, ..meta() });
             assert_eq!(refused(EditOp::AddTable { family: 0, level: 0, meta }), wrong);
         }
+    }
+
+    #[test]
+    fn a_range_that_makes_no_sense_is_refused() {
+        let decoded = |op: &EditOp| {
+            let mut bytes = Vec::new();
+            encode_edit(&mut bytes, &Edit(vec![op.clone()]));
+            decode_edit(&bytes)
+        };
+        assert!(decoded(&range(RangeKind::Deleted, 1, b"frp")).is_ok());
+        for wrong in [range(RangeKind::Deleted, 1, b"from"), range(RangeKind::Dropped, 1, b"a")] {
+            assert!(decoded(&wrong).is_err());
+        }
+        assert!(decoded(&range(RangeKind::Deleted, MAX_SEQ + 1, b"")).is_err());
+        assert!(decoded(&range(RangeKind::Deleted, 1, &vec![b'z'; MAX_KEY_BYTES + 1])).is_err());
+        assert!(decode_edit(&[13, 0, 2, 1, 0, 0, 0]).is_err(), "a kind that is none of a range");
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use crate::base::key::{SeqNum, common_prefix};
 use crate::base::limits::LEVELS;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex};
+use crate::ranges::Range;
 use crate::table::TableReader;
 use std::fmt;
 
@@ -125,6 +126,23 @@ impl Version {
         let end =
             to.map_or(tables.len(), |to| tables.partition_point(|t| t.meta.smallest.0.as_slice() <= to));
         tables.get(start..end).unwrap_or_default().to_vec()
+    }
+
+    /// The tables that may hold anything that a range concerns, top to bottom. Of sorted levels only those
+    /// are looked at that overlap it.
+    pub fn touched_by<'a>(&'a self, range: &'a Range) -> impl Iterator<Item = (usize, &'a Arc<TableFile>)> {
+        let levels = self.levels.iter().enumerate().flat_map(move |(level, tables)| {
+            let (mut start, mut end) = (0, tables.len());
+            if level > 0 {
+                start = tables.partition_point(|table| *table.meta.largest.0 < *range.from);
+                let starts_inside = |table: &Arc<TableFile>| {
+                    range.to.as_deref().is_none_or(|to| *table.meta.smallest.0 < *to)
+                };
+                end = tables.partition_point(starts_inside).max(start);
+            }
+            tables[start..end].iter().map(move |table| (level, table))
+        });
+        levels.filter(move |(_, table)| table.meta.is_touched_by(range))
     }
 
     /// The table of `level` (below level 0) that may hold `key`.

@@ -50,6 +50,7 @@ pub struct Manifest {
     rewrite_at: u64,
     least_bytes: u64,
     broken: bool,
+    names_removed: bool,
 }
 
 impl Manifest {
@@ -72,6 +73,7 @@ impl Manifest {
             rewrite_at: 0,
             least_bytes: LEAST_BYTES,
             broken: false,
+            names_removed: false,
         };
         manifest.rewrite_at = manifest.next_rewrite();
         Ok(manifest)
@@ -130,6 +132,8 @@ impl Manifest {
             return Err(error);
         }
         self.state = state;
+        self.names_removed |=
+            edit.0.iter().any(|op| matches!(op, EditOp::RemoveTable { .. } | EditOp::DropFamily(_)));
         if self.writer.offset() >= self.rewrite_at {
             // The edit is durable whatever becomes of the rewrite, which is tried again later.
             let result = self.rewrite(next_file(), next_file());
@@ -142,6 +146,18 @@ impl Manifest {
 
     fn misfit(&self, why: String) -> Error {
         Corruption::new(self.writer.file().path(), self.writer.offset(), "an edit that fits", why).into()
+    }
+
+    /// Whether its file still names something that was removed.
+    #[must_use]
+    pub fn names_removed(&self) -> bool {
+        self.names_removed
+    }
+
+    /// Writes it anew, without what was removed. On an error that leaves [`Manifest::broken`] false
+    /// nothing has changed.
+    pub fn shorten(&mut self, mut next_file: impl FnMut() -> FileNumber) -> Result<()> {
+        self.rewrite(next_file(), next_file())
     }
 
     fn rewrite(&mut self, number: FileNumber, temp: FileNumber) -> Result<()> {
@@ -157,6 +173,7 @@ impl Manifest {
         let old = std::mem::replace(&mut self.number, number);
         self.writer = writer;
         self.state = state;
+        self.names_removed = false;
         self.rewrite_at = self.next_rewrite();
         self.fs.remove(&FileKind::Manifest(old).path(&self.dir))
     }

@@ -6,6 +6,7 @@ use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::filename::FileNumber;
 use crate::base::key::{SeqNum, Trailer};
 use crate::base::limits::MAX_KEY_BYTES;
+use crate::ranges::Range;
 use crate::table::TableSummary;
 
 /// A table as the manifest names it.
@@ -36,12 +37,15 @@ pub struct TableMeta {
     /// When the oldest deletion was written, in ms since the epoch; [`crate::base::key::NEVER`]
     /// without deletions.
     pub oldest_deletion_ms: u64,
+    /// Every deleted or dropped range up to here has been applied: nothing that one of them concerns is in
+    /// the table, whatever snapshots there were.
+    pub cleaned_seq: SeqNum,
 }
 
 impl TableMeta {
-    /// Of a table that was just written.
+    /// Of a table that was just written, clean of ranges up to `cleaned_seq`.
     #[must_use]
-    pub fn of(number: FileNumber, written: TableSummary) -> TableMeta {
+    pub fn of(number: FileNumber, written: TableSummary, cleaned_seq: SeqNum) -> TableMeta {
         let properties = written.properties;
         TableMeta {
             number,
@@ -56,7 +60,16 @@ impl TableMeta {
             earliest_expiry: properties.earliest_expiry,
             latest_expiry: properties.latest_expiry,
             oldest_deletion_ms: properties.oldest_deletion_ms,
+            cleaned_seq,
         }
+    }
+
+    /// Whether it may hold anything that a range concerns.
+    #[must_use]
+    pub fn is_touched_by(&self, range: &Range) -> bool {
+        self.cleaned_seq < range.seq
+            && self.min_seq < range.seq
+            && range.overlaps(&self.smallest.0, &self.largest.0)
     }
 
     /// Whether the table may hold a key of `[from, to]`; `None` is unbounded.
@@ -82,6 +95,7 @@ impl TableMeta {
             self.earliest_expiry,
             self.latest_expiry,
             self.oldest_deletion_ms,
+            self.cleaned_seq,
         ] {
             put_varint(out, number);
         }
@@ -112,6 +126,7 @@ impl TableMeta {
             earliest_expiry: bytes.varint("a table's earliest expiry")?,
             latest_expiry: bytes.varint("a table's latest expiry")?,
             oldest_deletion_ms: bytes.varint("the time of a table's oldest deletion")?,
+            cleaned_seq: seq_num(bytes)?,
         })
     }
 }

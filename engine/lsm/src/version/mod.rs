@@ -9,7 +9,7 @@ mod meta;
 mod source;
 mod state;
 
-pub use checker::check_levels;
+pub use checker::{check_levels, check_ranges};
 pub use current::{Current, current_is_sound, read_current};
 pub use edit::{Edit, EditOp, decode_edit, edit_ops, encode_edit};
 pub use levels::{Purgatory, TableFile, Version};

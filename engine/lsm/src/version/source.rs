@@ -8,21 +8,27 @@ use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::iter::{Concat, RunSource};
 use crate::memtable::MemtableCursor;
-use crate::table::TableCursor;
+use crate::table::{Access, TableCursor};
 
 /// The tables of one level as a sequence of runs.
 #[derive(Clone, Debug)]
 pub struct LevelRun {
     version: Arc<Version>,
     level: usize,
-    fill_cache: bool,
+    access: Access,
 }
 
 impl LevelRun {
-    /// The tables of `level`.
+    /// The tables of `level`, whose blocks go to the cache if `fill_cache`.
     #[must_use]
     pub fn new(version: Arc<Version>, level: usize, fill_cache: bool) -> LevelRun {
-        LevelRun { version, level, fill_cache }
+        LevelRun::with(version, level, Access { fill_cache, read_ahead_bytes: 0 })
+    }
+
+    /// The tables of `level`.
+    #[must_use]
+    pub fn with(version: Arc<Version>, level: usize, access: Access) -> LevelRun {
+        LevelRun { version, level, access }
     }
 
     fn table(&self, at: usize) -> &TableFile {
@@ -47,8 +53,12 @@ impl RunSource for LevelRun {
         (&largest.0, largest.1)
     }
 
+    fn last_seq(&self, at: usize) -> SeqNum {
+        self.table(at).meta.max_seq
+    }
+
     fn open(&self, at: usize) -> Result<TableCursor> {
-        Ok(TableCursor::new(self.table(at).reader.clone(), self.fill_cache))
+        Ok(TableCursor::with(self.table(at).reader.clone(), self.access))
     }
 }
 
@@ -111,5 +121,11 @@ impl Cursor for Source {
     #[inline]
     fn prev(&mut self) -> Result<()> {
         each!(self, cursor => cursor.prev())
+    }
+    fn skip_to(&mut self, key: Option<&[u8]>, seq: SeqNum) -> Result<bool> {
+        each!(self, cursor => cursor.skip_to(key, seq))
+    }
+    fn skip_before(&mut self, key: &[u8], seq: SeqNum) -> Result<bool> {
+        each!(self, cursor => cursor.skip_before(key, seq))
     }
 }

@@ -6,6 +6,7 @@ use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
+use crate::ranges::Range;
 use std::collections::BTreeMap;
 
 /// A stretch of writes without an unclean end in it.
@@ -28,6 +29,8 @@ pub struct FamilyState {
     pub flushed: SeqNum,
     /// The tables of each level, by number.
     pub tables: [BTreeMap<FileNumber, Arc<TableMeta>>; LEVELS],
+    /// The deleted and dropped ranges that tables may still hold something of, by sequence number.
+    pub ranges: BTreeMap<SeqNum, Arc<Range>>,
 }
 
 /// The store, as the manifest has it.
@@ -101,6 +104,15 @@ impl StoreState {
                 let removed = self.family(*family)?.tables[*level].remove(number);
                 removed.ok_or_else(|| format!("no table {number} in level {level}"))?;
             }
+            EditOp::AddRange { family, range } => {
+                if self.family(*family)?.ranges.insert(range.seq, range.clone()).is_some() {
+                    return Err(format!("a second range at {}", range.seq));
+                }
+            }
+            EditOp::RemoveRange { family, seq } => {
+                let removed = self.family(*family)?.ranges.remove(seq);
+                removed.ok_or_else(|| format!("no range at {seq} to remove"))?;
+            }
         }
         Ok(())
     }
@@ -129,6 +141,9 @@ impl StoreState {
                     edit.push(EditOp::AddTable { family: id, level, meta: meta.clone() });
                 }
             }
+            for range in family.ranges.values() {
+                edit.push(EditOp::AddRange { family: id, range: range.clone() });
+            }
         }
         edit
     }
@@ -143,6 +158,10 @@ impl StoreState {
 mod tests {
     use super::*;
 
+    fn range(seq: SeqNum) -> Arc<Range> {
+        Arc::new(Range::new(crate::ranges::RangeKind::Dropped, seq, b"a", b"", 5))
+    }
+
     #[test]
     fn a_state_is_made_again_from_its_own_edit() {
         let mut state = StoreState::default();
@@ -150,6 +169,7 @@ mod tests {
         edit.push(EditOp::Store { id: 5, layer: "plain".into() })
             .push(EditOp::CreateFamily { id: 0, name: "default".into(), options: vec![1] })
             .push(EditOp::Flushed { family: 0, seq: 17 })
+            .push(EditOp::AddRange { family: 0, range: range(9) })
             .push(EditOp::Clock(3))
             .push(EditOp::SeqCeiling(99));
         state.apply(&edit).unwrap();
@@ -162,7 +182,8 @@ mod tests {
     fn what_does_not_fit_is_said() {
         let mut state = StoreState::default();
         let create = |id, name: &str| EditOp::CreateFamily { id, name: name.into(), options: vec![] };
-        state.apply(&Edit(vec![create(3, "a")])).unwrap();
+        let added = EditOp::AddRange { family: 3, range: range(7) };
+        state.apply(&Edit(vec![create(3, "a"), added.clone()])).unwrap();
         assert_eq!(state.next_family, 4);
         for op in [
             create(3, "b"),
@@ -170,6 +191,9 @@ mod tests {
             EditOp::DropFamily(9),
             EditOp::RemoveTable { family: 3, level: 1, number: 2 },
             EditOp::Flushed { family: 8, seq: 1 },
+            added,
+            EditOp::RemoveRange { family: 3, seq: 8 },
+            EditOp::RemoveRange { family: 4, seq: 7 },
         ] {
             assert!(state.clone().apply(&Edit(vec![op.clone()])).is_err(), "{op:?}");
         }

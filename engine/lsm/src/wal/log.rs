@@ -137,12 +137,23 @@ impl Wal {
     ) -> Result<()> {
         let bytes = self.writer.pending_bytes();
         let full = self.writer.offset() + bytes + NEXT_BYTES > self.capacity;
-        if full && self.writer.offset() > HEADER_BYTES {
+        if full && self.holds_records() {
             self.rotate(next_number, bytes, synced, room)?;
         }
         self.writer.finish(kind as u8, synced)?;
         self.last_seq = self.last_seq.max(last_seq);
         Ok(())
+    }
+
+    /// Whether the segment that is appended to holds any record.
+    #[must_use]
+    pub fn holds_records(&self) -> bool {
+        self.writer.offset() > HEADER_BYTES
+    }
+
+    /// Starts a new segment, so that the current one can be removed once it is not needed.
+    pub fn seal(&mut self, next_number: impl FnOnce() -> FileNumber, synced: u64) -> Result<()> {
+        self.rotate(next_number, 0, synced, Room::Reserved)
     }
 
     /// Seals the current segment and starts the next, which has room for a record of `bytes`.

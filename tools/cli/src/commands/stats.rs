@@ -61,6 +61,13 @@ fn object(stats: &Stats, health: &Health, recovery: &Recovery) -> Value {
             "sealed_memtables": family.sealed_memtables,
             "table_bytes": family.table_bytes(),
             "levels": family.levels.iter().map(level).collect::<Vec<_>>(),
+            "ranges": {
+                "unflushed": family.ranges.unflushed,
+                "deleted": family.ranges.deleted,
+                "dropped": family.ranges.dropped,
+                "bytes": family.ranges.bytes,
+                "oldest_ms": family.ranges.oldest.map(|age| age.as_millis() as u64),
+            },
         })
     };
     let cut = recovery.cut.as_ref().map(|cut| {
@@ -112,6 +119,16 @@ fn print(out: &mut Out, stats: &Stats) -> Outcome {
             let (entries, deletions) = (grouped(level.entries), grouped(level.deletions));
             out.line(&format!(
                 "  level {number}    {files}, {bytes}, {entries} entries, {deletions} of them deletions"
+            ))?;
+        }
+        let ranges = &family.ranges;
+        if let Some(oldest) = ranges.oldest {
+            let (deleted, dropped) = (grouped(ranges.deleted as u64), grouped(ranges.dropped as u64));
+            let (unflushed, bytes) = (grouped(ranges.unflushed as u64), size::text(ranges.bytes));
+            out.line(&format!(
+                "  ranges     {deleted} deleted, {dropped} dropped, {bytes}; {unflushed} unflushed; \
+                 the oldest {} s old",
+                grouped(oldest.as_secs())
             ))?;
         }
     }

@@ -6,6 +6,7 @@ use crate::failure::Outcome;
 use crate::output::{Cell, Item};
 use crate::text::bytes_text;
 use esker::inspect::{ManifestItem, walk_manifest};
+use esker::ranges::RangeKind;
 use esker::version::EditOp;
 
 /// Looks into a manifest.
@@ -59,7 +60,7 @@ fn words(op: &EditOp) -> (&'static str, String) {
             let key = |key: &[u8]| bytes_text::escape(key);
             let about = format!(
                 "{:06}.sst to level {level} of family {family}: {} bytes, {} entries, {} deletions, \
-                 seq {} to {}, keys {} to {}",
+                 seq {} to {}, keys {} to {}, clean of ranges through seq {}",
                 meta.number,
                 meta.size,
                 meta.entries,
@@ -68,11 +69,24 @@ fn words(op: &EditOp) -> (&'static str, String) {
                 meta.max_seq,
                 key(&meta.smallest.0),
                 key(&meta.largest.0),
+                meta.cleaned_seq,
             );
             ("add table", about)
         }
         EditOp::RemoveTable { family, level, number } => {
             ("remove table", format!("{number:06}.sst from level {level} of family {family}"))
+        }
+        EditOp::AddRange { family, range } => {
+            let what = match range.kind {
+                RangeKind::Deleted => "deleted",
+                RangeKind::Dropped => "dropped",
+            };
+            let to = range.to.as_deref().map_or("no end".to_owned(), bytes_text::escape);
+            let (from, seq, ms) = (bytes_text::escape(&range.from), range.seq, range.written_ms);
+            ("add range", format!("{what} at seq {seq}, {ms} ms, in family {family}: {from} up to {to}"))
+        }
+        EditOp::RemoveRange { family, seq } => {
+            ("remove range", format!("the one at seq {seq} of family {family}"))
         }
     }
 }

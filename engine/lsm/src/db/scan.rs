@@ -1,0 +1,218 @@
+//! What iterators and cursors have in common: a state that is held, and how it is walked.
+
+use super::family::ColumnFamily;
+use super::read;
+use super::snapshot::Snapshot;
+use crate::base::error::Result;
+use crate::base::key::SeqNum;
+use crate::base::sync::Arc;
+use crate::table::Access;
+use crate::tree::{Bounds, Held, Pin, PinKind, TreeCursor, View, scan};
+use std::ops::{Bound, RangeBounds};
+
+/// No system reads further ahead than this, in bytes.
+const MOST_READ_AHEAD_BYTES: usize = 64 << 20;
+
+/// How a range is walked.
+///
+/// ```
+/// # fn main() -> esker::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let db = esker::Db::open(dir.path().join("data"))?;
+/// # for key in ["user:1", "user:2", "visit:1"] { db.put(key, "v")?; }
+/// // A scan of much that will not be read again soon.
+/// let options = esker::ScanOptions::prefix("user:").keys_only().without_cache().read_ahead(256 << 10);
+/// assert_eq!(db.scan(options)?.count(), 2);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanOptions {
+    lower: Bound<Vec<u8>>,
+    upper: Bound<Vec<u8>>,
+    keys_only: bool,
+    fill_cache: bool,
+    read_ahead_bytes: usize,
+}
+
+impl Default for ScanOptions {
+    /// Everything, through the cache, without reading ahead.
+    fn default() -> Self {
+        ScanOptions {
+            lower: Bound::Unbounded,
+            upper: Bound::Unbounded,
+            keys_only: false,
+            fill_cache: true,
+            read_ahead_bytes: 0,
+        }
+    }
+}
+
+impl ScanOptions {
+    /// The keys of a range.
+    pub fn range<K: AsRef<[u8]>, R: RangeBounds<K>>(range: R) -> ScanOptions {
+        let own = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
+        ScanOptions {
+            lower: own(range.start_bound()),
+            upper: own(range.end_bound()),
+            ..ScanOptions::default()
+        }
+    }
+
+    /// The keys that start with `prefix`.
+    pub fn prefix(prefix: impl AsRef<[u8]>) -> ScanOptions {
+        let prefix = prefix.as_ref();
+        let (lower, upper) = (Bound::Included(prefix.to_vec()), after_prefix(prefix));
+        ScanOptions { lower, upper, ..ScanOptions::default() }
+    }
+
+    /// Yields empty values.
+    #[must_use]
+    pub fn keys_only(mut self) -> ScanOptions {
+        self.keys_only = true;
+        self
+    }
+
+    /// Blocks that are not cached are read without being put into the cache, so that a long scan does
+    /// not drive out what others read often.
+    #[must_use]
+    pub fn without_cache(mut self) -> ScanOptions {
+        self.fill_cache = false;
+        self
+    }
+
+    /// Walking forward, asks the system to have so many bytes ready behind each block that is read. It
+    /// pays where the files are not in the system's cache. 0, the default, leaves it to the system.
+    #[must_use]
+    pub fn read_ahead(mut self, bytes: usize) -> ScanOptions {
+        self.read_ahead_bytes = bytes.min(MOST_READ_AHEAD_BYTES);
+        self
+    }
+
+    /// Whether values are left out.
+    pub(super) fn leaves_values_out(&self) -> bool {
+        self.keys_only
+    }
+
+    pub(super) fn set_keys_only(&mut self) {
+        self.keys_only = true;
+    }
+}
+
+/// The bound behind all keys that start with `prefix`.
+fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
+    match prefix.iter().rposition(|byte| *byte != 0xff) {
+        Some(last) => {
+            let mut end = prefix[..=last].to_vec();
+            end[last] += 1;
+            Bound::Excluded(end)
+        }
+        None => Bound::Unbounded,
+    }
+}
+
+/// A held state of a family.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Keeps the store open.
+    family: ColumnFamily,
+    view: Arc<View>,
+    seq: SeqNum,
+    now_ms: u64,
+    pub(super) options: ScanOptions,
+    /// Of a snapshot, which does not move on.
+    frozen: bool,
+    /// Whether the active memtable was empty, and is no run of cursors over this.
+    without_active: bool,
+    pin: Pin,
+}
+
+impl Scan {
+    pub(super) fn new(
+        family: &ColumnFamily,
+        snapshot: Option<&Snapshot>,
+        options: ScanOptions,
+    ) -> Result<Scan> {
+        read::check(family, snapshot)?;
+        family.inner().scheduler.step();
+        let store = &family.inner().store;
+        // The view is pinned before the sequence number is loaded: see `tree::View`.
+        let view = match snapshot {
+            Some(snapshot) => snapshot.view(family.family()),
+            None => family.family().view(),
+        };
+        let (seq, now_ms) = match snapshot {
+            Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
+            None => (family.read_seq(), store.clock.now_ms()),
+        };
+        let pin = store.pins.hold(Held {
+            kind: PinKind::Iterator,
+            seq,
+            since: store.clock.source().monotonic(),
+            view: Some((family.family().clone(), Arc::downgrade(&view))),
+        });
+        let (family, frozen) = (family.clone(), snapshot.is_some());
+        let without_active = view.active.is_empty();
+        Ok(Scan { family, view, seq, now_ms, options, frozen, without_active, pin })
+    }
+
+    /// A cursor over it that stands nowhere yet.
+    pub(super) fn cursor(&self) -> TreeCursor {
+        let bounds = Bounds { lower: self.options.lower.clone(), upper: self.options.upper.clone() };
+        let access =
+            Access { fill_cache: self.options.fill_cache, read_ahead_bytes: self.options.read_ahead_bytes };
+        scan(&self.view, self.seq, self.now_ms, bounds, access)
+    }
+
+    /// After a failed sync goes on with what is durable. Returns whether cursors over it have to be
+    /// made anew: what was published and never reached the disk is not served any more.
+    pub(super) fn keeps_to_durable(&mut self) -> bool {
+        let readable = self.family.inner().store.readable(self.seq);
+        let changes = readable < self.seq;
+        self.seq = self.seq.min(readable);
+        changes
+    }
+
+    /// Moves on to the present; does nothing on a snapshot's. Returns whether a cursor over it may go
+    /// on with the runs that it has.
+    pub(super) fn refresh(&mut self) -> Result<bool> {
+        self.family.check()?;
+        if self.frozen {
+            return Ok(true);
+        }
+        // The view is pinned before the sequence number is loaded: see `tree::View`.
+        let view = self.family.family().view();
+        let same = Arc::ptr_eq(&view, &self.view) && !self.without_active;
+        self.view = view;
+        self.without_active = self.view.active.is_empty();
+        self.seq = self.family.read_seq();
+        self.now_ms = self.family.inner().store.clock.now_ms();
+        self.pin.moved(self.seq, Some((self.family.family().clone(), Arc::downgrade(&self.view))));
+        Ok(same)
+    }
+
+    /// Has a cursor over the same runs show this state.
+    pub(super) fn show(&self, at: &mut TreeCursor) {
+        at.see(self.seq, self.now_ms, self.view.hidden(self.seq));
+    }
+
+    pub(super) fn step(&self) {
+        self.family.inner().scheduler.step();
+    }
+
+    pub(super) fn seq(&self) -> SeqNum {
+        self.seq
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_exact() {
+        assert_eq!(after_prefix(b"ab"), Bound::Excluded(b"ac".to_vec()));
+        assert_eq!(after_prefix(b"a\xff\xff"), Bound::Excluded(b"b".to_vec()));
+        assert_eq!(after_prefix(b"\xff"), Bound::Unbounded);
+        assert_eq!(after_prefix(b""), Bound::Unbounded);
+    }
+}

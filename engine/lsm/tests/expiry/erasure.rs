@@ -1,0 +1,209 @@
+//! Weeks of a store's life on a simulated disk and clock, in which every file is searched again and again
+//! for the bytes of what was deleted or has expired.
+
+use esker::base::clock::{Clock, ManualClock};
+use esker::base::random::Random;
+use esker::fs::{Fs, SimFs};
+use esker::{ColumnFamily, Db, Durability, FamilyOptions, PinKind, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const STEP: Duration = Duration::from_secs(600);
+const HOUR_MS: u64 = 3_600_000;
+
+/// Bytes that occur nowhere but in the keys and values of this test.
+const MARK: &[u8] = b"secret-";
+const DIGITS: usize = 8;
+
+fn open(sim: &SimFs, clock: &Arc<ManualClock>, seed: u64) -> Result<Db> {
+    Db::builder("/db")
+        .fs(Fs::Sim(sim.clone()))
+        .clock(Clock::Manual(clock.clone()))
+        .deterministic(seed)
+        .memory_budget(1 << 20)
+        .memtable_bytes(8 << 10)
+        .target_file_bytes(8 << 10)
+        .level_base_bytes(16 << 10)
+        .wal_segment_bytes(32 << 10)
+        .reserve_bytes(0)
+        .default_durability(Durability::Os)
+        .open()
+}
+
+fn now(clock: &Arc<ManualClock>) -> u64 {
+    Clock::Manual(clock.clone()).wall_ms()
+}
+
+/// Raw, so that the bytes can be found.
+fn raw(erase_within: Duration) -> FamilyOptions {
+    FamilyOptions { zstd_level: None, erase_within: Some(erase_within), ..FamilyOptions::default() }
+}
+
+/// What was written, by its number: when it was deleted or expires, if ever.
+#[derive(Default)]
+struct Written {
+    hidden_ms: Vec<u64>,
+    /// By key: the numbers of all its versions.
+    versions: BTreeMap<u64, Vec<usize>>,
+}
+
+impl Written {
+    /// A key or value that carries a new number.
+    fn mark(&mut self, key: u64, until_ms: u64) -> String {
+        let n = self.hidden_ms.len();
+        self.hidden_ms.push(until_ms);
+        self.versions.entry(key).or_default().push(n);
+        format!("secret-{n:08}-{}", "x".repeat(40))
+    }
+
+    fn delete(&mut self, key: u64, now_ms: u64) {
+        for n in self.versions.remove(&key).unwrap_or_default() {
+            self.hidden_ms[n] = self.hidden_ms[n].min(now_ms);
+        }
+    }
+
+    /// The longest that anything was found after it was deleted or had expired, in ms.
+    fn longest_found(&self, sim: &SimFs, now_ms: u64) -> u64 {
+        let mut longest = 0;
+        for path in sim.paths() {
+            let bytes = sim.read_raw(&path).unwrap();
+            for at in bytes.windows(MARK.len()).enumerate().filter(|(_, w)| *w == MARK).map(|(at, _)| at) {
+                let digits = bytes.get(at + MARK.len()..at + MARK.len() + DIGITS).unwrap_or_default();
+                let Ok(n) = std::str::from_utf8(digits).unwrap_or("").parse::<usize>() else { continue };
+                longest = longest.max(now_ms.saturating_sub(self.hidden_ms[n]));
+            }
+        }
+        longest
+    }
+}
+
+/// Lets background work do all that it finds to do.
+fn settle(db: &Db) -> Result<()> {
+    for _ in 0..120 {
+        db.contains_key("nothing")?;
+    }
+    Ok(())
+}
+
+fn write_some(
+    family: &ColumnFamily,
+    random: &Random,
+    written: &mut Written,
+    busy: bool,
+    now_ms: u64,
+) -> Result<()> {
+    for _ in 0..if busy { 12 } else { random.below(2) } {
+        let key = random.below(2_000);
+        let name = format!("key-{key}");
+        match random.below(10) {
+            0..5 => family.put(name, written.mark(key, u64::MAX))?,
+            5 | 6 => {
+                let ttl = Duration::from_secs(600 * (1 + random.below(400)));
+                let until = now_ms + ttl.as_millis() as u64;
+                family.put_with_ttl(name, written.mark(key, until), ttl)?;
+                // What is older than an expired value is hidden with it.
+                let versions = written.versions.remove(&key).unwrap_or_default();
+                let newest = versions.last().copied();
+                versions.iter().for_each(|n| written.hidden_ms[*n] = written.hidden_ms[*n].min(until));
+                written.versions.insert(key, newest.into_iter().collect());
+            }
+            _ => {
+                family.delete(name)?;
+                written.delete(key, now_ms);
+            }
+        }
+        // Keys that occur once, so that the manifest and indexes have something to forget, too.
+        let once = written.mark(1 << 32 | random.below(1 << 31), u64::MAX);
+        family.put(&once, "v")?;
+        let n = written.hidden_ms.len() - 1;
+        family.delete(&once)?;
+        written.hidden_ms[n] = now_ms;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_was_deleted_or_has_expired_is_gone_from_every_file_within_a_day_for_three_weeks() -> Result<()> {
+    let (sim, clock, random) = (SimFs::new(), ManualClock::new(1_700_000_000_000), Random::seeded(7));
+    let mut db = open(&sim, &clock, 7)?;
+    db.create_column_family("f", raw(Duration::from_secs(24 * 3600)))?;
+    let (mut written, mut longest, mut looks) = (Written::default(), 0, 0);
+    for step in 0..21 * 144 {
+        let family = db.open_column_family("f")?;
+        let now_ms = now(&clock);
+        // Busy days and idle ones, on which nothing but time brings work about.
+        let busy = step / 144 % 3 != 2;
+        write_some(&family, &random, &mut written, busy && step % 4 == 0, now_ms)?;
+        settle(&db)?;
+        if step % 18 == 17 {
+            longest = longest.max(written.longest_found(&sim, now_ms));
+            looks += 1;
+            assert!(
+                longest <= 24 * HOUR_MS,
+                "found {} h after it was hidden, step {step}",
+                longest / HOUR_MS
+            );
+        }
+        if step % 500 == 499 {
+            drop(family);
+            db.close()?;
+            db = open(&sim, &clock, step)?;
+        }
+        clock.advance(STEP);
+    }
+    let hidden = written.hidden_ms.iter().filter(|at| **at < now(&clock)).count();
+    println!("{hidden} things hidden, found at most {} h later, looked {looks} times", longest / HOUR_MS);
+    assert!(hidden > 5_000 && longest > 0);
+    // A quiet day later nothing at all is left, and the store says so.
+    for _ in 0..150 {
+        clock.advance(STEP);
+        settle(&db)?;
+    }
+    let stats = db.stats();
+    let family = stats.families.iter().find(|family| family.name == "f").unwrap();
+    let now_ms = now(&clock);
+    assert!(family.hidden_since_ms.is_none_or(|since| now_ms - since <= 24 * HOUR_MS), "{family:?}");
+    assert_eq!((family.erase_due_bytes, family.erase_held_bytes), (0, 0));
+    Ok(())
+}
+
+#[test]
+fn what_a_snapshot_holds_is_said_and_goes_once_it_is_released() -> Result<()> {
+    let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+    let db = open(&sim, &clock, 3)?;
+    let family = db.create_column_family("f", raw(Duration::from_secs(3600)))?;
+    let mut written = Written::default();
+    for key in 0..50 {
+        family.put(format!("key-{key:03}"), written.mark(key, u64::MAX))?;
+    }
+    db.flush()?;
+    let snapshot = db.snapshot();
+    for key in 0..50 {
+        family.delete(format!("key-{key:03}"))?;
+        written.delete(key, now(&clock));
+    }
+    let live = |hours: u64| -> Result<()> {
+        for _ in 0..hours * 6 {
+            clock.advance(STEP);
+            settle(&db)?;
+        }
+        Ok(())
+    };
+    live(3)?;
+    let of_family = || db.stats().families.into_iter().find(|family| family.name == "f").unwrap();
+    assert!(written.longest_found(&sim, now(&clock)) >= 2 * HOUR_MS, "the snapshot still reads it");
+    assert_eq!(snapshot.iter(&family)?.count(), 50);
+    let stats = of_family();
+    assert!(stats.erase_held_bytes > 0 && stats.erase_held_bytes == stats.erase_due_bytes, "{stats:?}");
+    assert!(now(&clock) - stats.hidden_since_ms.unwrap() >= 3 * HOUR_MS);
+    let pins = db.pins();
+    assert_eq!((pins.len(), pins[0].kind), (1, PinKind::Snapshot));
+    assert!(pins[0].age >= Duration::from_secs(3 * 3600));
+    drop(snapshot);
+    live(1)?;
+    assert_eq!(written.longest_found(&sim, now(&clock)), 0);
+    let stats = of_family();
+    assert_eq!((stats.hidden_since_ms, stats.erase_due_bytes), (None, 0));
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! Default times to live, and what was deleted or has expired being gone from every file in time.
+
+mod defaults;
+mod erasure;
