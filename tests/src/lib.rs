@@ -1,6 +1,7 @@
 //! What the integration tests share: histories and their oracle, ways to damage files, the tidiness rules,
 //! golden text, the documents read as data, stores as bytes.
 
+pub mod bank;
 pub mod damage;
 pub mod figures;
 pub mod fuzz;

@@ -279,7 +279,11 @@ fn a_disk_of_any_size_is_lived_with() {
     tried.iter().for_each(|(cramped, _)| sum.add(*cramped));
     let violations: Vec<&String> = tried.iter().flat_map(|(_, violations)| violations).collect();
     let runs = histories * per_history;
-    esker_tests::figure!("small disks: {runs} runs, {sum}, {} violations", violations.len());
+    esker_tests::figure!(
+        "small disks: {runs} runs, seeds 0 to {}, {sum}, {} violations",
+        histories - 1,
+        violations.len()
+    );
     assert!(violations.is_empty(), "{violations:#?}");
     let enough = sum.refused > runs && sum.opened > runs / 2 && sum.not_opened > 0;
     assert!(enough, "the disks were hardly ever full: {sum}");
@@ -334,6 +338,6 @@ fn kept_histories_survive_crashes() {
         assert!(figures.violations.is_empty(), "{}: {}", path.display(), figures.violations[0]);
         sum.add(figures);
     }
-    esker_tests::figure!("T1 kept histories: {} recoveries, {}", sum.recoveries, sum.reached);
+    esker_tests::figure!("T1 kept histories: {} recoveries, seed 1, {}", sum.recoveries, sum.reached);
     assert!(sum.reached.moves > 0, "no table changed its level without being rewritten");
 }

@@ -8,7 +8,10 @@ use esker::fs::{Fs, SimFs};
 use esker::ranges::{Range, RangeKind};
 use esker::record::{FileHeader, HEADER_BYTES, LogKind, RecordWriter};
 use esker::version::{Edit, EditOp, FamilyState, History, Manifest, StoreState, TableMeta};
-use esker::wal::{GroupHeader, LoggedBatch, RecordKind, Room, Wal, WalOptions, begin_group, push_batch};
+use esker::wal::{
+    CloseMark, GroupHeader, LoggedBatch, ManifestEnd, RecordKind, Room, Wal, WalOptions, begin_group,
+    push_batch,
+};
 use esker::{FamilyOptions, WriteBatch};
 use esker_tests::golden;
 use std::fmt::Write;
@@ -114,7 +117,8 @@ fn golden_a_segment_of_the_log() {
     let len = buffer.len() - 32;
     wal.append(RecordKind::Group, 0, 10, Room::Reserved, || 4).unwrap();
     let synced = wal.lsn();
-    wal.begin().extend_from_slice(&10u64.to_le_bytes());
+    let manifest = Some(ManifestEnd { number: 5, lsn: 184 });
+    CloseMark { last_seq: 10, manifest }.encode(wal.begin());
     wal.append(RecordKind::Close, synced, 10, Room::Reserved, || 4).unwrap();
     let title = format!("a group of two batches: {len} bytes, and padding");
     let sections = [
@@ -122,7 +126,7 @@ fn golden_a_segment_of_the_log() {
         (32, "record header, kind 1"),
         (len.next_multiple_of(8), title.as_str()),
         (32, "record header, kind 2"),
-        (8, "the mark of a close: the last sequence number"),
+        (24, "the mark of a close: the last sequence number, and where the manifest ends"),
     ];
     golden::check_part("docs/format/wal.md", "example", &dump(&read(&disk, "000003.log"), &sections));
 }

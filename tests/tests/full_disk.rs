@@ -158,8 +158,8 @@ fn work(mounted: &Path) {
         }
     }
     esker_tests::figure!(
-        "a real full disk: {ROUNDS} rounds, {} writes, {refused} times full, {deleted_when_full} deletions then; \
-         writes resumed within {} ms at most; 0 violations",
+        "a real full disk: {ROUNDS} rounds, {} writes, {refused} times full, {deleted_when_full} deletions \
+         then; writes resumed within {} ms at most; 0 violations",
         expected.next,
         slowest.as_millis()
     );

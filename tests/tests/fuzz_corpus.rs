@@ -37,7 +37,7 @@ fn no_kept_input_goes_wrong() {
         }
     }
     esker_tests::figure!(
-        "fuzzing, kept inputs: {count} of {} targets, {bytes} bytes, {} wrong, in {} ms",
+        "fuzzing, kept inputs: {count} (as they stand) of {} targets, {bytes} bytes, {} wrong, in {} ms",
         TARGETS.len(),
         wrong.len(),
         started.elapsed().as_millis()

@@ -178,7 +178,7 @@ fn nothing_that_was_reported_is_lost_to_a_kill() {
     }
     run.finish();
     esker_tests::figure!(
-        "kills of an import: {done} of {lines} lines, {} torn ends, {} violations",
+        "kills of an import: {done} of {lines} lines, seed {seed}, {} torn ends, {} violations",
         run.cut,
         run.violations
     );

@@ -3,6 +3,7 @@
 
 use esker::fs::SimFs;
 use esker::fs::sim::{Image, Phase};
+use esker::repair::Loss;
 use esker::{Db, Error};
 use esker_tests::figure;
 use esker_tests::history::{Profile, generate};
@@ -45,18 +46,24 @@ fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
             examine(&left, &truth, &damages, seed, &mut tally);
         }
     }
-    let Tally { directories, with_manifest, losses, saved, lost, untouched, changed, violations } = tally;
+    let Tally { directories, with_manifest, losses, strangers, saved, lost, untouched, changed, violations } =
+        tally;
     figure!(
-        "repair: {directories} damaged directories (seed {seed}), {with_manifest} with a whole manifest; \
-         loss certain {}, possible {}, not found {}; {saved} entries saved, {lost} known lost; {untouched} \
-         newest entries in undamaged bytes, {changed} keys changed; violations {}",
-        losses[0],
-        losses[1],
-        losses[2],
+        "repair: {directories} damaged directories (seed {seed}), {with_manifest} with a whole manifest, \
+         {strangers} files of another store; loss certain {}, possible {}, end open {}, not found {}; \
+         {saved} entries saved, {lost} known lost; {untouched} newest entries in undamaged bytes, \
+         {changed} keys changed; violations {}",
+        losses[Loss::Certain as usize],
+        losses[Loss::Possible as usize],
+        losses[Loss::OpenEnd as usize],
+        losses[Loss::NoneFound as usize],
         violations.len()
     );
     assert!(violations.is_empty(), "{}", violations[..violations.len().min(5)].join("\n\n"));
-    assert!(repairs < 200 || (losses.iter().all(|n| *n > 0) && lost > 0 && changed > 0), "{losses:?}");
+    assert!(
+        repairs < 200 || (losses.iter().all(|n| *n > 0) && strangers > 0 && lost > 0 && changed > 0),
+        "{losses:?}"
+    );
 }
 
 #[test]
@@ -66,7 +73,8 @@ fn a_repair_of_an_intact_store_loses_nothing() {
         let truth = Truth::read(&left.disk, Path::new(OLD)).unwrap();
         let disk = left.disk.kill_image();
         let report = repair(&disk, seed).write(NEW).unwrap();
-        assert_eq!(report.loss(), esker::repair::Loss::NoneFound, "seed {seed}\n{report}");
+        let (loss, lost) = if left.closed { (Loss::NoneFound, Some(0)) } else { (Loss::OpenEnd, None) };
+        assert_eq!((report.loss(), report.entries_lost()), (loss, lost), "seed {seed}\n{report}");
         // Read before the new store is opened: its first compaction may zero what everybody sees.
         let again = Truth::read(&disk, Path::new(NEW)).unwrap();
         let db = open_new(&disk, left.now_ms, seed).unwrap();
@@ -89,6 +97,7 @@ fn a_repair_of_an_intact_store_loses_nothing() {
 #[test]
 fn a_repair_may_crash_anywhere_and_be_made_again() {
     let (mut crashes, mut stores) = (0u64, 0u64);
+    let mut violations: Vec<String> = Vec::new();
     for seed in [2, 5] {
         let left = left(seed);
         let damages = damages(&left.disk, Path::new(OLD), 77 + seed);
@@ -120,18 +129,26 @@ fn a_repair_may_crash_anywhere_and_be_made_again() {
                 continue;
             }
             crashes += 1;
-            assert_eq!(damaged_files(&image), original, "seed {seed}, {at}");
+            if damaged_files(&image) != original {
+                violations.push(format!("seed {seed}, {at}: the original has changed"));
+            }
             let read = |disk: &SimFs| Dump::read(&open_new(disk, left.now_ms, seed).unwrap()).unwrap();
             match repair(&image, seed + 1).write(NEW) {
                 Ok(_) => {}
                 Err(Error::InvalidArgument { what: "into", .. }) => stores += 1,
-                Err(error) => panic!("seed {seed}, {at}: {error}"),
+                Err(error) => violations.push(format!("seed {seed}, {at}: {error}")),
             }
-            assert_eq!(read(&image).families, expected.families, "seed {seed}, {at}");
+            if read(&image).families != expected.families {
+                violations.push(format!("seed {seed}, {at}: another store was made"));
+            }
         }
         assert!(whole.stats().total() > before);
     }
-    figure!("repair: {crashes} distinct crashes of a repair, {stores} after the end; violations 0");
+    figure!(
+        "repair: {crashes} distinct crashes of a repair (seeds 2, 5), {stores} after the end; violations {}",
+        violations.len()
+    );
+    assert!(violations.is_empty(), "{}", violations[..violations.len().min(5)].join("\n"));
     assert!(crashes > 100 && stores > 0);
 }
 
@@ -200,7 +217,9 @@ fn a_table_without_index_and_footer_is_read_block_by_block() {
         disk.corrupt(&Path::new(OLD).join(name), last.end as u64, |bytes| bytes.fill(0)).unwrap();
     }
     let report = repair(&disk, 1).write(NEW).unwrap();
-    assert_eq!((report.loss(), report.entries_lost()), (esker::repair::Loss::NoneFound, Some(0)), "{report}");
+    // What keeps the loss from being none is that this store was not closed, if it was not.
+    let expected = if left.closed { (Loss::NoneFound, Some(0)) } else { (Loss::OpenEnd, None) };
+    assert_eq!((report.loss(), report.entries_lost()), expected, "{report}");
     assert!(truth.tables.len() > 5);
     let found = Dump::read(&open_new(&disk, left.now_ms, 1).unwrap()).unwrap();
     assert_eq!(found.families, truth.visible(left.now_ms));

@@ -49,15 +49,19 @@ pub mod background;
 pub mod db;
 
 pub mod repair;
+pub mod txn;
 
 pub use background::RestingFamily;
 pub use base::error::{Corruption, Error, HookFailure, IoFailure, Result};
+pub use base::refusal::{Expected, FoundInstead, LockWait};
 pub use base::slice::Slice;
-pub use batch::WriteBatch;
-pub use commit::{Durability, Ticket};
+pub use batch::{Versioned, WriteBatch};
+pub use commit::{Durability, Ticket, TransactionStats};
 pub use db::{
-    Builder, ColumnFamily, Cursor, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats, Options,
-    PinInfo, RangeStats, Recovery, ScanOptions, Snapshot, Stats, VerifyReport,
+    Builder, ColumnFamily, Cursor, Db, FamilyOptions, FamilyStats, Health, Iter, LevelStats,
+    OpenTransactionStats, Options, PinInfo, RangeStats, Recovery, ScanOptions, Snapshot, Stats, Ttl,
+    VerifyReport,
 };
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;
+pub use txn::{CommitError, Locking, Savepoint, Transaction, TransactionIter, TransactionOptions};

@@ -6,7 +6,7 @@ use esker::base::filename::{FileKind, FileNumber};
 use esker::fs::Fs;
 use esker::inspect::{SegmentItem, walk_segment};
 use esker::record::{FileHeader, HEADER_BYTES};
-use esker::wal::{Replay, replay};
+use esker::wal::{LogKnown, Replay, replay};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +76,8 @@ fn recover(
 ) -> (Result<Replay, Error>, Vec<Batch>) {
     let mut batches = Vec::new();
     let dir = Path::new(disk::DIR);
-    let result = replay(fs, dir, first.number, numbers, first.store, to_damage, |_, batch, file, _| {
+    let known = LogKnown { store: first.store, oldest: first.number, synced: 0 };
+    let result = replay(fs, dir, known, numbers, to_damage, |_, batch, file, _| {
         allocation::aside(|| {
             batches.push((file.to_owned(), batch.first_seq, batch.count, batch.ops.to_vec()));
         });

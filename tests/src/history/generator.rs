@@ -1,6 +1,8 @@
 //! Histories from a seed.
 
-use super::operation::{Change, DROPPING, LEAST_TTL_BYTES, Operation, Span, Step, What};
+use super::operation::{
+    Asked, Change, Condition, DROPPING, LEAST_TTL_BYTES, Operation, Span, Step, TransactionKind, What,
+};
 use esker::Durability;
 use esker::base::limits::MAX_KEY_BYTES;
 use esker::base::random::Random;
@@ -43,6 +45,12 @@ pub enum Kind {
     Single,
     /// Several changes, in any families.
     Batch,
+    /// As [`Operation::Transaction`].
+    Transaction,
+    /// As [`Operation::If`].
+    If,
+    /// As [`Operation::Expire`].
+    Expire,
     /// As [`Operation::Sync`].
     Sync,
     /// As [`Operation::Flush`].
@@ -88,6 +96,9 @@ impl Profile {
         weights: &[
             (Kind::Single, 50),
             (Kind::Batch, 20),
+            (Kind::Transaction, 8),
+            (Kind::If, 5),
+            (Kind::Expire, 3),
             (Kind::Sync, 3),
             (Kind::Flush, 3),
             (Kind::Compact, 2),
@@ -115,6 +126,9 @@ impl Profile {
         weights: &[
             (Kind::Single, 40),
             (Kind::Batch, 25),
+            (Kind::Transaction, 8),
+            (Kind::If, 4),
+            (Kind::Expire, 2),
             (Kind::Sync, 2),
             (Kind::Flush, 8),
             (Kind::Compact, 3),
@@ -155,6 +169,9 @@ impl Profile {
         weights: &[
             (Kind::Single, 40),
             (Kind::Batch, 14),
+            (Kind::Transaction, 12),
+            (Kind::If, 8),
+            (Kind::Expire, 5),
             (Kind::Sync, 1),
             (Kind::Flush, 3),
             (Kind::Compact, 3),
@@ -269,6 +286,12 @@ impl Writer<'_> {
                 let count = 2 + self.random.below(4);
                 self.write(count)
             }
+            Kind::Transaction => self.transaction(),
+            Kind::If => self.conditional(),
+            Kind::Expire => {
+                let ttl_ms = (self.random.below(3) > 0).then(|| self.choose(&[1, 50, 400, 60_000]));
+                Operation::Expire { family: self.family(), key: self.choose(&self.keys), ttl_ms }
+            }
             Kind::Sync => Operation::Sync,
             Kind::Flush => Operation::Flush,
             Kind::Compact if self.random.below(2) == 0 => Operation::Compact,
@@ -313,19 +336,51 @@ impl Writer<'_> {
 
     fn write(&mut self, count: u64) -> Operation {
         let changes = (0..count).map(|_| self.change()).collect();
+        Operation::Write { changes, durability: self.durability() }
+    }
+
+    /// Every third transaction is meddled with: half of those where it writes itself.
+    fn transaction(&mut self) -> Operation {
+        let kinds =
+            [TransactionKind::Optimistic, TransactionKind::Pessimistic, TransactionKind::Serialisable];
+        let changes: Vec<Change> = (0..1 + self.random.below(4)).map(|_| self.change()).collect();
+        let mut meddle = Vec::new();
+        if self.random.below(3) == 0 {
+            meddle.push(self.change());
+            if self.random.below(2) == 0 {
+                let Change { family, key, .. } = self.choose(&changes);
+                meddle[0] = Change { family, key, ..self.change_of_key() };
+            }
+        }
+        let durability = self.durability();
+        Operation::Transaction { kind: self.choose(&kinds), changes, meddle, durability }
+    }
+
+    fn conditional(&mut self) -> Operation {
+        let all = [Asked::Absent, Asked::Value, Asked::Value, Asked::OtherValue, Asked::Version];
+        let mut changes: Vec<Change> = (0..1 + self.random.below(2)).map(|_| self.change()).collect();
+        let condition =
+            Condition { family: self.family(), key: self.choose(&self.keys), asked: self.choose(&all) };
+        if self.random.below(2) == 0 {
+            let (family, key) = (condition.family.clone(), condition.key.clone());
+            changes[0] = Change { family, key, ..self.change_of_key() };
+        }
+        Operation::If { condition, changes, durability: self.durability() }
+    }
+
+    fn durability(&mut self) -> Durability {
         // Runs of one durability leave more unsynced at once than a fair mix would.
         if self.random.below(8) == 0 {
             self.turn = self.random.below(4);
         }
         let modes = [Durability::Sync, Durability::Os, Durability::None];
-        let durability = match (self.lean, self.random.below(12)) {
+        match (self.lean, self.random.below(12)) {
             (Lean::Os, 1..) => Durability::Os,
             (Lean::Lazy, 1..4) => Durability::None,
             (Lean::Lazy, 4..) => Durability::Os,
             (Lean::Runs, 3..) if self.turn < 3 => modes[self.turn as usize],
             _ => self.choose(&modes),
-        };
-        Operation::Write { changes, durability }
+        }
     }
 
     /// Makes the last level large; see [`Profile::deep`].
@@ -358,18 +413,26 @@ impl Writer<'_> {
         bytes as usize
     }
 
-    fn change(&self) -> Change {
+    fn change_of_key(&self) -> Change {
+        Change { family: String::new(), key: Vec::new(), what: self.what() }
+    }
+
+    fn what(&self) -> What {
         let bytes = self.value_bytes();
         let ttl_ms = self.choose(&[1, 50, 400, 2_000, 60_000]);
-        let what = match self.random.below(10) {
-            _ if self.random.below(100) < self.profile.merges => {
-                let ttl_ms = if self.random.below(3) == 0 { ttl_ms } else { 0 };
-                What::Merge { bytes: bytes.max(LEAST_TTL_BYTES), ttl_ms }
-            }
+        match self.random.below(10) {
             0..6 => What::Put { bytes },
             6..8 => What::PutTtl { bytes: bytes.max(LEAST_TTL_BYTES), ttl_ms },
             _ => What::Delete,
-        };
+        }
+    }
+
+    fn change(&self) -> Change {
+        let mut what = self.what();
+        if self.random.below(100) < self.profile.merges {
+            let ttl_ms = if self.random.below(3) == 0 { self.choose(&[1, 50, 400, 2_000]) } else { 0 };
+            what = What::Merge { bytes: self.value_bytes().max(LEAST_TTL_BYTES), ttl_ms };
+        }
         match self.random.below(40) {
             0 => return Change::of_range(&self.family(), What::DeleteRange(self.range())),
             2 if self.dropping => return Change::of_range(DROPPING, What::DropRange(self.range())),

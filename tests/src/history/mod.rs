@@ -7,6 +7,8 @@ mod operators;
 mod text;
 
 pub use generator::{Profile, SMALLEST_OPTIONS, generate};
-pub use operation::{Change, DROPPING, Operation, Span, Step, What, value};
+pub use operation::{
+    Asked, Change, Condition, DROPPING, Operation, Span, Step, TransactionKind, What, value,
+};
 pub use operators::{Operator, Sum};
 pub use text::{parse, print};

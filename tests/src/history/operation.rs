@@ -15,6 +15,35 @@ pub enum Operation {
         /// What they must survive.
         durability: Durability,
     },
+    /// Changes made by a transaction: each key is read first.
+    Transaction {
+        /// How the transaction guards what it does.
+        kind: TransactionKind,
+        /// Its changes, in their order.
+        changes: Vec<Change>,
+        /// What somebody else writes before it commits.
+        meddle: Vec<Change>,
+        /// What it, and what somebody else writes, must survive.
+        durability: Durability,
+    },
+    /// Changes that are committed together if a condition holds.
+    If {
+        /// The condition.
+        condition: Condition,
+        /// The changes, in their order.
+        changes: Vec<Change>,
+        /// What they must survive.
+        durability: Durability,
+    },
+    /// A key gets another expiry.
+    Expire {
+        /// The family.
+        family: String,
+        /// The key.
+        key: Vec<u8>,
+        /// In how many milliseconds it expires; never if there is no number.
+        ttl_ms: Option<u64>,
+    },
     /// Everything logged becomes durable.
     Sync,
     /// Everything becomes durable, in tables.
@@ -90,6 +119,41 @@ pub enum Operation {
         /// Decides where the image leaves it open.
         seed: u64,
     },
+}
+
+/// How a transaction guards what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionKind {
+    /// It finds out at the commit whether others have written what it writes.
+    Optimistic,
+    /// It locks what it writes.
+    Pessimistic,
+    /// Optimistic, and what it has read must be unwritten, too. It has read all of its first family.
+    Serialisable,
+}
+
+/// What must hold for changes to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The family.
+    pub family: String,
+    /// The key.
+    pub key: Vec<u8>,
+    /// What is asked of it.
+    pub asked: Asked,
+}
+
+/// What a condition asks of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// That it has no value.
+    Absent,
+    /// The value that it has: this holds if it has any.
+    Value,
+    /// A value that it has not.
+    OtherValue,
+    /// The version that a read just returned.
+    Version,
 }
 
 /// A change of one key.

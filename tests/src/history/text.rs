@@ -7,6 +7,10 @@
 //! delete default "" none
 //! delete-range default [a )c os
 //! batch sync : put default a 10 : delete f1 b
+//! transaction pessimistic sync : put default a 10 ! put default a 20
+//! if absent default a os : put default a 10
+//! expire default a 500
+//! persist default a
 //! scan default forward [a )b
 //! scan f1 @2 mixed:77 prefix:user
 //! power-loss later-kept 9
@@ -16,7 +20,9 @@
 //! empty key is `""`, and `{61*5000}` stands for 5,000 times the byte 0x61. `@2` reads the snapshot with
 //! that number.
 
-use super::operation::{Change, LEAST_TTL_BYTES, Operation, Span, Step, What};
+use super::operation::{
+    Asked, Change, Condition, LEAST_TTL_BYTES, Operation, Span, Step, TransactionKind, What,
+};
 use esker::Durability;
 use esker::fs::sim::Image;
 use std::fmt::Write as _;
@@ -47,10 +53,27 @@ fn line(operation: &Operation) -> String {
         Operation::Write { changes, durability } => match changes.as_slice() {
             [only] => format!("{} {}", change_text(only), durability_text(*durability)),
             all => {
-                let changes: String = all.iter().map(|c| format!(" : {}", change_text(c))).collect();
-                format!("batch {}{changes}", durability_text(*durability))
+                format!("batch {}{}", durability_text(*durability), changes_text(all, ':'))
             }
         },
+        Operation::Transaction { kind, changes, meddle, durability } => format!(
+            "transaction {} {}{}{}",
+            kind_text(*kind),
+            durability_text(*durability),
+            changes_text(changes, ':'),
+            changes_text(meddle, '!')
+        ),
+        Operation::If { condition: Condition { family, key, asked }, changes, durability } => format!(
+            "if {} {family} {} {}{}",
+            asked_text(*asked),
+            key_text(key),
+            durability_text(*durability),
+            changes_text(changes, ':')
+        ),
+        Operation::Expire { family, key, ttl_ms: Some(ttl_ms) } => {
+            format!("expire {family} {} {ttl_ms}", key_text(key))
+        }
+        Operation::Expire { family, key, ttl_ms: None } => format!("persist {family} {}", key_text(key)),
         Operation::Sync => "sync".into(),
         Operation::Flush => "flush".into(),
         Operation::Compact => "compact".into(),
@@ -95,6 +118,27 @@ fn change_text(change: &Change) -> String {
         What::Delete => format!("delete {family} {key}"),
         What::DeleteRange(span) => format!("delete-range {family} {}", span_text(span)),
         What::DropRange(span) => format!("drop-range {family} {}", span_text(span)),
+    }
+}
+
+fn changes_text(changes: &[Change], sign: char) -> String {
+    changes.iter().map(|change| format!(" {sign} {}", change_text(change))).collect()
+}
+
+fn kind_text(kind: TransactionKind) -> &'static str {
+    match kind {
+        TransactionKind::Optimistic => "optimistic",
+        TransactionKind::Pessimistic => "pessimistic",
+        TransactionKind::Serialisable => "serialisable",
+    }
+}
+
+fn asked_text(asked: Asked) -> &'static str {
+    match asked {
+        Asked::Absent => "absent",
+        Asked::Value => "value",
+        Asked::OtherValue => "other-value",
+        Asked::Version => "version",
     }
 }
 
@@ -157,8 +201,37 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
     let (name, rest) = words.split_first().ok_or("no words")?;
     Ok(match (*name, rest) {
         ("batch", [durability, rest @ ..]) => {
-            let changes = rest.split(|word| *word == ":").skip(1).map(change).collect::<Result<_, _>>()?;
-            Operation::Write { changes, durability: parse_durability(durability)? }
+            Operation::Write { changes: changes(rest, ":")?, durability: parse_durability(durability)? }
+        }
+        ("transaction", [kind, durability, rest @ ..]) => {
+            let kinds =
+                [TransactionKind::Optimistic, TransactionKind::Pessimistic, TransactionKind::Serialisable];
+            let named = kinds.into_iter().find(|known| kind_text(*known) == *kind);
+            let (own, meddle) = rest.split_at(rest.iter().position(|w| *w == "!").unwrap_or(rest.len()));
+            Operation::Transaction {
+                kind: named.ok_or("no such kind of transaction")?,
+                changes: changes(own, ":")?,
+                meddle: changes(meddle, "!")?,
+                durability: parse_durability(durability)?,
+            }
+        }
+        ("if", [asked, family, key, durability, rest @ ..]) => {
+            let all = [Asked::Absent, Asked::Value, Asked::OtherValue, Asked::Version];
+            let asked = all.into_iter().find(|known| asked_text(*known) == *asked);
+            let asked = asked.ok_or("no such condition")?;
+            Operation::If {
+                condition: Condition { family: (*family).into(), key: parse_key(key)?, asked },
+                changes: changes(rest, ":")?,
+                durability: parse_durability(durability)?,
+            }
+        }
+        ("expire", [family, key, ttl_ms]) => Operation::Expire {
+            family: (*family).into(),
+            key: parse_key(key)?,
+            ttl_ms: Some(number(ttl_ms)?),
+        },
+        ("persist", [family, key]) => {
+            Operation::Expire { family: (*family).into(), key: parse_key(key)?, ttl_ms: None }
         }
         (
             "put" | "put-ttl" | "merge" | "merge-ttl" | "delete" | "delete-range" | "drop-range",
@@ -220,6 +293,11 @@ fn read(name: &str, family: String, rest: &[&str]) -> Result<Operation, String> 
         }
         _ => return Err("wrong words behind a read".into()),
     })
+}
+
+/// Changes, each behind a sign.
+fn changes(words: &[&str], sign: &str) -> Result<Vec<Change>, String> {
+    words.split(|word| *word == sign).skip(1).map(change).collect()
 }
 
 fn change(words: &[&str]) -> Result<Change, String> {
@@ -353,7 +431,8 @@ mod tests {
             "scan a up all",
         ];
         let runs = ["get a {61*}", "get a {61*9999999999}", "get a {6*1}", "get a {61", "clock x", "clock +"];
-        for wrong in wrong.into_iter().chain(runs) {
+        let others = ["transaction odd os : delete a b", "if maybe a b os : delete a b", "expire a b x"];
+        for wrong in wrong.into_iter().chain(runs).chain(others) {
             let why = parse(&format!("sync\n{wrong}")).unwrap_err();
             assert!(why.starts_with("line 2: "), "{why}");
         }

@@ -25,6 +25,22 @@ pub enum What {
         /// The sequence number.
         seq: u64,
     },
+    /// Saw these cells, and set others at once; what it saw was still so when it set them.
+    Update {
+        /// Which cells, and what they held.
+        read: Vec<(usize, Cell)>,
+        /// Which cells, and what they hold from then on.
+        cells: Vec<(usize, Cell)>,
+        /// The sequence number, or 0 if it was not told.
+        seq: u64,
+    },
+    /// Saw that a cell held something else.
+    Differs {
+        /// The cell.
+        cell: usize,
+        /// What it did not hold.
+        from: Cell,
+    },
     /// Saw these cells at once.
     Read {
         /// Which cells, and what they held.
@@ -47,9 +63,12 @@ pub struct Call {
 
 impl Call {
     /// The cells that it is about.
-    pub fn cells(&self) -> &[(usize, Cell)] {
+    pub fn cells(&self) -> Vec<usize> {
+        let of = |cells: &[(usize, Cell)]| cells.iter().map(|(cell, _)| *cell).collect::<Vec<_>>();
         match &self.what {
-            What::Write { cells, .. } | What::Read { cells } => cells,
+            What::Write { cells, .. } | What::Read { cells } => of(cells),
+            What::Update { read, cells, .. } => [of(read), of(cells)].concat(),
+            What::Differs { cell, .. } => vec![*cell],
         }
     }
 }

@@ -6,7 +6,7 @@
 //! (Testing for Linearizability, 2017). Cells that no call has in common with others are decided on
 //! their own: a history is linearizable if it is so for each such part (Herlihy and Wing, 1990).
 
-use super::call::{Call, Content, EMPTY, KEYS, What};
+use super::call::{Call, Cell, Content, EMPTY, KEYS, What};
 use std::collections::HashSet;
 
 /// A part of a history with so many tries is given up.
@@ -35,7 +35,7 @@ pub fn check(calls: &[Call]) -> Result<Option<Vec<Call>>, Undecided> {
 /// Two writes, one after the other, whose numbers say otherwise: these are one order over all cells.
 fn numbers_out_of_order(calls: &[Call]) -> Option<Vec<Call>> {
     let numbered = |call: &Call| match call.what {
-        What::Write { seq, .. } if seq > 0 => Some(seq),
+        What::Write { seq, .. } | What::Update { seq, .. } if seq > 0 => Some(seq),
         _ => None,
     };
     for earlier in calls {
@@ -54,13 +54,13 @@ fn parts(calls: &[Call]) -> Vec<Vec<Call>> {
     let mut group: [usize; KEYS] = std::array::from_fn(|cell| cell);
     for call in calls {
         for pair in call.cells().windows(2) {
-            let (from, to) = (group[pair[0].0], group[pair[1].0]);
+            let (from, to) = (group[pair[0]], group[pair[1]]);
             group.iter_mut().filter(|group| **group == from).for_each(|group| *group = to);
         }
     }
     let mut parts = vec![Vec::new(); KEYS];
     for call in calls {
-        if let Some((cell, _)) = call.cells().first() {
+        if let Some(cell) = call.cells().first() {
             parts[group[*cell]].push(call.clone());
         }
     }
@@ -155,18 +155,20 @@ impl<'a> Search<'a> {
 
 /// What a call leaves if it takes effect now; `None` if it cannot.
 fn step(state: State, what: &What) -> Option<State> {
+    let holds = |cells: &[(usize, Cell)]| cells.iter().all(|(cell, value)| state.content[*cell] == *value);
+    let written = |cells: &[(usize, Cell)], seq: u64| {
+        let mut next = state;
+        cells.iter().for_each(|(cell, value)| next.content[*cell] = *value);
+        if seq > 0 {
+            next.seq = seq;
+            return (seq > state.seq).then_some(next);
+        }
+        Some(next)
+    };
     match what {
-        What::Read { cells } => {
-            cells.iter().all(|(cell, value)| state.content[*cell] == *value).then_some(state)
-        }
-        What::Write { cells, seq } => {
-            let mut next = state;
-            cells.iter().for_each(|(cell, value)| next.content[*cell] = *value);
-            if *seq > 0 {
-                next.seq = *seq;
-                return (*seq > state.seq).then_some(next);
-            }
-            Some(next)
-        }
+        What::Read { cells } => holds(cells).then_some(state),
+        What::Differs { cell, from } => (!holds(&[(*cell, *from)])).then_some(state),
+        What::Write { cells, seq } => written(cells, *seq),
+        What::Update { read, cells, seq } => holds(read).then(|| written(cells, *seq)).flatten(),
     }
 }

@@ -27,8 +27,8 @@ pub fn explain(calls: &[Call], durable: u64, found: &Content) -> Option<usize> {
     let mut writes: Vec<(u64, &[(usize, Cell)])> = calls
         .iter()
         .filter_map(|call| match &call.what {
-            What::Write { cells, seq } => Some((*seq, cells.as_slice())),
-            What::Read { .. } => None,
+            What::Write { cells, seq } | What::Update { cells, seq, .. } => Some((*seq, cells.as_slice())),
+            What::Read { .. } | What::Differs { .. } => None,
         })
         .collect();
     writes.sort_unstable_by_key(|(seq, _)| *seq);

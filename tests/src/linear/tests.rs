@@ -66,6 +66,22 @@ fn batches_are_whole_and_seen_at_once() {
 }
 
 #[test]
+fn what_an_update_saw_is_so_when_it_writes() {
+    let update = |began, ended, read: &[(usize, Cell)], cells: &[(usize, Cell)]| {
+        let (read, cells) = (read.to_vec(), cells.to_vec());
+        call(3, began, ended, What::Update { read, cells, seq: 0 })
+    };
+    let add = [update(0, 9, &[(0, 0)], &[(0, 1)]), update(0, 9, &[(0, 1)], &[(0, 2)])];
+    assert!(fits(&add) && fits(&[add[1].clone(), add[0].clone()]));
+    let lost = [update(0, 9, &[(0, 0)], &[(0, 1)]), update(0, 9, &[(0, 0)], &[(0, 2)])];
+    assert!(!fits(&lost), "a lost update");
+    let skew = [update(0, 9, &[(0, 0)], &[(1, 1)]), update(0, 9, &[(1, 0)], &[(0, 1)])];
+    assert!(!fits(&skew), "write skew");
+    let differs = |from| call(4, 10, 11, What::Differs { cell: 0, from });
+    assert!(fits(&[add[0].clone(), differs(0)]) && !fits(&[add[0].clone(), differs(1)]));
+}
+
+#[test]
 fn sequence_numbers_are_the_order() {
     let two = |first: u64, second: u64| {
         [numbered(0, 9, &[(0, 1)], first), numbered(0, 9, &[(0, 2)], second), read(10, 11, &[(0, 2)])]
@@ -86,7 +102,7 @@ fn cells_without_connection_are_decided_alone() {
     assert!(fits(&calls));
     calls.push(read(400, 401, &[(1, 0)]));
     let part = check(&calls).unwrap().expect("a violation");
-    assert!(part.iter().all(|call| call.cells()[0].0 == 1), "only the cell's own calls are shown");
+    assert!(part.iter().all(|call| call.cells()[0] == 1), "only the cell's own calls are shown");
 }
 
 #[test]

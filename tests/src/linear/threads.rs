@@ -44,15 +44,15 @@ pub struct Recorded {
     pub lost: Option<(SimFs, u64)>,
 }
 
-struct Shared {
-    db: Db,
+pub(super) struct Shared {
+    pub(super) db: Db,
     families: Vec<ColumnFamily>,
     clock: Instant,
     /// Calls that have returned, of all threads.
     done: AtomicUsize,
     /// What a call has reported durable.
     told: AtomicU64,
-    value_bytes: usize,
+    pub(super) value_bytes: usize,
 }
 
 /// The options: so small that memtables, segments and tables fill up within a history.
@@ -69,6 +69,8 @@ pub(super) fn builder(plan: &Plan, sim: &SimFs) -> Builder {
         .level_base_bytes(4 << 10)
         .manifest_bytes(2 << 10)
         .sync_interval(Duration::from_millis(3))
+        .lock_timeout(Duration::from_secs(600))
+        .recent_writes_bytes([1 << 10, 64 << 10][plan.seed as usize % 2])
 }
 
 /// Runs a plan on real threads.
@@ -155,21 +157,28 @@ impl Shared {
         let cell = random.below(KEYS as u64) as usize;
         let began = self.clock.elapsed();
         let mut ended = None;
-        let what = match random.below(if plan.single { 7 } else { 14 }) {
+        let what = match random.below(if plan.single { 11 } else { 22 }) {
             0..=2 => self.write(plan, vec![(cell, value)], random)?,
             3 => self.write(plan, vec![(cell, 0)], random)?,
             4..=6 => What::Read { cells: vec![(cell, self.get(cell)?)] },
-            7 | 8 => {
+            7 | 8 => self.compare_and_set(cell, value, random)?,
+            9 => self.transaction(&[cell], value, random)?,
+            10 => self.put_if_absent(cell, value, plan.numbered)?,
+            11 | 12 => {
                 let second = (cell + 1 + random.below(KEYS as u64 - 1) as usize) % KEYS;
                 self.write(plan, vec![(cell, value), (second, value)], random)?
             }
-            9 => self.write(
+            13 => self.write(
                 plan,
                 (0..KEYS).map(|each| (each, if each == cell { 0 } else { value })).collect(),
                 random,
             )?,
-            10 => self.multi_get(random)?,
-            11 | 12 => {
+            14 => self.multi_get(random)?,
+            15..=18 => {
+                let others = 1 + random.below(KEYS as u64 - 1) as usize;
+                self.transaction(&[cell, (cell + others) % KEYS], value, random)?
+            }
+            19 | 20 => {
                 let snapshot = self.db.snapshot();
                 ended = Some(self.clock.elapsed());
                 // What it shows is settled; what comes later must not change it.
@@ -186,11 +195,11 @@ impl Shared {
         Ok(Call { thread, began, ended: ended.unwrap_or_else(|| self.clock.elapsed()), what })
     }
 
-    fn place(&self, cell: usize) -> (&ColumnFamily, String) {
+    pub(super) fn place(&self, cell: usize) -> (&ColumnFamily, String) {
         (&self.families[usize::from(cell >= IN_FIRST)], format!("cell{cell}"))
     }
 
-    fn get(&self, cell: usize) -> Result<Cell> {
+    pub(super) fn get(&self, cell: usize) -> Result<Cell> {
         let (family, key) = self.place(cell);
         Ok(family.get(key)?.map_or(0, |value| decode(&value)))
     }
@@ -240,13 +249,13 @@ impl Shared {
     }
 }
 
-fn encode(value: Cell, bytes: usize) -> Vec<u8> {
+pub(super) fn encode(value: Cell, bytes: usize) -> Vec<u8> {
     let mut encoded = value.to_le_bytes().to_vec();
     encoded.resize(bytes, value as u8);
     encoded
 }
 
-fn decode(value: &[u8]) -> Cell {
+pub(super) fn decode(value: &[u8]) -> Cell {
     let number = value.first_chunk().map(|bytes| Cell::from_le_bytes(*bytes)).expect("a value of a cell");
     assert!(value[4..].iter().all(|byte| *byte == number as u8), "a value that nobody wrote");
     number

@@ -2,8 +2,8 @@
 
 use super::state::short;
 use crate::history::DROPPING;
-use esker::Slice;
 use esker::batch::FamilyRef;
+use esker::{Slice, Ttl};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -12,6 +12,8 @@ use std::fmt;
 pub struct Dump {
     /// Families by name, each with its entries.
     pub families: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// When entries expire, in milliseconds since the epoch, by family and key; for those that do.
+    pub expiries: BTreeMap<(String, Vec<u8>), u64>,
     /// The store's own time, against which entries expire, in milliseconds since the epoch.
     pub now_ms: u64,
 }
@@ -22,7 +24,7 @@ impl Dump {
     /// # Errors
     /// The first that a read gives, or how the ways to read differ.
     pub fn read(db: &esker::Db) -> Result<Dump, Unreadable> {
-        let mut dump = Dump { families: BTreeMap::new(), now_ms: db.now_ms() };
+        let mut dump = Dump { now_ms: db.now_ms(), ..Dump::default() };
         for name in db.column_families() {
             let family = db.open_column_family(&name)?;
             let mut entries = BTreeMap::new();
@@ -39,6 +41,14 @@ impl Dump {
                 }
                 if family.get_with(&key, |found| *found == *value)? != Some(true) {
                     return Err(Unreadable::differ(&name, &key, "a get and an iterator differ"));
+                }
+                match family.ttl(&key)? {
+                    None => return Err(Unreadable::differ(&name, &key, "a key has no time to live")),
+                    Some(Ttl::Never) => {}
+                    Some(Ttl::Remaining(left)) => {
+                        let at_ms = dump.now_ms + left.as_millis() as u64;
+                        dump.expiries.insert((name.clone(), key.to_vec()), at_ms);
+                    }
                 }
                 entries.insert(key.to_vec(), value.to_vec());
                 last = Some(key);
@@ -62,6 +72,17 @@ impl Dump {
     #[must_use]
     pub fn get(&self, family: &str, key: &[u8]) -> Option<&[u8]> {
         self.families.get(family)?.get(key).map(Vec::as_slice)
+    }
+}
+
+impl Dump {
+    /// When an entry expires; `u64::MAX` if it does not.
+    #[must_use]
+    pub fn expires_at(&self, family: &str, key: &[u8]) -> u64 {
+        if self.expiries.is_empty() {
+            return u64::MAX;
+        }
+        self.expiries.get(&(family.to_string(), key.to_vec())).copied().unwrap_or(u64::MAX)
     }
 }
 

@@ -210,8 +210,10 @@ impl<'a> Candidate<'a> {
 
     fn judge(&mut self, family: FamilyId, key: &'a [u8]) {
         let Some(name) = self.present.get(&family).filter(|name| *name != DROPPING) else { return };
-        let expected = self.version(family, key).and_then(|version| version.at(self.now_ms));
-        if expected.map(|value| value.as_ref()) == self.found.get(name, key) {
+        let version = self.version(family, key).filter(|version| version.at(self.now_ms).is_some());
+        let expected = version.and_then(|version| version.at(self.now_ms)).map(|value| value.as_ref());
+        let ends = |version: &Version| version.expires_at == self.found.expires_at(name, key);
+        if expected == self.found.get(name, key) && version.is_none_or(ends) {
             self.wrong.remove(&(family, key));
         } else {
             self.wrong.insert((family, key));

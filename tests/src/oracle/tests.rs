@@ -48,7 +48,9 @@ impl Case {
     fn dump(&self, found: &[(&str, &str)]) -> Dump {
         let entries = found.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()));
         let families = [("default".to_string(), entries.collect())].into();
-        Dump { families, now_ms: self.oracle.now_ms() }
+        let short = found.iter().filter(|(_, value)| *value == "short");
+        let expiries = short.map(|(key, _)| (("default".into(), key.as_bytes().to_vec()), NOW + 10));
+        Dump { families, expiries: expiries.collect(), now_ms: self.oracle.now_ms() }
     }
 }
 
@@ -167,11 +169,19 @@ fn nothing_expired_or_overwritten_comes_back() {
 }
 
 #[test]
+fn an_expiry_that_nobody_set_is_noticed() {
+    let mut case = case();
+    let short = case.begin_until(Sync, &[("a", "short")], NOW + 9);
+    case.oracle.end_write(short, Outcome::Done { seq: Some(1) });
+    assert!(!case.power(&[("a", "short")]), "it expires a millisecond later than it must");
+}
+
+#[test]
 fn families_exist_once_created_and_are_gone_once_dropped() {
     let mut case = case();
     let with = |names: &[&str]| {
         let families = names.iter().map(|n| (n.to_string(), [].into())).collect();
-        Dump { families, now_ms: NOW }
+        Dump { families, now_ms: NOW, ..Dump::default() }
     };
     let holds = |case: &Case, names: &[&str]| case.oracle.explain(&with(names), Loss::Power).is_ok();
     case.oracle.begin_create("f");

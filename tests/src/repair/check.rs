@@ -4,7 +4,8 @@ use super::damage::Damage;
 use super::truth::{Newest, Truth};
 use crate::history::DROPPING;
 use crate::oracle::Dump;
-use crate::session::{Left, Place};
+use crate::session::{Left, Place, file_kind};
+use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs};
 use esker::repair::{Basis, Doubt, DoubtKind, FileRole, Loss, Use};
 use esker::{Repair, RepairReport};
@@ -23,8 +24,10 @@ pub struct Tally {
     pub directories: u64,
     /// Of these, those in which a whole manifest was left.
     pub with_manifest: u64,
-    /// Those in which a loss was certain, possible, not found.
-    pub losses: [u64; 3],
+    /// Those in which no loss was found, the end was open, a loss was possible, and certain.
+    pub losses: [u64; 4],
+    /// Files of another store that were left among the store's own.
+    pub strangers: u64,
     /// Entries that were saved.
     pub saved: u64,
     /// Entries that were known to be lost.
@@ -40,7 +43,18 @@ pub struct Tally {
 /// A repair of the store on a simulated disk, with small tables and pieces.
 #[must_use]
 pub fn repair(disk: &SimFs, seed: u64) -> Repair {
-    Repair::new(OLD).fs(Fs::Sim(disk.clone())).deterministic(seed).table_bytes(2 << 10).memory(4 << 10)
+    repair_at(disk, seed, 0)
+}
+
+/// The same at a time.
+fn repair_at(disk: &SimFs, seed: u64, now_ms: u64) -> Repair {
+    let clock = Clock::Manual(ManualClock::new(now_ms));
+    Repair::new(OLD)
+        .clock(clock)
+        .fs(Fs::Sim(disk.clone()))
+        .deterministic(seed)
+        .table_bytes(2 << 10)
+        .memory(4 << 10)
 }
 
 /// The files of a directory.
@@ -63,6 +77,7 @@ pub fn examine(left: &Left, truth: &Truth, damages: &[Damage], seed: u64, tally:
     let before = files(&disk, Path::new(OLD));
     let mut case = Case { left, truth, before: &before, wrong: Vec::new() };
     tally.directories += 1;
+    tally.strangers += damages.iter().filter(|damage| matches!(damage, Damage::Stranger(..))).count() as u64;
     let told = crate::session::catching(|| case.run(&disk, seed, tally));
     if let Err(why) = told {
         case.wrong.push(why);
@@ -82,11 +97,11 @@ struct Case<'a> {
 impl Case<'_> {
     fn run(&mut self, disk: &SimFs, seed: u64, tally: &mut Tally) -> Result<(), String> {
         let digest = disk.digest();
-        let looked = repair(disk, seed).look();
+        let looked = repair(disk, seed).look_into(NEW);
         if disk.digest() != digest {
             self.wrong.push("looking changed the disk".into());
         }
-        let report = repair(disk, seed).write(NEW);
+        let report = repair_at(disk, seed, self.left.now_ms).write(NEW);
         if files(disk, Path::new(OLD)) != *self.before {
             self.wrong.push("the repair changed the damaged store".into());
         }
@@ -109,11 +124,9 @@ impl Case<'_> {
         let found = Dump::read(&db).map_err(|e| format!("cannot read what was repaired: {e}"))?;
         self.compare(&report, &found, tally);
         self.count(&report);
-        tally.losses[match report.loss() {
-            Loss::Certain => 0,
-            Loss::Possible => 1,
-            Loss::NoneFound => 2,
-        }] += 1;
+        self.count_log(&report);
+        self.judge(&report, &found);
+        tally.losses[report.loss() as usize] += 1;
         tally.with_manifest += u64::from(is_certain(&report));
         tally.saved += report.entries_saved();
         tally.lost += report.files.iter().filter_map(|file| file.entries_lost).sum::<u64>();
@@ -121,6 +134,92 @@ impl Case<'_> {
             self.wrong.push(format!("\n{report}"));
         }
         Ok(())
+    }
+
+    /// What the report says as a whole is so.
+    fn judge(&mut self, report: &RepairReport, found: &Dump) {
+        let loss = report.loss();
+        let data = |name: &str| ["table", "log", "manifest", "CURRENT"].contains(&file_kind(Path::new(name)));
+        let own = self.truth.files.iter().filter(|(name, _)| data(name));
+        let untouched = own.clone().all(|(name, bytes)| self.before.get(name) == Some(bytes));
+        let expected = if self.left.closed { Loss::NoneFound } else { Loss::OpenEnd };
+        if untouched && loss != expected {
+            self.wrong.push(format!("nothing was damaged, and the report says {loss:?}"));
+        }
+        let changed = found.families != self.truth.visible(self.left.now_ms);
+        if loss == Loss::NoneFound && (changed || report.entries_lost() != Some(0)) {
+            self.wrong.push("no loss was found, but something has changed".into());
+        }
+        if loss == Loss::OpenEnd && (self.left.closed || report.entries_lost().is_some()) {
+            let lost = report.entries_lost();
+            self.wrong.push(format!("closed: {}, but the end is open, {lost:?} lost", self.left.closed));
+        }
+        let log = |name: &str| file_kind(Path::new(name)) == "log";
+        let damaged_log = own.clone().any(|(name, bytes)| {
+            // It may stand under another name.
+            let stands = self.before.values().any(|after| after == bytes);
+            log(name) && self.truth.segments.contains_key(name) && !stands
+        });
+        if report.entries_lost().is_some() && (!self.left.closed || damaged_log) {
+            self.wrong.push("nobody can know how many entries are lost".into());
+        }
+        for family in &report.families {
+            let shown = found.families.get(&family.name).map(|entries| entries.len() as u64);
+            if family.keys != shown {
+                self.wrong.push(format!("{} has {shown:?} keys, not {:?}", family.name, family.keys));
+            }
+        }
+        for file in report.files.iter().filter(|file| file.entries_gone > 0) {
+            let lost = file.entries_lost.unwrap_or(0);
+            let logged = self.truth.also_logged(&file.name, self.before);
+            // The table may stand under another name.
+            if self.truth.tables.contains_key(&file.name) && file.entries_gone + logged > lost {
+                let gone = file.entries_gone;
+                self.wrong.push(format!("{}: {gone} of {lost} gone, {logged} are in the log", file.name));
+            }
+        }
+    }
+
+    /// What the report counts of the log is so.
+    fn count_log(&mut self, report: &RepairReport) {
+        let taken =
+            |file: &&esker::repair::RepairedFile| file.role == FileRole::Log && file.used == Use::Taken;
+        for file in report.files.iter().filter(taken) {
+            let (Some(records), Some(after)) =
+                (self.truth.segments.get(&file.name), self.before.get(&file.name))
+            else {
+                continue;
+            };
+            if !is_certain(report) || !self.has_manifest() {
+                continue;
+            }
+            let total: u64 = records.iter().map(|(_, _, saved)| saved).sum();
+            let same = self.truth.files.get(&file.name) == Some(after);
+            if same && file.entries_saved != total || file.entries_saved > total {
+                let saved = file.entries_saved;
+                self.wrong.push(format!("{}: {saved} entries saved of {total}", file.name));
+            }
+        }
+        let all = self.truth.segments.keys().all(|name| self.truth.files.get(name) == self.before.get(name));
+        let last = self.truth.segments.values().flatten().flat_map(|(_, written, _)| written);
+        let last = last.map(|(_, _, seq)| *seq).max();
+        if all && is_certain(report) && self.has_manifest() && report.log.last_seq != last {
+            self.wrong.push(format!("the log ends with {last:?}, not {:?}", report.log.last_seq));
+        }
+    }
+
+    /// Whether an entry in bytes that are as they were must be restored.
+    fn must_be_restored(&self, report: &RepairReport, newest: &Newest) -> bool {
+        if is_certain(report) {
+            // Where the manifest itself is damaged, numbers of the last level say nothing; and one that was
+            // cut between two edits does not know all tables.
+            return self.has_manifest() || newest.seq > 0 && self.left.closed;
+        }
+        let data = |name: &str| ["table", "log"].contains(&file_kind(Path::new(name)));
+        let strangers = self.before.keys().filter(|name| data(name) && !self.truth.files.contains_key(*name));
+        let own = self.before.keys().filter(|name| data(name) && self.truth.files.contains_key(*name));
+        // Without a manifest the store is the one of most files.
+        newest.seq > 0 && own.count() > 2 * strangers.count()
     }
 
     /// Whether the manifest is as it was.
@@ -131,7 +230,7 @@ impl Case<'_> {
 
     fn holds_data(&self) -> bool {
         let kinds = ["table", "log", "manifest"];
-        self.before.keys().any(|name| kinds.contains(&crate::session::file_kind(Path::new(name))))
+        self.before.keys().any(|name| kinds.contains(&file_kind(Path::new(name))))
     }
 
     /// Every key is what it was, or in doubt; where nothing of it was damaged, it is what it was.
@@ -153,8 +252,7 @@ impl Case<'_> {
             }
             tally.changed += 1;
             let what = format!("{name} {} ({})", key.escape_ascii(), told(newest));
-            // Where the manifest itself is damaged, numbers of the last level say nothing.
-            if untouched && is_certain(report) && (newest.seq > 0 || self.has_manifest()) {
+            if untouched && self.must_be_restored(report, newest) {
                 self.wrong.push(format!("{what} was not damaged and is not restored, but {}", short(got)));
             } else if !in_doubt(report, name, key, Some(newest.seq)) {
                 self.wrong.push(format!("{what} is {} and not in doubt", short(got)));
@@ -165,6 +263,7 @@ impl Case<'_> {
             let id = family.map(|family| family.id);
             let known = id.is_some_and(|id| self.truth.families.contains_key(&id));
             let back = report.doubts.iter().any(|doubt| doubt.families_may_be_back);
+            let back = back && !(is_certain(report) && self.has_manifest());
             if !known && !back {
                 self.wrong.push(format!("the family {name} was not there before"));
             }
@@ -238,7 +337,7 @@ fn is_certain(report: &RepairReport) -> bool {
 fn without_keys(report: &RepairReport) -> RepairReport {
     let mut report = report.clone();
     report.written = false;
-    report.families.iter_mut().for_each(|family| family.keys = None);
+    report.families.iter_mut().for_each(|family| (family.keys, family.expired) = (None, None));
     report
 }
 

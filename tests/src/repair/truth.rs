@@ -10,7 +10,7 @@ use esker::inspect::{SegmentItem, walk_segment};
 use esker::ranges::{Range as KeyRange, RangeKind};
 use esker::table::{Expected, TableReader, TableSource};
 use esker::version::load_manifest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +38,12 @@ impl Newest {
     }
 }
 
+/// A family, a key and a sequence number.
+pub type Written = (u32, Vec<u8>, u64);
+
+/// The bytes of a record of the log, what it says, and how much of that stands in no table yet.
+pub type Logged = (Range<usize>, Vec<Written>, u64);
+
 /// A whole store.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
@@ -49,6 +55,10 @@ pub struct Truth {
     pub tables: BTreeMap<String, Vec<(Range<usize>, u64)>>,
     /// The ranges that were deleted or dropped, by family.
     pub ranges: Vec<(u32, Arc<KeyRange>)>,
+    /// The segments of the log that count, by name.
+    pub segments: BTreeMap<String, Vec<Logged>>,
+    /// Of each table that counts the entries of each of its blocks.
+    pub entries: BTreeMap<String, Vec<Vec<Written>>>,
     /// The names of the files, with their bytes.
     pub files: BTreeMap<String, Vec<u8>>,
 }
@@ -99,41 +109,54 @@ impl Truth {
         let file = FileKind::Table(number).name();
         let source = TableSource::File(Arc::new(fs.open(&dir.join(&file))?));
         let reader = TableReader::open(source, Expected::default(), None)?;
-        let mut blocks = Vec::new();
+        let (mut blocks, mut all) = (Vec::new(), Vec::new());
         for (handle, block) in reader.blocks() {
             let at = handle.offset as usize;
             let bytes = at..at + handle.stored_bytes() as usize;
             let mut cursor = BlockCursor::new();
             cursor.set_block(block?);
             cursor.seek_to_first().expect("a whole block");
-            let mut entries = 0;
+            let (mut entries, mut written) = (0, Vec::new());
             while cursor.valid() {
                 let entry = cursor.entry();
                 let value = (entry.kind == Kind::Put).then(|| entry.value.to_vec());
                 let (seq, expires_at) = (entry.seq, entry.expires_at);
                 let newest = Newest { seq, value, expires_at, file: file.clone(), bytes: bytes.clone() };
                 self.see(family, entry.key, newest);
+                written.push((family, entry.key.to_vec(), seq));
                 entries += 1;
                 cursor.next().expect("a whole block");
             }
             blocks.push((bytes, entries));
+            all.push(written);
         }
+        self.entries.insert(file.clone(), all);
         self.tables.insert(file, blocks);
         Ok(())
     }
 
     fn segment(&mut self, fs: &Fs, dir: &Path, file: &str, flushed: &BTreeMap<u32, u64>) -> Result<()> {
         let mut bytes = 0..0;
+        let mut records: Vec<Logged> = Vec::new();
         walk_segment(&fs.open(&dir.join(file))?, |item| {
             match item {
                 SegmentItem::Group { record, .. } if !record.beyond => {
                     let end = record.payload_offset() + record.header.len;
                     bytes = record.offset as usize..end as usize;
+                    records.push((bytes.clone(), Vec::new(), 0));
                 }
                 SegmentItem::Group { .. } => bytes = 0..0,
-                SegmentItem::Op { seq, op }
-                    if !bytes.is_empty() && flushed.get(&op.family).is_some_and(|flushed| seq > *flushed) =>
-                {
+                SegmentItem::Op { seq, op } if !bytes.is_empty() => {
+                    let counts = flushed.get(&op.family).is_some_and(|flushed| seq > *flushed);
+                    if let Some((_, written, saved)) = records.last_mut() {
+                        if RangeKind::of(op.kind).is_none() {
+                            written.push((op.family, op.key.to_vec(), seq));
+                        }
+                        *saved += u64::from(counts);
+                    }
+                    if !counts {
+                        return Ok(());
+                    }
                     if let Some(kind) = RangeKind::of(op.kind) {
                         let range = KeyRange::new(kind, seq, op.key, op.value, 0);
                         self.ranges.push((op.family, Arc::new(range)));
@@ -146,7 +169,32 @@ impl Truth {
                 _ => {}
             }
             Ok::<_, esker::Error>(())
-        })
+        })?;
+        self.segments.insert(file.to_owned(), records);
+        Ok(())
+    }
+
+    /// How many entries of a table stood in bytes that have changed and do stand in the log. The last
+    /// level has forgotten its numbers: there a record with the same key is enough.
+    #[must_use]
+    pub fn also_logged(&self, file: &str, damaged: &BTreeMap<String, Vec<u8>>) -> u64 {
+        let (Some(blocks), Some(entries)) = (self.tables.get(file), self.entries.get(file)) else { return 0 };
+        let (was, is) = (&self.files[file], damaged.get(file));
+        let mut logged: BTreeSet<Written> = BTreeSet::new();
+        for (name, records) in &self.segments {
+            let (Some(was), Some(is)) = (self.files.get(name), damaged.get(name)) else { continue };
+            let intact = |range: &Range<usize>| {
+                was.get(..64) == is.get(..64) && was.get(range.clone()) == is.get(range.clone())
+            };
+            for (_, written, _) in records.iter().filter(|(range, ..)| intact(range)) {
+                logged.extend(written.iter().cloned());
+                logged.extend(written.iter().map(|(family, key, _)| (*family, key.clone(), 0)));
+            }
+        }
+        let changed =
+            |range: &Range<usize>| is.is_none_or(|is| was.get(range.clone()) != is.get(range.clone()));
+        let lost = blocks.iter().zip(entries).filter(|((range, _), _)| changed(range));
+        lost.flat_map(|(_, entries)| entries).filter(|entry| logged.contains(*entry)).count() as u64
     }
 
     /// What a read of every key gives, by family.

@@ -6,6 +6,7 @@ use esker::base::filename::{FileKind, FileNumber};
 use esker::base::key::{EntryRef, Kind, SeqNum};
 use esker::fs::Fs;
 use esker::inspect::{ManifestItem, SegmentItem, TableFile, walk_manifest, walk_segment};
+use esker::ranges::Range;
 use esker::version::{EditOp, TableMeta};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,7 +26,12 @@ pub fn audit(fs: &Fs, dir: &Path) -> Result<(), String> {
     check_log(fs, dir, &logs)?;
     for (family, levels) in &named.families {
         check_levels(levels).map_err(|why| format!("family {family}: {why}"))?;
-        check_tables(fs, dir, levels).map_err(|why| format!("family {family}: {why}"))?;
+        let ranges = named.ranges.get(family).map(Vec::as_slice).unwrap_or_default();
+        check_tables(fs, dir, levels, ranges).map_err(|why| format!("family {family}: {why}"))?;
+        let flushed = named.flushed.get(family).copied().unwrap_or(0);
+        if let Some(range) = ranges.iter().find(|range| range.seq > flushed) {
+            return Err(format!("family {family}: {range:?} is on record, but {flushed} is flushed"));
+        }
     }
     Ok(())
 }
@@ -48,6 +54,8 @@ type Levels = BTreeMap<usize, Vec<Arc<TableMeta>>>;
 #[derive(Default)]
 struct Named {
     families: BTreeMap<u32, Levels>,
+    ranges: BTreeMap<u32, Vec<Arc<Range>>>,
+    flushed: BTreeMap<u32, SeqNum>,
     oldest_log: FileNumber,
 }
 
@@ -83,6 +91,15 @@ impl Named {
                 let tables = levels.entry(*level).or_default();
                 let at = tables.iter().position(|table| table.number == *number);
                 tables.swap_remove(at.ok_or_else(|| format!("table {number} goes but was not there"))?);
+            }
+            EditOp::Flushed { family, seq } => drop(self.flushed.insert(*family, *seq)),
+            EditOp::AddRange { family, range } => {
+                self.ranges.entry(*family).or_default().push(range.clone());
+            }
+            EditOp::RemoveRange { family, seq } => {
+                let ranges = self.ranges.entry(*family).or_default();
+                let at = ranges.iter().position(|range| range.seq == *seq);
+                ranges.remove(at.ok_or_else(|| format!("the range at {seq} goes but was not there"))?);
             }
             _ => {}
         }
@@ -166,7 +183,7 @@ fn check_levels(levels: &Levels) -> Result<(), String> {
 /// Where the versions of a key stand: the least sequence number in the levels read so far.
 type Oldest = BTreeMap<Vec<u8>, SeqNum>;
 
-fn check_tables(fs: &Fs, dir: &Path, levels: &Levels) -> Result<(), String> {
+fn check_tables(fs: &Fs, dir: &Path, levels: &Levels, ranges: &[Arc<Range>]) -> Result<(), String> {
     let mut oldest = Oldest::new();
     for (level, tables) in levels {
         let mut tables: Vec<&Arc<TableMeta>> = tables.iter().collect();
@@ -175,7 +192,9 @@ fn check_tables(fs: &Fs, dir: &Path, levels: &Levels) -> Result<(), String> {
         let mut below = Oldest::new();
         for table in tables {
             let path = FileKind::Table(table.number).path(dir);
-            check_table(fs, &path, table, &oldest, &mut below)
+            let clean = |range: &&Arc<Range>| range.seq <= table.cleaned_seq;
+            let clean: Vec<_> = ranges.iter().filter(clean).cloned().collect();
+            check_table(fs, &path, table, &clean, &oldest, &mut below)
                 .map_err(|why| format!("{} in level {level}: {why}", path.display()))?;
             if *level == 0 {
                 oldest.append(&mut below);
@@ -190,6 +209,7 @@ fn check_table(
     fs: &Fs,
     path: &Path,
     meta: &TableMeta,
+    clean: &[Arc<Range>],
     above: &Oldest,
     found: &mut Oldest,
 ) -> Result<(), String> {
@@ -208,6 +228,10 @@ fn check_table(
         }
         if above.get(entry.key).is_some_and(|above| *above <= entry.seq) {
             wrong.get_or_insert(format!("{} is newer than one above it", entry.key.escape_ascii()));
+        }
+        if let Some(range) = clean.iter().find(|range| range.contains(entry.key) && entry.seq < range.seq) {
+            let (key, seq) = (entry.key.escape_ascii(), entry.seq);
+            wrong.get_or_insert(format!("{key} @{seq} is there, though it is clean of {range:?}"));
         }
         let outside = entry.seq != 0 && !(meta.min_seq..=meta.max_seq).contains(&entry.seq);
         let first = entries == 0 && entry.key != meta.smallest.0;

@@ -86,7 +86,9 @@ fn has_large_value(history: &[Operation]) -> bool {
         What::Delete | What::DeleteRange(_) | What::DropRange(_) => false,
     };
     let writes_it = |operation: &Operation| match operation {
-        Operation::Write { changes, .. } => changes.iter().any(is_large),
+        Operation::Write { changes, .. }
+        | Operation::Transaction { changes, .. }
+        | Operation::If { changes, .. } => changes.iter().any(is_large),
         _ => false,
     };
     history.iter().any(writes_it)

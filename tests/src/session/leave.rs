@@ -13,6 +13,8 @@ pub struct Left {
     pub disk: SimFs,
     /// The time, in milliseconds since the epoch.
     pub now_ms: u64,
+    /// Whether the store was closed in good order.
+    pub closed: bool,
     /// Every key with every value that was ever written to it, in any family.
     pub written: BTreeSet<(Vec<u8>, Vec<u8>)>,
 }
@@ -39,7 +41,7 @@ pub fn leave(seed: u64, history: &[Operation], close: bool) -> Result<Left, Stri
     if close {
         let closed = session.db.take().map_or(Ok(()), |db| db.close());
         closed.map_err(|error| format!("cannot close: {error}"))?;
-        return Ok(Left { disk: disk.kill_image(), now_ms, written });
+        return Ok(Left { disk: disk.kill_image(), now_ms, closed: true, written });
     }
-    Ok(Left { disk: disk.kill_image(), now_ms, written })
+    Ok(Left { disk: disk.kill_image(), now_ms, closed: false, written })
 }

@@ -12,6 +12,7 @@ mod runner;
 mod settle;
 mod shrink;
 mod span;
+mod transact;
 mod watchdog;
 
 pub use audit::audit;

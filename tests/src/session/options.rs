@@ -23,8 +23,12 @@ pub struct OptionSet {
     zstd_level: Option<i32>,
     filter_bits: u32,
     durability: Durability,
+    /// Of the table of recent writes.
+    recent_writes: usize,
     /// In milliseconds; at most what the oracle reckons with.
     sync_interval: u64,
+    /// Ranges on record.
+    ranges: usize,
     /// Whether values are filtered when they are compacted: see [`Likewise`].
     filter: bool,
 }
@@ -60,7 +64,9 @@ const SMALL: OptionSet = OptionSet {
     zstd_level: Some(1),
     filter_bits: 10,
     durability: Durability::Sync,
+    recent_writes: 64 << 10,
     sync_interval: SYNC_INTERVAL_MS,
+    ranges: 8,
     filter: false,
 };
 
@@ -72,6 +78,8 @@ const SMALLEST: OptionSet = OptionSet {
     segment: 4 << 10,
     manifest: 256,
     block: 64,
+    recent_writes: 1 << 10,
+    ranges: 1,
     ..SMALL
 };
 
@@ -85,6 +93,7 @@ const LARGE: OptionSet = OptionSet {
     open_files: 512,
     budget: 64 << 20,
     block: 8 << 10,
+    ranges: 1_000,
     ..SMALL
 };
 
@@ -133,10 +142,13 @@ impl OptionSet {
             .manifest_bytes(self.manifest)
             .max_open_files(self.open_files)
             .reserve_bytes(RESERVE_BYTES)
+            .lock_timeout(Duration::ZERO)
+            .recent_writes_bytes(self.recent_writes)
+            .max_ranges(self.ranges)
     }
 
-    /// The options of a family. Those of odd names have a split index, are compressed from level 0
-    /// on, and promise that what was deleted is soon gone.
+    /// The options of a family. Those of odd names have a split index, are compressed from level 0 on, keep
+    /// versions, and promise that what was deleted is soon gone.
     #[must_use]
     pub fn family(&self, name: &str) -> FamilyOptions {
         let odd = name.bytes().last().is_some_and(|last| last % 2 == 1);
@@ -146,6 +158,7 @@ impl OptionSet {
             uncompressed_levels: if odd { 0 } else { self.uncompressed_levels },
             zstd_level: self.zstd_level,
             filter_bits_per_key: self.filter_bits,
+            keep_versions: odd,
             merge_operator: Some(Operator::of_family(name).name().into()),
             // Short enough for histories to live through.
             erase_within: Some(Duration::from_secs(if odd { 2 } else { 24 * 3600 })),

@@ -15,6 +15,8 @@ pub struct Reached {
     pub deepest: usize,
     /// The most levels that held tables at once.
     pub levels: usize,
+    /// The most ranges of one family on record.
+    pub ranges: usize,
 }
 
 impl Reached {
@@ -32,6 +34,7 @@ impl Reached {
         self.add(Reached {
             deepest: levels().filter_map(deepest).max().unwrap_or(0),
             levels: levels().map(used).max().unwrap_or(0),
+            ranges: stats.families.iter().map(|f| f.ranges.deleted + f.ranges.dropped).max().unwrap_or(0),
             ..Reached::default()
         });
     }
@@ -43,13 +46,14 @@ impl Reached {
         self.moves += other.moves;
         self.deepest = self.deepest.max(other.deepest);
         self.levels = self.levels.max(other.levels);
+        self.ranges = self.ranges.max(other.ranges);
     }
 }
 
 impl fmt::Display for Reached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reached { flushes, compactions, moves, deepest, levels } = self;
+        let Reached { flushes, compactions, moves, deepest, levels, ranges } = self;
         write!(f, "{flushes} flushes, {compactions} compactions, {moves} moved tables, ")?;
-        write!(f, "up to {levels} levels at once, down to level {deepest}")
+        write!(f, "up to {levels} levels at once, down to level {deepest}, up to {ranges} ranges on record")
     }
 }

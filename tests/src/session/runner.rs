@@ -40,6 +40,9 @@ pub struct Session {
 /// In place of a commit's number: none will become durable.
 const NEVER: u32 = u32::MAX;
 
+/// A change as the oracle is told of it.
+pub(super) type Told = (FamilyId, Vec<u8>, Version);
+
 /// What is to be done with a new disk.
 pub(super) type OnDisk = Box<dyn FnMut(&SimFs)>;
 
@@ -204,6 +207,13 @@ impl Session {
     pub fn step(&mut self, operation: &Operation) -> Result<(), String> {
         match operation {
             Operation::Write { changes, durability } => self.write(changes, *durability)?,
+            Operation::Transaction { kind, changes, meddle, durability } => {
+                self.transaction(*kind, changes, meddle, *durability)?;
+            }
+            Operation::If { condition, changes, durability } => {
+                self.write_if(condition, changes, *durability)?;
+            }
+            Operation::Expire { family, key, ttl_ms } => self.expire(family, key, *ttl_ms)?,
             Operation::Sync => self.sync()?,
             Operation::Flush => {
                 let result = self.db().flush();
@@ -307,37 +317,49 @@ impl Session {
         Ok(())
     }
 
-    fn write(&self, changes: &[Change], durability: Durability) -> Result<(), String> {
+    pub(super) fn write(&self, changes: &[Change], durability: Durability) -> Result<(), String> {
         let db = self.db();
         if changes.iter().any(Change::is_out_of_range) {
             return self.write_out_of_range(changes, durability);
         }
-        let (number, now_ms, ids) = {
-            let oracle = self.oracle.lock();
-            let ids: Vec<_> = changes.iter().map(|change| oracle.family(&change.family)).collect();
-            (oracle.next_commit(), oracle.now_ms(), ids)
-        };
-        let mut batch = WriteBatch::new();
-        let mut versions = Vec::new();
-        for (at, (change, id)) in changes.iter().zip(ids).enumerate() {
-            let (Some(id), Some(family)) = (id, self.families.get(&change.family)) else { continue };
+        let number = self.oracle.lock().next_commit();
+        let (batch, versions) = self.batch_of(changes, number);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.committing(durability, versions, || match changes {
+            [only] if durability == self.place.option_set().default_durability() => {
+                self.write_alone(only, number)
+            }
+            _ if number.is_multiple_of(3) => db.commit(batch, durability).and_then(|ticket| {
+                if durability == Durability::Sync { db.wait_durable(ticket.seq()) } else { Ok(()) }
+            }),
+            _ => db.write(batch, durability),
+        })
+    }
+
+    /// The batch that the commit with this number makes, and what the oracle is told of it.
+    pub(super) fn batch_of(&self, changes: &[Change], number: u32) -> (WriteBatch, Vec<Told>) {
+        let (mut batch, mut told) = (WriteBatch::new(), Vec::new());
+        let oracle = self.oracle.lock();
+        for (at, change) in changes.iter().enumerate() {
+            let (id, family) = (oracle.family(&change.family), self.families.get(&change.family));
+            let (Some(id), Some(family)) = (id, family) else { continue };
             let (mut written, mut expires_at, mut merge) = (None, u64::MAX, None);
-            let (order, mut dropped) = ((number, at as u32), false);
             match &change.what {
                 What::Put { bytes } => {
-                    written = Some(value(number, at, *bytes));
-                    batch.put(family, &change.key, written.as_ref().expect("just made"));
+                    let value = written.insert(value(number, at, *bytes));
+                    batch.put(family, &change.key, value);
                 }
                 What::PutTtl { bytes, ttl_ms } => {
-                    written = Some(value(number, at, *bytes));
-                    expires_at = now_ms + ttl_ms;
-                    let ttl = Duration::from_millis(*ttl_ms);
-                    batch.put_with_ttl(family, &change.key, written.as_ref().expect("just made"), ttl);
+                    let value = written.insert(value(number, at, *bytes));
+                    expires_at = oracle.now_ms() + ttl_ms;
+                    batch.put_with_ttl(family, &change.key, value, Duration::from_millis(*ttl_ms));
                 }
                 What::Merge { bytes, ttl_ms } => {
                     let operand = written.insert(value(number, at, *bytes));
                     let operator = Operator::of_family(&change.family);
-                    merge = Some(Merge { operator, written_ms: now_ms, ttl_ms: *ttl_ms });
+                    merge = Some(Merge { operator, written_ms: oracle.now_ms(), ttl_ms: *ttl_ms });
                     match *ttl_ms {
                         0 => drop(batch.merge(family, &change.key, operand).len()),
                         ms => {
@@ -348,34 +370,31 @@ impl Session {
                 }
                 What::Delete => drop(batch.delete(family, &change.key).len()),
                 What::DeleteRange(span) => remove_span(&mut batch, family, span, false),
-                What::DropRange(span) => {
-                    dropped = true;
-                    remove_span(&mut batch, family, span, true);
-                }
+                What::DropRange(span) => remove_span(&mut batch, family, span, true),
             }
+            let (order, dropped) = ((number, at as u32), matches!(change.what, What::DropRange(_)));
             let version = Version { order, value: written.map(Arc::from), expires_at, dropped, merge };
             match &change.what {
                 What::DeleteRange(span) | What::DropRange(span) => {
-                    self.oracle.lock().remove_range(id, span, &version, &mut versions);
+                    oracle.remove_range(id, span, &version, &mut told);
                 }
-                _ => versions.push((id, change.key.clone(), version)),
+                _ => told.push((id, change.key.clone(), version)),
             }
         }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let before = db.visible_seq();
-        self.oracle.lock().begin_write(durability, versions);
-        let result = match changes {
-            [only] if durability == self.place.option_set().default_durability() => {
-                self.write_alone(only, number)
-            }
-            _ if number.is_multiple_of(3) => db.commit(batch, durability).and_then(|ticket| {
-                if durability == Durability::Sync { db.wait_durable(ticket.seq()) } else { Ok(()) }
-            }),
-            _ => db.write(batch, durability),
-        };
-        let visible = db.visible_seq();
+        (batch, told)
+    }
+
+    /// Tells the oracle of a commit before and after it is made.
+    pub(super) fn committing(
+        &self,
+        durability: Durability,
+        told: Vec<Told>,
+        commit: impl FnOnce() -> esker::Result<()>,
+    ) -> Result<(), String> {
+        let before = self.db().visible_seq();
+        let number = self.oracle.lock().begin_write(durability, told);
+        let result = commit();
+        let visible = self.db().visible_seq();
         let outcome = match &result {
             // A store that was made read-only behind the write shows less than was published.
             Ok(()) => Outcome::Done { seq: self.is_writable().then_some(visible) },

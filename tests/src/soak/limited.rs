@@ -112,6 +112,10 @@ impl FileSystem for LimitedFs {
         OsFs.sync_dir(dir)
     }
 
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        OsFs.canonical(path)
+    }
+
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Result<LockGuard, String>> {
         OsFs.lock(path, holder)
     }

@@ -14,8 +14,15 @@ pub const USAGE: u8 = 2;
 pub const NOT_FOUND: u8 = 3;
 /// `verify`: the store is damaged; `stress`: something was lost.
 pub const DAMAGED: u8 = 4;
+/// `repair`: nothing is damaged, but the store was not closed in good order.
+pub const OPEN_END: u8 = 5;
+/// `stress`: the disk is too full to go on; nothing wrong was found.
+pub const DISK_FULL: u8 = 6;
 /// Ctrl-C stopped the command.
 pub const INTERRUPTED: u8 = 130;
+
+/// The words of the engine for a disk without room, by which a process that has ended tells of it too.
+const FULL: &str = "the disk is full";
 
 /// The outcome of a command or of a part of it.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -52,7 +59,9 @@ impl Failure {
 
     /// A failed operation on a file that the user named.
     pub fn file(operation: &str, path: &Path, source: &io::Error) -> Failure {
-        Failure::error(format!("cannot {operation} {}: {}", path.display(), plain(source)))
+        let full = matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let prefix = if full { format!("{FULL}: ") } else { String::new() };
+        Failure::error(format!("{prefix}cannot {operation} {}: {}", path.display(), plain(source)))
     }
 
     /// A failed write to standard output.
@@ -61,6 +70,12 @@ impl Failure {
             return Failure::BrokenPipe;
         }
         Failure::error(format!("cannot write the output: {}", plain(source)))
+    }
+
+    /// Whether the disk had no room; nothing was wrong otherwise.
+    #[must_use]
+    pub fn is_full_disk(&self) -> bool {
+        matches!(self, Failure::Told { message, .. } if message.contains(FULL))
     }
 
     /// The exit code of the process.
@@ -95,5 +110,22 @@ fn plain(error: &io::Error) -> String {
     match text.rfind(" (os error ") {
         Some(end) => text[..end].to_owned(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_known_whoever_met_it() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let path = Path::new("x");
+        assert!(Failure::file("copy", path, &full()).is_full_disk());
+        let engine = Failure::from(esker::Error::io("write", path, full()));
+        assert!(engine.is_full_disk() && engine.code() == ERROR);
+        let other = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(!Failure::file("copy", path, &other).is_full_disk());
+        assert!(!Failure::Quiet { code: DAMAGED }.is_full_disk());
     }
 }

@@ -384,7 +384,7 @@ fn a_damaged_store_is_repaired_into_a_new_one_and_what_is_lost_is_told() {
     std::fs::remove_file(folder.one("CURRENT")).unwrap();
     folder.run(&["get", "key000001"]).assert_refused(1, "but no CURRENT");
     let told = folder.ok(&["repair", "data", "--into", "new", "--dry-run"]);
-    assert!(told.starts_with("no loss was found; "), "{told}");
+    assert!(told.starts_with("no loss was found\n"), "{told}");
     assert!(!folder.path().join("new").exists());
     folder.ok(&["repair", "data", "--into", "new"]);
     assert_eq!(folder.ok(&["scan", "--dir", "new"]), whole);

@@ -1,11 +1,11 @@
-//! `cargo xtask coverage`: which lines of what decodes bytes, and of recovery, the tests reach.
+//! `cargo xtask coverage`: which lines of what decodes bytes, of recovery and of repair the tests reach.
 
 use crate::runner::{self, root};
 use crate::steps::COVERAGE;
 use std::collections::BTreeMap;
 use std::fs;
 
-pub(crate) const WHAT: &str = "lines of the decoders and of recovery that tests reach";
+pub(crate) const WHAT: &str = "lines of the decoders, of recovery and of repair that tests reach";
 
 /// Where the report is written, from the root.
 const REPORT: &str = "target/coverage/lcov.info";
@@ -59,6 +59,7 @@ const GROUPS: &[Group] = &[
             "wal/replay.rs",
         ],
     },
+    Group { name: "repair", files: &["repair/"] },
 ];
 
 /// Lines that could be reached, and lines that were.

@@ -172,6 +172,7 @@ impl Jobs {
         let metas = || plan.inputs.iter().map(|(_, table)| &table.meta);
         let origin = Origin {
             family: family.id(),
+            store: store.with_manifest(|manifest| manifest.state().store),
             history: store.with_manifest(|manifest| manifest.state().history.id),
             created_ms: store.clock.now_ms(),
             oldest_deletion_ms: metas().map(|m| m.oldest_deletion_ms).min().unwrap_or(NEVER),

@@ -89,6 +89,7 @@ impl Jobs {
         let memtable = &sealed.memtable;
         let origin = Origin {
             family: family.id(),
+            store: store.with_manifest(|manifest| manifest.state().store),
             history: store.with_manifest(|manifest| manifest.state().history.id),
             created_ms: store.clock.now_ms(),
             oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),

@@ -1,6 +1,7 @@
 //! The errors that a user of the engine can meet.
 
 use super::limits;
+use super::refusal::{Expected, FoundInstead, LockWait};
 use crate::base::sync::Arc;
 use std::fmt;
 use std::io;
@@ -92,6 +93,50 @@ pub enum Error {
     HookFailed(Box<HookFailure>),
     /// A handle or a snapshot of one store was used with another.
     WrongDatabase,
+    /// Somebody else has written what a transaction has read or writes. Nothing was written; a new
+    /// attempt may succeed. Rarely the conflict is a false one, never is one missed.
+    Conflict {
+        /// The column family's name.
+        family: Box<str>,
+        /// A key that was written by somebody else.
+        key: Box<[u8]>,
+    },
+    /// Another transaction holds the lock on a key and did not give it back in time.
+    LockTimeout {
+        /// The column family's name.
+        family: Box<str>,
+        /// The key.
+        key: Box<[u8]>,
+        /// The number of the transaction (or write) that holds it.
+        holder: u64,
+    },
+    /// Transactions wait for one another in a circle. The one that gets this error must be rolled
+    /// back (or let go of its locks) so that the others go on.
+    Deadlock {
+        /// Each transaction in the circle with the key that it waits for, which the next one holds.
+        /// The first is the one that gets the error.
+        cycle: Box<[LockWait]>,
+    },
+    /// A condition of a batch does not hold. Nothing of the batch was written.
+    ConditionFailed {
+        /// Which of the batch's conditions, counted from zero.
+        index: usize,
+        /// The column family's name.
+        family: Box<str>,
+        /// The key.
+        key: Box<[u8]>,
+        /// What the condition asks for.
+        expected: Expected,
+        /// What is there.
+        found: FoundInstead,
+    },
+    /// A transaction holds more than its options allow.
+    TransactionTooLarge {
+        /// What its writes would take, in bytes.
+        bytes: usize,
+        /// What they may take.
+        limit: usize,
+    },
     /// The store was closed.
     Closed,
     /// A failed sync or a panic in background work has made the store read-only until it is
@@ -175,6 +220,12 @@ impl Error {
         matches!(self, Error::Io(e) | Error::DiskFull(e) if e.operation.starts_with("sync"))
     }
 
+    /// Whether a new attempt at the same transaction may succeed: it met another one.
+    #[must_use]
+    pub fn is_transient_conflict(&self) -> bool {
+        matches!(self, Error::Conflict { .. } | Error::LockTimeout { .. } | Error::Deadlock { .. })
+    }
+
     /// Whether the operating system said that the file does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -229,6 +280,24 @@ impl fmt::Display for Error {
                 "the {} of the column family {:?} failed: {}",
                 failure.hook, failure.family, failure.words
             ),
+            Error::Conflict { family, key } => {
+                write!(f, "a conflict: somebody else has written {} of {family:?}", key.escape_ascii())
+            }
+            Error::LockTimeout { family, key, holder } => {
+                write!(f, "transaction {holder} holds the lock on {} of {family:?}", key.escape_ascii())
+            }
+            Error::Deadlock { cycle } => {
+                f.write_str("a deadlock:")?;
+                cycle.iter().try_for_each(|wait| write!(f, " {wait}"))
+            }
+            Error::ConditionFailed { index, family, key, expected, found } => write!(
+                f,
+                "condition {index} does not hold: {} of {family:?} must be {expected}, and is {found}",
+                key.escape_ascii()
+            ),
+            Error::TransactionTooLarge { bytes, limit } => {
+                write!(f, "the transaction has {bytes} bytes; its options allow {limit}")
+            }
             Error::WrongDatabase => f.write_str("a handle of another store was used"),
             Error::Closed => f.write_str("the store is closed"),
             Error::Poisoned { why } => {

@@ -14,5 +14,6 @@ pub mod memory;
 pub mod operand;
 pub mod panics;
 pub mod random;
+pub mod refusal;
 pub mod slice;
 pub mod sync;

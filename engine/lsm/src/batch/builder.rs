@@ -1,5 +1,6 @@
 //! Building a batch. The byte grammar stands in `docs/format/wal.md`.
 
+use super::condition::Conditions;
 use super::decode::{OpIter, decode_ops};
 use crate::base::bounds::{half_open, prefix_end};
 use crate::base::coding::{put_bytes, put_varint, varint_len};
@@ -62,10 +63,12 @@ pub struct WriteBatch {
     /// The families that operations name, each once.
     families: Vec<u32>,
     store: Option<u64>,
-    refused: Option<Error>,
+    pub(super) refused: Option<Error>,
     /// Where in `ops` the times of operands stand, which are set when the batch is ordered.
     stamps: Vec<u32>,
     ranges: u32,
+    /// What must hold; boxed, because few batches ask for anything.
+    pub(super) conditions: Option<Box<Conditions>>,
 }
 
 const _: () = assert!(MAX_BATCH_BYTES <= u32::MAX as usize);
@@ -321,7 +324,7 @@ impl WriteBatch {
         self
     }
 
-    fn check(&mut self, store: u64, key: &[u8], value: &[u8]) -> Result<()> {
+    pub(super) fn check(&mut self, store: u64, key: &[u8], value: &[u8]) -> Result<()> {
         if *self.store.get_or_insert(store) != store {
             return Err(Error::WrongDatabase);
         }
@@ -371,6 +374,7 @@ impl WriteBatch {
         self.store = None;
         self.refused = None;
         self.stamps.clear();
+        self.conditions = None;
     }
 
     /// The operations, in order, of every kind.

@@ -20,6 +20,14 @@ pub struct Op<'a> {
     pub expires_at: u64,
 }
 
+impl<'a> Op<'a> {
+    /// Of a range, the first key behind it; `None` if it has no end.
+    #[must_use]
+    pub fn range_end(&self) -> Option<&'a [u8]> {
+        (!self.value.is_empty()).then_some(self.value)
+    }
+}
+
 /// The operations of encoded bytes; ends after the first error.
 #[derive(Clone, Debug)]
 pub struct OpIter<'a>(Decoder<'a>, bool);

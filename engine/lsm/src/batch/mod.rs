@@ -1,7 +1,9 @@
 //! Layer 1: write batches, in the exact bytes that the write-ahead log stores.
 
 mod builder;
+mod condition;
 mod decode;
 
 pub use builder::{FamilyRef, WriteBatch};
+pub use condition::{Condition, Requirement, Versioned};
 pub use decode::{Op, OpIter, decode_ops};

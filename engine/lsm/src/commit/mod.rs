@@ -1,5 +1,8 @@
 //! Layer 6: the write path: order, log, memtable, publish.
 
+mod checks;
+mod conditions;
+mod counts;
 mod durable;
 mod options;
 mod poison;
@@ -9,9 +12,12 @@ mod reserve;
 mod rotation;
 mod stall;
 mod store;
+mod validate;
 mod work;
 mod write;
 
+pub use checks::{Checks, KeyCheck, RangeCheck, Refused, Why};
+pub use counts::{TransactionCounts, TransactionStats};
 pub use durable::{Callback, Durable, Synced};
 pub use options::CommitOptions;
 pub use poison::Poison;
@@ -21,4 +27,5 @@ pub use reserve::Reserve;
 pub use rotation::MOST_RANGES;
 pub use stall::{Gate, Pressure, RANGE_COST_BYTES, Stall, StallLimits, stall, stall_ranges};
 pub use store::{Parts, Store, Target, Writer};
+pub use validate::Watch;
 pub use work::{Task, Work, WorkState};

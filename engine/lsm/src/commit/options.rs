@@ -21,6 +21,10 @@ pub struct CommitOptions {
     pub cache_bytes: u64,
     /// Batches of at most this many bytes together form a group.
     pub group_bytes: usize,
+    /// How long a write waits for a key that a transaction has locked.
+    pub lock_timeout: Duration,
+    /// The memory of the table of recent writes, in bytes, roughly.
+    pub recent_bytes: usize,
     /// The shape that compaction works towards; what is left to do presses on writers.
     pub shape: ShapeOptions,
     /// From where to where writers are slowed.

@@ -1,5 +1,6 @@
 //! What a writer asks for, and what it gets.
 
+use super::checks::Checks;
 use crate::base::key::SeqNum;
 use crate::batch::WriteBatch;
 
@@ -37,10 +38,12 @@ impl Ticket {
 }
 
 /// A batch in the queue.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Request {
     /// The operations.
     pub batch: WriteBatch,
     /// What they must survive.
     pub durability: Durability,
+    /// What must hold when it is ordered; a plain write has none.
+    pub checks: Option<Box<Checks>>,
 }

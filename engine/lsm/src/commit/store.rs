@@ -8,6 +8,8 @@
 //!
 //! Readers take none of them: they pin a family's view and load the visible sequence number.
 
+use super::checks::Refused;
+use super::counts::TransactionCounts;
 use super::durable::{Durable, Synced};
 use super::options::CommitOptions;
 use super::poison::Poison;
@@ -27,12 +29,13 @@ use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
 use crate::fs::Fs;
 use crate::hooks::FamilyHooks;
+use crate::locks::{KeyLocks, OpenTransactions, RecentWrites};
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
 use crate::table::Tables;
 use crate::tree::{Family, FamilyRules, Pins, Snapshots};
 use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
-use crate::wal::{RecordKind, Room, Wal};
+use crate::wal::{CloseMark, ManifestEnd, RecordKind, Room, Wal};
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -106,7 +109,13 @@ pub struct Store {
     pub poison: Poison,
     /// Space for when the disk is full.
     pub reserve: Arc<Reserve>,
-    pub(super) queue: Queue<Request, Result<Ticket>>,
+    /// The keys that transactions have locked.
+    pub locks: KeyLocks,
+    /// The transactions that are open.
+    pub transactions: OpenTransactions,
+    /// What became of transactions and conditional writes.
+    pub transaction_counts: TransactionCounts,
+    pub(super) queue: Queue<Request, Result<Ticket, Refused>>,
     pub(super) visible: AtomicU64,
     pub(super) writer: Mutex<Writer>,
     manifest: Mutex<Manifest>,
@@ -130,6 +139,8 @@ pub struct Writer {
     /// Whether some active memtable has as many ranges beside it as it may have.
     pub(super) crowded: bool,
     pub(super) seals: u64,
+    /// What was written of late, while somebody watches.
+    pub(super) recent: RecentWrites,
 }
 
 /// Where writes to a family go.
@@ -167,12 +178,16 @@ impl Store {
             unlogged: false,
             crowded: false,
             seals: 0,
+            recent: RecentWrites::new(parts.options.recent_bytes),
         };
         Store {
             fs: parts.fs,
             dir: parts.dir,
             handle: parts.handle,
             random: parts.random,
+            locks: KeyLocks::new(parts.clock.source().clone()),
+            transactions: OpenTransactions::default(),
+            transaction_counts: TransactionCounts::default(),
             clock: parts.clock,
             options: parts.options,
             tables: parts.tables,
@@ -233,6 +248,12 @@ impl Store {
         self.families.read().values().find(|f| f.name() == name).cloned()
     }
 
+    /// A family by number.
+    #[must_use]
+    pub fn family_by_id(&self, id: u32) -> Option<Arc<Family>> {
+        self.families.read().get(&id).cloned()
+    }
+
     /// An error once the store was closed.
     pub fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
@@ -272,11 +293,17 @@ impl Store {
     /// Writes the mark of a close in good order, and makes it and the clock durable. Everything
     /// before it must be durable.
     pub fn write_close_mark(&self) -> Result<()> {
-        self.commit_edit(&mut self.manifest.lock(), Edit::default())?;
+        let manifest = {
+            let mut manifest = self.manifest.lock();
+            self.commit_edit(&mut manifest, Edit::default())?;
+            // Nothing is committed any more: each of the two tells where the other ends.
+            ManifestEnd { number: manifest.number(), lsn: manifest.lsn() }
+        };
         let mut writer = self.writer.lock();
-        let last_seq = writer.next_seq - 1;
+        let mark = CloseMark { last_seq: writer.next_seq - 1, manifest: Some(manifest) };
+        let last_seq = mark.last_seq;
         self.draw(|| {
-            writer.wal.begin().extend_from_slice(&last_seq.to_le_bytes());
+            mark.encode(writer.wal.begin());
             let synced = self.durable.lsn();
             writer.wal.append(RecordKind::Close, synced, last_seq, Room::Any, || self.next_number())
         })?;
@@ -338,6 +365,11 @@ impl Store {
         self.poison.check()?;
         edit.push(EditOp::Clock(self.clock.now_ms()));
         edit.push(EditOp::NextFile(self.numbers.load(Ordering::Relaxed)));
+        // The log does not say itself how far its last sync went.
+        let synced = self.durable.lsn();
+        if synced > manifest.state().synced_log {
+            edit.push(EditOp::SyncedLog(synced));
+        }
         let mut doubt = None;
         let result = self.draw(|| match doubt.take() {
             Some(doubt) => Err(doubt),

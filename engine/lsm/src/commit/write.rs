@@ -1,5 +1,6 @@
 //! Writing a group: order, log, memtable, publish.
 
+use super::checks::Refused;
 use super::request::{Durability, Request, Ticket};
 use super::rotation::MOST_RANGES;
 use super::stall::RANGE_COST_BYTES;
@@ -27,6 +28,21 @@ impl Store {
     /// Writes a batch and returns when it is published: in the log (unless its durability is
     /// [`Durability::None`]), in the memtables, and visible to every read that starts from now on.
     pub fn commit(&self, batch: WriteBatch, durability: Durability) -> Result<Ticket> {
+        if batch.has_conditions() {
+            return self.commit_conditional(batch, durability);
+        }
+        if let Some(ticket) = self.admit(&batch)? {
+            return Ok(ticket);
+        }
+        match self.submit(Request { batch, durability, checks: None }) {
+            Ok(ticket) => Ok(ticket),
+            Err(refused) => self.wait_and_submit(refused),
+        }
+    }
+
+    /// Refuses what cannot be written, and waits until there is room for the rest. A batch without
+    /// operations gets its ticket at once.
+    pub(super) fn admit(&self, batch: &WriteBatch) -> Result<Option<Ticket>> {
         self.check_writable()?;
         if let Some(refused) = batch.refused() {
             return Err(refused.clone());
@@ -40,19 +56,23 @@ impl Store {
         }
         if batch.is_empty() {
             let seq = self.read_seq();
-            return Ok(Ticket { first_seq: seq, seq });
+            return Ok(Some(Ticket { first_seq: seq, seq }));
         }
-        self.check_room(&batch, || self.refill())?;
+        self.check_room(batch, || self.refill())?;
         self.gate.admit(bytes as u64, || self.check_progress())?;
         if batch.range_count() > 0 {
             self.range_gate.admit(batch.range_count() as u64 * RANGE_COST_BYTES, || self.check_progress())?;
         }
+        Ok(None)
+    }
+
+    pub(super) fn submit(&self, request: Request) -> Result<Ticket, Refused> {
         let lost = || {
             let why = self.poison.why().unwrap_or_else(|| "the leader of the group was lost".into());
-            Err(Error::Poisoned { why })
+            Err(Refused::Failed(Error::Poisoned { why }))
         };
         self.queue.submit(
-            Request { batch, durability },
+            request,
             |request| request.batch.size_bytes() + request.batch.range_count() * RANGE_GROUP_BYTES,
             self.options.group_bytes,
             lost,
@@ -83,7 +103,7 @@ impl Store {
         }
     }
 
-    fn write_group(&self, requests: &mut [Request]) -> Vec<Result<Ticket>> {
+    pub(crate) fn write_group(&self, requests: &mut [Request]) -> Vec<Result<Ticket, Refused>> {
         let mut writer = self.writer.lock();
         match self.latching("writing a group", || self.write_in_order(&mut writer, requests)) {
             Ok(results) => results,
@@ -91,26 +111,35 @@ impl Store {
                 if error.is_failed_sync() {
                     self.latch(error.to_string(), error.clone());
                 }
-                requests.iter().map(|_| Err(error.clone())).collect()
+                requests.iter().map(|_| Err(error.clone().into())).collect()
             }
         }
     }
 
-    fn write_in_order(&self, writer: &mut Writer, requests: &mut [Request]) -> Result<Vec<Result<Ticket>>> {
+    fn write_in_order(
+        &self,
+        writer: &mut Writer,
+        requests: &mut [Request],
+    ) -> Result<Vec<Result<Ticket, Refused>>> {
         self.check_writable()?;
         self.reserve(writer, requests.iter().map(|r| r.batch.len() as u64).sum())?;
         if requests.iter().any(|request| request.batch.range_count() > 0) {
             self.seal_covered(writer, requests);
         }
         let first_seq = writer.next_seq;
+        let now_ms = self.clock.now_ms();
+        let watched = writer.recent.watched();
         let mut next = first_seq;
-        let mut tickets: Vec<Result<Ticket>> = requests
-            .iter()
+        let mut tickets: Vec<Result<Ticket, Refused>> = requests
+            .iter_mut()
             .map(|request| {
                 self.check_room(&request.batch, || Ok(false))?;
                 let unknown = request.batch.families().iter().find(|id| !writer.targets.contains_key(id));
                 if let Some(id) = unknown {
-                    return Err(Error::FamilyDropped { name: format!("#{id}") });
+                    return Err(Error::FamilyDropped { name: format!("#{id}") }.into());
+                }
+                if watched {
+                    self.validate(&mut writer.recent, request, next, now_ms)?;
                 }
                 let ticket = Ticket { first_seq: next, seq: next + request.batch.len() as u64 - 1 };
                 next = ticket.seq + 1;
@@ -151,7 +180,7 @@ impl Store {
         writer: &mut Writer,
         group: GroupHeader,
         requests: &[Request],
-        tickets: &mut [Result<Ticket>],
+        tickets: &mut [Result<Ticket, Refused>],
     ) -> Result<()> {
         let full = match self.append(writer, group, requests, tickets, Room::Reserved) {
             Err(error @ Error::DiskFull(_)) if !error.is_failed_sync() => error,
@@ -159,7 +188,7 @@ impl Store {
         };
         for (request, ticket) in requests.iter().zip(tickets.iter_mut()) {
             if ticket.is_ok() && !only_removes(&request.batch) {
-                *ticket = Err(full.clone());
+                *ticket = Err(full.clone().into());
             }
         }
         if tickets.iter().all(Result::is_err) {
@@ -174,7 +203,7 @@ impl Store {
         writer: &mut Writer,
         group: GroupHeader,
         requests: &[Request],
-        tickets: &[Result<Ticket>],
+        tickets: &[Result<Ticket, Refused>],
         room: Room,
     ) -> Result<()> {
         let last_seq = writer.next_seq - 1;

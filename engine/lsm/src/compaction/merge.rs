@@ -78,7 +78,7 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
     let retain = Retain::new(spec.horizons);
     let run = Run {
         everybody_sees: retain.horizons().first().map_or(0, |h| h.seq),
-        last_level: out.level == LEVELS - 1,
+        renumber: out.level == LEVELS - 1 && !out.policy.keep_versions,
         last_key: Vec::new(),
         retain,
         below: spec.below,
@@ -112,7 +112,8 @@ pub(super) struct Run<'a, 'o> {
     table_bytes: u64,
     /// Up to here everything is seen by all readers.
     everybody_sees: SeqNum,
-    last_level: bool,
+    /// Whether numbers that all readers see may go: nothing is older, and nobody asks for them.
+    renumber: bool,
     last_key: Vec<u8>,
 }
 
@@ -160,8 +161,7 @@ impl Run<'_, '_> {
             // It is kept for a snapshot from before the range, and has to go when that is gone.
             self.out.cleaned_seq = self.out.cleaned_seq.min(range - 1);
         }
-        if self.last_level && entry.kind == Kind::Put && entry.seq <= self.everybody_sees && stretch.is_free()
-        {
+        if self.renumber && entry.kind == Kind::Put && entry.seq <= self.everybody_sees && stretch.is_free() {
             // Nothing is older than the last level: the number says nothing any more there, and
             // zeros compress away. In a range it says that the entry is newer.
             entry.seq = 0;

@@ -148,6 +148,20 @@ impl Builder {
         self
     }
 
+    /// Sets [`Options::lock_timeout`].
+    #[must_use]
+    pub fn lock_timeout(mut self, timeout: Duration) -> Builder {
+        self.options.lock_timeout = timeout;
+        self
+    }
+
+    /// Sets [`field@Options::recent_writes_bytes`].
+    #[must_use]
+    pub fn recent_writes_bytes(mut self, bytes: usize) -> Builder {
+        self.options.recent_writes_bytes = Some(bytes);
+        self
+    }
+
     /// Uses another file system: a simulated one, or your own.
     #[must_use]
     pub fn fs(mut self, fs: Fs) -> Builder {

@@ -78,7 +78,7 @@ impl ColumnFamily {
     }
 
     /// An error if the store was closed or the family dropped.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         self.inner.store.check_open()?;
         if self.family.is_dropped() {
             return Err(Error::FamilyDropped { name: self.family.name().into() });
@@ -351,7 +351,7 @@ impl ColumnFamily {
         self.write_default(batch)
     }
 
-    fn write_default(&self, batch: WriteBatch) -> Result<()> {
+    pub(super) fn write_default(&self, batch: WriteBatch) -> Result<()> {
         self.check()?;
         self.inner.write(batch, self.inner.options.default_durability)
     }

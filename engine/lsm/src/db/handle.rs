@@ -11,7 +11,7 @@ use crate::base::key::SeqNum;
 use crate::base::limits::MAX_FAMILY_NAME_BYTES;
 use crate::base::sync::Arc;
 use crate::batch::{FamilyRef, WriteBatch};
-use crate::commit::{Durability, Ticket};
+use crate::commit::{Durability, Store, Ticket};
 use crate::tree::Family;
 use std::ops::Deref;
 use std::path::Path;
@@ -62,6 +62,26 @@ impl Db {
 
     pub(super) fn inner(&self) -> &Arc<Inner> {
         self.default.inner()
+    }
+
+    /// What stands below the handles, for the layers above this one.
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.inner().store
+    }
+
+    /// Gives background work its turn where it runs on the calling threads.
+    pub(crate) fn step(&self) {
+        self.inner().scheduler.step();
+    }
+
+    /// What `put`, `delete` and the like use.
+    pub(crate) fn default_durability(&self) -> Durability {
+        self.inner().options.default_durability
+    }
+
+    /// Has the log synced in the background.
+    pub(crate) fn request_sync(&self) {
+        self.inner().scheduler.request_sync();
     }
 
     /// Opens the store in the directory `path` with default options; creates it if there is none.

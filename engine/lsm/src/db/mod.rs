@@ -1,7 +1,9 @@
 //! Layer 8: what a user holds.
 
 mod builder;
+mod conditional;
 mod cursor;
+mod expiry;
 mod family;
 mod handle;
 mod health;
@@ -21,6 +23,7 @@ mod verify;
 
 pub use builder::Builder;
 pub use cursor::Cursor;
+pub use expiry::Ttl;
 pub use family::ColumnFamily;
 pub use handle::Db;
 pub use health::Health;
@@ -30,8 +33,8 @@ pub use options::{FamilyOptions, Options};
 pub use pins::PinInfo;
 pub use scan::ScanOptions;
 pub use snapshot::Snapshot;
-pub use stats::{FamilyStats, LevelStats, RangeStats, Stats};
+pub use stats::{FamilyStats, LevelStats, OpenTransactionStats, RangeStats, Stats};
 pub use verify::VerifyReport;
 
 #[cfg(all(test, shuttle))]
-mod tests;
+pub(crate) mod tests;

@@ -31,7 +31,7 @@ use crate::version::{
     Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, check_levels,
     check_ranges, load_manifest, read_current,
 };
-use crate::wal::{Cut, Wal, WalOptions};
+use crate::wal::{Cut, ManifestEnd, Wal, WalOptions};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -69,13 +69,15 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let loaded = load_manifest(&fs, &dir)?;
     let names = fs.list(&dir)?;
     let mut manifest_path = FileKind::Current.path(&dir);
-    let mut mentioned = BTreeSet::new();
+    let (mut mentioned, mut manifest_end) = (BTreeSet::new(), None);
     let state = match loaded {
         Some(loaded) => {
             manifest_path = FileKind::Manifest(loaded.number).path(&dir);
             recovery.torn_manifest_bytes = loaded.torn_bytes;
             check_layer(&dir, &loaded.state)?;
             mentioned = loaded.mentioned;
+            let (offset, lsn) = loaded.end;
+            manifest_end = Some((ManifestEnd { number: loaded.number, lsn }, offset));
             loaded.state
         }
         None => {
@@ -92,7 +94,7 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let attempt = || {
         // What an attempt on a full disk has left behind is counted and removed by the next.
         let (names, mut recovery) = (fs.list(&dir)?, recovery.clone());
-        let opening = Opening::new(&builder, &manifest_path, state.clone(), &names)?;
+        let opening = Opening::new(&builder, &manifest_path, state.clone(), manifest_end, &names)?;
         opening.recover(&builder, &names, &mut recovery, &reserve).map(|store| (store, recovery))
     };
     let (store, recovery) = match attempt() {
@@ -230,6 +232,8 @@ struct Rebuilt {
 /// A store on its way up.
 struct Opening {
     state: StoreState,
+    /// Where the manifest ends in its stream, and at which offset in its file.
+    manifest_end: Option<(ManifestEnd, u64)>,
     tables: Arc<Tables>,
     purgatory: Arc<Purgatory>,
     numbers: AtomicU64,
@@ -238,7 +242,13 @@ struct Opening {
 }
 
 impl Opening {
-    fn new(builder: &Builder, manifest: &Path, state: StoreState, names: &[String]) -> Result<Opening> {
+    fn new(
+        builder: &Builder,
+        manifest: &Path,
+        state: StoreState,
+        manifest_end: Option<(ManifestEnd, u64)>,
+        names: &[String],
+    ) -> Result<Opening> {
         let greatest = names.iter().filter_map(|name| FileKind::parse(name)?.number()).max().unwrap_or(0);
         let next = state.next_file.max(greatest + 1);
         let options = &builder.options;
@@ -254,6 +264,7 @@ impl Opening {
         Ok(Opening {
             options: state.families.iter().map(decode).collect::<Result<_>>()?,
             state,
+            manifest_end,
             tables: Arc::new(tables),
             purgatory: Arc::new(Purgatory::default()),
             numbers: AtomicU64::new(next),
@@ -322,6 +333,9 @@ impl Opening {
         let versions = self.open_versions(dir)?;
         let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.options);
         let found = replayed.run(names, &|| self.next_number())?;
+        if found.closed.is_some() {
+            self.check_manifest_end(dir, found.manifest)?;
+        }
         let last_seq = found.closed.unwrap_or(self.state.seq_ceiling).max(replayed.last_seq);
         let clock = ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
         let edit = replayed.finish(last_seq, clock.now_ms(), &|| self.next_number())?;
@@ -339,6 +353,23 @@ impl Opening {
         let wal = Wal::create(options, self.next_number())?;
         self.next_state(builder, &edit, last_seq, wal.current(), recovery.clean, clock.now_ms());
         Ok(Rebuilt { families, wal, last_seq, clock })
+    }
+
+    /// Refuses a manifest that was cut between two edits, which nothing in itself tells: the log, if it was
+    /// closed in good order, knows where the manifest ended.
+    fn check_manifest_end(&self, dir: &Path, closed: Option<ManifestEnd>) -> Result<()> {
+        let (Some(closed), Some((own, offset))) = (closed, self.manifest_end) else { return Ok(()) };
+        if closed.number == own.number && closed.lsn <= own.lsn {
+            return Ok(());
+        }
+        let path = FileKind::Manifest(own.number).path(dir);
+        let expected = match closed.number == own.number {
+            true => format!("edits up to position {}, where the store was closed", closed.lsn),
+            false => {
+                format!("{} in force, as when the store was closed", FileKind::Manifest(closed.number).name())
+            }
+        };
+        Err(Corruption::new(&path, offset, expected, "the end of the manifest").into())
     }
 
     /// Removes the tables and the log that a failed attempt has made: nothing names them.
@@ -439,6 +470,7 @@ impl Opening {
         }
         self.state.seq_ceiling = (last_seq + RESERVED_SEQS).min(MAX_SEQ);
         self.state.oldest_wal = wal;
+        self.state.synced_log = 0;
         self.state.clock_ms = self.state.clock_ms.max(now_ms);
         self.state.next_file = self.numbers.load(Ordering::Relaxed);
     }

@@ -48,6 +48,13 @@ pub struct Options {
     /// can be opened and things removed from it. 0 does without. Default: a memtable and 1 MiB,
     /// the room that a flush and an edit need; otherwise at least 16 KiB, at most 64 GiB.
     pub reserve_bytes: Option<u64>,
+    /// How long a write waits for a key that a transaction has locked, before it gives up with
+    /// [`Error::LockTimeout`]. Default: 1 s; at most 1 h.
+    pub lock_timeout: Duration,
+    /// The table of recent writes, against which transactions and conditions are validated without
+    /// looking into the tree, in bytes, roughly. It takes memory only while there are such. Default: a
+    /// 64th of the budget, at most 16 MiB; at least 1 KiB.
+    pub recent_writes_bytes: Option<usize>,
     /// How many deleted and dropped ranges a family keeps on record, until no table holds anything of
     /// them. Beyond that many, or a 64th of the budget in memory, compacting the oldest away comes before
     /// all else; from twice as many on, those who delete or drop ranges are slowed. Default: two for each MiB
@@ -71,6 +78,8 @@ impl Default for Options {
             level_base_bytes: None,
             manifest_bytes: 1 << 20,
             reserve_bytes: None,
+            lock_timeout: Duration::from_secs(1),
+            recent_writes_bytes: None,
             max_ranges: None,
         }
     }
@@ -92,6 +101,8 @@ impl Options {
         if self.reserve_bytes() != 0 {
             within("reserve_bytes", self.reserve_bytes(), 16 << 10, 65 << 30)?;
         }
+        within("recent_writes_bytes", self.recent_writes_bytes() as u64, 1 << 10, 1 << 40)?;
+        within("lock_timeout", self.lock_timeout.as_secs(), 0, 3600)?;
         within("max_ranges", self.max_ranges() as u64, 1, 1 << 16)?;
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
@@ -112,6 +123,10 @@ impl Options {
 
     fn level_base_bytes(&self) -> u64 {
         self.level_base_bytes.unwrap_or(self.memtable_bytes() as u64 * 4)
+    }
+
+    fn recent_writes_bytes(&self) -> usize {
+        self.recent_writes_bytes.unwrap_or((self.memory_budget / 64).min(16 << 20) as usize)
     }
 
     pub(super) fn reserve_bytes(&self) -> u64 {
@@ -137,6 +152,8 @@ impl Options {
             wal_age: self.wal_age,
             cache_bytes: self.cache_bytes(),
             group_bytes: 1 << 20,
+            lock_timeout: self.lock_timeout,
+            recent_bytes: self.recent_writes_bytes(),
             shape: ShapeOptions {
                 level0_tables: 4,
                 base_bytes: self.level_base_bytes(),
@@ -171,6 +188,10 @@ pub struct FamilyOptions {
     pub filter_bits_per_key: u32,
     /// The size at which an index is split into partitions, in bytes. Default: 256 KiB.
     pub index_partition_bytes: usize,
+    /// Whether the number of each write is kept for as long as its value, so that
+    /// [`WriteBatch::require_version`](crate::WriteBatch::require_version) can be asked. Costs up to eight
+    /// bytes an entry in the last level before compression. Default: false.
+    pub keep_versions: bool,
     /// The name of the merge operator that changes values by operands, if any: one of those in
     /// [`crate::hooks`], or one that [`crate::Builder::register_merge_operator`] was given. 1 to 255
     /// bytes. Default: none.
@@ -194,6 +215,7 @@ impl Default for FamilyOptions {
             block_bytes: table.block_bytes,
             filter_bits_per_key: table.bits_per_key,
             index_partition_bytes: table.partition_bytes,
+            keep_versions: false,
             merge_operator: None,
             default_ttl: None,
             erase_within: Some(Duration::from_secs(24 * 3600)),
@@ -211,8 +233,9 @@ mod tag {
     pub const BLOCK_BYTES: u64 = 3;
     pub const FILTER_BITS: u64 = 4;
     pub const INDEX_PARTITION_BYTES: u64 = 5;
+    pub const KEEP_VERSIONS: u64 = 6;
     /// The first option whose value is a byte string: its length stands where others have a number.
-    pub const MERGE_OPERATOR: u64 = 6;
+    pub const MERGE_OPERATOR: u64 = 12;
     /// In ms; absent for none.
     pub const DEFAULT_TTL: u64 = 10;
     /// In ms; 0 for no bound.
@@ -264,7 +287,7 @@ impl FamilyOptions {
             partition_bytes: self.index_partition_bytes,
             ..TableOptions::default()
         };
-        TablePolicy { base, uncompressed_levels: self.uncompressed_levels }
+        TablePolicy { base, uncompressed_levels: self.uncompressed_levels, keep_versions: self.keep_versions }
     }
 
     /// As the manifest stores them.
@@ -285,6 +308,10 @@ impl FamilyOptions {
         if let Some(operator) = &self.merge_operator {
             put_varint(&mut out, tag::MERGE_OPERATOR);
             put_bytes(&mut out, operator.as_bytes());
+        }
+        if self.keep_versions {
+            put_varint(&mut out, tag::KEEP_VERSIONS);
+            put_varint(&mut out, 1);
         }
         let rules = self.rules();
         put_varint(&mut out, tag::ERASE_WITHIN);
@@ -326,6 +353,7 @@ impl FamilyOptions {
                 tag::UNCOMPRESSED_LEVELS => options.uncompressed_levels = value as usize,
                 tag::BLOCK_BYTES => options.block_bytes = value as usize,
                 tag::FILTER_BITS => options.filter_bits_per_key = value,
+                tag::KEEP_VERSIONS if value <= 1 => options.keep_versions = value == 1,
                 tag::INDEX_PARTITION_BYTES => options.index_partition_bytes = value as usize,
                 _ => return Err(unknown),
             }
@@ -346,6 +374,7 @@ mod tests {
             let erase_within = zstd_level.map(|_| Duration::from_secs(9));
             let options = FamilyOptions {
                 zstd_level,
+                keep_versions: zstd_level.is_some(),
                 block_bytes: 4096,
                 default_ttl,
                 erase_within,

@@ -17,7 +17,7 @@ use crate::ranges::{Range, RangeKind};
 use crate::record::HEADER_BYTES;
 use crate::table::{Origin, Tables};
 use crate::version::{Edit, EditOp, StoreState, Version};
-use crate::wal::{GroupHeader, LoggedBatch, Replay, replay};
+use crate::wal::{GroupHeader, LogKnown, LoggedBatch, Replay, replay};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -85,7 +85,8 @@ impl<'a> Replayed<'a> {
             return Ok(Replay::default());
         }
         let to_damage = self.builder.options.recover_to_damage;
-        replay(fs, dir, oldest, &numbers, self.state.store, to_damage, |group, batch, file, base| {
+        let known = LogKnown { store: self.state.store, oldest, synced: self.state.synced_log };
+        replay(fs, dir, known, &numbers, to_damage, |group, batch, file, base| {
             self.apply(group, batch, file, base, next_number)
         })
     }
@@ -188,6 +189,7 @@ impl<'a> Replayed<'a> {
             ranges_seq: last_seq,
             origin: Origin {
                 family,
+                store: self.state.store,
                 history: self.state.history.id,
                 created_ms: now_ms,
                 oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),

@@ -88,8 +88,13 @@ impl ScanOptions {
         self
     }
 
+    /// Where the range starts and ends.
+    pub(crate) fn bounds(&self) -> (&Bound<Vec<u8>>, &Bound<Vec<u8>>) {
+        (&self.lower, &self.upper)
+    }
+
     /// Whether values are left out.
-    pub(super) fn leaves_values_out(&self) -> bool {
+    pub(crate) fn leaves_values_out(&self) -> bool {
         self.keys_only
     }
 

@@ -3,6 +3,7 @@
 use super::handle::Db;
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
+use crate::commit::TransactionStats;
 use crate::compaction::{oldest_range_ms, unerased};
 use crate::hooks::HookCounts;
 use crate::ranges::RangeKind;
@@ -57,10 +58,39 @@ pub struct Stats {
     pub slowed: Duration,
     /// How often a writer was stopped.
     pub stops: u64,
+    /// What became of transactions and conditional writes.
+    pub transactions: TransactionStats,
+    /// How many transactions are open.
+    pub open_transactions: usize,
+    /// Of these the oldest, at most a hundred, the oldest first.
+    pub oldest_transactions: Vec<OpenTransactionStats>,
+    /// Keys that transactions, and writes that waited for them, have locked.
+    pub locked_keys: usize,
+    /// The table of recent writes, against which transactions are validated.
+    pub recent_writes_bytes: u64,
     /// What merge operators and compaction filters have done in the background, and how often a hook
     /// has panicked. Families that were dropped do not count.
     pub hooks: HookCounts,
 }
+
+/// A reading of an open transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenTransactionStats {
+    /// Its number, which errors about locks name.
+    pub id: u64,
+    /// How long it has been open. Compactions keep what it sees.
+    pub age: Duration,
+    /// The sequence number that it reads at.
+    pub seq: SeqNum,
+    /// Keys that it has locked.
+    pub locks: usize,
+    /// Whether it locks what it writes.
+    pub pessimistic: bool,
+}
+
+/// So many open transactions are shown.
+const SHOWN_TRANSACTIONS: usize = 100;
 
 /// A reading of a column family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -213,6 +243,26 @@ impl Db {
         stats.compacted_bytes_in = jobs.compacted_bytes_in;
         stats.compacted_bytes_out = jobs.compacted_bytes_out;
         (stats.slowed, stats.stops) = store.gate.waits();
+        stats.transactions = store.transaction_counts.read();
+        stats.open_transactions = store.transactions.len();
+        stats.oldest_transactions = self.oldest_transactions();
+        stats.locked_keys = store.locks.held();
+        stats.recent_writes_bytes = store.recent_writes_bytes();
+        stats.memory_bytes += stats.recent_writes_bytes;
         stats
+    }
+
+    fn oldest_transactions(&self) -> Vec<OpenTransactionStats> {
+        let store = &self.inner().store;
+        let now = store.clock.source().monotonic();
+        let open = store.transactions.oldest(SHOWN_TRANSACTIONS).into_iter();
+        open.map(|(id, open)| OpenTransactionStats {
+            id,
+            age: now.saturating_sub(open.began),
+            seq: open.seq,
+            locks: open.locks,
+            pessimistic: open.pessimistic,
+        })
+        .collect()
     }
 }

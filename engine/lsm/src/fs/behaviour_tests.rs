@@ -35,6 +35,44 @@ fn the_empty_path_is_the_current_directory() {
 /// A part of the suite and the name of the directory that it has for itself.
 type Part = (&'static str, fn(&Fs, &Path));
 
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let fs = Fs::default();
+    let pipe = dir.path().join("000001.sst");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let socket = dir.path().join("000002.log");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for (path, what) in
+        [(&*pipe, "a named pipe"), (&*socket, "a socket"), (Path::new("/dev/zero"), "a device")]
+    {
+        let refused = [
+            fs.open(path).map(drop).unwrap_err(),
+            fs.open_writable(path).map(drop).unwrap_err(),
+            fs.lock(path, "me").map(drop).unwrap_err(),
+            fs.hold(path).map(drop).unwrap_err(),
+        ];
+        for error in refused {
+            assert!(error.to_string().ends_with(&format!("it is {what}, not a regular file")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn two_ways_to_one_place_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (fs, root) = (Fs::default(), dir.path().canonicalize().unwrap());
+    std::fs::create_dir_all(root.join("store/sub")).unwrap();
+    std::os::unix::fs::symlink(root.join("store"), root.join("link")).unwrap();
+    let leads = |path: &str| fs.resolve(&root.join(path));
+    assert_eq!(leads("link/new/er").unwrap(), root.join("store/new/er"));
+    assert_eq!(leads("store/sub/../new").unwrap(), root.join("store/new"));
+    assert_eq!(leads("./other/.").unwrap(), root.join("other"));
+    assert!(leads("store/none/../../new").is_err(), "making the directories would make `none`");
+    let sim = Fs::Sim(crate::fs::SimFs::new());
+    assert_eq!(sim.resolve(Path::new("/a/b/../c/./d")).unwrap(), Path::new("/a/c/d"));
+}
+
 fn behaves(fs: &Fs, dir: &Path) {
     let parts: [Part; 9] = [
         ("contents", contents),

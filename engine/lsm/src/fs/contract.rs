@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::sync::Arc;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A file system, as a user can bring one along.
 ///
@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 pub trait FileSystem: fmt::Debug + Send + Sync + 'static {
     /// Creates a file that must not exist, for reading and writing.
     fn create_new(&self, path: &Path) -> io::Result<FileHandle>;
-    /// Opens an existing file; for writing too if `writable`.
+    /// Opens an existing file; for writing too if `writable`. What is no file, such as a directory or
+    /// a named pipe, is refused at once: nothing is waited for.
     fn open(&self, path: &Path, writable: bool) -> io::Result<FileHandle>;
     /// Renames a file, replacing `to` if it exists.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -29,6 +30,20 @@ pub trait FileSystem: fmt::Debug + Send + Sync + 'static {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Makes the entries of a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Where a path leads, with all links followed, as an absolute path without `.` and `..`; an error of
+    /// kind [`io::ErrorKind::NotFound`] if nothing is there. A file system without links only has to
+    /// take `.` and `..` away, which is what this does unless it is overridden.
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        let mut plain = PathBuf::new();
+        for component in std::path::absolute(path)?.components() {
+            match component {
+                Component::ParentDir => drop(plain.pop()),
+                Component::CurDir => {}
+                other => plain.push(other),
+            }
+        }
+        Ok(plain)
+    }
     /// How many bytes are free for files in a directory; `None` where that cannot be told. A hint:
     /// a quota may leave less, and others may take it.
     fn free_bytes(&self, dir: &Path) -> io::Result<Option<u64>> {
@@ -144,6 +159,34 @@ impl Fs {
     /// Makes the entries of a directory durable.
     pub fn sync_dir(&self, dir: &Path) -> Result<()> {
         each!(self, fs => fs.sync_dir(dir)).map_err(|e| Error::io("sync directory", dir, e))
+    }
+
+    /// Where a path leads that need not be there yet: its existing part with all links followed, and
+    /// the rest behind it. Two paths that lead to the same place give the same.
+    ///
+    /// # Errors
+    /// A part cannot be looked at, or `..` stands behind a directory that does not exist.
+    pub fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        let failed = |e| Error::io("find the place of", path, e);
+        let absolute = std::path::absolute(path).map_err(failed)?;
+        let mut missing = Vec::new();
+        for ancestor in absolute.ancestors() {
+            match each!(self, fs => fs.canonical(ancestor)) {
+                Ok(mut found) => {
+                    found.extend(missing.into_iter().rev());
+                    return Ok(found);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => match ancestor.file_name() {
+                    Some(name) => missing.push(name),
+                    None => {
+                        let why = "`..` stands behind a directory that does not exist";
+                        return Err(failed(io::Error::new(io::ErrorKind::NotFound, why)));
+                    }
+                },
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(absolute)
     }
 
     /// How many bytes are free for files in a directory, as far as it can be told.

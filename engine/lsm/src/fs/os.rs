@@ -3,8 +3,8 @@
 use super::{File, FileHandle, FileSystem, LockGuard, LockToken};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// How much of a lock holder's text is read back.
 const HOLDER_BYTES: u64 = 256;
@@ -34,11 +34,7 @@ impl FileSystem for OsFs {
     }
 
     fn open(&self, path: &Path, writable: bool) -> io::Result<FileHandle> {
-        let file = fs::OpenOptions::new().read(true).write(writable).open(path)?;
-        // Unix opens a directory for reading and only then fails to read it.
-        if !writable && file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
+        let file = open_regular(fs::OpenOptions::new().read(true).write(writable), path)?;
         Ok(FileHandle::Os(OsFile(file)))
     }
 
@@ -92,6 +88,10 @@ impl FileSystem for OsFs {
         dir.sync_all()
     }
 
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(or_current(path))
+    }
+
     fn free_bytes(&self, dir: &Path) -> io::Result<Option<u64>> {
         free_bytes(or_current(dir)).map(Some)
     }
@@ -99,7 +99,7 @@ impl FileSystem for OsFs {
     fn lock(&self, path: &Path, holder: &str) -> io::Result<Result<LockGuard, String>> {
         // Not truncated: until the lock is taken the text is another's.
         let mut file =
-            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+            open_regular(fs::OpenOptions::new().read(true).write(true).create(true).truncate(false), path)?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;
@@ -117,7 +117,7 @@ impl FileSystem for OsFs {
     }
 
     fn hold(&self, path: &Path) -> io::Result<Result<Option<LockGuard>, String>> {
-        let file = match fs::File::open(path) {
+        let file = match open_regular(fs::OpenOptions::new().read(true), path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
             file => file?,
         };
@@ -127,6 +127,28 @@ impl FileSystem for OsFs {
             Err(fs::TryLockError::Error(e)) => Err(e),
         }
     }
+}
+
+/// Opens a regular file and nothing else: opening a named pipe waits until somebody opens its other end,
+/// and a device may hand out bytes without end.
+fn open_regular(options: &mut fs::OpenOptions, path: &Path) -> io::Result<fs::File> {
+    // The flag keeps the call itself from waiting; a regular file knows no difference.
+    let opened = options.custom_flags(libc::O_NONBLOCK).open(path);
+    let kind = match &opened {
+        Ok(file) => file.metadata()?.file_type(),
+        // This is what a socket answers, and a pipe that is opened for writing only.
+        Err(e) if e.raw_os_error() == Some(libc::ENXIO) => fs::metadata(path)?.file_type(),
+        Err(_) => return opened,
+    };
+    let found = match kind {
+        kind if kind.is_file() => return opened,
+        kind if kind.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        kind if kind.is_fifo() => "a named pipe",
+        kind if kind.is_socket() => "a socket",
+        kind if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "something else",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {found}, not a regular file")))
 }
 
 fn holder_of(file: fs::File) -> io::Result<String> {

@@ -9,7 +9,7 @@ use crate::base::key::SeqNum;
 use crate::batch::{Op, decode_ops};
 use crate::fs::OpenFile;
 use crate::record::LogKind;
-use crate::wal::{GroupHeader, LoggedBatch, RecordKind, decode_group};
+use crate::wal::{CloseMark, GroupHeader, LoggedBatch, RecordKind, decode_group};
 
 /// What stands in a segment, in the order of the file.
 #[derive(Clone, Debug)]
@@ -36,8 +36,8 @@ pub enum SegmentItem<'a> {
     Close {
         /// The record.
         record: Intact,
-        /// The last sequence number that was handed out.
-        last_seq: SeqNum,
+        /// What it says.
+        mark: CloseMark,
     },
     /// The log goes on in another segment.
     Next {
@@ -82,10 +82,10 @@ pub fn walk_segment<E: From<Error>>(
 
 /// The end of a segment.
 fn mark(record: Intact, kind: RecordKind, payload: &[u8]) -> Result<SegmentItem<'static>, Malformed> {
-    let mut bytes = Decoder::new(payload);
     if kind == RecordKind::Close {
-        return Ok(SegmentItem::Close { record, last_seq: bytes.fixed64("the last sequence number")? });
+        return Ok(SegmentItem::Close { record, mark: CloseMark::decode(payload)? });
     }
+    let mut bytes = Decoder::new(payload);
     let number = bytes.fixed64("the number of the next segment")?;
     Ok(SegmentItem::Next { record, number, identity: bytes.fixed64("the identity of the next segment")? })
 }

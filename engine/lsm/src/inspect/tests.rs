@@ -71,7 +71,7 @@ fn segment_lines(fs: &Fs, path: &str) -> Result<Vec<String>> {
             }
             SegmentItem::Batch(batch) => format!("batch {}+{}", batch.first_seq, batch.count),
             SegmentItem::Op { seq, op } => format!("{seq} {:?} {}", op.kind, op.key.escape_ascii()),
-            SegmentItem::Close { last_seq, .. } => format!("close {last_seq}"),
+            SegmentItem::Close { mark, .. } => format!("close {}", mark.last_seq),
             SegmentItem::Next { number, .. } => format!("next {number}"),
             SegmentItem::Unknown(record) => format!("unknown @{}", record.offset),
             SegmentItem::Damage(error) => format!("damage {error}"),

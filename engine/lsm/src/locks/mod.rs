@@ -1,6 +1,8 @@
 //! Layer 4: who may write which key: locks that transactions hold, and what was written of late.
 
+mod bounds;
 mod keys;
+mod open;
 mod recent;
 mod waiting;
 
@@ -9,4 +11,5 @@ mod waiting;
 mod keys_tests;
 
 pub use keys::{KeyLocks, LockFailure, LockedKey, OwnerId};
+pub use open::{OpenTransaction, OpenTransactions};
 pub use recent::{Recent, RecentWrites};

@@ -6,6 +6,7 @@
 //! the floor rises to the last one that left. A question about the time before the floor cannot be
 //! answered here ([`Recent::Unknown`]); whoever asks must look into the tree.
 
+use super::bounds::within;
 use crate::base::hash::key_hash;
 use crate::base::key::SeqNum;
 use std::collections::{HashMap, VecDeque};
@@ -47,8 +48,8 @@ struct Write {
     key: Option<Box<[u8]>>,
 }
 
-/// A removed range: sequence number, family, first key, and the key behind the last.
-type Range = (SeqNum, u32, Box<[u8]>, Box<[u8]>);
+/// A removed range: sequence number, family, first key, and the key behind the last, if it has an end.
+type Range = (SeqNum, u32, Box<[u8]>, Option<Box<[u8]>>);
 
 /// What a write takes beside its key, in bytes, roughly.
 const WRITE_OVERHEAD_BYTES: usize = 96;
@@ -102,10 +103,10 @@ impl RecentWrites {
         self.push(Write { seq, family, key: Some(key.into()) }, key.len());
     }
 
-    /// Records the removal of the keys from `from` up to, and without, `to`.
-    pub fn record_range(&mut self, seq: SeqNum, family: u32, from: &[u8], to: &[u8]) {
-        self.ranges.push_back((seq, family, from.into(), to.into()));
-        self.push(Write { seq, family, key: None }, from.len() + to.len());
+    /// Records the removal of the keys from `from` up to, and without, `to`; without `to` there is no end.
+    pub fn record_range(&mut self, seq: SeqNum, family: u32, from: &[u8], to: Option<&[u8]>) {
+        self.ranges.push_back((seq, family, from.into(), to.map(Into::into)));
+        self.push(Write { seq, family, key: None }, from.len() + to.map_or(0, <[u8]>::len));
     }
 
     fn push(&mut self, write: Write, key_bytes: usize) {
@@ -128,7 +129,10 @@ impl RecentWrites {
                 }
                 key.len()
             }
-            None => self.ranges.pop_front().map_or(0, |(_, _, from, to)| from.len() + to.len()),
+            None => self
+                .ranges
+                .pop_front()
+                .map_or(0, |(_, _, from, to)| from.len() + to.as_deref().map_or(0, <[u8]>::len)),
         };
         self.bytes -= key_bytes + WRITE_OVERHEAD_BYTES;
     }
@@ -140,12 +144,21 @@ impl RecentWrites {
             return Recent::Unknown;
         }
         let point = self.last.get(&(family, key_hash(key))).copied();
-        let covers = |(_, f, from, to): &&Range| *f == family && **from <= *key && *key < **to;
+        let covers = |(_, f, from, to): &&Range| {
+            *f == family && **from <= *key && to.as_deref().is_none_or(|to| key < to)
+        };
         let range = self.ranges.iter().rev().find(covers).map(|(seq, ..)| *seq);
         match point.max(range) {
             Some(seq) if seq > since => Recent::Written(seq),
             _ => Recent::Unwritten,
         }
+    }
+
+    /// The last key within the bounds that is known to have been written, for messages.
+    #[must_use]
+    pub fn written_key(&self, family: u32, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Option<&[u8]> {
+        let of_family = self.writes.iter().rev().filter(|write| write.family == family);
+        of_family.filter_map(|write| write.key.as_deref()).find(|key| within(bounds, key))
     }
 
     /// Whether any key within the bounds was written behind `since`. Takes time in proportion to the
@@ -163,7 +176,9 @@ impl RecentWrites {
         let range = range.filter(|(_, f, ..)| *f == family).find(|(_, _, from, to)| {
             let ends_before = match bounds.0 {
                 Bound::Unbounded => false,
-                Bound::Included(lower) | Bound::Excluded(lower) => **to <= *lower,
+                Bound::Included(lower) | Bound::Excluded(lower) => {
+                    to.as_deref().is_some_and(|to| to <= lower)
+                }
             };
             let starts_behind = match bounds.1 {
                 Bound::Unbounded => false,
@@ -179,20 +194,6 @@ impl RecentWrites {
     }
 }
 
-fn within((lower, upper): (Bound<&[u8]>, Bound<&[u8]>), key: &[u8]) -> bool {
-    let above = match lower {
-        Bound::Unbounded => true,
-        Bound::Included(lower) => key >= lower,
-        Bound::Excluded(lower) => key > lower,
-    };
-    let below = match upper {
-        Bound::Unbounded => true,
-        Bound::Included(upper) => key <= upper,
-        Bound::Excluded(upper) => key < upper,
-    };
-    above && below
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -204,8 +205,14 @@ mod tests {
         Range(u8, u8),
     }
 
+    /// A range up to the greatest key has no end.
+    fn end(to: u8) -> Option<[u8; 1]> {
+        (to < 19).then_some([to])
+    }
+
     fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![3 => (0u8..20).prop_map(Step::Key), 1 => (0u8..20, 0u8..20).prop_map(|(a, b)| Step::Range(a, b))]
+        let range = (0u8..20, 0u8..20).prop_map(|(a, b)| Step::Range(a, b));
+        prop_oneof![3 => (0u8..20).prop_map(Step::Key), 1 => range]
     }
 
     proptest! {
@@ -221,13 +228,15 @@ mod tests {
             for (seq, step) in (5..).zip(&steps) {
                 match step {
                     Step::Key(key) => table.record(seq, 1, &[*key]),
-                    Step::Range(from, to) => table.record_range(seq, 1, &[*from], &[*to]),
+                    Step::Range(from, to) => {
+                        table.record_range(seq, 1, &[*from], end(*to).as_ref().map(|to| &to[..]));
+                    }
                 }
             }
             prop_assert!(table.bytes() <= room * (WRITE_OVERHEAD_BYTES + 2));
             let last_of = |from: u8, to: u8| (5..).zip(&steps).filter(|(_, step)| match step {
                 Step::Key(key) => from <= *key && *key <= to,
-                Step::Range(a, b) => a < b && *a <= to && from < *b,
+                Step::Range(a, b) => (a < b || *b == 19) && *a <= to && (from < *b || *b == 19),
             }).map(|(seq, _)| seq).last();
             for (from, to, since) in asked {
                 let known = |last: Option<u64>| match last {
@@ -243,7 +252,8 @@ mod tests {
                     match (table.range(1, bounds, since), known(last_of(from, to))) {
                         (Recent::Written(_), Recent::Unwritten) => {}
                         (found, expected) => prop_assert!(
-                            found == expected || matches!((found, expected), (Recent::Written(a), Recent::Written(b)) if a > b),
+                            found == expected
+                                || matches!((found, expected), (Recent::Written(a), Recent::Written(b)) if a > b),
                             "{:?} {:?}", found, expected
                         ),
                     }

@@ -1,13 +1,17 @@
 //! What ought to exist: the manifest in force, or what is left of manifests.
 
+use super::contents::Contents;
+use super::owner::Owners;
 use super::report::{Basis, FileRole, FileState, RepairedFile, Use};
 use super::segments::resembles;
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
+use crate::base::key::SeqNum;
 use crate::fs::Fs;
 use crate::inspect::{ManifestItem, walk_manifest};
 use crate::record::LogKind;
-use crate::version::{Edit, EditOp, FamilyState, StoreState, current_is_sound, read_current};
+use crate::version::{Current, Edit, EditOp, FamilyState, StoreState, current_is_sound, read_current};
+use crate::wal::ManifestEnd;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -18,8 +22,12 @@ pub(super) struct Catalog {
     /// The state of the manifest in force; or, if there is none, names and options of families, and
     /// no tables.
     pub(super) state: StoreState,
-    /// Whether the manifest ends in an edit that cannot be read: its last word is not known.
-    pub(super) torn: bool,
+    /// The random number of the store whose files these are; 0 if nothing tells it.
+    pub(super) store: u64,
+    /// Why the last word of the manifest is not known, where something tells that there was one more.
+    pub(super) torn: Option<String>,
+    /// Where the manifest that counts ends.
+    end: Option<ManifestEnd>,
     /// Families that were dropped, as far as that is known.
     pub(super) dropped: BTreeSet<u32>,
     /// `CURRENT` and the manifests.
@@ -38,6 +46,10 @@ struct Found {
     damaged: bool,
     torn: bool,
     header_damaged: bool,
+    /// The store that it is of.
+    store: Option<u64>,
+    /// The position in its stream behind the last edit that counts.
+    lsn: u64,
     /// Everything that can be read, also behind damage.
     ops: Vec<EditOp>,
     why: String,
@@ -49,13 +61,13 @@ impl Catalog {
         matches!(self.basis, Basis::InForce(_) | Basis::Newest(_))
     }
 
-    /// Reads everything that is left of manifests, in the files `names`.
+    /// Reads everything that is left of manifests.
     ///
     /// # Errors
     /// [`Error::UnsupportedVersion`] if a newer version wrote one.
-    pub(super) fn read(fs: &Fs, dir: &Path, names: &[String]) -> Result<Catalog> {
+    pub(super) fn read(fs: &Fs, dir: &Path, contents: &Contents) -> Result<Catalog> {
         let mut found = Vec::new();
-        for name in names {
+        for name in &contents.manifests {
             let number = FileKind::parse(name).and_then(FileKind::number).unwrap_or(0);
             found.push(read_manifest(fs, &dir.join(name), name, number)?);
         }
@@ -74,13 +86,22 @@ impl Catalog {
         } else if files.is_empty() {
             files.push(current_file(FileState::Missing, "it names the manifest in force".into()));
         }
-        let whole = |m: &&Found| m.state.is_some() && !m.damaged;
-        let chosen = match current {
-            Some(current) => found.iter().find(|m| m.number == current.manifest).filter(whole),
-            None => found.iter().find(whole),
+        let store = owner(&Owners::of(fs, dir, contents), &found, current);
+        let current = match current.filter(|current| current.store != store && store != 0) {
+            Some(_) => {
+                let file = current_file(FileState::Intact, "it is of another store".into());
+                files = vec![RepairedFile { used: Use::LeftOut, ..file }];
+                None
+            }
+            None => current,
         };
+        let whole = |m: &&Found| m.is_whole() && m.is_of(store);
+        // Of another store there may be one with the same number.
+        let named = |m: &Found| current.is_none_or(|current| m.number == current.manifest);
+        let place = found.iter().position(|m| named(m) && whole(&m));
+        let chosen = place.and_then(|place| found.get(place));
         if let Some(current) = current
-            && !found.iter().any(|manifest| manifest.number == current.manifest)
+            && !found.iter().any(|m| m.number == current.manifest && m.is_of(store))
         {
             let name = FileKind::Manifest(current.manifest).name();
             files.push(missing_manifest(name));
@@ -88,25 +109,83 @@ impl Catalog {
         let basis = match (chosen, current) {
             (Some(manifest), Some(_)) => Basis::InForce(manifest.number),
             (Some(manifest), None) => Basis::Newest(manifest.number),
-            (None, _) if found.iter().any(|manifest| !manifest.ops.is_empty()) => Basis::Parts,
+            (None, _) if found.iter().any(|m| m.is_of(store) && !m.ops.is_empty()) => Basis::Parts,
             (None, _) => Basis::Nothing,
         };
-        let (mut state, dropped) = hints(&found);
-        let torn = chosen.is_some_and(|manifest| manifest.torn);
+        let (mut state, dropped) = hints(found.iter().filter(|manifest| manifest.is_of(store)));
+        let torn = chosen.filter(|m| m.torn).map(|_| "the last edit of the manifest cannot be read".into());
+        let end = chosen.map(|manifest| ManifestEnd { number: manifest.number, lsn: manifest.lsn });
         if let Some(certain) = chosen.and_then(|manifest| manifest.state.clone()) {
             state = certain;
         }
-        let number = chosen.map(|manifest| manifest.number);
-        files.extend(found.into_iter().map(|manifest| {
-            let used = match number {
-                Some(number) if number == manifest.number => Use::Taken,
-                None if !manifest.ops.is_empty() => Use::Filled,
+        files.extend(found.into_iter().enumerate().map(|(at, manifest)| {
+            let used = match place {
+                Some(place) if place == at => Use::Taken,
+                None if manifest.is_of(store) && !manifest.ops.is_empty() => Use::Filled,
                 _ => Use::LeftOut,
             };
-            manifest.report(used)
+            manifest.report(used, store)
         }));
-        Ok(Catalog { basis, state, torn, dropped, files })
+        Ok(Catalog { basis, state, store, torn, end, dropped, files })
     }
+
+    /// Whether an operation of the log is in no table yet, as far as is known.
+    pub(super) fn counts(&self, family: u32, seq: SeqNum) -> bool {
+        match self.state.families.get(&family) {
+            Some(family) => !self.is_certain() || seq > family.flushed,
+            None if self.is_certain() => family >= self.state.next_family,
+            None => !self.dropped.contains(&family),
+        }
+    }
+
+    /// Takes note of what a log that was closed in good order says of the manifest: one that was cut between
+    /// two edits looks whole by itself.
+    pub(super) fn note_close(&mut self, closed: Option<ManifestEnd>) {
+        let (Some(closed), Some(end)) = (closed, self.end) else { return };
+        if closed.number == end.number && closed.lsn <= end.lsn {
+            return;
+        }
+        let why = match closed.number == end.number {
+            true => format!(
+                "the manifest has lost its end: it had {} bytes of edits, {} are there",
+                closed.lsn, end.lsn
+            ),
+            false => {
+                format!("{} was in force when the store was closed", FileKind::Manifest(closed.number).name())
+            }
+        };
+        for file in &mut self.files {
+            if file.role == FileRole::Manifest && file.used == Use::Taken {
+                (file.state, file.why) = (FileState::PartlyRead, why.clone());
+            }
+        }
+        self.torn = Some(why);
+    }
+}
+
+/// The store whose files these are: the one that `CURRENT` names with a manifest that is whole, or else
+/// the one of most files.
+fn owner(owners: &Owners, found: &[Found], current: Option<Current>) -> u64 {
+    let in_force = |current: &Current| {
+        let is_it = |m: &Found| m.number == current.manifest && m.is_whole() && m.is_of(current.store);
+        found.iter().any(is_it)
+    };
+    if let Some(current) = current.filter(in_force) {
+        return current.store;
+    }
+    let named = current.map(|current| current.store);
+    let stores: BTreeSet<u64> =
+        owners.stores().chain(found.iter().filter_map(|m| m.store)).chain(named).collect();
+    let weight = |store: &u64| {
+        let own = || found.iter().filter(|manifest| manifest.store == Some(*store));
+        let tables = own().flat_map(|manifest| &manifest.ops).filter_map(|op| match op {
+            EditOp::AddTable { meta, .. } => Some(meta.identity),
+            _ => None,
+        });
+        let newest = own().map(|manifest| manifest.number).max();
+        (owners.count(*store, &tables.collect()), named == Some(*store), newest)
+    };
+    stores.into_iter().max_by_key(weight).unwrap_or(0)
 }
 
 fn current_file(state: FileState, why: String) -> RepairedFile {
@@ -118,6 +197,7 @@ fn current_file(state: FileState, why: String) -> RepairedFile {
         bytes: None,
         entries_saved: 0,
         entries_lost: Some(0),
+        entries_gone: 0,
         family: None,
         lost_keys: Vec::new(),
         lost_seqs: None,
@@ -131,13 +211,23 @@ fn missing_manifest(name: String) -> RepairedFile {
 }
 
 impl Found {
-    fn report(self, used: Use) -> RepairedFile {
+    fn is_whole(&self) -> bool {
+        self.state.is_some() && !self.damaged
+    }
+
+    /// Whether it may be of this store; 0 is any.
+    fn is_of(&self, store: u64) -> bool {
+        store == 0 || self.store.is_none_or(|own| own == store)
+    }
+
+    fn report(self, used: Use, store: u64) -> RepairedFile {
         let state = match (self.state.is_some(), self.damaged || self.torn || self.header_damaged) {
             (true, false) => FileState::Intact,
             (false, _) if self.ops.is_empty() => FileState::Unreadable,
             _ => FileState::PartlyRead,
         };
         let why = match used {
+            Use::LeftOut if !self.is_of(store) => "it is of another store".into(),
             Use::LeftOut if state == FileState::Intact => "another manifest is in force".into(),
             _ => self.why,
         };
@@ -155,6 +245,8 @@ fn read_manifest(fs: &Fs, path: &Path, name: &str, number: FileNumber) -> Result
         damaged: false,
         torn: false,
         header_damaged: false,
+        store: None,
+        lsn: 0,
         ops: Vec::new(),
         why: String::new(),
     };
@@ -212,7 +304,7 @@ impl Reading {
                         found.header_damaged = true;
                         found.why = damage.to_string();
                     }
-                    None => found.number = header.header.number,
+                    None => (found.number, found.store) = (header.header.number, Some(header.header.store)),
                 }
             }
             ManifestItem::Edit(record) => {
@@ -220,6 +312,9 @@ impl Reading {
                 self.done |= record.beyond;
             }
             ManifestItem::Op(op) => {
+                if let EditOp::Store { id, .. } = &op {
+                    found.store.get_or_insert(*id);
+                }
                 found.ops.push(op.clone());
                 self.edit.push(op);
             }
@@ -230,6 +325,9 @@ impl Reading {
             }
             ManifestItem::Break(place) => {
                 self.commit(found);
+                if !self.done {
+                    found.lsn = place.lsn;
+                }
                 if let Some(damage) = &place.damage {
                     found.note_damage(&damage.to_string());
                 } else if !place.last {
@@ -261,10 +359,10 @@ impl Reading {
 
 /// What can be learned from the pieces of manifests, newest first, without knowing what is missing:
 /// names and options of families, families that were dropped, and limits that only ever grow.
-fn hints(found: &[Found]) -> (StoreState, BTreeSet<u32>) {
+fn hints<'f>(found: impl DoubleEndedIterator<Item = &'f Found>) -> (StoreState, BTreeSet<u32>) {
     let mut state = StoreState { next_file: 1, ..StoreState::default() };
     let mut dropped = BTreeSet::new();
-    for op in found.iter().rev().flat_map(|manifest| &manifest.ops) {
+    for op in found.rev().flat_map(|manifest| &manifest.ops) {
         match op {
             EditOp::Store { id, layer } => (state.store, state.layer) = (*id, layer.clone()),
             EditOp::NextFile(number) => state.next_file = state.next_file.max(*number),

@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::report::{FileRole, FileState, RepairReport, RepairedFamily, RepairedFile, Use};
 use super::segments::Log;
 use super::write::{Keys, Target};
+use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::random::Random;
@@ -34,6 +35,7 @@ pub struct Repair {
     dir: PathBuf,
     fs: Fs,
     random: Random,
+    clock: Clock,
     table_bytes: u64,
     piece_bytes: u64,
 }
@@ -46,6 +48,7 @@ impl Repair {
             dir: dir.as_ref().to_owned(),
             fs: Fs::default(),
             random: Random::default(),
+            clock: Clock::default(),
             table_bytes: 64 << 20,
             piece_bytes: 32 << 20,
         }
@@ -72,6 +75,13 @@ impl Repair {
         self
     }
 
+    /// The clock by which keys have expired, for tests. Default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Repair {
+        self.clock = clock;
+        self
+    }
+
     /// Takes all random numbers from a seed, for tests.
     #[must_use]
     pub fn deterministic(mut self, seed: u64) -> Repair {
@@ -87,17 +97,43 @@ impl Repair {
         self.run(None)
     }
 
+    /// As [`Repair::look`], and refuses every directory `into` that [`Repair::write`] would refuse.
+    ///
+    /// # Errors
+    /// As [`Db::repair`], but that nothing is written which could fail.
+    pub fn look_into(&self, into: impl AsRef<Path>) -> Result<RepairReport> {
+        let into = into.as_ref();
+        self.check_place(into)?;
+        self.target(into).check_vacant()?;
+        self.run(None)
+    }
+
     /// Writes what is left into the directory `into`, as a new store.
     ///
     /// # Errors
     /// As [`Db::repair`].
     pub fn write(&self, into: impl AsRef<Path>) -> Result<RepairReport> {
         let into = into.as_ref();
-        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        if absolute(into).starts_with(absolute(&self.dir)) {
+        self.check_place(into)?;
+        self.run(Some(into))
+    }
+
+    /// Refuses a directory that stands inside the damaged store, whichever way leads there.
+    fn check_place(&self, into: &Path) -> Result<()> {
+        let inside = match (self.fs.resolve(into), self.fs.resolve(&self.dir)) {
+            (Ok(into), Ok(dir)) => into.starts_with(dir),
+            (Err(Error::Io(failure)), _) => return Err(Error::invalid("into", failure.source.to_string())),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        if inside {
             return Err(Error::invalid("into", "the new store cannot stand inside the damaged one"));
         }
-        self.run(Some(into))
+        Ok(())
+    }
+
+    fn target<'a>(&'a self, dir: &'a Path) -> Target<'a> {
+        let (fs, random, now_ms) = (&self.fs, &self.random, self.clock.wall_ms());
+        Target { fs, dir, random, now_ms, table_bytes: self.table_bytes, piece_bytes: self.piece_bytes }
     }
 
     fn run(&self, into: Option<&Path>) -> Result<RepairReport> {
@@ -107,20 +143,17 @@ impl Repair {
             Err(error) if error.is_not_found() => return Err(nothing("there is no such directory")),
             names => names?,
         };
-        let contents = Contents::of(fs, dir, &names);
+        let contents = Contents::of(fs, dir, &names)?;
         if contents.is_empty() {
             return Err(nothing("there is no table, no log and no manifest in it"));
         }
         let _lock = self.hold()?;
-        let catalog = Catalog::read(fs, dir, &contents.manifests)?;
+        let mut catalog = Catalog::read(fs, dir, &contents)?;
         let log = Log::read(fs, dir, &contents.logs, &catalog)?;
+        catalog.note_close(log.manifest);
         let plan = Plan::make(fs, dir, &contents.tables, &catalog, &log);
         let keys = match into {
-            Some(into) => {
-                let (random, table_bytes, piece_bytes) = (&self.random, self.table_bytes, self.piece_bytes);
-                let target = Target { fs, dir: into, random, table_bytes, piece_bytes };
-                Some(target.write(fs, &catalog, &log, &plan)?)
-            }
+            Some(into) => Some(self.target(into).write(fs, &catalog, &log, &plan)?),
             None => None,
         };
         Ok(report(&names, catalog, &log, plan, keys.as_ref()))
@@ -153,7 +186,8 @@ fn report(names: &[String], catalog: Catalog, log: &Log, plan: Plan, keys: Optio
         name: family.name.clone(),
         name_known: family.name_known,
         options_known: family.options.is_some(),
-        keys: keys.and_then(|keys| keys.get(&id).copied()),
+        keys: keys.and_then(|keys| keys.get(&id)).map(|count| count.shown),
+        expired: keys.and_then(|keys| keys.get(&id)).map(|count| count.expired),
     });
     RepairReport {
         written: keys.is_some(),
@@ -183,6 +217,7 @@ fn other_file(name: &str) -> Option<RepairedFile> {
         bytes: None,
         entries_saved: 0,
         entries_lost: None,
+        entries_gone: 0,
         family: None,
         lost_keys: Vec::new(),
         lost_seqs: None,
@@ -204,7 +239,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::NotADatabase`] if there is nothing of a store in `dir`; [`Error::Locked`] if it is in
-    /// use; [`Error::UnsupportedVersion`] if a newer version wrote its manifest or log;
+    /// use; [`Error::UnsupportedVersion`] if a newer version wrote its manifest or log; [`Error::Io`] if
+    /// this process may not read one of its files, which is no damage;
     /// [`Error::InvalidArgument`] if `into` holds anything or lies inside `dir`; [`Error::DiskFull`] and
     /// [`Error::Io`] if the new store cannot be written, in which case nothing of it is left, or a
     /// directory that says that it is unfinished.

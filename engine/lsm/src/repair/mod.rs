@@ -15,6 +15,7 @@
 mod catalog;
 mod contents;
 mod job;
+mod owner;
 mod plan;
 mod report;
 mod runs;

@@ -16,16 +16,17 @@ use super::catalog::Catalog;
 use super::report::{
     Doubt, DoubtKind, FileRole, FileState, KeyRange, LogEnd, Order, RepairedFile, SeqRange, Use,
 };
-use super::segments::Log;
+use super::segments::{Log, operations};
 use super::tables::{Surveyed, identity_of, survey};
 use crate::base::checksum::Identity;
-use crate::base::filename::FileKind;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
 use crate::db::FamilyOptions;
 use crate::fs::Fs;
 use crate::version::TableMeta;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 
 /// A table that is read for the new store.
@@ -61,9 +62,27 @@ pub(super) struct Plan {
     /// When the latest table was written.
     pub(super) created_ms: u64,
     certain: bool,
+    /// The random number of the store; 0 if nothing tells it.
+    store: u64,
+    /// Tables that count and of which something cannot be read.
+    damaged: Vec<Damaged>,
+    /// The latest table of each family that the manifest in force does not name; under `None`
+    /// of those that do not say whose they are.
+    unnamed: BTreeMap<Option<u32>, FileNumber>,
     /// Whether there are tables or families that the manifest in force should name and does not.
     stale: bool,
     next_family: u32,
+}
+
+/// A table that the manifest names, and of which something cannot be read.
+#[derive(Debug)]
+struct Damaged {
+    family: u32,
+    number: FileNumber,
+    /// Its place in [`Plan::files`].
+    file: usize,
+    /// Its places in [`Plan::doubts`].
+    doubts: Range<usize>,
 }
 
 impl Plan {
@@ -77,6 +96,9 @@ impl Plan {
             last_seq: 0,
             created_ms: 0,
             certain: catalog.is_certain(),
+            store: catalog.store,
+            damaged: Vec::new(),
+            unnamed: BTreeMap::new(),
             stale: false,
             next_family: catalog.state.next_family.max(1),
         };
@@ -98,6 +120,7 @@ impl Plan {
         }
         let named = plan.named_tables(fs, dir, names, catalog);
         plan.other_tables(fs, dir, names, catalog, log, &named);
+        plan.judge(fs, catalog, log);
         plan.doubt_dropped();
         plan.doubt_log(catalog, log);
         plan
@@ -179,11 +202,15 @@ impl Plan {
         let seqs = seqs.map_or(SeqRange::ALL, |(first, last)| SeqRange { first, last: Some(last) });
         let Some(family) = self.families.get_mut(&id) else { return };
         let name = family.name.clone();
+        let first = self.doubts.len();
         for keys in &table.lost_keys {
             family.holes.push(keys.clone());
             let why = format!("{} cannot be read there", table.name);
-            let kind = if table.entries_lost.is_some() { DoubtKind::Lost } else { DoubtKind::MayBeLost };
-            self.doubts.push(lost(kind, &name, keys.clone(), seqs, why));
+            self.doubts.push(lost(DoubtKind::MayBeLost, &name, keys.clone(), seqs, why));
+        }
+        if let Some(meta) = meta.filter(|_| !table.lost_keys.is_empty()) {
+            let (number, file, doubts) = (meta.number, self.files.len(), first..self.doubts.len());
+            self.damaged.push(Damaged { family: id, number, file, doubts });
         }
         if !table.lost_keys.is_empty() {
             self.order = Order::MayBeBroken;
@@ -198,7 +225,10 @@ impl Plan {
         let seqs = SeqRange { first: meta.min_seq, last: Some(meta.max_seq) };
         family.holes.push(keys.clone());
         let why = format!("{name} is missing");
-        self.doubts.push(lost(DoubtKind::Lost, &family.name, keys.clone(), seqs, why));
+        let first = self.doubts.len();
+        self.doubts.push(lost(DoubtKind::MayBeLost, &family.name, keys.clone(), seqs, why));
+        let (number, file) = (meta.number, self.files.len());
+        self.damaged.push(Damaged { family: id, number, file, doubts: first..first + 1 });
         self.order = Order::MayBeBroken;
         self.files.push(RepairedFile {
             name,
@@ -208,6 +238,7 @@ impl Plan {
             bytes: None,
             entries_saved: 0,
             entries_lost: Some(meta.entries),
+            entries_gone: 0,
             family: Some(family.name.clone()),
             lost_keys: vec![keys],
             lost_seqs: Some(seqs),
@@ -228,10 +259,16 @@ impl Plan {
         let holes = self.families.values().any(|family| !family.holes.is_empty());
         let gaps = log.gaps.iter().any(|gap| gap.certain);
         // A store that was closed leaves no table behind that it does not name.
-        let doubtful = catalog.torn || holes || gaps || log.end == LogEnd::Closed;
+        let doubtful = catalog.torn.is_some() || holes || gaps || log.end == LogEnd::Closed;
         for name in names.iter().filter(|name| !named.contains(*name)) {
             let table = survey(fs, dir, name, None);
-            let family = table.properties.as_ref().map(|properties| properties.family);
+            let properties = table.properties.as_ref();
+            let stranger = |store| store != 0 && self.store != 0 && store != self.store;
+            if properties.is_some_and(|properties| stranger(properties.store)) {
+                self.leave_out(table, None, "it is a table of another store");
+                continue;
+            }
+            let family = properties.map(|properties| properties.family);
             if self.certain {
                 self.unnamed(table, family, catalog, doubtful);
             } else {
@@ -242,6 +279,8 @@ impl Plan {
 
     /// A table that the manifest in force does not name.
     fn unnamed(&mut self, table: Surveyed, family: Option<u32>, catalog: &Catalog, doubtful: bool) {
+        let latest = self.unnamed.entry(family).or_default();
+        *latest = table.number.max(*latest);
         let Some(id) = family.filter(|id| !self.is_dropped(*id, catalog)) else {
             let why = match family {
                 Some(_) => "its family was dropped",
@@ -341,6 +380,49 @@ impl Plan {
         }
     }
 
+    /// Works out how many entries are gone for certain: those of tables that count for certain, less what
+    /// may stand in a log or a table that is no longer needed.
+    fn judge(&mut self, fs: &Fs, catalog: &Catalog, log: &Log) {
+        if !self.certain || catalog.torn.is_some() || self.stale || self.damaged.is_empty() {
+            return;
+        }
+        let damaged = std::mem::take(&mut self.damaged);
+        let mut elsewhere = vec![0u64; damaged.len()];
+        for (count, damaged) in elsewhere.iter_mut().zip(&damaged) {
+            let inputs = self.families.get(&damaged.family).into_iter().flat_map(|family| &family.inputs);
+            *count = inputs.filter(|input| input.filling).map(|input| input.table.entries).sum();
+        }
+        let counted = log.filling().try_for_each(|segment| {
+            operations(fs, segment, |seq, op| {
+                for (count, damaged) in elsewhere.iter_mut().zip(&damaged) {
+                    let flushed = self.families.get(&op.family).is_some_and(|family| seq <= family.flushed);
+                    let holes = self.files.get(damaged.file).map_or(&[][..], |file| &file.lost_keys);
+                    let inside = holes.iter().any(|hole| hole.contains(op.key));
+                    *count += u64::from(flushed && op.family == damaged.family && inside);
+                }
+                Ok(())
+            })
+        });
+        if counted.is_err() {
+            return;
+        }
+        for (damaged, elsewhere) in damaged.iter().zip(elsewhere) {
+            let Some(file) = self.files.get_mut(damaged.file) else { continue };
+            // Where nothing tells that the manifest is whole, a compaction that it no longer names may
+            // have replaced the table.
+            let later = [Some(damaged.family), None].map(|family| self.unnamed.get(&family).copied());
+            let replaced = later.iter().flatten().any(|number| *number > damaged.number);
+            if log.end != LogEnd::Closed && (file.state == FileState::Missing || replaced) {
+                continue;
+            }
+            file.entries_gone = file.entries_lost.unwrap_or(0).saturating_sub(elsewhere);
+            if file.entries_gone > 0 {
+                let own = self.doubts.get_mut(damaged.doubts.clone()).unwrap_or_default();
+                own.iter_mut().for_each(|doubt| doubt.kind = DoubtKind::Lost);
+            }
+        }
+    }
+
     /// Where all the tables of a family are missing, it may have been dropped behind the last edit that
     /// is there: a manifest that was cut between two edits looks whole.
     fn doubt_dropped(&mut self) {
@@ -368,9 +450,9 @@ impl Plan {
             let why = "no manifest says which tables were in use, whether others are gone, and which deleted \
                        ranges may have come back";
             doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, why);
-        } else if catalog.torn {
+        } else if let Some(why) = &catalog.torn {
             // What it said may have been a compaction, behind which entries have other numbers.
-            doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, "the last edit of the manifest cannot be read");
+            doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, why);
         } else if stale {
             let why = "there are tables or families newer than the manifest: it may have lost its end";
             doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, why);
@@ -380,16 +462,17 @@ impl Plan {
             // nobody knows.
             let end = gap.seqs.last.is_none() && !gap.certain;
             let kind = if end { DoubtKind::OpenEnd } else { DoubtKind::MayBeLost };
-            doubt(kind, gap.seqs, false, &gap.why);
+            // Without the mark of a close nothing tells where the manifest ended either.
+            doubt(kind, gap.seqs, gap.seqs.last.is_none(), &gap.why);
         }
         if log.end == LogEnd::Open {
             let flushed = catalog.state.families.values().map(|family| family.flushed).min();
             let last = log.last_seq.max(flushed).unwrap_or(0);
             let seqs = SeqRange { first: last + 1, last: None };
-            doubt(DoubtKind::OpenEnd, seqs, false, "the store was not closed in good order");
+            doubt(DoubtKind::OpenEnd, seqs, true, "the store was not closed in good order");
         }
         let broken = |gap: &super::segments::Gap| gap.certain || gap.seqs.last.is_some();
-        if !catalog.is_certain() || catalog.torn || stale || log.gaps.iter().any(broken) {
+        if !catalog.is_certain() || catalog.torn.is_some() || stale || log.gaps.iter().any(broken) {
             self.order = Order::MayBeBroken;
         }
     }
@@ -420,6 +503,7 @@ fn report(table: &Surveyed, used: Use, family: Option<String>, seqs: SeqRange) -
         bytes: Some(table.bytes),
         entries_saved: table.entries,
         entries_lost: table.entries_lost,
+        entries_gone: 0,
         family,
         lost_keys: table.lost_keys.clone(),
         lost_seqs: Some(seqs).filter(|seqs| lost && *seqs != SeqRange::ALL),

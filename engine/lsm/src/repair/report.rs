@@ -84,6 +84,9 @@ pub enum FileRole {
 pub enum FileState {
     /// All of it.
     Intact,
+    /// All that is there; whether it went on, nothing tells. The last segment of the log of a store
+    /// that was not closed.
+    OpenEnd,
     /// Some of it.
     PartlyRead,
     /// Nothing of it.
@@ -118,10 +121,14 @@ pub struct RepairedFile {
     pub used: Use,
     /// Its size in bytes, unless it is missing.
     pub bytes: Option<u64>,
-    /// Entries, deletions and all versions included, that could be read of it.
+    /// Entries, deletions and all versions included, that could be read of it; of a segment of the log
+    /// that was taken, those that stand in no table yet.
     pub entries_saved: u64,
-    /// Entries in it that could not be read; `None` if nobody knows how many there were.
+    /// Entries in it that could not be read; `None` if nobody knows how many there were. They may
+    /// stand elsewhere, too.
     pub entries_lost: Option<u64>,
+    /// Of these, so many at least stand nowhere else.
+    pub entries_gone: u64,
     /// The family that a table belongs to, if that is known.
     pub family: Option<String>,
     /// The keys of the entries that could not be read lie in these ranges. Empty for a log, whose
@@ -144,8 +151,10 @@ pub struct RepairedFamily {
     pub name_known: bool,
     /// Whether it has the options that it had. Otherwise it has the default ones.
     pub options_known: bool,
-    /// How many keys the new store has in it; `None` if nothing was written.
+    /// How many keys a scan of the new store shows; `None` if nothing was written.
     pub keys: Option<u64>,
+    /// How many more it has that have expired; `None` if nothing was written.
+    pub expired: Option<u64>,
 }
 
 /// How the log ended.
@@ -181,7 +190,7 @@ pub struct RepairedLog {
 /// How sure it is that something is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DoubtKind {
-    /// Entries there could not be read.
+    /// Entries there could not be read, and at least some of them stand nowhere else.
     Lost,
     /// Nobody can tell.
     MayBeLost,
@@ -202,7 +211,8 @@ pub struct Doubt {
     pub keys: KeyRange,
     /// The sequence numbers of the writes that are or may be missing.
     pub seqs: SeqRange,
-    /// Whether families that were dropped, or this one if it is named, may be back.
+    /// Whether families that were dropped, or this one if it is named, may be back, and ones that were
+    /// created last may be missing.
     pub families_may_be_back: bool,
     /// Where this comes from.
     pub why: String,
@@ -220,11 +230,15 @@ pub enum Order {
 /// The worst that a report says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loss {
-    /// No loss was found.
+    /// Everything is there: the store was closed in good order, and nothing of it is damaged.
     NoneFound,
+    /// Nothing that is there is damaged. But the store was not closed in good order, so that nothing
+    /// tells whether its log and its manifest end where they should: after a crash they do, and
+    /// all that is missing is what had not reached the disk.
+    OpenEnd,
     /// Something may be lost; nobody can tell.
     Possible,
-    /// Something was lost.
+    /// Entries of the store, older versions and deletions among them, are gone.
     Certain,
 }
 
@@ -253,31 +267,40 @@ impl RepairReport {
     /// The worst that the report says.
     #[must_use]
     pub fn loss(&self) -> Loss {
-        let entries = self.files.iter().any(|file| file.used == Use::Taken && file.entries_lost != Some(0));
+        let unread = |file: &RepairedFile| file.state != FileState::OpenEnd && file.entries_lost != Some(0);
+        let entries = self.files.iter().any(|file| file.used == Use::Taken && unread(file));
         let worst = |kind| self.doubts.iter().any(|doubt| doubt.kind == kind);
         if worst(DoubtKind::Lost) {
             Loss::Certain
         } else if worst(DoubtKind::MayBeLost) || entries {
             Loss::Possible
+        } else if worst(DoubtKind::OpenEnd) {
+            Loss::OpenEnd
         } else {
             Loss::NoneFound
         }
     }
 
-    /// Entries that could be read of all files that went into the new store.
+    /// Entries, deletions and all versions included, that could be read of what counts: of the tables,
+    /// and of the log as far as it stands in no table yet. Where no manifest tells what counts, an entry
+    /// may be counted in several files.
     #[must_use]
     pub fn entries_saved(&self) -> u64 {
-        self.files.iter().filter(|file| file.used != Use::LeftOut).map(|file| file.entries_saved).sum()
+        self.files.iter().filter(|file| file.used == Use::Taken).map(|file| file.entries_saved).sum()
     }
 
-    /// Entries that are known to be lost; `None` if there may be more than are known of.
+    /// Entries that are gone; `None` if there may be more or fewer than are known of.
     #[must_use]
     pub fn entries_lost(&self) -> Option<u64> {
-        let unknown = self.doubts.iter().any(|doubt| doubt.kind != DoubtKind::OpenEnd);
-        let count = |file: &&RepairedFile| file.used == Use::Taken;
-        let counted: Option<u64> = self.files.iter().filter(count).map(|file| file.entries_lost).sum();
-        let tables = |doubt: &Doubt| doubt.kind == DoubtKind::Lost && doubt.family.is_some();
-        let only_tables = self.doubts.iter().all(|d| d.kind == DoubtKind::OpenEnd || tables(d));
-        counted.filter(|_| !unknown || only_tables)
+        let taken = || self.files.iter().filter(|file| file.used == Use::Taken);
+        let known = taken().all(|file| file.entries_lost == Some(file.entries_gone));
+        let certain = self.doubts.iter().all(|doubt| doubt.kind == DoubtKind::Lost);
+        (known && certain).then(|| self.entries_gone())
+    }
+
+    /// Entries that are gone for certain.
+    #[must_use]
+    pub fn entries_gone(&self) -> u64 {
+        self.files.iter().filter(|file| file.used == Use::Taken).map(|file| file.entries_gone).sum()
     }
 }

@@ -11,6 +11,7 @@ use crate::batch::Op;
 use crate::fs::{Fs, OpenFile};
 use crate::inspect::{SegmentItem, walk_segment};
 use crate::record::LogKind;
+use crate::wal::ManifestEnd;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -38,9 +39,15 @@ pub(super) struct Segment {
     bytes: u64,
     groups: u64,
     pub(super) entries: u64,
+    /// Of these, those that stand in no table yet.
+    saved: u64,
     clock_ms: u64,
     families: BTreeSet<u32>,
     pieces: Vec<Piece>,
+    /// Where its records begin and end in the stream of the log.
+    lsns: (u64, u64),
+    /// What the mark of a close says of the manifest.
+    manifest: Option<ManifestEnd>,
     next: Option<(FileNumber, Identity)>,
     errors: Vec<String>,
     /// Whether the store needs it.
@@ -66,9 +73,13 @@ pub(super) struct Log {
     pub(super) end: LogEnd,
     pub(super) last_seq: Option<SeqNum>,
     pub(super) closed: Option<SeqNum>,
+    /// What the mark of a close says of the manifest, if the log ends with one.
+    pub(super) manifest: Option<ManifestEnd>,
     pub(super) clock_ms: u64,
     /// Families that operations in it name.
     pub(super) families: BTreeSet<u32>,
+    /// The last segment that was read.
+    last: Option<String>,
     /// Segments that ought to be there.
     missing: Vec<FileNumber>,
 }
@@ -85,16 +96,18 @@ impl Log {
             end: LogEnd::None,
             last_seq: None,
             closed: None,
+            manifest: None,
             clock_ms: 0,
             families: BTreeSet::new(),
+            last: None,
             missing: Vec::new(),
         };
         for name in names {
             let number = FileKind::parse(name).and_then(FileKind::number).unwrap_or(0);
-            log.segments.push(read_segment(fs, dir, name, number)?);
+            log.segments.push(read_segment(fs, dir, name, number, catalog)?);
         }
         log.segments.sort_by_key(|segment| segment.number);
-        let known = catalog.state.store;
+        let known = catalog.store;
         let oldest = catalog.state.oldest_wal;
         let mut best: BTreeMap<Identity, (u64, std::cmp::Reverse<usize>)> = BTreeMap::new();
         for (at, segment) in log.segments.iter().enumerate() {
@@ -142,6 +155,9 @@ impl Log {
             self.missing.push(number);
             walk.open(true, &format!("{} is missing", FileKind::Wal(number).name()));
         }
+        if certain {
+            walk.check_end(&needed, oldest, catalog.state.synced_log);
+        }
         self.end = match (&walk.gap, walk.closed) {
             (Some((_, true, _)), _) => LogEnd::Damaged,
             (Some(_), _) => LogEnd::Torn,
@@ -150,14 +166,29 @@ impl Log {
             (None, None) => LogEnd::Open,
         };
         self.closed = walk.closed;
+        // Behind the segment that was closed there may be one that an attempt to open has made.
+        self.manifest =
+            needed.iter().rev().find_map(|segment| segment.manifest).filter(|_| walk.closed.is_some());
+        self.last = before.map(|last| last.name.clone());
         self.last_seq = walk.seen;
         self.gaps = walk.finish();
+    }
+
+    /// The segments that may hold what stood in tables too.
+    pub(super) fn filling(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(|segment| segment.needed || segment.fills())
     }
 
     /// The segments, and the log as a whole, as a report shows them.
     pub(super) fn report(&self, filled: bool) -> (Vec<RepairedFile>, RepairedLog) {
         let mut files: Vec<RepairedFile> =
             self.segments.iter().map(|segment| segment.report(filled)).collect();
+        if self.end == LogEnd::Open {
+            let last = files.iter_mut().filter(|file| Some(&file.name) == self.last.as_ref());
+            for file in last.filter(|file| file.state == FileState::Intact) {
+                (file.state, file.entries_lost) = (FileState::OpenEnd, None);
+            }
+        }
         for number in &self.missing {
             files.push(RepairedFile {
                 name: FileKind::Wal(*number).name(),
@@ -167,6 +198,7 @@ impl Log {
                 bytes: None,
                 entries_saved: 0,
                 entries_lost: None,
+                entries_gone: 0,
                 family: None,
                 lost_keys: Vec::new(),
                 lost_seqs: None,
@@ -232,6 +264,26 @@ impl Walk {
         }
     }
 
+    /// Where the log ends below what the manifest knows to be synced, its end is lost: zeros in its place
+    /// look like an end.
+    fn check_end(&mut self, needed: &[&Segment], oldest: FileNumber, synced: u64) {
+        let end = |segment: &&Segment| {
+            let (begins, ends) = segment.lsns;
+            let used = !segment.pieces.is_empty() || segment.next.is_some();
+            // One that nothing names yet begins where it would have been named.
+            if used {
+                Some((ends, segment.name.clone()))
+            } else {
+                Some((begins, segment.name.clone())).filter(|_| segment.number == oldest)
+            }
+        };
+        let known = needed.iter().copied().filter(|segment| segment.identity.is_some());
+        let last = known.filter_map(|segment| end(&segment)).max();
+        if let Some((at, name)) = last.filter(|(at, _)| *at < synced) {
+            self.open(true, &format!("{name} ends at position {at} of a log that was synced up to {synced}"));
+        }
+    }
+
     fn piece(&mut self, piece: &Piece) {
         match piece {
             Piece::Groups { first, last } => {
@@ -283,8 +335,9 @@ impl Segment {
             state,
             used,
             bytes: Some(self.bytes),
-            entries_saved: self.entries,
+            entries_saved: if used == Use::Taken { self.saved } else { self.entries },
             entries_lost: if gap { None } else { Some(0) },
+            entries_gone: 0,
             family: None,
             lost_keys: Vec::new(),
             lost_seqs: None,
@@ -307,7 +360,7 @@ impl Segment {
         }
     }
 
-    fn item(&mut self, item: SegmentItem<'_>, least: &mut u64) {
+    fn item(&mut self, item: SegmentItem<'_>, least: &mut u64, catalog: &Catalog) {
         match item {
             SegmentItem::Header(header) => {
                 self.bytes = header.size_bytes;
@@ -319,6 +372,7 @@ impl Segment {
                         self.identity = Some(header.identity);
                         self.previous = Some(header.previous);
                         self.store = Some(header.store);
+                        self.lsns = (header.start_lsn, header.start_lsn);
                         *least = u64::from(header.least_bytes);
                     }
                 }
@@ -334,11 +388,15 @@ impl Segment {
                     _ => self.pieces.push(Piece::Groups { first: batch.first_seq, last }),
                 }
             }
-            SegmentItem::Op { op, .. } => {
+            SegmentItem::Op { op, seq } => {
                 self.entries += 1;
+                self.saved += u64::from(catalog.counts(op.family, seq));
                 self.families.insert(op.family);
             }
-            SegmentItem::Close { last_seq, .. } => self.pieces.push(Piece::Close(last_seq)),
+            SegmentItem::Close { mark, .. } => {
+                self.pieces.push(Piece::Close(mark.last_seq));
+                self.manifest = mark.manifest;
+            }
             SegmentItem::Next { number, identity, .. } => self.next = Some((number, identity)),
             SegmentItem::Unknown(record) => {
                 self.gap(true, format!("a record of an unknown kind at offset {}", record.offset));
@@ -346,6 +404,7 @@ impl Segment {
             SegmentItem::Damage(error) => self.gap(true, error.to_string()),
             SegmentItem::Break(place) => {
                 let at = place.offset;
+                self.lsns.1 = self.lsns.1.max(place.lsn);
                 if self.next.is_some() && place.last && place.damage.is_none() {
                     // The end of a sealed segment, where a header need not fit any more.
                     return;
@@ -363,7 +422,7 @@ impl Segment {
     }
 }
 
-fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber) -> Result<Segment> {
+fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber, catalog: &Catalog) -> Result<Segment> {
     let path = dir.join(name);
     let mut segment = Segment {
         name: name.into(),
@@ -375,9 +434,12 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber) -> Result<S
         bytes: 0,
         groups: 0,
         entries: 0,
+        saved: 0,
         clock_ms: 0,
         families: BTreeSet::new(),
         pieces: Vec::new(),
+        lsns: (0, 0),
+        manifest: None,
         next: None,
         errors: Vec::new(),
         needed: false,
@@ -392,7 +454,7 @@ fn read_segment(fs: &Fs, dir: &Path, name: &str, number: FileNumber) -> Result<S
             return Ok(());
         }
         walk_segment(&file, |item| {
-            segment.item(item, &mut least);
+            segment.item(item, &mut least, catalog);
             Ok(())
         })
     });

@@ -8,16 +8,23 @@ use std::fmt;
 
 /// How many bytes of a key are shown.
 const KEY_BYTES: usize = 40;
+/// How many of them stand before the place where two keys part.
+const CONTEXT_BYTES: usize = 8;
 
-struct Key<'a>(&'a Option<Vec<u8>>, &'static str);
+/// A bound of a range: the key, how much it has in common with the other bound, and what stands for none.
+struct Key<'a>(&'a Option<Vec<u8>>, usize, &'static str);
 
 impl fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            None => f.write_str(self.1),
-            Some(key) if key.len() > KEY_BYTES => write!(f, "\"{}...\"", key[..KEY_BYTES].escape_ascii()),
-            Some(key) => write!(f, "\"{}\"", key.escape_ascii()),
+        let Some(key) = &self.0 else { return f.write_str(self.2) };
+        if key.len() <= KEY_BYTES {
+            return write!(f, "\"{}\"", key.escape_ascii());
         }
+        // The place where the two bounds part is shown, and a little of what comes before.
+        let from = if self.1 < KEY_BYTES { 0 } else { self.1 - CONTEXT_BYTES };
+        let to = key.len().min(from + KEY_BYTES);
+        let (before, behind) = (if from > 0 { "..." } else { "" }, if to < key.len() { "..." } else { "" });
+        write!(f, "\"{before}{}{behind}\" ({} bytes)", key[from..to].escape_ascii(), key.len())
     }
 }
 
@@ -26,7 +33,12 @@ impl fmt::Display for KeyRange {
         if *self == KeyRange::ALL {
             return f.write_str("all keys");
         }
-        write!(f, "keys {} to {}", Key(&self.from, "the first"), Key(&self.to, "the last"))
+        let common = match (&self.from, &self.to) {
+            (Some(from), Some(to)) => from.iter().zip(to).take_while(|(a, b)| a == b).count(),
+            _ => 0,
+        };
+        let (from, to) = (Key(&self.from, common, "the first"), Key(&self.to, common, "the last"));
+        write!(f, "keys {from} to {to}")
     }
 }
 
@@ -58,6 +70,7 @@ impl fmt::Display for FileState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             FileState::Intact => "intact",
+            FileState::OpenEnd => "open end",
             FileState::PartlyRead => "partly read",
             FileState::Unreadable => "unreadable",
             FileState::Missing => "missing",
@@ -92,8 +105,10 @@ impl fmt::Display for Doubt {
         write!(f, " ({}); {}", self.seqs, self.why)?;
         match (self.families_may_be_back, &self.family) {
             (false, _) => Ok(()),
-            (true, None) => f.write_str("; families that were dropped may be back"),
             (true, Some(_)) => f.write_str("; the family may have been dropped"),
+            (true, None) => f.write_str(
+                "; families that were dropped may be back, ones that were created last may be missing",
+            ),
         }
     }
 }
@@ -104,6 +119,9 @@ impl fmt::Display for RepairedFile {
         if matches!(self.role, FileRole::Table | FileRole::Log) && self.used != Use::LeftOut {
             write!(f, " {} entries saved, ", self.entries_saved)?;
             match self.entries_lost {
+                Some(lost) if lost > self.entries_gone => {
+                    write!(f, "{lost} lost, {} of them for certain", self.entries_gone)?;
+                }
                 Some(lost) => write!(f, "{lost} lost")?,
                 None => write!(f, "lost: unknown")?,
             }
@@ -121,13 +139,20 @@ impl fmt::Display for RepairReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.loss() {
             Loss::NoneFound => "no loss was found",
+            Loss::OpenEnd => {
+                "nothing is damaged, but the store was not closed and nobody knows where it ended"
+            }
             Loss::Possible => "something may be lost",
             Loss::Certain => "something is lost",
         };
-        writeln!(f, "{verdict}; {} entries saved", self.entries_saved())?;
+        writeln!(f, "{verdict}")?;
+        writeln!(f, "entries saved, deletions and older versions included: {}", self.entries_saved())?;
         match self.entries_lost() {
             Some(lost) => writeln!(f, "entries lost: {lost}")?,
-            None => writeln!(f, "entries lost: unknown")?,
+            None => match self.entries_gone() {
+                0 => writeln!(f, "entries lost: unknown")?,
+                gone => writeln!(f, "entries lost: unknown, at least {gone}")?,
+            },
         }
         writeln!(f, "what counts is said by: {}", self.basis)?;
         let order = match self.order {
@@ -140,6 +165,9 @@ impl fmt::Display for RepairReport {
             write!(f, "  {:<3} {:?}", family.id, family.name)?;
             if let Some(keys) = family.keys {
                 write!(f, ", {keys} keys")?;
+            }
+            if let Some(expired @ 1..) = family.expired {
+                write!(f, " and {expired} that have expired")?;
             }
             if !family.name_known {
                 f.write_str(", its name was lost")?;
@@ -162,5 +190,25 @@ impl fmt::Display for RepairReport {
         writeln!(f, "\nin doubt: an older value may show, a deleted key may be back, a key may be missing")?;
         self.doubts.iter().try_for_each(|doubt| writeln!(f, "  {doubt}"))?;
         writeln!(f, "every other key has the state that was last written")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_of_a_range_can_be_told_apart() {
+        let key = |text: &str| Some(format!("{}{text}", "p".repeat(100)).into_bytes());
+        let range = KeyRange { from: key("aaa"), to: key("b") };
+        let shown = range.to_string();
+        assert_eq!(shown, "keys \"...ppppppppaaa\" (103 bytes) to \"...ppppppppb\" (101 bytes)");
+        let short = KeyRange { from: Some(b"a".to_vec()), to: None };
+        assert_eq!(short.to_string(), "keys \"a\" to the last");
+        let apart = KeyRange { from: Some(vec![b'a'; 50]), to: Some(vec![b'z'; 41]) };
+        let (a, z) = ("a".repeat(40), "z".repeat(40));
+        assert_eq!(apart.to_string(), format!("keys \"{a}...\" (50 bytes) to \"{z}...\" (41 bytes)"));
+        let inside = KeyRange { from: Some(vec![b'k'; 45]), to: Some(vec![b'k'; 46]) };
+        assert!(inside.to_string().contains("(45 bytes) to") && inside.to_string().ends_with("(46 bytes)"));
     }
 }

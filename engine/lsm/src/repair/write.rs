@@ -37,6 +37,8 @@ pub(super) struct Target<'a> {
     pub(super) fs: &'a Fs,
     pub(super) dir: &'a Path,
     pub(super) random: &'a Random,
+    /// What the clock shows, in milliseconds since the epoch.
+    pub(super) now_ms: u64,
     /// The size of a table, in bytes.
     pub(super) table_bytes: u64,
     /// How much of the log is sorted in memory at once, in bytes.
@@ -60,6 +62,22 @@ impl Target<'_> {
         }
         self.fs.sync_dir(self.dir)?;
         Ok(lock)
+    }
+
+    /// Whether the directory would do, without making it ready.
+    ///
+    /// # Errors
+    /// Those that making it ready would give, as far as they can be told without writing.
+    pub(super) fn check_vacant(&self) -> Result<()> {
+        match self.check() {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        match self.fs.hold(&FileKind::Lock.path(self.dir))? {
+            Ok(_) => Ok(()),
+            Err(holder) => Err(Error::Locked { path: self.dir.into(), holder }),
+        }
     }
 
     /// What an unfinished repair has left behind, apart from its mark.
@@ -101,7 +119,7 @@ impl Target<'_> {
         let mut keys = Keys::new();
         for (&id, family) in &plan.families {
             let pieces = output.pieces.remove(&id).unwrap_or_default();
-            let (count, metas) = output.family(source, id, family, pieces, state.clock_ms)?;
+            let (count, metas) = output.family(source, id, family, pieces, &state)?;
             keys.insert(id, count);
             let mut made = FamilyState {
                 name: family.name.clone(),
@@ -139,7 +157,16 @@ impl Target<'_> {
 }
 
 /// The number of keys in each family.
-pub(super) type Keys = BTreeMap<u32, u64>;
+pub(super) type Keys = BTreeMap<u32, Count>;
+
+/// The keys of a family.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Count {
+    /// Those that a scan shows.
+    pub(super) shown: u64,
+    /// Those that have expired.
+    pub(super) expired: u64,
+}
 
 /// Entries of one family, newest first for each key; and whether they only fill in.
 type Piece = BTreeMap<(u32, bool), BTreeMap<(Vec<u8>, std::cmp::Reverse<SeqNum>), (Kind, u64, Vec<u8>)>>;
@@ -252,16 +279,18 @@ impl Output<'_> {
         id: u32,
         family: &FamilyPlan,
         pieces: Vec<Input>,
-        now_ms: u64,
-    ) -> Result<(u64, Vec<TableMeta>)> {
+        state: &StoreState,
+    ) -> Result<(Count, Vec<TableMeta>)> {
         let temporary: Vec<_> = pieces.iter().map(|input| input.table.path.clone()).collect();
         let inputs = family.inputs.iter().cloned().chain(pieces).collect();
         let mut newest = Newest::of(source, inputs, family.holes.clone())?;
         let policy = family.options.clone().unwrap_or_default().policy();
-        let origin = Origin { family: id, created_ms: now_ms, ..Origin::default() };
+        let (store, created_ms) = (state.store, state.clock_ms);
+        let origin = Origin { family: id, store, created_ms, ..Origin::default() };
+        let now_ms = created_ms.max(self.target.now_ms);
         let options = policy.for_level(LEVELS - 1, origin);
         let (sure, others) = self.removed.of(id);
-        let (mut keys, mut metas) = (0, Vec::new());
+        let (mut count, mut metas) = (Count::default(), Vec::new());
         let mut writer: Option<(FileNumber, TableWriter)> = None;
         while let Some(mut entries) = newest.next()? {
             // Nor is anything older than a range that covers it. Of what has lost its number in the last
@@ -292,13 +321,20 @@ impl Output<'_> {
                 let (key, seq, kind, expires_at) = (&entry.key, entry.seq, entry.kind, entry.expires_at);
                 writer.add(&EntryRef { key, seq, kind, expires_at, value: &entry.value })?;
             }
-            keys += 1;
+            let newest = EntryRef {
+                key: &entries[0].key,
+                seq: entries[0].seq,
+                kind: entries[0].kind,
+                expires_at: entries[0].expires_at,
+                value: &entries[0].value,
+            };
+            *(if newest.expiry() <= now_ms { &mut count.expired } else { &mut count.shown }) += 1;
         }
         finish(&mut writer, &mut metas)?;
         for path in temporary {
             self.target.fs.remove(&path)?;
         }
-        Ok((keys, metas))
+        Ok((count, metas))
     }
 }
 

@@ -34,6 +34,8 @@ pub struct TableOptions {
 pub struct Origin {
     /// The id of the column family.
     pub family: u32,
+    /// The store's random number; 0 if none is known.
+    pub store: u64,
     /// The history that the sequence numbers belong to.
     pub history: u64,
     /// When the table is written, in milliseconds since the epoch.
@@ -45,7 +47,7 @@ pub struct Origin {
 
 impl Default for Origin {
     fn default() -> Self {
-        Origin { family: 0, history: 0, created_ms: 0, oldest_deletion_ms: NEVER }
+        Origin { family: 0, store: 0, history: 0, created_ms: 0, oldest_deletion_ms: NEVER }
     }
 }
 

@@ -11,11 +11,13 @@ pub struct TablePolicy {
     pub base: TableOptions,
     /// Levels from 0 on whose blocks are stored raw: they are rewritten soon and read often.
     pub uncompressed_levels: usize,
+    /// Whether sequence numbers stay in the last level, so that each write can be told from every other.
+    pub keep_versions: bool,
 }
 
 impl Default for TablePolicy {
     fn default() -> Self {
-        TablePolicy { base: TableOptions::default(), uncompressed_levels: 2 }
+        TablePolicy { base: TableOptions::default(), uncompressed_levels: 2, keep_versions: false }
     }
 }
 

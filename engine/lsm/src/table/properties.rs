@@ -79,6 +79,8 @@ pub struct Properties {
     pub filter_policy: u8,
     /// The history that the sequence numbers belong to.
     pub history: u64,
+    /// The random number of the store that wrote it; 0 if it does not say.
+    pub store: u64,
 }
 
 impl Default for Properties {
@@ -106,13 +108,15 @@ impl Default for Properties {
             codec: Codec::None as u8,
             filter_policy: FilterPolicy::None as u8,
             history: 0,
+            store: 0,
         }
     }
 }
 
 const SMALLEST: u64 = 10;
 const LARGEST: u64 = 12;
-const OLDEST_OPERAND: u64 = 24;
+const STORE: u64 = 24;
+const OLDEST_OPERAND: u64 = 25;
 
 impl Properties {
     /// Counts an entry; smallest and largest key are left to the caller.
@@ -171,6 +175,10 @@ impl Properties {
             put_varint(out, varint_len(value) as u64);
             put_varint(out, value);
         }
+        if self.store != 0 {
+            put_varint(out, STORE);
+            put_bytes(out, &self.store.to_le_bytes());
+        }
         for (tag, key) in [(SMALLEST, &self.smallest.user_key), (LARGEST, &self.largest.user_key)] {
             put_varint(out, tag);
             put_bytes(out, key);
@@ -194,6 +202,11 @@ impl Properties {
                 SMALLEST => properties.smallest.user_key = field.to_vec(),
                 LARGEST => properties.largest.user_key = field.to_vec(),
                 OLDEST_OPERAND => properties.oldest_operand_ms = number("a time")?,
+                STORE => {
+                    let expected = "a store's number";
+                    let number = <[u8; 8]>::try_from(field).map_err(|_| Malformed { at, expected })?;
+                    properties.store = u64::from_le_bytes(number);
+                }
                 21 => {
                     let expected = "the id of a column family";
                     properties.family = number(expected)?.try_into().map_err(too_large(expected))?;
@@ -227,6 +240,7 @@ mod tests {
             smallest: InternalKey { user_key: b"a".to_vec(), trailer: Trailer(7) },
             largest: InternalKey { user_key: vec![b'z'; 300], trailer: Trailer(u64::MAX) },
             family: u32::MAX,
+            store: 0xe5,
             codec: 1,
             filter_policy: 1,
             oldest_operand_ms: 77,

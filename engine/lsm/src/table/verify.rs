@@ -172,7 +172,7 @@ impl Walk<'_> {
         // What cannot be counted is taken as it is said.
         self.counted.created_ms = stored.created_ms;
         self.counted.family = stored.family;
-        self.counted.history = stored.history;
+        (self.counted.history, self.counted.store) = (stored.history, stored.store);
         self.counted.codec = stored.codec;
         self.counted.filter_policy = stored.filter_policy;
         if self.counted.deletions > 0 {

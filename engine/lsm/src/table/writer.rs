@@ -71,6 +71,7 @@ impl TableWriter {
             properties: Properties {
                 created_ms: origin.created_ms,
                 family: origin.family,
+                store: origin.store,
                 history: origin.history,
                 codec: options.codec as u8,
                 filter_policy: options.filter as u8,

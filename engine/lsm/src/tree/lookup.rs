@@ -20,6 +20,8 @@ use crate::version::TableFile;
 pub struct Found<'a> {
     value: &'a [u8],
     place: Place<'a>,
+    seq: SeqNum,
+    expires_at: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -35,6 +37,19 @@ impl Found<'_> {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.value
+    }
+
+    /// The sequence number of the write.
+    #[must_use]
+    pub fn seq(&self) -> SeqNum {
+        self.seq
+    }
+
+    /// When the value expires, in milliseconds since the epoch; [`crate::base::key::NEVER`] if it does
+    /// not.
+    #[must_use]
+    pub fn expires_at(&self) -> u64 {
+        self.expires_at
     }
 
     /// The value as a slice that outlives the view.
@@ -73,7 +88,8 @@ pub fn lookup<R>(
     // What `seq` was published for was counted before.
     for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
         if let Some(entry) = memtable.get(key, seq) {
-            let found = Found { value: entry.value, place: Place::Memtable(memtable, key, seq) };
+            let place = Place::Memtable(memtable, key, seq);
+            let found = Found { value: entry.value, place, seq: entry.seq, expires_at: entry.expires_at };
             if live(&entry) {
                 return Ok(Some(read(found)));
             }
@@ -86,8 +102,9 @@ pub fn lookup<R>(
     let mut ask = |table: &TableFile| {
         table.reader.get(key, hash, seq, |entry, block| {
             if live(&entry) {
-                let read = read.take()?;
-                return Some(read(Found { value: entry.value, place: Place::Block(block) }));
+                let (read, place) = (read.take()?, Place::Block(block));
+                let (seq, expires_at) = (entry.seq, entry.expires_at);
+                return Some(read(Found { value: entry.value, place, seq, expires_at }));
             }
             operand = entry.kind == Kind::Merge;
             None
@@ -134,8 +151,8 @@ fn merged<R>(
         return Ok(None);
     }
     let Some(merged) = gather(&mut cursor, &view.hooks, range, now_ms())? else { return Ok(None) };
-    let slice = Slice::own(merged.value);
-    Ok(Some(read(Found { value: &slice, place: Place::Merged(&slice) })))
+    let (slice, seq, expires_at) = (Slice::own(merged.value), merged.seq, merged.expires_at);
+    Ok(Some(read(Found { value: &slice, place: Place::Merged(&slice), seq, expires_at })))
 }
 
 /// Asserts under `invariants` that nobody is shown an entry of a range that was dropped behind it.

@@ -7,6 +7,7 @@ mod rules;
 mod scan;
 mod snapshots;
 mod view;
+mod written;
 
 pub use family::Family;
 pub use lookup::{Found, lookup};
@@ -15,3 +16,4 @@ pub use rules::FamilyRules;
 pub use scan::{Bounds, TreeCursor, scan};
 pub use snapshots::{Filtering, Registered, Snapshots};
 pub use view::{Seal, Sealed, View};
+pub use written::written_between;

@@ -34,6 +34,8 @@ pub enum EditOp {
     Clock(u64),
     /// The oldest segment of the log that is needed.
     OldestWal(FileNumber),
+    /// The log is synced at least up to this position of its stream: what ends before it is damaged.
+    SyncedLog(u64),
     /// A column family is created.
     CreateFamily {
         /// Its number, never used before.
@@ -120,6 +122,7 @@ mod tag {
     pub const REMOVE_TABLE: u64 = 12;
     pub const ADD_RANGE: u64 = 13;
     pub const REMOVE_RANGE: u64 = 14;
+    pub const SYNCED_LOG: u64 = 32;
 }
 
 /// Encodes an edit.
@@ -140,6 +143,7 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             }
             EditOp::Clock(ms) => numbers(out, tag::CLOCK, &[*ms]),
             EditOp::OldestWal(number) => numbers(out, tag::OLDEST_WAL, &[*number]),
+            EditOp::SyncedLog(lsn) => numbers(out, tag::SYNCED_LOG, &[*lsn]),
             EditOp::CreateFamily { id, name, options } => {
                 numbers(out, tag::CREATE_FAMILY, &[u64::from(*id)]);
                 put_bytes(out, name.as_bytes());
@@ -202,6 +206,7 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         }
         tag::CLOCK => EditOp::Clock(bytes.varint("a time")?),
         tag::OLDEST_WAL => EditOp::OldestWal(file_number(bytes)?),
+        tag::SYNCED_LOG => EditOp::SyncedLog(bytes.varint("a position of the log")?),
         tag::CREATE_FAMILY => EditOp::CreateFamily {
             id: bytes.varint32("a family's number")?,
             name: text(bytes, "a family's name")?,
@@ -311,6 +316,7 @@ mod tests {
             EditOp::History { id: 4, first_seq: 5 },
             EditOp::Clock(6),
             EditOp::OldestWal(7),
+            EditOp::SyncedLog(u64::MAX),
             EditOp::CreateFamily { id: 8, name: "tokens".into(), options: vec![1, 2] },
             EditOp::DropFamily(9),
             EditOp::NextFamily(10),

@@ -101,6 +101,12 @@ impl Manifest {
         self.number
     }
 
+    /// The position behind the last edit in the stream of the file in force.
+    #[must_use]
+    pub fn lsn(&self) -> u64 {
+        self.writer.lsn()
+    }
+
     /// The size of the file in force, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -240,6 +246,8 @@ pub struct Loaded {
     pub state: StoreState,
     /// Its number.
     pub number: FileNumber,
+    /// Where its edits end: the offset in the file, and the position in its stream.
+    pub end: (u64, u64),
     /// Bytes of an edit at its end that was never completed.
     pub torn_bytes: u64,
     /// Every table that any of its edits mentions. Whatever a loss of power may yet undo of the
@@ -292,5 +300,6 @@ pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
     }
     // The padding of the last record may be all that is missing.
     let torn_bytes = reader.size().saturating_sub(stop.offset);
-    Ok(Some(Loaded { state, number: current.manifest, torn_bytes, mentioned }))
+    let end = (stop.offset, stop.lsn);
+    Ok(Some(Loaded { state, number: current.manifest, end, torn_bytes, mentioned }))
 }

@@ -50,6 +50,9 @@ pub struct StoreState {
     pub clock_ms: u64,
     /// The oldest segment of the log that is needed.
     pub oldest_wal: FileNumber,
+    /// The position in the stream of the log up to which it is known to be synced. Each opening
+    /// starts a stream of its own.
+    pub synced_log: u64,
     /// Every family number below this one was used.
     pub next_family: u32,
     /// The column families by number.
@@ -74,6 +77,7 @@ impl StoreState {
             EditOp::History { id, first_seq } => self.history = History { id: *id, first_seq: *first_seq },
             EditOp::Clock(ms) => self.clock_ms = self.clock_ms.max(*ms),
             EditOp::OldestWal(number) => self.oldest_wal = self.oldest_wal.max(*number),
+            EditOp::SyncedLog(lsn) => self.synced_log = self.synced_log.max(*lsn),
             EditOp::CreateFamily { id, name, options } => {
                 let (name, options) = (name.clone(), options.clone());
                 let family = FamilyState { name, options, ..FamilyState::default() };
@@ -132,6 +136,9 @@ impl StoreState {
             .push(EditOp::Clock(self.clock_ms))
             .push(EditOp::OldestWal(self.oldest_wal))
             .push(EditOp::NextFamily(self.next_family));
+        if self.synced_log > 0 {
+            edit.push(EditOp::SyncedLog(self.synced_log));
+        }
         for (&id, family) in &self.families {
             let (name, options) = (family.name.clone(), family.options.clone());
             edit.push(EditOp::CreateFamily { id, name, options });
@@ -171,6 +178,7 @@ mod tests {
             .push(EditOp::Flushed { family: 0, seq: 17 })
             .push(EditOp::AddRange { family: 0, range: range(9) })
             .push(EditOp::Clock(3))
+            .push(EditOp::SyncedLog(12))
             .push(EditOp::SeqCeiling(99));
         state.apply(&edit).unwrap();
         let mut again = StoreState::default();

@@ -1,6 +1,7 @@
 //! The payload of a log record: the batches that were written with one write.
 
 use crate::base::coding::{Decoder, Malformed, put_varint};
+use crate::base::filename::FileNumber;
 use crate::base::key::{MAX_SEQ, SeqNum};
 
 /// What a record of the log holds. The numbers stand on disk.
@@ -9,8 +10,7 @@ use crate::base::key::{MAX_SEQ, SeqNum};
 pub enum RecordKind {
     /// A group of batches.
     Group = 1,
-    /// The log was closed in good order. The payload is the last sequence number that was handed
-    /// out, 8 bytes.
+    /// The log was closed in good order: a [`CloseMark`].
     Close = 2,
     /// The log goes on in another segment: its number and its identity, 8 bytes each. The last record
     /// of a segment that was sealed.
@@ -27,6 +27,52 @@ impl RecordKind {
             3 => Some(RecordKind::Next),
             _ => None,
         }
+    }
+}
+
+/// Where a manifest ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ManifestEnd {
+    /// Its number.
+    pub number: FileNumber,
+    /// The position in its stream behind the last edit.
+    pub lsn: u64,
+}
+
+/// The payload of the record that closes a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseMark {
+    /// The last sequence number that was handed out.
+    pub last_seq: SeqNum,
+    /// The manifest that was in force, and how long it was; `None` in logs of the first versions.
+    pub manifest: Option<ManifestEnd>,
+}
+
+impl CloseMark {
+    /// Appends the stored form.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.last_seq.to_le_bytes());
+        if let Some(ManifestEnd { number, lsn }) = self.manifest {
+            out.extend_from_slice(&number.to_le_bytes());
+            out.extend_from_slice(&lsn.to_le_bytes());
+        }
+    }
+
+    /// Decodes the stored form.
+    pub fn decode(payload: &[u8]) -> Result<CloseMark, Malformed> {
+        let mut bytes = Decoder::new(payload);
+        let last_seq = bytes.fixed64("the last sequence number")?;
+        if last_seq > MAX_SEQ {
+            return Err(Malformed { at: 0, expected: "a sequence number of 56 bits" });
+        }
+        let manifest = match bytes.is_empty() {
+            true => None,
+            false => Some(ManifestEnd {
+                number: bytes.fixed64("the number of the manifest")?,
+                lsn: bytes.fixed64("the end of the manifest")?,
+            }),
+        };
+        Ok(CloseMark { last_seq, manifest })
     }
 }
 
@@ -128,6 +174,20 @@ mod tests {
         let (decoded, rest) = decode_group(&out).unwrap();
         assert_eq!(decoded, header);
         assert_eq!(rest.collect::<Result<Vec<_>, _>>().unwrap(), batches);
+    }
+
+    #[test]
+    fn marks_of_a_close_round_trip_with_and_without_the_manifest() {
+        let manifest = Some(ManifestEnd { number: 5, lsn: 700 });
+        for mark in [CloseMark { last_seq: 9, manifest: None }, CloseMark { last_seq: MAX_SEQ, manifest }] {
+            let mut bytes = Vec::new();
+            mark.encode(&mut bytes);
+            assert_eq!(CloseMark::decode(&bytes), Ok(mark));
+            for len in (0..bytes.len()).filter(|len| *len != 8) {
+                assert!(CloseMark::decode(&bytes[..len]).is_err(), "{len}");
+            }
+        }
+        assert!(CloseMark::decode(&(MAX_SEQ + 1).to_le_bytes()).is_err());
     }
 
     proptest! {

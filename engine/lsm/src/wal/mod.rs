@@ -7,6 +7,8 @@ mod replay;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-pub use group::{GroupHeader, LoggedBatch, RecordKind, begin_group, decode_group, push_batch};
+pub use group::{
+    CloseMark, GroupHeader, LoggedBatch, ManifestEnd, RecordKind, begin_group, decode_group, push_batch,
+};
 pub use log::{Room, SegmentInfo, Unsynced, Wal, WalOptions};
-pub use replay::{Cut, Replay, replay};
+pub use replay::{Cut, LogKnown, Replay, replay};

@@ -6,11 +6,11 @@
 //! are now wrong: the store refuses to open, naming file and offset. At or above it, they may never
 //! have been written: they are cut, and reported.
 
-use super::group::{GroupHeader, LoggedBatch, RecordKind, decode_group};
+use super::group::{CloseMark, GroupHeader, LoggedBatch, ManifestEnd, RecordKind, decode_group};
 use crate::base::coding::Decoder;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
-use crate::base::key::{MAX_SEQ, SeqNum};
+use crate::base::key::SeqNum;
 use crate::fs::{Fs, OpenFile};
 use crate::record::{HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordReader, Step, Stop};
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ pub struct Replay {
     /// If the log ends with the mark of a close in good order: the last sequence number that was
     /// handed out.
     pub closed: Option<SeqNum>,
+    /// What that mark says of the manifest.
+    pub manifest: Option<ManifestEnd>,
     /// What was cut off the end, if anything.
     pub cut: Option<Cut>,
 }
@@ -45,22 +47,32 @@ pub struct Cut {
     pub damaged: bool,
 }
 
-/// Replays the log of the store with the random number `store` from the segment `oldest` on.
-/// `numbers` are all segments that there are, ascending.
+/// What is known of a log before it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct LogKnown {
+    /// The store's random number.
+    pub store: u64,
+    /// The oldest segment that is needed.
+    pub oldest: FileNumber,
+    /// The position up to which it was synced, as far as the manifest knows. A log may keep records of
+    /// that only behind its last sync, where a run of zeros looks like an end.
+    pub synced: u64,
+}
+
+/// Replays a log. `numbers` are all segments that there are, ascending.
 ///
 /// `each` is called for every batch, in commit order. With `to_damage` a damaged middle ends the
 /// replay as a torn tail does.
 pub fn replay(
     fs: &Fs,
     dir: &Path,
-    oldest: FileNumber,
+    known: LogKnown,
     numbers: &[FileNumber],
-    store: u64,
     to_damage: bool,
     mut each: impl FnMut(GroupHeader, LoggedBatch<'_>, &Path, u64) -> Result<()>,
 ) -> Result<Replay> {
     let mut found = Replay::default();
-    let mut synced = 0;
+    let LogKnown { store, oldest, mut synced } = known;
     let mut place = Place { number: oldest, identity: None, before: None };
     loop {
         let path = FileKind::Wal(place.number).path(dir);
@@ -164,14 +176,9 @@ fn read_segment(
                 found.closed = None;
                 match RecordKind::from_byte(header.kind) {
                     Some(RecordKind::Close) => {
-                        let last_seq = Decoder::new(payload).fixed64("the last sequence number");
-                        let last_seq = last_seq.map_err(|e| e.in_file(file.path(), base))?;
-                        if last_seq > MAX_SEQ {
-                            let found = last_seq.to_string();
-                            let expected = "a sequence number of 56 bits";
-                            return Err(Corruption::new(file.path(), base, expected, found).into());
-                        }
-                        found.closed = Some(last_seq);
+                        let mark = CloseMark::decode(payload).map_err(|e| e.in_file(file.path(), base))?;
+                        found.closed = Some(mark.last_seq);
+                        found.manifest = mark.manifest;
                     }
                     Some(RecordKind::Next) => {
                         let mut bytes = Decoder::new(payload);

@@ -54,6 +54,11 @@ impl Log {
 
 /// Replays what is on `sim`; the texts of the batches, and what was found.
 fn replayed(sim: &SimFs, to_damage: bool) -> (Vec<String>, Result<Replay>) {
+    replayed_behind(sim, 0, to_damage)
+}
+
+/// The same where the manifest knows how far the log was synced.
+fn replayed_behind(sim: &SimFs, synced: u64, to_damage: bool) -> (Vec<String>, Result<Replay>) {
     let fs = Fs::Sim(sim.clone());
     let mut numbers: Vec<u64> = fs
         .list(Path::new(DIR))
@@ -66,7 +71,8 @@ fn replayed(sim: &SimFs, to_damage: bool) -> (Vec<String>, Result<Replay>) {
         .collect();
     numbers.sort_unstable();
     let mut texts = Vec::new();
-    let found = replay(&fs, Path::new(DIR), 1, &numbers, STORE, to_damage, |_, batch, _, _| {
+    let known = LogKnown { store: STORE, oldest: 1, synced };
+    let found = replay(&fs, Path::new(DIR), known, &numbers, to_damage, |_, batch, _, _| {
         texts.push(String::from_utf8_lossy(batch.ops).into_owned());
         Ok(())
     });
@@ -143,6 +149,31 @@ fn flipped_bytes_are_damage_below_the_synced_position_and_a_torn_tail_above() {
         }
     }
     assert!(refused > 500 && cut > 300, "{refused} refused, {cut} cut");
+}
+
+#[test]
+fn a_log_that_ends_before_what_the_manifest_knows_is_damaged() {
+    let mut log = Log::new(1 << 20);
+    let texts: Vec<String> = (0..6).map(|i| i.to_string()).collect();
+    let mut ends = vec![log.wal.lsn()];
+    for text in &texts {
+        log.append(text);
+        ends.push(log.wal.lsn());
+    }
+    log.sync();
+    for (groups, end) in ends.iter().enumerate().take(6) {
+        // No record that is left was written behind a sync.
+        let sim = log.sim.kill_image();
+        sim.corrupt(&path(1), HEADER_BYTES + end, |bytes| bytes.fill(0)).unwrap();
+        assert_eq!(replayed(&sim, false).0, texts[..groups], "it looks like an end");
+        assert!(replayed_behind(&sim, *end, false).1.is_ok());
+        let (_, refused) = replayed_behind(&sim, end + 1, false);
+        let Err(Error::Corruption(damage)) = refused else { panic!("{refused:?}") };
+        assert_eq!((damage.file, damage.offset), (path(1), HEADER_BYTES + end));
+        let (found, replay) = replayed_behind(&sim, ends[6], true);
+        assert_eq!(found, texts[..groups]);
+        assert!(replay.unwrap().cut.is_some_and(|cut| cut.damaged && cut.offset == HEADER_BYTES + end));
+    }
 }
 
 #[test]

@@ -108,6 +108,20 @@ fn write_some(
                 versions.iter().for_each(|n| written.hidden_ms[*n] = written.hidden_ms[*n].min(until));
                 written.versions.insert(key, newest.into_iter().collect());
             }
+            7 if random.below(40) == 0 => {
+                // A tenth of all keys at once, deleted or given up for good; both begin anew afterwards.
+                let digit = random.below(10);
+                let prefix = format!("key-{digit}");
+                if random.below(2) == 0 {
+                    family.delete_prefix(prefix)?
+                } else {
+                    family.drop_prefix(prefix)?
+                }
+                let gone = |key: &u64| *key < 1 << 32 && key.to_string().starts_with(&digit.to_string());
+                for key in written.versions.keys().copied().filter(gone).collect::<Vec<_>>() {
+                    written.delete(key, now_ms);
+                }
+            }
             _ => {
                 family.delete(name)?;
                 written.delete(key, now_ms);

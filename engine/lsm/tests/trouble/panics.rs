@@ -4,7 +4,8 @@ use crate::store::{eventually, fill, key, small};
 use esker::fs::SimFs;
 use esker::fs::sim::OperationKind;
 use esker::{Db, Durability, Error, Result, WriteBatch};
-use std::time::Duration;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 /// Every operation of this kind on a file with this extension panics on the thread of that name.
 fn plant(sim: &SimFs, thread: &'static str, kind: OperationKind, extension: &'static str) {
@@ -14,6 +15,34 @@ fn plant(sim: &SimFs, thread: &'static str, kind: OperationKind, extension: &'st
         assert!(!hit, "planted under {thread}");
         None
     }));
+}
+
+/// How long anything may take before it is taken for hanging.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Runs `job` on a thread of its own, and fails if it has not come to an end in time.
+fn within_deadline<T: Send + 'static>(doing: &str, job: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || drop(sender.send(job())));
+    match receiver.recv_timeout(DEADLINE) {
+        Ok(result) => {
+            thread.join().unwrap();
+            result
+        }
+        Err(RecvTimeoutError::Disconnected) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => unreachable!("a job that ended has sent its result"),
+        },
+        Err(RecvTimeoutError::Timeout) => panic!("{doing} hangs"),
+    }
+}
+
+/// Writes until a write is refused; what was planted must come about by then.
+fn fill_until_refused(db: &Db) -> Error {
+    let until = Instant::now() + DEADLINE;
+    let in_time = (0u32..).take_while(|_| Instant::now() < until);
+    let refused = in_time.map(|i| i % 5_000).find_map(|i| fill(db, i, i + 1).err());
+    refused.expect("a write is refused in time")
 }
 
 /// What must hold after a panic of background work.
@@ -30,7 +59,7 @@ fn check_poisoned(sim: &SimFs, db: Db, thread: &str, kept: u32) -> Result<()> {
     }
     assert!(db.contains_key(key(0))? && db.iter()?.count() as u32 >= kept);
     sim.clear_fault();
-    assert!(db.close().is_err());
+    assert!(within_deadline("closing", move || db.close()).is_err());
     let db = small(&sim.kill_image()).open()?;
     assert!(db.iter()?.count() as u32 >= kept && db.verify()?.problems.is_empty());
     db.close()
@@ -45,8 +74,8 @@ fn a_panic_of_a_flush_is_said_and_wakes_everybody() -> Result<()> {
     plant(&sim, "esker-flush", OperationKind::Write, "sst");
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| db.flush());
-        let writing = scope.spawn(|| (0..).find_map(|i| fill(&db, i, i + 1).err()));
-        for said in [waiting.join().unwrap().unwrap_err(), writing.join().unwrap().unwrap()] {
+        let writing = scope.spawn(|| fill_until_refused(&db));
+        for said in [waiting.join().unwrap().unwrap_err(), writing.join().unwrap()] {
             assert!(said.to_string().contains("planted under esker-flush"), "{said}");
         }
     });
@@ -60,7 +89,7 @@ fn a_panic_of_a_compaction_is_said_and_wakes_everybody() -> Result<()> {
     fill(&db, 0, 100)?;
     db.sync()?;
     plant(&sim, "esker-compact", OperationKind::Write, "sst");
-    let said = (0..).find_map(|i| fill(&db, i % 5_000, i % 5_000 + 1).err()).unwrap();
+    let said = fill_until_refused(&db);
     assert!(said.to_string().contains("planted under esker-compact"), "{said}");
     check_poisoned(&sim, db, "esker-compact", 100)
 }
@@ -77,7 +106,7 @@ fn a_panic_of_the_syncing_thread_is_said_and_wakes_everybody() -> Result<()> {
     let ticket = db.commit(batch, Durability::Os)?;
     let (sender, receiver) = std::sync::mpsc::channel();
     db.on_durable(ticket.seq(), move |result| drop(sender.send(result)));
-    let heard = receiver.recv().unwrap().unwrap_err();
+    let heard = receiver.recv_timeout(DEADLINE).unwrap().unwrap_err();
     assert!(heard.to_string().contains("panic"), "{heard}");
     check_poisoned(&sim, db, "esker-sync", 100)
 }

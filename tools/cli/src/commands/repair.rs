@@ -1,6 +1,6 @@
 //! `esker repair`
 
-use crate::failure::{DAMAGED, Failure, Outcome};
+use crate::failure::{DAMAGED, Failure, OPEN_END, Outcome};
 use crate::output::{Out, progress};
 use crate::text::bytes_text;
 use clap::Args;
@@ -19,7 +19,8 @@ Examples:
 
 The damaged store is not changed. With --json, bytes of keys that are no text are written \\xNN.
 
-Exit code 4: something was lost, or may have been; the report says what.";
+Exit code 4: something was lost, or may have been; the report says what.
+Exit code 5: nothing is damaged, but the store was not closed, so that nobody knows where it ended.";
 
 /// Arguments of `esker repair`.
 #[derive(Args, Debug)]
@@ -46,7 +47,7 @@ pub struct RepairArgs {
 pub fn run(args: &RepairArgs) -> Outcome {
     let progress = progress::spinner(if args.dry_run { "looking" } else { "repairing" });
     let repair = Repair::new(&args.dir);
-    let report = if args.dry_run { repair.look() } else { repair.write(&args.into) };
+    let report = if args.dry_run { repair.look_into(&args.into) } else { repair.write(&args.into) };
     progress.finish_and_clear();
     let report = report?;
     let mut out = Out::stdout();
@@ -58,7 +59,11 @@ pub fn run(args: &RepairArgs) -> Outcome {
         }
     }
     out.finish()?;
-    if report.loss() == Loss::NoneFound { Ok(()) } else { Err(Failure::Quiet { code: DAMAGED }) }
+    match report.loss() {
+        Loss::NoneFound => Ok(()),
+        Loss::OpenEnd => Err(Failure::Quiet { code: OPEN_END }),
+        Loss::Possible | Loss::Certain => Err(Failure::Quiet { code: DAMAGED }),
+    }
 }
 
 fn object(report: &RepairReport) -> Value {
@@ -70,6 +75,7 @@ fn object(report: &RepairReport) -> Value {
     };
     let loss = match report.loss() {
         Loss::NoneFound => "none found",
+        Loss::OpenEnd => "open end",
         Loss::Possible => "possible",
         Loss::Certain => "certain",
     };
@@ -88,12 +94,14 @@ fn object(report: &RepairReport) -> Value {
         "order_holds": report.order == Order::Holds,
         "entries_saved": report.entries_saved(),
         "entries_lost": report.entries_lost(),
+        "entries_gone": report.entries_gone(),
         "families": report.families.iter().map(|family| json!({
             "id": family.id,
             "name": family.name,
             "name_known": family.name_known,
             "options_known": family.options_known,
             "keys": family.keys,
+            "expired": family.expired,
         })).collect::<Vec<_>>(),
         "files": report.files.iter().map(file).collect::<Vec<_>>(),
         "log": {
@@ -129,6 +137,7 @@ fn file(file: &RepairedFile) -> Value {
     };
     let state = match file.state {
         FileState::Intact => "intact",
+        FileState::OpenEnd => "open end",
         FileState::PartlyRead => "partly read",
         FileState::Unreadable => "unreadable",
         FileState::Missing => "missing",
@@ -147,6 +156,7 @@ fn file(file: &RepairedFile) -> Value {
         "bytes": file.bytes,
         "entries_saved": file.entries_saved,
         "entries_lost": file.entries_lost,
+        "entries_gone": file.entries_gone,
         "family": file.family,
         "lost_keys": file.lost_keys.iter().map(keys).collect::<Vec<_>>(),
         "lost_seqs": file.lost_seqs.as_ref().map(seqs),

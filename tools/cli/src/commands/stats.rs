@@ -61,6 +61,9 @@ fn object(stats: &Stats, health: &Health, recovery: &Recovery) -> Value {
             "sealed_memtables": family.sealed_memtables,
             "table_bytes": family.table_bytes(),
             "levels": family.levels.iter().map(level).collect::<Vec<_>>(),
+            "hidden_since_ms": family.hidden_since_ms,
+            "erase_due_bytes": family.erase_due_bytes,
+            "erase_held_bytes": family.erase_held_bytes,
             "ranges": {
                 "unflushed": family.ranges.unflushed,
                 "deleted": family.ranges.deleted,
@@ -120,6 +123,10 @@ fn print(out: &mut Out, stats: &Stats) -> Outcome {
             out.line(&format!(
                 "  level {number}    {files}, {bytes}, {entries} entries, {deletions} of them deletions"
             ))?;
+        }
+        if family.erase_due_bytes > 0 {
+            let (due, held) = (size::text(family.erase_due_bytes), size::text(family.erase_held_bytes));
+            out.line(&format!("  erasure    {due} due, {held} of it held by snapshots"))?;
         }
         let ranges = &family.ranges;
         if let Some(oldest) = ranges.oldest {

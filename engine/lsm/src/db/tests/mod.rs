@@ -10,5 +10,6 @@ mod disk;
 mod durable;
 mod families;
 mod history;
-mod rig;
+mod ranges;
+pub(crate) mod rig;
 mod writers;

@@ -27,7 +27,7 @@ const MOST_STEPS: usize = 400_000;
 const STACK_BYTES: usize = 256 << 10;
 
 /// No timer: who waits for it waits until somebody notifies.
-pub(super) const NO_TIMER: Duration = Duration::from_secs(3600);
+pub(crate) const NO_TIMER: Duration = Duration::from_secs(3600);
 
 fn number(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
@@ -39,7 +39,7 @@ fn number(name: &str, default: u64) -> u64 {
 /// Runs `program` under `share` hundredths of the schedules: half of them step by step at random, a
 /// quarter each by priorities that change at two and at four random steps (Burckhardt et al., A
 /// Randomized Scheduler with Probabilistic Guarantees of Finding Bugs, 2010).
-pub(super) fn explore(name: &str, share: u64, program: fn()) {
+pub(crate) fn explore(name: &str, share: u64, program: fn()) {
     let failures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/schedules");
     if let Some(file) = std::env::var_os("ESKER_SCHEDULE_FILE") {
         run(ReplayScheduler::new_from_file(file).expect("a schedule"), FailurePersistence::None, program);
@@ -71,7 +71,7 @@ fn run(scheduler: impl Scheduler + 'static, keep: FailurePersistence, program: f
 }
 
 /// The options of a store: nothing fills up and no timer runs, unless a program changes that.
-pub(super) fn builder(sim: &SimFs) -> Builder {
+pub(crate) fn builder(sim: &SimFs) -> Builder {
     let mut builder = Db::builder("/db")
         .fs(Fs::Sim(sim.clone()))
         .clock(Clock::Manual(ManualClock::new(1_000_000)))
@@ -102,13 +102,13 @@ pub(super) fn quiet(sim: &SimFs) -> Builder {
 }
 
 /// Starts the threads of a program and waits for all of them.
-pub(super) fn together(programs: Vec<Box<dyn FnOnce() + Send>>) {
+pub(crate) fn together(programs: Vec<Box<dyn FnOnce() + Send>>) {
     let threads: Vec<_> = programs.into_iter().map(crate::base::sync::thread::spawn).collect();
     threads.into_iter().for_each(|thread| thread.join().expect("a thread of the program"));
 }
 
 /// One thread of a program, which shares `what`.
-pub(super) fn thread<T: Send + Sync + 'static>(
+pub(crate) fn thread<T: Send + Sync + 'static>(
     what: &Arc<T>,
     body: impl FnOnce(&T) + Send + 'static,
 ) -> Box<dyn FnOnce() + Send> {

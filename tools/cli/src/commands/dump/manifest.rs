@@ -50,6 +50,7 @@ fn words(op: &EditOp) -> (&'static str, String) {
         EditOp::History { id, first_seq } => ("history", format!("{id:016x} from seq {first_seq}")),
         EditOp::Clock(ms) => ("clock", format!("{ms} ms")),
         EditOp::OldestWal(number) => ("oldest wal", format!("{number:06}.log")),
+        EditOp::SyncedLog(lsn) => ("synced log", format!("up to position {lsn}")),
         EditOp::CreateFamily { id, name, options } => {
             ("create family", format!("{id} {name:?}, {} bytes of options", options.len()))
         }

@@ -88,6 +88,7 @@ fn properties(found: &Properties, printer: &mut ItemPrinter) -> Outcome {
         ("oldest deletion", time(found.oldest_deletion_ms)),
         ("created", time(found.created_ms)),
         ("history", hex(found.history)),
+        ("store", if found.store == 0 { Cell::Empty } else { hex(found.store) }),
     ] {
         printer.item(Item::Fact(name, cell))?;
     }

@@ -32,8 +32,8 @@ fn records(file: &OpenFile, printer: &mut ItemPrinter) -> Outcome {
             let cells = [Cell::Number(group.first_seq), Cell::Number(group.clock_ms)];
             printer.item(record_row(&record, "group", cells))
         }
-        SegmentItem::Close { record, last_seq } => {
-            printer.item(record_row(&record, "close", [Cell::Number(last_seq), Cell::Empty]))
+        SegmentItem::Close { record, mark } => {
+            printer.item(record_row(&record, "close", [Cell::Number(mark.last_seq), Cell::Empty]))
         }
         SegmentItem::Next { record, number, .. } => {
             let kind = format!("next {number:06}");

@@ -13,7 +13,8 @@ Examples:
 A kill shows that nothing is lost with a process. It shows nothing about a loss of power: what a process
 wrote is then in the memory of the system, and survives.
 
-Exit code 4: something was lost, or found that must not be. It is told, and the directory is kept.";
+Exit code 4: something was lost, or found that must not be. It is told, and the directory is kept.
+Exit code 6: the disk is too full to go on; nothing wrong was found.";
 
 /// Arguments of `esker stress`.
 #[derive(Args, Debug)]

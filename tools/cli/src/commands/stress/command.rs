@@ -10,7 +10,7 @@ use super::oracle::Oracle;
 use super::process::{Event, Process, Remains};
 use super::record::{End, Record, Round};
 use super::summary::Summary;
-use crate::failure::{DAMAGED, Failure, INTERRUPTED, Outcome};
+use crate::failure::{DAMAGED, DISK_FULL, Failure, INTERRUPTED, Outcome};
 use crate::output::{notes, progress};
 use esker::FamilyOptions;
 use esker::base::clock::Clock;
@@ -47,6 +47,7 @@ pub fn run(args: &StressArgs) -> Outcome {
         oracle: Oracle::new(seed),
         round: 0,
         processes: 0,
+        full_at: None,
         space: args.space,
         home: &home,
         events,
@@ -55,14 +56,18 @@ pub fn run(args: &StressArgs) -> Outcome {
     };
     let bar = progress::spinner("beginning");
     let started = Instant::now();
-    let ended = run.begin_anew().and_then(|()| {
+    let begun = run.begin_anew().map_err(|failure| run.too_full(failure));
+    let ended = begun.and_then(|()| {
         let more = |run: &Run<'_>| {
             let wanted = args.kills.is_none_or(|kills| run.summary.kills < kills);
             let in_time = limit.is_none_or(|limit| started.elapsed() < limit);
             wanted && in_time && run.summary.violations.is_empty() && !run.is_interrupted()
         };
         while more(&run) {
-            run.round()?;
+            match run.round() {
+                Err(failure) if failure.is_full_disk() => run.make_room(failure)?,
+                ended => ended?,
+            }
             bar.set_message(run.summary.line());
         }
         Ok(())
@@ -72,7 +77,8 @@ pub fn run(args: &StressArgs) -> Outcome {
     let mut summary = run.summary;
     summary.elapsed = started.elapsed();
     summary.sizes = home.sizes().unwrap_or_default();
-    let well = ended.is_ok() && summary.violations.is_empty();
+    let full = |failure: &Failure| failure.code() == DISK_FULL;
+    let well = ended.as_ref().err().is_none_or(full) && summary.violations.is_empty();
     let told = summary.print(args.json);
     let left = home.leave(args.keep || !well);
     ended?;
@@ -104,6 +110,8 @@ struct Run<'a> {
     oracle: Oracle,
     round: u32,
     processes: u64,
+    /// How many kills there were when the disk was last full.
+    full_at: Option<u64>,
     space: u64,
     home: &'a Home,
     events: Sender<Event>,
@@ -126,6 +134,26 @@ impl Run<'_> {
         db.close()?;
         self.oracle = Oracle::new(self.summary.seed);
         Ok(())
+    }
+
+    /// A full disk says nothing against the store, whose round is not judged: it is begun anew. Unless not
+    /// one process could be killed since the last time: then there is no room to try anything.
+    fn make_room(&mut self, failure: Failure) -> Outcome {
+        let idle = self.full_at == Some(self.summary.kills);
+        self.full_at = Some(self.summary.kills);
+        self.summary.full += 1;
+        if idle {
+            return Err(self.too_full(failure));
+        }
+        self.begin_anew().map_err(|failure| self.too_full(failure))
+    }
+
+    fn too_full(&self, failure: Failure) -> Failure {
+        if !failure.is_full_disk() {
+            return failure;
+        }
+        let message = format!("there is no room to go on, and nothing else is wrong: {failure}");
+        Failure::Told { code: DISK_FULL, message }
     }
 
     /// One process from its start to its end, and a look at what it left.

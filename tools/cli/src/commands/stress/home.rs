@@ -116,7 +116,8 @@ impl Home {
             .map_err(|e| Failure::file("replace", &store, &e))
     }
 
-    /// The names and sizes of the files of the store, and the space that all of the directory takes.
+    /// How many files the store has, and how many bytes they have together. What a kill left is not
+    /// counted: it shares its tables with the store.
     ///
     /// # Errors
     /// A directory cannot be read.

@@ -34,6 +34,8 @@ pub struct Summary {
     pub entries_read: u64,
     /// How often the store grew beyond the space and was begun anew.
     pub begun_anew: u64,
+    /// How often the disk was full, and the store was begun anew for that.
+    pub full: u64,
     /// The store at the end.
     pub sizes: Sizes,
     /// What was found that must not be.
@@ -60,6 +62,7 @@ impl Summary {
             bytes: 0,
             entries_read: 0,
             begun_anew: 0,
+            full: 0,
             sizes: Sizes::default(),
             violations: Vec::new(),
             reopen_us,
@@ -114,6 +117,7 @@ impl Summary {
             "store_bytes": self.sizes.bytes,
             "store_files": self.sizes.files,
             "begun_anew": self.begun_anew,
+            "full": self.full,
             "violations": self.violations.len(),
             "found": self.violations,
         })
@@ -125,6 +129,11 @@ impl Summary {
             0 => String::new(),
             times => format!(", begun anew {}", counted(times, "time")),
         };
+        let full = match self.full {
+            0 => String::new(),
+            times => format!(", the disk was full {}", counted(times, "time")),
+        };
+        let anew = anew + &full;
         let rows = [
             ("seed", self.seed.to_string()),
             ("time", format!("{:.0} s", self.elapsed.as_secs_f64())),

@@ -1,0 +1,71 @@
+//! What became of transactions and conditional writes.
+
+use crate::base::error::Error;
+use crate::base::sync::quiet::{AtomicU64, Ordering};
+
+/// Counters since the store was opened.
+#[derive(Debug, Default)]
+pub struct TransactionCounts {
+    committed: AtomicU64,
+    conflicts: AtomicU64,
+    lock_timeouts: AtomicU64,
+    deadlocks: AtomicU64,
+    failed_conditions: AtomicU64,
+    looked_into_tree: AtomicU64,
+}
+
+/// A reading of [`TransactionCounts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransactionStats {
+    /// Transactions that were committed with writes.
+    pub committed: u64,
+    /// Calls that ended with [`Error::Conflict`].
+    pub conflicts: u64,
+    /// Calls that ended with [`Error::LockTimeout`].
+    pub lock_timeouts: u64,
+    /// Calls that ended with [`Error::Deadlock`].
+    pub deadlocks: u64,
+    /// Writes that ended with [`Error::ConditionFailed`].
+    pub failed_conditions: u64,
+    /// How often the table of recent writes did not reach back far enough, so that the tree was asked.
+    pub looked_into_tree: u64,
+}
+
+impl TransactionCounts {
+    /// Counts a commit.
+    pub fn count_commit(&self) {
+        self.committed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a look into the tree.
+    pub(super) fn count_look(&self) {
+        self.looked_into_tree.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an error, if it is one of those that are counted.
+    pub fn count_error(&self, error: &Error) {
+        let count = match error {
+            Error::Conflict { .. } => &self.conflicts,
+            Error::LockTimeout { .. } => &self.lock_timeouts,
+            Error::Deadlock { .. } => &self.deadlocks,
+            Error::ConditionFailed { .. } => &self.failed_conditions,
+            _ => return,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn read(&self) -> TransactionStats {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        TransactionStats {
+            committed: read(&self.committed),
+            conflicts: read(&self.conflicts),
+            lock_timeouts: read(&self.lock_timeouts),
+            deadlocks: read(&self.deadlocks),
+            failed_conditions: read(&self.failed_conditions),
+            looked_into_tree: read(&self.looked_into_tree),
+        }
+    }
+}

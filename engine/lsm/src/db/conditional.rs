@@ -1,0 +1,102 @@
+//! Conditional writes of one key. Of several: [`WriteBatch`]'s `require_..`.
+
+use super::family::ColumnFamily;
+use super::read;
+use crate::base::error::{Error, Result};
+use crate::batch::{Versioned, WriteBatch};
+
+impl ColumnFamily {
+    /// The value of `key` with the number of the write that made it. What that is good for, and where,
+    /// stands with [`Versioned::version`].
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::get`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"k", b"v")?;
+    /// let read = db.get_versioned(b"k")?.unwrap();
+    /// assert_eq!((read.value, read.version), (b"v"[..].into(), db.visible_seq()));
+    /// # Ok(()) }
+    /// ```
+    pub fn get_versioned(&self, key: impl AsRef<[u8]>) -> Result<Option<Versioned>> {
+        read::get(self, None, key.as_ref(), |found| Versioned { value: found.slice(), version: found.seq() })
+    }
+
+    /// Sets `key` to `value` if it has none, with the store's default durability. Returns whether it
+    /// was set.
+    ///
+    /// # Errors
+    /// As [`super::Db::write`]; [`Error::Conflict`] if others write the key all the time.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// assert!(db.put_if_absent(b"leader", b"node 1")?);
+    /// assert!(!db.put_if_absent(b"leader", b"node 2")?);
+    /// # Ok(()) }
+    /// ```
+    pub fn put_if_absent(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
+        let mut batch = WriteBatch::new();
+        batch.require_absent(self, &key).put(self, key, value);
+        self.write_if(batch)
+    }
+
+    /// Sets `key` to `new` if its value is `expected`, with the store's default durability. Returns
+    /// whether it was set.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::put_if_absent`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"state", b"open")?;
+    /// assert!(db.compare_and_set(b"state", b"open", b"closed")?);
+    /// assert!(!db.compare_and_set(b"state", b"open", b"closed")?);
+    /// # Ok(()) }
+    /// ```
+    pub fn compare_and_set(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: impl AsRef<[u8]>,
+        new: impl AsRef<[u8]>,
+    ) -> Result<bool> {
+        let mut batch = WriteBatch::new();
+        batch.require_value(self, &key, expected).put(self, key, new);
+        self.write_if(batch)
+    }
+
+    /// Removes `key` if its value is `expected`, with the store's default durability. Returns whether it
+    /// was removed.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::put_if_absent`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"lock", b"me")?;
+    /// assert!(!db.compare_and_delete(b"lock", b"you")?);
+    /// assert!(db.compare_and_delete(b"lock", b"me")?);
+    /// # Ok(()) }
+    /// ```
+    pub fn compare_and_delete(&self, key: impl AsRef<[u8]>, expected: impl AsRef<[u8]>) -> Result<bool> {
+        let mut batch = WriteBatch::new();
+        batch.require_value(self, &key, expected).delete(self, key);
+        self.write_if(batch)
+    }
+
+    fn write_if(&self, batch: WriteBatch) -> Result<bool> {
+        match self.write_default(batch) {
+            Ok(()) => Ok(true),
+            Err(Error::ConditionFailed { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! What a transaction has written and nobody else can see yet.
+//!
+//! For each key its last write, sorted, so that reads and iterators can merge it with the snapshot. The
+//! batch is made of it at the commit; so a commit that is refused costs the transaction nothing.
+//!
+//! While there is a savepoint, each change notes what was there before it. Going back undoes the notes,
+//! last first.
+
+use crate::base::bounds::HalfOpen;
+use crate::base::error::Result;
+use crate::base::key::NEVER;
+use crate::base::slice::Slice;
+use crate::base::sync::Arc;
+use crate::batch::{FamilyRef, WriteBatch};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// A write of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    /// It has a value until some time, in milliseconds since the epoch, or [`NEVER`].
+    Put { value: Slice, expires_at: u64 },
+    /// It has none.
+    Delete,
+}
+
+/// The writes of a column family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Writes {
+    /// By key.
+    pub(super) keys: BTreeMap<Vec<u8>, Write>,
+    /// What was removed before `keys` were written.
+    pub(super) ranges: Vec<HalfOpen>,
+}
+
+impl Writes {
+    /// Whether a key was removed with a range, and not written since.
+    pub(super) fn hides(&self, key: &[u8]) -> bool {
+        self.ranges.iter().any(|(from, to)| key >= &from[..] && to.as_ref().is_none_or(|to| key < &to[..]))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.ranges.is_empty()
+    }
+}
+
+/// What a write takes beside key and value, in bytes, roughly.
+const WRITE_OVERHEAD_BYTES: usize = 100;
+
+/// What a removed range takes, in bytes, roughly.
+pub(super) fn range_bytes((from, to): &HalfOpen) -> usize {
+    from.len() + to.as_ref().map_or(0, Vec::len) + WRITE_OVERHEAD_BYTES
+}
+
+/// The writes of a transaction.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// Shared with iterators, which see what was written before they were made.
+    families: BTreeMap<u32, Arc<Writes>>,
+    bytes: usize,
+    undo: Vec<Undo>,
+    /// The length of `undo` at each savepoint.
+    savepoints: Vec<usize>,
+}
+
+/// How to take a change back.
+#[derive(Debug)]
+enum Undo {
+    /// What stood at a key before it was written.
+    Key { family: u32, key: Vec<u8>, before: Option<Write> },
+    /// A range was removed.
+    Range { family: u32 },
+}
+
+impl Write {
+    /// The value that a read at `now_ms` gives.
+    pub(super) fn value(&self, now_ms: u64) -> Option<&Slice> {
+        match self {
+            Write::Put { value, expires_at } if *expires_at > now_ms => Some(value),
+            _ => None,
+        }
+    }
+
+    fn bytes(&self, key: &[u8]) -> usize {
+        let value = if let Write::Put { value, .. } = self { value.len() } else { 0 };
+        key.len() + value + WRITE_OVERHEAD_BYTES
+    }
+}
+
+impl Pending {
+    /// The bytes that it takes, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The bytes that it would take with another write.
+    pub(super) fn bytes_with(&self, key: &[u8], write: &Write) -> usize {
+        self.bytes + write.bytes(key)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.families.values().all(|writes| writes.is_empty())
+    }
+
+    /// How many keys and ranges are written.
+    pub(super) fn len(&self) -> usize {
+        self.families.values().map(|writes| writes.keys.len() + writes.ranges.len()).sum()
+    }
+
+    /// The write of a key, if there is one.
+    pub(super) fn get(&self, family: u32, key: &[u8]) -> Option<&Write> {
+        self.families.get(&family)?.keys.get(key)
+    }
+
+    /// Whether a key was removed with a range, and not written since.
+    pub(super) fn hides(&self, family: u32, key: &[u8]) -> bool {
+        self.families.get(&family).is_some_and(|writes| writes.hides(key))
+    }
+
+    /// The writes of a family, held as they are now.
+    pub(super) fn writes(&self, family: u32) -> Arc<Writes> {
+        self.families.get(&family).cloned().unwrap_or_default()
+    }
+
+    /// The keys that are written.
+    pub(super) fn keys<'p>(&'p self) -> impl Iterator<Item = (u32, &'p [u8])> {
+        let of_family = |(family, writes): (&u32, &'p Arc<Writes>)| {
+            let family = *family;
+            writes.keys.keys().map(move |key| (family, key.as_slice()))
+        };
+        self.families.iter().flat_map(of_family)
+    }
+
+    /// The ranges that are removed.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u32, &HalfOpen)> {
+        let all = self.families.iter();
+        all.flat_map(|(family, writes)| writes.ranges.iter().map(|range| (*family, range)))
+    }
+
+    /// Removes a range; what it holds of keys written before goes.
+    pub(super) fn remove_range(&mut self, family: u32, range: HalfOpen) {
+        let writes = self.writes(family);
+        let upper = range.1.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let covered = writes.keys.range::<[u8], _>((Bound::Included(&range.0[..]), upper));
+        let covered: Vec<Vec<u8>> = covered.map(|(key, _)| key.clone()).collect();
+        drop(writes);
+        for key in covered {
+            let before = self.set(family, &key, None);
+            self.note(Undo::Key { family, key, before });
+        }
+        self.bytes += range_bytes(&range);
+        Arc::make_mut(self.families.entry(family).or_default()).ranges.push(range);
+        self.note(Undo::Range { family });
+    }
+
+    fn note(&mut self, undo: Undo) {
+        if !self.savepoints.is_empty() {
+            self.undo.push(undo);
+        }
+    }
+
+    /// Writes a key.
+    pub(super) fn insert(&mut self, family: u32, key: &[u8], write: Write) {
+        let before = self.set(family, key, Some(write));
+        self.note(Undo::Key { family, key: key.to_vec(), before });
+    }
+
+    fn set(&mut self, family: u32, key: &[u8], write: Option<Write>) -> Option<Write> {
+        let writes = Arc::make_mut(self.families.entry(family).or_default());
+        let (before, added) = match write {
+            Some(write) => {
+                let added = write.bytes(key);
+                (writes.keys.insert(key.to_vec(), write), added)
+            }
+            None => (writes.keys.remove(key), 0),
+        };
+        let removed = before.as_ref().map_or(0, |write| write.bytes(key));
+        self.bytes = self.bytes + added - removed;
+        before
+    }
+
+    /// Notes a place to go back to; returns how many there were before.
+    pub(super) fn savepoint(&mut self) -> usize {
+        self.savepoints.push(self.undo.len());
+        self.savepoints.len() - 1
+    }
+
+    /// Undoes what was written behind a savepoint, which stays. Returns whether there is such a one.
+    pub(super) fn rollback_to(&mut self, savepoint: usize) -> bool {
+        let Some(length) = self.savepoints.get(savepoint).copied() else { return false };
+        self.savepoints.truncate(savepoint + 1);
+        while self.undo.len() > length {
+            match self.undo.pop() {
+                Some(Undo::Key { family, key, before }) => drop(self.set(family, &key, before)),
+                Some(Undo::Range { family }) => {
+                    let writes = Arc::make_mut(self.families.entry(family).or_default());
+                    self.bytes -= writes.ranges.pop().map_or(0, |range| range_bytes(&range));
+                }
+                None => {}
+            }
+        }
+        true
+    }
+
+    /// All writes as a batch: for each family the ranges, then the keys in their order.
+    pub(super) fn batch(&self, store: u64) -> Result<WriteBatch> {
+        let mut batch = WriteBatch::with_capacity(self.bytes.min(64 << 20));
+        for (family, writes) in &self.families {
+            let family = Named { family: *family, store };
+            for (from, to) in &writes.ranges {
+                let to = to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                batch.delete_range::<&[u8], _>(&family, (Bound::Included(from.as_slice()), to));
+            }
+            for (key, write) in &writes.keys {
+                match write {
+                    Write::Put { value, expires_at: NEVER } => batch.put(&family, key, value),
+                    Write::Put { value, expires_at } => batch.put_until(&family, key, value, *expires_at),
+                    Write::Delete => batch.delete(&family, key),
+                };
+            }
+        }
+        batch.refused().map_or(Ok(()), |refused| Err(refused.clone()))?;
+        Ok(batch)
+    }
+}
+
+/// A family by its number.
+struct Named {
+    family: u32,
+    store: u64,
+}
+
+impl FamilyRef for Named {
+    fn family_id(&self) -> u32 {
+        self.family
+    }
+    fn store_id(&self) -> u64 {
+        self.store
+    }
+    fn now_ms(&self) -> u64 {
+        // Expiry times are absolute here.
+        0
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn put(value: &[u8]) -> Write {
+        Write::Put { value: value.into(), expires_at: NEVER }
+    }
+
+    proptest! {
+        /// Going back to a savepoint gives what was there, bytes included, however often.
+        #[test]
+        fn going_back_undoes_everything_since(
+            steps in prop::collection::vec((0u8..5, 0u8..6, 0u8..3, any::<bool>()), 0..60),
+        ) {
+            let mut pending = Pending::default();
+            let mut saved: Vec<(usize, BTreeMap<u32, Arc<Writes>>, usize)> = Vec::new();
+            for (what, key, family, delete) in steps {
+                match what {
+                    0 => {
+                        let held = (pending.savepoint(), pending.families.clone(), pending.bytes());
+                        prop_assert_eq!(held.0, saved.len());
+                        saved.push(held);
+                    }
+                    1 if !saved.is_empty() => {
+                        let at = usize::from(key) % saved.len();
+                        prop_assert!(pending.rollback_to(at));
+                        saved.truncate(at + 1);
+                        let alive = |all: &BTreeMap<u32, Arc<Writes>>| {
+                            all.iter().filter(|(_, writes)| !writes.is_empty()).map(|(f, w)| (*f, w.clone()))
+                                .collect::<Vec<_>>()
+                        };
+                        prop_assert_eq!(alive(&pending.families), alive(&saved[at].1));
+                        prop_assert_eq!(pending.bytes(), saved[at].2);
+                    }
+                    2 => {
+                        let to = (!delete).then(|| vec![key + family]);
+                        pending.remove_range(u32::from(family), (vec![key], to));
+                        let covered = family > 0 || delete;
+                        prop_assert!(!covered || pending.get(u32::from(family), &[key]).is_none());
+                    }
+                    _ => {
+                        let write = if delete { Write::Delete } else { put(&vec![key; usize::from(what)]) };
+                        pending.insert(u32::from(family), &[key], write);
+                    }
+                }
+            }
+            prop_assert!(!pending.rollback_to(saved.len()));
+            prop_assert_eq!(pending.batch(1).unwrap().len(), pending.len());
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What a transaction has read and nobody else may write before it commits.
+
+use crate::base::sync::{Arc, Mutex};
+use crate::commit::RangeCheck;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+/// Where a range starts or ends.
+type Edge = Bound<Vec<u8>>;
+
+/// Keys and ranges that were read at the transaction's snapshot.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    keys: BTreeSet<(u32, Vec<u8>)>,
+    ranges: Vec<Scanned>,
+    /// What iterators that may still be alive have walked over.
+    scans: Vec<Arc<Mutex<Scanned>>>,
+    most: usize,
+}
+
+/// How far an iterator has come from either end.
+#[derive(Clone, Debug)]
+pub(super) struct Scanned {
+    family: u32,
+    lower: Edge,
+    upper: Edge,
+    front: Option<Vec<u8>>,
+    back: Option<Vec<u8>>,
+    all: bool,
+}
+
+impl Scanned {
+    pub(super) fn new(family: u32, lower: Edge, upper: Edge) -> Scanned {
+        Scanned { family, lower, upper, front: None, back: None, all: false }
+    }
+
+    /// Everything from the front up to `key` has been seen.
+    pub(super) fn came_to(&mut self, key: &[u8]) {
+        self.front.get_or_insert_default().clear();
+        self.front.get_or_insert_default().extend_from_slice(key);
+    }
+
+    /// Everything from the back down to `key` has been seen.
+    pub(super) fn came_back_to(&mut self, key: &[u8]) {
+        self.back.get_or_insert_default().clear();
+        self.back.get_or_insert_default().extend_from_slice(key);
+    }
+
+    /// Everything has been seen.
+    pub(super) fn came_to_the_end(&mut self) {
+        self.all = true;
+    }
+
+    fn checks(&self, since: u64) -> impl Iterator<Item = RangeCheck> {
+        let Scanned { family, lower, upper, front, back, all } = self;
+        let check = |lower: &Edge, upper: &Edge| RangeCheck {
+            family: *family,
+            lower: lower.clone(),
+            upper: upper.clone(),
+            since,
+        };
+        let inclusive = |key: &Vec<u8>| Bound::Included(key.clone());
+        let whole = all.then(|| check(lower, upper));
+        let from_front = front.as_ref().filter(|_| !all).map(|key| check(lower, &inclusive(key)));
+        let from_back = back.as_ref().filter(|_| !all).map(|key| check(&inclusive(key), upper));
+        [whole, from_front, from_back].into_iter().flatten()
+    }
+}
+
+impl Tracked {
+    pub(super) fn new(most: usize) -> Tracked {
+        Tracked { keys: BTreeSet::new(), ranges: Vec::new(), scans: Vec::new(), most: most.max(1) }
+    }
+
+    /// Notes that a key was read.
+    pub(super) fn key(&mut self, family: u32, key: &[u8]) {
+        self.keys.insert((family, key.to_vec()));
+        self.keep_small();
+    }
+
+    /// Notes that an iterator is about to walk.
+    pub(super) fn scan(&mut self, scanned: Scanned) -> Arc<Mutex<Scanned>> {
+        let scan = Arc::new(Mutex::new(scanned));
+        self.scans.push(scan.clone());
+        self.keep_small();
+        scan
+    }
+
+    /// Whether an iterator may still walk.
+    pub(super) fn is_being_scanned(&self) -> bool {
+        self.scans.iter().any(|scan| Arc::strong_count(scan) > 1)
+    }
+
+    /// The keys that were read.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.keys.iter().map(|(family, key)| (*family, key.as_slice()))
+    }
+
+    /// The ranges that were read, to be unwritten behind `since`.
+    pub(super) fn ranges(&self, since: u64) -> Vec<RangeCheck> {
+        let mut checks: Vec<_> = self.ranges.iter().flat_map(|range| range.checks(since)).collect();
+        checks
+            .extend(self.scans.iter().flat_map(|scan| scan.lock().clone().checks(since).collect::<Vec<_>>()));
+        checks
+    }
+
+    /// How many keys and ranges are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len() + self.ranges.len() + self.scans.len()
+    }
+
+    /// Puts together what is too much, at some precision's cost.
+    fn keep_small(&mut self) {
+        if self.len() <= self.most {
+            return;
+        }
+        let (alive, ended) =
+            std::mem::take(&mut self.scans).into_iter().partition(|s| Arc::strong_count(s) > 1);
+        self.scans = alive;
+        self.ranges.extend(ended.into_iter().map(|scan: Arc<Mutex<Scanned>>| scan.lock().clone()));
+        if self.keys.len() + self.ranges.len() <= self.most {
+            return;
+        }
+        let mut whole: BTreeMap<u32, (Edge, Edge)> = BTreeMap::new();
+        let mut cover = |family, lower: Edge, upper: Edge| {
+            let (from, to) = whole.entry(family).or_insert_with(|| (lower.clone(), upper.clone()));
+            *from = wider(from, &lower, |a, b| a < b);
+            *to = wider(to, &upper, |a, b| a > b);
+        };
+        for (family, key) in std::mem::take(&mut self.keys) {
+            cover(family, Bound::Included(key.clone()), Bound::Included(key));
+        }
+        for check in std::mem::take(&mut self.ranges).iter().flat_map(|range| range.checks(0)) {
+            cover(check.family, check.lower, check.upper);
+        }
+        for (family, (lower, upper)) in whole {
+            let mut range = Scanned::new(family, lower, upper);
+            range.came_to_the_end();
+            self.ranges.push(range);
+        }
+    }
+}
+
+/// The bound that leaves more in; `beyond` says whether a key lies further out than another.
+fn wider(a: &Edge, b: &Edge, beyond: impl Fn(&[u8], &[u8]) -> bool) -> Edge {
+    match (a, b) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => Bound::Unbounded,
+        (Bound::Included(x) | Bound::Excluded(x), Bound::Included(y) | Bound::Excluded(y)) => {
+            // Inclusive is wide enough for both.
+            Bound::Included(if beyond(x, y) { x.clone() } else { y.clone() })
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    fn covered(tracked: &Tracked, family: u32, key: &[u8]) -> bool {
+        let inside = |check: RangeCheck| {
+            let above = match &check.lower {
+                Bound::Unbounded => true,
+                Bound::Included(lower) => key >= &lower[..],
+                Bound::Excluded(lower) => key > &lower[..],
+            };
+            let below = match &check.upper {
+                Bound::Unbounded => true,
+                Bound::Included(upper) => key <= &upper[..],
+                Bound::Excluded(upper) => key < &upper[..],
+            };
+            check.family == family && above && below
+        };
+        tracked.keys().any(|tracked| tracked == (family, key)) || tracked.ranges(0).into_iter().any(inside)
+    }
+
+    #[test]
+    fn what_is_put_together_covers_what_was_read() {
+        let mut tracked = Tracked::new(8);
+        for n in 0..100u8 {
+            tracked.key(u32::from(n % 2), &[n]);
+            if n % 5 == 0 {
+                let scan = tracked.scan(Scanned::new(0, Bound::Excluded(vec![n]), Bound::Unbounded));
+                scan.lock().came_to(&[n, 7]);
+            }
+            // The scan of this very turn cannot be put together with others yet.
+            assert!(tracked.len() <= 9);
+        }
+        for n in 0..100u8 {
+            assert!(covered(&tracked, u32::from(n % 2), &[n]), "{n}");
+            assert!(n % 5 > 0 || covered(&tracked, 0, &[n, 7]));
+        }
+        assert!(!covered(&tracked, 0, &[101]) && !covered(&tracked, 2, &[5]));
+    }
+
+    #[test]
+    fn only_what_was_walked_over_counts() {
+        let mut tracked = Tracked::new(8);
+        let scan = tracked.scan(Scanned::new(0, Bound::Included(vec![10]), Bound::Excluded(vec![20])));
+        assert!(!covered(&tracked, 0, &[10]) && tracked.is_being_scanned());
+        scan.lock().came_to(&[12]);
+        scan.lock().came_back_to(&[17]);
+        let seen = |tracked: &Tracked| (8..22u8).filter(|n| covered(tracked, 0, &[*n])).collect::<Vec<_>>();
+        assert_eq!(seen(&tracked), [10, 11, 12, 17, 18, 19]);
+        scan.lock().came_to_the_end();
+        assert_eq!(seen(&tracked), (10..20).collect::<Vec<_>>());
+        drop(scan);
+        assert!(!tracked.is_being_scanned());
+    }
+}

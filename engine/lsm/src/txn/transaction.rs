@@ -1,0 +1,437 @@
+//! A transaction, as its user holds it.
+
+use super::iter::{Own, TransactionIter};
+use super::options::{Locking, TransactionOptions};
+use super::pending::{Pending, Write, range_bytes};
+use super::tracked::{Scanned, Tracked};
+use crate::base::bounds::half_open;
+use crate::base::error::{Error, Result};
+use crate::base::key::{NEVER, SeqNum};
+use crate::base::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::base::slice::Slice;
+use crate::base::sync::Mutex;
+use crate::batch::FamilyRef;
+use crate::commit::Watch;
+use crate::db::{ColumnFamily, Db, ScanOptions, Snapshot};
+use crate::locks::{LockedKey, OwnerId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeBounds;
+use std::time::Duration;
+
+/// Reads and writes that take effect together or not at all, as if nobody else wrote meanwhile, as far
+/// as its [options](TransactionOptions) say. Made by [`Db::begin`]; owned, and may move between threads.
+///
+/// It reads the state at its beginning, with its own writes over it. Nobody else sees these before the
+/// commit. Dropping it rolls it back.
+///
+/// ```
+/// # fn main() -> esker::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let db = esker::Db::open(dir.path().join("data"))?;
+/// db.put(b"ada", b"100")?;
+/// let mut transfer = db.begin(esker::TransactionOptions::default())?;
+/// assert_eq!(transfer.get(&db, b"ada")?.unwrap(), b"100");
+/// transfer.put(&db, b"ada", b"90")?;
+/// transfer.put(&db, b"bob", b"10")?;
+/// assert_eq!(transfer.get(&db, b"ada")?.unwrap(), b"90");
+/// assert!(db.get(b"bob")?.is_none(), "nobody else sees it yet");
+/// transfer.commit()?;
+/// assert_eq!(db.get(b"bob")?.unwrap(), b"10");
+/// # Ok(()) }
+/// ```
+pub struct Transaction {
+    pub(super) db: Db,
+    pub(super) id: OwnerId,
+    pub(super) options: TransactionOptions,
+    pub(super) snapshot: Snapshot,
+    pub(super) pending: Pending,
+    pub(super) tracked: Mutex<Tracked>,
+    /// The keys that it has locked, each with the sequence number behind which nobody must have written
+    /// it.
+    pub(super) locked: BTreeMap<LockedKey, SeqNum>,
+    /// What others write is recorded while it lives; it began before the snapshot was taken.
+    pub(super) _watch: Watch,
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("id", &self.id)
+            .field("seq", &self.snapshot.seq())
+            .field("writes", &self.pending.len())
+            .field("locks", &self.locked.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in a transaction to go back to; see [`Transaction::savepoint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Savepoint {
+    transaction: OwnerId,
+    number: usize,
+}
+
+impl Transaction {
+    /// Its number in this run of the store, which errors about locks name.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Its options.
+    #[must_use]
+    pub fn options(&self) -> &TransactionOptions {
+        &self.options
+    }
+
+    /// The state that it reads: of its beginning, or of the last [`Transaction::refresh`].
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// How many keys it has written, and ranges removed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether it has written nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// What its writes take, in bytes, roughly; see [`TransactionOptions::max_bytes`].
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.pending.bytes()
+    }
+
+    /// The value of `key`: its own last write, or what the snapshot shows. (A pessimistic transaction
+    /// sees keys that it has read for update as [`Transaction::get_for_update`] does.)
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
+        let key = key.as_ref();
+        self.check(family)?;
+        if let Some(write) = self.pending.get(family.family_id(), key) {
+            return Ok(write.value(self.now_ms()).cloned());
+        }
+        if self.pending.hides(family.family_id(), key) {
+            return Ok(None);
+        }
+        self.track(family, key);
+        if self.is_read_at_present(family, key) { family.get(key) } else { self.snapshot.get(family, key) }
+    }
+
+    /// Whether `key` has a value.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn contains_key(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.get(family, key)?.is_some())
+    }
+
+    /// The values of many keys, in the order of `keys`.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`]; the first one met.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"a", b"1")?;
+    /// let mut transaction = db.begin(Default::default())?;
+    /// transaction.put(&db, b"b", b"2")?;
+    /// let values = transaction.multi_get(&db, &["a", "b", "c"])?;
+    /// assert!(values[0].is_some() && values[1].is_some() && values[2].is_none());
+    /// # Ok(()) }
+    /// ```
+    pub fn multi_get<K: AsRef<[u8]>>(&self, family: &ColumnFamily, keys: &[K]) -> Result<Vec<Option<Slice>>> {
+        keys.iter().map(|key| self.get(family, key)).collect()
+    }
+
+    /// The value of `key`, which nobody else may write until the commit. Optimistic, that is found out at
+    /// the commit, and the value is that of the snapshot. Pessimistic, the key is locked first, and the
+    /// value is the present one.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`]; [`Error::LockTimeout`], [`Error::Deadlock`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// use esker::{Durability, TransactionOptions};
+    /// db.put(b"count", b"1")?;
+    /// let options = TransactionOptions::pessimistic();
+    /// let mut transaction = db.begin(options.lock_timeout(std::time::Duration::ZERO))?;
+    /// assert_eq!(transaction.get_for_update(&db, b"count")?.unwrap(), b"1");
+    /// let mut other = db.begin(options.lock_timeout(std::time::Duration::ZERO))?;
+    /// let refused = other.put(&db, b"count", b"5");
+    /// match refused {
+    ///     Err(esker::Error::LockTimeout { holder, .. }) => assert_eq!(holder, transaction.id()),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// transaction.put(&db, b"count", b"2")?;
+    /// transaction.commit_with(Durability::Os)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn get_for_update(&mut self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
+        let key = key.as_ref();
+        self.check(family)?;
+        match self.options.locking {
+            Locking::Optimistic => self.tracked.lock().key(family.family_id(), key),
+            Locking::Pessimistic => drop(self.lock(family, key, true)?),
+        }
+        self.get(family, key)
+    }
+
+    /// Sets `key` to `value`, for the family's default time if it has one.
+    ///
+    /// # Errors
+    /// [`Error::KeyTooLarge`], [`Error::ValueTooLarge`], [`Error::TransactionTooLarge`]; pessimistic:
+    /// [`Error::LockTimeout`], [`Error::Deadlock`], and [`Error::Conflict`] if somebody has written the
+    /// key since the snapshot. The transaction is as it was before.
+    pub fn put(
+        &mut self,
+        family: &ColumnFamily,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<()> {
+        let expires_at = family.default_ttl_ms().map_or(NEVER, |ttl_ms| self.expiry_in(ttl_ms));
+        self.put_until(family, key.as_ref(), value.as_ref(), expires_at)
+    }
+
+    /// Sets `key` to `value` for `ttl` from now (not from the commit), by the store's expiry clock.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn put_with_ttl(
+        &mut self,
+        family: &ColumnFamily,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        ttl: Duration,
+    ) -> Result<()> {
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        self.put_until(family, key.as_ref(), value.as_ref(), self.expiry_in(ttl_ms))
+    }
+
+    /// Removes `key`; it need not exist.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn delete(&mut self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<()> {
+        self.write(family, key.as_ref(), Write::Delete)
+    }
+
+    /// Removes every key of a range; see [`crate::WriteBatch::delete_range`]. At the commit nobody else may
+    /// have written in it. Its keys are not locked: a pessimistic transaction waits at the commit for those
+    /// that others hold. Walking over it costs what walking over its entries does.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::delete_range`]; [`Error::TransactionTooLarge`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"user:1", b"")?;
+    /// let mut transaction = db.begin(Default::default())?;
+    /// transaction.delete_range(&db, "user:".."user;")?;
+    /// transaction.put(&db, b"user:2", b"")?;
+    /// assert_eq!(transaction.iter(&db)?.count(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn delete_range<K: AsRef<[u8]>, R: RangeBounds<K>>(
+        &mut self,
+        family: &ColumnFamily,
+        range: R,
+    ) -> Result<()> {
+        self.check(family)?;
+        let (start, end) = (range.start_bound().map(K::as_ref), range.end_bound().map(K::as_ref));
+        let Some(range) = half_open(start, end)? else { return Ok(()) };
+        self.check_size(self.pending.bytes() + range_bytes(&range))?;
+        self.pending.remove_range(family.family_id(), range);
+        Ok(())
+    }
+
+    /// All entries of `family`.
+    ///
+    /// # Errors
+    /// As [`Snapshot::iter`].
+    pub fn iter(&self, family: &ColumnFamily) -> Result<TransactionIter> {
+        self.scan(family, ScanOptions::default())
+    }
+
+    /// The entries of a range of keys: of the snapshot, with what the transaction has written so far over
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Snapshot::range`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"a", b"")?;
+    /// db.put(b"c", b"")?;
+    /// let mut transaction = db.begin(Default::default())?;
+    /// transaction.put(&db, b"b", b"")?;
+    /// transaction.delete(&db, b"c")?;
+    /// let keys = transaction.range(&db, "a"..)?.rev().map(|entry| Ok(entry?.0));
+    /// assert_eq!(keys.collect::<esker::Result<Vec<_>>>()?, ["b", "a"]);
+    /// # Ok(()) }
+    /// ```
+    pub fn range<K: AsRef<[u8]>, R: RangeBounds<K>>(
+        &self,
+        family: &ColumnFamily,
+        range: R,
+    ) -> Result<TransactionIter> {
+        self.scan(family, ScanOptions::range(range))
+    }
+
+    /// The entries whose keys start with `prefix`.
+    ///
+    /// # Errors
+    /// As [`Snapshot::prefix`].
+    pub fn prefix(&self, family: &ColumnFamily, prefix: impl AsRef<[u8]>) -> Result<TransactionIter> {
+        self.scan(family, ScanOptions::prefix(prefix))
+    }
+
+    /// The entries that `options` say.
+    ///
+    /// # Errors
+    /// As [`Snapshot::scan`].
+    pub fn scan(&self, family: &ColumnFamily, options: ScanOptions) -> Result<TransactionIter> {
+        self.check(family)?;
+        let id = family.family_id();
+        let (lower, upper) = options.bounds();
+        let tracked = || self.tracked.lock().scan(Scanned::new(id, lower.clone(), upper.clone()));
+        let scanned = self.options.serialisable.then(tracked);
+        let own = Own::new(self.pending.writes(id), self.now_ms(), &options);
+        Ok(TransactionIter::new(self.snapshot.scan(family, options)?, own, scanned))
+    }
+
+    /// A place that [`Transaction::rollback_to`] goes back to.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let mut transaction = db.begin(Default::default())?;
+    /// transaction.put(&db, b"a", b"1")?;
+    /// let before = transaction.savepoint();
+    /// transaction.put(&db, b"a", b"2")?;
+    /// transaction.rollback_to(before)?;
+    /// assert_eq!(transaction.get(&db, b"a")?.unwrap(), b"1");
+    /// # Ok(()) }
+    /// ```
+    pub fn savepoint(&mut self) -> Savepoint {
+        Savepoint { transaction: self.id, number: self.pending.savepoint() }
+    }
+
+    /// Takes back what was written since `savepoint`, which can be gone back to again; later savepoints
+    /// cannot. Locks are kept, and what was read remains read.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a savepoint of another transaction, or one that was gone behind.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) -> Result<()> {
+        if savepoint.transaction == self.id && self.pending.rollback_to(savepoint.number) {
+            return Ok(());
+        }
+        Err(Error::invalid("savepoint", "it is not one of this transaction, or no longer"))
+    }
+
+    /// Ends it without writing anything, as dropping it does.
+    pub fn rollback(self) {
+        drop(self);
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.db.now_ms()
+    }
+
+    fn expiry_in(&self, ttl_ms: u64) -> u64 {
+        self.now_ms().saturating_add(ttl_ms).min(NEVER - 1)
+    }
+
+    fn check(&self, family: &ColumnFamily) -> Result<()> {
+        family.check()?;
+        if family.store_id() == self.db.store_id() { Ok(()) } else { Err(Error::WrongDatabase) }
+    }
+
+    fn track(&self, family: &ColumnFamily, key: &[u8]) {
+        if self.options.serialisable && !self.is_read_at_present(family, key) {
+            self.tracked.lock().key(family.family_id(), key);
+        }
+    }
+
+    /// Whether a key was locked before it was read, and so is known to be as it is now.
+    fn is_read_at_present(&self, family: &ColumnFamily, key: &[u8]) -> bool {
+        if self.locked.is_empty() {
+            return false;
+        }
+        let key = LockedKey { family: family.family_id(), key: key.to_vec() };
+        self.locked.get(&key).is_some_and(|since| *since != self.snapshot.seq())
+    }
+
+    fn put_until(&mut self, family: &ColumnFamily, key: &[u8], value: &[u8], expires_at: u64) -> Result<()> {
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(Error::ValueTooLarge { bytes: value.len() });
+        }
+        self.write(family, key, Write::Put { value: Slice::copy(value), expires_at })
+    }
+
+    fn write(&mut self, family: &ColumnFamily, key: &[u8], write: Write) -> Result<()> {
+        self.check(family)?;
+        if key.len() > MAX_KEY_BYTES {
+            return Err(Error::KeyTooLarge { bytes: key.len() });
+        }
+        self.check_size(self.pending.bytes_with(key, &write))?;
+        if self.options.locking == Locking::Pessimistic {
+            self.lock(family, key, false)?;
+        }
+        self.pending.insert(family.family_id(), key, write);
+        Ok(())
+    }
+
+    fn check_size(&self, bytes: usize) -> Result<()> {
+        let limit = self.options.max_bytes;
+        if bytes > limit { Err(Error::TransactionTooLarge { bytes, limit }) } else { Ok(()) }
+    }
+
+    /// Locks a key, unless it is locked already. If it is only written, and not read under the lock, it
+    /// must be as the snapshot shows it.
+    fn lock(&mut self, family: &ColumnFamily, key: &[u8], for_update: bool) -> Result<()> {
+        let key = LockedKey { family: family.family_id(), key: key.to_vec() };
+        if self.locked.contains_key(&key) {
+            return Ok(());
+        }
+        let (store, since) = (self.db.store(), self.snapshot.seq());
+        let (visible, written) = store.lock_key(self.id, &key, since, self.options.lock_timeout)?;
+        self.locked.insert(key.clone(), if for_update { visible } else { since });
+        store.transactions.set_locks(self.id, self.locked.len());
+        if written && !for_update {
+            let conflict = store.conflict(key);
+            store.transaction_counts.count_error(&conflict);
+            return Err(conflict);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let store = self.db.store();
+        for key in self.locked.keys() {
+            store.locks.unlock(self.id, key);
+        }
+        store.transactions.leave(self.id);
+    }
+}

@@ -1,0 +1,107 @@
+//! Calls that depend on what they read: conditional writes and transactions.
+
+use super::call::{Cell, What};
+use super::threads::{Shared, decode, encode};
+use esker::base::random::Random;
+use esker::{Durability, Error, Locking, Result, Transaction, TransactionOptions, WriteBatch};
+use std::time::Duration;
+
+/// Cells, and what they hold.
+type Held = Vec<(usize, Cell)>;
+
+impl Shared {
+    /// Sets a cell if it holds what it was just read to hold.
+    pub(super) fn compare_and_set(&self, cell: usize, value: Cell, random: &Random) -> Result<What> {
+        let from = self.get(cell)?;
+        let (family, key) = self.place(cell);
+        let mut batch = WriteBatch::new();
+        match from {
+            0 => batch.require_absent(family, &key),
+            _ => batch.require_value(family, &key, encode(from, self.value_bytes)),
+        };
+        let to = if random.below(4) == 0 { 0 } else { value };
+        match to {
+            0 => batch.delete(family, &key),
+            _ => batch.put(family, &key, encode(to, self.value_bytes)),
+        };
+        match self.db.commit(batch, Durability::Os) {
+            Ok(ticket) => {
+                Ok(What::Update { read: vec![(cell, from)], cells: vec![(cell, to)], seq: ticket.seq() })
+            }
+            Err(Error::ConditionFailed { .. }) => Ok(What::Differs { cell, from }),
+            // Many others were faster each time.
+            Err(Error::Conflict { .. }) => Ok(What::Read { cells: Vec::new() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same through the call for one key, which does not tell its sequence number.
+    pub(super) fn put_if_absent(&self, cell: usize, value: Cell, numbered: bool) -> Result<What> {
+        let (family, key) = self.place(cell);
+        if numbered {
+            // All writes must have their numbers.
+            return Ok(What::Read { cells: vec![(cell, self.get(cell)?)] });
+        }
+        match family.put_if_absent(key, encode(value, self.value_bytes)) {
+            Ok(true) => Ok(What::Update { read: vec![(cell, 0)], cells: vec![(cell, value)], seq: 0 }),
+            Ok(false) => Ok(What::Differs { cell, from: 0 }),
+            Err(Error::Conflict { .. }) => Ok(What::Read { cells: Vec::new() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads cells and sets some of them, in a transaction that is tried until it is committed.
+    pub(super) fn transaction(&self, cells: &[usize], value: Cell, random: &Random) -> Result<What> {
+        let wait = TransactionOptions::default().lock_timeout(Duration::from_secs(600));
+        let (options, for_update) = match random.below(3) {
+            0 => (wait.serialisable(), false),
+            1 => (TransactionOptions { locking: Locking::Pessimistic, ..wait }, true),
+            _ => (wait, true),
+        };
+        // One cell is written, or all.
+        let written = if random.below(2) == 0 { 1 } else { cells.len() };
+        let deletes = random.below(6) == 0;
+        loop {
+            let mut transaction = self.db.begin(options)?;
+            let worked = self.work(&mut transaction, cells, written, value, for_update, deletes);
+            let result = worked.and_then(|(read, cells)| {
+                let ticket = transaction.commit_with(Durability::Os)?;
+                Ok(What::Update { read, cells, seq: ticket.seq() })
+            });
+            match result {
+                Err(error) if error.is_transient_conflict() => std::thread::yield_now(),
+                result => return result,
+            }
+        }
+    }
+
+    fn work(
+        &self,
+        transaction: &mut Transaction,
+        cells: &[usize],
+        written: usize,
+        value: Cell,
+        for_update: bool,
+        deletes: bool,
+    ) -> Result<(Held, Held)> {
+        let (mut read, mut set) = (Vec::new(), Vec::new());
+        for &cell in cells {
+            let (family, key) = self.place(cell);
+            let found = match for_update {
+                true => transaction.get_for_update(family, &key)?,
+                false => transaction.get(family, &key)?,
+            };
+            read.push((cell, found.map_or(0, |found| decode(&found))));
+        }
+        for &cell in &cells[..written] {
+            let (family, key) = self.place(cell);
+            let to = if deletes { 0 } else { value };
+            match to {
+                0 => transaction.delete(family, &key)?,
+                _ => transaction.put(family, &key, encode(to, self.value_bytes))?,
+            }
+            set.push((cell, to));
+        }
+        Ok((read, set))
+    }
+}
