@@ -243,3 +243,23 @@ fn many_operands_of_a_key_are_read_and_folded() -> Result<()> {
     drop(Arc::new(db));
     Ok(())
 }
+
+#[test]
+fn an_expired_base_stays_while_an_older_operand_is_above_it() -> Result<()> {
+    let (db, clock, _) = joined()?;
+    db.put_with_ttl("k", "1", ms(10))?;
+    db.compact()?;
+    // In a memtable above, written while the base still lived.
+    db.merge("k", "2")?;
+    clock.advance(ms(20));
+    for _ in 0..200 {
+        // Turns for background work, which drops tables of which everything has expired.
+        db.write(WriteBatch::new(), Durability::Os)?;
+    }
+    assert_eq!(get(&db, "k"), None);
+    db.compact()?;
+    assert_eq!(get(&db, "k"), None);
+    db.merge("k", "3")?;
+    assert_eq!(get(&db, "k").unwrap(), "3");
+    Ok(())
+}
