@@ -51,7 +51,8 @@ pub mod db;
 pub mod repair;
 pub mod txn;
 
-pub use base::error::{Corruption, Error, IoFailure, Result};
+pub use background::RestingFamily;
+pub use base::error::{Corruption, Error, HookFailure, IoFailure, Result};
 pub use base::refusal::{Expected, FoundInstead, LockWait};
 pub use base::slice::Slice;
 pub use batch::{Versioned, WriteBatch};

@@ -93,7 +93,8 @@ fn change(source: &mut Source<'_>) -> Change {
         0 if source.below(4) == 0 => {
             return Change::of_range(&family, What::DeleteRange(span(source)));
         }
-        0 | 1 => What::Delete,
+        0 => What::Delete,
+        1 => What::Merge { bytes: bytes.max(12), ttl_ms: u64::from(source.short()) },
         2 | 3 => What::PutTtl { bytes: bytes.max(12), ttl_ms: 1 + u64::from(source.short()) },
         _ => What::Put { bytes },
     };

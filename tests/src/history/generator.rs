@@ -22,6 +22,8 @@ pub struct Profile {
     pub value_bytes: u64,
     /// One of so many values is larger than a memtable, up to `LARGEST_VALUE_BYTES`.
     pub large_every: u64,
+    /// How many of a hundred changes are operands.
+    pub merges: u64,
     /// Whether the history begins with a value that makes the last level large, so that the levels above it
     /// have their targets far apart, and the smallest tables: then few writes fill many levels.
     pub deep: bool,
@@ -113,6 +115,7 @@ impl Profile {
         ],
         keys: 32,
         value_bytes: 2_000,
+        merges: 12,
         large_every: 300,
         deep: false,
     };
@@ -138,6 +141,7 @@ impl Profile {
         ],
         keys: 48,
         value_bytes: 1_200,
+        merges: 15,
         large_every: 2_000,
         deep: false,
     };
@@ -154,6 +158,7 @@ impl Profile {
         ],
         keys: 64,
         value_bytes: 1_000,
+        merges: 15,
         large_every: 10_000,
         deep: true,
     };
@@ -183,6 +188,7 @@ impl Profile {
         ],
         keys: 40,
         value_bytes: 3_000,
+        merges: 20,
         large_every: 600,
         deep: false,
     };
@@ -413,22 +419,26 @@ impl Writer<'_> {
 
     fn what(&self) -> What {
         let bytes = self.value_bytes();
+        let ttl_ms = self.choose(&[1, 50, 400, 2_000, 60_000]);
         match self.random.below(10) {
             0..6 => What::Put { bytes },
-            6..8 => What::PutTtl {
-                bytes: bytes.max(LEAST_TTL_BYTES),
-                ttl_ms: self.choose(&[1, 50, 400, 2_000, 60_000]),
-            },
+            6..8 => What::PutTtl { bytes: bytes.max(LEAST_TTL_BYTES), ttl_ms },
             _ => What::Delete,
         }
     }
 
     fn change(&self) -> Change {
-        let what = self.what();
+        let mut what = self.what();
+        if self.random.below(100) < self.profile.merges {
+            let ttl_ms = if self.random.below(3) == 0 { self.choose(&[1, 50, 400, 2_000]) } else { 0 };
+            what = What::Merge { bytes: self.value_bytes().max(LEAST_TTL_BYTES), ttl_ms };
+        }
         match self.random.below(40) {
             0 => return Change::of_range(&self.family(), What::DeleteRange(self.range())),
             2 if self.dropping => return Change::of_range(DROPPING, What::DropRange(self.range())),
             3..8 if self.dropping => {
+                // What was dropped and what an operand comes to on top of it, nobody may know.
+                let what = if let What::Merge { bytes, .. } = what { What::Put { bytes } } else { what };
                 return Change { family: DROPPING.into(), key: self.choose(&self.keys), what };
             }
             _ => {}

@@ -3,10 +3,12 @@
 
 mod generator;
 mod operation;
+mod operators;
 mod text;
 
 pub use generator::{Profile, SMALLEST_OPTIONS, generate};
 pub use operation::{
     Asked, Change, Condition, DROPPING, Operation, Span, Step, TransactionKind, What, value,
 };
+pub use operators::{Operator, Sum};
 pub use text::{parse, print};

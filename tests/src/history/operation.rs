@@ -186,6 +186,13 @@ pub enum What {
         /// For how long, in milliseconds.
         ttl_ms: u64,
     },
+    /// Its family's operator changes it.
+    Merge {
+        /// The length of the operand, in bytes; at least `LEAST_TTL_BYTES`.
+        bytes: usize,
+        /// For how long what starts from nothing lives, in milliseconds; 0 for ever.
+        ttl_ms: u64,
+    },
     /// It is removed.
     Delete,
     /// All keys of a range are removed.
@@ -208,7 +215,8 @@ impl Change {
     }
 }
 
-/// Values that expire must tell which commit wrote them, since their end follows from it.
+/// Values that expire must tell which commit wrote them, since their end follows from it; and so must
+/// operands.
 pub const LEAST_TTL_BYTES: usize = 12;
 
 /// Keys between two bounds, or with a prefix.

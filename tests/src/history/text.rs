@@ -3,6 +3,7 @@
 //! ```text
 //! put default user000000000001 120 sync
 //! put-ttl f1 \x00\xff 40 500 os
+//! merge-ttl f1 counter 12 500 os
 //! delete default "" none
 //! delete-range default [a )c os
 //! batch sync : put default a 10 : delete f1 b
@@ -112,6 +113,8 @@ fn change_text(change: &Change) -> String {
     match &change.what {
         What::Put { bytes } => format!("put {family} {key} {bytes}"),
         What::PutTtl { bytes, ttl_ms } => format!("put-ttl {family} {key} {bytes} {ttl_ms}"),
+        What::Merge { bytes, ttl_ms: 0 } => format!("merge {family} {key} {bytes}"),
+        What::Merge { bytes, ttl_ms } => format!("merge-ttl {family} {key} {bytes} {ttl_ms}"),
         What::Delete => format!("delete {family} {key}"),
         What::DeleteRange(span) => format!("delete-range {family} {}", span_text(span)),
         What::DropRange(span) => format!("drop-range {family} {}", span_text(span)),
@@ -230,7 +233,10 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
         ("persist", [family, key]) => {
             Operation::Expire { family: (*family).into(), key: parse_key(key)?, ttl_ms: None }
         }
-        ("put" | "put-ttl" | "delete" | "delete-range" | "drop-range", [.., durability]) => {
+        (
+            "put" | "put-ttl" | "merge" | "merge-ttl" | "delete" | "delete-range" | "drop-range",
+            [.., durability],
+        ) => {
             let changes = vec![change(&words[..words.len() - 1])?];
             Operation::Write { changes, durability: parse_durability(durability)? }
         }
@@ -299,10 +305,14 @@ fn change(words: &[&str]) -> Result<Change, String> {
     let (family, key, what) = match words {
         ["put", family, key, bytes] => (family, key, What::Put { bytes: size(bytes)? }),
         ["put-ttl", family, key, bytes, ttl_ms] => {
-            let what = What::PutTtl { bytes: size(bytes)?, ttl_ms: number(ttl_ms)? };
-            if size(bytes)? < LEAST_TTL_BYTES {
-                return Err(format!("a value that expires has at least {LEAST_TTL_BYTES} bytes"));
-            }
+            let what = What::PutTtl { bytes: telling(size(bytes)?)?, ttl_ms: number(ttl_ms)? };
+            (family, key, what)
+        }
+        ["merge", family, key, bytes] => {
+            (family, key, What::Merge { bytes: telling(size(bytes)?)?, ttl_ms: 0 })
+        }
+        ["merge-ttl", family, key, bytes, ttl_ms] => {
+            let what = What::Merge { bytes: telling(size(bytes)?)?, ttl_ms: number(ttl_ms)?.max(1) };
             (family, key, what)
         }
         ["delete", family, key] => (family, key, What::Delete),
@@ -315,6 +325,14 @@ fn change(words: &[&str]) -> Result<Change, String> {
         _ => return Err("no such change".into()),
     };
     Ok(Change { family: (*family).into(), key: parse_key(key)?, what })
+}
+
+/// A length that tells which commit wrote the value.
+fn telling(bytes: usize) -> Result<usize, String> {
+    if bytes < LEAST_TTL_BYTES {
+        return Err(format!("a value that expires and an operand have at least {LEAST_TTL_BYTES} bytes"));
+    }
+    Ok(bytes)
 }
 
 fn parse_durability(word: &str) -> Result<Durability, String> {
@@ -403,8 +421,15 @@ mod tests {
     #[test]
     fn nonsense_is_refused_with_its_line() {
         assert_eq!(parse("# nothing\n\nsync # all\n").unwrap(), [Operation::Sync]);
-        let wrong =
-            ["dance", "put a b", "put a b x os", "put a \\x0 1 os", "put-ttl a b 3 9 os", "scan a up all"];
+        let wrong = [
+            "merge a b 3 os",
+            "dance",
+            "put a b",
+            "put a b x os",
+            "put a \\x0 1 os",
+            "put-ttl a b 3 9 os",
+            "scan a up all",
+        ];
         let runs = ["get a {61*}", "get a {61*9999999999}", "get a {6*1}", "get a {61", "clock x", "clock +"];
         let others = ["transaction odd os : delete a b", "if maybe a b os : delete a b", "expire a b x"];
         for wrong in wrong.into_iter().chain(runs).chain(others) {

@@ -14,7 +14,7 @@ pub use contract::{Contract, Order, Row, Survives};
 pub use dump::{Dump, Unreadable};
 pub use model::{Oracle, Outcome};
 pub use recovery::{Loss, Match};
-pub use state::{FamilyId, State, Version};
+pub use state::{FamilyId, Merge, State, Version};
 
 #[cfg(test)]
 mod tests;

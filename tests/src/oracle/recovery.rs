@@ -9,7 +9,7 @@
 use super::contract::Order;
 use super::dump::Dump;
 use super::model::{Commit, Life, Oracle};
-use super::state::{FamilyId, State, Version};
+use super::state::{Chain, FamilyId, State, Version};
 use crate::history::DROPPING;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -178,7 +178,7 @@ struct Candidate<'a> {
     found: &'a Dump,
     present: &'a BTreeMap<FamilyId, String>,
     now_ms: u64,
-    newer: BTreeMap<(FamilyId, &'a [u8]), &'a Version>,
+    newer: BTreeMap<(FamilyId, &'a [u8]), Chain>,
     wrong: BTreeSet<(FamilyId, &'a [u8])>,
     commits: BTreeSet<u32>,
 }
@@ -204,8 +204,8 @@ impl<'a> Candidate<'a> {
         candidate
     }
 
-    fn version(&self, family: FamilyId, key: &[u8]) -> Option<&'a Version> {
-        self.newer.get(&(family, key)).copied().or_else(|| self.floor.version(family, key))
+    fn version<'s>(&'s self, family: FamilyId, key: &'s [u8]) -> Option<&'s Version> {
+        self.newer.get(&(family, key)).map_or_else(|| self.floor.version(family, key), Chain::folded)
     }
 
     fn judge(&mut self, family: FamilyId, key: &'a [u8]) {
@@ -256,8 +256,8 @@ impl<'a> Candidate<'a> {
     fn commit(&mut self, commit: &'a Commit) {
         self.commits.insert(commit.number);
         for (family, key, version) in &commit.changes {
-            if self.version(*family, key).is_none_or(|held| held.order < version.order) {
-                self.newer.insert((*family, key), version);
+            let floor = || self.floor.chain(*family, key).cloned().unwrap_or_default();
+            if self.newer.entry((*family, key)).or_insert_with(floor).apply(version) {
                 self.judge(*family, key);
             }
         }

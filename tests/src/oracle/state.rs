@@ -1,5 +1,6 @@
 //! Versions of keys, and which of them holds.
 
+use crate::history::Operator;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
@@ -19,9 +20,32 @@ pub struct Version {
     pub expires_at: u64,
     /// Whether it lay in a range that was dropped: nobody may read it.
     pub dropped: bool,
+    /// Whether the value is an operand, which changes what was there before.
+    pub merge: Option<Merge>,
+}
+
+/// How an operand changes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merge {
+    /// In which way.
+    pub operator: Operator,
+    /// When it was written, in milliseconds since the epoch.
+    pub written_ms: u64,
+    /// For how long what it starts from nothing lives, in milliseconds; 0 for ever.
+    pub ttl_ms: u64,
 }
 
 impl Version {
+    /// What this operand makes of the version below it.
+    fn on(&self, below: Option<&Version>, merge: Merge) -> Version {
+        let alive = below.and_then(|version| Some((version.at(merge.written_ms)?, version.expires_at)));
+        let operand = self.value.as_deref().unwrap_or_default();
+        let started = if merge.ttl_ms == 0 { u64::MAX } else { merge.written_ms + merge.ttl_ms };
+        let expires_at = alive.map_or(started, |(_, expires_at)| expires_at);
+        let value = merge.operator.apply(alive.map(|(value, _)| value.as_ref()), operand);
+        Version { order: self.order, value: Some(value.into()), expires_at, dropped: false, merge: None }
+    }
+
     /// The value that a read at this time gives.
     #[must_use]
     pub fn at(&self, now_ms: u64) -> Option<&Arc<[u8]>> {
@@ -41,25 +65,66 @@ impl fmt::Debug for Version {
     }
 }
 
-/// The newest version of each key.
+/// The versions of a key that count: the newest that is no operand, and the operands behind it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chain {
+    versions: Vec<Version>,
+    /// What they come to.
+    folded: Option<Version>,
+}
+
+impl Chain {
+    /// Takes a version over, wherever it stands. Returns whether it counts.
+    pub(super) fn apply(&mut self, version: &Version) -> bool {
+        let at = self.versions.partition_point(|held| held.order < version.order);
+        let counts = match self.versions.get(at) {
+            Some(next) => next.merge.is_some() && next.order != version.order,
+            None => true,
+        };
+        if counts {
+            if version.merge.is_some() {
+                self.versions.insert(at, version.clone());
+            } else {
+                self.versions.splice(..at, [version.clone()]);
+            }
+            self.folded = None;
+            for version in &self.versions {
+                let folded = match version.merge {
+                    Some(merge) => version.on(self.folded.as_ref(), merge),
+                    None => version.clone(),
+                };
+                self.folded = Some(folded);
+            }
+        }
+        counts
+    }
+
+    /// What they come to.
+    pub(super) fn folded(&self) -> Option<&Version> {
+        self.folded.as_ref()
+    }
+}
+
+/// What the versions of each key come to.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    versions: BTreeMap<(FamilyId, Vec<u8>), Version>,
+    chains: BTreeMap<(FamilyId, Vec<u8>), Chain>,
 }
 
 impl State {
-    /// Takes a version over unless a newer one is there.
+    /// Takes a version over unless a newer one is there that is no operand.
     pub fn apply(&mut self, family: FamilyId, key: &[u8], version: &Version) {
-        let held = self.versions.entry((family, key.to_vec())).or_insert_with(|| version.clone());
-        if held.order < version.order {
-            *held = version.clone();
-        }
+        self.chains.entry((family, key.to_vec())).or_default().apply(version);
     }
 
-    /// The newest version of a key.
+    /// What the versions of a key come to.
     #[must_use]
     pub fn version(&self, family: FamilyId, key: &[u8]) -> Option<&Version> {
-        self.versions.get(&(family, key.to_vec()))
+        self.chain(family, key)?.folded()
+    }
+
+    pub(super) fn chain(&self, family: FamilyId, key: &[u8]) -> Option<&Chain> {
+        self.chains.get(&(family, key.to_vec()))
     }
 
     /// What a read of a key gives.
@@ -84,25 +149,27 @@ impl State {
             Bound::Unbounded => Bound::Included((family, Vec::new())),
             from => from.map(|key| (family, key.to_vec())),
         };
-        self.versions
+        self.chains
             .range((from, Bound::Excluded((family + 1, Vec::new()))))
-            .filter_map(move |((_, key), version)| Some((key.as_slice(), version.at(now_ms)?.as_ref())))
+            .filter_map(move |((_, key), chain)| Some((key.as_slice(), chain.folded()?.at(now_ms)?.as_ref())))
     }
 
-    /// All versions that are held.
+    /// All versions that are held, operands as what they come to.
     pub fn versions(&self) -> impl Iterator<Item = (FamilyId, &[u8], &Version)> {
-        self.versions.iter().map(|((family, key), version)| (*family, key.as_slice(), version))
+        self.chains
+            .iter()
+            .filter_map(|((family, key), chain)| Some((*family, key.as_slice(), chain.folded()?)))
     }
 
     /// The keys of a family, removed ones too.
     pub fn keys(&self, family: FamilyId) -> impl Iterator<Item = &[u8]> {
         let all = (family, Vec::new())..(family + 1, Vec::new());
-        self.versions.range(all).map(|((_, key), _)| key.as_slice())
+        self.chains.range(all).map(|((_, key), _)| key.as_slice())
     }
 
     /// Forgets a family.
     pub fn remove_family(&mut self, family: FamilyId) {
-        self.versions.retain(|(held, _), _| *held != family);
+        self.chains.retain(|(held, _), _| *held != family);
     }
 }
 

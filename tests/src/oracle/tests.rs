@@ -25,7 +25,7 @@ impl Case {
         let change = |(at, (key, value)): (usize, &(&str, &str))| {
             let value = (*value != "-").then(|| Arc::from(value.as_bytes()));
             let order = (number, at as u32);
-            (0, key.as_bytes().to_vec(), Version { order, value, expires_at, dropped: false })
+            (0, key.as_bytes().to_vec(), Version { order, value, expires_at, dropped: false, merge: None })
         };
         let changes = changes.iter().enumerate().map(change).collect();
         self.oracle.begin_write(durability, changes)

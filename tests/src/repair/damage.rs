@@ -214,7 +214,7 @@ fn one(disk: &SimFs, files: &[PathBuf], random: &Random) -> Option<Vec<Damage>> 
         8 => Damage::Cut(file, at),
         9 => Damage::Garbage(file, at, 1 + random.below(3_000)),
         10 => Damage::Longer(file, 1 + random.below(2_000)),
-        11 if random.below(4) == 0 => {
+        11 if random.below(4) == 0 && !["LOCK", "RESERVE"].contains(&kind) => {
             // Of another kind.
             let data = |path: &&PathBuf| !["LOCK", "RESERVE"].contains(&file_kind(path));
             let files: Vec<&PathBuf> = files.iter().filter(data).collect();

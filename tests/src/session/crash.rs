@@ -80,7 +80,9 @@ const LARGE_EVERY: u64 = 8;
 
 fn has_large_value(history: &[Operation]) -> bool {
     let is_large = |change: &Change| match change.what {
-        What::Put { bytes } | What::PutTtl { bytes, .. } => bytes >= LARGE_VALUE_BYTES,
+        What::Put { bytes } | What::PutTtl { bytes, .. } | What::Merge { bytes, .. } => {
+            bytes >= LARGE_VALUE_BYTES
+        }
         What::Delete | What::DeleteRange(_) | What::DropRange(_) => false,
     };
     let writes_it = |operation: &Operation| match operation {

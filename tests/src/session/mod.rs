@@ -1,6 +1,7 @@
 //! Carrying histories out on real stores, and looking at what they leave.
 
 mod audit;
+mod batch;
 mod crash;
 mod fault;
 mod leave;

@@ -2,6 +2,8 @@
 //! rolled over or split is small in some and large in others.
 
 use super::place::{RESERVE_BYTES, SYNC_INTERVAL_MS};
+use crate::history::{Operator, Sum};
+use esker::hooks::{Append, CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
 use esker::{Builder, Durability, FamilyOptions};
 use std::time::Duration;
 
@@ -27,6 +29,21 @@ pub struct OptionSet {
     sync_interval: u64,
     /// Ranges on record.
     ranges: usize,
+    /// Whether values are filtered when they are compacted: see [`Likewise`].
+    filter: bool,
+}
+
+/// A filter that replaces half of the values by themselves: it may be asked or not, and nothing differs.
+#[derive(Clone, Copy, Debug)]
+struct Likewise;
+
+impl CompactionFilterFactory for Likewise {
+    fn make(&self, _: &FilterContext) -> Box<dyn CompactionFilter> {
+        Box::new(|key: &[u8], value: &[u8], _: u64| {
+            let half = key.last().is_some_and(|last| last % 2 == 1);
+            if half { Verdict::Replace(value.to_vec()) } else { Verdict::Keep }
+        })
+    }
 }
 
 /// How many sets there are.
@@ -50,6 +67,7 @@ const SMALL: OptionSet = OptionSet {
     recent_writes: 64 << 10,
     sync_interval: SYNC_INTERVAL_MS,
     ranges: 8,
+    filter: false,
 };
 
 /// As small as can be: few writes reach many levels.
@@ -60,8 +78,8 @@ const SMALLEST: OptionSet = OptionSet {
     segment: 4 << 10,
     manifest: 256,
     block: 64,
-    ranges: 1,
     recent_writes: 1 << 10,
+    ranges: 1,
     ..SMALL
 };
 
@@ -90,10 +108,10 @@ const SETS: [OptionSet; 16] = [
     OptionSet { uncompressed_levels: 0, zstd_level: Some(19), ..SMALL },
     OptionSet { uncompressed_levels: 0, zstd_level: Some(-7), block: 1 << 10, ..SMALL },
     OptionSet { partition: 64, sync_interval: 1, ..SMALL },
-    OptionSet { manifest: 256, segment: 4 << 10, ..SMALL },
+    OptionSet { manifest: 256, segment: 4 << 10, filter: true, ..SMALL },
     OptionSet { level_base: 64 << 10, table: 1 << 10, durability: Durability::None, ..SMALL },
     OptionSet { filter_bits: 64, partition: 256, uncompressed_levels: 7, ..SMALL },
-    OptionSet { table: 32 << 10, level_base: 1 << 10, ..SMALL },
+    OptionSet { table: 32 << 10, level_base: 1 << 10, filter: true, ..SMALL },
     OptionSet { memtable: 64 << 10, manifest: 256, ..SMALLEST },
     OptionSet { memtable: 2 << 10, open_files: 512, budget: 64 << 20, ..LARGE },
 ];
@@ -108,7 +126,12 @@ impl OptionSet {
     /// Sets the options of a store.
     #[must_use]
     pub fn apply(&self, builder: Builder) -> Builder {
+        let names = ["default", "f0", "f1", "f2", "f3"];
+        let filtered = names.iter().filter(|_| self.filter);
+        let builder = filtered.fold(builder, |builder, name| builder.compaction_filter(name, Likewise));
         builder
+            .merge_operator("default", Append::new())
+            .register_merge_operator(Sum)
             .memory_budget(self.budget)
             .sync_interval(Duration::from_millis(self.sync_interval))
             .default_durability(self.durability)
@@ -119,9 +142,9 @@ impl OptionSet {
             .manifest_bytes(self.manifest)
             .max_open_files(self.open_files)
             .reserve_bytes(RESERVE_BYTES)
-            .max_ranges(self.ranges)
             .lock_timeout(Duration::ZERO)
             .recent_writes_bytes(self.recent_writes)
+            .max_ranges(self.ranges)
     }
 
     /// The options of a family. Those of odd names have a split index, are compressed from level 0 on, keep
@@ -136,6 +159,7 @@ impl OptionSet {
             zstd_level: self.zstd_level,
             filter_bits_per_key: self.filter_bits,
             keep_versions: odd,
+            merge_operator: Some(Operator::of_family(name).name().into()),
             // Short enough for histories to live through.
             erase_within: Some(Duration::from_secs(if odd { 2 } else { 24 * 3600 })),
             default_ttl: None,

@@ -3,7 +3,7 @@
 use super::place::{Place, SYNC_INTERVAL_MS};
 use super::reached::Reached;
 use super::settle::SETTLING_TURNS;
-use super::span::{compact_span, remove_span};
+use super::span::compact_span;
 use crate::history::{Change, Operation, Span, What, print, value};
 use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Unreadable, Version};
 use esker::base::sync::Mutex;
@@ -319,40 +319,6 @@ impl Session {
         })
     }
 
-    /// The batch that the commit with this number makes, and what the oracle is told of it.
-    pub(super) fn batch_of(&self, changes: &[Change], number: u32) -> (WriteBatch, Vec<Told>) {
-        let (mut batch, mut told) = (WriteBatch::new(), Vec::new());
-        let oracle = self.oracle.lock();
-        for (at, change) in changes.iter().enumerate() {
-            let (id, family) = (oracle.family(&change.family), self.families.get(&change.family));
-            let (Some(id), Some(family)) = (id, family) else { continue };
-            let (mut written, mut expires_at) = (None, u64::MAX);
-            match &change.what {
-                What::Put { bytes } => {
-                    let value = written.insert(value(number, at, *bytes));
-                    batch.put(family, &change.key, value);
-                }
-                What::PutTtl { bytes, ttl_ms } => {
-                    let value = written.insert(value(number, at, *bytes));
-                    expires_at = oracle.now_ms() + ttl_ms;
-                    batch.put_with_ttl(family, &change.key, value, Duration::from_millis(*ttl_ms));
-                }
-                What::Delete => drop(batch.delete(family, &change.key).len()),
-                What::DeleteRange(span) => remove_span(&mut batch, family, span, false),
-                What::DropRange(span) => remove_span(&mut batch, family, span, true),
-            }
-            let (order, dropped) = ((number, at as u32), matches!(change.what, What::DropRange(_)));
-            let version = Version { order, value: written.map(Arc::from), expires_at, dropped };
-            match &change.what {
-                What::DeleteRange(span) | What::DropRange(span) => {
-                    oracle.remove_range(id, span, &version, &mut told);
-                }
-                _ => told.push((id, change.key.clone(), version)),
-            }
-        }
-        (batch, told)
-    }
-
     /// Tells the oracle of a commit before and after it is made.
     pub(super) fn committing(
         &self,
@@ -399,6 +365,10 @@ impl Session {
             What::Put { bytes } => family.put(&change.key, value(number, 0, *bytes)),
             What::PutTtl { bytes, ttl_ms } => {
                 family.put_with_ttl(&change.key, value(number, 0, *bytes), Duration::from_millis(*ttl_ms))
+            }
+            What::Merge { bytes, ttl_ms: 0 } => family.merge(&change.key, value(number, 0, *bytes)),
+            What::Merge { bytes, ttl_ms } => {
+                family.merge_with_ttl(&change.key, value(number, 0, *bytes), Duration::from_millis(*ttl_ms))
             }
             What::Delete => family.delete(&change.key),
             What::DeleteRange(Span::All) => family.delete_range::<&[u8], _>(..),

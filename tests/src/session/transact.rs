@@ -262,6 +262,7 @@ impl Session {
                 value: held.and_then(|held| held.value.clone()),
                 expires_at,
                 dropped: false,
+                merge: None,
             };
             let same = held.is_some_and(|held| held.expires_at == expires_at);
             (vec![(id, key.to_vec(), version)], held.is_some(), same)
@@ -286,7 +287,8 @@ impl Session {
 fn value_of(change: &Change, number: u32, at: usize) -> Option<Vec<u8>> {
     match change.what {
         What::Put { bytes } | What::PutTtl { bytes, .. } => Some(value(number, at, bytes)),
-        What::Delete | What::DeleteRange(_) | What::DropRange(_) => None,
+        // Transactions know no operands and no ranges.
+        What::Merge { .. } | What::Delete | What::DeleteRange(_) | What::DropRange(_) => None,
     }
 }
 

@@ -248,6 +248,7 @@ impl Actor {
                     let ttl = Duration::from_millis(*ttl_ms);
                     batch.put_with_ttl(family, &change.key, value(number, at, *bytes), ttl);
                 }
+                history::What::Merge { .. } => return What::Failed("a soak knows no operands".into()),
                 history::What::Delete => drop(batch.delete(family, &change.key).len()),
                 history::What::DeleteRange(span) => remove_span(&mut batch, family, span, false),
                 history::What::DropRange(span) => remove_span(&mut batch, family, span, true),

@@ -165,7 +165,7 @@ impl Judge {
             _ => None,
         };
         let dropped = matches!(what, history::What::DropRange(_));
-        Version { order: (commit, at as u32), value, expires_at, dropped }
+        Version { order: (commit, at as u32), value, expires_at, dropped, merge: None }
     }
 
     /// Judges the next answer; returns what a write came to, if it was one.

@@ -1,9 +1,9 @@
 //! Carrying out compactions.
 
-use super::jobs::Jobs;
+use super::jobs::{Jobs, oldest_operand};
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
-use crate::base::key::NEVER;
+use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::base::panics::catch;
 use crate::base::sync::Arc;
@@ -13,7 +13,7 @@ use crate::compaction::{
 };
 use crate::iter::{Concat, Merge};
 use crate::table::{Origin, TableCursor};
-use crate::tree::Family;
+use crate::tree::{Family, Filtering};
 use crate::version::{Edit, EditOp, LevelRun, Source, TableFile, Version};
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -28,17 +28,23 @@ impl Jobs {
             std::cmp::Reverse((version.level(0).len(), debt_bytes(version, &self.store.options.shape)))
         });
         for family in families {
+            if self.rests(&family) {
+                continue;
+            }
             let claimed = {
                 let mut claims = self.claims.lock();
                 let claims = claims.entry(family.id()).or_default();
-                let (view, horizons) = (family.view(), self.horizons());
+                let (view, horizons) = (family.view(), self.picking_horizons(&family));
                 let moment = self.moment(&family, &horizons, &view.ranges);
                 pick(&view.version, claims, &self.store.options.shape, family.policy(), moment)
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
-                self.run_claimed(&family, plan, &claim)?;
-                return Ok(true);
+                return match self.run_claimed(&family, plan, &claim) {
+                    // It rests now; the others go on.
+                    Err(Error::HookFailed(_)) => Ok(true),
+                    result => result.map(|()| true),
+                };
             }
         }
         Ok(false)
@@ -75,7 +81,7 @@ impl Jobs {
                     return Ok(false);
                 }
                 let claims = all.entry(family.id()).or_default();
-                let (view, horizons) = (family.view(), self.horizons());
+                let (view, horizons) = (family.view(), self.picking_horizons(family));
                 let moment = self.moment(family, &horizons, &view.ranges);
                 let shape = &self.store.options.shape;
                 match pick_manual(&view.version, claims, shape, moment, level, from, to) {
@@ -120,6 +126,10 @@ impl Jobs {
         }
         // Its inputs are removed once nobody holds them, which this plan does.
         drop(plan);
+        if let Err(Error::HookFailed(failure)) = &result {
+            self.rest(family, failure);
+            return result;
+        }
         let result = result.and_then(|()| self.store.purge());
         self.judge(Task::Compact, &result);
         self.refill(&result)?;
@@ -129,30 +139,35 @@ impl Jobs {
     fn run(&self, family: &Arc<Family>, plan: &Plan) -> Result<()> {
         if plan.trivial_move {
             let moved = plan.inputs.iter().map(|(_, table)| (plan.output_level, table.clone())).collect();
-            self.install_compaction(family, plan, moved)?;
+            self.install_compaction(family, plan, moved, None)?;
             self.counters.moved();
         } else if plan.drop_whole {
-            self.install_compaction(family, plan, Vec::new())?;
+            self.install_compaction(family, plan, Vec::new(), None)?;
             self.counters.moved();
         } else {
-            let merged = self.merge(family, plan)?;
+            let filters = family.hooks().filters();
+            let filtering = filters.then(|| self.store.snapshots.begin_filtering(family));
+            let (filtering, above) = filtering.map_or((None, None), |(f, above)| (Some(f), above));
+            let merged = self.merge(family, plan, above)?;
             let opened: Result<Vec<_>> =
                 merged.tables.iter().map(|meta| Ok((plan.output_level, self.open_table(meta)?))).collect();
-            let installed = opened.and_then(|added| self.install_compaction(family, plan, added));
+            let installed = opened.and_then(|added| self.install_compaction(family, plan, added, filtering));
             if let Err(error) = installed {
                 self.discard(merged.tables.iter());
                 return Err(error);
             }
             self.counters.compacted(plan.input_bytes(), merged.bytes_out);
+            self.rested(family);
         }
         self.store.balance_memory();
         self.store.work.announce(Task::Compact);
         Ok(())
     }
 
-    fn merge(&self, family: &Family, plan: &Plan) -> Result<Merged> {
+    fn merge(&self, family: &Family, plan: &Plan, above: Option<SeqNum>) -> Result<Merged> {
         let store = &self.store;
         let view = family.view();
+        let hooks = self.compaction_hooks(family, &view, plan, above)?;
         let within_level0 = plan.output_level == 0;
         let metas = || plan.inputs.iter().map(|(_, table)| &table.meta);
         let origin = Origin {
@@ -168,7 +183,9 @@ impl Jobs {
             policy: family.policy(),
             level: plan.output_level,
             table_bytes: if within_level0 { u64::MAX } else { store.options.shape.table_bytes },
-            horizons: self.horizons(),
+            horizons: self.merge_horizons(family, |view| {
+                oldest_operand(view, |level, table| is_above(plan, level, table))
+            }),
             // Other tables of level 0 may hold what is older.
             below: match within_level0 {
                 true => Below::unknown(&view.version),
@@ -181,6 +198,7 @@ impl Jobs {
                 store.reserve.leave_some()?;
                 if family.is_dropped() { Err(Error::Closed) } else { self.check() }
             },
+            hooks,
         };
         merge(&mut Merge::new(sources(plan)), spec)
     }
@@ -190,6 +208,7 @@ impl Jobs {
         family: &Arc<Family>,
         plan: &Plan,
         added: Vec<(usize, Arc<TableFile>)>,
+        filtering: Option<Filtering<'_>>,
     ) -> Result<()> {
         self.store.with_manifest(|manifest| {
             if family.is_dropped() {
@@ -215,11 +234,25 @@ impl Jobs {
             if !plan.trivial_move {
                 plan.inputs.iter().for_each(|(_, table)| table.mark_obsolete());
             }
-            let kept = || Arc::new(view.ranges.changed(&gone, None));
-            family.install(None, version, if gone.is_empty() { view.ranges.clone() } else { kept() });
+            let ranges = match gone.is_empty() {
+                true => view.ranges.clone(),
+                false => Arc::new(view.ranges.changed(&gone, None)),
+            };
+            let install = || family.install(None, version, ranges);
+            match filtering {
+                Some(filtering) => filtering.end(install),
+                None => install(),
+            }
             Ok(())
         })
     }
+}
+
+/// Whether a table that is no input may hold what is newer than the inputs.
+fn is_above(plan: &Plan, level: usize, table: &TableFile) -> bool {
+    let input = plan.inputs.iter().any(|(_, input)| input.meta.number == table.meta.number);
+    let overlaps = plan.range().is_some_and(|(from, to)| table.meta.overlaps(Some(from), Some(to)));
+    !input && overlaps && (level == 0 || level < plan.output_level)
 }
 
 /// The input that cannot be read, if that is what the error is about.

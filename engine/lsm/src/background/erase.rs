@@ -55,8 +55,8 @@ impl Jobs {
         if let Some(most) = most {
             self.rewrite_old_manifest(now, most)?;
         }
-        let horizons = self.horizons();
         let due = |family: &Arc<Family>| {
+            let horizons = self.picking_horizons(family);
             let view = family.pin();
             let moment = self.moment(family, &horizons, &view.ranges);
             let ready = |meta: &TableMeta| meta.max_seq <= moment.oldest_seq && is_due(meta, moment);

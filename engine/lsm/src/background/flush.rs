@@ -105,12 +105,16 @@ impl Jobs {
             policy: family.policy(),
             level: 0,
             table_bytes: u64::MAX,
-            horizons: self.horizons(),
+            horizons: self.merge_horizons(family, |view| {
+                let newer = view.memtables().filter(|other| other.id() != memtable.id());
+                newer.map(|newer| newer.oldest_operand_ms()).min().unwrap_or(NEVER)
+            }),
             below: Below::new(&view.version, 0),
             ranges: &ranges,
             ranges_seq: sealed.seal.last_seq,
             origin,
             check: &|| store.poison.check(),
+            hooks: self.flush_hooks(family, &view, sealed),
         };
         Ok(merge(&mut MemtableCursor::new(memtable.clone()), spec)?.tables)
     }

@@ -1,12 +1,16 @@
 //! What all background jobs share.
 
 use super::erase::Watched;
+use super::resting::Rest;
 use crate::base::error::{Error, Result};
+use crate::base::key::NEVER;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::commit::{Store, Task};
 use crate::compaction::Claims;
 use crate::iter::Horizon;
+use crate::tree::{Family, View};
+use crate::version::TableFile;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -24,6 +28,8 @@ pub struct Jobs {
     pub(super) flushing: Mutex<()>,
     pub(super) claims: Mutex<BTreeMap<u32, Claims>>,
     pub(super) released: Condvar,
+    /// Families that are left alone because a hook failed.
+    pub(super) resting: Mutex<BTreeMap<u32, Rest>>,
     pub(super) counters: Counters,
     pub(super) watched: Mutex<Watched>,
     /// Held for reading by jobs on users' threads; whoever ends the store waits for them with it.
@@ -87,6 +93,15 @@ impl Counters {
     }
 }
 
+/// When the oldest operand in the memtables of a view, and in those tables that `above` chooses by their
+/// level, was written.
+pub(super) fn oldest_operand(view: &View, above: impl Fn(usize, &TableFile) -> bool) -> u64 {
+    let memtables = view.memtables().map(|memtable| memtable.oldest_operand_ms());
+    let tables = view.version.tables().filter(|(level, table)| above(*level, table));
+    let tables = tables.map(|(_, table)| table.reader.properties().oldest_operand_ms);
+    memtables.chain(tables).min().unwrap_or(NEVER)
+}
+
 impl Jobs {
     /// Jobs for `store`.
     #[must_use]
@@ -96,6 +111,7 @@ impl Jobs {
             flushing: Mutex::new(()),
             claims: Mutex::new(BTreeMap::new()),
             released: Condvar::new(),
+            resting: Mutex::new(BTreeMap::new()),
             counters: Counters::default(),
             watched: Mutex::default(),
             users: RwLock::new(()),
@@ -114,10 +130,43 @@ impl Jobs {
         self.counters.read()
     }
 
-    /// The horizons that a merge starting now must respect.
+    /// What readers see, as of now.
     pub fn horizons(&self) -> Vec<Horizon> {
         let store = &self.store;
         store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms())
+    }
+
+    /// The horizons that a merge of the family starting now must respect.
+    ///
+    /// Where operands may come, an expired value must not go while one may be above it that was written
+    /// before it expired: it would start from nothing instead of expiring along. So times are no later
+    /// than any operand outside the merge that may be above it: those that `oldest_operand` finds in a
+    /// view, and those to come. Operands get their time in the ordering section, some while before they
+    /// are visible; so the present's time is taken in the gap between two groups, and what came before
+    /// stands in a view that is pinned after it. A snapshot's time was not taken so: for it nothing
+    /// counts as expired.
+    pub(super) fn merge_horizons(
+        &self,
+        family: &Family,
+        oldest_operand: impl FnOnce(&View) -> u64,
+    ) -> Vec<Horizon> {
+        let store = &self.store;
+        if !family.hooks().merges() {
+            return self.horizons();
+        }
+        let now_ms = store.with_writer(|_| store.clock.now_ms());
+        let mut horizons = store.snapshots.horizons(|| store.visible_seq(), || now_ms);
+        let latest_ms = now_ms.min(oldest_operand(&family.view()));
+        for horizon in &mut horizons {
+            horizon.now_ms = if horizon.now_ms < now_ms { 0 } else { latest_ms };
+        }
+        horizons
+    }
+
+    /// Of [`Jobs::merge_horizons`] what holds for every merge of the family: what the tables above another
+    /// hold is the picker's to see.
+    pub(super) fn picking_horizons(&self, family: &Family) -> Vec<Horizon> {
+        self.merge_horizons(family, |view| oldest_operand(view, |_, _| false))
     }
 
     /// An error that ends a long job: the store is closing, or became read-only.
@@ -197,6 +246,7 @@ impl Jobs {
         self.store.balance_memory();
         self.store.update_pressure();
         self.retry_damaged();
+        self.wake_rested();
         self.store.purge()?;
         synced
     }

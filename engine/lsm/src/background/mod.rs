@@ -4,7 +4,9 @@ mod compact;
 mod erase;
 mod flush;
 mod jobs;
+mod resting;
 mod scheduler;
 
 pub use jobs::Jobs;
+pub use resting::RestingFamily;
 pub use scheduler::{Mode, Scheduler};

@@ -80,6 +80,17 @@ pub enum Error {
         /// The name it had.
         name: String,
     },
+    /// The operands of a key could not be merged. They are kept, and other keys are not concerned; the
+    /// key reads again once it is overwritten or deleted, or the family's operator can merge them.
+    MergeFailed {
+        /// The key.
+        key: Box<[u8]>,
+        /// Why, in the words of the operator.
+        why: Arc<str>,
+    },
+    /// A merge operator or a compaction filter panicked, or gave what it must not, while its family was
+    /// being compacted. Nothing is lost; the family is compacted again after a while.
+    HookFailed(Box<HookFailure>),
     /// A handle or a snapshot of one store was used with another.
     WrongDatabase,
     /// Somebody else has written what a transaction has read or writes. Nothing was written; a new
@@ -147,6 +158,17 @@ pub struct IoFailure {
     pub source: io::Error,
 }
 
+/// A merge operator or a compaction filter that failed while its family was being compacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookFailure {
+    /// The column family.
+    pub family: String,
+    /// Which hook: `merge operator` or `compaction filter`, with a name if it has one.
+    pub hook: String,
+    /// What its panic said, or what is wrong with its answer.
+    pub words: String,
+}
+
 /// Bytes on disk that are not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Corruption {
@@ -185,6 +207,11 @@ impl Error {
     /// An argument that is out of its range.
     pub fn invalid(what: &'static str, why: impl Into<String>) -> Error {
         Error::InvalidArgument { what, why: why.into() }
+    }
+
+    /// Operands that cannot be merged.
+    pub fn merge_failed(key: &[u8], why: impl Into<Arc<str>>) -> Error {
+        Error::MergeFailed { key: key.into(), why: why.into() }
     }
 
     /// Whether this is a sync that failed: what it was to make durable may be lost for good.
@@ -245,6 +272,14 @@ impl fmt::Display for Error {
             Error::NoSuchFamily { name } => write!(f, "there is no column family {name:?}"),
             Error::FamilyExists { name } => write!(f, "a column family {name:?} exists already"),
             Error::FamilyDropped { name } => write!(f, "the column family {name:?} was dropped"),
+            Error::MergeFailed { key, why } => {
+                write!(f, "cannot merge the operands of the key {:?}: {why}", key.escape_ascii().to_string())
+            }
+            Error::HookFailed(failure) => write!(
+                f,
+                "the {} of the column family {:?} failed: {}",
+                failure.hook, failure.family, failure.words
+            ),
             Error::Conflict { family, key } => {
                 write!(f, "a conflict: somebody else has written {} of {family:?}", key.escape_ascii())
             }

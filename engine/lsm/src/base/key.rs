@@ -3,6 +3,7 @@
 //! An internal key is a user key with a sequence number and a kind. Internal keys sort by user key
 //! in byte order, and among entries of one user key by sequence number, newest first.
 
+use super::operand::Operand;
 use std::cmp::Ordering;
 
 /// The position of an operation in the commit order. Advances by one per operation; 56 bits.
@@ -23,7 +24,8 @@ pub enum Kind {
     Delete = 1,
     /// The key has the entry's value as of this entry.
     Put = 2,
-    /// Reserved: an operand for the family's merge operator.
+    /// An operand for the family's merge operator; see [`super::operand`]. It always carries a time:
+    /// when it was written.
     Merge = 3,
     /// Every key of a range is absent as of this operation. Stands in batches, never in a sorted run.
     RangeDelete = 4,
@@ -46,8 +48,16 @@ impl Kind {
         match byte {
             1 => Some(Kind::Delete),
             2 => Some(Kind::Put),
+            3 => Some(Kind::Merge),
             _ => None,
         }
+    }
+
+    /// The kind in a tag, or `None` where it is not one that this version knows: an operand without a
+    /// time is none.
+    #[must_use]
+    pub fn of_tag(tag: u8) -> Option<Kind> {
+        if tag == TIMELESS_MERGE { None } else { Kind::from_byte(tag & !EXPIRY_FLAG) }
     }
 
     /// Decodes the kind of an operation, which may also be one on a range.
@@ -68,8 +78,12 @@ impl Kind {
     }
 }
 
-/// The bit of a tag that says that the entry carries an expiry time.
+/// The bit of a tag that says that the entry carries a time: when it expires, or, for an operand, when
+/// it was written.
 pub const EXPIRY_FLAG: u8 = 0x80;
+
+/// The tag of an operand without the time that every operand carries: none that this version knows.
+const TIMELESS_MERGE: u8 = Kind::Merge as u8;
 
 /// Sequence number and tag (kind and flags) of an entry in one word: `seq << 8 | tag`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,10 +127,10 @@ impl Trailer {
     /// The kind, or `None` where the byte is not one that this version knows.
     #[must_use]
     pub fn kind(self) -> Option<Kind> {
-        Kind::from_byte(self.tag() & !EXPIRY_FLAG)
+        Kind::of_tag(self.tag())
     }
 
-    /// Whether the entry carries an expiry time.
+    /// Whether the entry carries a time: see [`EXPIRY_FLAG`].
     #[must_use]
     pub fn has_expiry(self) -> bool {
         self.tag() & EXPIRY_FLAG != 0
@@ -173,7 +187,9 @@ pub struct EntryRef<'a> {
     pub seq: SeqNum,
     /// What the entry is.
     pub kind: Kind,
-    /// When it expires, in milliseconds since the epoch; [`NEVER`] if it does not.
+    /// When it expires, in milliseconds since the epoch; [`NEVER`] if it does not. Of an operand
+    /// ([`Kind::Merge`]) it is the time at which it was written: ask [`EntryRef::expiry`] where expiry
+    /// is judged.
     pub expires_at: u64,
     /// The value; empty for a deletion.
     pub value: &'a [u8],
@@ -184,6 +200,25 @@ impl EntryRef<'_> {
     #[must_use]
     pub fn trailer(&self) -> Trailer {
         Trailer::new(self.seq, self.kind, self.expires_at)
+    }
+
+    /// When the entry stops counting, in milliseconds since the epoch. [`NEVER`] for an operand: what
+    /// it comes to depends on what is below it.
+    #[must_use]
+    pub fn expiry(&self) -> u64 {
+        if self.kind == Kind::Merge { NEVER } else { self.expires_at }
+    }
+
+    /// The earliest time at which something that the entry makes visible may expire: for an operand,
+    /// the end of what it starts if there is nothing below it.
+    #[must_use]
+    pub fn may_expire_at(&self) -> u64 {
+        if self.kind == Kind::Merge { self.end_of_start() } else { self.expires_at }
+    }
+
+    #[cold]
+    fn end_of_start(&self) -> u64 {
+        Operand::decode(self).map_or(NEVER, |operand| operand.end_of_start())
     }
 }
 

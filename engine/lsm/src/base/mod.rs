@@ -11,6 +11,7 @@ pub mod hash;
 pub mod key;
 pub mod limits;
 pub mod memory;
+pub mod operand;
 pub mod panics;
 pub mod random;
 pub mod refusal;

@@ -45,7 +45,16 @@ impl Slice {
         if let Some(slice) = Slice::inline(bytes) {
             return slice;
         }
-        let owner: Arc<Vec<u8>> = Arc::new(bytes.to_vec());
+        Slice::own(bytes.to_vec())
+    }
+
+    /// Takes `bytes` over without copying them, unless they are short.
+    #[must_use]
+    pub fn own(bytes: Vec<u8>) -> Slice {
+        if let Some(slice) = Slice::inline(&bytes) {
+            return slice;
+        }
+        let owner: Arc<Vec<u8>> = Arc::new(bytes);
         let bytes: *const [u8] = owner.as_slice();
         Slice(Repr::Shared { owner, bytes })
     }

@@ -3,10 +3,11 @@
 use super::condition::Conditions;
 use super::decode::{OpIter, decode_ops};
 use crate::base::bounds::{half_open, prefix_end};
-use crate::base::coding::{put_bytes, put_varint};
+use crate::base::coding::{put_bytes, put_varint, varint_len};
 use crate::base::error::{Error, Result};
 use crate::base::key::{EXPIRY_FLAG, Kind, NEVER};
 use crate::base::limits::{MAX_BATCH_BYTES, MAX_BATCH_RANGES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::base::operand::Operand;
 use std::ops::RangeBounds;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub trait FamilyRef {
     fn store_id(&self) -> u64;
     /// The store's expiry clock, in milliseconds since the epoch.
     fn now_ms(&self) -> u64;
+    /// Whether the family has a merge operator, so that operands may be written to it.
+    fn merges(&self) -> bool {
+        false
+    }
     /// How long an entry lives that is put without a word about it, in ms; `None` for ever.
     fn default_ttl_ms(&self) -> Option<u64> {
         None
@@ -59,10 +64,14 @@ pub struct WriteBatch {
     families: Vec<u32>,
     store: Option<u64>,
     pub(super) refused: Option<Error>,
+    /// Where in `ops` the times of operands stand, which are set when the batch is ordered.
+    stamps: Vec<u32>,
     ranges: u32,
     /// What must hold; boxed, because few batches ask for anything.
     pub(super) conditions: Option<Box<Conditions>>,
 }
+
+const _: () = assert!(MAX_BATCH_BYTES <= u32::MAX as usize);
 
 impl WriteBatch {
     /// An empty batch.
@@ -116,6 +125,82 @@ impl WriteBatch {
     /// Removes `key`; it need not exist.
     pub fn delete(&mut self, family: &impl FamilyRef, key: impl AsRef<[u8]>) -> &mut Self {
         self.push(family, Kind::Delete, key.as_ref(), b"", NEVER)
+    }
+
+    /// Gives the family's merge operator `operand` to change the value of `key` with, without reading
+    /// it. An absent key starts from nothing, for the family's default time if it has one; a value that
+    /// is there keeps its expiry.
+    ///
+    /// A family without an operator refuses the batch.
+    ///
+    /// ```
+    /// use esker::hooks::Counter;
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// let db = esker::Db::builder(path).merge_operator("default", Counter).open()?;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.merge(&db, b"visits", 1i64.to_le_bytes()).merge(&db, b"visits", 2i64.to_le_bytes());
+    /// db.write(batch, esker::Durability::Os)?;
+    /// assert_eq!(db.get(b"visits")?.unwrap(), 3i64.to_le_bytes());
+    /// # Ok(()) }
+    /// ```
+    pub fn merge(
+        &mut self,
+        family: &impl FamilyRef,
+        key: impl AsRef<[u8]>,
+        operand: impl AsRef<[u8]>,
+    ) -> &mut Self {
+        self.push_operand(family, key.as_ref(), operand.as_ref(), None)
+    }
+
+    /// As [`WriteBatch::merge`]; if the key is absent, what the operand makes of it lives for `ttl`, at
+    /// least a millisecond, from when the batch is written. A value that is there keeps its own expiry.
+    pub fn merge_with_ttl(
+        &mut self,
+        family: &impl FamilyRef,
+        key: impl AsRef<[u8]>,
+        operand: impl AsRef<[u8]>,
+        ttl: Duration,
+    ) -> &mut Self {
+        self.push_operand(family, key.as_ref(), operand.as_ref(), Some(ttl))
+    }
+
+    fn push_operand(
+        &mut self,
+        family: &impl FamilyRef,
+        key: &[u8],
+        operand: &[u8],
+        ttl: Option<Duration>,
+    ) -> &mut Self {
+        if !family.merges() {
+            let none = Error::invalid("merge", "the column family has no merge operator");
+            self.refused.get_or_insert(none);
+            return self;
+        }
+        let ttl_ms = match ttl {
+            Some(_) => Operand::ttl_ms(ttl),
+            None => family.default_ttl_ms().unwrap_or(0),
+        };
+        let value = Operand::encode_value(ttl_ms, operand);
+        let count = self.count;
+        let stamp = self.ops.len() + key_end_bytes(family.family_id(), key);
+        self.push(family, Kind::Merge, key, &value, family.now_ms().min(NEVER - 1));
+        if self.count > count {
+            self.stamps.push(stamp as u32);
+        }
+        self
+    }
+
+    /// Sets the time at which the batch's operands count as written. Their times must ascend with their
+    /// sequence numbers, so this is done where those are handed out.
+    pub(crate) fn stamp(&mut self, now_ms: u64) {
+        let time = now_ms.min(NEVER - 1).to_le_bytes();
+        for &at in &self.stamps {
+            if let Some(bytes) = self.ops.get_mut(at as usize..at as usize + time.len()) {
+                bytes.copy_from_slice(&time);
+            }
+        }
     }
 
     /// Removes every key of a range, whatever there is of it, in one operation. Keys that are set behind it,
@@ -288,6 +373,7 @@ impl WriteBatch {
         self.families.clear();
         self.store = None;
         self.refused = None;
+        self.stamps.clear();
         self.conditions = None;
     }
 
@@ -322,6 +408,11 @@ impl WriteBatch {
     }
 }
 
+/// How many bytes of an operation stand before what follows its key.
+fn key_end_bytes(family: u32, key: &[u8]) -> usize {
+    1 + varint_len(u64::from(family)) + varint_len(key.len() as u64) + key.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,6 +429,27 @@ mod tests {
         fn now_ms(&self) -> u64 {
             1_000
         }
+        fn merges(&self) -> bool {
+            self.0 > 0
+        }
+    }
+
+    #[test]
+    fn operands_carry_the_time_at_which_they_are_ordered() {
+        let (long, counts) = (vec![b'k'; 300], Family(70_000, 1));
+        let mut batch = WriteBatch::new();
+        batch.put(&counts, b"a", b"v").merge(&counts, b"k", b"+1");
+        batch.merge_with_ttl(&counts, &long, b"+2", Duration::from_secs(2));
+        batch.stamp(5_555);
+        let ops: Vec<_> = batch.iter().map(Result::unwrap).collect();
+        assert_eq!((ops[0].kind, ops[0].expires_at, ops[0].value), (Kind::Put, NEVER, &b"v"[..]));
+        assert_eq!((ops[1].kind, ops[1].expires_at), (Kind::Merge, 5_555));
+        assert_eq!((ops[2].kind, ops[2].expires_at, ops[2].key), (Kind::Merge, 5_555, &long[..]));
+        assert_eq!(Operand::decode_value(ops[1].value), Some((0, &b"+1"[..])));
+        assert_eq!(Operand::decode_value(ops[2].value), Some((2_000, &b"+2"[..])));
+        batch.clear();
+        batch.merge(&Family(0, 1), b"k", b"+1");
+        assert!(batch.is_empty() && batch.refused().unwrap().to_string().contains("no merge operator"));
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub struct Op<'a> {
     pub key: &'a [u8],
     /// The value; empty for a deletion. Of a range, the first key behind it, or empty if it has no end.
     pub value: &'a [u8],
-    /// When the entry expires, in milliseconds since the epoch; [`NEVER`] if it does not.
+    /// When the entry expires, in milliseconds since the epoch; [`NEVER`] if it does not. Of an operand:
+    /// when it was written.
     pub expires_at: u64,
 }
 
@@ -53,14 +54,19 @@ impl<'a> Iterator for OpIter<'a> {
 fn decode<'a>(bytes: &mut Decoder<'a>) -> Result<Op<'a>, Malformed> {
     let unknown = bytes.malformed("a known kind of operation");
     let tag = bytes.byte("the tag of an operation")?;
-    let kind = Kind::of_operation(tag & !EXPIRY_FLAG).ok_or(unknown)?;
+    let kind = if tag & !EXPIRY_FLAG == Kind::Merge as u8 {
+        Kind::of_tag(tag)
+    } else {
+        Kind::of_operation(tag & !EXPIRY_FLAG)
+    };
+    let kind = kind.ok_or(unknown)?;
     if kind.is_range() {
         return decode_range(bytes, tag, kind);
     }
     let family = bytes.varint32("a column family's number")?;
     let key = bytes.bytes("a key")?;
     let expires_at = if tag & EXPIRY_FLAG != 0 { bytes.fixed64("an expiry time")? } else { NEVER };
-    let value = if kind == Kind::Put { bytes.bytes("a value")? } else { &[] };
+    let value = if kind == Kind::Delete { &[] } else { bytes.bytes("a value")? };
     Ok(Op { family, kind, key, value, expires_at })
 }
 

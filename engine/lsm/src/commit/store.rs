@@ -28,6 +28,7 @@ use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
 use crate::fs::Fs;
+use crate::hooks::FamilyHooks;
 use crate::locks::{KeyLocks, OpenTransactions, RecentWrites};
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
@@ -430,7 +431,13 @@ impl Store {
     }
 
     /// Creates a column family; durable when it returns. `options` goes to the manifest as it is.
-    pub fn create_family(&self, name: &str, options: Vec<u8>, rules: FamilyRules) -> Result<Arc<Family>> {
+    pub fn create_family(
+        &self,
+        name: &str,
+        options: Vec<u8>,
+        rules: FamilyRules,
+        hooks: FamilyHooks,
+    ) -> Result<Arc<Family>> {
         self.check_writable()?;
         let mut writer = self.writer.lock();
         self.check_writable()?;
@@ -445,7 +452,8 @@ impl Store {
         self.commit_edit(&mut manifest, edit)?;
         let active = Arc::new(Memtable::new(self.next_number(), b"", self.options.memtable_bytes));
         let (version, ranges, flushed) = (Version::default(), RangeSet::default(), writer.next_seq - 1);
-        let family = Arc::new(Family::new(id, name, rules, active, version, ranges, flushed));
+        let family = Family::new(id, name, rules, active, version, ranges, flushed);
+        let family = Arc::new(family.with_hooks(hooks));
         writer.targets.insert(id, Target::new(family.clone()));
         self.families.write().insert(id, family.clone());
         Ok(family)

@@ -34,6 +34,8 @@ pub struct WorkState {
     /// The failure of each kind of work, until that kind succeeds again.
     failures: [Option<Error>; 3],
     failed: u64,
+    /// Why a family is not being compacted for the moment: one of its hooks has failed.
+    resting: Option<Error>,
 }
 
 impl Work {
@@ -116,6 +118,17 @@ impl Work {
     #[must_use]
     pub fn failure(&self, task: Task) -> Option<Error> {
         self.state.lock().failures[task as usize].clone()
+    }
+
+    /// Says why a family is not being compacted for the moment, or that all are again.
+    pub fn set_resting(&self, why: Option<Error>) {
+        self.state.lock().resting = why;
+    }
+
+    /// Why a family is not being compacted for the moment.
+    #[must_use]
+    pub fn resting(&self) -> Option<Error> {
+        self.state.lock().resting.clone()
     }
 
     /// How many jobs have failed since the store was opened.

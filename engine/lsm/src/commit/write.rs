@@ -97,7 +97,7 @@ impl Store {
             return Err(error);
         }
         // What compactions have met is no reason while it is a flush that is waited for.
-        match self.work.failure(Task::Compact) {
+        match self.work.failure(Task::Compact).or_else(|| self.work.resting()) {
             Some(error) if !self.waits_for_flush() => Err(error),
             _ => Ok(()),
         }
@@ -153,6 +153,10 @@ impl Store {
         }
         // Numbers are used up even if the log refuses them: none is ever handed out twice.
         writer.next_seq = next;
+        let now_ms = self.clock.now_ms();
+        for request in requests.iter_mut() {
+            request.batch.stamp(now_ms);
+        }
         let group = GroupHeader { first_seq, clock_ms: now_ms };
         self.log(writer, group, requests, &mut tickets)?;
         for (request, ticket) in requests.iter().zip(&tickets) {

@@ -6,7 +6,7 @@
 //! could hide; the other half is for the work itself, the log and the manifest. A table with anything
 //! newer than the oldest snapshot waits for that snapshot.
 
-use super::picker::{Moment, nothing_below, with_overlap};
+use super::picker::{Moment, has_expired, nothing_below, with_overlap};
 use super::plan::{Claims, Plan, Reason};
 use super::{ShapeOptions, targets};
 use crate::base::key::NEVER;
@@ -36,12 +36,14 @@ pub(super) fn pick_due(
     options: &ShapeOptions,
     moment: Moment<'_>,
 ) -> Option<Plan> {
-    let ready = |meta: &TableMeta| {
+    let ready = |level: usize, table: &TableFile| {
+        let meta = &table.meta;
+        let expired = || has_expired(version, moment, (level, table), meta.earliest_expiry);
         let hides = meta.oldest_deletion_ms <= moment.erase_ms
-            || meta.earliest_expiry <= moment.erase_ms.min(moment.oldest_ms);
+            || meta.earliest_expiry <= moment.erase_ms && expired();
         moment.erase_ms > 0 && hides && meta.max_seq <= moment.oldest_seq
     };
-    let mut due: Vec<_> = version.tables().filter(|(_, table)| ready(&table.meta)).collect();
+    let mut due: Vec<_> = version.tables().filter(|(level, table)| ready(*level, table)).collect();
     due.sort_by_key(|(level, table)| (hides_since(&table.meta), *level, table.meta.number));
     due.into_iter().find_map(|(level, table)| down(version, claims, options, Reason::Erasure, level, table))
 }

@@ -1,6 +1,7 @@
 //! The merge: entries in, tables out. Flushes and compactions differ only in what they are given.
 
 use super::below::Below;
+use super::hooks::JobHooks;
 use crate::base::cursor::Cursor;
 use crate::base::error::Result;
 use crate::base::filename::FileNumber;
@@ -8,7 +9,7 @@ use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
 use crate::iter::{Fate, Horizon, Retain};
-use crate::ranges::RangeSet;
+use crate::ranges::{RangeSet, RangeWalk, Stretch};
 use crate::table::{Origin, TablePolicy, TableWriter, Tables};
 use crate::version::TableMeta;
 
@@ -37,6 +38,8 @@ pub struct MergeSpec<'a> {
     pub origin: Origin,
     /// Asked now and then; an error ends the merge and removes what it made.
     pub check: &'a dyn Fn() -> Result<()>,
+    /// What the family has hooked in; `None` keeps values as they are, and operands that count.
+    pub hooks: Option<JobHooks<'a>>,
 }
 
 /// What came of a merge.
@@ -50,10 +53,12 @@ pub struct Merged {
     pub entries_out: u64,
     /// Bytes that were written.
     pub bytes_out: u64,
+    /// Values that a filter removed or replaced.
+    pub filtered: u64,
 }
 
 /// How many entries pass between two questions whether to go on.
-const CHECK_EVERY: u64 = 1024;
+pub(super) const CHECK_EVERY: u64 = 1024;
 
 /// Carries out a merge over `input`. On an error nothing that was made is left behind, as far as
 /// the file system lets itself be cleaned up; the rest is removed when the store is opened.
@@ -71,7 +76,18 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
         done: Merged::default(),
     };
     let retain = Retain::new(spec.horizons);
-    let result = run(input, retain, spec.below, spec.ranges, spec.table_bytes, spec.check, &mut out);
+    let run = Run {
+        everybody_sees: retain.horizons().first().map_or(0, |h| h.seq),
+        renumber: out.level == LEVELS - 1 && !out.policy.keep_versions,
+        last_key: Vec::new(),
+        retain,
+        below: spec.below,
+        table_bytes: spec.table_bytes,
+        hooks: spec.hooks,
+        ranges: spec.ranges.walk(),
+        out: &mut out,
+    };
+    let result = run.run(input, spec.check);
     match result.and_then(|()| out.complete()) {
         Ok(()) => Ok(out.done),
         Err(error) => {
@@ -85,75 +101,99 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
     }
 }
 
-fn run(
-    input: &mut impl Cursor,
-    mut retain: Retain,
-    mut below: Below<'_>,
-    ranges: &RangeSet,
+/// A merge under way.
+pub(super) struct Run<'a, 'o> {
+    pub(super) retain: Retain,
+    pub(super) below: Below<'a>,
+    pub(super) hooks: Option<JobHooks<'a>>,
+    pub(super) out: &'o mut Output<'a>,
+    /// Along the keys.
+    pub(super) ranges: RangeWalk<'a>,
     table_bytes: u64,
-    check: &dyn Fn() -> Result<()>,
-    out: &mut Output<'_>,
-) -> Result<()> {
-    let everybody_sees = retain.horizons().first().map_or(0, |h| h.seq);
-    let renumber = out.level == LEVELS - 1 && !out.policy.keep_versions;
-    let mut last_key: Vec<u8> = Vec::new();
-    let mut ranges = ranges.walk();
-    input.seek_to_first()?;
-    while input.valid() {
-        let mut entry = input.entry();
-        out.done.entries_in += 1;
-        if out.done.entries_in.is_multiple_of(CHECK_EVERY) {
-            check()?;
-        }
-        let stretch = ranges.at(entry.key);
-        let range = stretch.behind(entry.seq);
-        let nothing_below = |key: &[u8]| below.nothing(key);
-        let fate = retain.decide(entry.key, entry.seq, entry.kind, entry.expires_at, range, nothing_below);
-        if fate == Fate::Delete {
-            // The deletion is as old as the expiry that it stands for.
-            out.origin.oldest_deletion_ms = out.origin.oldest_deletion_ms.min(entry.expires_at);
-            entry = EntryRef { kind: Kind::Delete, expires_at: NEVER, value: b"", ..entry };
-        }
-        if fate != Fate::Drop {
-            // All versions of a key stay in one table, so that tables of a level share no user key.
-            if out.is_full(table_bytes) && entry.key != last_key.as_slice() {
-                out.close_table()?;
-            }
-            if let Some(range) = range {
-                // It is kept for a snapshot from before the range, and has to go when that is gone.
-                out.cleaned_seq = out.cleaned_seq.min(range - 1);
-            }
-            if renumber && entry.kind == Kind::Put && entry.seq <= everybody_sees && stretch.is_free() {
-                // Nothing is older than the last level: the number says nothing any more there, and
-                // zeros compress away. In a range it says that the entry is newer.
-                entry.seq = 0;
-            }
-            last_key.clear();
-            last_key.extend_from_slice(entry.key);
-            out.add(&entry)?;
-        }
-        input.next()?;
-    }
-    Ok(())
+    /// Up to here everything is seen by all readers.
+    everybody_sees: SeqNum,
+    /// Whether numbers that all readers see may go: nothing is older, and nobody asks for them.
+    renumber: bool,
+    last_key: Vec<u8>,
 }
 
-struct Output<'a> {
+impl Run<'_, '_> {
+    fn run(mut self, input: &mut impl Cursor, check: &dyn Fn() -> Result<()>) -> Result<()> {
+        let filters = self.hooks.as_ref().is_some_and(JobHooks::filters);
+        input.seek_to_first()?;
+        while input.valid() {
+            let mut entry = input.entry();
+            self.out.done.entries_in += 1;
+            if self.out.done.entries_in.is_multiple_of(CHECK_EVERY) {
+                check()?;
+            }
+            let stretch = self.ranges.at(entry.key);
+            let range = stretch.behind(entry.seq);
+            let nothing_below = |key: &[u8]| self.below.nothing(key);
+            let (seq, kind, expires_at) = (entry.seq, entry.kind, entry.expires_at);
+            let fate = self.retain.decide(entry.key, seq, kind, expires_at, range, nothing_below);
+            if fate == Fate::Delete {
+                // The deletion is as old as the expiry that it stands for.
+                self.out.note_deletion(entry.expires_at);
+                entry = EntryRef { kind: Kind::Delete, expires_at: NEVER, value: b"", ..entry };
+            }
+            if fate != Fate::Drop {
+                if entry.kind == Kind::Merge {
+                    // It takes all that is left of the key.
+                    self.fold_key(input, check)?;
+                    continue;
+                }
+                if filters { self.filter(&entry, stretch)? } else { self.write(&entry, stretch)? }
+            }
+            input.next()?;
+        }
+        Ok(())
+    }
+
+    /// Writes an entry that stays, of a key in `stretch`.
+    pub(super) fn write(&mut self, entry: &EntryRef<'_>, stretch: Stretch<'_>) -> Result<()> {
+        let mut entry = *entry;
+        // All versions of a key stay in one table, so that tables of a level share no user key.
+        if self.out.is_full(self.table_bytes) && entry.key != self.last_key.as_slice() {
+            self.out.close_table()?;
+        }
+        if let Some(range) = stretch.behind(entry.seq) {
+            // It is kept for a snapshot from before the range, and has to go when that is gone.
+            self.out.cleaned_seq = self.out.cleaned_seq.min(range - 1);
+        }
+        if self.renumber && entry.kind == Kind::Put && entry.seq <= self.everybody_sees && stretch.is_free() {
+            // Nothing is older than the last level: the number says nothing any more there, and
+            // zeros compress away. In a range it says that the entry is newer.
+            entry.seq = 0;
+        }
+        self.last_key.clear();
+        self.last_key.extend_from_slice(entry.key);
+        self.out.add(&entry)
+    }
+}
+
+pub(super) struct Output<'a> {
     tables: &'a Tables,
     next_number: &'a dyn Fn() -> FileNumber,
     policy: &'a TablePolicy,
     level: usize,
-    origin: Origin,
+    pub(super) origin: Origin,
     ranges_seq: SeqNum,
     /// What the open table is clean of.
     cleaned_seq: SeqNum,
     writer: Option<(FileNumber, TableWriter)>,
     made: Vec<FileNumber>,
-    done: Merged,
+    pub(super) done: Merged,
 }
 
 impl Output<'_> {
     fn is_full(&self, table_bytes: u64) -> bool {
         self.writer.as_ref().is_some_and(|(_, writer)| writer.estimated_bytes() >= table_bytes)
+    }
+
+    /// Notes a deletion that stands for something gone since `ms`.
+    pub(super) fn note_deletion(&mut self, ms: u64) {
+        self.origin.oldest_deletion_ms = self.origin.oldest_deletion_ms.min(ms);
     }
 
     fn add(&mut self, entry: &EntryRef<'_>) -> Result<()> {

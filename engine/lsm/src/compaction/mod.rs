@@ -2,6 +2,7 @@
 
 mod below;
 mod erasure;
+mod hooks;
 mod merge;
 mod picker;
 mod plan;
@@ -12,6 +13,7 @@ mod picker_tests;
 
 pub use below::Below;
 pub use erasure::{Unerased, hides_since, is_due, unerased};
+pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use merge::{MergeSpec, Merged, merge};
 pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_manual, targets};
 pub use plan::{Claim, Claims, Plan, Reason};

@@ -269,7 +269,10 @@ fn disjoint(inputs: &[(usize, Arc<TableFile>)]) -> bool {
 fn pick_expired(version: &Version, claims: &Claims, moment: Moment<'_>) -> Option<Plan> {
     for (level, table) in version.tables() {
         let meta = &table.meta;
-        if meta.latest_expiry > moment.oldest_ms || meta.deletions > 0 || claims.has(meta.number) {
+        if !has_expired(version, moment, (level, table), meta.latest_expiry)
+            || meta.deletions > 0
+            || claims.has(meta.number)
+        {
             continue;
         }
         if meta.max_seq > moment.oldest_seq || !nothing_below(version, level, table) {
@@ -288,6 +291,22 @@ fn pick_expired(version: &Version, claims: &Claims, moment: Moment<'_>) -> Optio
         });
     }
     None
+}
+
+/// Whether what expires at `expires_at` in a table counts as expired for every reader, and for all
+/// operands above it: one that was written before has to expire along with it.
+pub(super) fn has_expired(
+    version: &Version,
+    moment: Moment<'_>,
+    (level, table): (usize, &TableFile),
+    expires_at: u64,
+) -> bool {
+    let older = |above: &TableFile| {
+        let other = above.meta.number != table.meta.number;
+        other && above.reader.properties().oldest_operand_ms < expires_at
+    };
+    let changed = |above: usize| overlap_of(version, above, table).iter().any(|table| older(table));
+    expires_at <= moment.oldest_ms && !changed(0) && !(1..level).any(changed)
 }
 
 /// A table that lies in a range which was deleted or dropped behind all of its entries, and before any
@@ -335,7 +354,7 @@ fn pick_touched(
             let plan = if level == 0 {
                 pick_level0(version, claims, targets(version, options).base_level)
             } else if level == deepest {
-                let this = |other: &TableMeta| other.number == meta.number;
+                let this = |other: &TableFile| other.meta.number == meta.number;
                 pick_bottom(version, claims, Reason::Ranges, this)
             } else {
                 with_overlap(version, claims, Reason::Ranges, vec![(level, table.clone())], level + 1)
@@ -357,7 +376,7 @@ pub(super) fn nothing_below(version: &Version, level: usize, table: &TableFile) 
 
 /// A table of the deepest level whose deletions were kept for a snapshot that is gone.
 fn pick_bottom_deletions(version: &Version, claims: &Claims, moment: Moment<'_>) -> Option<Plan> {
-    let due = |meta: &TableMeta| meta.deletions > 0 && meta.max_seq <= moment.oldest_seq;
+    let due = |table: &TableFile| table.meta.deletions > 0 && table.meta.max_seq <= moment.oldest_seq;
     pick_bottom(version, claims, Reason::BottomDeletions, due)
 }
 
@@ -366,12 +385,12 @@ fn pick_bottom(
     version: &Version,
     claims: &Claims,
     reason: Reason,
-    due: impl Fn(&TableMeta) -> bool,
+    due: impl Fn(&TableFile) -> bool,
 ) -> Option<Plan> {
     let level = version.deepest();
     let table = version.level(level).iter().find(|t| {
         let (from, to) = (&t.meta.smallest.0, &t.meta.largest.0);
-        due(&t.meta) && !claims.has(t.meta.number) && !claims.writes(level, from, to)
+        due(t) && !claims.has(t.meta.number) && !claims.writes(level, from, to)
     })?;
     // Tables of level 0 may share keys: they only become a bottom by being compacted.
     (level > 0).then(|| Plan {
@@ -405,9 +424,10 @@ pub fn pick_manual(
             };
             moment.ranges.ranges().iter().any(removed)
         };
-        let removable = |meta: &TableMeta| {
-            let all_see = meta.max_seq <= moment.oldest_seq
-                && (meta.deletions > 0 || meta.earliest_expiry <= moment.oldest_ms);
+        let removable = |table: &TableFile| {
+            let meta = &table.meta;
+            let expired = || has_expired(version, moment, (level, table), meta.earliest_expiry);
+            let all_see = meta.max_seq <= moment.oldest_seq && (meta.deletions > 0 || expired());
             meta.overlaps(from, to) && (all_see || in_ranges(meta))
         };
         let plan = pick_bottom(version, claims, Reason::Manual, removable);

@@ -1,14 +1,17 @@
 //! Opening a store with something else than the defaults.
 
 use super::handle::Db;
+use super::hooks::Hooks;
 use super::open;
 use super::options::Options;
 use crate::background::Mode;
 use crate::base::clock::Clock;
 use crate::base::error::Result;
 use crate::base::random::Random;
+use crate::base::sync::Arc;
 use crate::commit::Durability;
 use crate::fs::Fs;
+use crate::hooks::{CompactionFilterFactory, MergeOperator};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +34,7 @@ pub struct Builder {
     pub(super) clock: Clock,
     pub(super) random: Random,
     pub(super) mode: Mode,
+    pub(super) hooks: Hooks,
 }
 
 impl Builder {
@@ -42,6 +46,7 @@ impl Builder {
             clock: Clock::default(),
             random: Random::default(),
             mode: Mode::Threads,
+            hooks: Hooks::default(),
         }
     }
 
@@ -182,13 +187,84 @@ impl Builder {
         self
     }
 
+    /// Gives the column family `family` a merge operator, whether it exists already or is created later;
+    /// `default` is the one that every store has. The operator's name is kept beside the data.
+    ///
+    /// A family that has had none takes it from now on. Opening a store is refused if the family's
+    /// operands were written for an operator of another name.
+    ///
+    /// ```
+    /// use esker::hooks::Counter;
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// let db = esker::Db::builder(path).merge_operator("hits", Counter).open()?;
+    /// let hits = db.column_family("hits")?;
+    /// hits.merge(b"/index.html", 1i64.to_le_bytes())?;
+    /// hits.merge(b"/index.html", 1i64.to_le_bytes())?;
+    /// assert_eq!(hits.get(b"/index.html")?.unwrap(), 2i64.to_le_bytes());
+    /// # db.close() }
+    /// ```
+    #[must_use]
+    pub fn merge_operator(mut self, family: &str, operator: impl MergeOperator) -> Builder {
+        let operator: Arc<dyn MergeOperator> = Arc::new(operator);
+        self.hooks.of_family.insert(family.into(), operator.name().into());
+        self.hooks.register(operator);
+        self
+    }
+
+    /// Makes a merge operator known under its name, for families whose options name it. Those in
+    /// [`crate::hooks`] that need no argument are known without it.
+    ///
+    /// A store may be opened without an operator that its families need. Then everything works but
+    /// reading and merging keys that have operands.
+    #[must_use]
+    pub fn register_merge_operator(mut self, operator: impl MergeOperator) -> Builder {
+        self.hooks.register(Arc::new(operator));
+        self
+    }
+
+    /// Has the values of the column family `family` filtered while they are compacted. See
+    /// [`crate::hooks::CompactionFilter`] for what a filter sees and may do. Nothing of it is kept beside
+    /// the data.
+    ///
+    /// ```
+    /// use esker::hooks::{CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
+    ///
+    /// #[derive(Debug)]
+    /// struct NoGuests;
+    ///
+    /// impl CompactionFilterFactory for NoGuests {
+    ///     fn make(&self, _: &FilterContext) -> Box<dyn CompactionFilter> {
+    ///         Box::new(|key: &[u8], _: &[u8], _: u64| {
+    ///             if key.starts_with(b"guest:") { Verdict::Remove } else { Verdict::Keep }
+    ///         })
+    ///     }
+    /// }
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// let db = esker::Db::builder(path).compaction_filter("default", NoGuests).open()?;
+    /// db.put(b"guest:1", b"")?;
+    /// db.put(b"user:1", b"")?;
+    /// db.compact()?;
+    /// assert!(!db.contains_key(b"guest:1")? && db.contains_key(b"user:1")?);
+    /// # db.close() }
+    /// ```
+    #[must_use]
+    pub fn compaction_filter(mut self, family: &str, factory: impl CompactionFilterFactory) -> Builder {
+        self.hooks.filters.insert(family.into(), Arc::new(factory));
+        self
+    }
+
     /// Opens the store.
     ///
     /// # Errors
     /// [`crate::Error::NotADatabase`] if there is none and none may be created, or if the directory
     /// holds something else; [`crate::Error::Locked`] if it is in use; [`crate::Error::Corruption`]
     /// and [`crate::Error::UnsupportedVersion`] with the file; [`crate::Error::InvalidArgument`] for
-    /// an option out of its range.
+    /// an option out of its range, and for a merge operator of another name than a family's operands
+    /// were written for.
     pub fn open(self) -> Result<Db> {
         open::open(self)
     }

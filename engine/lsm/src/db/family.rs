@@ -32,6 +32,9 @@ impl FamilyRef for ColumnFamily {
     fn now_ms(&self) -> u64 {
         self.inner.store.clock.now_ms()
     }
+    fn merges(&self) -> bool {
+        self.family.hooks().merges()
+    }
     fn default_ttl_ms(&self) -> Option<u64> {
         self.family.rules().default_ttl_ms
     }
@@ -86,8 +89,8 @@ impl ColumnFamily {
     /// The value of `key`.
     ///
     /// # Errors
-    /// [`Error::Corruption`] if a block on the way is damaged; I/O errors; [`Error::Closed`],
-    /// [`Error::FamilyDropped`].
+    /// [`Error::Corruption`] if a block on the way is damaged; [`Error::MergeFailed`] if operands of the
+    /// key cannot be merged; I/O errors; [`Error::Closed`], [`Error::FamilyDropped`].
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {
@@ -213,6 +216,61 @@ impl ColumnFamily {
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
         let mut batch = WriteBatch::new();
         batch.delete(self, key);
+        self.write_default(batch)
+    }
+
+    /// Has the family's merge operator change the value of `key` by `operand`, without reading it. An
+    /// absent key starts from nothing, for the family's default time if it has one; a value that is there
+    /// keeps its expiry.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the family has no merge operator; otherwise as [`super::Db::write`].
+    /// Whether the operator can do it shows when the key is read.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let options = esker::FamilyOptions { merge_operator: Some("esker.counter".into()), ..Default::default() };
+    /// let visits = db.create_column_family("visits", options)?;
+    /// visits.merge(b"ada", 2i64.to_le_bytes())?;
+    /// visits.merge(b"ada", 40i64.to_le_bytes())?;
+    /// assert_eq!(visits.get(b"ada")?.unwrap(), 42i64.to_le_bytes());
+    /// # Ok(()) }
+    /// ```
+    pub fn merge(&self, key: impl AsRef<[u8]>, operand: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.merge(self, key, operand);
+        self.write_default(batch)
+    }
+
+    /// As [`ColumnFamily::merge`]; if the key is absent, what the operand makes of it lives for `ttl`
+    /// from now. A value that is there keeps its own expiry.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::merge`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// let db = esker::Db::builder(path).merge_operator("default", esker::hooks::Counter).open()?;
+    /// for _ in 0..3 {
+    ///     // Counts requests within a minute from the first on.
+    ///     db.merge_with_ttl(b"requests of 10.0.0.1", 1i64.to_le_bytes(), Duration::from_secs(60))?;
+    /// }
+    /// assert_eq!(db.get(b"requests of 10.0.0.1")?.unwrap(), 3i64.to_le_bytes());
+    /// # Ok(()) }
+    /// ```
+    pub fn merge_with_ttl(
+        &self,
+        key: impl AsRef<[u8]>,
+        operand: impl AsRef<[u8]>,
+        ttl: Duration,
+    ) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.merge_with_ttl(self, key, operand, ttl);
         self.write_default(batch)
     }
 

@@ -46,6 +46,10 @@ impl FamilyRef for Db {
     fn now_ms(&self) -> u64 {
         self.default.now_ms()
     }
+    fn merges(&self) -> bool {
+        self.default.merges()
+    }
+
     fn default_ttl_ms(&self) -> Option<u64> {
         self.default.default_ttl_ms()
     }
@@ -288,7 +292,8 @@ impl Db {
     /// Creates a column family. It exists durably when the call returns.
     ///
     /// # Errors
-    /// [`Error::FamilyExists`]; otherwise as [`Db::column_family`].
+    /// [`Error::FamilyExists`]; [`Error::InvalidArgument`] for an option out of its range or a merge
+    /// operator that is not known; otherwise as [`Db::column_family`].
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {
@@ -301,12 +306,16 @@ impl Db {
     /// assert!(matches!(again, Err(esker::Error::FamilyExists { .. })));
     /// # Ok(()) }
     /// ```
-    pub fn create_column_family(&self, name: &str, options: FamilyOptions) -> Result<ColumnFamily> {
+    pub fn create_column_family(&self, name: &str, mut options: FamilyOptions) -> Result<ColumnFamily> {
         if name.is_empty() || name.len() > MAX_FAMILY_NAME_BYTES {
             return Err(Error::invalid("name", "a column family's name has 1 to 255 bytes"));
         }
         options.validate()?;
-        let created = self.inner().store.create_family(name, options.encode(), options.rules());
+        let hooks = &self.inner().hooks;
+        hooks.settle(name, &mut options)?;
+        hooks.check_known(&options)?;
+        let (hooks, store) = (hooks.of(name, &options), &self.inner().store);
+        let created = store.create_family(name, options.encode(), options.rules(), hooks);
         self.inner().scheduler.step();
         Ok(self.handle_of(created?))
     }

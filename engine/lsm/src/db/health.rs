@@ -1,6 +1,7 @@
 //! Whether a store is well.
 
 use super::handle::Db;
+use crate::background::RestingFamily;
 use crate::base::error::Error;
 use crate::commit::{Stall, Task};
 
@@ -15,6 +16,9 @@ pub struct Health {
     /// Tables that a compaction could not read, each with its file and place. They are left where
     /// they are, and what else they hold is served.
     pub damaged: Vec<Error>,
+    /// Column families whose compaction rests because a merge operator or a compaction filter failed:
+    /// which one, what its panic said, and when it is tried again.
+    pub resting: Vec<RestingFamily>,
     /// Background jobs that have failed since the store was opened.
     pub failed_jobs: u64,
     /// Callbacks given to [`Db::on_durable`] that have panicked.
@@ -33,6 +37,7 @@ impl Health {
         self.poisoned.is_none()
             && self.background.is_empty()
             && self.damaged.is_empty()
+            && self.resting.is_empty()
             && self.slowed_to != Some(0)
     }
 }
@@ -58,6 +63,7 @@ impl Db {
                 .filter_map(|task| store.work.failure(task))
                 .collect(),
             damaged: self.inner().scheduler.jobs().damaged(),
+            resting: self.inner().scheduler.jobs().resting(),
             failed_jobs: store.work.failed(),
             panicked_callbacks: store.durable.panicked(),
             slowed_to: match store.gate.get() {

@@ -1,5 +1,6 @@
 //! What all handles of an open store share.
 
+use super::hooks::Hooks;
 use super::open::Recovery;
 use super::options::Options;
 use crate::background::Scheduler;
@@ -14,6 +15,7 @@ pub(super) struct Inner {
     pub(super) store: Arc<Store>,
     pub(super) scheduler: Scheduler,
     pub(super) options: Options,
+    pub(super) hooks: Hooks,
     pub(super) recovery: Recovery,
     pub(super) lock: Mutex<Option<LockGuard>>,
     pub(super) closing: Closing,

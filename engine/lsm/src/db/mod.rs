@@ -7,6 +7,7 @@ mod expiry;
 mod family;
 mod handle;
 mod health;
+mod hooks;
 mod inner;
 mod iter;
 mod maintenance;

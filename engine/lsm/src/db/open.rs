@@ -89,6 +89,7 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
             new_state(&builder)
         }
     };
+    let state = settle_operators(&builder, &manifest_path, state)?;
     let reserve = Arc::new(Reserve::new(&fs, &dir, builder.options.reserve_bytes()));
     let attempt = || {
         // What an attempt on a full disk has left behind is counted and removed by the next.
@@ -111,8 +112,9 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     })?;
     let jobs = Arc::new(Jobs::new(store.clone()));
     let scheduler = Scheduler::start(jobs, builder.mode.clone(), builder.options.sync_interval)?;
-    let (options, lock) = (builder.options, Mutex::new(Some(lock)));
-    let inner = Arc::new(Inner { store, scheduler, options, recovery, lock, closing: Default::default() });
+    let (options, hooks, lock) = (builder.options, builder.hooks, Mutex::new(Some(lock)));
+    let closing = Default::default();
+    let inner = Arc::new(Inner { store, scheduler, options, hooks, recovery, lock, closing });
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 
@@ -203,6 +205,20 @@ fn new_state(builder: &Builder) -> StoreState {
     state.families.insert(0, family);
     state.next_family = 1;
     state
+}
+
+/// Gives families the merge operators that the builder says, or refuses to.
+fn settle_operators(builder: &Builder, manifest: &Path, mut state: StoreState) -> Result<StoreState> {
+    for family in state.families.values_mut() {
+        let wrong = |e: crate::base::coding::Malformed| e.in_file(manifest, 0);
+        let mut options = FamilyOptions::decode(&family.options).map_err(wrong)?;
+        let named = options.merge_operator.clone();
+        builder.hooks.settle(&family.name, &mut options)?;
+        if options.merge_operator != named {
+            family.options = options.encode();
+        }
+    }
+    Ok(state)
 }
 
 /// What stands ready when the new manifest is written.
@@ -326,7 +342,7 @@ impl Opening {
         recovery.clean = found.closed.is_some();
         recovery.replayed_groups = found.groups;
         recovery.cut = found.cut;
-        let families = self.families(versions, &edit, last_seq)?;
+        let families = self.families(builder, versions, &edit, last_seq)?;
         let options = WalOptions {
             fs: builder.fs.clone(),
             dir: dir.clone(),
@@ -402,6 +418,7 @@ impl Opening {
     /// The families with the tables that replay wrote and the ranges that it met.
     fn families(
         &self,
+        builder: &Builder,
         versions: Vec<(u32, Version)>,
         edit: &Edit,
         last_seq: SeqNum,
@@ -425,7 +442,8 @@ impl Opening {
             let name = state.map(|f| f.name.clone()).unwrap_or_default();
             let active = Memtable::new(self.next_number(), version.common_prefix(), self.memtable_bytes);
             let (rules, active, ranges) = (options.rules(), Arc::new(active), RangeSet::new(ranges));
-            families.push(Arc::new(Family::new(id, &name, rules, active, version, ranges, last_seq)));
+            let family = Family::new(id, &name, rules, active, version, ranges, last_seq);
+            families.push(Arc::new(family.with_hooks(builder.hooks.of(&name, options))));
         }
         Ok(families)
     }

@@ -1,7 +1,7 @@
 //! Options of a store and of its column families. This file only composes: what a field means to
 //! the engine stands in the folder that uses it.
 
-use crate::base::coding::{Decoder, Malformed, put_varint};
+use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
 use crate::commit::{CommitOptions, Durability, StallLimits};
 use crate::compaction::ShapeOptions;
@@ -192,6 +192,10 @@ pub struct FamilyOptions {
     /// [`WriteBatch::require_version`](crate::WriteBatch::require_version) can be asked. Costs up to eight
     /// bytes an entry in the last level before compression. Default: false.
     pub keep_versions: bool,
+    /// The name of the merge operator that changes values by operands, if any: one of those in
+    /// [`crate::hooks`], or one that [`crate::Builder::register_merge_operator`] was given. 1 to 255
+    /// bytes. Default: none.
+    pub merge_operator: Option<String>,
     /// How long an entry lives that is put without a word about it. Default: `None`, for ever; at
     /// least 1 ms.
     pub default_ttl: Option<Duration>,
@@ -212,11 +216,15 @@ impl Default for FamilyOptions {
             filter_bits_per_key: table.bits_per_key,
             index_partition_bytes: table.partition_bytes,
             keep_versions: false,
+            merge_operator: None,
             default_ttl: None,
             erase_within: Some(Duration::from_secs(24 * 3600)),
         }
     }
 }
+
+/// The longest name of a merge operator, in bytes.
+const MAX_OPERATOR_BYTES: usize = 255;
 
 /// Tags in the manifest; never reused.
 mod tag {
@@ -226,6 +234,8 @@ mod tag {
     pub const FILTER_BITS: u64 = 4;
     pub const INDEX_PARTITION_BYTES: u64 = 5;
     pub const KEEP_VERSIONS: u64 = 6;
+    /// The first option whose value is a byte string: its length stands where others have a number.
+    pub const MERGE_OPERATOR: u64 = 12;
     /// In ms; absent for none.
     pub const DEFAULT_TTL: u64 = 10;
     /// In ms; 0 for no bound.
@@ -242,6 +252,10 @@ impl FamilyOptions {
     pub fn validate(&self) -> Result<()> {
         if self.zstd_level.is_some_and(|level| !(-7..=22).contains(&level)) {
             return Err(Error::invalid("zstd_level", "it must be between -7 and 22"));
+        }
+        if self.merge_operator.as_ref().is_some_and(|name| name.is_empty() || name.len() > MAX_OPERATOR_BYTES)
+        {
+            return Err(Error::invalid("merge_operator", "a merge operator's name has 1 to 255 bytes"));
         }
         if self.default_ttl.is_some_and(|ttl| ttl < Duration::from_millis(1)) {
             return Err(Error::invalid("default_ttl", "it must be at least 1 ms"));
@@ -291,6 +305,10 @@ impl FamilyOptions {
             put_varint(&mut out, tag);
             put_varint(&mut out, value);
         }
+        if let Some(operator) = &self.merge_operator {
+            put_varint(&mut out, tag::MERGE_OPERATOR);
+            put_bytes(&mut out, operator.as_bytes());
+        }
         if self.keep_versions {
             put_varint(&mut out, tag::KEEP_VERSIONS);
             put_varint(&mut out, 1);
@@ -312,6 +330,13 @@ impl FamilyOptions {
         while !bytes.is_empty() {
             let unknown = bytes.malformed("an option that this version knows");
             let tag = bytes.varint("the tag of an option")?;
+            if tag == tag::MERGE_OPERATOR {
+                let wrong = bytes.malformed("the name of a merge operator");
+                let name = std::str::from_utf8(bytes.bytes("the name of a merge operator")?);
+                let name = name.ok().filter(|name| (1..=MAX_OPERATOR_BYTES).contains(&name.len()));
+                options.merge_operator = Some(name.ok_or(wrong)?.to_owned());
+                continue;
+            }
             if let tag::DEFAULT_TTL | tag::ERASE_WITHIN = tag {
                 let ms = bytes.varint("a time")?;
                 let time = (ms > 0).then(|| Duration::from_millis(ms));
@@ -344,6 +369,7 @@ mod tests {
     #[test]
     fn family_options_round_trip() {
         for zstd_level in [None, Some(-7), Some(1), Some(22)] {
+            let merge_operator = zstd_level.map(|level| format!("operator {level}"));
             let default_ttl = zstd_level.map(|_| Duration::from_secs(7));
             let erase_within = zstd_level.map(|_| Duration::from_secs(9));
             let options = FamilyOptions {
@@ -352,6 +378,7 @@ mod tests {
                 block_bytes: 4096,
                 default_ttl,
                 erase_within,
+                merge_operator,
                 ..FamilyOptions::default()
             };
             options.validate().unwrap();
@@ -370,6 +397,8 @@ mod tests {
         assert!(wrong.validate().unwrap_err().to_string().contains("memtable_bytes"));
         let wrong = FamilyOptions { block_bytes: 1, ..FamilyOptions::default() };
         assert!(wrong.validate().unwrap_err().to_string().contains("block_bytes"));
+        let wrong = FamilyOptions { merge_operator: Some(String::new()), ..FamilyOptions::default() };
+        assert!(wrong.validate().unwrap_err().to_string().contains("merge_operator"));
         let wrong = FamilyOptions { zstd_level: Some(99), ..FamilyOptions::default() };
         assert!(wrong.validate().unwrap_err().to_string().contains("zstd_level"));
     }

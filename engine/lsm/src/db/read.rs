@@ -20,7 +20,10 @@ pub(super) fn get<R>(
     // The view is pinned before the sequence number is loaded: see `tree::View`.
     let view = family.family().pin();
     match snapshot {
-        Some(snapshot) => lookup(&view, key, snapshot.read_seq(), || snapshot.now_ms(), read),
+        Some(snapshot) => {
+            let view = snapshot.pinned_view(family.family()).unwrap_or(&view);
+            lookup(view, key, snapshot.read_seq(), || snapshot.now_ms(), read)
+        }
         None => lookup(&view, key, family.read_seq(), || clock.now_ms(), read),
     }
 }
@@ -33,7 +36,10 @@ pub(super) fn multi_get<K: AsRef<[u8]>>(
 ) -> Result<Vec<Option<Slice>>> {
     check(family, snapshot)?;
     family.inner().scheduler.step();
-    let view = family.family().view();
+    let view = match snapshot {
+        Some(snapshot) => snapshot.view(family.family()),
+        None => family.family().view(),
+    };
     let (seq, now_ms) = match snapshot {
         Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
         None => (family.read_seq(), family.inner().store.clock.now_ms()),

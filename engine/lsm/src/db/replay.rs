@@ -195,6 +195,8 @@ impl<'a> Replayed<'a> {
                 oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),
             },
             check: &|| Ok(()),
+            // A store opens without anybody's code: operands stay as they are.
+            hooks: None,
         };
         for meta in merge(&mut MemtableCursor::new(memtable), spec)?.tables {
             self.edit.push(EditOp::AddTable { family, level: 0, meta });

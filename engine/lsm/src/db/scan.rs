@@ -141,7 +141,10 @@ impl Scan {
         family.inner().scheduler.step();
         let store = &family.inner().store;
         // The view is pinned before the sequence number is loaded: see `tree::View`.
-        let view = family.family().view();
+        let view = match snapshot {
+            Some(snapshot) => snapshot.view(family.family()),
+            None => family.family().view(),
+        };
         let (seq, now_ms) = match snapshot {
             Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
             None => (family.read_seq(), store.clock.now_ms()),

@@ -10,6 +10,7 @@ use crate::base::key::SeqNum;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::commit::Task;
+use crate::tree::{Family, Registered, View};
 use crate::tree::{Held, Pin, PinKind};
 use std::ops::RangeBounds;
 
@@ -24,16 +25,29 @@ pub struct Snapshot {
     inner: Arc<Inner>,
     seq: SeqNum,
     now_ms: u64,
+    /// Views of families that were being filtered when it was taken.
+    views: Vec<(u32, Arc<View>)>,
     _pin: Pin,
 }
 
 impl Snapshot {
     pub(super) fn new(inner: Arc<Inner>) -> Snapshot {
         let store = &inner.store;
-        let (seq, now_ms) = store.snapshots.register(|| store.read_seq(), || store.clock.now_ms());
+        let registered = store.snapshots.register(|| store.read_seq(), || store.clock.now_ms());
+        let Registered { seq, now_ms, views } = registered;
         let since = store.clock.source().monotonic();
         let pin = store.pins.hold(Held { kind: PinKind::Snapshot, seq, since, view: None });
-        Snapshot { inner, seq, now_ms, _pin: pin }
+        Snapshot { inner, seq, now_ms, views, _pin: pin }
+    }
+
+    /// The view of a family that it must read instead of the present one.
+    pub(super) fn pinned_view(&self, family: &Family) -> Option<&Arc<View>> {
+        self.views.iter().find(|(id, _)| *id == family.id()).map(|(_, view)| view)
+    }
+
+    /// The view of a family to read.
+    pub(super) fn view(&self, family: &Family) -> Arc<View> {
+        self.pinned_view(family).cloned().unwrap_or_else(|| family.view())
     }
 
     pub(super) fn inner(&self) -> &Arc<Inner> {

@@ -5,6 +5,7 @@ use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::commit::TransactionStats;
 use crate::compaction::{oldest_range_ms, unerased};
+use crate::hooks::HookCounts;
 use crate::ranges::RangeKind;
 use crate::tree::View;
 use std::time::Duration;
@@ -67,6 +68,9 @@ pub struct Stats {
     pub locked_keys: usize,
     /// The table of recent writes, against which transactions are validated.
     pub recent_writes_bytes: u64,
+    /// What merge operators and compaction filters have done in the background, and how often a hook
+    /// has panicked. Families that were dropped do not count.
+    pub hooks: HookCounts,
 }
 
 /// A reading of an open transaction.
@@ -222,6 +226,7 @@ impl Db {
                 levels,
                 ranges: RangeStats::of(&view, store.clock.now_ms()),
             });
+            stats.hooks += family.hooks().counts();
         }
         let cache = store.tables.cache().stats();
         stats.cache_bytes = cache.cached_bytes;

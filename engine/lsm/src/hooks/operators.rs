@@ -49,9 +49,16 @@ impl MergeOperator for Counter {
 /// assert_eq!(line.full(b"k", Some(b"a"), &[b"b", b"c"]).unwrap(), b"a,b,c");
 /// assert_eq!(line.full(b"k", None, &[b"b"]).unwrap(), b"b");
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Append {
     separator: Vec<u8>,
+    name: String,
+}
+
+impl Default for Append {
+    fn default() -> Append {
+        Append { separator: Vec::new(), name: "esker.append".into() }
+    }
 }
 
 impl Append {
@@ -61,9 +68,14 @@ impl Append {
         Append::default()
     }
 
-    /// Parts with `separator` between them.
+    /// Parts with `separator` between them. It is part of the operator's name: `esker.append:` and the
+    /// separator, escaped as in a byte string.
     pub fn with_separator(separator: impl Into<Vec<u8>>) -> Append {
-        Append { separator: separator.into() }
+        let separator = separator.into();
+        if separator.is_empty() {
+            return Append::default();
+        }
+        Append { name: format!("esker.append:{}", separator.escape_ascii()), separator }
     }
 
     fn join(&self, first: &[u8], rest: &[&[u8]]) -> Vec<u8> {
@@ -80,7 +92,7 @@ impl Append {
 
 impl MergeOperator for Append {
     fn name(&self) -> &str {
-        "esker.append"
+        &self.name
     }
 
     fn full(&self, _: &[u8], base: Option<&[u8]>, operands: &[&[u8]]) -> Result<Vec<u8>, MergeError> {

@@ -2,6 +2,8 @@
 //! ([`Concat`]), all runs of a family merged ([`Merge`]), and of that what is visible ([`Visible`]).
 
 mod concat;
+mod fold;
+mod gather;
 mod hidden;
 mod merge;
 mod retain;
@@ -10,6 +12,8 @@ mod visible;
 #[cfg(all(test, not(loom)))]
 mod concat_tests;
 #[cfg(all(test, not(loom)))]
+mod fold_tests;
+#[cfg(all(test, not(loom)))]
 mod merge_tests;
 #[cfg(all(test, not(loom)))]
 mod runs;
@@ -17,6 +21,8 @@ mod runs;
 mod visible_tests;
 
 pub use concat::{Concat, RunSource};
+pub use fold::{Fold, Folded, Version};
+pub use gather::{Merged, gather};
 pub use hidden::Hidden;
 pub use merge::Merge;
 pub use retain::{Fate, Horizon, Retain};

@@ -13,6 +13,8 @@
 //!   been cleaned of what is older, so what the entry hid stays hidden.
 //! - A deletion that every horizon sees, of a key of which nothing older lies below, goes as well:
 //!   what it hides in the same merge is shadowed.
+//! - An operand shadows nothing. What stands below one is for `fold` to decide, which follows the same
+//!   rules.
 
 use crate::base::key::{Kind, SeqNum};
 
@@ -61,6 +63,12 @@ impl Retain {
         &self.horizons
     }
 
+    /// The horizons that see an entry begin with the one of this number; their count if none does.
+    #[must_use]
+    pub fn oldest_that_sees(&self, seq: SeqNum) -> usize {
+        self.horizons.partition_point(|h| h.seq < seq)
+    }
+
     /// Decides over the next entry. `range` is the first range over its key that was deleted or dropped
     /// behind it, if there is one; `nothing_below(key)` says whether no entry of the key that is
     /// older than the whole merge can exist.
@@ -81,10 +89,13 @@ impl Retain {
         }
         // The oldest horizon that sees this entry. What is newer than the present (a merge that
         // runs beside writes never meets it) is seen by nobody yet, and stays.
-        let oldest = self.horizons.partition_point(|h| h.seq < seq);
+        let oldest = self.oldest_that_sees(seq);
         let Some(horizon) = self.horizons.get(oldest) else { return Fate::Keep };
         if self.seen == Some(oldest) || range.is_some_and(|range| range <= horizon.seq) {
             return Fate::Drop;
+        }
+        if kind == Kind::Merge {
+            return Fate::Keep;
         }
         self.seen = Some(oldest);
         let expired = expires_at <= horizon.now_ms;

@@ -5,15 +5,23 @@
 //! a deleted range that is newer covers its key. Where a range hides what is met, every source below
 //! whose entries are all older goes to the end of the range at once.
 //!
+//! Where the newest entry in view is an operand, what it and those below it come to decides (see
+//! `gather`). If that cannot be told, it is an error like one of the cursor below.
+//!
 //! Walking forward, the cursor below stands on the entry that is shown. Walking backward, the
 //! versions of a key come oldest first, so that all in view have to be passed before the last of
 //! them can be shown: the cursor below then stands before the key, and key and value are kept here.
+//! What was merged is kept here as well: the cursor below then stands in either way, or, walking forward,
+//! amid or behind the versions of the key.
 
+use super::gather::gather;
 use super::hidden::Hidden;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, SeqNum};
 use crate::base::slice::Slice;
+use crate::base::sync::Arc;
+use crate::hooks::FamilyHooks;
 use std::ops::Bound;
 
 /// Entries of one key that are stepped over one by one before a seek is tried instead.
@@ -37,6 +45,7 @@ pub struct Visible<C> {
     kept: Kept,
     skipped: u64,
     error: Option<Error>,
+    hooks: Option<Arc<FamilyHooks>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +55,8 @@ enum Stands {
     On,
     /// The cursor below stands before every version of what is shown, or nowhere.
     Before,
+    /// The cursor below stands amid the versions of what is shown, or behind them, or nowhere.
+    Behind,
 }
 
 /// An entry kept after the cursor has left it.
@@ -55,6 +66,8 @@ struct Kept {
     shared: Option<Slice>,
     seq: SeqNum,
     expires_at: u64,
+    /// Whether it is an operand: what is to be shown has yet to be gathered.
+    operand: bool,
 }
 
 impl<C: Cursor> Visible<C> {
@@ -81,7 +94,16 @@ impl<C: Cursor> Visible<C> {
             kept: Kept::default(),
             skipped: 0,
             error: None,
+            hooks: None,
         }
+    }
+
+    /// With the hooks of the family that the entries belong to, whose operator merges operands. Without
+    /// them a key with operands is an error.
+    #[must_use]
+    pub fn with_hooks(mut self, hooks: Arc<FamilyHooks>) -> Visible<C> {
+        self.hooks = Some(hooks);
+        self
     }
 
     /// Whether it stands on a key. `false` after a step over either end and after an error, which
@@ -206,6 +228,7 @@ impl<C: Cursor> Visible<C> {
                     view.below.next()?;
                 }
                 Stands::Before => view.below.seek(&view.key, 0)?,
+                Stands::Behind => {}
             }
             view.find_forward(true)
         })
@@ -223,6 +246,7 @@ impl<C: Cursor> Visible<C> {
                     view.leave_key_backward()?;
                 }
                 Stands::Before => {}
+                Stands::Behind => view.below.seek_before(&view.key, MAX_SEQ)?,
             }
             view.find_backward()
         })
@@ -348,9 +372,16 @@ impl<C: Cursor> Visible<C> {
                 self.stands = Stands::On;
                 return Ok(());
             }
-            let hidden = entry.seq < range;
+            let (hidden, operand) = (entry.seq < range, entry.kind == Kind::Merge);
             copy_into(&mut self.key, entry.key);
             (skipping, steps) = (true, 0);
+            if operand && !hidden {
+                if self.keep_merged(range)? {
+                    self.stands = Stands::Behind;
+                    return Ok(());
+                }
+                continue;
+            }
             self.skipped += 1;
             // What is left of the key's versions, if anything, is as hidden.
             if !(hidden && self.skip_forward()?) {
@@ -358,6 +389,25 @@ impl<C: Cursor> Visible<C> {
             }
         }
         Ok(())
+    }
+
+    /// Merges what begins with the operand that the cursor below stands on, and keeps it; `range` is the
+    /// newest deleted range over its key. Returns whether it shows.
+    #[cold]
+    fn keep_merged(&mut self, range: SeqNum) -> Result<bool> {
+        self.skipped += 1;
+        let none = FamilyHooks::default();
+        let hooks = self.hooks.as_deref().unwrap_or(&none);
+        let Some(merged) = gather(&mut self.below, hooks, range, self.now_ms)? else { return Ok(false) };
+        self.kept.seq = merged.seq;
+        self.kept.expires_at = merged.expires_at;
+        if merged.value.len() <= COPY_VALUE_BYTES {
+            self.kept.shared = None;
+            copy_into(&mut self.kept.copied, &merged.value);
+        } else {
+            self.kept.shared = Some(Slice::own(merged.value));
+        }
+        Ok(true)
     }
 
     /// Steps over the versions of the current key that are newer than the view.
@@ -416,6 +466,16 @@ impl<C: Cursor> Visible<C> {
             steps += 1;
             self.below.prev()?;
         }
+        if steps > 0 && self.kept.operand { self.merge_backward() } else { Ok(shown) }
+    }
+
+    /// As [`Visible::decide_backward`] for a key whose newest entry in view is an operand.
+    #[cold]
+    fn merge_backward(&mut self) -> Result<bool> {
+        self.below.seek(&self.key, self.seq)?;
+        let range = self.hidden.by(&self.key);
+        let shown = self.keep_merged(range)?;
+        self.below.seek_before(&self.key, MAX_SEQ)?;
         Ok(shown)
     }
 
@@ -425,6 +485,7 @@ impl<C: Cursor> Visible<C> {
         let entry = self.below.entry();
         let range = self.hidden.by(&self.key);
         let shows = self.shows(&entry, range);
+        self.kept.operand = entry.kind == Kind::Merge && entry.seq >= range;
         self.skipped += u64::from(shadows) + u64::from(!shows);
         if shows {
             self.kept.seq = entry.seq;

@@ -253,7 +253,7 @@ mod tests {
                         (Recent::Written(_), Recent::Unwritten) => {}
                         (found, expected) => prop_assert!(
                             found == expected
-                                || matches!((found, expected), (Recent::Written(a), Recent::Written(b)) if a > b),
+                                || matches!((found, expected), (Recent::Written(f), Recent::Written(e)) if f > e),
                             "{:?} {:?}", found, expected
                         ),
                     }

@@ -38,6 +38,7 @@ struct Facts {
     first_seq: AtomicU64,
     last_seq: AtomicU64,
     earliest_expiry: AtomicU64,
+    oldest_operand_ms: AtomicU64,
     /// How many ranges there are, and how many of them hide something from readers.
     ranges: AtomicUsize,
     hiding: AtomicUsize,
@@ -60,6 +61,7 @@ impl Memtable {
             first_seq: AtomicU64::new(u64::MAX),
             last_seq: AtomicU64::new(0),
             earliest_expiry: AtomicU64::new(NEVER),
+            oldest_operand_ms: AtomicU64::new(NEVER),
             ranges: AtomicUsize::new(0),
             hiding: AtomicUsize::new(0),
             range_bytes: AtomicUsize::new(0),
@@ -198,11 +200,17 @@ impl Memtable {
         (self.entries() > 0).then(|| self.facts.last_seq.load(Ordering::Relaxed))
     }
 
-    /// The earliest expiry time of an entry, in milliseconds since the epoch; [`NEVER`] if none
-    /// expires.
+    /// The earliest time at which something may expire, in milliseconds since the epoch; [`NEVER`] if
+    /// nothing does. See [`EntryRef::may_expire_at`].
     #[must_use]
     pub fn earliest_expiry(&self) -> u64 {
         self.facts.earliest_expiry.load(Ordering::Relaxed)
+    }
+
+    /// When the oldest operand was written, in milliseconds since the epoch; [`NEVER`] if there is none.
+    #[must_use]
+    pub fn oldest_operand_ms(&self) -> u64 {
+        self.facts.oldest_operand_ms.load(Ordering::Relaxed)
     }
 
     /// When the oldest deletion was inserted, in milliseconds since the epoch, as far as it was
@@ -319,7 +327,10 @@ impl MemtableWriter<'_> {
             }
         };
         lower(&facts.first_seq, entry.seq);
-        lower(&facts.earliest_expiry, entry.expires_at);
+        lower(&facts.earliest_expiry, entry.may_expire_at());
+        if entry.kind == Kind::Merge {
+            lower(&facts.oldest_operand_ms, entry.expires_at);
+        }
         if entry.seq > facts.last_seq.load(Ordering::Relaxed) {
             facts.last_seq.store(entry.seq, Ordering::Relaxed);
         }

@@ -156,7 +156,7 @@ impl Ord for Head {
     }
 }
 
-/// The newest entry of each key of several runs, in the order of keys.
+/// The newest entries of each key of several runs, in the order of keys.
 pub(super) struct Newest {
     runs: Vec<Run>,
     heads: BinaryHeap<Head>,
@@ -191,7 +191,8 @@ impl Newest {
         Ok(Some(head.entry))
     }
 
-    /// The newest entry of the next key.
+    /// The newest entry of the next key; if that is an operand, also the older ones down to the first that
+    /// is none, newest first.
     ///
     /// An entry that counts and whose sequence number is gone stands in the last level. One that only
     /// fills in cannot be compared with it by its number, and gives way; unless it stands in a table
@@ -199,23 +200,26 @@ impl Newest {
     ///
     /// # Errors
     /// A table is not what it was when it was read first.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
+    pub(super) fn next(&mut self) -> Result<Option<Vec<Entry>>> {
         let Some(first) = self.pop()? else { return Ok(None) };
-        let (mut counting, mut filling) = (None, None);
+        let (mut counting, mut filling) = (Vec::new(), Vec::new());
         let mut entry = Some(first);
         while let Some(found) = entry.take() {
             let key_ends = self.heads.peek().is_none_or(|head| head.entry.key != found.key);
             let slot = if found.filling { &mut filling } else { &mut counting };
-            slot.get_or_insert(found);
+            let goes_on = |last: &Entry| last.kind == Kind::Merge && found.seq < last.seq;
+            if slot.last().is_none_or(goes_on) {
+                slot.push(found);
+            }
             if !key_ends {
                 entry = self.pop()?;
             }
         }
-        Ok(match (counting, filling) {
-            (Some(counting), Some(filling)) if filling.is_newer(&counting) => Some(filling),
-            (Some(counting), _) => Some(counting),
-            (None, filling) => filling,
-        })
+        Ok(Some(match (counting.first(), filling.first()) {
+            (Some(of_counting), Some(of_filling)) if of_filling.is_newer(of_counting) => filling,
+            (Some(_), _) => counting,
+            (None, _) => filling,
+        }))
     }
 }
 

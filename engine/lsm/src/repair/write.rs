@@ -13,7 +13,7 @@
 use super::catalog::Catalog;
 use super::plan::{FamilyPlan, Input, Plan};
 use super::report::KeyRange;
-use super::runs::Newest;
+use super::runs::{Entry, Newest};
 use super::segments::{Log, operations};
 use super::tables::survey;
 use crate::base::error::{Error, Result};
@@ -292,15 +292,18 @@ impl Output<'_> {
         let (sure, others) = self.removed.of(id);
         let (mut count, mut metas) = (Count::default(), Vec::new());
         let mut writer: Option<(FileNumber, TableWriter)> = None;
-        while let Some(entry) = newest.next()? {
-            // Nothing is left for a deletion to hide.
-            if entry.kind == Kind::Delete {
-                continue;
-            }
+        while let Some(mut entries) = newest.next()? {
             // Nor is anything older than a range that covers it. Of what has lost its number in the last
             // level, only a range that is in force is certainly newer.
-            let covered = |ranges: &RangeSet| ranges.at(&entry.key).behind(entry.seq).is_some();
-            if covered(&sure) || entry.seq > 0 && covered(&others) {
+            let covered =
+                |entry: &Entry, ranges: &RangeSet| ranges.at(&entry.key).behind(entry.seq).is_some();
+            let counts = |entry: &Entry| {
+                // Nothing is left for a deletion to hide.
+                let stays = entry.kind != Kind::Delete;
+                stays && !covered(entry, &sure) && !(entry.seq > 0 && covered(entry, &others))
+            };
+            entries.truncate(entries.iter().take_while(|entry| counts(entry)).count());
+            if entries.is_empty() {
                 continue;
             }
             if writer.as_ref().is_some_and(|(_, w)| w.estimated_bytes() >= self.target.table_bytes) {
@@ -314,10 +317,18 @@ impl Output<'_> {
                     none.insert((number, TableWriter::new(file, identity, options.clone())?))
                 }
             };
-            let (key, seq, kind, expires_at) = (&entry.key, entry.seq, entry.kind, entry.expires_at);
-            writer.add(&EntryRef { key, seq, kind, expires_at, value: &entry.value })?;
-            let expired = entry.expires_at <= now_ms;
-            *(if expired { &mut count.expired } else { &mut count.shown }) += 1;
+            for entry in &entries {
+                let (key, seq, kind, expires_at) = (&entry.key, entry.seq, entry.kind, entry.expires_at);
+                writer.add(&EntryRef { key, seq, kind, expires_at, value: &entry.value })?;
+            }
+            let newest = EntryRef {
+                key: &entries[0].key,
+                seq: entries[0].seq,
+                kind: entries[0].kind,
+                expires_at: entries[0].expires_at,
+                value: &entries[0].value,
+            };
+            *(if newest.expiry() <= now_ms { &mut count.expired } else { &mut count.shown }) += 1;
         }
         finish(&mut writer, &mut metas)?;
         for path in temporary {

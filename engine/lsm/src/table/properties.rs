@@ -39,7 +39,7 @@ pub struct Properties {
     pub entries: u64,
     /// Entries that are deletions.
     pub deletions: u64,
-    /// Entries that carry an expiry time.
+    /// Entries that may expire; see [`EntryRef::may_expire_at`].
     pub entries_with_expiry: u64,
     /// Bytes of all user keys.
     pub raw_key_bytes: u64,
@@ -63,8 +63,10 @@ pub struct Properties {
     pub max_seq: SeqNum,
     /// The earliest expiry time; [`NEVER`] if no entry expires.
     pub earliest_expiry: u64,
-    /// The latest expiry time; [`NEVER`] if any entry never expires.
+    /// The latest expiry time; [`NEVER`] if any entry never expires or is an operand.
     pub latest_expiry: u64,
+    /// When the oldest operand was written; [`NEVER`] if there is none, and only stored if there is.
+    pub oldest_operand_ms: u64,
     /// The time of the oldest deletion; [`NEVER`] if there is none.
     pub oldest_deletion_ms: u64,
     /// When the table was written, in milliseconds since the epoch.
@@ -99,6 +101,7 @@ impl Default for Properties {
             max_seq: 0,
             earliest_expiry: NEVER,
             latest_expiry: 0,
+            oldest_operand_ms: NEVER,
             oldest_deletion_ms: NEVER,
             created_ms: 0,
             family: 0,
@@ -113,6 +116,7 @@ impl Default for Properties {
 const SMALLEST: u64 = 10;
 const LARGEST: u64 = 12;
 const STORE: u64 = 24;
+const OLDEST_OPERAND: u64 = 25;
 
 impl Properties {
     /// Counts an entry; smallest and largest key are left to the caller.
@@ -120,13 +124,18 @@ impl Properties {
     pub(super) fn count(&mut self, entry: &EntryRef<'_>) {
         self.entries += 1;
         self.deletions += u64::from(entry.kind == Kind::Delete);
-        self.entries_with_expiry += u64::from(entry.expires_at != NEVER);
+        let expires_at = entry.may_expire_at();
+        self.entries_with_expiry += u64::from(expires_at != NEVER);
         self.raw_key_bytes += entry.key.len() as u64;
         self.raw_value_bytes += entry.value.len() as u64;
         self.min_seq = self.min_seq.min(entry.seq);
         self.max_seq = self.max_seq.max(entry.seq);
-        self.earliest_expiry = self.earliest_expiry.min(entry.expires_at);
-        self.latest_expiry = self.latest_expiry.max(entry.expires_at);
+        self.earliest_expiry = self.earliest_expiry.min(expires_at);
+        if entry.kind == Kind::Merge {
+            self.oldest_operand_ms = self.oldest_operand_ms.min(entry.expires_at);
+        }
+        // What an operand comes to may live for ever.
+        self.latest_expiry = self.latest_expiry.max(entry.expiry());
     }
 
     /// The numbers with their tags, in the order in which they are stored. Tags 10 and 12 are the
@@ -160,7 +169,8 @@ impl Properties {
         let small =
             [(21, u64::from(self.family)), (22, u64::from(self.codec)), (23, u64::from(self.filter_policy))];
         let numbers = copy.numbers().map(|(tag, value)| (tag, *value));
-        for (tag, value) in numbers.into_iter().chain(small) {
+        let operand = (self.oldest_operand_ms != NEVER).then_some((OLDEST_OPERAND, self.oldest_operand_ms));
+        for (tag, value) in numbers.into_iter().chain(small).chain(operand) {
             put_varint(out, tag);
             put_varint(out, varint_len(value) as u64);
             put_varint(out, value);
@@ -191,6 +201,7 @@ impl Properties {
             match tag {
                 SMALLEST => properties.smallest.user_key = field.to_vec(),
                 LARGEST => properties.largest.user_key = field.to_vec(),
+                OLDEST_OPERAND => properties.oldest_operand_ms = number("a time")?,
                 STORE => {
                     let expected = "a store's number";
                     let number = <[u8; 8]>::try_from(field).map_err(|_| Malformed { at, expected })?;
@@ -232,6 +243,7 @@ mod tests {
             store: 0xe5,
             codec: 1,
             filter_policy: 1,
+            oldest_operand_ms: 77,
             ..Properties::default()
         };
         for (i, (_, value)) in properties.numbers().into_iter().enumerate() {

@@ -5,6 +5,7 @@ use super::view::{Seal, Sealed, View};
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex};
+use crate::hooks::FamilyHooks;
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
 use crate::table::TablePolicy;
@@ -20,6 +21,7 @@ pub struct Family {
     id: u32,
     name: String,
     rules: FamilyRules,
+    hooks: Arc<FamilyHooks>,
     view: ArcSwap<View>,
     install: Mutex<()>,
     dropped: AtomicBool,
@@ -44,15 +46,33 @@ impl Family {
         flushed: SeqNum,
     ) -> Family {
         let (version, ranges) = (Arc::new(version), Arc::new(ranges));
-        let view = View { active, sealed: Vec::new(), version, ranges, flushed };
+        let hooks = Arc::new(FamilyHooks::default());
+        let view = View { active, sealed: Vec::new(), version, ranges, flushed, hooks: hooks.clone() };
         Family {
             id,
             name: name.to_owned(),
             rules,
+            hooks,
             view: ArcSwap::from_pointee(view),
             install: Mutex::new(()),
             dropped: AtomicBool::new(false),
         }
+    }
+
+    /// With what is hooked in; before anybody reads it.
+    #[must_use]
+    pub fn with_hooks(mut self, hooks: FamilyHooks) -> Family {
+        self.hooks = Arc::new(hooks);
+        let hooks = self.hooks.clone();
+        self.replace(|view| View {
+            active: view.active.clone(),
+            sealed: view.sealed.clone(),
+            version: view.version.clone(),
+            ranges: view.ranges.clone(),
+            flushed: view.flushed,
+            hooks,
+        });
+        self
     }
 
     /// The number that logs and manifest know it by.
@@ -77,6 +97,12 @@ impl Family {
     #[must_use]
     pub fn rules(&self) -> &FamilyRules {
         &self.rules
+    }
+
+    /// What is hooked in.
+    #[must_use]
+    pub fn hooks(&self) -> &FamilyHooks {
+        &self.hooks
     }
 
     /// Whether it was dropped.
@@ -121,6 +147,7 @@ impl Family {
                 active: next,
                 sealed: std::iter::once(sealed).chain(view.sealed.iter().cloned()).collect(),
                 version: view.version.clone(),
+                hooks: view.hooks.clone(),
                 ranges: view.ranges.clone(),
                 flushed: view.flushed,
             }
@@ -133,6 +160,7 @@ impl Family {
             active,
             sealed: view.sealed.clone(),
             version: view.version.clone(),
+            hooks: view.hooks.clone(),
             ranges: view.ranges.clone(),
             flushed: view.flushed,
         });
@@ -149,6 +177,7 @@ impl Family {
                 version: Arc::new(version),
                 ranges,
                 flushed: flushed.map_or(view.flushed, |seal| view.flushed.max(seal.last_seq)),
+                hooks: view.hooks.clone(),
             }
         });
     }

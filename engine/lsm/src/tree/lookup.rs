@@ -1,6 +1,8 @@
 //! Looking up one key in a view.
 
+use super::scan::sources;
 use super::view::View;
+use crate::base::cursor::Cursor;
 use crate::base::error::Result;
 use crate::base::hash::key_hash;
 use crate::base::key::{EntryRef, Kind, SeqNum};
@@ -8,7 +10,9 @@ use crate::base::limits::LEVELS;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::Block;
+use crate::iter::{Merge, gather};
 use crate::memtable::{Memtable, PIN_VALUE_BYTES};
+use crate::table::Access;
 use crate::version::TableFile;
 
 /// A value where it stands, for as long as the view is pinned.
@@ -24,6 +28,8 @@ pub struct Found<'a> {
 enum Place<'a> {
     Memtable(&'a Arc<Memtable>, &'a [u8], SeqNum),
     Block(&'a Arc<Block>),
+    /// It stands nowhere else: it was merged for this look-up.
+    Merged(&'a Slice),
 }
 
 impl Found<'_> {
@@ -56,12 +62,16 @@ impl Found<'_> {
             }
             Place::Memtable(..) => Slice::copy(self.value),
             Place::Block(block) => block.slice(self.value),
+            Place::Merged(slice) => slice.clone(),
         }
     }
 }
 
 /// Hands the value of `key` as seen at `seq` to `read`; `None` if the key is absent or its entry
 /// has expired. `now_ms` is only asked for entries that can expire.
+///
+/// # Errors
+/// What reading gives; [`crate::base::error::Error::MergeFailed`] if the key's operands cannot be merged.
 pub fn lookup<R>(
     view: &View,
     key: &[u8],
@@ -80,33 +90,69 @@ pub fn lookup<R>(
         if let Some(entry) = memtable.get(key, seq) {
             let place = Place::Memtable(memtable, key, seq);
             let found = Found { value: entry.value, place, seq: entry.seq, expires_at: entry.expires_at };
-            return Ok(live(&entry).then(|| read(found)));
+            if live(&entry) {
+                return Ok(Some(read(found)));
+            }
+            return if entry.kind == Kind::Merge { merged(view, key, seq, now_ms, read) } else { Ok(None) };
         }
     }
     let hash = key_hash(key);
     let mut read = Some(read);
+    let mut operand = false;
     let mut ask = |table: &TableFile| {
         table.reader.get(key, hash, seq, |entry, block| {
-            let read = read.take().filter(|_| live(&entry))?;
-            let place = Place::Block(block);
-            Some(read(Found { value: entry.value, place, seq: entry.seq, expires_at: entry.expires_at }))
+            if live(&entry) {
+                let (read, place) = (read.take()?, Place::Block(block));
+                let (seq, expires_at) = (entry.seq, entry.expires_at);
+                return Some(read(Found { value: entry.value, place, seq, expires_at }));
+            }
+            operand = entry.kind == Kind::Merge;
+            None
         })
     };
-    for table in view.version.level(0) {
-        if table.meta.overlaps(Some(key), Some(key))
-            && let Some(answer) = ask(table)?
-        {
-            return Ok(answer);
+    let answer = 'found: {
+        for table in view.version.level(0) {
+            if table.meta.overlaps(Some(key), Some(key))
+                && let Some(answer) = ask(table)?
+            {
+                break 'found answer;
+            }
         }
-    }
-    for level in 1..LEVELS {
-        if let Some(table) = view.version.find(level, key)
-            && let Some(answer) = ask(table)?
-        {
-            return Ok(answer);
+        for level in 1..LEVELS {
+            if let Some(table) = view.version.find(level, key)
+                && let Some(answer) = ask(table)?
+            {
+                break 'found answer;
+            }
         }
+        None
+    };
+    match read {
+        Some(read) if operand => merged(view, key, seq, now_ms, read),
+        _ => Ok(answer),
     }
-    Ok(None)
+}
+
+/// Looks up a key whose newest entry is an operand.
+#[cold]
+#[inline(never)]
+fn merged<R>(
+    view: &View,
+    key: &[u8],
+    seq: SeqNum,
+    now_ms: impl Fn() -> u64,
+    read: impl FnOnce(Found<'_>) -> R,
+) -> Result<Option<R>> {
+    let range = if view.has_deleted_ranges() { view.newest_deleted(key, seq) } else { 0 };
+    let mut cursor = Merge::new(sources(view, Access { fill_cache: true, read_ahead_bytes: 0 }));
+    cursor.seek(key, seq)?;
+    // The newest entry is an operand, as was just seen.
+    if !cursor.valid() || cursor.trailer().seq() < range {
+        return Ok(None);
+    }
+    let Some(merged) = gather(&mut cursor, &view.hooks, range, now_ms())? else { return Ok(None) };
+    let (slice, seq, expires_at) = (Slice::own(merged.value), merged.seq, merged.expires_at);
+    Ok(Some(read(Found { value: &slice, place: Place::Merged(&slice), seq, expires_at })))
 }
 
 /// Asserts under `invariants` that nobody is shown an entry of a range that was dropped behind it.

@@ -14,6 +14,6 @@ pub use lookup::{Found, lookup};
 pub use pins::{Held, Pin, PinKind, Pins};
 pub use rules::FamilyRules;
 pub use scan::{Bounds, TreeCursor, scan};
-pub use snapshots::Snapshots;
+pub use snapshots::{Filtering, Registered, Snapshots};
 pub use view::{Seal, Sealed, View};
 pub use written::written_between;

@@ -24,6 +24,13 @@ pub type TreeCursor = Visible<Merge<Source>>;
 /// A cursor over what `view` shows at `seq` and `now_ms`, within `bounds`.
 #[must_use]
 pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, access: Access) -> TreeCursor {
+    let merge = Merge::new(sources(view, access));
+    let visible = Visible::new(merge, seq, now_ms, view.hidden(seq), bounds.lower, bounds.upper);
+    visible.with_hooks(view.hooks.clone())
+}
+
+/// A cursor over each sorted run of `view`.
+pub(super) fn sources(view: &View, access: Access) -> Vec<Source> {
     let most = 1 + view.sealed.len() + view.version.level(0).len() + LEVELS - 1;
     let mut sources = Vec::with_capacity(most);
     let memtables = view.memtables().filter(|memtable| !memtable.is_empty());
@@ -37,5 +44,5 @@ pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, access: Acces
             sources.push(Source::Level(Concat::new(run)));
         }
     }
-    Visible::new(Merge::new(sources), seq, now_ms, view.hidden(seq), bounds.lower, bounds.upper)
+    sources
 }

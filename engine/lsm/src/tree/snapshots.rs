@@ -1,7 +1,9 @@
 //! The snapshots that are held, and the horizons that a merge must respect.
 
+use super::family::Family;
+use super::view::View;
 use crate::base::key::SeqNum;
-use crate::base::sync::Mutex;
+use crate::base::sync::{Arc, Mutex};
 use crate::iter::Horizon;
 use std::collections::BTreeMap;
 
@@ -10,33 +12,89 @@ use std::collections::BTreeMap;
 /// A snapshot takes its sequence number under the same lock under which a merge reads the list. A
 /// merge counts the then-visible sequence number as a snapshot; one that registers later can only
 /// get the same or a greater number, so none is ever missed.
+///
+/// A compaction with a filter changes what its present sees, and so what a snapshot would see that
+/// registers while it runs. Such a snapshot pins the family's view as well, and reads that for good.
 #[derive(Debug, Default)]
 pub struct Snapshots {
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
     /// By sequence number: how many hold it, and the earliest time that any of them froze.
-    held: Mutex<BTreeMap<SeqNum, (usize, u64)>>,
+    by_seq: BTreeMap<SeqNum, (usize, u64)>,
+    /// The families that are being compacted with a filter, once for each such compaction.
+    filtered: Vec<Arc<Family>>,
+}
+
+/// What a snapshot has got.
+#[derive(Debug)]
+pub struct Registered {
+    /// The last sequence number that it sees.
+    pub seq: SeqNum,
+    /// The time against which entries expire for it.
+    pub now_ms: u64,
+    /// Families of which it must read this view, by their numbers.
+    pub views: Vec<(u32, Arc<View>)>,
+}
+
+/// A compaction with a filter, while it runs.
+#[derive(Debug)]
+pub struct Filtering<'s> {
+    snapshots: &'s Snapshots,
+    family: Arc<Family>,
+}
+
+impl Filtering<'_> {
+    /// Shows readers what has become of the family, by `install`. No snapshot registers meanwhile.
+    pub fn end(self, install: impl FnOnce()) {
+        let held = self.snapshots.held.lock();
+        install();
+        drop(held);
+    }
+}
+
+impl Drop for Filtering<'_> {
+    fn drop(&mut self) {
+        let mut held = self.snapshots.held.lock();
+        let at = held.filtered.iter().position(|family| family.id() == self.family.id());
+        at.map(|at| held.filtered.swap_remove(at));
+    }
 }
 
 impl Snapshots {
     /// Registers a snapshot of what `visible` and `now_ms` return now. Both are asked under the
     /// lock, so that later snapshots have later times: merges rely on it.
-    pub fn register(&self, visible: impl FnOnce() -> SeqNum, now_ms: impl FnOnce() -> u64) -> (SeqNum, u64) {
+    pub fn register(&self, visible: impl FnOnce() -> SeqNum, now_ms: impl FnOnce() -> u64) -> Registered {
         let mut held = self.held.lock();
+        // Views are pinned before the sequence number is loaded: see `tree::View`.
+        let views = held.filtered.iter().map(|family| (family.id(), family.view())).collect();
         let (seq, now_ms) = (visible(), now_ms());
-        let (count, earliest) = held.entry(seq).or_insert((0, now_ms));
+        let (count, earliest) = held.by_seq.entry(seq).or_insert((0, now_ms));
         *count += 1;
         *earliest = (*earliest).min(now_ms);
-        (seq, now_ms)
+        Registered { seq, now_ms, views }
+    }
+
+    /// A compaction of the family with a filter begins. Returns what it holds while it runs, and the
+    /// newest sequence number that a held snapshot sees: only newer values may be filtered.
+    pub fn begin_filtering(&self, family: &Arc<Family>) -> (Filtering<'_>, Option<SeqNum>) {
+        let mut held = self.held.lock();
+        held.filtered.push(family.clone());
+        let newest = held.by_seq.keys().next_back().copied();
+        (Filtering { snapshots: self, family: family.clone() }, newest)
     }
 
     /// Ends one registration of `seq`. Returns whether merges may remove more than before: no
     /// snapshot as old is left.
     pub fn release(&self, seq: SeqNum) -> bool {
         let mut held = self.held.lock();
-        let oldest = held.keys().next() == Some(&seq);
-        if let Some((count, _)) = held.get_mut(&seq) {
+        let oldest = held.by_seq.keys().next() == Some(&seq);
+        if let Some((count, _)) = held.by_seq.get_mut(&seq) {
             *count -= 1;
             if *count == 0 {
-                held.remove(&seq);
+                held.by_seq.remove(&seq);
                 return oldest;
             }
         }
@@ -48,7 +106,8 @@ impl Snapshots {
         let held = self.held.lock();
         let now_ms = now_ms();
         let present = Horizon { seq: visible(), now_ms };
-        let mut horizons: Vec<_> = held.iter().map(|(&seq, &(_, now_ms))| Horizon { seq, now_ms }).collect();
+        let mut horizons: Vec<_> =
+            held.by_seq.iter().map(|(&seq, &(_, now_ms))| Horizon { seq, now_ms }).collect();
         match horizons.last_mut() {
             // Snapshots of the present freeze no later than it: the earlier time counts.
             Some(last) if last.seq == present.seq => last.now_ms = last.now_ms.min(now_ms),
@@ -61,7 +120,7 @@ impl Snapshots {
     #[must_use]
     pub fn held(&self) -> (usize, Option<SeqNum>) {
         let held = self.held.lock();
-        (held.values().map(|(count, _)| count).sum(), held.keys().next().copied())
+        (held.by_seq.values().map(|(count, _)| count).sum(), held.by_seq.keys().next().copied())
     }
 }
 
@@ -72,9 +131,13 @@ mod tests {
     #[test]
     fn horizons_are_the_held_snapshots_and_the_present() {
         let snapshots = Snapshots::default();
-        assert_eq!(snapshots.register(|| 5, || 50), (5, 50));
-        assert_eq!(snapshots.register(|| 5, || 40), (5, 40));
-        assert_eq!(snapshots.register(|| 9, || 90), (9, 90));
+        let register = |seq, now_ms| {
+            let registered = snapshots.register(|| seq, || now_ms);
+            assert_eq!((registered.seq, registered.now_ms), (seq, now_ms));
+        };
+        register(5, 50);
+        register(5, 40);
+        register(9, 90);
         let h = |seq, now_ms| Horizon { seq, now_ms };
         assert_eq!(snapshots.horizons(|| 12, || 100), [h(5, 40), h(9, 90), h(12, 100)]);
         assert_eq!(snapshots.horizons(|| 9, || 100), [h(5, 40), h(9, 90)]);
@@ -105,7 +168,7 @@ mod loom_tests {
             };
             let reader = {
                 let (snapshots, visible) = (snapshots.clone(), visible.clone());
-                thread::spawn(move || snapshots.register(|| visible.load(Ordering::Acquire), || 9).0)
+                thread::spawn(move || snapshots.register(|| visible.load(Ordering::Acquire), || 9).seq)
             };
             let horizons = snapshots.horizons(|| visible.load(Ordering::Acquire), || 9);
             let seq = reader.join().unwrap();

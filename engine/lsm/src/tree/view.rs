@@ -2,6 +2,7 @@
 
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
+use crate::hooks::FamilyHooks;
 use crate::iter::Hidden;
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
@@ -40,6 +41,8 @@ pub struct View {
     pub sealed: Vec<Arc<Sealed>>,
     /// The tables.
     pub version: Arc<Version>,
+    /// What the family has hooked in: its merge operator.
+    pub hooks: Arc<FamilyHooks>,
     /// The deleted and dropped ranges that were flushed and that tables may still hold something of. What
     /// has not been flushed stands beside the memtables.
     pub ranges: Arc<RangeSet>,

@@ -59,6 +59,8 @@ struct Open {
     pessimistic: bool,
     snapshot: Content,
     own: BTreeMap<u8, Option<u8>>,
+    /// Of these the keys that are only removed along with a range.
+    in_ranges: BTreeSet<u8>,
     /// Keys that must be unwritten, each since which commit of the model.
     depends: BTreeMap<u8, usize>,
     began: usize,
@@ -67,11 +69,19 @@ struct Open {
     locks: BTreeSet<u8>,
 }
 
+/// What a commit wrote.
+struct Commit {
+    keys: BTreeSet<u8>,
+    /// Of these the keys that it only removed along with a range.
+    in_ranges: BTreeSet<u8>,
+}
+
 struct Model {
     db: Db,
     content: Content,
-    /// The keys of each commit so far.
-    commits: Vec<BTreeSet<u8>>,
+    commits: Vec<Commit>,
+    /// The content before each commit.
+    before: Vec<Content>,
     open: [Option<Open>; 3],
     value: u8,
 }
@@ -91,14 +101,31 @@ impl Open {
     }
 }
 
-fn wrote(commits: &[BTreeSet<u8>], key: u8, since: usize) -> bool {
-    commits[since..].iter().any(|keys| keys.contains(&key))
-}
-
 impl Model {
     fn holder(&self, key: u8, but: usize) -> bool {
         let others = self.open.iter().enumerate().filter(|(at, _)| *at != but);
         others.filter_map(|(_, open)| open.as_ref()).any(|open| open.locks.contains(&key))
+    }
+
+    /// Whether a key was written since.
+    fn wrote(&self, key: u8, since: usize) -> bool {
+        self.commits[since..].iter().any(|commit| commit.keys.contains(&key))
+    }
+
+    /// Whether that must be noticed. A range that was removed where nothing was at the beginning leaves
+    /// nothing behind: what was read is so again.
+    fn changed(&self, key: u8, since: usize) -> bool {
+        let was_there = self.before.get(since).is_some_and(|content| content.contains_key(&key));
+        let mut changed = false;
+        for commit in self.commits[since..].iter().filter(|commit| commit.keys.contains(&key)) {
+            changed = !commit.in_ranges.contains(&key) || was_there;
+        }
+        changed
+    }
+
+    fn commits(&mut self, keys: BTreeSet<u8>, in_ranges: BTreeSet<u8>, before: Content) {
+        self.commits.push(Commit { keys, in_ranges });
+        self.before.push(before);
     }
 
     fn options(kind: u8) -> TransactionOptions {
@@ -117,6 +144,7 @@ impl Model {
                     pessimistic: !kind.is_multiple_of(2),
                     snapshot: self.content.clone(),
                     own: BTreeMap::new(),
+                    in_ranges: BTreeSet::new(),
                     depends: BTreeMap::new(),
                     began: self.commits.len(),
                     present: BTreeSet::new(),
@@ -150,12 +178,13 @@ impl Model {
             return;
         }
         result.unwrap();
+        let before = self.content.clone();
         if delete {
             self.content.remove(&key)
         } else {
             self.content.insert(key, self.value)
         };
-        self.commits.push([key].into());
+        self.commits([key].into(), BTreeSet::new(), before);
     }
 
     fn plain_range(&mut self, range: std::ops::Range<u8>) {
@@ -165,8 +194,9 @@ impl Model {
             return;
         }
         result.unwrap();
+        let before = self.content.clone();
         self.content.retain(|key, _| !range.contains(key));
-        self.commits.push(range.collect());
+        self.commits(range.clone().collect(), range.collect(), before);
     }
 
     fn act(&mut self, slot: usize, mut open: Open, step: Step) -> Open {
@@ -189,6 +219,7 @@ impl Model {
                 let began = open.began;
                 for key in range {
                     open.own.insert(key, None);
+                    open.in_ranges.insert(key);
                     open.depend(key, began);
                 }
             }
@@ -231,7 +262,7 @@ impl Model {
             open.locks.insert(key);
             open.depend(key, open.began);
             if matches!(result, Err(Error::Conflict { .. })) {
-                assert!(wrote(&self.commits, key, open.began), "a false conflict at {key}");
+                assert!(self.wrote(key, open.began), "a false conflict at {key}");
                 return;
             }
         }
@@ -240,6 +271,7 @@ impl Model {
             open.depend(key, open.began);
         }
         open.own.insert(key, value);
+        open.in_ranges.remove(&key);
     }
 
     fn scan(&mut self, open: &mut Open, from: u8, back: bool, count: usize) {
@@ -276,7 +308,8 @@ impl Model {
     }
 
     fn refresh(&mut self, open: &mut Open) {
-        let changed = open.depends.iter().any(|(key, since)| wrote(&self.commits, *key, *since));
+        let wrote = open.depends.iter().any(|(key, since)| self.wrote(*key, *since));
+        let changed = open.depends.iter().any(|(key, since)| self.changed(*key, *since));
         match open.transaction.refresh() {
             Ok(()) => {
                 assert!(!changed, "a conflict was missed");
@@ -285,14 +318,16 @@ impl Model {
                 let now = open.began;
                 open.depends.values_mut().for_each(|since| *since = now);
             }
-            Err(Error::Conflict { .. }) => assert!(changed, "a false conflict"),
+            Err(Error::Conflict { .. }) => assert!(wrote, "a false conflict"),
             Err(error) => panic!("{error}"),
         }
     }
 
     fn commit(&mut self, slot: usize) {
         let Some(open) = self.open[slot].take() else { return };
-        let changed = open.depends.iter().any(|(key, since)| wrote(&self.commits, *key, *since));
+        let wrote = open.depends.iter().any(|(key, since)| self.wrote(*key, *since));
+        let changed = open.depends.iter().any(|(key, since)| self.changed(*key, *since));
+        let before = self.content.clone();
         let locked = open.own.keys().any(|key| self.holder(*key, slot));
         match open.transaction.commit_with(Durability::Os) {
             Ok(_) => {
@@ -303,10 +338,10 @@ impl Model {
                         None => drop(self.content.remove(key)),
                     }
                 }
-                self.commits.push(open.own.keys().copied().collect());
+                self.commits(open.own.keys().copied().collect(), open.in_ranges, before);
             }
             Err(failed) => match failed.error {
-                Error::Conflict { .. } => assert!(changed, "a false conflict"),
+                Error::Conflict { .. } => assert!(wrote, "a false conflict"),
                 Error::LockTimeout { .. } => assert!(locked),
                 error => panic!("{error}"),
             },
@@ -327,8 +362,14 @@ proptest! {
         let clock = ManualClock::new(1_000_000);
         let table = if small { 1 << 10 } else { 1 << 20 };
         let db = builder(&clock).recent_writes_bytes(table).deterministic(1).open().unwrap();
-        let mut model =
-            Model { db, content: Content::new(), commits: Vec::new(), open: [None, None, None], value: 0 };
+        let mut model = Model {
+            db,
+            content: Content::new(),
+            commits: Vec::new(),
+            before: Vec::new(),
+            open: [None, None, None],
+            value: 0,
+        };
         for step in steps {
             model.run(step);
             let dump: Content = model.db.iter().unwrap().map(|entry| {

@@ -3,7 +3,8 @@
 use crate::commands::dump::args::FileArgs;
 use crate::failure::{DAMAGED, Failure, Outcome};
 use crate::output::{Cell, Item, ItemPrinter, Out};
-use esker::base::key::NEVER;
+use esker::base::key::{Kind, NEVER};
+use esker::base::operand::Operand;
 use esker::fs::{Fs, OpenFile};
 use esker::inspect::{Break, LogHeader};
 
@@ -66,4 +67,21 @@ pub(super) fn hex(number: u64) -> Cell {
 /// A time in milliseconds, or nothing.
 pub(super) fn time(ms: u64) -> Cell {
     if ms == NEVER { Cell::Empty } else { Cell::Number(ms) }
+}
+
+/// The time to live in a stored operand, in milliseconds, or nothing.
+pub(super) fn ttl(value: &[u8]) -> Cell {
+    match Operand::decode_value(value) {
+        Some((0, _)) | None => Cell::Empty,
+        Some((ms, _)) => Cell::Number(ms),
+    }
+}
+
+/// A value as users know it: of an operand, what the operator gets.
+pub(super) fn value(kind: Kind, stored: &[u8]) -> Cell {
+    match kind {
+        Kind::Delete => Cell::Empty,
+        Kind::Merge => Cell::Bytes(Operand::decode_value(stored).map_or(stored, |(_, bytes)| bytes).to_vec()),
+        _ => Cell::Bytes(stored.to_vec()),
+    }
 }

@@ -1,10 +1,10 @@
 //! `esker sst dump`
 
 use crate::commands::dump::args::{SstArgs, SstCommand};
-use crate::commands::dump::printing::{finish, hex, open, time};
+use crate::commands::dump::printing::{finish, hex, open, time, ttl, value};
 use crate::failure::Outcome;
 use crate::output::{Cell, Item, ItemPrinter};
-use esker::base::key::EntryRef;
+use esker::base::key::{EntryRef, Kind};
 use esker::inspect::{BlockSummary, TableFile};
 use esker::table::{Footer, Handle, Properties};
 
@@ -84,6 +84,7 @@ fn properties(found: &Properties, printer: &mut ItemPrinter) -> Outcome {
         ("filter policy", number(found.filter_policy.into())),
         ("earliest expiry", time(found.earliest_expiry)),
         ("latest expiry", time(found.latest_expiry)),
+        ("oldest operand", time(found.oldest_operand_ms)),
         ("oldest deletion", time(found.oldest_deletion_ms)),
         ("created", time(found.created_ms)),
         ("history", hex(found.history)),
@@ -114,12 +115,14 @@ fn entry_row(entry: &EntryRef<'_>, values: bool) -> Item {
     let mut cells = vec![
         ("seq", Cell::Number(entry.seq)),
         ("kind", Cell::Text(format!("{:?}", entry.kind).to_lowercase())),
-        ("expires", time(entry.expires_at)),
+        ("expires", if entry.kind == Kind::Merge { Cell::Empty } else { time(entry.expires_at) }),
+        ("written", if entry.kind == Kind::Merge { time(entry.expires_at) } else { Cell::Empty }),
+        ("ttl ms", if entry.kind == Kind::Merge { ttl(entry.value) } else { Cell::Empty }),
         ("bytes", Cell::Number(entry.value.len() as u64)),
         ("key", Cell::Bytes(entry.key.to_vec())),
     ];
     if values {
-        cells.push(("value", Cell::Bytes(entry.value.to_vec())));
+        cells.push(("value", value(entry.kind, entry.value)));
     }
     Item::Row(cells)
 }

@@ -1,7 +1,7 @@
 //! `esker wal dump`
 
 use crate::commands::dump::args::{PlainDumpArgs, WalArgs, WalCommand};
-use crate::commands::dump::printing::{finish, open, print_break, print_header, time};
+use crate::commands::dump::printing::{finish, open, print_break, print_header, time, ttl, value};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Cell, Item, ItemPrinter};
 use esker::base::key::Kind;
@@ -84,13 +84,14 @@ fn operation_row(at: u64, batch: u64, seq: u64, op: &Op<'_>, values: bool) -> It
         ("seq", Cell::Number(seq)),
         ("kind", Cell::Text(kind_text(op.kind))),
         ("family", Cell::Number(op.family.into())),
-        ("expires", time(op.expires_at)),
+        ("expires", if op.kind == Kind::Merge { Cell::Empty } else { time(op.expires_at) }),
+        ("written", if op.kind == Kind::Merge { time(op.expires_at) } else { Cell::Empty }),
+        ("ttl ms", if op.kind == Kind::Merge { ttl(op.value) } else { Cell::Empty }),
         ("key", Cell::Bytes(op.key.to_vec())),
         ("up to", if op.kind.is_range() { end(op.value) } else { Cell::Empty }),
     ];
     if values {
-        let value = if op.kind == Kind::Put { Cell::Bytes(op.value.to_vec()) } else { Cell::Empty };
-        cells.push(("value", value));
+        cells.push(("value", if op.kind.is_range() { Cell::Empty } else { value(op.kind, op.value) }));
     }
     Item::Row(cells)
 }

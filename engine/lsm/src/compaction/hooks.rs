@@ -1,0 +1,209 @@
+//! What a merge asks a family's hooks: to fold operands, and to decide over values.
+
+use super::merge::{CHECK_EVERY, Run};
+use crate::base::cursor::Cursor;
+use crate::base::error::{Error, HookFailure, Result};
+use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
+use crate::hooks::{CompactionFilter, FamilyHooks, Verdict};
+use crate::iter::{Fold, Folded, Version};
+use crate::ranges::Stretch;
+
+/// The hooks of a family as one merge uses them.
+pub struct JobHooks<'a> {
+    /// The family's name.
+    pub family: &'a str,
+    /// Its hooks.
+    pub hooks: &'a FamilyHooks,
+    /// Whether anything in the merge or below it may expire.
+    pub may_expire: bool,
+    /// What becomes of the merge when the operator panics.
+    pub on_panic: OnPanic,
+    /// How much of a key is folded at once.
+    pub limits: FoldLimits,
+    /// The filter, and the values that it is shown.
+    pub filter: Option<(Box<dyn CompactionFilter>, Shown)>,
+}
+
+/// What becomes of a merge when an operator panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnPanic {
+    /// It ends with an error: there is another day.
+    End,
+    /// It goes on and keeps operands as they are: it must not wait for anybody's code.
+    Keep,
+}
+
+/// Which values a filter is shown, beside that they are the newest of their key in the merge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Those that no held snapshot sees are newer than this; `None` if none is held.
+    pub above: Option<SeqNum>,
+    /// When a removal happens, in milliseconds since the epoch.
+    pub now_ms: u64,
+}
+
+/// How much of a key is held in memory while its operands are folded. What goes beyond is folded in
+/// parts, of which all but the oldest wait for a later compaction.
+#[derive(Clone, Copy, Debug)]
+pub struct FoldLimits {
+    /// Versions.
+    pub versions: usize,
+    /// Bytes of their values.
+    pub bytes: usize,
+}
+
+impl Default for FoldLimits {
+    fn default() -> Self {
+        FoldLimits { versions: 64 << 10, bytes: 16 << 20 }
+    }
+}
+
+impl JobHooks<'_> {
+    /// Whether values are filtered.
+    #[must_use]
+    pub fn filters(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    fn failed(&self, hook: String, words: String) -> Error {
+        Error::HookFailed(Box::new(HookFailure { family: self.family.into(), hook, words }))
+    }
+
+    fn operator_failed(&self, words: String) -> Error {
+        self.failed(format!("merge operator {:?}", self.hooks.operator_name().unwrap_or_default()), words)
+    }
+}
+
+impl Run<'_, '_> {
+    /// Folds what is left of the key whose operand `input` stands on, and writes it. `input` is left
+    /// behind the key.
+    #[cold]
+    pub(super) fn fold_key(&mut self, input: &mut impl Cursor, check: &dyn Fn() -> Result<()>) -> Result<()> {
+        let key = input.user_key().to_vec();
+        let nothing_below = self.below.nothing(&key);
+        let stretch = self.ranges.at(&key);
+        // The stripe of the last version that shadows what is older in it.
+        let mut shadowed = None;
+        let mut newest = true;
+        loop {
+            let (versions, whole) = self.take_versions(input, (&key, stretch), &mut shadowed, check)?;
+            let folded = self.fold((&key, stretch), &versions, whole, nothing_below)?;
+            self.out.note_deletion(folded.oldest_deletion_ms);
+            for version in &folded.versions {
+                let entry = version.entry(&key);
+                if newest {
+                    self.filter(&entry, stretch)?
+                } else {
+                    self.write(&entry, stretch)?
+                }
+                newest = false;
+            }
+            if whole {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The versions of `key` from where `input` stands on, without those that are shadowed, as far as the
+    /// limits allow; and whether these are all.
+    fn take_versions(
+        &mut self,
+        input: &mut impl Cursor,
+        (key, stretch): (&[u8], Stretch<'_>),
+        shadowed: &mut Option<usize>,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<(Vec<Version>, bool)> {
+        let limits = self.hooks.as_ref().map(|hooks| hooks.limits).unwrap_or_default();
+        let (mut versions, mut bytes) = (Vec::new(), 0);
+        while input.valid() && input.user_key() == key {
+            let entry = input.entry();
+            let stripe = self.retain.oldest_that_sees(entry.seq);
+            let horizon = self.retain.horizons().get(stripe);
+            let goes = horizon.is_some_and(|horizon| {
+                let range = stretch.behind(entry.seq);
+                *shadowed == Some(stripe) || range.is_some_and(|range| range <= horizon.seq)
+            });
+            if !goes {
+                if versions.len() >= limits.versions || bytes > limits.bytes {
+                    return Ok((versions, false));
+                }
+                bytes += entry.value.len();
+                if entry.kind != Kind::Merge {
+                    *shadowed = Some(stripe);
+                }
+                let (seq, kind, expires_at) = (entry.seq, entry.kind, entry.expires_at);
+                versions.push(Version { seq, kind, expires_at, value: input.value_slice() });
+            }
+            input.next()?;
+            // The first was counted before.
+            if input.valid() && input.user_key() == key {
+                self.out.done.entries_in += 1;
+                if self.out.done.entries_in.is_multiple_of(CHECK_EVERY) {
+                    check()?;
+                }
+            }
+        }
+        Ok((versions, true))
+    }
+
+    fn fold(
+        &self,
+        (key, stretch): (&[u8], Stretch<'_>),
+        versions: &[Version],
+        whole: bool,
+        nothing_below: bool,
+    ) -> Result<Folded> {
+        let none = FamilyHooks::default();
+        let horizons = self.retain.horizons();
+        let job = self.hooks.as_ref();
+        let may_expire = job.is_none_or(|job| job.may_expire);
+        let hooks = job.map_or(&none, |job| job.hooks);
+        let range_behind = |seq| stretch.behind(seq);
+        let fold = Fold { hooks, key, horizons, range_behind: &range_behind, nothing_below, may_expire };
+        let folded = match (fold.fold(versions, whole), job) {
+            (Ok(folded), _) => folded,
+            (Err(words), Some(job)) if job.on_panic == OnPanic::End => return Err(job.operator_failed(words)),
+            // Without an operator nothing panics.
+            _ => Fold { hooks: &none, ..fold }.fold(versions, whole).unwrap_or_else(|_| Folded {
+                versions: versions.to_vec(),
+                folded: 0,
+                failed: 0,
+                oldest_deletion_ms: NEVER,
+            }),
+        };
+        hooks.count_folds(folded.folded, folded.failed);
+        Ok(folded)
+    }
+
+    /// Writes the newest version of a key, if the filter lets it: a value that the present sees and that
+    /// no snapshot does is shown to it.
+    pub(super) fn filter(&mut self, entry: &EntryRef<'_>, stretch: Stretch<'_>) -> Result<()> {
+        let last = self.retain.horizons().len().saturating_sub(1);
+        let present = self.retain.horizons().get(last).copied();
+        let stripe = self.retain.oldest_that_sees(entry.seq);
+        let Some(job) = &mut self.hooks else { return self.write(entry, stretch) };
+        let Some((filter, shown)) = &mut job.filter else { return self.write(entry, stretch) };
+        let held = shown.above.is_some_and(|above| entry.seq <= above);
+        let expired = present.is_none_or(|present| entry.expires_at <= present.now_ms);
+        if entry.kind != Kind::Put || held || expired || stripe != last {
+            return self.write(entry, stretch);
+        }
+        let now_ms = shown.now_ms;
+        match job.hooks.decide(filter.as_mut(), entry.key, entry.value, entry.expires_at) {
+            Ok(Verdict::Keep) => self.write(entry, stretch),
+            Ok(Verdict::Replace(value)) => {
+                self.out.done.filtered += 1;
+                self.write(&EntryRef { value: &value, ..*entry }, stretch)
+            }
+            Ok(Verdict::Remove) => {
+                self.out.done.filtered += 1;
+                if last == 0 && self.below.nothing(entry.key) {
+                    return Ok(());
+                }
+                self.out.note_deletion(now_ms);
+                self.write(&EntryRef { kind: Kind::Delete, expires_at: NEVER, value: b"", ..*entry }, stretch)
+            }
+            Err(words) => Err(job.failed("compaction filter".into(), words)),
+        }
+    }
+}

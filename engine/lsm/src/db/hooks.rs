@@ -1,0 +1,75 @@
+//! Which hooks a store was opened with, and which of them a family gets.
+
+use super::options::FamilyOptions;
+use crate::base::error::{Error, Result};
+use crate::base::sync::Arc;
+use crate::hooks::{Append, CompactionFilterFactory, Counter, FamilyHooks, Maximum, MergeOperator, Minimum};
+use std::collections::BTreeMap;
+
+/// What a builder was given.
+#[derive(Clone, Debug)]
+pub(super) struct Hooks {
+    /// By name.
+    operators: BTreeMap<String, Arc<dyn MergeOperator>>,
+    /// The name of the operator that a family must have, by the family's name.
+    pub(super) of_family: BTreeMap<String, String>,
+    /// By the family's name.
+    pub(super) filters: BTreeMap<String, Arc<dyn CompactionFilterFactory>>,
+}
+
+impl Default for Hooks {
+    fn default() -> Hooks {
+        let (operators, of_family, filters) = Default::default();
+        let mut hooks = Hooks { operators, of_family, filters };
+        hooks.register(Arc::new(Counter));
+        hooks.register(Arc::new(Append::new()));
+        hooks.register(Arc::new(Maximum));
+        hooks.register(Arc::new(Minimum));
+        hooks
+    }
+}
+
+impl Hooks {
+    pub(super) fn register(&mut self, operator: Arc<dyn MergeOperator>) {
+        self.operators.insert(operator.name().into(), operator);
+    }
+
+    /// Settles which operator a family has: the one in its options, or the one that it was given.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if both are there and differ.
+    pub(super) fn settle(&self, family: &str, options: &mut FamilyOptions) -> Result<()> {
+        let Some(given) = self.of_family.get(family) else { return Ok(()) };
+        match &options.merge_operator {
+            Some(named) if named != given => {
+                let why = format!(
+                    "the column family {family:?} has operands for {named:?}, and was opened with {given:?}"
+                );
+                return Err(Error::invalid("merge_operator", why));
+            }
+            _ => options.merge_operator = Some(given.clone()),
+        }
+        options.validate()
+    }
+
+    /// Whether the operator that a new family names is known.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if it is not.
+    pub(super) fn check_known(&self, options: &FamilyOptions) -> Result<()> {
+        match &options.merge_operator {
+            Some(name) if !self.operators.contains_key(name) => {
+                let why = format!("the operator {name:?} was not given when the store was opened");
+                Err(Error::invalid("merge_operator", why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The hooks of a family with these options, of which an operator that is not known is left out.
+    pub(super) fn of(&self, family: &str, options: &FamilyOptions) -> FamilyHooks {
+        let name = options.merge_operator.as_deref();
+        let operator = name.and_then(|name| self.operators.get(name)).cloned();
+        FamilyHooks::new(name, operator, self.filters.get(family).cloned())
+    }
+}

@@ -1,0 +1,110 @@
+//! Reading a key whose newest entry is an operand: its operands and what they change are gathered, and
+//! given to the family's operator.
+//!
+//! What is gathered stands in versions of one key, newest first: operands, down to the first entry that
+//! is none. That one is the base if it is a value; whatever else ends the walk - a deletion, a deleted
+//! range, the end of the key's versions - leaves the operands without one.
+
+use crate::base::cursor::Cursor;
+use crate::base::error::{Error, Result};
+use crate::base::key::{EntryRef, Kind, SeqNum};
+use crate::base::limits::MAX_VALUE_BYTES;
+use crate::base::operand::{Operand, Outcome, outcome};
+use crate::base::slice::Slice;
+use crate::hooks::FamilyHooks;
+
+/// What operands come to.
+#[derive(Debug)]
+pub struct Merged {
+    /// The value.
+    pub value: Vec<u8>,
+    /// The sequence number of the newest operand.
+    pub seq: SeqNum,
+    /// When it expires.
+    pub expires_at: u64,
+}
+
+/// The operands of a key, newest first, and what they change.
+#[derive(Default)]
+struct Gathered {
+    operands: Vec<Kept>,
+    base: Option<(Slice, u64)>,
+}
+
+struct Kept {
+    written_ms: u64,
+    value: Slice,
+}
+
+impl Kept {
+    fn operand(&self) -> Operand<'_> {
+        // What is kept was decoded before.
+        let (ttl_ms, bytes) = Operand::decode_value(&self.value).unwrap_or((0, &[]));
+        Operand { written_ms: self.written_ms, ttl_ms, bytes }
+    }
+}
+
+/// What the operand that `below` stands on and those below it come to at `now_ms`; `None` if that has
+/// expired. What is older than `range`, the newest deleted range over the key, does not count, and the
+/// first operand is not. `below` is left on an entry of the same key or the first behind them; its entries of the key
+/// from there on do not matter.
+///
+/// # Errors
+/// [`Error::MergeFailed`] if they cannot be merged; those of the cursor.
+#[cold]
+pub fn gather(
+    below: &mut impl Cursor,
+    hooks: &FamilyHooks,
+    range: SeqNum,
+    now_ms: u64,
+) -> Result<Option<Merged>> {
+    let (key, seq) = (below.user_key().to_vec(), below.trailer().seq());
+    let mut gathered = Gathered::default();
+    let mut bytes = 0;
+    while below.valid() && below.user_key() == &key[..] && below.trailer().seq() >= range {
+        let entry = below.entry();
+        match entry.kind {
+            Kind::Merge => {
+                bytes += entry.value.len();
+                gathered.operands.push(keep(&entry, || below.value_slice(), bytes)?);
+            }
+            Kind::Put => {
+                gathered.base = Some((below.value_slice(), entry.expires_at));
+                break;
+            }
+            _ => break,
+        }
+        below.next()?;
+    }
+    merge(&key, seq, &gathered, hooks, now_ms)
+}
+
+fn keep(entry: &EntryRef<'_>, value: impl FnOnce() -> Slice, bytes: usize) -> Result<Kept> {
+    let wrong = |why: &str| Err(Error::merge_failed(entry.key, why));
+    if Operand::decode(entry).is_none() {
+        return wrong("an operand without its time to live");
+    }
+    if bytes > MAX_VALUE_BYTES {
+        return wrong("the operands are larger than a value may be");
+    }
+    Ok(Kept { written_ms: entry.expires_at, value: value() })
+}
+
+fn merge(
+    key: &[u8],
+    seq: SeqNum,
+    gathered: &Gathered,
+    hooks: &FamilyHooks,
+    now_ms: u64,
+) -> Result<Option<Merged>> {
+    let oldest_first = || gathered.operands.iter().rev().map(Kept::operand);
+    let base = gathered.base.as_ref();
+    let Outcome { first, from_nothing, expires_at } = outcome(base.map(|(_, at)| *at), oldest_first());
+    if expires_at <= now_ms {
+        return Ok(None);
+    }
+    let operands: Vec<&[u8]> = oldest_first().skip(first).map(|operand| operand.bytes).collect();
+    let base = base.filter(|_| !from_nothing).map(|(value, _)| &value[..]);
+    let value = hooks.merge(key, base, &operands).map_err(|e| Error::merge_failed(key, e.why()))?;
+    Ok(Some(Merged { value, seq, expires_at }))
+}

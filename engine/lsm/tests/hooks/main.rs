@@ -1,0 +1,7 @@
+//! Merge operators and compaction filters, as a program that brings its own meets them.
+
+mod filters;
+mod merges;
+mod operators;
+mod panics;
+mod store;
