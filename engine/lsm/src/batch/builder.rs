@@ -63,7 +63,8 @@ pub struct WriteBatch {
     /// The families that operations name, each once.
     families: Vec<u32>,
     store: Option<u64>,
-    pub(super) refused: Option<Error>,
+    /// Boxed: a batch is moved about, and is cheap to move up to 128 bytes.
+    pub(super) refused: Option<Box<Error>>,
     /// Where in `ops` the times of operands stand, which are set when the batch is ordered.
     stamps: Vec<u32>,
     ranges: u32,
@@ -261,7 +262,7 @@ impl WriteBatch {
             Ok(Some((from, to))) => self.push_bounds(family, kind, &from, to.as_deref()),
             Ok(None) => self,
             Err(error) => {
-                self.refused.get_or_insert(error);
+                self.refused.get_or_insert_with(|| Box::new(error));
                 self
             }
         }
@@ -277,12 +278,12 @@ impl WriteBatch {
         // A prefix may be longer than any key.
         let bytes = from.len().max(to.map_or(0, <[u8]>::len));
         if bytes > MAX_KEY_BYTES {
-            self.refused.get_or_insert(Error::KeyTooLarge { bytes });
+            self.refused.get_or_insert_with(|| Box::new(Error::KeyTooLarge { bytes }));
             return self;
         }
         if self.ranges as usize >= MAX_BATCH_RANGES {
             let why = format!("a batch may hold {MAX_BATCH_RANGES}");
-            self.refused.get_or_insert(Error::invalid("ranges", why));
+            self.refused.get_or_insert_with(|| Box::new(Error::invalid("ranges", why)));
             return self;
         }
         let before = self.count;
@@ -300,7 +301,7 @@ impl WriteBatch {
         expires_at: u64,
     ) -> &mut Self {
         if let Err(error) = self.check(family.store_id(), key, value) {
-            self.refused.get_or_insert(error);
+            self.refused.get_or_insert_with(|| Box::new(error));
             return self;
         }
         let expires = expires_at != NEVER;
@@ -404,7 +405,7 @@ impl WriteBatch {
     /// The first operation that was out of range, as the error that a write will return.
     #[must_use]
     pub fn refused(&self) -> Option<&Error> {
-        self.refused.as_ref()
+        self.refused.as_deref()
     }
 }
 

@@ -117,7 +117,7 @@ impl WriteBatch {
     fn require(&mut self, family: &impl FamilyRef, key: &[u8], requirement: Requirement) -> &mut Self {
         let value = if let Requirement::Value(value) = &requirement { value.as_slice() } else { b"" };
         if let Err(error) = self.check(family.store_id(), key, value) {
-            self.refused.get_or_insert(error);
+            self.refused.get_or_insert_with(|| Box::new(error));
             return self;
         }
         let condition = Condition { family: family.family_id(), key: key.to_vec(), requirement };
