@@ -176,7 +176,7 @@ impl WriteBatch {
     ) -> &mut Self {
         if !family.merges() {
             let none = Error::invalid("merge", "the column family has no merge operator");
-            self.refused.get_or_insert(none);
+            self.refused.get_or_insert(Box::new(none));
             return self;
         }
         let ttl_ms = match ttl {
