@@ -343,7 +343,8 @@ impl Writer<'_> {
     fn transaction(&mut self) -> Operation {
         let kinds =
             [TransactionKind::Optimistic, TransactionKind::Pessimistic, TransactionKind::Serialisable];
-        let changes: Vec<Change> = (0..1 + self.random.below(4)).map(|_| self.change()).collect();
+        let changes: Vec<Change> =
+            (0..1 + self.random.below(4)).map(|_| self.change().without_merge()).collect();
         let mut meddle = Vec::new();
         if self.random.below(3) == 0 {
             meddle.push(self.change());
@@ -438,8 +439,8 @@ impl Writer<'_> {
             2 if self.dropping => return Change::of_range(DROPPING, What::DropRange(self.range())),
             3..8 if self.dropping => {
                 // What was dropped and what an operand comes to on top of it, nobody may know.
-                let what = if let What::Merge { bytes, .. } = what { What::Put { bytes } } else { what };
-                return Change { family: DROPPING.into(), key: self.choose(&self.keys), what };
+                let change = Change { family: DROPPING.into(), key: self.choose(&self.keys), what };
+                return change.without_merge();
             }
             _ => {}
         }

@@ -208,6 +208,15 @@ impl Change {
         Change { family: family.into(), key: Vec::new(), what }
     }
 
+    /// The same with a value in place of an operand: transactions know none.
+    #[must_use]
+    pub fn without_merge(mut self) -> Change {
+        if let What::Merge { bytes, .. } = self.what {
+            self.what = What::Put { bytes };
+        }
+        self
+    }
+
     /// Whether the store must refuse it, and with it the whole batch: its key is too long.
     #[must_use]
     pub fn is_out_of_range(&self) -> bool {

@@ -2,7 +2,8 @@
 //! effect at one moment between its start and its end (M. Herlihy, J. Wing: Linearizability, 1990).
 //!
 //! `call` is one call with what it saw, `checker` decides, `threads` lets real threads call a store
-//! (`updates`: those calls that depend on what they read), and `recovered` explains what a loss of power among them leaves.
+//! (`updates`: those calls that depend on what they read), and `recovered` explains what a loss of power
+//! among them leaves.
 
 mod call;
 mod checker;

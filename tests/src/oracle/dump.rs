@@ -14,6 +14,8 @@ pub struct Dump {
     pub families: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>,
     /// When entries expire, in milliseconds since the epoch, by family and key; for those that do.
     pub expiries: BTreeMap<(String, Vec<u8>), u64>,
+    /// Whether it is not known when entries expire.
+    pub without_expiries: bool,
     /// The store's own time, against which entries expire, in milliseconds since the epoch.
     pub now_ms: u64,
 }

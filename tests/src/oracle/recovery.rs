@@ -212,7 +212,9 @@ impl<'a> Candidate<'a> {
         let Some(name) = self.present.get(&family).filter(|name| *name != DROPPING) else { return };
         let version = self.version(family, key).filter(|version| version.at(self.now_ms).is_some());
         let expected = version.and_then(|version| version.at(self.now_ms)).map(|value| value.as_ref());
-        let ends = |version: &Version| version.expires_at == self.found.expires_at(name, key);
+        let ends = |version: &Version| {
+            self.found.without_expiries || version.expires_at == self.found.expires_at(name, key)
+        };
         if expected == self.found.get(name, key) && version.is_none_or(ends) {
             self.wrong.remove(&(family, key));
         } else {

@@ -55,6 +55,8 @@ pub struct Truth {
     pub tables: BTreeMap<String, Vec<(Range<usize>, u64)>>,
     /// The ranges that were deleted or dropped, by family.
     pub ranges: Vec<(u32, Arc<KeyRange>)>,
+    /// The last sequence number in the log.
+    pub last_logged: Option<u64>,
     /// The segments of the log that count, by name.
     pub segments: BTreeMap<String, Vec<Logged>>,
     /// Of each table that counts the entries of each of its blocks.
@@ -147,6 +149,7 @@ impl Truth {
                 }
                 SegmentItem::Group { .. } => bytes = 0..0,
                 SegmentItem::Op { seq, op } if !bytes.is_empty() => {
+                    self.last_logged = self.last_logged.max(Some(seq));
                     let counts = flushed.get(&op.family).is_some_and(|flushed| seq > *flushed);
                     if let Some((_, written, saved)) = records.last_mut() {
                         if RangeKind::of(op.kind).is_none() {

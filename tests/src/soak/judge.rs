@@ -374,7 +374,7 @@ fn length(what: &history::What) -> usize {
 }
 
 fn dump(lines: &[String], status: &Status) -> Result<Dump, String> {
-    let mut dump = Dump { now_ms: status.now_ms, ..Dump::default() };
+    let mut dump = Dump { now_ms: status.now_ms, without_expiries: true, ..Dump::default() };
     let mut entries = None;
     for line in lines {
         match (line.split(' ').collect::<Vec<_>>().as_slice(), &mut entries) {

@@ -231,7 +231,8 @@ impl ColumnFamily {
     /// # fn main() -> esker::Result<()> {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let db = esker::Db::open(dir.path().join("data"))?;
-    /// let options = esker::FamilyOptions { merge_operator: Some("esker.counter".into()), ..Default::default() };
+    /// let operator = Some("esker.counter".into());
+    /// let options = esker::FamilyOptions { merge_operator: operator, ..Default::default() };
     /// let visits = db.create_column_family("visits", options)?;
     /// visits.merge(b"ada", 2i64.to_le_bytes())?;
     /// visits.merge(b"ada", 40i64.to_le_bytes())?;

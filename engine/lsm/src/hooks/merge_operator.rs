@@ -1,7 +1,7 @@
 //! Changing a value without reading it first.
 
+use crate::base::sync::Arc;
 use std::fmt;
-use std::sync::Arc;
 
 /// Why operands could not be merged: in the words of the operator.
 ///

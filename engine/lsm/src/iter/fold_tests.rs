@@ -178,7 +178,7 @@ proptest! {
         // The oldest stand below the merge.
         let (versions, below) = all.split_at(all.len() - depth.min(all.len() - 1));
         let present = whats.len() as u64;
-        // Operands that a horizon does not see are written at its time or later; of snapshots nothing is known.
+        // Operands that a horizon does not see are written at its time or later; nothing is known of snapshots.
         let last = Horizon { seq: present, now_ms: written(present + 1) };
         let held = cuts.iter().filter(|seq| **seq < present);
         let mut horizons: Vec<_> = held.map(|&seq| Horizon { seq, now_ms: 0 }).collect();
@@ -195,7 +195,11 @@ proptest! {
         let range_behind = |seq| registered.iter().copied().find(|range| *range > seq);
         let fold = |nothing_below| Fold {
             range_behind: &range_behind,
-            hooks: &merger, key: b"k", horizons: &horizons, nothing_below, may_expire: all.iter().any(expires),
+            hooks: &merger,
+            key: b"k",
+            horizons: &horizons,
+            nothing_below,
+            may_expire: all.iter().any(expires),
         };
         let whole = merge(versions, fold(below.is_empty()));
         let under = Fold { horizons: &earlier, ..fold(below.is_empty()) };
@@ -219,7 +223,8 @@ proptest! {
                 }
             }
         }
-        if known && below.is_empty() && cuts.is_empty() && !whats.iter().any(|w| matches!(w, What::Operand { bad: true, .. })) {
+        let bad = whats.iter().any(|what| matches!(what, What::Operand { bad: true, .. }));
+        if known && below.is_empty() && cuts.is_empty() && !bad {
             prop_assert!(whole.len() <= 1, "{:?} is not one value", whole);
             prop_assert_eq!(&both, &whole);
         }

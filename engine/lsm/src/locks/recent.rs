@@ -253,7 +253,9 @@ mod tests {
                         (Recent::Written(_), Recent::Unwritten) => {}
                         (found, expected) => prop_assert!(
                             found == expected
-                                || matches!((found, expected), (Recent::Written(f), Recent::Written(e)) if f > e),
+                                || matches!(
+                                    (found, expected), (Recent::Written(f), Recent::Written(e)) if f > e
+                                ),
                             "{:?} {:?}", found, expected
                         ),
                     }
