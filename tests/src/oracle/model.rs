@@ -65,6 +65,8 @@ pub struct Oracle {
     pub(super) now_ms: u64,
     /// What of that survives everything: the time of a commit that does.
     pub(super) clock_floor_ms: u64,
+    /// Whether a store was recovered before: what it then held of dropped ranges is not known.
+    pub(super) recovered: bool,
     /// The time that has passed, whatever the wall clock shows, in milliseconds.
     elapsed_ms: u64,
     /// Up to when background syncs have had their chance to run.
@@ -90,6 +92,7 @@ impl Oracle {
             wall_ms: now_ms,
             now_ms,
             clock_floor_ms: 0,
+            recovered: false,
             elapsed_ms: 0,
             settled_ms: 0,
             families: vec![Family { id: 0, name: "default".into(), life: Life::Certain }],

@@ -123,12 +123,14 @@ impl Oracle {
             }
             keys.entry(key.to_vec()).or_default().push(version.at(now_ms).cloned());
         }
+        // What a key held before a recovery is not known.
+        let unknown = |key: &[u8]| self.recovered && self.floor.version(id, key).is_none();
+        keys.retain(|key, _| !dropped.contains(key) && !unknown(key));
         for (key, values) in &mut keys {
             if self.floor.version(id, key).is_none() {
                 values.push(None);
             }
         }
-        keys.retain(|key, _| !dropped.contains(key));
         keys
     }
 
@@ -154,6 +156,7 @@ impl Oracle {
         // Which of the drops have survived, nobody knows: what may have been dropped must not be read.
         let dropping = self.families.iter().filter(|family| family.name == DROPPING);
         dropping.for_each(|family| self.floor.remove_family(family.id));
+        self.recovered = true;
         self.visible = self.floor.clone();
         // Opening the store makes its clock durable.
         self.now_ms = found.now_ms;

@@ -154,6 +154,10 @@ impl Truth {
                     if let Some((_, written, saved)) = records.last_mut() {
                         if RangeKind::of(op.kind).is_none() {
                             written.push((op.family, op.key.to_vec(), seq));
+                            if !counts {
+                                // The last level has forgotten its number.
+                                written.push((op.family, op.key.to_vec(), 0));
+                            }
                         }
                         *saved += u64::from(counts);
                     }
@@ -191,7 +195,6 @@ impl Truth {
             };
             for (_, written, _) in records.iter().filter(|(range, ..)| intact(range)) {
                 logged.extend(written.iter().cloned());
-                logged.extend(written.iter().map(|(family, key, _)| (*family, key.clone(), 0)));
             }
         }
         let changed =

@@ -9,7 +9,7 @@ use crate::base::panics::catch;
 use crate::base::sync::Arc;
 use crate::commit::Task;
 use crate::compaction::{
-    Below, Claim, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual, retired,
+    Below, Claim, Claims, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual, retired,
 };
 use crate::iter::{Concat, Merge};
 use crate::table::{Origin, TableCursor};
@@ -97,8 +97,21 @@ impl Jobs {
                 }
             }
         };
-        self.run_claimed(family, plan, &claim)?;
-        Ok(level == LEVELS - 1)
+        match self.run_claimed(family, plan, &claim) {
+            // Others may be using up the room that they are about to give back.
+            Err(error @ Error::DiskFull(_)) => self.wait_for_others(family, error).map(|()| true),
+            ran => ran.map(|()| level == LEVELS - 1),
+        }
+    }
+
+    /// Waits until a compaction that is running has ended; the error if none is.
+    fn wait_for_others(&self, family: &Family, error: Error) -> Result<()> {
+        let mut all = self.claims.lock();
+        if error.is_failed_sync() || all.get(&family.id()).is_none_or(Claims::is_empty) {
+            return Err(error);
+        }
+        self.released.wait_for(&mut all, Duration::from_millis(100));
+        self.check()
     }
 
     fn run_claimed(&self, family: &Arc<Family>, plan: Plan, claim: &Claim) -> Result<()> {

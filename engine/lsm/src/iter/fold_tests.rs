@@ -178,7 +178,7 @@ proptest! {
         // The oldest stand below the merge.
         let (versions, below) = all.split_at(all.len() - depth.min(all.len() - 1));
         let present = whats.len() as u64;
-        // Operands that a horizon does not see are written at its time or later; nothing is known of snapshots.
+        // Operands that a horizon does not see are written at its time or later; snapshots may be older.
         let last = Horizon { seq: present, now_ms: written(present + 1) };
         let held = cuts.iter().filter(|seq| **seq < present);
         let mut horizons: Vec<_> = held.map(|&seq| Horizon { seq, now_ms: 0 }).collect();
