@@ -120,10 +120,16 @@ impl Durable {
 
     /// Keeps a failure for good, unless there is one already.
     pub fn fail(&self, error: Error) {
-        self.settle(Err(error), false);
+        self.fail_and(error, || ());
     }
 
-    fn settle(&self, result: Result<Synced>, end_turn: bool) {
+    /// As [`Durable::fail`]; `then` is called once the watermark stands still for good, and before anybody
+    /// hears of the failure from here.
+    pub fn fail_and(&self, error: Error, then: impl FnOnce()) {
+        self.settle(Err(error), false, then);
+    }
+
+    fn settle(&self, result: Result<Synced>, end_turn: bool, then: impl FnOnce()) {
         let mut state = self.state.lock();
         if end_turn {
             state.syncing = false;
@@ -139,6 +145,7 @@ impl Durable {
                 state.failure.get_or_insert(error);
             }
         }
+        then();
         let durable = self.seq();
         let failure = state.failure.clone();
         let waiting = std::mem::take(&mut state.callbacks);
@@ -193,7 +200,7 @@ impl SyncTurn<'_> {
 impl Drop for SyncTurn<'_> {
     fn drop(&mut self) {
         let panicked = || Error::Poisoned { why: "a sync of the log panicked".into() };
-        self.durable.settle(self.result.take().unwrap_or_else(|| Err(panicked())), true);
+        self.durable.settle(self.result.take().unwrap_or_else(|| Err(panicked())), true, || ());
     }
 }
 

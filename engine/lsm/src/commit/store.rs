@@ -316,9 +316,9 @@ impl Store {
     /// Makes the store read-only because of `error`: `why` in words.
     pub fn latch(&self, why: impl Into<Arc<str>>, error: Error) {
         // The watermark stands still before anybody is told to read at it: a sync that is under way
-        // cannot raise it in between, to the middle of what a reader has seen already.
-        self.durable.fail(error);
-        self.poison.set(why);
+        // cannot raise it in between, to the middle of what a reader has seen already. And nobody hears
+        // of the failure before the latch is set: no later write of theirs may succeed.
+        self.durable.fail_and(error, || self.poison.set(why));
         self.work.announce(Task::Sync);
         self.work.progressed();
         self.gate.wake();
