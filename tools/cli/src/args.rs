@@ -6,6 +6,7 @@ use crate::commands::{
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};
 use clap::{Args, Parser, Subcommand};
+use esker::base::bounds::prefix_end;
 use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::ops::Bound;
@@ -134,7 +135,7 @@ impl RangeArgs {
         let parse = |key: &Option<OsString>| key.as_deref().map(|text| self.keys.parse(text)).transpose();
         let (from, to, prefix) = (parse(&self.from)?, parse(&self.to)?, parse(&self.prefix)?);
         let from = from.max(prefix.clone());
-        let behind = prefix.as_deref().and_then(behind_prefix);
+        let behind = prefix.as_deref().and_then(prefix_end);
         let to = match (to, behind) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -151,15 +152,6 @@ impl RangeArgs {
     }
 }
 
-/// The first key behind all that begin with `prefix`; `None`: there is no such key.
-#[must_use]
-pub fn behind_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
-    let mut key = prefix[..=last].to_vec();
-    key[last] += 1;
-    Some(key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,10 +164,10 @@ mod tests {
 
     #[test]
     fn what_lies_behind_a_prefix() {
-        assert_eq!(behind_prefix(b"ab"), Some(b"ac".to_vec()));
-        assert_eq!(behind_prefix(b"a\xff\xff"), Some(b"b".to_vec()));
-        assert_eq!(behind_prefix(b"\xff"), None);
-        assert_eq!(behind_prefix(b""), None);
+        assert_eq!(prefix_end(b"ab"), Some(b"ac".to_vec()));
+        assert_eq!(prefix_end(b"a\xff\xff"), Some(b"b".to_vec()));
+        assert_eq!(prefix_end(b"\xff"), None);
+        assert_eq!(prefix_end(b""), None);
     }
 
     #[test]

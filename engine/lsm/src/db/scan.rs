@@ -3,6 +3,7 @@
 use super::family::ColumnFamily;
 use super::read;
 use super::snapshot::Snapshot;
+use crate::base::bounds::prefix_end;
 use crate::base::error::Result;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
@@ -105,14 +106,7 @@ impl ScanOptions {
 
 /// The bound behind all keys that start with `prefix`.
 fn after_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
-    match prefix.iter().rposition(|byte| *byte != 0xff) {
-        Some(last) => {
-            let mut end = prefix[..=last].to_vec();
-            end[last] += 1;
-            Bound::Excluded(end)
-        }
-        None => Bound::Unbounded,
-    }
+    prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded)
 }
 
 /// A held state of a family.

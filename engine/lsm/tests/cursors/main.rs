@@ -121,8 +121,8 @@ fn a_cursor_that_is_refreshed_shows_what_one_made_anew_would() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn options_leave_out_values_and_spare_the_cache() -> Result<()> {
+/// A store of five hundred entries in tables, with nothing in its cache.
+fn cold() -> Result<(SimFs, Db)> {
     let sim = SimFs::new();
     let db = small(&sim)?;
     for i in 0..500 {
@@ -131,6 +131,12 @@ fn options_leave_out_values_and_spare_the_cache() -> Result<()> {
     db.compact()?;
     db.close()?;
     let db = small(&sim)?;
+    Ok((sim, db))
+}
+
+#[test]
+fn options_leave_out_values_and_spare_the_cache() -> Result<()> {
+    let (_, db) = cold()?;
     let cold = db.stats().cache_bytes;
     let options = ScanOptions::prefix("00").keys_only().without_cache().read_ahead(64 << 10);
     let mut cursor = db.cursor(options.clone())?;
@@ -151,14 +157,7 @@ fn options_leave_out_values_and_spare_the_cache() -> Result<()> {
 
 #[test]
 fn an_error_ends_a_cursor_for_good() -> Result<()> {
-    let sim = SimFs::new();
-    let db = small(&sim)?;
-    for i in 0..500 {
-        db.put(format!("{i:04}"), "v".repeat(100))?;
-    }
-    db.compact()?;
-    db.close()?;
-    let db = small(&sim)?;
+    let (sim, db) = cold()?;
     let mut cursor = db.cursor(ScanOptions::default().without_cache())?;
     assert!(cursor.seek_to_first()?);
     sim.set_fault(Box::new(|operation| (operation.kind == OperationKind::Read).then_some(Fault::EIO)));
