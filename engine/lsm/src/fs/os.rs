@@ -18,9 +18,18 @@ pub struct OsFs;
 pub struct OsFile(fs::File);
 
 #[derive(Debug)]
-struct OsLock(#[expect(dead_code, reason = "dropping the file releases the lock")] fs::File);
+struct OsLock(fs::File);
 
 impl LockToken for OsLock {}
+
+/// The lock is given back and not just closed: a process that is being started holds copies of all
+/// descriptors until it runs its program, and the lock would last as long as the last of them.
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        // What fails here is released by the close that follows.
+        let _ = self.0.unlock();
+    }
+}
 
 /// The system calls know no empty path, which is what the parent of a bare name looks like.
 fn or_current(dir: &Path) -> &Path {
@@ -251,4 +260,23 @@ fn allocate(file: &fs::File, size: u64) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn allocate(_: &fs::File, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store that was closed while the application started another process could not be opened again:
+    /// the process held a copy of the lock until it ran its program.
+    #[test]
+    fn a_copy_of_the_descriptor_does_not_keep_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let file = fs::File::create_new(&path).unwrap();
+        file.try_lock().unwrap();
+        let copy = file.try_clone().unwrap();
+        drop(OsLock(file));
+        drop(OsFs.lock(&path, "the next").unwrap().unwrap());
+        drop(copy);
+    }
 }
