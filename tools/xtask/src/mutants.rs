@@ -1,7 +1,7 @@
 //! Changes single expressions of the engine with cargo-mutants, and looks whether the tests notice.
 //!
-//! A sample, always the same one for a seed, is tried against the engine's own tests; what survives these,
-//! against short simulated runs. Whatever survives both must stand, with a reason, in `tests/mutants.txt`.
+//! A sample, always the same one for a seed, is tried against the engine's unit tests; what survives these,
+//! against its other tests and then against short simulated runs. Whatever survives both must stand, with a reason, in `tests/mutants.txt`.
 
 use crate::runner;
 use crate::state::revision;
@@ -29,20 +29,15 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("ESKER_SHRINK", "0"),
 ];
 
-/// The stages: a name, the packages that are tested, and what of them.
+/// The stages: a name, the packages that are tested, and what of them. The first builds the least, and most
+/// mutants go no further.
 const STAGES: &[(&str, &[&str], &[&str])] = &[
     (
         "unit",
         &["esker"],
-        &[
-            "--lib",
-            "--test=basics",
-            "--test=trouble",
-            "--test=known_bugs",
-            "--",
-            "--skip=table::tests::every_damaged_byte_and_every_cut_is_found_or_harmless",
-        ],
+        &["--lib", "--", "--skip=table::tests::every_damaged_byte_and_every_cut_is_found_or_harmless"],
     ),
+    ("engine", &["esker"], &["--test=basics", "--test=trouble", "--test=known_bugs"]),
     ("simulated", &["esker-tests"], &["--test=crash", "--test=model", "--test=damage"]),
 ];
 
