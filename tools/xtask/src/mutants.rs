@@ -1,7 +1,8 @@
 //! Changes single expressions of the engine with cargo-mutants, and looks whether the tests notice.
 //!
 //! A sample, always the same one for a seed, is tried against the engine's unit tests; what survives these,
-//! against its other tests and then against short simulated runs. Whatever survives both must stand, with a reason, in `tests/mutants.txt`.
+//! against its other tests and then against short simulated runs. Whatever survives all of them must stand,
+//! with a reason, in `tests/mutants.txt`.
 
 use crate::runner;
 use crate::state::revision;
