@@ -5,6 +5,7 @@ use super::read;
 use super::snapshot::Snapshot;
 use crate::base::error::{Error, Result};
 use crate::base::key::NEVER;
+use crate::base::slice::Slice;
 use crate::batch::{FamilyRef, WriteBatch};
 use crate::commit::{Checks, Durability, KeyCheck, Watch};
 use std::time::Duration;
@@ -20,6 +21,15 @@ pub enum Ttl {
 
 /// How often an expiry is set anew when somebody else writes the key meanwhile.
 const ATTEMPTS: u32 = 64;
+
+/// The value of `key` at a snapshot, or in the present, and when it expires.
+pub(crate) fn value_and_expiry(
+    family: &ColumnFamily,
+    snapshot: Option<&Snapshot>,
+    key: &[u8],
+) -> Result<Option<(Slice, u64)>> {
+    read::get(family, snapshot, key, |found| (found.slice(), found.expires_at()))
+}
 
 impl ColumnFamily {
     /// How long the value of `key` has left to live; `None` if there is no such key.
@@ -98,7 +108,7 @@ impl ColumnFamily {
         let mut conflict = None;
         for _ in 0..ATTEMPTS {
             let snapshot = Snapshot::new(inner.clone());
-            let found = read::get(self, Some(&snapshot), key, |found| (found.slice(), found.expires_at()))?;
+            let found = value_and_expiry(self, Some(&snapshot), key)?;
             let Some((value, before_ms)) = found else { return Ok(false) };
             if before_ms == expires_at {
                 return Ok(true);

@@ -10,6 +10,7 @@ use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::batch::{FamilyRef, WriteBatch};
 use crate::commit::{Durability, Ticket};
+use crate::hooks::FamilyHooks;
 use crate::tree::Family;
 use std::ops::RangeBounds;
 use std::time::Duration;
@@ -33,7 +34,7 @@ impl FamilyRef for ColumnFamily {
         self.inner.store.clock.now_ms()
     }
     fn merges(&self) -> bool {
-        self.family.hooks().merges()
+        self.hooks().merges()
     }
     fn default_ttl_ms(&self) -> Option<u64> {
         self.family.rules().default_ttl_ms
@@ -69,6 +70,10 @@ impl ColumnFamily {
 
     pub(super) fn family(&self) -> &Arc<Family> {
         &self.family
+    }
+
+    pub(crate) fn hooks(&self) -> &FamilyHooks {
+        self.family.hooks()
     }
 
     /// The family's name.

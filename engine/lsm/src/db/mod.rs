@@ -24,6 +24,7 @@ mod verify;
 pub use builder::Builder;
 pub use cursor::Cursor;
 pub use expiry::Ttl;
+pub(crate) use expiry::value_and_expiry;
 pub use family::ColumnFamily;
 pub use handle::Db;
 pub use health::Health;

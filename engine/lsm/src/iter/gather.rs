@@ -97,14 +97,31 @@ fn merge(
     hooks: &FamilyHooks,
     now_ms: u64,
 ) -> Result<Option<Merged>> {
-    let oldest_first = || gathered.operands.iter().rev().map(Kept::operand);
-    let base = gathered.base.as_ref();
-    let Outcome { first, from_nothing, expires_at } = outcome(base.map(|(_, at)| *at), oldest_first());
+    let base = gathered.base.as_ref().map(|(value, expires_at)| (&value[..], *expires_at));
+    let oldest_first = gathered.operands.iter().rev().map(Kept::operand);
+    let merged = merge_operands(key, base, oldest_first, hooks, now_ms)?;
+    Ok(merged.map(|(value, expires_at)| Merged { value, seq, expires_at }))
+}
+
+/// What operands, oldest first, make at `now_ms` of a value with its expiry, or of nothing, and when that
+/// expires; `None` if it has.
+///
+/// # Errors
+/// [`Error::MergeFailed`] if they cannot be merged.
+pub fn merge_operands<'o>(
+    key: &[u8],
+    base: Option<(&[u8], u64)>,
+    oldest_first: impl Iterator<Item = Operand<'o>> + Clone,
+    hooks: &FamilyHooks,
+    now_ms: u64,
+) -> Result<Option<(Vec<u8>, u64)>> {
+    let expiry = base.map(|(_, expires_at)| expires_at);
+    let Outcome { first, from_nothing, expires_at } = outcome(expiry, oldest_first.clone());
     if expires_at <= now_ms {
         return Ok(None);
     }
-    let operands: Vec<&[u8]> = oldest_first().skip(first).map(|operand| operand.bytes).collect();
-    let base = base.filter(|_| !from_nothing).map(|(value, _)| &value[..]);
+    let operands: Vec<&[u8]> = oldest_first.skip(first).map(|operand| operand.bytes).collect();
+    let base = base.filter(|_| !from_nothing).map(|(value, _)| value);
     let value = hooks.merge(key, base, &operands).map_err(|e| Error::merge_failed(key, e.why()))?;
-    Ok(Some(Merged { value, seq, expires_at }))
+    Ok(Some((value, expires_at)))
 }

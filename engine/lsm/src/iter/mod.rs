@@ -22,7 +22,7 @@ mod visible_tests;
 
 pub use concat::{Concat, RunSource};
 pub use fold::{Fold, Folded, Version};
-pub use gather::{Merged, gather};
+pub use gather::{Merged, gather, merge_operands};
 pub use hidden::Hidden;
 pub use merge::Merge;
 pub use retain::{Fate, Horizon, Retain};

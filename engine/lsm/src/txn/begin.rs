@@ -5,7 +5,7 @@ use super::pending::Pending;
 use super::tracked::Tracked;
 use super::transaction::Transaction;
 use crate::base::error::Result;
-use crate::base::sync::Mutex;
+use crate::base::sync::{Arc, Mutex};
 use crate::commit::Watch;
 use crate::db::Db;
 use crate::locks::OpenTransaction;
@@ -41,7 +41,7 @@ impl Db {
             db: self.clone(),
             id,
             options,
-            snapshot,
+            snapshot: Arc::new(snapshot),
             pending: Pending::default(),
             tracked: Mutex::new(Tracked::new(options.max_tracked)),
             locked: BTreeMap::new(),

@@ -3,6 +3,7 @@
 use super::transaction::Transaction;
 use crate::base::error::{Error, Result};
 use crate::base::key::SeqNum;
+use crate::base::sync::Arc;
 use crate::batch::FamilyRef;
 use crate::commit::{Checks, Durability, KeyCheck, RangeCheck, Ticket};
 use crate::locks::LockedKey;
@@ -167,7 +168,7 @@ impl Transaction {
             *since = next.seq();
         }
         store.transactions.set_seq(self.id, next.seq());
-        self.snapshot = next;
+        self.snapshot = Arc::new(next);
         Ok(())
     }
 }

@@ -4,12 +4,13 @@
 //! An entry of the snapshot that was fetched and not yet given out waits at the end that it was fetched
 //! from; when the snapshot has no more between the ends, what waits at the other end is next.
 
+use super::operands::Below;
 use super::pending::{Write, Writes};
 use super::tracked::Scanned;
 use crate::base::error::Result;
 use crate::base::slice::Slice;
 use crate::base::sync::{Arc, Mutex};
-use crate::db::{Iter, ScanOptions};
+use crate::db::{ColumnFamily, Iter, ScanOptions, Snapshot};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Bound;
@@ -32,6 +33,8 @@ pub struct TransactionIter {
 /// The own writes that an iterator has not come to.
 pub(super) struct Own {
     writes: Arc<Writes>,
+    family: ColumnFamily,
+    snapshot: Arc<Snapshot>,
     now_ms: u64,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
@@ -39,10 +42,16 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new(writes: Arc<Writes>, now_ms: u64, options: &ScanOptions) -> Own {
+    pub(super) fn new(
+        writes: Arc<Writes>,
+        (family, snapshot): (&ColumnFamily, &Arc<Snapshot>),
+        now_ms: u64,
+        options: &ScanOptions,
+    ) -> Own {
         let (lower, upper) = options.bounds();
         let (lower, upper) = (lower.clone(), upper.clone());
-        Own { writes, now_ms, lower, upper, keys_only: options.leaves_values_out() }
+        let (family, snapshot) = (family.clone(), snapshot.clone());
+        Own { writes, family, snapshot, now_ms, lower, upper, keys_only: options.leaves_values_out() }
     }
 
     /// The write that is nearest to an end.
@@ -56,9 +65,11 @@ impl Own {
     }
 
     /// What is shown of a write.
-    fn shown(&self, key: &[u8], write: &Write) -> Option<(Slice, Slice)> {
-        let value = write.value(self.now_ms)?;
-        Some((Slice::copy(key), if self.keys_only { Slice::default() } else { value.clone() }))
+    fn shown(&self, key: &[u8], write: &Write) -> Result<Option<(Slice, Slice)>> {
+        let below = Below { family: &self.family, snapshot: &self.snapshot };
+        let value = below.read(key, write, self.writes.hides(key), self.now_ms)?;
+        let shown = |value| (Slice::copy(key), if self.keys_only { Slice::default() } else { value });
+        Ok(value.map(shown))
     }
 
     /// Goes past a key.
@@ -122,7 +133,7 @@ impl TransactionIter {
             if order.is_some_and(|order| order.is_gt()) {
                 return Ok(self.take(end));
             }
-            let (shown, key) = (self.own.shown(key, write), key.clone());
+            let (shown, key) = (self.own.shown(key, write)?, key.clone());
             if order.is_some_and(|order| order.is_eq()) {
                 self.take(end);
             }

@@ -3,6 +3,7 @@
 mod begin;
 mod commit;
 mod iter;
+mod operands;
 mod options;
 mod pending;
 mod tracked;

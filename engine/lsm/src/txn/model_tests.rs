@@ -6,6 +6,7 @@ use crate::base::clock::ManualClock;
 use crate::base::error::Error;
 use crate::commit::Durability;
 use crate::db::Db;
+use crate::hooks::Maximum;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,8 @@ enum Step {
     GetForUpdate(usize, u8),
     Put(usize, u8),
     Delete(usize, u8),
+    /// The greater of what a key has and something becomes its value.
+    Merge(usize, u8),
     /// The keys from one on, so many.
     RemoveRange(usize, u8, u8),
     /// From the front or the back, so many entries of the range from a key on.
@@ -26,6 +29,7 @@ enum Step {
     Commit(usize),
     Rollback(usize),
     Plain(u8, bool),
+    PlainMerge(u8),
     PlainRange(u8, u8),
     Flush,
     Compact,
@@ -39,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::GetForUpdate(s, k)),
         5 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::Put(s, k)),
         2 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::Delete(s, k)),
+        3 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::Merge(s, k)),
         1 => (slot.clone(), 0u8..8, 1u8..4).prop_map(|(s, k, n)| Step::RemoveRange(s, k, n)),
         1 => (0u8..8, 1u8..4).prop_map(|(k, n)| Step::PlainRange(k, n)),
         3 => (slot.clone(), 0u8..8, any::<bool>(), 0usize..6)
@@ -47,6 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => slot.clone().prop_map(Step::Commit),
         1 => slot.prop_map(Step::Rollback),
         4 => (0u8..8, any::<bool>()).prop_map(|(k, delete)| Step::Plain(k, delete)),
+        2 => (0u8..8).prop_map(Step::PlainMerge),
         1 => Just(Step::Flush),
         1 => Just(Step::Compact),
     ]
@@ -152,6 +158,7 @@ impl Model {
                 });
             }
             Step::Plain(key, delete) => self.plain(key, delete),
+            Step::PlainMerge(key) => self.plain_merge(key),
             Step::PlainRange(from, count) => self.plain_range(from..(from + count).min(8)),
             Step::Flush => self.db.flush().unwrap(),
             Step::Compact => self.db.compact().unwrap(),
@@ -161,6 +168,7 @@ impl Model {
             | Step::GetForUpdate(slot, _)
             | Step::Put(slot, _)
             | Step::Delete(slot, _)
+            | Step::Merge(slot, _)
             | Step::Scan(slot, ..)
             | Step::RemoveRange(slot, ..)
             | Step::Refresh(slot) => {
@@ -187,6 +195,25 @@ impl Model {
         self.commits([key].into(), BTreeSet::new(), before);
     }
 
+    fn plain_merge(&mut self, key: u8) {
+        let result = self.db.merge([key], [self.operand()]);
+        if self.holder(key, 3) {
+            assert!(matches!(result, Err(Error::LockTimeout { .. })), "{result:?}");
+            return;
+        }
+        result.unwrap();
+        let before = self.content.clone();
+        let operand = self.operand();
+        let value = self.content.entry(key).or_insert(operand);
+        *value = operand.max(*value);
+        self.commits([key].into(), BTreeSet::new(), before);
+    }
+
+    /// Sometimes greater than what is there, and sometimes not.
+    fn operand(&self) -> u8 {
+        self.value.wrapping_mul(37)
+    }
+
     fn plain_range(&mut self, range: std::ops::Range<u8>) {
         let result = self.db.delete_range([range.start]..[range.end]);
         if range.clone().any(|key| self.holder(key, 3)) {
@@ -211,8 +238,7 @@ impl Model {
                 }
             }
             Step::GetForUpdate(_, key) => self.get_for_update(slot, &mut open, key),
-            Step::Put(_, key) => self.write(slot, &mut open, key, Some(self.value)),
-            Step::Delete(_, key) => self.write(slot, &mut open, key, None),
+            Step::Put(..) | Step::Delete(..) | Step::Merge(..) => self.write(slot, &mut open, &step),
             Step::RemoveRange(_, from, count) => {
                 let range = from..(from + count).min(8);
                 open.transaction.delete_range(&self.db, [range.start]..[range.end]).unwrap();
@@ -249,10 +275,16 @@ impl Model {
         assert_eq!(result.unwrap().map(|value| value[0]), open.see(&self.content, key), "key {key}");
     }
 
-    fn write(&mut self, slot: usize, open: &mut Open, key: u8, value: Option<u8>) {
-        let result = match value {
-            Some(value) => open.transaction.put(&self.db, [key], [value]),
-            None => open.transaction.delete(&self.db, [key]),
+    fn write(&mut self, slot: usize, open: &mut Open, step: &Step) {
+        let (put, operand) = (self.value, self.operand());
+        let (key, value, result) = match *step {
+            Step::Put(_, key) => (key, Some(put), open.transaction.put(&self.db, [key], [put])),
+            Step::Merge(_, key) => {
+                let greater = open.see(&self.content, key).map_or(operand, |value| value.max(operand));
+                (key, Some(greater), open.transaction.merge(&self.db, [key], [operand]))
+            }
+            Step::Delete(_, key) => (key, None, open.transaction.delete(&self.db, [key])),
+            _ => return,
         };
         if open.pessimistic && !open.locks.contains(&key) {
             if self.holder(key, slot) {
@@ -361,7 +393,7 @@ proptest! {
     ) {
         let clock = ManualClock::new(1_000_000);
         let table = if small { 1 << 10 } else { 1 << 20 };
-        let db = builder(&clock).recent_writes_bytes(table).deterministic(1).open().unwrap();
+        let db = builder(&clock).merge_operator("default", Maximum).recent_writes_bytes(table).deterministic(1).open().unwrap();
         let mut model = Model {
             db,
             content: Content::new(),

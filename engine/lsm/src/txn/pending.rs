@@ -6,22 +6,25 @@
 //! While there is a savepoint, each change notes what was there before it. Going back undoes the notes,
 //! last first.
 
+use super::operands::{Chain, OwnOperand};
 use crate::base::bounds::HalfOpen;
 use crate::base::error::Result;
-use crate::base::key::NEVER;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::batch::{FamilyRef, WriteBatch};
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::time::Duration;
 
 /// A write of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Write {
-    /// It has a value until some time, in milliseconds since the epoch, or [`NEVER`].
+    /// It has a value until some time, in milliseconds since the epoch, or [`crate::base::key::NEVER`].
     Put { value: Slice, expires_at: u64 },
     /// It has none.
     Delete,
+    /// What it has is changed.
+    Merge(Chain),
 }
 
 /// The writes of a column family.
@@ -68,23 +71,25 @@ pub(super) struct Pending {
 enum Undo {
     /// What stood at a key before it was written.
     Key { family: u32, key: Vec<u8>, before: Option<Write> },
+    /// A key got one more operand.
+    Operand { family: u32, key: Vec<u8> },
     /// A range was removed.
     Range { family: u32 },
 }
 
 impl Write {
-    /// The value that a read at `now_ms` gives.
-    pub(super) fn value(&self, now_ms: u64) -> Option<&Slice> {
+    fn bytes(&self, key: &[u8]) -> usize {
         match self {
-            Write::Put { value, expires_at } if *expires_at > now_ms => Some(value),
-            _ => None,
+            Write::Put { value, .. } => key.len() + value.len() + WRITE_OVERHEAD_BYTES,
+            Write::Delete => key.len() + WRITE_OVERHEAD_BYTES,
+            Write::Merge(chain) => chain.bytes,
         }
     }
+}
 
-    fn bytes(&self, key: &[u8]) -> usize {
-        let value = if let Write::Put { value, .. } = self { value.len() } else { 0 };
-        key.len() + value + WRITE_OVERHEAD_BYTES
-    }
+/// What another operand takes, in bytes, roughly.
+pub(super) fn operand_bytes(key: &[u8], operand: &OwnOperand) -> usize {
+    key.len() + operand.value.len() + WRITE_OVERHEAD_BYTES
 }
 
 impl Pending {
@@ -165,6 +170,34 @@ impl Pending {
         self.note(Undo::Key { family, key: key.to_vec(), before });
     }
 
+    /// Adds an operand to what a key has. `at_present` says whether, if the transaction has not written it,
+    /// that is the present and not what the snapshot shows.
+    pub(super) fn merge(&mut self, family: u32, key: &[u8], operand: OwnOperand, at_present: bool) {
+        let added = operand_bytes(key, &operand);
+        let writes = Arc::make_mut(self.families.entry(family).or_default());
+        if let Some(Write::Merge(chain)) = writes.keys.get_mut(key) {
+            chain.operands.push(operand);
+            chain.bytes += added;
+            self.bytes += added;
+            self.note(Undo::Operand { family, key: key.to_vec() });
+            return;
+        }
+        let on = writes.keys.get(key).cloned().map(Box::new);
+        let bytes = added + on.as_ref().map_or(0, |write| write.bytes(key));
+        self.insert(family, key, Write::Merge(Chain { on, at_present, operands: vec![operand], bytes }));
+    }
+
+    /// Takes the last operand of a key back.
+    fn pop_operand(&mut self, family: u32, key: &[u8]) {
+        let writes = Arc::make_mut(self.families.entry(family).or_default());
+        if let Some(Write::Merge(chain)) = writes.keys.get_mut(key)
+            && let Some(operand) = chain.operands.pop()
+        {
+            chain.bytes -= operand_bytes(key, &operand);
+            self.bytes -= operand_bytes(key, &operand);
+        }
+    }
+
     fn set(&mut self, family: u32, key: &[u8], write: Option<Write>) -> Option<Write> {
         let writes = Arc::make_mut(self.families.entry(family).or_default());
         let (before, added) = match write {
@@ -192,6 +225,7 @@ impl Pending {
         while self.undo.len() > length {
             match self.undo.pop() {
                 Some(Undo::Key { family, key, before }) => drop(self.set(family, &key, before)),
+                Some(Undo::Operand { family, key }) => self.pop_operand(family, &key),
                 Some(Undo::Range { family }) => {
                     let writes = Arc::make_mut(self.families.entry(family).or_default());
                     self.bytes -= writes.ranges.pop().map_or(0, |range| range_bytes(&range));
@@ -212,15 +246,31 @@ impl Pending {
                 batch.delete_range::<&[u8], _>(&family, (Bound::Included(from.as_slice()), to));
             }
             for (key, write) in &writes.keys {
-                match write {
-                    Write::Put { value, expires_at: NEVER } => batch.put(&family, key, value),
-                    Write::Put { value, expires_at } => batch.put_until(&family, key, value, *expires_at),
-                    Write::Delete => batch.delete(&family, key),
-                };
+                add(&mut batch, &family, key, write);
             }
         }
         batch.refused().map_or(Ok(()), |refused| Err(refused.clone()))?;
         Ok(batch)
+    }
+}
+
+/// Adds a write to a batch.
+fn add(batch: &mut WriteBatch, family: &Named, key: &[u8], write: &Write) {
+    match write {
+        Write::Put { value, expires_at } => _ = batch.put_until(family, key, value, *expires_at),
+        Write::Delete => _ = batch.delete(family, key),
+        Write::Merge(chain) => {
+            if let Some(on) = &chain.on {
+                add(batch, family, key, on);
+            }
+            for operand in &chain.operands {
+                let operand = operand.operand();
+                match operand.ttl_ms {
+                    0 => batch.merge(family, key, operand.bytes),
+                    ttl_ms => batch.merge_with_ttl(family, key, operand.bytes, Duration::from_millis(ttl_ms)),
+                };
+            }
+        }
     }
 }
 
@@ -241,22 +291,36 @@ impl FamilyRef for Named {
         // Expiry times are absolute here.
         0
     }
+    fn merges(&self) -> bool {
+        // Operands of other families were refused before.
+        true
+    }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::base::key::NEVER;
+    use crate::base::operand::Operand;
     use proptest::prelude::*;
 
     fn put(value: &[u8]) -> Write {
         Write::Put { value: value.into(), expires_at: NEVER }
     }
 
+    /// The operations of a batch that a write comes to.
+    fn operations(write: &Write) -> usize {
+        match write {
+            Write::Merge(chain) => chain.operands.len() + usize::from(chain.on.is_some()),
+            _ => 1,
+        }
+    }
+
     proptest! {
         /// Going back to a savepoint gives what was there, bytes included, however often.
         #[test]
         fn going_back_undoes_everything_since(
-            steps in prop::collection::vec((0u8..5, 0u8..6, 0u8..3, any::<bool>()), 0..60),
+            steps in prop::collection::vec((0u8..7, 0u8..6, 0u8..3, any::<bool>()), 0..60),
         ) {
             let mut pending = Pending::default();
             let mut saved: Vec<(usize, BTreeMap<u32, Arc<Writes>>, usize)> = Vec::new();
@@ -284,6 +348,11 @@ mod tests {
                         prop_assert!(pending.get(u32::from(family), &[key]).is_none());
                         prop_assert!(pending.hides(u32::from(family), &[key]));
                     }
+                    3 | 4 => {
+                        let value = Operand::encode_value(u64::from(what), &vec![key; usize::from(what)]);
+                        let operand = OwnOperand { written_ms: 1, value: Slice::own(value) };
+                        pending.merge(u32::from(family), &[key], operand, false);
+                    }
                     _ => {
                         let write = if delete { Write::Delete } else { put(&vec![key; usize::from(what)]) };
                         pending.insert(u32::from(family), &[key], write);
@@ -291,7 +360,16 @@ mod tests {
                 }
             }
             prop_assert!(!pending.rollback_to(saved.len()));
-            prop_assert_eq!(pending.batch(1).unwrap().len(), pending.len());
+            let whole = |writes: &Arc<Writes>| {
+                writes.ranges.len() + writes.keys.values().map(operations).sum::<usize>()
+            };
+            let expected: usize = pending.families.values().map(whole).sum();
+            prop_assert_eq!(pending.batch(1).unwrap().len(), expected);
+            let bytes = |writes: &Arc<Writes>| {
+                let keys: usize = writes.keys.iter().map(|(key, write)| write.bytes(key)).sum();
+                keys + writes.ranges.iter().map(range_bytes).sum::<usize>()
+            };
+            prop_assert_eq!(pending.bytes(), pending.families.values().map(bytes).sum::<usize>());
         }
     }
 }

@@ -1,15 +1,17 @@
 //! A transaction, as its user holds it.
 
 use super::iter::{Own, TransactionIter};
+use super::operands::{Below, OwnOperand};
 use super::options::{Locking, TransactionOptions};
-use super::pending::{Pending, Write, range_bytes};
+use super::pending::{Pending, Write, operand_bytes, range_bytes};
 use super::tracked::{Scanned, Tracked};
 use crate::base::bounds::half_open;
 use crate::base::error::{Error, Result};
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::base::operand::Operand;
 use crate::base::slice::Slice;
-use crate::base::sync::Mutex;
+use crate::base::sync::{Arc, Mutex};
 use crate::batch::FamilyRef;
 use crate::commit::Watch;
 use crate::db::{ColumnFamily, Db, ScanOptions, Snapshot};
@@ -44,7 +46,7 @@ pub struct Transaction {
     pub(super) db: Db,
     pub(super) id: OwnerId,
     pub(super) options: TransactionOptions,
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: Arc<Snapshot>,
     pub(super) pending: Pending,
     pub(super) tracked: Mutex<Tracked>,
     /// The keys that it has locked, each with the sequence number behind which nobody must have written
@@ -117,10 +119,12 @@ impl Transaction {
     pub fn get(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
         let key = key.as_ref();
         self.check(family)?;
+        let hidden = || self.pending.hides(family.family_id(), key);
         if let Some(write) = self.pending.get(family.family_id(), key) {
-            return Ok(write.value(self.now_ms()).cloned());
+            let below = Below { family, snapshot: &self.snapshot };
+            return below.read(key, write, hidden(), self.now_ms());
         }
-        if self.pending.hides(family.family_id(), key) {
+        if hidden() {
             return Ok(None);
         }
         self.track(family, key);
@@ -230,6 +234,54 @@ impl Transaction {
         self.write(family, key.as_ref(), Write::Delete)
     }
 
+    /// Gives the family's merge operator `operand` to change the value of `key` with; see
+    /// [`crate::WriteBatch::merge`]. It is a write like any other: at the commit nobody else may have
+    /// written the key, merges among them. The transaction's own reads show what it makes of the value
+    /// now; whether that has expired meanwhile is judged again at the commit.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`]; [`Error::InvalidArgument`] if the family has no merge operator. Whether the
+    /// operator can do it shows when the key is read.
+    ///
+    /// ```
+    /// use esker::hooks::Counter;
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// let db = esker::Db::builder(path).merge_operator("default", Counter).open()?;
+    /// db.merge(b"visits", 40i64.to_le_bytes())?;
+    /// let mut transaction = db.begin(Default::default())?;
+    /// transaction.merge(&db, b"visits", 2i64.to_le_bytes())?;
+    /// assert_eq!(transaction.get(&db, b"visits")?.unwrap(), 42i64.to_le_bytes());
+    /// transaction.commit()?;
+    /// assert_eq!(db.get(b"visits")?.unwrap(), 42i64.to_le_bytes());
+    /// # Ok(()) }
+    /// ```
+    pub fn merge(
+        &mut self,
+        family: &ColumnFamily,
+        key: impl AsRef<[u8]>,
+        operand: impl AsRef<[u8]>,
+    ) -> Result<()> {
+        let ttl_ms = family.default_ttl_ms().unwrap_or(0);
+        self.add_operand(family, key.as_ref(), operand.as_ref(), ttl_ms)
+    }
+
+    /// As [`Transaction::merge`]; if the key is absent, what the operand makes of it lives for `ttl` from
+    /// the commit. A value that is there keeps its own expiry.
+    ///
+    /// # Errors
+    /// As [`Transaction::merge`].
+    pub fn merge_with_ttl(
+        &mut self,
+        family: &ColumnFamily,
+        key: impl AsRef<[u8]>,
+        operand: impl AsRef<[u8]>,
+        ttl: Duration,
+    ) -> Result<()> {
+        self.add_operand(family, key.as_ref(), operand.as_ref(), Operand::ttl_ms(Some(ttl)))
+    }
+
     /// Removes every key of a range; see [`crate::WriteBatch::delete_range`]. At the commit nobody else may
     /// have written in it. Its keys are not locked: a pessimistic transaction waits at the commit for those
     /// that others hold. Walking over it costs what walking over its entries does.
@@ -314,7 +366,8 @@ impl Transaction {
         let (lower, upper) = options.bounds();
         let tracked = || self.tracked.lock().scan(Scanned::new(id, lower.clone(), upper.clone()));
         let scanned = self.options.serialisable.then(tracked);
-        let own = Own::new(self.pending.writes(id), self.now_ms(), &options);
+        let below = (family, &self.snapshot);
+        let own = Own::new(self.pending.writes(id), below, self.now_ms(), &options);
         Ok(TransactionIter::new(self.snapshot.scan(family, options)?, own, scanned))
     }
 
@@ -389,15 +442,36 @@ impl Transaction {
     }
 
     fn write(&mut self, family: &ColumnFamily, key: &[u8], write: Write) -> Result<()> {
+        self.prepare(family, key, self.pending.bytes_with(key, &write))?;
+        self.pending.insert(family.family_id(), key, write);
+        Ok(())
+    }
+
+    fn add_operand(&mut self, family: &ColumnFamily, key: &[u8], operand: &[u8], ttl_ms: u64) -> Result<()> {
+        if !family.merges() {
+            return Err(Error::invalid("merge", "the column family has no merge operator"));
+        }
+        let value = Slice::own(Operand::encode_value(ttl_ms, operand));
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(Error::ValueTooLarge { bytes: value.len() });
+        }
+        let operand = OwnOperand { written_ms: self.now_ms(), value };
+        self.prepare(family, key, self.pending.bytes() + operand_bytes(key, &operand))?;
+        let at_present = self.is_read_at_present(family, key);
+        self.pending.merge(family.family_id(), key, operand, at_present);
+        Ok(())
+    }
+
+    /// What comes before a write of a key, after which the writes would take so many bytes.
+    fn prepare(&mut self, family: &ColumnFamily, key: &[u8], bytes: usize) -> Result<()> {
         self.check(family)?;
         if key.len() > MAX_KEY_BYTES {
             return Err(Error::KeyTooLarge { bytes: key.len() });
         }
-        self.check_size(self.pending.bytes_with(key, &write))?;
+        self.check_size(bytes)?;
         if self.options.locking == Locking::Pessimistic {
             self.lock(family, key, false)?;
         }
-        self.pending.insert(family.family_id(), key, write);
         Ok(())
     }
 
