@@ -343,8 +343,7 @@ impl Writer<'_> {
     fn transaction(&mut self) -> Operation {
         let kinds =
             [TransactionKind::Optimistic, TransactionKind::Pessimistic, TransactionKind::Serialisable];
-        let changes: Vec<Change> =
-            (0..1 + self.random.below(4)).map(|_| self.change().without_merge()).collect();
+        let changes: Vec<Change> = (0..1 + self.random.below(4)).map(|_| self.change()).collect();
         let mut meddle = Vec::new();
         if self.random.below(3) == 0 {
             meddle.push(self.change());

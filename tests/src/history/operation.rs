@@ -208,7 +208,7 @@ impl Change {
         Change { family: family.into(), key: Vec::new(), what }
     }
 
-    /// The same with a value in place of an operand: transactions know none.
+    /// The same with a value in place of an operand.
     #[must_use]
     pub fn without_merge(mut self) -> Change {
         if let What::Merge { bytes, .. } = self.what {

@@ -5,7 +5,7 @@ use crate::history::{Asked, Change, Condition, DROPPING, Span, TransactionKind, 
 use crate::oracle::Version;
 use esker::base::bounds::prefix_end;
 use esker::{ColumnFamily, Durability, Error, Locking, Transaction, TransactionOptions, WriteBatch};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -117,42 +117,39 @@ impl Session {
         changes: &[Change],
         number: u32,
     ) -> Result<esker::Result<()>, String> {
-        let mut seen: BTreeMap<&str, Entries> = BTreeMap::new();
-        let oracle = self.oracle.lock();
-        for change in changes {
-            let Some(id) = oracle.family(&change.family) else { continue };
-            let entries = oracle.visible().entries(id, oracle.now_ms());
-            let owned = entries.map(|(key, value)| (key.to_vec(), value.to_vec()));
-            seen.entry(change.family.as_str()).or_insert_with(|| owned.collect());
-        }
-        drop(oracle);
+        let (_, told) = self.batch_of(changes, number);
+        let (mut seen, now_ms) = {
+            let oracle = self.oracle.lock();
+            (oracle.visible().clone(), oracle.now_ms())
+        };
         for (at, change) in changes.iter().enumerate() {
             let (family, key) = (&self.families[&change.family], &change.key);
-            let Some(entries) = seen.get_mut(change.family.as_str()) else { continue };
+            let Some(id) = self.oracle.lock().family(&change.family) else { continue };
             if let What::DeleteRange(span) = &change.what {
                 if let Err(error) = remove_span(transaction, family, span) {
                     return Ok(Err(error));
                 }
-                entries.retain(|key, _| !span.contains(key));
+            } else {
+                let read = match kind {
+                    TransactionKind::Pessimistic => transaction.get_for_update(family, key),
+                    _ => transaction.get(family, key),
+                };
+                let read = match read {
+                    Ok(read) => read,
+                    Err(error) => return Ok(Err(error)),
+                };
+                if read.as_deref() != seen.get(id, key, now_ms).map(|value| &value[..]) {
+                    return Err(format!("a transaction reads {read:?} at {}", key.escape_ascii()));
+                }
+                if let Err(error) = change_of(transaction, family, change, number, at) {
+                    return Ok(Err(error));
+                }
+            }
+            for (id, key, version) in told.iter().filter(|(.., version)| version.order.1 == at as u32) {
+                seen.apply(*id, key, version);
+            }
+            if matches!(change.what, What::DeleteRange(_)) {
                 continue;
-            }
-            let read = match kind {
-                TransactionKind::Pessimistic => transaction.get_for_update(family, key),
-                _ => transaction.get(family, key),
-            };
-            let read = match read {
-                Ok(read) => read,
-                Err(error) => return Ok(Err(error)),
-            };
-            if read.as_deref() != entries.get(key).map(Vec::as_slice) {
-                return Err(format!("a transaction reads {read:?} at {}", key.escape_ascii()));
-            }
-            if let Err(error) = change_of(transaction, family, change, value_of(change, number, at)) {
-                return Ok(Err(error));
-            }
-            match value_of(change, number, at) {
-                Some(value) => drop(entries.insert(key.clone(), value)),
-                None => drop(entries.remove(key)),
             }
             // Something that is taken back leaves nothing behind.
             let savepoint = transaction.savepoint();
@@ -162,10 +159,13 @@ impl Session {
                 return Ok(Err(error));
             }
         }
-        for (name, entries) in &seen {
-            if *name == changes[0].family || kind != TransactionKind::Serialisable {
-                match walk(transaction, &self.families[*name], number.is_multiple_of(2)) {
-                    Ok(found) if found == *entries => {}
+        let names: BTreeSet<&str> = changes.iter().map(|change| change.family.as_str()).collect();
+        for name in names {
+            let Some(id) = self.oracle.lock().family(name) else { continue };
+            if name == changes[0].family || kind != TransactionKind::Serialisable {
+                match walk(transaction, &self.families[name], number.is_multiple_of(2)) {
+                    Ok(found) if seen.entries(id, now_ms).eq(found.iter().map(|(k, v)| (&k[..], &v[..]))) => {
+                    }
                     Ok(_) => return Err(format!("a transaction walks over something else in {name}")),
                     Err(error) => return Ok(Err(error)),
                 }
@@ -283,27 +283,25 @@ impl Session {
     }
 }
 
-/// What a change leaves of its key.
-fn value_of(change: &Change, number: u32, at: usize) -> Option<Vec<u8>> {
-    match change.what {
-        What::Put { bytes } | What::PutTtl { bytes, .. } => Some(value(number, at, bytes)),
-        // Transactions know no operands and no ranges.
-        What::Merge { .. } | What::Delete | What::DeleteRange(_) | What::DropRange(_) => None,
-    }
-}
-
 fn change_of(
     transaction: &mut Transaction,
     family: &ColumnFamily,
     change: &Change,
-    value: Option<Vec<u8>>,
+    number: u32,
+    at: usize,
 ) -> esker::Result<()> {
-    match (&change.what, value) {
-        (What::PutTtl { ttl_ms, .. }, Some(value)) => {
-            transaction.put_with_ttl(family, &change.key, value, Duration::from_millis(*ttl_ms))
+    let key = &change.key;
+    match change.what {
+        What::Put { bytes } => transaction.put(family, key, value(number, at, bytes)),
+        What::PutTtl { bytes, ttl_ms } => {
+            transaction.put_with_ttl(family, key, value(number, at, bytes), Duration::from_millis(ttl_ms))
         }
-        (_, Some(value)) => transaction.put(family, &change.key, value),
-        (_, None) => transaction.delete(family, &change.key),
+        What::Merge { bytes, ttl_ms: 0 } => transaction.merge(family, key, value(number, at, bytes)),
+        What::Merge { bytes, ttl_ms } => {
+            transaction.merge_with_ttl(family, key, value(number, at, bytes), Duration::from_millis(ttl_ms))
+        }
+        // Ranges are removed by another call.
+        What::Delete | What::DeleteRange(_) | What::DropRange(_) => transaction.delete(family, key),
     }
 }
 

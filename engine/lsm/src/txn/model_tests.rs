@@ -43,8 +43,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::GetForUpdate(s, k)),
         5 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::Put(s, k)),
         2 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::Delete(s, k)),
-        3 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::Merge(s, k)),
-        1 => (slot.clone(), 0u8..8, 1u8..4).prop_map(|(s, k, n)| Step::RemoveRange(s, k, n)),
+        5 => (slot.clone(), 0u8..8).prop_map(|(s, k)| Step::Merge(s, k)),
+        2 => (slot.clone(), 0u8..8, 1u8..4).prop_map(|(s, k, n)| Step::RemoveRange(s, k, n)),
         1 => (0u8..8, 1u8..4).prop_map(|(k, n)| Step::PlainRange(k, n)),
         3 => (slot.clone(), 0u8..8, any::<bool>(), 0usize..6)
             .prop_map(|(s, k, back, n)| Step::Scan(s, k, back, n)),
@@ -140,7 +140,7 @@ impl Model {
     }
 
     fn run(&mut self, step: Step) {
-        self.value = self.value.wrapping_add(1);
+        self.value = self.value.wrapping_add(151);
         match step {
             Step::Begin(slot, kind) => {
                 let transaction = self.db.begin(Model::options(kind)).unwrap();
@@ -211,7 +211,7 @@ impl Model {
 
     /// Sometimes greater than what is there, and sometimes not.
     fn operand(&self) -> u8 {
-        self.value.wrapping_mul(37)
+        self.value.wrapping_mul(93)
     }
 
     fn plain_range(&mut self, range: std::ops::Range<u8>) {
@@ -382,7 +382,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     /// No conflict is missed, and on one thread none is a false one, whether the table of recent writes
     /// reaches back or not.

@@ -7,6 +7,7 @@ use crate::batch::WriteBatch;
 use crate::commit::{Checks, Durability, KeyCheck, Refused, Request, Watch, Why};
 use crate::db::{Builder, Db, FamilyOptions, Ttl};
 use crate::fs::{Fs, SimFs};
+use crate::hooks::{Append, Counter};
 use crate::locks::LockedKey;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -438,6 +439,75 @@ fn open_transactions_are_listed() {
     drop((old, young));
     let stats = db.stats();
     assert_eq!((stats.open_transactions, stats.snapshots, stats.locked_keys), (0, 0, 0));
+}
+
+#[test]
+fn merges_are_seen_over_own_writes_and_the_snapshot() {
+    let clock = ManualClock::new(1_000_000);
+    let db = builder(&clock).merge_operator("default", Append::with_separator(",")).deterministic(1).open().unwrap();
+    let bytes = |value: Option<crate::base::slice::Slice>| {
+        value.map(|value| String::from_utf8(value.to_vec()).unwrap()).unwrap_or_default()
+    };
+    for key in ["below", "hidden", "short"] {
+        db.put(key, "0").unwrap();
+    }
+    db.expire("short", Duration::from_secs(10)).unwrap();
+    let mut transaction = db.begin(NO_WAIT).unwrap();
+    transaction.put(&db, "put", "p").unwrap();
+    transaction.delete(&db, "deleted").unwrap();
+    transaction.delete_range(&db, "hidden".."hiddeo").unwrap();
+    for operand in ["1", "2"] {
+        for key in ["below", "hidden", "put", "deleted", "absent", "short"] {
+            transaction.merge(&db, key, operand).unwrap();
+        }
+    }
+    let savepoint = transaction.savepoint();
+    transaction.merge(&db, "below", "3").unwrap();
+    transaction.merge(&db, "new", "3").unwrap();
+    assert_eq!(bytes(transaction.get(&db, "below").unwrap()), "0,1,2,3");
+    transaction.rollback_to(savepoint).unwrap();
+    transaction.merge_with_ttl(&db, "timed", "t", Duration::from_secs(5)).unwrap();
+    let expected = ["1,2", "0,1,2", "1,2", "1,2", "p,1,2", "0,1,2", "t"];
+    let values = |iter: crate::txn::TransactionIter| -> Vec<String> {
+        iter.map(|entry| String::from_utf8(entry.unwrap().1.to_vec()).unwrap()).collect()
+    };
+    assert_eq!(values(transaction.iter(&db).unwrap()), expected);
+    let iter = transaction.iter(&db).unwrap();
+    let backward: Vec<_> = iter.rev().map(|entry| entry.unwrap().1).collect();
+    assert_eq!(backward.len(), expected.len());
+    assert!(backward.iter().rev().zip(expected).all(|(value, expected)| &value[..] == expected.as_bytes()));
+    assert_eq!(transaction.len(), 8);
+    transaction.commit().unwrap();
+    let all: Vec<_> = db.iter().unwrap().map(|entry| entry.unwrap().1).collect();
+    assert!(all.iter().zip(expected).all(|(value, expected)| &value[..] == expected.as_bytes()), "{all:?}");
+    assert!(matches!(db.ttl("timed").unwrap(), Some(Ttl::Remaining(left)) if left.as_secs() == 5));
+    assert!(matches!(db.ttl("short").unwrap(), Some(Ttl::Remaining(left)) if left.as_secs() == 10));
+    clock.advance(Duration::from_secs(11));
+    let mut transaction = db.begin(NO_WAIT).unwrap();
+    transaction.merge(&db, "short", "3").unwrap();
+    assert_eq!(bytes(transaction.get(&db, "short").unwrap()), "3", "it starts from nothing");
+    db.merge("short", "4").unwrap();
+    assert!(is_conflict(transaction.commit().map_err(Error::from)), "a merge is a write");
+}
+
+#[test]
+fn a_merge_that_cannot_be_is_refused_or_fails_on_its_key() {
+    let clock = ManualClock::new(1_000_000);
+    let db = builder(&clock).merge_operator("counts", Counter).deterministic(1).open().unwrap();
+    let counts = db.column_family("counts").unwrap();
+    let mut transaction = db.begin(NO_WAIT).unwrap();
+    let none = transaction.merge(&db, "k", "1").unwrap_err();
+    assert!(none.to_string().contains("no merge operator"), "{none}");
+    let large = transaction.merge(&counts, "k", vec![0; 1 << 20]).unwrap_err();
+    assert!(matches!(large, Error::TransactionTooLarge { .. }), "{large}");
+    assert!(transaction.is_empty());
+    transaction.merge(&counts, "b", "odd").unwrap();
+    transaction.merge(&counts, "a", 1i64.to_le_bytes()).unwrap();
+    assert!(matches!(transaction.get(&counts, "b"), Err(Error::MergeFailed { .. })));
+    let mut iter = transaction.iter(&counts).unwrap();
+    assert!(iter.next().unwrap().is_ok());
+    assert!(matches!(iter.next(), Some(Err(Error::MergeFailed { .. }))));
+    assert!(iter.next().is_none(), "an error ends it");
 }
 
 #[test]

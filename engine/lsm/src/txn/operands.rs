@@ -1,0 +1,72 @@
+//! Operands that a transaction has written and nobody else can see yet, and reading them.
+
+use super::pending::Write;
+use crate::base::error::Result;
+use crate::base::operand::Operand;
+use crate::base::slice::Slice;
+use crate::db::{ColumnFamily, Snapshot, value_and_expiry};
+use crate::iter::merge_operands;
+
+/// An operand as it will be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OwnOperand {
+    /// When it was given to the transaction. The commit stamps it anew.
+    pub(super) written_ms: u64,
+    /// With its time to live in front.
+    pub(super) value: Slice,
+}
+
+impl OwnOperand {
+    pub(super) fn operand(&self) -> Operand<'_> {
+        // It was encoded by this transaction.
+        let (ttl_ms, bytes) = Operand::decode_value(&self.value).unwrap_or((0, &[]));
+        Operand { written_ms: self.written_ms, ttl_ms, bytes }
+    }
+}
+
+/// The operands of a key and what they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chain {
+    /// What the transaction had written itself; `None`: what was there before it.
+    pub(super) on: Option<Box<Write>>,
+    /// Whether what was there before is the present and not what the snapshot shows: the key was locked
+    /// before it was read.
+    pub(super) at_present: bool,
+    /// Oldest first; at least one.
+    pub(super) operands: Vec<OwnOperand>,
+    /// What all that takes, in bytes, roughly.
+    pub(super) bytes: usize,
+}
+
+/// What stands below a transaction's own writes in a family.
+pub(super) struct Below<'a> {
+    pub(super) family: &'a ColumnFamily,
+    pub(super) snapshot: &'a Snapshot,
+}
+
+impl Below<'_> {
+    /// The value of a key that the transaction has written, at `now_ms`. `hidden` says that it has removed
+    /// what was there before.
+    pub(super) fn read(&self, key: &[u8], write: &Write, hidden: bool, now_ms: u64) -> Result<Option<Slice>> {
+        match write {
+            Write::Put { value, expires_at } if *expires_at > now_ms => Ok(Some(value.clone())),
+            Write::Put { .. } | Write::Delete => Ok(None),
+            Write::Merge(chain) => self.merge(key, chain, hidden, now_ms),
+        }
+    }
+
+    fn merge(&self, key: &[u8], chain: &Chain, hidden: bool, now_ms: u64) -> Result<Option<Slice>> {
+        let base = match chain.on.as_deref() {
+            Some(Write::Put { value, expires_at }) => Some((value.clone(), *expires_at)),
+            None if !hidden => {
+                let snapshot = (!chain.at_present).then_some(self.snapshot);
+                value_and_expiry(self.family, snapshot, key)?
+            }
+            _ => None,
+        };
+        let base = base.as_ref().map(|(value, expires_at)| (&value[..], *expires_at));
+        let operands = chain.operands.iter().map(OwnOperand::operand);
+        let merged = merge_operands(key, base, operands, self.family.hooks(), now_ms)?;
+        Ok(merged.map(|(value, _)| Slice::own(value)))
+    }
+}
