@@ -60,8 +60,10 @@ fn expiry_in(family: &impl FamilyRef, ttl_ms: u64) -> u64 {
 pub struct WriteBatch {
     ops: Vec<u8>,
     count: u32,
-    /// The families that operations name, each once.
-    families: Vec<u32>,
+    /// The family that the first operation names. Most batches name no other.
+    family: Option<u32>,
+    /// The others, each once.
+    other_families: Vec<u32>,
     store: Option<u64>,
     /// Boxed: a batch is moved about, and is cheap to move up to 128 bytes.
     pub(super) refused: Option<Box<Error>>,
@@ -307,7 +309,7 @@ impl WriteBatch {
         let expires = expires_at != NEVER;
         if self.ops.capacity() == 0 {
             // Many batches have one operation: no growing in steps.
-            self.ops.reserve(key.len() + value.len() + OP_OVERHEAD_BYTES);
+            self.ops = Vec::with_capacity(key.len() + value.len() + OP_OVERHEAD_BYTES);
         }
         self.ops.push(kind as u8 | if expires { EXPIRY_FLAG } else { 0 });
         put_varint(&mut self.ops, u64::from(family.family_id()));
@@ -318,11 +320,17 @@ impl WriteBatch {
         if kind != Kind::Delete {
             put_bytes(&mut self.ops, value);
         }
-        if self.families.last() != Some(&family.family_id()) && !self.families.contains(&family.family_id()) {
-            self.families.push(family.family_id());
-        }
+        self.note_family(family.family_id());
         self.count += 1;
         self
+    }
+
+    fn note_family(&mut self, family: u32) {
+        let others = &mut self.other_families;
+        let known = *self.family.get_or_insert(family) == family || others.last() == Some(&family);
+        if !known && !others.contains(&family) {
+            others.push(family);
+        }
     }
 
     pub(super) fn check(&mut self, store: u64, key: &[u8], value: &[u8]) -> Result<()> {
@@ -371,7 +379,8 @@ impl WriteBatch {
         self.ops.clear();
         self.count = 0;
         self.ranges = 0;
-        self.families.clear();
+        self.family = None;
+        self.other_families.clear();
         self.store = None;
         self.refused = None;
         self.stamps.clear();
@@ -391,9 +400,8 @@ impl WriteBatch {
     }
 
     /// The numbers of the column families that operations name, each once.
-    #[must_use]
-    pub fn families(&self) -> &[u32] {
-        &self.families
+    pub fn families(&self) -> impl Iterator<Item = u32> {
+        self.family.into_iter().chain(self.other_families.iter().copied())
     }
 
     /// The store that the handles belong to; `None` while the batch is empty.

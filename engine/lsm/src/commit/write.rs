@@ -127,6 +127,7 @@ impl Store {
             self.seal_covered(writer, requests);
         }
         let first_seq = writer.next_seq;
+        // One look for all: what is judged here, and the times of operands, which ascend with their numbers.
         let now_ms = self.clock.now_ms();
         let watched = writer.recent.watched();
         let mut next = first_seq;
@@ -134,7 +135,7 @@ impl Store {
             .iter_mut()
             .map(|request| {
                 self.check_room(&request.batch, || Ok(false))?;
-                let unknown = request.batch.families().iter().find(|id| !writer.targets.contains_key(id));
+                let unknown = request.batch.families().find(|id| !writer.targets.contains_key(id));
                 if let Some(id) = unknown {
                     return Err(Error::FamilyDropped { name: format!("#{id}") }.into());
                 }
@@ -153,7 +154,6 @@ impl Store {
         }
         // Numbers are used up even if the log refuses them: none is ever handed out twice.
         writer.next_seq = next;
-        let now_ms = self.clock.now_ms();
         for request in requests.iter_mut() {
             request.batch.stamp(now_ms);
         }
