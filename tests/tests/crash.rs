@@ -23,7 +23,8 @@ fn number(name: &str, default: u64) -> u64 {
 
 /// Does `job` for each seed, on two threads, and returns what they gave in the order of the seeds.
 fn for_each_seed<T: Send>(what: &str, seeds: std::ops::Range<u64>, job: impl Fn(u64) -> T + Sync) -> Vec<T> {
-    let watchdog = Watchdog::new(Duration::from_secs(60));
+    // For a whole history, on a machine that has something else to do.
+    let watchdog = Watchdog::new(Duration::from_secs(240));
     let (next, done) = (AtomicU64::new(seeds.start), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -109,7 +110,7 @@ fn keep(name: &str, seed: u64, history: &[Operation], why: &str, fails: impl FnM
 
 #[test]
 fn power_may_be_lost_anywhere() {
-    let (first, count) = (number("ESKER_CRASH_SEED", 1), number("ESKER_CRASH_HISTORIES", 9));
+    let (first, count) = (number("ESKER_CRASH_SEED", 1), number("ESKER_CRASH_HISTORIES", 12));
     let all = for_each_seed("crash", first..first + count, |seed| {
         let history = generate(seed, profile(seed));
         let figures = crash_everywhere(seed, &history);

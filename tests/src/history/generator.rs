@@ -205,8 +205,9 @@ pub fn generate(seed: u64, profile: &Profile) -> Vec<Operation> {
     let families = vec!["default".to_string()];
     let (snapshots, lean) = (Vec::new(), Lean::ALL[random.below(Lean::ALL.len() as u64) as usize]);
     let dropping = random.below(3) == 0;
+    let weights = swarm(profile, &random);
     let mut writer =
-        Writer { profile, keys, families, created: 0, snapshots, random, lean, turn: 0, dropping };
+        Writer { profile, weights, keys, families, created: 0, snapshots, random, lean, turn: 0, dropping };
     let count = profile.operations.0 + writer.random.below(profile.operations.1 + 1);
     // What goes wrong between families needs some from the beginning.
     let families = if writer.random.below(4) == 0 { 0 } else { 2 };
@@ -215,6 +216,16 @@ pub fn generate(seed: u64, profile: &Profile) -> Vec<Operation> {
     history.extend(dropping.then(|| Operation::Create(DROPPING.into())));
     history.extend((0..count).map(|_| writer.operation()));
     history
+}
+
+/// Leaves each kind of operation that a store can do without out of every third history. What is left comes
+/// up more often, and things happen that a little of everything would prevent: a snapshot that is always
+/// there, say, keeps compactions from dropping anything. (Groce et al., "Swarm Testing", 2012.)
+fn swarm(profile: &Profile, random: &Random) -> Vec<(Kind, u64)> {
+    let stays = |kind| matches!(kind, Kind::Single | Kind::Batch | Kind::Flush | Kind::Tick | Kind::Crash);
+    let mut weights = profile.weights.to_vec();
+    weights.retain(|(kind, _)| stays(*kind) || random.below(3) > 0);
+    weights
 }
 
 /// Ordinary keys, keys with a long shared prefix, binary keys, the empty one, and two of length `longest`.
@@ -252,6 +263,7 @@ const DAY: u64 = 24 * 60 * MINUTE;
 
 struct Writer<'a> {
     profile: &'a Profile,
+    weights: Vec<(Kind, u64)>,
     keys: Vec<Vec<u8>>,
     families: Vec<String>,
     created: u32,
@@ -266,10 +278,10 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn operation(&mut self) -> Operation {
-        let sum: u64 = self.profile.weights.iter().map(|(_, weight)| weight).sum();
+        let sum: u64 = self.weights.iter().map(|(_, weight)| weight).sum();
         let mut left = self.random.below(sum);
         let mut chosen = Kind::Single;
-        for (kind, weight) in self.profile.weights {
+        for (kind, weight) in &self.weights {
             if left < *weight {
                 chosen = *kind;
                 break;

@@ -29,7 +29,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 const PROFILE: &[(&str, &str)] = &[("CARGO_PROFILE_TEST_OPT_LEVEL", "1"), ("CARGO_PROFILE_TEST_DEBUG", "0")];
 
 const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
-const TEST_LIMIT: Duration = Duration::from_secs(5 * 60);
+const TEST_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The name under which it is kept that all tests pass without a bug.
 const SOUND: &str = "without a bug";

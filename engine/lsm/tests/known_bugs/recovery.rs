@@ -4,7 +4,7 @@ use super::store::{contents, entries, files, idle, put, recovered, small, value}
 use esker::base::sync::Mutex;
 use esker::fs::SimFs;
 use esker::fs::sim::{Fault, Image};
-use esker::{Db, Durability, Error, Result};
+use esker::{Db, Durability, Error, Result, WriteBatch};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -48,6 +48,27 @@ fn a_crash_within_recovery_loses_nothing() -> Result<()> {
     for (image, point) in images {
         assert_eq!(recovered(&image), expected, "{point}");
     }
+    Ok(())
+}
+
+/// 7. Replay gave up the rest of a batch where it met a family that had been dropped since.
+#[test]
+fn a_batch_is_whole_without_a_family_that_was_dropped() -> Result<()> {
+    let sim = SimFs::new();
+    let db = idle(&sim).open()?;
+    let gone = db.column_family("gone")?;
+    let mut batch = WriteBatch::new();
+    batch.put(&db, "a", "1").put(&gone, "b", "2").put(&db, "c", "3");
+    db.write(batch, Durability::Sync)?;
+    db.drop_column_family("gone")?;
+    put(&db, "d", b"4", Durability::Sync)?;
+    let expected: Entries = ["a1", "c3", "d4"]
+        .map(|entry| entry.as_bytes().split_at(1))
+        .into_iter()
+        .map(|(key, value)| (key.to_vec(), value.to_vec()))
+        .collect();
+    assert_eq!(entries(&db)?, expected);
+    assert_eq!(recovered(&sim.image(Image::All, 0)), expected);
     Ok(())
 }
 
