@@ -444,7 +444,11 @@ fn open_transactions_are_listed() {
 #[test]
 fn merges_are_seen_over_own_writes_and_the_snapshot() {
     let clock = ManualClock::new(1_000_000);
-    let db = builder(&clock).merge_operator("default", Append::with_separator(",")).deterministic(1).open().unwrap();
+    let db = builder(&clock)
+        .merge_operator("default", Append::with_separator(","))
+        .deterministic(1)
+        .open()
+        .unwrap();
     let bytes = |value: Option<crate::base::slice::Slice>| {
         value.map(|value| String::from_utf8(value.to_vec()).unwrap()).unwrap_or_default()
     };

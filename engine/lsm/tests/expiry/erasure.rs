@@ -4,7 +4,7 @@
 use esker::base::clock::{Clock, ManualClock};
 use esker::base::random::Random;
 use esker::fs::{Fs, SimFs};
-use esker::{ColumnFamily, Db, Durability, FamilyOptions, PinKind, Result};
+use esker::{ColumnFamily, Db, Durability, FamilyOptions, PinKind, Result, WriteBatch};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,13 @@ fn now(clock: &Arc<ManualClock>) -> u64 {
 
 /// Raw, so that the bytes can be found.
 fn raw(erase_within: Duration) -> FamilyOptions {
-    FamilyOptions { zstd_level: None, erase_within: Some(erase_within), ..FamilyOptions::default() }
+    let merge_operator = Some("esker.append".into());
+    FamilyOptions {
+        zstd_level: None,
+        erase_within: Some(erase_within),
+        merge_operator,
+        ..FamilyOptions::default()
+    }
 }
 
 /// What was written, by its number: when it was deleted or expires, if ever.
@@ -55,6 +61,13 @@ impl Written {
         self.hidden_ms.push(until_ms);
         self.versions.entry(key).or_default().push(n);
         format!("secret-{n:08}-{}", "x".repeat(40))
+    }
+
+    /// An operand that carries a new number: it lives as long as what it changes.
+    fn mark_operand(&mut self, key: u64, now_ms: u64) -> String {
+        let newest = self.versions.get(&key).and_then(|versions| versions.last());
+        let until = newest.map_or(u64::MAX, |n| self.hidden_ms[*n]);
+        self.mark(key, if until > now_ms { until } else { u64::MAX })
     }
 
     fn delete(&mut self, key: u64, now_ms: u64) {
@@ -97,7 +110,8 @@ fn write_some(
         let key = random.below(2_000);
         let name = format!("key-{key}");
         match random.below(10) {
-            0..5 => family.put(name, written.mark(key, u64::MAX))?,
+            0..4 => family.put(name, written.mark(key, u64::MAX))?,
+            4 => family.merge(name, written.mark_operand(key, now_ms))?,
             5 | 6 => {
                 let ttl = Duration::from_secs(600 * (1 + random.below(400)));
                 let until = now_ms + ttl.as_millis() as u64;
@@ -219,5 +233,60 @@ fn what_a_snapshot_holds_is_said_and_goes_once_it_is_released() -> Result<()> {
     assert_eq!(written.longest_found(&sim, now(&clock)), 0);
     let stats = of_family();
     assert_eq!((stats.hidden_since_ms, stats.erase_due_bytes), (None, 0));
+    Ok(())
+}
+
+#[test]
+fn a_dropped_million_is_gone_within_its_time_and_nothing_reads_it() -> Result<()> {
+    let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+    let db = Db::builder("/db")
+        .fs(Fs::Sim(sim.clone()))
+        .clock(Clock::Manual(clock.clone()))
+        .deterministic(5)
+        .memory_budget(32 << 20)
+        .memtable_bytes(1 << 20)
+        .target_file_bytes(1 << 20)
+        .wal_segment_bytes(1 << 20)
+        .reserve_bytes(0)
+        .default_durability(Durability::Os)
+        .open()?;
+    let family = db.create_column_family("f", raw(Duration::from_secs(24 * 3600)))?;
+    family.put("a", "stays")?;
+    family.put("z", "stays")?;
+    let mut written = Written::default();
+    for first in (0..1_000_000u64).step_by(1_000) {
+        let mut batch = WriteBatch::new();
+        for n in first..first + 1_000 {
+            written.hidden_ms.push(u64::MAX);
+            // All over the tree, and in the log at last.
+            batch.put(&family, format!("key-{:07}", n * 611_953 % 1_000_000), format!("secret-{n:08}"));
+        }
+        db.write(batch, Durability::Os)?;
+    }
+    // What is due anyway is no work of the range.
+    db.flush()?;
+    for _ in 0..20 {
+        settle(&db)?;
+    }
+    let before = db.stats();
+    family.drop_prefix("key-")?;
+    let dropped_ms = now(&clock);
+    written.hidden_ms.fill(dropped_ms);
+    let mut found_ms = Some(0);
+    while let Some(found) = found_ms.filter(|found| *found <= 24 * HOUR_MS) {
+        clock.advance(STEP);
+        settle(&db)?;
+        let longest = written.longest_found(&sim, now(&clock));
+        found_ms = (longest > found).then_some(longest);
+    }
+    let gone_ms = now(&clock) - dropped_ms;
+    println!("the bytes of a dropped million are gone {} min later", gone_ms / 60_000);
+    assert!(gone_ms <= 24 * HOUR_MS);
+    let (after, table) = (db.stats(), 1u64 << 20);
+    let read = after.compacted_bytes_in - before.compacted_bytes_in;
+    // What lies beside the range shares a table with it at either end, at most once on each level.
+    assert!(read <= 4 * table, "{read} bytes were read to be rid of what nobody may read");
+    assert_eq!(family.iter()?.count(), 2);
+    assert!(family.get("a")?.unwrap() == "stays" && family.get("z")?.unwrap() == "stays");
     Ok(())
 }
