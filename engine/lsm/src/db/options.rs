@@ -53,7 +53,7 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// The table of recent writes, against which transactions and conditions are validated without
     /// looking into the tree, in bytes, roughly. It takes memory only while there are such. Default: a
-    /// 64th of the budget, at most 16 MiB; at least 1 KiB.
+    /// 64th of the budget, at most 16 MiB. 0 keeps none: each of them looks into the tree.
     pub recent_writes_bytes: Option<usize>,
     /// How many deleted and dropped ranges a family keeps on record, until no table holds anything of
     /// them. Beyond that many, or a 64th of the budget in memory, compacting the oldest away comes before
@@ -101,7 +101,7 @@ impl Options {
         if self.reserve_bytes() != 0 {
             within("reserve_bytes", self.reserve_bytes(), 16 << 10, 65 << 30)?;
         }
-        within("recent_writes_bytes", self.recent_writes_bytes() as u64, 1 << 10, 1 << 40)?;
+        within("recent_writes_bytes", self.recent_writes_bytes() as u64, 0, 1 << 40)?;
         within("lock_timeout", self.lock_timeout.as_secs(), 0, 3600)?;
         within("max_ranges", self.max_ranges() as u64, 1, 1 << 16)?;
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;

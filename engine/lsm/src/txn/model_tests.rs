@@ -392,7 +392,7 @@ proptest! {
         small: bool,
     ) {
         let clock = ManualClock::new(1_000_000);
-        let table = if small { 1 << 10 } else { 1 << 20 };
+        let table = if small { 256 } else { 1 << 20 };
         let db = builder(&clock).merge_operator("default", Maximum).recent_writes_bytes(table).deterministic(1).open().unwrap();
         let mut model = Model {
             db,

@@ -213,7 +213,10 @@ fn a_refused_commit_gives_the_transaction_back() {
 /// what was written wherever it has gone since.
 #[test]
 fn a_transaction_older_than_the_table_of_recent_writes_looks_into_the_tree() {
-    for written in [None, Some("mine"), Some("read"), Some("range/5")] {
+    // With a range that it has scanned and without: keys alone are judged in another way.
+    let cases = [None, Some("mine"), Some("read")].map(|written| (written, false));
+    let scanning = [None, Some("mine"), Some("read"), Some("range/5")].map(|written| (written, true));
+    for (written, scans) in cases.into_iter().chain(scanning) {
         let clock = ManualClock::new(1_000_000);
         let db = builder(&clock).recent_writes_bytes(1 << 10).deterministic(1).open().unwrap();
         for key in ["mine", "read", "range/1"] {
@@ -223,7 +226,7 @@ fn a_transaction_older_than_the_table_of_recent_writes_looks_into_the_tree() {
         let mut transaction = db.begin(NO_WAIT.serialisable()).unwrap();
         transaction.put(&db, "mine", "new").unwrap();
         transaction.get(&db, "read").unwrap();
-        assert_eq!(transaction.prefix(&db, "range/").unwrap().count(), 1);
+        assert!(!scans || transaction.prefix(&db, "range/").unwrap().count() == 1);
         if let Some(key) = written {
             db.put(key, "theirs").unwrap();
         }
