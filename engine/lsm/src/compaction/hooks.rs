@@ -42,8 +42,9 @@ pub struct Shown {
     pub now_ms: u64,
 }
 
-/// How much of a key is held in memory while its operands are folded. What goes beyond is folded in
-/// parts, of which all but the oldest wait for a later compaction.
+/// How much of a key is held in memory while its operands are folded. Where there is more, the newer half of
+/// what is held goes on as it is, until the rest of the key fits: each compaction folds at least half as
+/// much as may be held.
 #[derive(Clone, Copy, Debug)]
 pub struct FoldLimits {
     /// Versions.
@@ -85,8 +86,11 @@ impl Run<'_, '_> {
         // The stripe of the last version that shadows what is older in it.
         let mut shadowed = None;
         let mut newest = true;
+        let mut held = Vec::new();
         loop {
-            let (versions, whole) = self.take_versions(input, (&key, stretch), &mut shadowed, check)?;
+            let whole = self.take_versions(input, (&key, stretch), &mut held, &mut shadowed, check)?;
+            let older = held.split_off(if whole { held.len() } else { held.len().div_ceil(2) });
+            let versions = std::mem::replace(&mut held, older);
             let folded = self.fold((&key, stretch), &versions, whole, nothing_below)?;
             self.out.note_deletion(folded.oldest_deletion_ms);
             for version in &folded.versions {
@@ -104,17 +108,18 @@ impl Run<'_, '_> {
         }
     }
 
-    /// The versions of `key` from where `input` stands on, without those that are shadowed, as far as the
-    /// limits allow; and whether these are all.
+    /// Adds the versions of `key` from where `input` stands on to those that are held, without those that
+    /// are shadowed, as far as the limits allow. Returns whether these are all.
     fn take_versions(
         &mut self,
         input: &mut impl Cursor,
         (key, stretch): (&[u8], Stretch<'_>),
+        versions: &mut Vec<Version>,
         shadowed: &mut Option<usize>,
         check: &dyn Fn() -> Result<()>,
-    ) -> Result<(Vec<Version>, bool)> {
+    ) -> Result<bool> {
         let limits = self.hooks.as_ref().map(|hooks| hooks.limits).unwrap_or_default();
-        let (mut versions, mut bytes) = (Vec::new(), 0);
+        let mut bytes: usize = versions.iter().map(|version| version.value.len()).sum();
         while input.valid() && input.user_key() == key {
             let entry = input.entry();
             let stripe = self.retain.oldest_that_sees(entry.seq);
@@ -125,7 +130,7 @@ impl Run<'_, '_> {
             });
             if !goes {
                 if versions.len() >= limits.versions || bytes > limits.bytes {
-                    return Ok((versions, false));
+                    return Ok(false);
                 }
                 bytes += entry.value.len();
                 if entry.kind != Kind::Merge {
@@ -143,7 +148,7 @@ impl Run<'_, '_> {
                 }
             }
         }
-        Ok((versions, true))
+        Ok(true)
     }
 
     fn fold(

@@ -2,7 +2,7 @@
 
 use crate::store::{Joined, Partial, START_MS, all, get, joined, small};
 use esker::base::clock::ManualClock;
-use esker::fs::SimFs;
+use esker::fs::{Fs, SimFs};
 use esker::{Db, Durability, Result, WriteBatch};
 use std::sync::Arc;
 use std::time::Duration;
@@ -241,6 +241,69 @@ fn many_operands_of_a_key_are_read_and_folded() -> Result<()> {
     assert_eq!(db.get("k")?.unwrap(), sum);
     assert_eq!(db.stats().families[0].levels.iter().map(|level| level.entries).sum::<u64>(), 1);
     drop(Arc::new(db));
+    Ok(())
+}
+
+/// A store whose memtable holds everything, so that one flush and one compaction meet it all at once.
+fn roomy(operator: impl esker::hooks::MergeOperator) -> Result<Db> {
+    let builder = Db::builder("/db").fs(Fs::Sim(SimFs::new())).deterministic(1);
+    let builder =
+        builder.memory_budget(512 << 20).memtable_bytes(128 << 20).merge_operator("default", operator);
+    builder.default_durability(Durability::None).open()
+}
+
+/// Operands of a key that stand in tables.
+fn entries(db: &Db) -> u64 {
+    db.stats().families[0].levels.iter().map(|level| level.entries).sum()
+}
+
+/// More versions of a key than are folded at once: the rest waits, and nothing is counted twice or lost.
+#[test]
+fn more_versions_than_are_folded_at_once_come_to_the_same() -> Result<()> {
+    let most = 64 << 10;
+    let db = roomy(Joined::default())?;
+    let operands = 2 * most + 10;
+    for first in (0..operands).step_by(10) {
+        let mut batch = WriteBatch::new();
+        for n in first..first + 10 {
+            batch.merge(&db, "k", format!("{}", n % 10));
+        }
+        db.write(batch, Durability::None)?;
+    }
+    let sum = db.get("k")?.unwrap();
+    db.flush()?;
+    let mut left = Vec::new();
+    for _ in 0..4 {
+        left.push(entries(&db));
+        assert_eq!(db.get("k")?.unwrap(), sum);
+        // Something on both sides has the table written anew, and is gone itself.
+        db.put("j", "")?;
+        db.put("l", "")?;
+        db.flush()?;
+        db.delete("j")?;
+        db.delete("l")?;
+        db.compact()?;
+    }
+    let half = most as u64 / 2;
+    // The oldest, for which there is room, become one; the newer ones go on, half of what fits at a time.
+    assert_eq!(left, [3 * half + 1, 2 * half + 1, half + 1, 1]);
+    assert_eq!(db.get("k")?.unwrap(), sum);
+    Ok(())
+}
+
+/// The same for their bytes.
+#[test]
+fn more_bytes_than_are_folded_at_once_come_to_the_same() -> Result<()> {
+    let db = roomy(esker::hooks::Append::new())?;
+    for n in 0..200u8 {
+        db.merge("k", vec![n; 200 << 10])?;
+    }
+    let whole: Vec<u8> = (0..200u8).flat_map(|n| vec![n; 200 << 10]).collect();
+    for _ in 0..3 {
+        assert!(db.get("k")?.unwrap() == whole[..]);
+        db.compact()?;
+    }
+    assert!(db.get("k")?.unwrap() == whole[..]);
     Ok(())
 }
 
