@@ -361,7 +361,7 @@ fn a_lock_waits_for_the_write_that_did_not_see_it() {
                 transaction.get_for_update(db, "k").unwrap();
                 locked.store(true, Ordering::SeqCst);
             });
-            while db.store().locks.held() == 0 {
+            while db.store().locks.held() == 0 && !locked.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
             for _ in 0..10_000 {
