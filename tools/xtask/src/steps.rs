@@ -199,6 +199,13 @@ const FULL_DISK: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "full_disk"], minutes(10))
 };
 
+/// Keys, values and batches of the largest size take a few gigabytes of memory and disk.
+const LIMITS: Step = Step {
+    environment: &[("ESKER_LIMITS", "full")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "limits", "--", "--test-threads=1"], minutes(20))
+};
+
 const LINEAR: Step = Step {
     environment: &[("ESKER_LINEAR_HISTORIES", "3000")],
     needs_tests: true,
@@ -307,6 +314,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "linear", step: LINEAR },
     Part { name: "soak", step: SOAK },
     Part { name: "full-disk", step: FULL_DISK },
+    Part { name: "limits", step: LIMITS },
     Part { name: "stress", step: STRESS },
     Part { name: "coverage", step: step(&["cargo", "xtask", "coverage"], minutes(50)) },
     fuzz!("records"),

@@ -11,7 +11,7 @@
 //! So the expiry of a merge, and which of its operands count, follow without asking the operator. Times
 //! of operands ascend with their sequence numbers: the ordering section stamps them.
 
-use super::coding::{Decoder, put_varint};
+use super::coding::{Decoder, put_varint, varint_len};
 use super::key::{EntryRef, NEVER};
 use std::time::Duration;
 
@@ -48,10 +48,16 @@ impl<'a> Operand<'a> {
         ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1))
     }
 
+    /// The length of the stored value of an operand.
+    #[must_use]
+    pub fn encoded_bytes(ttl_ms: u64, bytes: &[u8]) -> usize {
+        varint_len(ttl_ms) + bytes.len()
+    }
+
     /// The stored value of an operand.
     #[must_use]
     pub fn encode_value(ttl_ms: u64, bytes: &[u8]) -> Vec<u8> {
-        let mut value = Vec::with_capacity(MAX_TTL_BYTES + bytes.len());
+        let mut value = Vec::with_capacity(Self::encoded_bytes(ttl_ms, bytes));
         put_varint(&mut value, ttl_ms);
         value.extend_from_slice(bytes);
         value
@@ -72,9 +78,6 @@ impl<'a> Operand<'a> {
         }
     }
 }
-
-/// The longest form of a time to live.
-const MAX_TTL_BYTES: usize = 10;
 
 /// What operands come to, but for the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

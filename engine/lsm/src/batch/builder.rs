@@ -185,6 +185,10 @@ impl WriteBatch {
             Some(_) => Operand::ttl_ms(ttl),
             None => family.default_ttl_ms().unwrap_or(0),
         };
+        if Operand::encoded_bytes(ttl_ms, operand) > MAX_VALUE_BYTES {
+            self.refused.get_or_insert(Box::new(Error::ValueTooLarge { bytes: operand.len() }));
+            return self;
+        }
         let value = Operand::encode_value(ttl_ms, operand);
         let count = self.count;
         let stamp = self.ops.len() + key_end_bytes(family.family_id(), key);

@@ -65,8 +65,7 @@ pub fn gather(
         let entry = below.entry();
         match entry.kind {
             Kind::Merge => {
-                bytes += entry.value.len();
-                gathered.operands.push(keep(&entry, || below.value_slice(), bytes)?);
+                gathered.operands.push(keep(&entry, || below.value_slice(), &mut bytes)?);
             }
             Kind::Put => {
                 gathered.base = Some((below.value_slice(), entry.expires_at));
@@ -79,12 +78,14 @@ pub fn gather(
     merge(&key, seq, &gathered, hooks, now_ms)
 }
 
-fn keep(entry: &EntryRef<'_>, value: impl FnOnce() -> Slice, bytes: usize) -> Result<Kept> {
+/// Keeps an operand; `bytes` are those of all that are kept.
+fn keep(entry: &EntryRef<'_>, value: impl FnOnce() -> Slice, bytes: &mut usize) -> Result<Kept> {
     let wrong = |why: &str| Err(Error::merge_failed(entry.key, why));
-    if Operand::decode(entry).is_none() {
+    let Some(operand) = Operand::decode(entry) else {
         return wrong("an operand without its time to live");
-    }
-    if bytes > MAX_VALUE_BYTES {
+    };
+    *bytes += operand.bytes.len();
+    if *bytes > MAX_VALUE_BYTES {
         return wrong("the operands are larger than a value may be");
     }
     Ok(Kept { written_ms: entry.expires_at, value: value() })

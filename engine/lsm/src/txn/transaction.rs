@@ -451,10 +451,10 @@ impl Transaction {
         if !family.merges() {
             return Err(Error::invalid("merge", "the column family has no merge operator"));
         }
-        let value = Slice::own(Operand::encode_value(ttl_ms, operand));
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(Error::ValueTooLarge { bytes: value.len() });
+        if Operand::encoded_bytes(ttl_ms, operand) > MAX_VALUE_BYTES {
+            return Err(Error::ValueTooLarge { bytes: operand.len() });
         }
+        let value = Slice::own(Operand::encode_value(ttl_ms, operand));
         let operand = OwnOperand { written_ms: self.now_ms(), value };
         self.prepare(family, key, self.pending.bytes() + operand_bytes(key, &operand))?;
         let at_present = self.is_read_at_present(family, key);
