@@ -9,6 +9,9 @@ pub enum Operator {
     Append,
     /// Operands are numbers, and so is the value, which they are added to.
     Sum,
+    /// The greater one wins. Values begin with the number of the commit that wrote them, so it is the newest
+    /// one, and whoever knows values by their fingerprints only can still tell the result.
+    Newest,
 }
 
 impl Operator {
@@ -25,6 +28,7 @@ impl Operator {
         match self {
             Operator::Append => "esker.append",
             Operator::Sum => "rig.sum",
+            Operator::Newest => "esker.maximum",
         }
     }
 
@@ -32,6 +36,7 @@ impl Operator {
     #[must_use]
     pub fn apply(self, base: Option<&[u8]>, operand: &[u8]) -> Vec<u8> {
         match self {
+            Operator::Newest => operand.to_vec(),
             Operator::Append => [base.unwrap_or_default(), operand].concat(),
             Operator::Sum => {
                 number(base.unwrap_or(&[0; 8])).wrapping_add(number(operand)).to_le_bytes().to_vec()

@@ -8,11 +8,13 @@ use super::answer::{Answer, Status, What};
 use super::limited::LimitedFs;
 use super::options;
 use super::print::{Sum, hex, print};
+use super::workload::MERGING;
 use crate::history::{self, Change, Operation, Span, Step, value};
 use crate::session::{compact_span, open_iter, remove_span, walk};
 use esker::base::clock::{Clock, ManualClock};
 use esker::batch::FamilyRef as _;
 use esker::fs::Fs;
+use esker::hooks::Maximum;
 use esker::{ColumnFamily, Db, Durability, Slice, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -65,6 +67,7 @@ impl Actor {
 
     fn open_store(&mut self) -> esker::Result<()> {
         let builder = Db::builder(&self.dir).options(options::options(self.set));
+        let builder = builder.merge_operator(MERGING, Maximum);
         let fs = Fs::Custom(Arc::new(self.fs.clone()));
         let db = builder.fs(fs).clock(Clock::Manual(self.clock.clone())).open()?;
         for name in db.column_families() {
@@ -248,7 +251,13 @@ impl Actor {
                     let ttl = Duration::from_millis(*ttl_ms);
                     batch.put_with_ttl(family, &change.key, value(number, at, *bytes), ttl);
                 }
-                history::What::Merge { .. } => return What::Failed("a soak knows no operands".into()),
+                history::What::Merge { bytes, ttl_ms } => {
+                    let operand = value(number, at, *bytes);
+                    match Duration::from_millis(*ttl_ms) {
+                        Duration::ZERO => batch.merge(family, &change.key, operand),
+                        ttl => batch.merge_with_ttl(family, &change.key, operand, ttl),
+                    };
+                }
                 history::What::Delete => drop(batch.delete(family, &change.key).len()),
                 history::What::DeleteRange(span) => remove_span(&mut batch, family, span, false),
                 history::What::DropRange(span) => remove_span(&mut batch, family, span, true),

@@ -3,8 +3,8 @@
 
 use super::answer::{Answer, Status, What};
 use super::print::{Sum, print, unhex};
-use crate::history::{self, Operation, Span, value};
-use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Version};
+use crate::history::{self, Operation, Operator, Span, value};
+use crate::oracle::{Contract, Dump, FamilyId, Loss, Merge, Oracle, Outcome, State, Version};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -161,11 +161,19 @@ impl Judge {
         };
         let print_of = |bytes| Arc::from(print(&value(commit, at, bytes)).as_slice());
         let value = match what {
-            history::What::Put { .. } | history::What::PutTtl { .. } => Some(print_of(length(what))),
+            history::What::Put { .. } | history::What::PutTtl { .. } | history::What::Merge { .. } => {
+                Some(print_of(length(what)))
+            }
+            _ => None,
+        };
+        let merge = match what {
+            history::What::Merge { ttl_ms, .. } => {
+                Some(Merge { operator: Operator::Newest, written_ms: self.planned_ms, ttl_ms: *ttl_ms })
+            }
             _ => None,
         };
         let dropped = matches!(what, history::What::DropRange(_));
-        Version { order: (commit, at as u32), value, expires_at, dropped, merge: None }
+        Version { order: (commit, at as u32), value, expires_at, dropped, merge }
     }
 
     /// Judges the next answer; returns what a write came to, if it was one.
@@ -368,7 +376,9 @@ impl Judge {
 
 fn length(what: &history::What) -> usize {
     match what {
-        history::What::Put { bytes } | history::What::PutTtl { bytes, .. } => *bytes,
+        history::What::Put { bytes }
+        | history::What::PutTtl { bytes, .. }
+        | history::What::Merge { bytes, .. } => *bytes,
         _ => 0,
     }
 }

@@ -17,6 +17,9 @@ pub struct Workload {
 /// The family that comes and goes.
 const PASSING: &str = "f2";
 
+/// The family whose values are merged, too.
+pub(super) const MERGING: &str = "default";
+
 /// Snapshots that are held at once.
 const SLOTS: u64 = 3;
 
@@ -142,6 +145,12 @@ impl Workload {
             _ => What::Put { bytes },
         };
         let family = self.family(judge, n);
+        let what = match what {
+            What::Put { bytes } if family == MERGING && self.below(6) == 0 => {
+                What::Merge { bytes, ttl_ms: [0, 0, 2_000, 600_000][self.below(4) as usize] }
+            }
+            what => what,
+        };
         if self.below(400) == 0 {
             // A few keys: the stock of them must not run out.
             let (a, b) = (key(n), key(n + self.below(8) * 8));
