@@ -209,7 +209,11 @@ fn a_store_is_described_checked_and_compacted() {
     let stats: serde_json::Value = serde_json::from_str(&folder.ok(&["stats", "--json"])).unwrap();
     assert_eq!(stats["families"][0]["name"], "default");
     assert!(folder.ok(&["stats"]).contains("family \"default\""));
+    assert!(!folder.ok(&["stats"]).contains("hidden"));
     assert_eq!(folder.ok(&["scan", "--count"]), format!("{}\n", HOSTILE.len()));
+    folder.ok(&["delete", "nothing"]);
+    let hidden = folder.ok(&["stats"]);
+    assert!(hidden.contains("hidden     since 1"), "{hidden}");
 }
 
 /// `export -o /dev/null` once put a file in the place of the device.

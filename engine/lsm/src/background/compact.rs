@@ -1,6 +1,7 @@
 //! Carrying out compactions.
 
 use super::jobs::{Jobs, oldest_operand};
+use super::resting::is_bottom;
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{NEVER, SeqNum};
@@ -9,12 +10,13 @@ use crate::base::panics::catch;
 use crate::base::sync::Arc;
 use crate::commit::Task;
 use crate::compaction::{
-    Below, Claim, Claims, MergeSpec, Merged, Plan, debt_bytes, merge, pick, pick_manual, retired,
+    Below, Claim, Claims, MergeSpec, Merged, Plan, debt_bytes, ended_ms, leftover, merge, pick, pick_erasure,
+    pick_manual, retired,
 };
 use crate::iter::{Concat, Merge};
 use crate::table::{Origin, TableCursor};
 use crate::tree::{Family, Filtering};
-use crate::version::{Edit, EditOp, LevelRun, Source, TableFile, Version};
+use crate::version::{Edit, EditOp, Leftover, LevelRun, Source, TableFile, Version};
 use std::panic::resume_unwind;
 use std::time::Duration;
 
@@ -28,19 +30,19 @@ impl Jobs {
             std::cmp::Reverse((version.level(0).len(), debt_bytes(version, &self.store.options.shape)))
         });
         for family in families {
-            if self.rests(&family) {
-                continue;
-            }
+            // Its hooks have failed: only what was deleted or has ended goes on its way, without them.
+            let hooked = !self.rests(&family);
+            let choose = if hooked { pick } else { pick_erasure };
             let claimed = {
                 let mut claims = self.claims.lock();
                 let claims = claims.entry(family.id()).or_default();
                 let (view, horizons) = (family.view(), self.picking_horizons(&family));
                 let moment = self.moment(&family, &horizons, &view.ranges);
-                pick(&view.version, claims, &self.store.options.shape, family.policy(), moment)
+                choose(&view.version, claims, &self.store.options.shape, family.policy(), moment)
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
-                return match self.run_claimed(&family, plan, &claim) {
+                return match self.run_claimed(&family, plan, hooked, &claim) {
                     // It rests now; the others go on.
                     Err(Error::HookFailed(_)) => Ok(true),
                     result => result.map(|()| true),
@@ -97,7 +99,7 @@ impl Jobs {
                 }
             }
         };
-        match self.run_claimed(family, plan, &claim) {
+        match self.run_claimed(family, plan, true, &claim) {
             // Others may be using up the room that they are about to give back.
             Err(error @ Error::DiskFull(_)) => self.wait_for_others(family, error).map(|()| true),
             ran => ran.map(|()| level == LEVELS - 1),
@@ -114,8 +116,10 @@ impl Jobs {
         self.check()
     }
 
-    fn run_claimed(&self, family: &Arc<Family>, plan: Plan, claim: &Claim) -> Result<()> {
-        let ran = catch(|| self.store.latching("compacting", || self.store.draw(|| self.run(family, &plan))));
+    fn run_claimed(&self, family: &Arc<Family>, plan: Plan, hooked: bool, claim: &Claim) -> Result<()> {
+        let ran = catch(|| {
+            self.store.latching("compacting", || self.store.draw(|| self.run(family, &plan, hooked)))
+        });
         let mut result = match &ran {
             Ok(result) => result.clone(),
             Err(_) => self.store.poison.check(),
@@ -149,7 +153,8 @@ impl Jobs {
         result
     }
 
-    fn run(&self, family: &Arc<Family>, plan: &Plan) -> Result<()> {
+    /// Carries out a plan, with the family's hooks or, where one of them has failed, without.
+    fn run(&self, family: &Arc<Family>, plan: &Plan, hooked: bool) -> Result<()> {
         if plan.trivial_move {
             let moved = plan.inputs.iter().map(|(_, table)| (plan.output_level, table.clone())).collect();
             self.install_compaction(family, plan, moved, None)?;
@@ -158,30 +163,44 @@ impl Jobs {
             self.install_compaction(family, plan, Vec::new(), None)?;
             self.counters.moved();
         } else {
-            let filters = family.hooks().filters();
+            let filters = hooked && family.hooks().filters();
             let filtering = filters.then(|| self.store.snapshots.begin_filtering(family));
             let (filtering, above) = filtering.map_or((None, None), |(f, above)| (Some(f), above));
-            let merged = self.merge(family, plan, above)?;
-            let opened: Result<Vec<_>> =
-                merged.tables.iter().map(|meta| Ok((plan.output_level, self.open_table(meta)?))).collect();
+            let (merged, left) = self.merge(family, plan, hooked, above)?;
+            let open = |meta| {
+                let table = self.open_table(meta)?;
+                left.into_iter().for_each(|left| table.set_leftover(left));
+                Ok((plan.output_level, table))
+            };
+            let opened: Result<Vec<_>> = merged.tables.iter().map(open).collect();
             let installed = opened.and_then(|added| self.install_compaction(family, plan, added, filtering));
             if let Err(error) = installed {
                 self.discard(merged.tables.iter());
                 return Err(error);
             }
             self.counters.compacted(plan.input_bytes(), merged.bytes_out);
-            self.rested(family);
+            if hooked {
+                self.rested(family);
+            }
         }
         self.store.balance_memory();
         self.store.work.announce(Task::Compact);
         Ok(())
     }
 
-    fn merge(&self, family: &Family, plan: &Plan, above: Option<SeqNum>) -> Result<Merged> {
+    fn merge(
+        &self,
+        family: &Family,
+        plan: &Plan,
+        hooked: bool,
+        above: Option<SeqNum>,
+    ) -> Result<(Merged, Option<Leftover>)> {
         let store = &self.store;
         let view = family.view();
-        let hooks = self.compaction_hooks(family, &view, plan, above)?;
+        let hooks = if hooked { self.compaction_hooks(family, &view, plan, above)? } else { None };
         let within_level0 = plan.output_level == 0;
+        let horizons = self
+            .merge_horizons(family, |view| oldest_operand(view, |level, table| is_above(plan, level, table)));
         let metas = || plan.inputs.iter().map(|(_, table)| &table.meta);
         let origin = Origin {
             family: family.id(),
@@ -196,9 +215,7 @@ impl Jobs {
             policy: family.policy(),
             level: plan.output_level,
             table_bytes: if within_level0 { u64::MAX } else { store.options.shape.table_bytes },
-            horizons: self.merge_horizons(family, |view| {
-                oldest_operand(view, |level, table| is_above(plan, level, table))
-            }),
+            horizons: horizons.clone(),
             // Other tables of level 0 may hold what is older.
             below: match within_level0 {
                 true => Below::unknown(&view.version),
@@ -207,13 +224,16 @@ impl Jobs {
             ranges: &view.ranges,
             ranges_seq: view.flushed,
             origin,
+            ended_ms: ended_ms(plan, &horizons),
             check: &|| {
                 store.reserve.leave_some()?;
                 if family.is_dropped() { Err(Error::Closed) } else { self.check() }
             },
             hooks,
         };
-        merge(&mut Merge::new(sources(plan)), spec)
+        let merged = merge(&mut Merge::new(sources(plan)), spec)?;
+        let left = is_bottom(&view, plan).then(|| leftover(plan, &horizons, view.flushed, &merged));
+        Ok((merged, left))
     }
 
     fn install_compaction(

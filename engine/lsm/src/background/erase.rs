@@ -11,11 +11,11 @@ use crate::base::error::Result;
 use crate::base::filename::FileNumber;
 use crate::base::sync::Arc;
 use crate::commit::Task;
-use crate::compaction::{Moment, is_due, oldest_range_ms};
+use crate::compaction::{Moment, can_be_erased, oldest_range_ms};
 use crate::iter::Horizon;
 use crate::ranges::RangeSet;
 use crate::tree::Family;
-use crate::version::{Edit, EditOp, TableMeta};
+use crate::version::{Edit, EditOp, TableFile};
 use std::time::Duration;
 
 /// What part of the allowed time a table may hide something.
@@ -59,8 +59,9 @@ impl Jobs {
             let horizons = self.picking_horizons(family);
             let view = family.pin();
             let moment = self.moment(family, &horizons, &view.ranges);
-            let ready = |meta: &TableMeta| meta.max_seq <= moment.oldest_seq && is_due(meta, moment);
-            view.version.tables().any(|(_, table)| ready(&table.meta))
+            let ready =
+                |(level, table): (usize, &Arc<TableFile>)| can_be_erased(&view.version, moment, level, table);
+            view.version.tables().any(ready)
                 || oldest_range_ms(&view.ranges).is_some_and(|written_ms| written_ms <= moment.erase_ms)
         };
         if store.families().iter().any(due) {

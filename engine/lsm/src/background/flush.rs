@@ -113,6 +113,7 @@ impl Jobs {
             ranges: &ranges,
             ranges_seq: sealed.seal.last_seq,
             origin,
+            ended_ms: NEVER,
             check: &|| store.poison.check(),
             hooks: self.flush_hooks(family, &view, sealed),
         };

@@ -155,7 +155,7 @@ fn may_expire(view: &View) -> bool {
 }
 
 /// Whether nothing older of the keys of a plan lies below its output.
-fn is_bottom(view: &View, plan: &Plan) -> bool {
+pub(super) fn is_bottom(view: &View, plan: &Plan) -> bool {
     let Some((from, to)) = plan.range() else { return true };
     let empty = |level| view.version.overlapping(level, Some(from), Some(to)).is_empty();
     plan.output_level > 0 && (plan.output_level + 1..LEVELS).all(empty)

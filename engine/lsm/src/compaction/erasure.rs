@@ -3,15 +3,22 @@
 //!
 //! A table knows when its oldest deletion was written and when its first entry expires. Once the half
 //! of the promised time is over it is compacted, level by level, until nothing is left below it that it
-//! could hide; the other half is for the work itself, the log and the manifest. A table with anything
-//! newer than the oldest snapshot waits for that snapshot.
+//! could hide; the other half is for the work itself, the log and the manifest.
+//!
+//! Which entries a snapshot needs only the merge can tell. So a table goes down whatever is held, which
+//! ends in the deepest level. There it is written again in its place only if that can free something: if
+//! nobody has tried yet, or if since the last time a snapshot was released that may have needed something
+//! of it, or another entry has ended ([`Leftover`]). A snapshot that needs nothing of a table therefore
+//! delays nothing, and one that is held for long costs each table one attempt.
 
+use super::merge::Merged;
 use super::picker::{Moment, has_expired, nothing_below, with_overlap};
 use super::plan::{Claims, Plan, Reason};
 use super::{ShapeOptions, targets};
-use crate::base::key::NEVER;
+use crate::base::key::{NEVER, SeqNum};
 use crate::base::sync::Arc;
-use crate::version::{TableFile, TableMeta, Version};
+use crate::iter::Horizon;
+use crate::version::{Leftover, TableFile, TableMeta, Version};
 
 /// A table is worth compacting for its deletions alone from so many on.
 const DENSE_DELETIONS: u64 = 64;
@@ -29,6 +36,71 @@ pub fn is_due(meta: &TableMeta, moment: Moment<'_>) -> bool {
     moment.erase_ms > 0 && hides_since(meta) <= moment.erase_ms
 }
 
+/// Whether what a table hides must be on its way, and a compaction would bring it there.
+#[must_use]
+pub fn can_be_erased(version: &Version, moment: Moment<'_>, level: usize, table: &TableFile) -> bool {
+    let meta = &table.meta;
+    let ended = |end_ms| {
+        end_ms <= moment.erase_ms
+            && end_ms <= moment.time_of(meta.max_seq)
+            && has_expired(version, moment.present_ms(), (level, table), end_ms)
+    };
+    is_due(meta, moment)
+        && (meta.oldest_deletion_ms <= moment.erase_ms || ended(meta.earliest_expiry))
+        && (!nothing_below(version, level, table)
+            || may_free(table, moment, |leftover| ended(leftover.next_end_ms)))
+}
+
+/// Whether a table that hides something is worth compacting for it now.
+pub(super) fn frees_something(
+    version: &Version,
+    moment: Moment<'_>,
+    level: usize,
+    table: &TableFile,
+) -> bool {
+    !nothing_below(version, level, table)
+        || may_free(table, moment, |leftover| {
+            let now_ms = moment.time_of(leftover.max_seq).min(moment.present_ms());
+            has_expired(version, now_ms, (level, table), leftover.next_end_ms)
+        })
+}
+
+/// Whether a table with nothing below may come out smaller if it is written again. `ended` says whether
+/// what was to end next has.
+fn may_free(table: &TableFile, moment: Moment<'_>, ended: impl FnOnce(&Leftover) -> bool) -> bool {
+    table.leftover().is_none_or(|leftover| released(leftover, moment.horizons) || ended(leftover))
+}
+
+/// What a merge leaves behind that applied the ranges up to `ranges_seq` to `inputs` for `horizons`.
+#[must_use]
+pub fn leftover(plan: &Plan, horizons: &[Horizon], ranges_seq: SeqNum, merged: &Merged) -> Leftover {
+    let max_seq = newest_input(plan);
+    let before = max_seq.max(merged.kept_from_range);
+    let snapshots = older_than(horizons, before);
+    Leftover { max_seq, before, snapshots, next_end_ms: merged.next_end_ms, ranges_seq }
+}
+
+/// The time of the oldest reader of everything in the inputs: what ends later than this was not looked at.
+#[must_use]
+pub fn ended_ms(plan: &Plan, horizons: &[Horizon]) -> u64 {
+    let at = older_than(horizons, newest_input(plan));
+    horizons.get(at).map_or(0, |horizon| horizon.now_ms)
+}
+
+fn newest_input(plan: &Plan) -> SeqNum {
+    plan.inputs.iter().map(|(_, table)| table.meta.max_seq).max().unwrap_or(0)
+}
+
+/// Whether a snapshot is gone that something may have been left for. New ones are newer than all that is
+/// in a table: it is enough to count.
+pub(super) fn released(leftover: &Leftover, horizons: &[Horizon]) -> bool {
+    older_than(horizons, leftover.before) < leftover.snapshots
+}
+
+fn older_than(horizons: &[Horizon], seq: SeqNum) -> usize {
+    horizons.partition_point(|horizon| horizon.seq < seq)
+}
+
 /// The compaction of the table that has hidden something for longest beyond what is allowed.
 pub(super) fn pick_due(
     version: &Version,
@@ -36,13 +108,7 @@ pub(super) fn pick_due(
     options: &ShapeOptions,
     moment: Moment<'_>,
 ) -> Option<Plan> {
-    let ready = |level: usize, table: &TableFile| {
-        let meta = &table.meta;
-        let expired = || has_expired(version, moment, (level, table), meta.earliest_expiry);
-        let hides = meta.oldest_deletion_ms <= moment.erase_ms
-            || meta.earliest_expiry <= moment.erase_ms && expired();
-        moment.erase_ms > 0 && hides && meta.max_seq <= moment.oldest_seq
-    };
+    let ready = |level: usize, table: &TableFile| can_be_erased(version, moment, level, table);
     let mut due: Vec<_> = version.tables().filter(|(level, table)| ready(*level, table)).collect();
     due.sort_by_key(|(level, table)| (hides_since(&table.meta), *level, table.meta.number));
     due.into_iter().find_map(|(level, table)| down(version, claims, options, Reason::Erasure, level, table))
@@ -56,12 +122,13 @@ pub(super) fn pick_dense(
     options: &ShapeOptions,
     moment: Moment<'_>,
 ) -> Option<Plan> {
-    let dense = |meta: &TableMeta| {
+    let dense = |level: usize, table: &TableFile| {
+        let meta = &table.meta;
         meta.deletions >= DENSE_DELETIONS
             && meta.deletions * 2 >= meta.entries
-            && meta.max_seq <= moment.oldest_seq
+            && frees_something(version, moment, level, table)
     };
-    let mut tables = version.tables().filter(|(_, table)| dense(&table.meta));
+    let mut tables = version.tables().filter(|(level, table)| dense(*level, table));
     tables.find_map(|(level, table)| down(version, claims, options, Reason::Deletions, level, table))
 }
 
@@ -102,7 +169,7 @@ pub struct Unerased {
     pub since_ms: u64,
     /// The bytes of tables that hide something for longer than half of the time allowed.
     pub due_bytes: u64,
-    /// Of these, the bytes of tables that wait for a snapshot.
+    /// Of these, the bytes of tables of which nothing may go before a snapshot is released.
     pub held_bytes: u64,
 }
 
@@ -110,13 +177,13 @@ pub struct Unerased {
 #[must_use]
 pub fn unerased(version: &Version, moment: Moment<'_>, now_ms: u64) -> Unerased {
     let mut unerased = Unerased { since_ms: NEVER, due_bytes: 0, held_bytes: 0 };
-    for (_, table) in version.tables() {
+    for (level, table) in version.tables() {
         let meta = &table.meta;
         let expired = if meta.earliest_expiry <= now_ms { meta.earliest_expiry } else { NEVER };
         unerased.since_ms = unerased.since_ms.min(meta.oldest_deletion_ms).min(expired);
         if is_due(meta, moment) {
             unerased.due_bytes += meta.size;
-            unerased.held_bytes += if meta.max_seq > moment.oldest_seq { meta.size } else { 0 };
+            unerased.held_bytes += if can_be_erased(version, moment, level, table) { 0 } else { meta.size };
         }
     }
     if let Some(written_ms) = super::ranges::oldest_range_ms(moment.ranges) {

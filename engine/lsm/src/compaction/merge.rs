@@ -36,6 +36,8 @@ pub struct MergeSpec<'a> {
     pub ranges_seq: SeqNum,
     /// Family, history, and the time of the oldest deletion in the input.
     pub origin: Origin,
+    /// What ends later is noted in [`Merged::next_end_ms`], in milliseconds since the epoch.
+    pub ended_ms: u64,
     /// Asked now and then; an error ends the merge and removes what it made.
     pub check: &'a dyn Fn() -> Result<()>,
     /// What the family has hooked in; `None` keeps values as they are, and operands that count.
@@ -55,6 +57,10 @@ pub struct Merged {
     pub bytes_out: u64,
     /// Values that a filter removed or replaced.
     pub filtered: u64,
+    /// The earliest end of an entry written that is later than [`MergeSpec::ended_ms`].
+    pub next_end_ms: u64,
+    /// The newest range that an entry was kept from, for a snapshot from before it; 0 without any.
+    pub kept_from_range: SeqNum,
 }
 
 /// How many entries pass between two questions whether to go on.
@@ -73,7 +79,8 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
         cleaned_seq: spec.ranges_seq,
         writer: None,
         made: Vec::new(),
-        done: Merged::default(),
+        ended_ms: spec.ended_ms,
+        done: Merged { next_end_ms: NEVER, ..Merged::default() },
     };
     let retain = Retain::new(spec.horizons);
     let run = Run {
@@ -160,6 +167,7 @@ impl Run<'_, '_> {
         if let Some(range) = stretch.behind(entry.seq) {
             // It is kept for a snapshot from before the range, and has to go when that is gone.
             self.out.cleaned_seq = self.out.cleaned_seq.min(range - 1);
+            self.out.done.kept_from_range = self.out.done.kept_from_range.max(range);
         }
         if self.renumber && entry.kind == Kind::Put && entry.seq <= self.everybody_sees && stretch.is_free() {
             // Nothing is older than the last level: the number says nothing any more there, and
@@ -183,6 +191,7 @@ pub(super) struct Output<'a> {
     cleaned_seq: SeqNum,
     writer: Option<(FileNumber, TableWriter)>,
     made: Vec<FileNumber>,
+    ended_ms: u64,
     pub(super) done: Merged,
 }
 
@@ -208,6 +217,10 @@ impl Output<'_> {
             writer.add(entry)?;
         }
         self.done.entries_out += 1;
+        let end = entry.may_expire_at();
+        if end > self.ended_ms {
+            self.done.next_end_ms = self.done.next_end_ms.min(end);
+        }
         Ok(())
     }
 

@@ -12,9 +12,9 @@ mod ranges;
 mod picker_tests;
 
 pub use below::Below;
-pub use erasure::{Unerased, hides_since, is_due, unerased};
+pub use erasure::{Unerased, can_be_erased, ended_ms, hides_since, is_due, leftover, unerased};
 pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use merge::{MergeSpec, Merged, merge};
-pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_manual, targets};
+pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_erasure, pick_manual, targets};
 pub use plan::{Claim, Claims, Plan, Reason};
 pub use ranges::{is_seen, oldest_range_ms, replaced, retired};

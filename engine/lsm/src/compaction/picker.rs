@@ -6,7 +6,7 @@
 //! worth having. So about nine tenths of the data stand in the deepest level at any size, and space
 //! amplification stays near 1.1.
 
-use super::erasure::{pick_dense, pick_due};
+use super::erasure::{frees_something, pick_dense, pick_due, released};
 use super::plan::{Claims, Plan, Reason};
 use super::ranges::is_seen;
 use crate::base::key::SeqNum;
@@ -15,7 +15,7 @@ use crate::base::sync::Arc;
 use crate::iter::Horizon;
 use crate::ranges::{Range, RangeSet};
 use crate::table::TablePolicy;
-use crate::version::{TableFile, TableMeta, Version};
+use crate::version::{Leftover, TableFile, Version};
 
 /// The shape that compaction works towards.
 #[derive(Clone, Debug)]
@@ -58,6 +58,21 @@ pub struct Moment<'a> {
     /// What has been hidden since this time or longer - tables' deletions and expired entries, ranges that
     /// were written - is to be compacted, in ms since the epoch; 0 if nothing is.
     pub erase_ms: u64,
+}
+
+impl Moment<'_> {
+    /// The time against which the oldest reader judges that sees everything up to `seq`.
+    #[must_use]
+    pub fn time_of(&self, seq: SeqNum) -> u64 {
+        let at = self.horizons.partition_point(|horizon| horizon.seq < seq);
+        self.horizons.get(at).map_or(self.oldest_ms, |horizon| horizon.now_ms)
+    }
+
+    /// The time of the present.
+    #[must_use]
+    pub fn present_ms(&self) -> u64 {
+        self.horizons.last().map_or(self.oldest_ms, |horizon| horizon.now_ms)
+    }
 }
 
 /// How large the levels should be.
@@ -158,12 +173,29 @@ pub fn pick(
         .or_else(|| pick_bottom_deletions(version, claims, moment))
         .or_else(|| pick_touched(version, claims, options, moment, due))
         .or_else(|| pick_dense(version, claims, options, moment))
-        .map(|mut plan| {
-            let same_codec =
-                plan.inputs.iter().all(|(level, _)| policy.same_codec(*level, plan.output_level));
-            plan.trivial_move &= same_codec;
-            plan
-        })
+        .map(|plan| moving_only_if_the_codec_stays(plan, policy))
+}
+
+/// As [`pick`], but only what erasure asks for.
+#[must_use]
+pub fn pick_erasure(
+    version: &Version,
+    claims: &Claims,
+    options: &ShapeOptions,
+    policy: &TablePolicy,
+    moment: Moment<'_>,
+) -> Option<Plan> {
+    let due = |range: &Range| range.written_ms <= moment.erase_ms;
+    pick_expired(version, claims, moment)
+        .or_else(|| pick_covered(version, claims, moment))
+        .or_else(|| pick_due(version, claims, options, moment))
+        .or_else(|| pick_touched(version, claims, options, moment, due))
+        .map(|plan| moving_only_if_the_codec_stays(plan, policy))
+}
+
+fn moving_only_if_the_codec_stays(mut plan: Plan, policy: &TablePolicy) -> Plan {
+    plan.trivial_move &= plan.inputs.iter().all(|(level, _)| policy.same_codec(*level, plan.output_level));
+    plan
 }
 
 /// All of level 0 into the base level. Partial choices would have to keep older tables below newer
@@ -269,7 +301,7 @@ fn disjoint(inputs: &[(usize, Arc<TableFile>)]) -> bool {
 fn pick_expired(version: &Version, claims: &Claims, moment: Moment<'_>) -> Option<Plan> {
     for (level, table) in version.tables() {
         let meta = &table.meta;
-        if !has_expired(version, moment, (level, table), meta.latest_expiry)
+        if !has_expired(version, moment.oldest_ms, (level, table), meta.latest_expiry)
             || meta.deletions > 0
             || claims.has(meta.number)
         {
@@ -293,11 +325,11 @@ fn pick_expired(version: &Version, claims: &Claims, moment: Moment<'_>) -> Optio
     None
 }
 
-/// Whether what expires at `expires_at` in a table counts as expired for every reader, and for all
+/// Whether what expires at `expires_at` in a table counts as expired for a reader at `now_ms`, and for all
 /// operands above it: one that was written before has to expire along with it.
 pub(super) fn has_expired(
     version: &Version,
-    moment: Moment<'_>,
+    now_ms: u64,
     (level, table): (usize, &TableFile),
     expires_at: u64,
 ) -> bool {
@@ -306,7 +338,7 @@ pub(super) fn has_expired(
         other && above.reader.properties().oldest_operand_ms < expires_at
     };
     let changed = |above: usize| overlap_of(version, above, table).iter().any(|table| older(table));
-    expires_at <= moment.oldest_ms && !changed(0) && !(1..level).any(changed)
+    expires_at <= now_ms && !changed(0) && !(1..level).any(changed)
 }
 
 /// A table that lies in a range which was deleted or dropped behind all of its entries, and before any
@@ -348,7 +380,7 @@ fn pick_touched(
     for range in moment.ranges.ranges().iter().filter(|range| due(range)) {
         for (level, table) in version.touched_by(range) {
             let meta = &table.meta;
-            if claims.has(meta.number) || is_seen(moment.horizons, meta.min_seq, range.seq) {
+            if claims.has(meta.number) || !is_worth_cleaning(table, range, moment) {
                 continue;
             }
             let plan = if level == 0 {
@@ -365,6 +397,15 @@ fn pick_touched(
         }
     }
     None
+}
+
+/// Whether a table that a range touches may hold something of it that no reader needs, and that no merge has
+/// been in vain for. (The newest of what is older than the range is what the fewest see.)
+fn is_worth_cleaning(table: &TableFile, range: &Range, moment: Moment<'_>) -> bool {
+    let newest = table.meta.max_seq.min(range.seq.saturating_sub(1));
+    let tried =
+        |leftover: &Leftover| range.seq <= leftover.ranges_seq && !released(leftover, moment.horizons);
+    !is_seen(moment.horizons, newest, range.seq) && !table.leftover().is_some_and(tried)
 }
 
 /// Whether no table holds anything older in the range of `table`.
@@ -418,17 +459,19 @@ pub fn pick_manual(
 ) -> Result<Option<Plan>, Busy> {
     let touched = version.overlapping(level, from, to);
     if level == LEVELS - 1 {
-        let in_ranges = |meta: &TableMeta| {
+        let in_ranges = |table: &TableFile| {
             let removed = |range: &Arc<Range>| {
-                meta.is_touched_by(range) && !is_seen(moment.horizons, meta.min_seq, range.seq)
+                table.meta.is_touched_by(range) && is_worth_cleaning(table, range, moment)
             };
             moment.ranges.ranges().iter().any(removed)
         };
         let removable = |table: &TableFile| {
             let meta = &table.meta;
-            let expired = || has_expired(version, moment, (level, table), meta.earliest_expiry);
-            let all_see = meta.max_seq <= moment.oldest_seq && (meta.deletions > 0 || expired());
-            meta.overlaps(from, to) && (all_see || in_ranges(meta))
+            let now_ms = moment.time_of(meta.max_seq).min(moment.present_ms());
+            let expired = || has_expired(version, now_ms, (level, table), meta.earliest_expiry);
+            let hides = || meta.deletions > 0 || expired();
+            meta.overlaps(from, to)
+                && (hides() && frees_something(version, moment, level, table) || in_ranges(table))
         };
         let plan = pick_bottom(version, claims, Reason::Manual, removable);
         let busy = plan.is_none() && touched.iter().any(|t| claims.has(t.meta.number));

@@ -214,6 +214,8 @@ fn tables_that_ranges_touch_wait_until_there_are_many_ranges() {
     assert_eq!(picked_with(text, "e-g@10", &[9], &strict), "nothing", "all would have to be kept");
     assert_eq!(picked_with("L6: 2[d-f]50", "e-g@10", &[], &strict), "ranges: L6[2] -> L6");
     assert_eq!(picked_with("L0: 7[d-f]9", "e-@90", &[], &strict), "ranges: L0[7] -> L6");
+    assert_eq!(picked_with("L0: 7[d-f]9", "e-@90", &[15], &strict), "nothing", "all is still read");
+    assert_eq!(picked_with("L0: 7[d-f]9", "e-@90", &[14], &strict), "ranges: L0[7] -> L6", "one is not");
     // More than there may be, and it comes before what else is due.
     let busy = "L0: 5[a-c]9 6[b-d]9 7[a-b]9 8[c-d]9\n L6: 2[d-f]50";
     assert_eq!(picked_with(busy, "e-g@4 e-g@5", &[], &strict), "ranges: L6[2] -> L6");

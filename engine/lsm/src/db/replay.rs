@@ -194,6 +194,7 @@ impl<'a> Replayed<'a> {
                 created_ms: now_ms,
                 oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),
             },
+            ended_ms: NEVER,
             check: &|| Ok(()),
             // A store opens without anybody's code: operands stay as they are.
             hooks: None,

@@ -104,13 +104,14 @@ pub struct FamilyStats {
     pub sealed_memtables: usize,
     /// Its levels, from 0 to 6.
     pub levels: Vec<LevelStats>,
-    /// When the oldest deletion whose bytes may still be in a file was written, or the oldest entry of
-    /// which this is true expired, in milliseconds since the epoch; `None` if nothing of the kind is
-    /// left. [`crate::FamilyOptions::erase_within`] bounds its age.
+    /// When the oldest deletion or deleted range was written of which memtables or tables may still hold
+    /// something, or the oldest entry in them expired that has, in milliseconds since the epoch; `None` if
+    /// there is nothing of the kind. Log segments and the manifest do not count: they may hold the bytes
+    /// for a while longer. [`crate::FamilyOptions::erase_within`] bounds the age of all of it.
     pub hidden_since_ms: Option<u64>,
     /// Tables that hide something for so long that they are about to be compacted for it.
     pub erase_due_bytes: u64,
-    /// Of these, tables that wait for a snapshot to be released ([`Db::pins`] lists them).
+    /// Of these, tables of which nothing can go before a snapshot is released ([`Db::pins`] lists them).
     pub erase_held_bytes: u64,
     /// Its deleted and dropped ranges.
     pub ranges: RangeStats,
@@ -213,7 +214,8 @@ impl Db {
             let unerased = unerased(&view.version, moment, now_ms);
             let of_memtables = view.memtables().flat_map(|memtable| {
                 let expired = Some(memtable.earliest_expiry()).filter(|at| *at <= now_ms);
-                memtable.oldest_deletion_ms().into_iter().chain(expired)
+                let ranges = oldest_range_ms(&memtable.ranges());
+                memtable.oldest_deletion_ms().into_iter().chain(ranges).chain(expired)
             });
             let since_ms = of_memtables.fold(unerased.since_ms, u64::min);
             stats.families.push(FamilyStats {

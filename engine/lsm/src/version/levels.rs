@@ -5,7 +5,7 @@ use crate::base::filename::FileNumber;
 use crate::base::key::{SeqNum, common_prefix};
 use crate::base::limits::LEVELS;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
-use crate::base::sync::{Arc, Mutex};
+use crate::base::sync::{Arc, Mutex, OnceLock};
 use crate::ranges::Range;
 use crate::table::TableReader;
 use std::fmt;
@@ -33,6 +33,23 @@ impl Purgatory {
     }
 }
 
+/// What a merge with nothing below its output has left only because readers needed it, or because it had
+/// not ended yet. Written again, its tables would come out as they are until one of that changes. It is not
+/// stored: a store that was opened tries once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// The newest sequence number in the input.
+    pub max_seq: SeqNum,
+    /// Held snapshots that are older than this one may need something: `max_seq`, or a range behind it.
+    pub before: SeqNum,
+    /// So many of them were held. There never come more.
+    pub snapshots: usize,
+    /// When the next entry ends of those that had not for the oldest reader of everything in the input.
+    pub next_end_ms: u64,
+    /// Ranges up to here were applied.
+    pub ranges_seq: SeqNum,
+}
+
 /// A table with its open reader. When the last reference to a table that the manifest no longer
 /// names is dropped, its number goes to the [`Purgatory`].
 pub struct TableFile {
@@ -42,6 +59,7 @@ pub struct TableFile {
     pub reader: Arc<TableReader>,
     obsolete: AtomicBool,
     purgatory: Arc<Purgatory>,
+    leftover: OnceLock<Leftover>,
 }
 
 impl fmt::Debug for TableFile {
@@ -54,7 +72,19 @@ impl TableFile {
     /// A table that the manifest names, or is about to.
     #[must_use]
     pub fn new(meta: Arc<TableMeta>, reader: Arc<TableReader>, purgatory: Arc<Purgatory>) -> Arc<TableFile> {
-        Arc::new(TableFile { meta, reader, obsolete: AtomicBool::new(false), purgatory })
+        let (obsolete, leftover) = (AtomicBool::new(false), OnceLock::new());
+        Arc::new(TableFile { meta, reader, obsolete, purgatory, leftover })
+    }
+
+    /// Notes what the merge that wrote it had to leave.
+    pub fn set_leftover(&self, leftover: Leftover) {
+        let _ = self.leftover.set(leftover);
+    }
+
+    /// What the merge that wrote it had to leave; `None` if that is not known.
+    #[must_use]
+    pub fn leftover(&self) -> Option<&Leftover> {
+        self.leftover.get()
     }
 
     /// The manifest no longer names it.

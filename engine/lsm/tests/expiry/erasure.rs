@@ -1,50 +1,17 @@
 //! Weeks of a store's life on a simulated disk and clock, in which every file is searched again and again
 //! for the bytes of what was deleted or has expired.
 
+use crate::store::{HOUR_MS, STEP, live, now, open, raw, settle};
 use esker::base::clock::{Clock, ManualClock};
 use esker::base::random::Random;
 use esker::fs::{Fs, SimFs};
-use esker::{ColumnFamily, Db, Durability, FamilyOptions, PinKind, Result, WriteBatch};
+use esker::{ColumnFamily, Db, Durability, PinKind, Result, WriteBatch};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
-
-const STEP: Duration = Duration::from_secs(600);
-const HOUR_MS: u64 = 3_600_000;
 
 /// Bytes that occur nowhere but in the keys and values of this test.
 const MARK: &[u8] = b"secret-";
 const DIGITS: usize = 8;
-
-fn open(sim: &SimFs, clock: &Arc<ManualClock>, seed: u64) -> Result<Db> {
-    Db::builder("/db")
-        .fs(Fs::Sim(sim.clone()))
-        .clock(Clock::Manual(clock.clone()))
-        .deterministic(seed)
-        .memory_budget(1 << 20)
-        .memtable_bytes(8 << 10)
-        .target_file_bytes(8 << 10)
-        .level_base_bytes(16 << 10)
-        .wal_segment_bytes(32 << 10)
-        .reserve_bytes(0)
-        .default_durability(Durability::Os)
-        .open()
-}
-
-fn now(clock: &Arc<ManualClock>) -> u64 {
-    Clock::Manual(clock.clone()).wall_ms()
-}
-
-/// Raw, so that the bytes can be found.
-fn raw(erase_within: Duration) -> FamilyOptions {
-    let merge_operator = Some("esker.append".into());
-    FamilyOptions {
-        zstd_level: None,
-        erase_within: Some(erase_within),
-        merge_operator,
-        ..FamilyOptions::default()
-    }
-}
 
 /// What was written, by its number: when it was deleted or expires, if ever.
 #[derive(Default)]
@@ -89,14 +56,6 @@ impl Written {
         }
         longest
     }
-}
-
-/// Lets background work do all that it finds to do.
-fn settle(db: &Db) -> Result<()> {
-    for _ in 0..120 {
-        db.contains_key("nothing")?;
-    }
-    Ok(())
 }
 
 fn write_some(
@@ -211,14 +170,7 @@ fn what_a_snapshot_holds_is_said_and_goes_once_it_is_released() -> Result<()> {
         family.delete(format!("key-{key:03}"))?;
         written.delete(key, now(&clock));
     }
-    let live = |hours: u64| -> Result<()> {
-        for _ in 0..hours * 6 {
-            clock.advance(STEP);
-            settle(&db)?;
-        }
-        Ok(())
-    };
-    live(3)?;
+    live(&db, &clock, 3)?;
     let of_family = || db.stats().families.into_iter().find(|family| family.name == "f").unwrap();
     assert!(written.longest_found(&sim, now(&clock)) >= 2 * HOUR_MS, "the snapshot still reads it");
     assert_eq!(snapshot.iter(&family)?.count(), 50);
@@ -229,7 +181,7 @@ fn what_a_snapshot_holds_is_said_and_goes_once_it_is_released() -> Result<()> {
     assert_eq!((pins.len(), pins[0].kind), (1, PinKind::Snapshot));
     assert!(pins[0].age >= Duration::from_secs(3 * 3600));
     drop(snapshot);
-    live(1)?;
+    live(&db, &clock, 1)?;
     assert_eq!(written.longest_found(&sim, now(&clock)), 0);
     let stats = of_family();
     assert_eq!((stats.hidden_since_ms, stats.erase_due_bytes), (None, 0));

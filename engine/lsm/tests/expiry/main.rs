@@ -2,3 +2,5 @@
 
 mod defaults;
 mod erasure;
+mod held;
+mod store;

@@ -6,6 +6,7 @@ use crate::store::StoreArgs;
 use crate::text::number::{counted, grouped};
 use crate::text::size;
 use clap::Args;
+use esker::base::clock::Clock;
 use esker::{FamilyStats, Health, LevelStats, Recovery, Stats};
 use serde_json::{Value, json};
 
@@ -122,6 +123,13 @@ fn print(out: &mut Out, stats: &Stats) -> Outcome {
             let (entries, deletions) = (grouped(level.entries), grouped(level.deletions));
             out.line(&format!(
                 "  level {number}    {files}, {bytes}, {entries} entries, {deletions} of them deletions"
+            ))?;
+        }
+        if let Some(since_ms) = family.hidden_since_ms {
+            let age_s = Clock::System.wall_ms().saturating_sub(since_ms) / 1000;
+            out.line(&format!(
+                "  hidden     since {since_ms} (ms since 1970), {} s ago, and not yet erased",
+                grouped(age_s)
             ))?;
         }
         if family.erase_due_bytes > 0 {
