@@ -3,7 +3,7 @@
 //! A merge operator or a filter that panics in a compaction ends it; nothing was changed. The family is
 //! then left alone, at first for a second and twice as long each time it fails again; other families go
 //! on, and so do flushes: they ask no hooks of a family that rests, and without its operator write
-//! operands as they are.
+//! operands as they are. So do compactions that erasure asks for, which do not wait for anybody's code.
 
 use super::jobs::Jobs;
 use crate::base::error::{Error, HookFailure, Result};

@@ -378,9 +378,10 @@ fn pick_touched(
 ) -> Option<Plan> {
     let deepest = version.deepest();
     for range in moment.ranges.ranges().iter().filter(|range| due(range)) {
+        let urgent = range.written_ms <= moment.erase_ms;
         for (level, table) in version.touched_by(range) {
             let meta = &table.meta;
-            if claims.has(meta.number) || !is_worth_cleaning(table, range, moment) {
+            if claims.has(meta.number) || !is_worth_cleaning(table, range, moment, urgent) {
                 continue;
             }
             let plan = if level == 0 {
@@ -399,13 +400,15 @@ fn pick_touched(
     None
 }
 
-/// Whether a table that a range touches may hold something of it that no reader needs, and that no merge has
-/// been in vain for. (The newest of what is older than the range is what the fewest see.)
-fn is_worth_cleaning(table: &TableFile, range: &Range, moment: Moment<'_>) -> bool {
-    let newest = table.meta.max_seq.min(range.seq.saturating_sub(1));
+/// Whether a table that a range touches has something of it that no reader needs. Where it is not `urgent`
+/// all of it must be so, or else the range would stay.
+fn is_worth_cleaning(table: &TableFile, range: &Range, moment: Moment<'_>, urgent: bool) -> bool {
+    let meta = &table.meta;
+    // The newest of what is older than the range is what the fewest see.
+    let entry = if urgent { meta.max_seq.min(range.seq.saturating_sub(1)) } else { meta.min_seq };
     let tried =
         |leftover: &Leftover| range.seq <= leftover.ranges_seq && !released(leftover, moment.horizons);
-    !is_seen(moment.horizons, newest, range.seq) && !table.leftover().is_some_and(tried)
+    !is_seen(moment.horizons, entry, range.seq) && !table.leftover().is_some_and(tried)
 }
 
 /// Whether no table holds anything older in the range of `table`.
@@ -461,7 +464,7 @@ pub fn pick_manual(
     if level == LEVELS - 1 {
         let in_ranges = |table: &TableFile| {
             let removed = |range: &Arc<Range>| {
-                table.meta.is_touched_by(range) && is_worth_cleaning(table, range, moment)
+                table.meta.is_touched_by(range) && is_worth_cleaning(table, range, moment, true)
             };
             moment.ranges.ranges().iter().any(removed)
         };
