@@ -7,10 +7,15 @@ use crate::oracle::Dump;
 use crate::session::{Left, Place, file_kind};
 use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs};
+use esker::ranges::Range as KeyRange;
 use esker::repair::{Basis, Doubt, DoubtKind, FileRole, Loss, Use};
 use esker::{Repair, RepairReport};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+
+/// The part of a segment of the log in front of its records.
+const HEADER_BYTES: usize = 64;
 
 /// Where damaged stores stand.
 pub const OLD: &str = "/data/store";
@@ -191,16 +196,17 @@ impl Case<'_> {
         let taken =
             |file: &&esker::repair::RepairedFile| file.role == FileRole::Log && file.used == Use::Taken;
         for file in report.files.iter().filter(taken) {
-            let (Some(records), Some(after)) =
-                (self.truth.segments.get(&file.name), self.before.get(&file.name))
-            else {
-                continue;
-            };
+            let Some(after) = self.before.get(&file.name) else { continue };
+            // It may stand under another name; no two have the same header.
+            let front = |bytes: &[u8]| bytes.get(..HEADER_BYTES).map(<[u8]>::to_vec);
+            let own = |name: &&String| front(&self.truth.files[*name]) == front(after);
+            let Some(name) = self.truth.segments.keys().find(own) else { continue };
+            let records = &self.truth.segments[name];
             if !is_certain(report) || !self.has_manifest() {
                 continue;
             }
             let total: u64 = records.iter().map(|(_, _, saved)| saved).sum();
-            let same = self.truth.files.get(&file.name) == Some(after);
+            let same = self.truth.files.get(name) == Some(after);
             if same && file.entries_saved != total || file.entries_saved > total {
                 let saved = file.entries_saved;
                 self.wrong.push(format!("{}: {saved} entries saved of {total}", file.name));
@@ -281,7 +287,11 @@ impl Case<'_> {
                     self.wrong.push(format!("{name} {}: a value that was never written", key.escape_ascii()));
                 }
                 let had = id.is_some_and(|id| self.truth.newest.contains_key(&(id, key.clone())));
-                if !had && !in_doubt(report, name, key, None) {
+                let removed = |(of, range): &&(u32, Arc<KeyRange>)| Some(*of) == id && range.contains(key);
+                let mut ranges = self.truth.ranges.iter().filter(removed);
+                // The range that took it away may be what is missing.
+                let lost = |(_, range): &(u32, Arc<KeyRange>)| in_doubt(report, name, key, Some(range.seq));
+                if !had && !in_doubt(report, name, key, None) && !ranges.any(lost) {
                     self.wrong.push(format!("{name} {} is back and not in doubt", key.escape_ascii()));
                 }
             }
