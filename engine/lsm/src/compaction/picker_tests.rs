@@ -5,13 +5,14 @@
 
 use super::*;
 use crate::base::key::{EntryRef, Kind, NEVER, Trailer};
+use crate::base::limits::LEVELS;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::fs::{Fs, SimFs};
 use crate::iter::Horizon;
 use crate::ranges::{Range, RangeKind, RangeSet};
 use crate::table::{TableOptions, TablePolicy, TableWriter, Tables};
-use crate::version::{Purgatory, TableFile, TableMeta, Version, check_levels};
+use crate::version::{Leftover, Purgatory, TableFile, TableMeta, Version, check_levels};
 use std::path::Path;
 use std::sync::LazyLock;
 
