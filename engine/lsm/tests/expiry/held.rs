@@ -17,7 +17,7 @@ fn of_family(db: &Db, name: &str) -> esker::FamilyStats {
     db.stats().families.into_iter().find(|family| family.name == name).unwrap()
 }
 
-/// Where values may have operands on them, a snapshot keeps also those of which it knows that they have ended.
+/// Where values may have operands on them, a snapshot keeps also those that had ended before it.
 fn plain() -> FamilyOptions {
     FamilyOptions { merge_operator: None, ..raw(DAY) }
 }
