@@ -46,10 +46,13 @@ impl Queue {
         })
     }
 
-    /// A worker that needs longer says so. `false` if it was too late.
+    /// A worker that needs longer says so. `false` if it was too late: the lease has expired, and somebody else
+    /// may have taken the job, even between a look at the lease and the write that prolongs it.
     fn renew(&self, job: &Job, worker: &str) -> Result<bool> {
-        let mine = self.leases.get(&job.number)?.is_some_and(|holder| holder == worker);
-        Ok(mine && self.leases.expire(&job.number, LEASE)?)
+        let mut batch = esker::WriteBatch::new();
+        batch.require_value(&self.leases, &job.number, worker);
+        batch.put_with_ttl(&self.leases, &job.number, worker, LEASE);
+        self.write_if_mine(batch)
     }
 
     /// The job is done, unless somebody else has taken it over.
@@ -57,6 +60,10 @@ impl Queue {
         let mut batch = esker::WriteBatch::new();
         batch.require_value(&self.leases, &job.number, worker);
         batch.delete(&self.jobs, &job.number).delete(&self.leases, &job.number);
+        self.write_if_mine(batch)
+    }
+
+    fn write_if_mine(&self, batch: esker::WriteBatch) -> Result<bool> {
         match self.db.write(batch, esker::Durability::Sync) {
             Ok(()) => Ok(true),
             Err(esker::Error::ConditionFailed { .. }) => Ok(false),

@@ -295,7 +295,7 @@ impl Checks {
     }
 
     /// A key to name in a conflict of which no more is known.
-    pub(super) fn first_key(&self) -> LockedKey {
+    pub(crate) fn first_key(&self) -> LockedKey {
         let of_range = || self.ranges.first().map_or(0, |check| check.family);
         let key = self.keys.first().map(KeyCheck::locked_key);
         key.unwrap_or_else(|| LockedKey { family: of_range(), key: Vec::new() })

@@ -4,6 +4,7 @@ use super::family::ColumnFamily;
 use super::scan::{Scan, ScanOptions};
 use super::snapshot::Snapshot;
 use crate::base::error::Result;
+use crate::base::key::NEVER;
 use crate::base::slice::Slice;
 use crate::tree::TreeCursor;
 use std::fmt;
@@ -51,6 +52,16 @@ impl Iter {
     pub fn skipped(&self) -> u64 {
         let of = |cursor: &Option<TreeCursor>| cursor.as_ref().map_or(0, TreeCursor::skipped);
         self.skipped + of(&self.front) + of(&self.back)
+    }
+
+    /// When the entry that was yielded last from the front expires, in milliseconds since the epoch.
+    pub(crate) fn front_expires_at(&self) -> u64 {
+        self.front.as_ref().filter(|cursor| cursor.valid()).map_or(NEVER, TreeCursor::expires_at)
+    }
+
+    /// The same from the back.
+    pub(crate) fn back_expires_at(&self) -> u64 {
+        self.back.as_ref().filter(|cursor| cursor.valid()).map_or(NEVER, TreeCursor::expires_at)
     }
 
     /// After a failed sync goes on with what is durable, from where it stands: what was published

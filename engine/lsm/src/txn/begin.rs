@@ -45,6 +45,7 @@ impl Db {
             pending: Pending::default(),
             tracked: Mutex::new(Tracked::new(options.max_tracked)),
             locked: BTreeMap::new(),
+            locked_bytes: 0,
             _watch: watch,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::transaction::Transaction;
 use crate::base::error::{Error, Result};
-use crate::base::key::SeqNum;
+use crate::base::key::{NEVER, SeqNum};
 use crate::base::sync::Arc;
 use crate::batch::FamilyRef;
 use crate::commit::{Checks, Durability, KeyCheck, RangeCheck, Ticket};
@@ -94,7 +94,10 @@ impl Transaction {
         let store = self.db.store();
         let batch = self.pending.batch(self.db.store_id())?;
         if batch.is_empty() {
-            // What it has read was all there at one moment, that of its snapshot, or is locked still.
+            // What it has read was all there at one moment, that of its snapshot; or some of it is of now.
+            if self.options.serialisable && self.locked.values().any(|held| held.at_present) {
+                self.look_again(&mut self.checks(), self.now_ms())?;
+            }
             return store.commit(batch, durability);
         }
         let ticket = store.commit_checked(batch, durability, self.checks())?;
@@ -108,9 +111,9 @@ impl Transaction {
         let tracked = self.tracked.lock();
         let read = tracked.keys().map(|(family, key)| (LockedKey { family, key: key.to_vec() }, since));
         let mut keys: BTreeMap<LockedKey, SeqNum> = read.collect();
-        for (key, since) in &self.locked {
-            let of_key = keys.entry(key.clone()).or_insert(*since);
-            *of_key = (*of_key).min(*since);
+        for (key, held) in &self.locked {
+            let of_key = keys.entry(key.clone()).or_insert(held.since);
+            *of_key = (*of_key).min(held.since);
         }
         for (family, key) in self.pending.keys() {
             keys.entry(LockedKey { family, key: key.to_vec() }).or_insert(since);
@@ -122,13 +125,34 @@ impl Transaction {
             since,
         });
         let check = |(LockedKey { family, key }, since)| KeyCheck { family, key, since };
+        let (mut before_ms, mut checks) = (NEVER, Vec::with_capacity(keys.len() + 1));
+        if let Some((expires_at, family, key)) = tracked.expiring() {
+            // First, so that it is the one that a conflict names.
+            let key = LockedKey { family, key };
+            let since = keys.remove(&key).unwrap_or(since);
+            checks.push(KeyCheck { family, key: key.key, since });
+            before_ms = expires_at;
+        }
+        checks.extend(keys.into_iter().map(check));
         Checks {
-            keys: keys.into_iter().map(check).collect(),
+            keys: checks,
             ranges: tracked.ranges(since).into_iter().chain(removed).collect(),
+            before_ms,
             owner: (!self.locked.is_empty()).then_some(self.id),
             lock_timeout: Some(self.options.lock_timeout),
-            ..Checks::default()
         }
+    }
+
+    /// Whether all that it depends on is as it was, at `now_ms`.
+    fn look_again(&self, checks: &mut Checks, now_ms: u64) -> Result<()> {
+        let store = self.db.store();
+        let expired = (now_ms >= checks.before_ms).then(|| checks.first_key());
+        let Some(key) = expired.map_or_else(|| store.look_again(checks), |key| Ok(Some(key)))? else {
+            return Ok(());
+        };
+        let conflict = store.conflict(key);
+        store.transaction_counts.count_error(&conflict);
+        Err(conflict)
     }
 
     /// Goes on with the present state, if nothing that it depends on has changed: what it has written, or
@@ -158,14 +182,10 @@ impl Transaction {
         let mut checks = self.checks();
         // Everything up to the new snapshot is judged: what is visible afterwards includes it.
         let next = self.db.snapshot();
-        if let Some(key) = store.look_again(&mut checks)? {
-            let conflict = store.conflict(key);
-            store.transaction_counts.count_error(&conflict);
-            return Err(conflict);
-        }
+        self.look_again(&mut checks, next.now_ms())?;
         let before = self.snapshot.seq();
-        for since in self.locked.values_mut().filter(|since| **since == before) {
-            *since = next.seq();
+        for held in self.locked.values_mut().filter(|held| held.since == before) {
+            held.since = next.seq();
         }
         store.transactions.set_seq(self.id, next.seq());
         self.snapshot = Arc::new(next);

@@ -109,7 +109,15 @@ impl TransactionIter {
             let next = if end == End::Front { self.below.next() } else { self.below.next_back() };
             match next.transpose()? {
                 Some((key, _)) if self.own.writes.hides(&key) => {}
-                Some(entry) => *near = Some(entry),
+                Some(entry) => {
+                    if let Some(scanned) = &self.scanned {
+                        let below = &self.below;
+                        let front = end == End::Front;
+                        let at = if front { below.front_expires_at() } else { below.back_expires_at() };
+                        scanned.lock().expires(&entry.0, at);
+                    }
+                    *near = Some(entry);
+                }
                 None => {
                     *near = far.take();
                     break;

@@ -13,6 +13,8 @@ mod transaction;
 mod anomaly_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod model_tests;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod reliance_tests;
 #[cfg(all(test, shuttle))]
 mod shuttle_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -1,7 +1,7 @@
 //! Transactions side by side on one thread against a model: what each reads, and whether it commits.
 
 use super::tests::{LOCKING, NO_WAIT, builder};
-use super::{Transaction, TransactionOptions};
+use super::{Savepoint, Transaction, TransactionOptions};
 use crate::base::clock::ManualClock;
 use crate::base::error::Error;
 use crate::commit::Durability;
@@ -28,6 +28,10 @@ enum Step {
     Refresh(usize),
     Commit(usize),
     Rollback(usize),
+    /// Notes a place to go back to.
+    Save(usize),
+    /// Goes back to it.
+    Back(usize),
     Plain(u8, bool),
     PlainMerge(u8),
     PlainRange(u8, u8),
@@ -50,13 +54,18 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(s, k, back, n)| Step::Scan(s, k, back, n)),
         1 => slot.clone().prop_map(Step::Refresh),
         4 => slot.clone().prop_map(Step::Commit),
-        1 => slot.prop_map(Step::Rollback),
+        1 => slot.clone().prop_map(Step::Rollback),
+        2 => slot.clone().prop_map(Step::Save),
+        2 => slot.prop_map(Step::Back),
         4 => (0u8..8, any::<bool>()).prop_map(|(k, delete)| Step::Plain(k, delete)),
         2 => (0u8..8).prop_map(Step::PlainMerge),
         1 => Just(Step::Flush),
         1 => Just(Step::Compact),
     ]
 }
+
+/// Writes of a transaction: as in [`Open`] what it wrote, with ranges, on others, and depends on.
+type Own = (BTreeMap<u8, Option<u8>>, BTreeSet<u8>, BTreeSet<u8>, BTreeMap<u8, usize>);
 
 /// A transaction and what the model knows of it.
 struct Open {
@@ -67,8 +76,14 @@ struct Open {
     own: BTreeMap<u8, Option<u8>>,
     /// Of these the keys that are only removed along with a range.
     in_ranges: BTreeSet<u8>,
+    /// Of these the keys whose value was made of what the transaction did not write.
+    on_others: BTreeSet<u8>,
     /// Keys that must be unwritten, each since which commit of the model.
     depends: BTreeMap<u8, usize>,
+    /// Of these those that stay so when writes are taken back: they were read, or are locked.
+    relies: BTreeMap<u8, usize>,
+    /// A place to go back to, and the writes there.
+    saved: Option<(Savepoint, Own)>,
     began: usize,
     /// Locked before they were read.
     present: BTreeSet<u8>,
@@ -104,6 +119,27 @@ impl Open {
     fn depend(&mut self, key: u8, since: usize) {
         let held = self.depends.entry(key).or_insert(since);
         *held = (*held).min(since);
+    }
+
+    /// Depends on a key until the end.
+    fn rely(&mut self, key: u8, since: usize) {
+        self.depend(key, since);
+        let held = self.relies.entry(key).or_insert(since);
+        *held = (*held).min(since);
+    }
+
+    /// Whether what is read of a key is what the transaction did not write.
+    fn reads_others(&self, key: u8) -> bool {
+        !self.own.contains_key(&key) || self.on_others.contains(&key)
+    }
+
+    fn back(&mut self) {
+        let Some((savepoint, own)) = &self.saved else { return };
+        self.transaction.rollback_to(*savepoint).unwrap();
+        (self.own, self.in_ranges, self.on_others, self.depends) = own.clone();
+        for (key, since) in self.relies.clone() {
+            self.depend(key, since);
+        }
     }
 }
 
@@ -151,7 +187,10 @@ impl Model {
                     snapshot: self.content.clone(),
                     own: BTreeMap::new(),
                     in_ranges: BTreeSet::new(),
+                    on_others: BTreeSet::new(),
                     depends: BTreeMap::new(),
+                    relies: BTreeMap::new(),
+                    saved: None,
                     began: self.commits.len(),
                     present: BTreeSet::new(),
                     locks: BTreeSet::new(),
@@ -171,6 +210,8 @@ impl Model {
             | Step::Merge(slot, _)
             | Step::Scan(slot, ..)
             | Step::RemoveRange(slot, ..)
+            | Step::Save(slot)
+            | Step::Back(slot)
             | Step::Refresh(slot) => {
                 if let Some(open) = self.open[slot].take() {
                     self.open[slot] = Some(self.act(slot, open, step));
@@ -231,10 +272,9 @@ impl Model {
             Step::Get(_, key) => {
                 let read = open.transaction.get(&self.db, [key]).unwrap().map(|value| value[0]);
                 assert_eq!(read, open.see(&self.content, key), "key {key}");
-                let tracked =
-                    open.serialisable && !open.own.contains_key(&key) && !open.present.contains(&key);
+                let tracked = open.serialisable && open.reads_others(key) && !open.present.contains(&key);
                 if tracked {
-                    open.depend(key, open.began);
+                    open.rely(key, open.began);
                 }
             }
             Step::GetForUpdate(_, key) => self.get_for_update(slot, &mut open, key),
@@ -245,11 +285,18 @@ impl Model {
                 let began = open.began;
                 for key in range {
                     open.own.insert(key, None);
+                    open.on_others.remove(&key);
                     open.in_ranges.insert(key);
                     open.depend(key, began);
                 }
             }
             Step::Scan(_, from, back, count) => self.scan(&mut open, from, back, count),
+            Step::Save(_) => {
+                let own = (&open.own, &open.in_ranges, &open.on_others, &open.depends);
+                let own = (own.0.clone(), own.1.clone(), own.2.clone(), own.3.clone());
+                open.saved = Some((open.transaction.savepoint(), own));
+            }
+            Step::Back(_) => open.back(),
             _ => self.refresh(&mut open),
         }
         open
@@ -262,15 +309,12 @@ impl Model {
             return;
         }
         if open.pessimistic && open.locks.insert(key) {
-            open.depend(key, self.commits.len());
-            if self.commits.len() > open.began {
-                open.present.insert(key);
-            }
+            open.rely(key, self.commits.len());
+            open.present.insert(key);
         }
-        if !open.pessimistic
-            || (open.serialisable && !open.own.contains_key(&key) && !open.present.contains(&key))
+        if !open.pessimistic || (open.serialisable && open.reads_others(key) && !open.present.contains(&key))
         {
-            open.depend(key, open.began);
+            open.rely(key, open.began);
         }
         assert_eq!(result.unwrap().map(|value| value[0]), open.see(&self.content, key), "key {key}");
     }
@@ -291,17 +335,23 @@ impl Model {
                 assert!(matches!(result, Err(Error::LockTimeout { .. })), "{result:?}");
                 return;
             }
-            open.locks.insert(key);
-            open.depend(key, open.began);
             if matches!(result, Err(Error::Conflict { .. })) {
+                // It goes on as if it had not tried.
                 assert!(self.wrote(key, open.began), "a false conflict at {key}");
                 return;
             }
+            open.locks.insert(key);
+            open.rely(key, open.began);
         }
         result.unwrap();
         if !open.depends.contains_key(&key) {
             open.depend(key, open.began);
         }
+        match step {
+            Step::Merge(..) if !open.own.contains_key(&key) => open.on_others.insert(key),
+            Step::Merge(..) => false,
+            _ => open.on_others.remove(&key),
+        };
         open.own.insert(key, value);
         open.in_ranges.remove(&key);
     }
@@ -335,7 +385,7 @@ impl Model {
                 Some(last) => key <= last,
             };
             let began = open.began;
-            (from..8).filter(came).for_each(|key| open.depend(key, began));
+            (from..8).filter(came).for_each(|key| open.rely(key, began));
         }
     }
 
@@ -348,7 +398,10 @@ impl Model {
                 open.snapshot = self.content.clone();
                 open.began = self.commits.len();
                 let now = open.began;
-                open.depends.values_mut().for_each(|since| *since = now);
+                let saved = open.saved.as_mut().map(|(_, own)| &mut own.3);
+                for depends in [&mut open.depends, &mut open.relies].into_iter().chain(saved) {
+                    depends.values_mut().for_each(|since| *since = now);
+                }
             }
             Err(Error::Conflict { .. }) => assert!(wrote, "a false conflict"),
             Err(error) => panic!("{error}"),

@@ -10,7 +10,7 @@ use super::operands::{Chain, OwnOperand};
 use crate::base::bounds::HalfOpen;
 use crate::base::error::Result;
 use crate::base::slice::Slice;
-use crate::base::sync::Arc;
+use crate::base::sync::{Arc, OnceLock};
 use crate::batch::{FamilyRef, WriteBatch};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -33,22 +33,80 @@ pub(super) struct Writes {
     /// By key.
     pub(super) keys: BTreeMap<Vec<u8>, Write>,
     /// What was removed before `keys` were written.
-    pub(super) ranges: Vec<HalfOpen>,
+    pub(super) ranges: Removed,
 }
 
 impl Writes {
     /// Whether a key was removed with a range, and not written since.
     pub(super) fn hides(&self, key: &[u8]) -> bool {
-        self.ranges.iter().any(|(from, to)| key >= &from[..] && to.as_ref().is_none_or(|to| key < &to[..]))
+        self.ranges.contains(key)
     }
 
     fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.ranges.is_empty()
+        self.keys.is_empty() && self.ranges.list.is_empty()
+    }
+}
+
+/// Ranges that were removed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Removed {
+    /// In the order in which they were removed, so that the last can be taken back.
+    list: Vec<HalfOpen>,
+    /// The same in the order of keys, those that overlap put together; made when it is asked for.
+    merged: OnceLock<Vec<HalfOpen>>,
+}
+
+impl PartialEq for Removed {
+    fn eq(&self, other: &Removed) -> bool {
+        self.list == other.list
+    }
+}
+
+impl Eq for Removed {}
+
+impl Removed {
+    fn push(&mut self, range: HalfOpen) {
+        self.merged = OnceLock::new();
+        self.list.push(range);
+    }
+
+    fn pop(&mut self) -> Option<HalfOpen> {
+        self.merged = OnceLock::new();
+        self.list.pop()
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        if self.list.is_empty() {
+            return false;
+        }
+        let merged = self.merged.get_or_init(|| self.merge());
+        let behind = merged.partition_point(|(from, _)| &from[..] <= key);
+        let last = merged[..behind].last();
+        last.is_some_and(|(_, to)| to.as_ref().is_none_or(|to| key < &to[..]))
+    }
+
+    fn merge(&self) -> Vec<HalfOpen> {
+        let mut sorted = self.list.clone();
+        sorted.sort_unstable();
+        let mut merged: Vec<HalfOpen> = Vec::with_capacity(sorted.len());
+        for (from, to) in sorted {
+            match merged.last_mut() {
+                // No end is the furthest one.
+                Some((_, end)) if end.as_ref().is_none_or(|end| *end >= from) => {
+                    let further = end.is_some() && (to.is_none() || to > *end);
+                    if further {
+                        *end = to;
+                    }
+                }
+                _ => merged.push((from, to)),
+            }
+        }
+        merged
     }
 }
 
 /// What a write takes beside key and value, in bytes, roughly.
-const WRITE_OVERHEAD_BYTES: usize = 100;
+pub(super) const WRITE_OVERHEAD_BYTES: usize = 100;
 
 /// What a removed range takes, in bytes, roughly.
 pub(super) fn range_bytes((from, to): &HalfOpen) -> usize {
@@ -62,6 +120,8 @@ pub(super) struct Pending {
     families: BTreeMap<u32, Arc<Writes>>,
     bytes: usize,
     undo: Vec<Undo>,
+    /// What `undo` takes, in bytes, roughly.
+    undo_bytes: usize,
     /// The length of `undo` at each savepoint.
     savepoints: Vec<usize>,
 }
@@ -78,11 +138,29 @@ enum Undo {
 }
 
 impl Write {
-    fn bytes(&self, key: &[u8]) -> usize {
+    /// Whether it changes what was there before the transaction, and so depends on it.
+    pub(super) fn changes_what_was_there(&self) -> bool {
+        matches!(self, Write::Merge(Chain { on: None, .. }))
+    }
+
+    /// What it takes with its key, in bytes, roughly.
+    pub(super) fn bytes(&self, key: &[u8]) -> usize {
         match self {
             Write::Put { value, .. } => key.len() + value.len() + WRITE_OVERHEAD_BYTES,
             Write::Delete => key.len() + WRITE_OVERHEAD_BYTES,
             Write::Merge(chain) => chain.bytes,
+        }
+    }
+}
+
+impl Undo {
+    fn bytes(&self) -> usize {
+        match self {
+            Undo::Key { key, before, .. } => {
+                key.len() + WRITE_OVERHEAD_BYTES + before.as_ref().map_or(0, |write| write.bytes(key))
+            }
+            Undo::Operand { key, .. } => key.len() + WRITE_OVERHEAD_BYTES,
+            Undo::Range { .. } => WRITE_OVERHEAD_BYTES,
         }
     }
 }
@@ -93,14 +171,14 @@ pub(super) fn operand_bytes(key: &[u8], operand: &OwnOperand) -> usize {
 }
 
 impl Pending {
-    /// The bytes that it takes, roughly.
+    /// The bytes that it takes, roughly, with what there is to go back to.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.undo_bytes
     }
 
-    /// The bytes that it would take with another write.
-    pub(super) fn bytes_with(&self, key: &[u8], write: &Write) -> usize {
-        self.bytes + write.bytes(key)
+    /// How many ranges are removed.
+    pub(super) fn range_count(&self) -> usize {
+        self.families.values().map(|writes| writes.ranges.list.len()).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -109,7 +187,7 @@ impl Pending {
 
     /// How many keys and ranges are written.
     pub(super) fn len(&self) -> usize {
-        self.families.values().map(|writes| writes.keys.len() + writes.ranges.len()).sum()
+        self.families.values().map(|writes| writes.keys.len()).sum::<usize>() + self.range_count()
     }
 
     /// The write of a key, if there is one.
@@ -139,7 +217,7 @@ impl Pending {
     /// The ranges that are removed.
     pub(super) fn ranges(&self) -> impl Iterator<Item = (u32, &HalfOpen)> {
         let all = self.families.iter();
-        all.flat_map(|(family, writes)| writes.ranges.iter().map(|range| (*family, range)))
+        all.flat_map(|(family, writes)| writes.ranges.list.iter().map(|range| (*family, range)))
     }
 
     /// Removes a range; what it holds of keys written before goes.
@@ -160,6 +238,7 @@ impl Pending {
 
     fn note(&mut self, undo: Undo) {
         if !self.savepoints.is_empty() {
+            self.undo_bytes += undo.bytes();
             self.undo.push(undo);
         }
     }
@@ -223,7 +302,9 @@ impl Pending {
         let Some(length) = self.savepoints.get(savepoint).copied() else { return false };
         self.savepoints.truncate(savepoint + 1);
         while self.undo.len() > length {
-            match self.undo.pop() {
+            let undo = self.undo.pop();
+            self.undo_bytes -= undo.as_ref().map_or(0, Undo::bytes);
+            match undo {
                 Some(Undo::Key { family, key, before }) => drop(self.set(family, &key, before)),
                 Some(Undo::Operand { family, key }) => self.pop_operand(family, &key),
                 Some(Undo::Range { family }) => {
@@ -236,12 +317,25 @@ impl Pending {
         true
     }
 
+    /// Forgets a savepoint and the later ones. Returns whether there is such a one.
+    pub(super) fn release(&mut self, savepoint: usize) -> bool {
+        if savepoint >= self.savepoints.len() {
+            return false;
+        }
+        self.savepoints.truncate(savepoint);
+        if self.savepoints.is_empty() {
+            self.undo = Vec::new();
+            self.undo_bytes = 0;
+        }
+        true
+    }
+
     /// All writes as a batch: for each family the ranges, then the keys in their order.
     pub(super) fn batch(&self, store: u64) -> Result<WriteBatch> {
         let mut batch = WriteBatch::with_capacity(self.bytes.min(64 << 20));
         for (family, writes) in &self.families {
             let family = Named { family: *family, store };
-            for (from, to) in &writes.ranges {
+            for (from, to) in &writes.ranges.list {
                 let to = to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
                 batch.delete_range::<&[u8], _>(&family, (Bound::Included(from.as_slice()), to));
             }
@@ -327,7 +421,7 @@ mod tests {
             for (what, key, family, delete) in steps {
                 match what {
                     0 => {
-                        let held = (pending.savepoint(), pending.families.clone(), pending.bytes());
+                        let held = (pending.savepoint(), pending.families.clone(), pending.bytes);
                         prop_assert_eq!(held.0, saved.len());
                         saved.push(held);
                     }
@@ -340,7 +434,7 @@ mod tests {
                                 .collect::<Vec<_>>()
                         };
                         prop_assert_eq!(alive(&pending.families), alive(&saved[at].1));
-                        prop_assert_eq!(pending.bytes(), saved[at].2);
+                        prop_assert_eq!(pending.bytes, saved[at].2);
                     }
                     2 => {
                         let to = (!delete).then(|| vec![key + family + 1]);
@@ -361,15 +455,20 @@ mod tests {
             }
             prop_assert!(!pending.rollback_to(saved.len()));
             let whole = |writes: &Arc<Writes>| {
-                writes.ranges.len() + writes.keys.values().map(operations).sum::<usize>()
+                writes.ranges.list.len() + writes.keys.values().map(operations).sum::<usize>()
             };
             let expected: usize = pending.families.values().map(whole).sum();
             prop_assert_eq!(pending.batch(1).unwrap().len(), expected);
             let bytes = |writes: &Arc<Writes>| {
                 let keys: usize = writes.keys.iter().map(|(key, write)| write.bytes(key)).sum();
-                keys + writes.ranges.iter().map(range_bytes).sum::<usize>()
+                keys + writes.ranges.list.iter().map(range_bytes).sum::<usize>()
             };
-            prop_assert_eq!(pending.bytes(), pending.families.values().map(bytes).sum::<usize>());
+            prop_assert_eq!(pending.bytes, pending.families.values().map(bytes).sum::<usize>());
+            prop_assert_eq!(pending.undo_bytes, pending.undo.iter().map(Undo::bytes).sum::<usize>());
+            if !saved.is_empty() {
+                prop_assert!(pending.release(0));
+            }
+            prop_assert!(pending.undo_bytes == 0 && !pending.release(0));
         }
     }
 }

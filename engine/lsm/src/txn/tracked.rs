@@ -1,5 +1,6 @@
 //! What a transaction has read and nobody else may write before it commits.
 
+use crate::base::key::NEVER;
 use crate::base::sync::{Arc, Mutex};
 use crate::commit::RangeCheck;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,18 @@ pub(super) struct Tracked {
     /// What iterators that may still be alive have walked over.
     scans: Vec<Arc<Mutex<Scanned>>>,
     most: usize,
+    /// Of the values that were read the one that expires first.
+    expiring: Option<Expiring>,
+}
+
+/// When a value expires, and where it stands.
+pub(super) type Expiring = (u64, u32, Vec<u8>);
+
+/// Keeps what expires first.
+fn first(held: &mut Option<Expiring>, expires_at: u64, family: u32, key: &[u8]) {
+    if expires_at < held.as_ref().map_or(NEVER, |(first, ..)| *first) {
+        *held = Some((expires_at, family, key.to_vec()));
+    }
 }
 
 /// How far an iterator has come from either end.
@@ -27,11 +40,13 @@ pub(super) struct Scanned {
     front: Option<Vec<u8>>,
     back: Option<Vec<u8>>,
     all: bool,
+    /// Of the entries that were seen the one that expires first.
+    expiring: Option<Expiring>,
 }
 
 impl Scanned {
     pub(super) fn new(family: u32, lower: Edge, upper: Edge) -> Scanned {
-        Scanned { family, lower, upper, front: None, back: None, all: false }
+        Scanned { family, lower, upper, front: None, back: None, all: false, expiring: None }
     }
 
     /// Everything from the front up to `key` has been seen.
@@ -51,8 +66,13 @@ impl Scanned {
         self.all = true;
     }
 
+    /// An entry that was seen expires at this time.
+    pub(super) fn expires(&mut self, key: &[u8], expires_at: u64) {
+        first(&mut self.expiring, expires_at, self.family, key);
+    }
+
     fn checks(&self, since: u64) -> impl Iterator<Item = RangeCheck> {
-        let Scanned { family, lower, upper, front, back, all } = self;
+        let Scanned { family, lower, upper, front, back, all, .. } = self;
         let check = |lower: &Edge, upper: &Edge| RangeCheck {
             family: *family,
             lower: lower.clone(),
@@ -69,13 +89,26 @@ impl Scanned {
 
 impl Tracked {
     pub(super) fn new(most: usize) -> Tracked {
-        Tracked { keys: BTreeSet::new(), ranges: Vec::new(), scans: Vec::new(), most: most.max(1) }
+        let (keys, ranges, scans) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Tracked { keys, ranges, scans, most: most.max(1), expiring: None }
     }
 
     /// Notes that a key was read.
     pub(super) fn key(&mut self, family: u32, key: &[u8]) {
         self.keys.insert((family, key.to_vec()));
         self.keep_small();
+    }
+
+    /// Notes that a value that was read expires at this time.
+    pub(super) fn expires(&mut self, family: u32, key: &[u8], expires_at: u64) {
+        first(&mut self.expiring, expires_at, family, key);
+    }
+
+    /// What expires first of all that was read.
+    pub(super) fn expiring(&self) -> Option<Expiring> {
+        let scans = self.scans.iter().filter_map(|scan| scan.lock().expiring.clone());
+        let ranges = self.ranges.iter().filter_map(|range| range.expiring.clone());
+        scans.chain(ranges).chain(self.expiring.clone()).min()
     }
 
     /// Notes that an iterator is about to walk.
@@ -121,6 +154,7 @@ impl Tracked {
         if self.keys.len() + self.ranges.len() <= self.most {
             return;
         }
+        self.expiring = self.expiring();
         let mut whole: BTreeMap<u32, (Edge, Edge)> = BTreeMap::new();
         let mut cover = |family, lower: Edge, upper: Edge| {
             let (from, to) = whole.entry(family).or_insert_with(|| (lower.clone(), upper.clone()));

@@ -3,22 +3,22 @@
 use super::iter::{Own, TransactionIter};
 use super::operands::{Below, OwnOperand};
 use super::options::{Locking, TransactionOptions};
-use super::pending::{Pending, Write, operand_bytes, range_bytes};
+use super::pending::{Pending, WRITE_OVERHEAD_BYTES, Write, operand_bytes, range_bytes};
 use super::tracked::{Scanned, Tracked};
-use crate::base::bounds::half_open;
+use crate::base::bounds::{half_open, prefix_end};
 use crate::base::error::{Error, Result};
 use crate::base::key::{NEVER, SeqNum};
-use crate::base::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::base::limits::{MAX_BATCH_RANGES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::base::operand::Operand;
 use crate::base::slice::Slice;
 use crate::base::sync::{Arc, Mutex};
 use crate::batch::FamilyRef;
 use crate::commit::Watch;
-use crate::db::{ColumnFamily, Db, ScanOptions, Snapshot};
+use crate::db::{ColumnFamily, Db, ScanOptions, Snapshot, value_and_expiry};
 use crate::locks::{LockedKey, OwnerId};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::RangeBounds;
+use std::ops::{Bound, RangeBounds};
 use std::time::Duration;
 
 /// Reads and writes that take effect together or not at all, as if nobody else wrote meanwhile, as far
@@ -49,9 +49,10 @@ pub struct Transaction {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) pending: Pending,
     pub(super) tracked: Mutex<Tracked>,
-    /// The keys that it has locked, each with the sequence number behind which nobody must have written
-    /// it.
-    pub(super) locked: BTreeMap<LockedKey, SeqNum>,
+    /// The keys that it has locked.
+    pub(super) locked: BTreeMap<LockedKey, Held>,
+    /// What they take, in bytes, roughly.
+    pub(super) locked_bytes: usize,
     /// What others write is recorded while it lives; it began before the snapshot was taken.
     pub(super) _watch: Watch,
 }
@@ -65,6 +66,15 @@ impl fmt::Debug for Transaction {
             .field("locks", &self.locked.len())
             .finish_non_exhaustive()
     }
+}
+
+/// What a transaction knows of a key that it has locked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// Nobody must have written it behind this sequence number.
+    pub(super) since: SeqNum,
+    /// Whether it is read as it is now, because it was locked first, and not as the snapshot shows it.
+    pub(super) at_present: bool,
 }
 
 /// A place in a transaction to go back to; see [`Transaction::savepoint`].
@@ -105,10 +115,10 @@ impl Transaction {
         self.pending.is_empty()
     }
 
-    /// What its writes take, in bytes, roughly; see [`TransactionOptions::max_bytes`].
+    /// What its writes and locks take, in bytes, roughly; see [`TransactionOptions::max_bytes`].
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.pending.bytes()
+        self.pending.bytes() + self.locked_bytes
     }
 
     /// The value of `key`: its own last write, or what the snapshot shows. (A pessimistic transaction
@@ -119,16 +129,7 @@ impl Transaction {
     pub fn get(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
         let key = key.as_ref();
         self.check(family)?;
-        let hidden = || self.pending.hides(family.family_id(), key);
-        if let Some(write) = self.pending.get(family.family_id(), key) {
-            let below = Below { family, snapshot: &self.snapshot };
-            return below.read(key, write, hidden(), self.now_ms());
-        }
-        if hidden() {
-            return Ok(None);
-        }
-        self.track(family, key);
-        if self.is_read_at_present(family, key) { family.get(key) } else { self.snapshot.get(family, key) }
+        self.read(family, key, self.options.serialisable)
     }
 
     /// Whether `key` has a value.
@@ -190,9 +191,9 @@ impl Transaction {
         self.check(family)?;
         match self.options.locking {
             Locking::Optimistic => self.tracked.lock().key(family.family_id(), key),
-            Locking::Pessimistic => drop(self.lock(family, key, true)?),
+            Locking::Pessimistic => self.lock(family, key, true)?,
         }
-        self.get(family, key)
+        self.read(family, key, true)
     }
 
     /// Sets `key` to `value`, for the family's default time if it has one.
@@ -208,7 +209,7 @@ impl Transaction {
         value: impl AsRef<[u8]>,
     ) -> Result<()> {
         let expires_at = family.default_ttl_ms().map_or(NEVER, |ttl_ms| self.expiry_in(ttl_ms));
-        self.put_until(family, key.as_ref(), value.as_ref(), expires_at)
+        self.put_at(family, key.as_ref(), value.as_ref(), expires_at)
     }
 
     /// Sets `key` to `value` for `ttl` from now (not from the commit), by the store's expiry clock.
@@ -223,7 +224,22 @@ impl Transaction {
         ttl: Duration,
     ) -> Result<()> {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        self.put_until(family, key.as_ref(), value.as_ref(), self.expiry_in(ttl_ms))
+        self.put_at(family, key.as_ref(), value.as_ref(), self.expiry_in(ttl_ms))
+    }
+
+    /// Sets `key` to `value` until the moment `expires_at_ms`, in milliseconds since the epoch; `u64::MAX` is
+    /// never, whatever the family's default.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn put_until(
+        &mut self,
+        family: &ColumnFamily,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        expires_at_ms: u64,
+    ) -> Result<()> {
+        self.put_at(family, key.as_ref(), value.as_ref(), expires_at_ms)
     }
 
     /// Removes `key`; it need not exist.
@@ -308,9 +324,23 @@ impl Transaction {
         self.check(family)?;
         let (start, end) = (range.start_bound().map(K::as_ref), range.end_bound().map(K::as_ref));
         let Some(range) = half_open(start, end)? else { return Ok(()) };
-        self.check_size(self.pending.bytes() + range_bytes(&range))?;
+        if self.pending.range_count() >= MAX_BATCH_RANGES {
+            return Err(Error::invalid("ranges", format!("a transaction may remove {MAX_BATCH_RANGES}")));
+        }
+        self.check_size(self.size_bytes() + range_bytes(&range))?;
         self.pending.remove_range(family.family_id(), range);
         Ok(())
+    }
+
+    /// Removes every key that begins with `prefix`; see [`Transaction::delete_range`].
+    ///
+    /// # Errors
+    /// As [`Transaction::delete_range`].
+    pub fn delete_prefix(&mut self, family: &ColumnFamily, prefix: impl AsRef<[u8]>) -> Result<()> {
+        let prefix = prefix.as_ref();
+        let end = prefix_end(prefix);
+        let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        self.delete_range::<&[u8], _>(family, (Bound::Included(prefix), end))
     }
 
     /// All entries of `family`.
@@ -401,6 +431,18 @@ impl Transaction {
         Err(Error::invalid("savepoint", "it is not one of this transaction, or no longer"))
     }
 
+    /// Forgets `savepoint` and all later ones, and keeps what was written: what they held to go back to takes
+    /// memory.
+    ///
+    /// # Errors
+    /// As [`Transaction::rollback_to`].
+    pub fn release(&mut self, savepoint: Savepoint) -> Result<()> {
+        if savepoint.transaction == self.id && self.pending.release(savepoint.number) {
+            return Ok(());
+        }
+        Err(Error::invalid("savepoint", "it is not one of this transaction, or no longer"))
+    }
+
     /// Ends it without writing anything, as dropping it does.
     pub fn rollback(self) {
         drop(self);
@@ -419,9 +461,36 @@ impl Transaction {
         if family.store_id() == self.db.store_id() { Ok(()) } else { Err(Error::WrongDatabase) }
     }
 
-    fn track(&self, family: &ColumnFamily, key: &[u8]) {
-        if self.options.serialisable && !self.is_read_at_present(family, key) {
-            self.tracked.lock().key(family.family_id(), key);
+    /// The value of a key. The commit may rely on what was there before the transaction: that it is still
+    /// there, and has not expired.
+    fn read(&self, family: &ColumnFamily, key: &[u8], relies: bool) -> Result<Option<Slice>> {
+        let id = family.family_id();
+        let (own, hidden) = (self.pending.get(id, key), self.pending.hides(id, key));
+        if own.is_none() && hidden {
+            return Ok(None);
+        }
+        let at_present = self.is_read_at_present(family, key);
+        let found = if relies && !hidden && own.is_none_or(Write::changes_what_was_there) {
+            let mut tracked = self.tracked.lock();
+            if self.options.serialisable && !at_present {
+                tracked.key(id, key);
+            }
+            let found = value_and_expiry(family, (!at_present).then_some(&*self.snapshot), key)?;
+            if let Some((_, expires_at)) = &found {
+                tracked.expires(id, key, *expires_at);
+            }
+            found.map(|(value, _)| value)
+        } else {
+            None
+        };
+        match own {
+            Some(write) => {
+                let below = Below { family, snapshot: &self.snapshot };
+                below.read(key, write, hidden, self.now_ms())
+            }
+            None if relies => Ok(found),
+            None if at_present => family.get(key),
+            None => self.snapshot.get(family, key),
         }
     }
 
@@ -431,10 +500,10 @@ impl Transaction {
             return false;
         }
         let key = LockedKey { family: family.family_id(), key: key.to_vec() };
-        self.locked.get(&key).is_some_and(|since| *since != self.snapshot.seq())
+        self.locked.get(&key).is_some_and(|held| held.at_present)
     }
 
-    fn put_until(&mut self, family: &ColumnFamily, key: &[u8], value: &[u8], expires_at: u64) -> Result<()> {
+    fn put_at(&mut self, family: &ColumnFamily, key: &[u8], value: &[u8], expires_at: u64) -> Result<()> {
         if value.len() > MAX_VALUE_BYTES {
             return Err(Error::ValueTooLarge { bytes: value.len() });
         }
@@ -442,7 +511,7 @@ impl Transaction {
     }
 
     fn write(&mut self, family: &ColumnFamily, key: &[u8], write: Write) -> Result<()> {
-        self.prepare(family, key, self.pending.bytes_with(key, &write))?;
+        self.prepare(family, key, self.size_bytes() + write.bytes(key))?;
         self.pending.insert(family.family_id(), key, write);
         Ok(())
     }
@@ -456,7 +525,7 @@ impl Transaction {
         }
         let value = Slice::own(Operand::encode_value(ttl_ms, operand));
         let operand = OwnOperand { written_ms: self.now_ms(), value };
-        self.prepare(family, key, self.pending.bytes() + operand_bytes(key, &operand))?;
+        self.prepare(family, key, self.size_bytes() + operand_bytes(key, &operand))?;
         let at_present = self.is_read_at_present(family, key);
         self.pending.merge(family.family_id(), key, operand, at_present);
         Ok(())
@@ -487,17 +556,28 @@ impl Transaction {
         if self.locked.contains_key(&key) {
             return Ok(());
         }
+        // A lock takes memory as a write does.
+        self.check_size(self.size_bytes() + lock_bytes(&key))?;
         let (store, since) = (self.db.store(), self.snapshot.seq());
         let (visible, written) = store.lock_key(self.id, &key, since, self.options.lock_timeout)?;
-        self.locked.insert(key.clone(), if for_update { visible } else { since });
-        store.transactions.set_locks(self.id, self.locked.len());
         if written && !for_update {
+            // It can never be committed: the transaction goes on without the lock, as it was before.
+            store.locks.unlock(self.id, &key);
             let conflict = store.conflict(key);
             store.transaction_counts.count_error(&conflict);
             return Err(conflict);
         }
+        self.locked_bytes += lock_bytes(&key);
+        let since = if for_update { visible } else { since };
+        self.locked.insert(key, Held { since, at_present: for_update });
+        store.transactions.set_locks(self.id, self.locked.len());
         Ok(())
     }
+}
+
+/// What a lock takes, in bytes, roughly: it stands in the transaction and in the store's table.
+fn lock_bytes(key: &LockedKey) -> usize {
+    2 * (key.key.len() + WRITE_OVERHEAD_BYTES)
 }
 
 impl Drop for Transaction {
