@@ -46,8 +46,8 @@ impl Queue {
         })
     }
 
-    /// A worker that needs longer says so. `false` if it was too late: the lease has expired, and somebody else
-    /// may have taken the job, even between a look at the lease and the write that prolongs it.
+    /// A worker that needs longer says so. `false` if it was too late: the lease has expired, and somebody
+    /// else may have taken the job, even between a look at the lease and the write that prolongs it.
     fn renew(&self, job: &Job, worker: &str) -> Result<bool> {
         let mut batch = esker::WriteBatch::new();
         batch.require_value(&self.leases, &job.number, worker);

@@ -157,9 +157,16 @@ impl Session {
             }
             // Something that is taken back leaves nothing behind.
             let savepoint = transaction.savepoint();
-            let taken_back =
-                transaction.delete(family, key).and_then(|()| transaction.rollback_to(savepoint));
+            let taken_back = transaction.delete(family, key);
+            let taken_back = taken_back.and_then(|()| transaction.rollback_to(savepoint));
+            let taken_back = taken_back.and_then(|()| transaction.release(savepoint));
             if let Err(error) = taken_back {
+                return Ok(Err(error));
+            }
+        }
+        if number.is_multiple_of(4) {
+            // Nobody has written meanwhile.
+            if let Err(error) = transaction.refresh() {
                 return Ok(Err(error));
             }
         }

@@ -54,7 +54,7 @@ pub(super) fn multi_get<K: AsRef<[u8]>>(
     Ok(values)
 }
 
-/// A snapshot still reads a family that was dropped; the present does not.
+/// The family must be there, and of the snapshot's store.
 pub(super) fn check(family: &ColumnFamily, snapshot: Option<&Snapshot>) -> Result<()> {
     family.check()?;
     if snapshot.is_some_and(|s| !Arc::ptr_eq(s.inner(), family.inner())) {

@@ -446,7 +446,8 @@ proptest! {
     ) {
         let clock = ManualClock::new(1_000_000);
         let table = if small { 256 } else { 1 << 20 };
-        let db = builder(&clock).merge_operator("default", Maximum).recent_writes_bytes(table).deterministic(1).open().unwrap();
+        let builder = builder(&clock).merge_operator("default", Maximum).recent_writes_bytes(table);
+        let db = builder.deterministic(1).open().unwrap();
         let mut model = Model {
             db,
             content: Content::new(),

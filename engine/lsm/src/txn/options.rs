@@ -23,8 +23,9 @@ pub struct TransactionOptions {
     pub serialisable: bool,
     /// How long it waits for a key that another has locked. Zero does not wait. Default: 1 s.
     pub lock_timeout: Duration,
-    /// What its writes may take, in bytes: keys, values, and about 100 bytes for each. Beyond it a write
-    /// is refused with [`crate::Error::TransactionTooLarge`]. Default: 256 MiB.
+    /// What its writes, its locks, and what its savepoints go back to may take, in bytes: keys, values, and
+    /// about 100 bytes for each. Beyond it a write or a lock is refused with
+    /// [`crate::Error::TransactionTooLarge`]. Default: 256 MiB.
     pub max_bytes: usize,
     /// How many keys and ranges of its reads are remembered one by one. Beyond it they are put together
     /// into one range for each column family, so that conflicts become more likely, and none is missed.
