@@ -119,6 +119,15 @@ fn an_expiry_is_set_in_sixty_four_attempts_or_not_at_all() -> Result<()> {
     Ok(())
 }
 
+/// Tells the other threads to stop, however the test ends.
+struct Stopped<'a>(&'a AtomicBool);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Nobody writes what the transaction depends on: the only conflict there can be is that looking again was
 /// given up.
 #[test]
@@ -132,6 +141,7 @@ fn a_transaction_looks_again_sixteen_times_and_then_there_is_a_conflict() -> Res
     let stop = AtomicBool::new(false);
     let options = TransactionOptions::default().serialisable();
     std::thread::scope(|scope| {
+        let _stopped = Stopped(&stop);
         for name in ["x", "y"] {
             let (db, stop) = (&db, &stop);
             scope.spawn(move || {
@@ -158,7 +168,6 @@ fn a_transaction_looks_again_sixteen_times_and_then_there_is_a_conflict() -> Res
             }
         };
         let met = (0..2_000).find_map(|_| attempt().transpose());
-        stop.store(true, Ordering::Relaxed);
         assert_eq!(met.transpose()?, Some(16), "who never meets a writer is never given up");
         Ok(())
     })
