@@ -127,7 +127,8 @@ impl OptionSet {
     #[must_use]
     pub fn apply(&self, builder: Builder) -> Builder {
         let names = ["default", "f0", "f1", "f2", "f3"];
-        let filtered = names.iter().filter(|_| self.filter);
+        // A family that keeps versions can have no filter.
+        let filtered = names.iter().filter(|name| self.filter && !self.family(name).keep_versions);
         let builder = filtered.fold(builder, |builder, name| builder.compaction_filter(name, Likewise));
         builder
             .merge_operator("default", Append::new())

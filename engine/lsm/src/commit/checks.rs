@@ -127,7 +127,8 @@ impl Checks {
                 Recent::Unwritten => {}
                 Recent::Unknown => stale = true,
                 Recent::Written(_) => {
-                    let key = recent.written_key(check.family, bounds).unwrap_or_default().to_vec();
+                    let key = recent.written_key(check.family, bounds, check.since);
+                    let key = key.unwrap_or_default().to_vec();
                     return Err(Why::Written(LockedKey { family: check.family, key }));
                 }
             }

@@ -7,6 +7,7 @@ mod durable;
 mod options;
 mod poison;
 mod queue;
+mod ranges;
 mod request;
 mod reserve;
 mod rotation;

@@ -24,6 +24,7 @@
 //! an earlier one is registered (see [`crate::tree::written_between`]). Raising `since` keeps that true.
 
 use super::checks::{Again, Checks, KeyCheck, Refused, Why};
+use super::ranges::put_together;
 use super::request::{Durability, Request, Ticket};
 use super::store::Store;
 use crate::base::error::{Error, Result};
@@ -124,11 +125,12 @@ impl Store {
         &self,
         batch: WriteBatch,
         durability: Durability,
-        checks: Checks,
+        mut checks: Checks,
     ) -> Result<Ticket> {
         if let Some(ticket) = self.admit(&batch)? {
             return Ok(ticket);
         }
+        checks.ranges = put_together(checks.ranges);
         let mut rounds = 0;
         self.submit_until(Request { batch, durability, checks: Some(Box::new(checks)) }, |request, why| {
             rounds += 1;

@@ -226,7 +226,8 @@ impl Builder {
 
     /// Has the values of the column family `family` filtered while they are compacted. See
     /// [`crate::hooks::CompactionFilter`] for what a filter sees and may do. Nothing of it is kept beside
-    /// the data.
+    /// the data. A family with [`FamilyOptions::keep_versions`](crate::FamilyOptions::keep_versions) can
+    /// have none: opening, or creating it, is refused.
     ///
     /// ```
     /// use esker::hooks::{CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};

@@ -37,8 +37,16 @@ impl Hooks {
     /// Settles which operator a family has: the one in its options, or the one that it was given.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if both are there and differ.
+    /// [`Error::InvalidArgument`] if both are there and differ, or if the family keeps versions and has a
+    /// filter: what a filter puts in the place of a value would have that value's version.
     pub(super) fn settle(&self, family: &str, options: &mut FamilyOptions) -> Result<()> {
+        if options.keep_versions && self.filters.contains_key(family) {
+            let why = format!(
+                "the column family {family:?} was created with `keep_versions`, so a version must stand for \
+                 one value; a filter could replace it"
+            );
+            return Err(Error::invalid("compaction_filter", why));
+        }
         let Some(given) = self.of_family.get(family) else { return Ok(()) };
         match &options.merge_operator {
             Some(named) if named != given => {

@@ -190,7 +190,8 @@ pub struct FamilyOptions {
     pub index_partition_bytes: usize,
     /// Whether the number of each write is kept for as long as its value, so that
     /// [`WriteBatch::require_version`](crate::WriteBatch::require_version) can be asked. Costs up to eight
-    /// bytes an entry in the last level before compression. Default: false.
+    /// bytes an entry in the last level before compression. Such a family can have no compaction filter.
+    /// Default: false.
     pub keep_versions: bool,
     /// The name of the merge operator that changes values by operands, if any: one of those in
     /// [`crate::hooks`], or one that [`crate::Builder::register_merge_operator`] was given. 1 to 255

@@ -15,13 +15,13 @@
 //!
 //! The stripe's mutex is taken before the graph's, and never two stripes at once.
 
-use super::bounds::within;
+use super::bounds::holds_nothing;
 use super::waiting::{Edge, Waiting};
 use crate::base::clock::Clock;
 use crate::base::hash::key_hash;
 use crate::base::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::base::sync::{Arc, Condvar, Mutex};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -67,7 +67,8 @@ pub struct KeyLocks {
 /// How many stripes there are: enough that two threads rarely meet in one.
 const STRIPES: usize = 64;
 
-type Stripe = HashMap<LockedKey, Lock>;
+/// In order, so that a range of keys is found without looking at the others.
+type Stripe = BTreeMap<LockedKey, Lock>;
 
 #[derive(Debug)]
 struct Lock {
@@ -125,8 +126,8 @@ impl KeyLocks {
         self.stripe(key).lock().get(key).map(|lock| lock.holder)
     }
 
-    /// A locked key between the bounds that somebody else than `owner` holds, if there is one. Looks at
-    /// every locked key.
+    /// A locked key between the bounds that somebody else than `owner` holds, if there is one. Looks into
+    /// every stripe, and there at what `owner` holds between the bounds.
     #[must_use]
     pub fn held_between(
         &self,
@@ -134,12 +135,35 @@ impl KeyLocks {
         family: u32,
         bounds: (Bound<&[u8]>, Bound<&[u8]>),
     ) -> Option<LockedKey> {
-        let meets = |key: &LockedKey, lock: &Lock| {
-            key.family == family && Some(lock.holder) != owner && within(bounds, &key.key)
+        self.look_between(owner, family, bounds).0
+    }
+
+    /// As [`KeyLocks::held_between`], with how many locks were looked at.
+    pub(super) fn look_between(
+        &self,
+        owner: Option<OwnerId>,
+        family: u32,
+        (lower, upper): (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> (Option<LockedKey>, usize) {
+        if holds_nothing((lower, upper)) {
+            return (None, 0);
+        }
+        let of = |family: u32, key: &[u8]| LockedKey { family, key: key.to_vec() };
+        let lower = match lower {
+            Bound::Unbounded => Bound::Included(of(family, &[])),
+            lower => lower.map(|key| of(family, key)),
         };
-        self.stripes.iter().find_map(|stripe| {
-            stripe.lock().iter().find(|(key, lock)| meets(key, lock)).map(|(key, _)| key.clone())
-        })
+        let upper = match (upper, family.checked_add(1)) {
+            (Bound::Unbounded, Some(next)) => Bound::Excluded(of(next, &[])),
+            (upper, _) => upper.map(|key| of(family, key)),
+        };
+        let mut looked_at = 0;
+        let found = self.stripes.iter().find_map(|stripe| {
+            let stripe = stripe.lock();
+            let mut inside = stripe.range((lower.as_ref(), upper.as_ref())).inspect(|_| looked_at += 1);
+            inside.find(|(_, lock)| Some(lock.holder) != owner).map(|(key, _)| key.clone())
+        });
+        (found, looked_at)
     }
 
     /// Locks `key` for `owner`, waiting for up to `timeout`. Returns whether the owner did not hold it

@@ -1,6 +1,7 @@
 use super::keys::{KeyLocks, LockFailure, LockedKey};
 use crate::base::clock::Clock;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Bound;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -154,4 +155,40 @@ fn many_threads_never_hold_one_key_together_and_no_deadlock_hangs() {
     });
     assert_eq!((locks.held(), locks.waiting()), (0, 0));
     assert!(deadlocks.into_inner() > 0, "threads that lock two of four keys in any order do deadlock");
+}
+
+/// A range finds what is locked in it without looking at the locks elsewhere.
+#[test]
+fn a_range_looks_only_at_the_locks_in_it() {
+    let locks = locks();
+    let (mine, theirs) = (locks.new_owner(), locks.new_owner());
+    let number = |n: u32| LockedKey { family: 1, key: n.to_be_bytes().to_vec() };
+    for n in 0..5_000 {
+        locks.lock(theirs, &number(n), LONG).unwrap();
+    }
+    for n in 5_000..5_100 {
+        locks.lock(mine, &number(n), LONG).unwrap();
+    }
+    locks.lock(theirs, &LockedKey { family: 2, key: Vec::new() }, LONG).unwrap();
+    let look = |owner, family, from: Bound<u32>, to: Bound<u32>| {
+        let (from, to) = (from.map(u32::to_be_bytes), to.map(u32::to_be_bytes));
+        let slices = (from.as_ref().map(|key| &key[..]), to.as_ref().map(|key| &key[..]));
+        let (found, looked_at) = locks.look_between(owner, family, slices);
+        assert_eq!(found, locks.held_between(owner, family, slices));
+        (found, looked_at)
+    };
+    let me = Some(mine);
+    assert_eq!(look(me, 1, Bound::Included(6_000), Bound::Excluded(9_000)), (None, 0));
+    assert_eq!(look(me, 1, Bound::Included(5_000), Bound::Unbounded), (None, 100), "only its own");
+    assert_eq!(look(me, 1, Bound::Excluded(4_999), Bound::Included(5_009)), (None, 10));
+    assert_eq!(look(me, 1, Bound::Excluded(4_998), Bound::Excluded(5_000)), (Some(number(4_999)), 1));
+    assert_eq!(look(me, 1, Bound::Included(9), Bound::Included(9)), (Some(number(9)), 1));
+    assert_eq!(look(me, 1, Bound::Included(9), Bound::Excluded(9)), (None, 0));
+    assert_eq!(look(me, 1, Bound::Excluded(9), Bound::Excluded(3)), (None, 0));
+    assert_eq!(look(None, 1, Bound::Unbounded, Bound::Unbounded).1, 1, "the first one is enough");
+    assert_eq!(look(me, 0, Bound::Unbounded, Bound::Unbounded), (None, 0));
+    assert_eq!(look(me, 2, Bound::Unbounded, Bound::Unbounded).1, 1, "the empty key, too");
+    let last = LockedKey { family: u32::MAX, key: vec![1] };
+    locks.lock(theirs, &last, LONG).unwrap();
+    assert_eq!(look(me, u32::MAX, Bound::Unbounded, Bound::Unbounded), (Some(last), 1));
 }

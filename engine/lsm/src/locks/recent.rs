@@ -5,11 +5,16 @@
 //! without transactions pay for one look at a counter. It is bounded: the oldest writes leave it, and
 //! the floor rises to the last one that left. A question about the time before the floor cannot be
 //! answered here ([`Recent::Unknown`]); whoever asks must look into the tree.
+//!
+//! The writes stand in their order, which says what to forget, and the keys beside it in theirs. Whoever
+//! asks for a range walks both ways at once, the keys of the range and the writes from the newest one
+//! back, until either is at its end or has met a write: neither a wide range that was hardly written of
+//! late nor a narrow one among many writes takes long.
 
-use super::bounds::within;
-use crate::base::hash::key_hash;
+use super::bounds::{holds_nothing, within};
 use crate::base::key::SeqNum;
-use std::collections::{HashMap, VecDeque};
+use crate::base::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 /// What the table knows of a key or a range since some sequence number.
@@ -17,7 +22,7 @@ use std::ops::Bound;
 pub enum Recent {
     /// Nobody has written it.
     Unwritten,
-    /// Somebody has, last at this sequence number.
+    /// Somebody has, at this sequence number: of a key its last write, of a range any that is new enough.
     Written(SeqNum),
     /// The table does not reach back so far.
     Unknown,
@@ -30,9 +35,8 @@ pub struct RecentWrites {
     floor: SeqNum,
     /// The writes in their order.
     writes: VecDeque<Write>,
-    /// By family and hash of the key, the last write of it. Two keys of one hash are one here, which
-    /// may call a key written that was not, and never the other way round.
-    last: HashMap<(u32, u64), SeqNum>,
+    /// By family, the keys of `writes`, each with its last write.
+    last: BTreeMap<u32, Keys>,
     /// The ranges among `writes`, in their order.
     ranges: VecDeque<Range>,
     bytes: usize,
@@ -45,14 +49,21 @@ struct Write {
     seq: SeqNum,
     family: u32,
     /// The key, or `None` for the first of `ranges`.
-    key: Option<Box<[u8]>>,
+    key: Option<Arc<[u8]>>,
 }
+
+/// The keys of a family, each with its last write. They are those of the writes, not copies.
+type Keys = BTreeMap<Arc<[u8]>, SeqNum>;
 
 /// A removed range: sequence number, family, first key, and the key behind the last, if it has an end.
 type Range = (SeqNum, u32, Box<[u8]>, Option<Box<[u8]>>);
 
-/// What a write takes beside its key, in bytes, roughly.
-const WRITE_OVERHEAD_BYTES: usize = 96;
+/// What a write takes in bytes, roughly: its place in the queue, some of which is always empty.
+const WRITE_BYTES: usize = 48;
+
+/// What a key takes beside its bytes, roughly: its place in a tree of which a third is empty, two counters,
+/// and what the allocator adds. A key that is written again takes that once.
+const KEY_OVERHEAD_BYTES: usize = 72;
 
 impl RecentWrites {
     /// An empty table of at most about `most_bytes`.
@@ -61,7 +72,7 @@ impl RecentWrites {
         RecentWrites {
             floor: 0,
             writes: VecDeque::new(),
-            last: HashMap::new(),
+            last: BTreeMap::new(),
             ranges: VecDeque::new(),
             bytes: 0,
             most_bytes,
@@ -99,20 +110,35 @@ impl RecentWrites {
 
     /// Records the write of a key. Sequence numbers never go back.
     pub fn record(&mut self, seq: SeqNum, family: u32, key: &[u8]) {
-        self.last.insert((family, key_hash(key)), seq);
-        self.push(Write { seq, family, key: Some(key.into()) }, key.len());
+        let keys = self.last.entry(family).or_default();
+        let here = (Bound::Included(key), Bound::Included(key));
+        let shared = match keys.range_mut::<[u8], _>(here).next() {
+            Some((known, last)) => {
+                *last = seq;
+                known.clone()
+            }
+            None => {
+                let new: Arc<[u8]> = key.into();
+                keys.insert(new.clone(), seq);
+                self.bytes += key.len() + KEY_OVERHEAD_BYTES;
+                new
+            }
+        };
+        self.push(Write { seq, family, key: Some(shared) });
     }
 
     /// Records the removal of the keys from `from` up to, and without, `to`; without `to` there is no end.
     pub fn record_range(&mut self, seq: SeqNum, family: u32, from: &[u8], to: Option<&[u8]>) {
-        self.ranges.push_back((seq, family, from.into(), to.map(Into::into)));
-        self.push(Write { seq, family, key: None }, from.len() + to.map_or(0, <[u8]>::len));
+        let range: Range = (seq, family, from.into(), to.map(Into::into));
+        self.bytes += bytes_of_range(&range);
+        self.ranges.push_back(range);
+        self.push(Write { seq, family, key: None });
     }
 
-    fn push(&mut self, write: Write, key_bytes: usize) {
+    fn push(&mut self, write: Write) {
         debug_assert!(self.writes.back().is_none_or(|last| last.seq < write.seq));
         self.writes.push_back(write);
-        self.bytes += key_bytes + WRITE_OVERHEAD_BYTES;
+        self.bytes += WRITE_BYTES;
         while self.bytes > self.most_bytes {
             self.forget_oldest();
         }
@@ -121,163 +147,126 @@ impl RecentWrites {
     fn forget_oldest(&mut self) {
         let Some(write) = self.writes.pop_front() else { return };
         self.floor = write.seq;
-        let key_bytes = match &write.key {
-            Some(key) => {
-                let slot = (write.family, key_hash(key));
-                if self.last.get(&slot) == Some(&write.seq) {
-                    self.last.remove(&slot);
-                }
-                key.len()
-            }
-            None => self
-                .ranges
-                .pop_front()
-                .map_or(0, |(_, _, from, to)| from.len() + to.as_deref().map_or(0, <[u8]>::len)),
+        self.bytes -= WRITE_BYTES;
+        let Some(key) = write.key else {
+            self.bytes -= self.ranges.pop_front().as_ref().map_or(0, bytes_of_range);
+            return;
         };
-        self.bytes -= key_bytes + WRITE_OVERHEAD_BYTES;
+        // A key that was written again stays for that write.
+        if let Some(keys) = self.last.get_mut(&write.family)
+            && keys.get(&key) == Some(&write.seq)
+        {
+            keys.remove(&key);
+            self.bytes -= key.len() + KEY_OVERHEAD_BYTES;
+            if keys.is_empty() {
+                self.last.remove(&write.family);
+            }
+        }
     }
 
-    /// Whether `key` was written behind `since`.
+    /// Whether `key` was written behind `since`. Takes time in proportion to the ranges that were removed
+    /// since then, and hardly more with the keys.
     #[must_use]
     pub fn key(&self, family: u32, key: &[u8], since: SeqNum) -> Recent {
         if since < self.floor {
             return Recent::Unknown;
         }
-        let point = self.last.get(&(family, key_hash(key))).copied();
+        let point = self.last.get(&family).and_then(|keys| keys.get(key)).copied();
         let covers = |(_, f, from, to): &&Range| {
             *f == family && **from <= *key && to.as_deref().is_none_or(|to| key < to)
         };
-        let range = self.ranges.iter().rev().find(covers).map(|(seq, ..)| *seq);
+        let range = self.ranges_behind(since).find(covers).map(|(seq, ..)| *seq);
         match point.max(range) {
             Some(seq) if seq > since => Recent::Written(seq),
             _ => Recent::Unwritten,
         }
     }
 
-    /// The last key within the bounds that is known to have been written, for messages.
+    /// A key within the bounds that was written behind `since`, for messages. Takes as long as
+    /// [`RecentWrites::range`].
     #[must_use]
-    pub fn written_key(&self, family: u32, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Option<&[u8]> {
-        let of_family = self.writes.iter().rev().filter(|write| write.family == family);
-        of_family.filter_map(|write| write.key.as_deref()).find(|key| within(bounds, key))
+    pub fn written_key(
+        &self,
+        family: u32,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        since: SeqNum,
+    ) -> Option<&[u8]> {
+        self.point(family, bounds, since).0.map(|(key, _)| key)
     }
 
     /// Whether any key within the bounds was written behind `since`. Takes time in proportion to the
-    /// writes since then.
+    /// ranges that were removed since then, and to the lesser of: the keys within the bounds that the
+    /// table knows, the writes since then.
     #[must_use]
     pub fn range(&self, family: u32, bounds: (Bound<&[u8]>, Bound<&[u8]>), since: SeqNum) -> Recent {
         if since < self.floor {
             return Recent::Unknown;
         }
-        let newer = |seq: SeqNum| seq > since;
-        let point = self.writes.iter().rev().take_while(|write| newer(write.seq)).find(|write| {
-            write.family == family && write.key.as_ref().is_some_and(|key| within(bounds, key))
-        });
-        let range = self.ranges.iter().rev().take_while(|(seq, ..)| newer(*seq));
-        let range = range.filter(|(_, f, ..)| *f == family).find(|(_, _, from, to)| {
-            let ends_before = match bounds.0 {
-                Bound::Unbounded => false,
-                Bound::Included(lower) | Bound::Excluded(lower) => {
-                    to.as_deref().is_some_and(|to| to <= lower)
-                }
-            };
-            let starts_behind = match bounds.1 {
-                Bound::Unbounded => false,
-                Bound::Included(upper) => **from > *upper,
-                Bound::Excluded(upper) => **from >= *upper,
-            };
-            !ends_before && !starts_behind
-        });
-        match point.map(|write| write.seq).max(range.map(|(seq, ..)| *seq)) {
+        let point = || self.point(family, bounds, since).0.map(|(_, seq)| seq);
+        let removed = || {
+            let mut ranges = self.ranges_behind(since).filter(|(_, f, ..)| *f == family);
+            ranges.find(|range| meets(range, bounds)).map(|(seq, ..)| *seq)
+        };
+        match (!holds_nothing(bounds)).then(|| point().or_else(removed)).flatten() {
             Some(seq) => Recent::Written(seq),
             None => Recent::Unwritten,
         }
     }
-}
 
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Key(u8),
-        Range(u8, u8),
-    }
-
-    /// A range up to the greatest key has no end.
-    fn end(to: u8) -> Option<[u8; 1]> {
-        (to < 19).then_some([to])
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let range = (0u8..20, 0u8..20).prop_map(|(a, b)| Step::Range(a, b));
-        prop_oneof![3 => (0u8..20).prop_map(Step::Key), 1 => range]
-    }
-
-    proptest! {
-        /// What it knows is true, and what it does not know it says.
-        #[test]
-        fn a_bounded_table_misses_no_write(
-            steps in prop::collection::vec(step(), 0..60),
-            room in 1usize..40,
-            asked in prop::collection::vec((0u8..20, 0u8..20, 0u64..70), 1..20),
-        ) {
-            let mut table = RecentWrites::new(room * (WRITE_OVERHEAD_BYTES + 2));
-            table.watch(4);
-            for (seq, step) in (5..).zip(&steps) {
-                match step {
-                    Step::Key(key) => table.record(seq, 1, &[*key]),
-                    Step::Range(from, to) => {
-                        table.record_range(seq, 1, &[*from], end(*to).as_ref().map(|to| &to[..]));
-                    }
-                }
+    /// A key within the bounds that was written behind `since`, with that write, and how many keys and
+    /// writes were looked at.
+    fn point(
+        &self,
+        family: u32,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        since: SeqNum,
+    ) -> (Option<(&[u8], SeqNum)>, usize) {
+        let keys = self.last.get(&family).filter(|_| !holds_nothing(bounds));
+        let Some(keys) = keys else { return (None, 0) };
+        let mut by_key = keys.range::<[u8], _>(bounds);
+        let mut by_age = self.writes.iter().rev().take_while(|write| write.seq > since);
+        let mut looked_at = 0;
+        loop {
+            let Some((key, seq)) = by_key.next() else { return (None, looked_at) };
+            let Some(write) = by_age.next() else { return (None, looked_at) };
+            looked_at += 2;
+            if *seq > since {
+                return (Some((key, *seq)), looked_at);
             }
-            prop_assert!(table.bytes() <= room * (WRITE_OVERHEAD_BYTES + 2));
-            let last_of = |from: u8, to: u8| (5..).zip(&steps).filter(|(_, step)| match step {
-                Step::Key(key) => from <= *key && *key <= to,
-                Step::Range(a, b) => (a < b || *b == 19) && *a <= to && (from < *b || *b == 19),
-            }).map(|(seq, _)| seq).last();
-            for (from, to, since) in asked {
-                let known = |last: Option<u64>| match last {
-                    _ if since < table.floor => Recent::Unknown,
-                    Some(seq) if seq > since => Recent::Written(seq),
-                    _ => Recent::Unwritten,
-                };
-                prop_assert_eq!(table.key(1, &[from], since), known(last_of(from, from)));
-                prop_assert_eq!(table.key(2, &[from], since), known(None));
-                let bounds = (Bound::Included(&[from][..]), Bound::Included(&[to][..]));
-                if from <= to {
-                    // An empty range that was deleted may be taken for a write: that only repeats work.
-                    match (table.range(1, bounds, since), known(last_of(from, to))) {
-                        (Recent::Written(_), Recent::Unwritten) => {}
-                        (found, expected) => prop_assert!(
-                            found == expected
-                                || matches!(
-                                    (found, expected), (Recent::Written(f), Recent::Written(e)) if f > e
-                                ),
-                            "{:?} {:?}", found, expected
-                        ),
-                    }
-                }
+            if let Some(key) = write.key.as_deref()
+                && write.family == family
+                && within(bounds, key)
+            {
+                return (Some((key, write.seq)), looked_at);
             }
         }
     }
 
-    #[test]
-    fn nothing_is_kept_when_nobody_watches() {
-        let mut table = RecentWrites::new(1 << 20);
-        assert!(!table.watched());
-        table.watch(7);
-        table.watch(7);
-        table.record(8, 0, b"k");
-        table.unwatch();
-        assert_eq!(table.key(0, b"k", 7), Recent::Written(8));
-        assert_eq!(table.key(0, b"k", 6), Recent::Unknown);
-        table.unwatch();
-        assert_eq!(table.bytes(), 0);
-        table.watch(20);
-        assert_eq!(table.key(0, b"k", 20), Recent::Unwritten);
-        assert_eq!(table.key(0, b"k", 19), Recent::Unknown);
+    /// The ranges that were removed behind `since`, the last one first.
+    fn ranges_behind(&self, since: SeqNum) -> impl Iterator<Item = &Range> {
+        self.ranges.iter().rev().take_while(move |(seq, ..)| *seq > since)
     }
 }
+
+/// The memory of a range, in bytes, roughly.
+fn bytes_of_range((_, _, from, to): &Range) -> usize {
+    KEY_OVERHEAD_BYTES + from.len() + to.as_deref().map_or(0, <[u8]>::len)
+}
+
+/// Whether a removed range has anything in common with the bounds.
+fn meets((_, _, from, to): &Range, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
+    let ends_before = match bounds.0 {
+        Bound::Unbounded => false,
+        Bound::Included(lower) | Bound::Excluded(lower) => to.as_deref().is_some_and(|to| to <= lower),
+    };
+    let starts_behind = match bounds.1 {
+        Bound::Unbounded => false,
+        Bound::Included(upper) => **from > *upper,
+        Bound::Excluded(upper) => **from >= *upper,
+    };
+    !ends_before && !starts_behind
+}
+
+#[cfg(all(test, not(loom)))]
+#[path = "recent_tests.rs"]
+mod tests;

@@ -3,8 +3,9 @@
 use crate::store::{Joined, START_MS, Signs, all, get, small};
 use esker::base::clock::ManualClock;
 use esker::fs::SimFs;
-use esker::{Db, Result};
-use std::sync::Arc;
+use esker::hooks::{CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
+use esker::{Db, Error, FamilyOptions, Result, Transaction, TransactionOptions};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn signed() -> Result<(Db, Signs, Arc<ManualClock>)> {
@@ -88,34 +89,39 @@ fn a_removal_hides_what_is_older_and_below() -> Result<()> {
     Ok(())
 }
 
-/// A filter that takes a snapshot of the very store while it runs stands for a thread that does.
+/// A filter that begins a transaction of the very store while it runs, which stands for a thread that does.
+/// It removes everything.
+#[derive(Debug, Clone, Default)]
+struct Taking(Arc<Mutex<(Option<Db>, Option<Transaction>)>>);
+
+impl CompactionFilterFactory for Taking {
+    fn make(&self, _: &FilterContext) -> Box<dyn CompactionFilter> {
+        let taken = self.0.clone();
+        Box::new(move |_: &[u8], _: &[u8], _: u64| {
+            let mut taken = taken.lock().unwrap();
+            let options = TransactionOptions::default().serialisable();
+            taken.1 = taken.0.as_ref().map(|db| db.begin(options).unwrap());
+            Verdict::Remove
+        })
+    }
+}
+
+/// A store whose key `k` has been removed by a filter, and a transaction that was begun while it ran.
+fn begun_while_a_filter_ran() -> Result<(Db, Transaction)> {
+    let (sim, clock, taking) = (SimFs::new(), ManualClock::new(START_MS), Taking::default());
+    let db = small(&sim, &clock).compaction_filter("default", taking.clone()).open()?;
+    db.put("k", "v")?;
+    taking.0.lock().unwrap().0 = Some(db.clone());
+    db.compact()?;
+    assert_eq!(get(&db, "k"), None);
+    let (_, transaction) = std::mem::take(&mut *taking.0.lock().unwrap());
+    Ok((db, transaction.unwrap()))
+}
+
 #[test]
 fn a_snapshot_taken_while_a_filter_runs_sees_what_it_saw() -> Result<()> {
-    use esker::hooks::{CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
-    use std::sync::Mutex;
-
-    type Taken = Arc<Mutex<(Option<Db>, Option<esker::Snapshot>)>>;
-    #[derive(Debug, Clone)]
-    struct Taking(Taken);
-    impl CompactionFilterFactory for Taking {
-        fn make(&self, _: &FilterContext) -> Box<dyn CompactionFilter> {
-            let taken = self.0.clone();
-            Box::new(move |_: &[u8], _: &[u8], _: u64| {
-                let mut taken = taken.lock().unwrap();
-                let snapshot = taken.0.as_ref().map(Db::snapshot);
-                taken.1 = snapshot;
-                Verdict::Remove
-            })
-        }
-    }
-    let (sim, clock, taken) = (SimFs::new(), ManualClock::new(START_MS), Taken::default());
-    let db = small(&sim, &clock).compaction_filter("default", Taking(taken.clone())).open()?;
-    db.put("k", "v")?;
-    taken.lock().unwrap().0 = Some(db.clone());
-    db.compact()?;
-    let (_, snapshot) = std::mem::take(&mut *taken.lock().unwrap());
-    let snapshot = snapshot.unwrap();
-    assert_eq!(get(&db, "k"), None);
+    let (db, transaction) = begun_while_a_filter_ran()?;
+    let snapshot = transaction.snapshot();
     let check = || -> Result<()> {
         assert_eq!(snapshot.get(&db, "k")?.unwrap(), "v");
         assert_eq!(snapshot.iter(&db)?.count(), 1);
@@ -126,4 +132,51 @@ fn a_snapshot_taken_while_a_filter_runs_sees_what_it_saw() -> Result<()> {
     db.put("k", "w")?;
     db.compact()?;
     check()
+}
+
+/// The same version is the same write, and so the same value: what a filter would put in its place had the
+/// same version.
+#[test]
+fn a_family_that_keeps_versions_can_have_no_filter() -> Result<()> {
+    let (sim, clock) = (SimFs::new(), ManualClock::new(START_MS));
+    let refused = |result: Result<()>| match result {
+        Err(Error::InvalidArgument { what, why }) => {
+            assert_eq!(what, "compaction_filter");
+            assert!(why.contains("\"pages\"") && why.contains("keep_versions"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    };
+    let versioned = FamilyOptions { keep_versions: true, ..FamilyOptions::default() };
+    let filtered = || small(&sim, &clock).compaction_filter("pages", Signs::default());
+    let db = filtered().open()?;
+    refused(db.create_column_family("pages", versioned.clone()).map(drop));
+    db.create_column_family("others", versioned.clone())?;
+    db.close()?;
+    // Nor later, when it is opened again.
+    let db = small(&sim, &clock).open()?;
+    let pages = db.create_column_family("pages", versioned)?;
+    pages.put("k", "+v")?;
+    let read = pages.get_versioned("k")?.unwrap();
+    drop(pages);
+    db.close()?;
+    refused(filtered().open().map(drop));
+    let db = small(&sim, &clock).open()?;
+    let pages = db.column_family("pages")?;
+    db.compact()?;
+    assert_eq!(pages.get_versioned("k")?, Some(read));
+    Ok(())
+}
+
+/// What a filter does is nobody's conflict.
+#[test]
+fn a_transaction_that_read_what_a_filter_then_removed_commits() -> Result<()> {
+    let (db, mut transaction) = begun_while_a_filter_ran()?;
+    assert_eq!(transaction.get_for_update(&db, "k")?.unwrap(), "v");
+    transaction.put(&db, "copy", "v")?;
+    transaction.commit()?;
+    assert_eq!((get(&db, "k"), get(&db, "copy").unwrap()), (None, "v".into()));
+    // What is judged by the present finds what the filter has left.
+    assert!(!db.compare_and_set("k", "v", "w")?);
+    assert!(db.put_if_absent("k", "w")?);
+    Ok(())
 }
