@@ -10,7 +10,7 @@ use esker::inspect::{SegmentItem, walk_segment};
 use esker::ranges::{Range as KeyRange, RangeKind};
 use esker::table::{Expected, TableReader, TableSource};
 use esker::version::load_manifest;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -182,25 +182,36 @@ impl Truth {
     }
 
     /// How many entries of a table stood in bytes that have changed and do stand in the log. The last
-    /// level has forgotten its numbers: there a record with the same key is enough.
+    /// level has forgotten its numbers: there a record with the same key is enough, unless it is that of
+    /// another entry that was lost.
     #[must_use]
     pub fn also_logged(&self, file: &str, damaged: &BTreeMap<String, Vec<u8>>) -> u64 {
         let (Some(blocks), Some(entries)) = (self.tables.get(file), self.entries.get(file)) else { return 0 };
         let (was, is) = (&self.files[file], damaged.get(file));
-        let mut logged: BTreeSet<Written> = BTreeSet::new();
+        let mut logged: BTreeMap<&Written, u64> = BTreeMap::new();
         for (name, records) in &self.segments {
             let (Some(was), Some(is)) = (self.files.get(name), damaged.get(name)) else { continue };
             let intact = |range: &Range<usize>| {
                 was.get(..64) == is.get(..64) && was.get(range.clone()) == is.get(range.clone())
             };
-            for (_, written, _) in records.iter().filter(|(range, ..)| intact(range)) {
-                logged.extend(written.iter().cloned());
+            for written in records.iter().filter(|(range, ..)| intact(range)).flat_map(|(_, all, _)| all) {
+                *logged.entry(written).or_default() += 1;
             }
         }
         let changed =
             |range: &Range<usize>| is.is_none_or(|is| was.get(range.clone()) != is.get(range.clone()));
         let lost = blocks.iter().zip(entries).filter(|((range, _), _)| changed(range));
-        lost.flat_map(|(_, entries)| entries).filter(|entry| logged.contains(*entry)).count() as u64
+        let lost: Vec<&Written> = lost.flat_map(|(_, entries)| entries).collect();
+        let named = |entry: &Written| entry.2 > 0 && logged.contains_key(entry);
+        let found = |entry: &&&Written| match entry.2 {
+            0 => {
+                let (family, key, _) = entry;
+                let others = lost.iter().filter(|o| (o.0, &o.1) == (*family, key) && named(o)).count() as u64;
+                logged.get(*entry).is_some_and(|records| *records > others)
+            }
+            _ => named(entry),
+        };
+        lost.iter().filter(found).count() as u64
     }
 
     /// What a read of every key gives, by family.
