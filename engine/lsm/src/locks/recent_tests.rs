@@ -107,9 +107,8 @@ fn nothing_is_kept_when_nobody_watches() {
 }
 
 /// Keys of eight bytes, big-endian.
-fn bounds_of(from: &[u8; 8], to: &[u8; 8]) -> (Bound<&'static [u8]>, Bound<&'static [u8]>) {
-    let leak = |key: &[u8; 8]| &*key.to_vec().leak();
-    (Bound::Included(leak(from)), Bound::Excluded(leak(to)))
+fn bounds_of<'k>(from: &'k [u8; 8], to: &'k [u8; 8]) -> (Bound<&'k [u8]>, Bound<&'k [u8]>) {
+    (Bound::Included(from), Bound::Excluded(to))
 }
 
 /// What others write in the meantime must not be walked once for each range.
@@ -124,8 +123,9 @@ fn ranges_in_which_nothing_was_written_cost_nothing_however_much_was_written_els
     let ranges = 4_000_u64;
     let looked_at = |table: &RecentWrites, since: u64, first: u64, width: u64| {
         let looked = (0..ranges).map(|n| {
-            let bounds =
-                bounds_of(&(first + n * width).to_be_bytes(), &(first + (n + 1) * width).to_be_bytes());
+            let (from, to) = (first + n * width, first + (n + 1) * width);
+            let (from, to) = (from.to_be_bytes(), to.to_be_bytes());
+            let bounds = bounds_of(&from, &to);
             let (found, looked_at) = table.point(1, bounds, since);
             assert_eq!(found.is_some(), table.range(1, bounds, since) != Recent::Unwritten);
             (found.is_some(), looked_at)
