@@ -6,7 +6,7 @@
 
 use crate::runner;
 use crate::state::revision;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub(crate) fn run() -> Result<(), String> {
     let sample = sample(all_mutants()?, seed);
     let mut alive = sample.clone();
     for stage in STAGES {
-        alive = try_all(&dir.join(stage.0), stage, &alive, goes_on)?;
+        alive = try_all(&dir.join(stage.0), stage, &alive)?;
         println!("{}: {} of {} survive", stage.0, alive.len(), sample.len());
     }
     judge(&alive, sample.len(), seed)
@@ -85,33 +85,43 @@ fn sample(all: Vec<String>, seed: usize) -> Vec<String> {
     all.into_iter().skip(seed % every).step_by(every).collect()
 }
 
-/// Tries mutants against the tests of a stage; returns those that nobody noticed.
+/// Tries mutants against the tests of a stage; returns those that nobody noticed. What an earlier run that was
+/// interrupted found out is not tried again: each run has a folder of its own, and all of them count.
 fn try_all(
     dir: &Path,
     (_, packages, tests): &(&str, &[&str], &[&str]),
     mutants: &[String],
-    goes_on: bool,
 ) -> Result<Vec<String>, String> {
-    if mutants.is_empty() {
-        return Ok(Vec::new());
+    let known = tried(dir, &["caught", "missed", "timeout", "unviable"]);
+    let left: Vec<&String> = mutants.iter().filter(|name| !known.contains(*name)).collect();
+    if !left.is_empty() {
+        let runs = fs::read_dir(dir).map_or(0, Iterator::count);
+        let output = dir.join((runs + 1).to_string());
+        fs::create_dir_all(&output).map_err(|e| format!("cannot create {}: {e}", output.display()))?;
+        let mut command = Command::new("cargo");
+        command.args(["mutants", "--package", "esker", "--colors", "never", "--timeout-multiplier", "5"]);
+        command.arg("--output").arg(output).args(packages.iter().map(|p| format!("--test-package={p}")));
+        command.args(left.iter().map(|name| format!("--re=^{}$", escaped(name))));
+        command.arg("--").args(*tests).envs(ENVIRONMENT.iter().copied()).current_dir(runner::root());
+        let status = command.status().map_err(|e| format!("cannot start cargo: {e}"))?;
+        // 2: some were missed; 3: some ran out of time, which is noticing.
+        if !matches!(status.code(), Some(0 | 2 | 3)) {
+            return Err(format!("cargo mutants failed ({status})"));
+        }
     }
-    fs::create_dir_all(dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
-    let mut command = Command::new("cargo");
-    command.args(["mutants", "--package", "esker", "--colors", "never", "--timeout-multiplier", "5"]);
-    command.arg("--output").arg(dir).args(packages.iter().map(|package| format!("--test-package={package}")));
-    command.args(mutants.iter().map(|name| format!("--re=^{}$", escaped(name))));
-    if goes_on {
-        command.arg("--iterate");
-    }
-    command.arg("--").args(*tests).envs(ENVIRONMENT.iter().copied()).current_dir(runner::root());
-    let status = command.status().map_err(|e| format!("cannot start cargo: {e}"))?;
-    // 2: some were missed; 3: some ran out of time, which is noticing.
-    if !matches!(status.code(), Some(0 | 2 | 3)) {
-        return Err(format!("cargo mutants failed ({status})"));
-    }
-    let missed = dir.join("mutants.out/missed.txt");
-    let text = fs::read_to_string(&missed).map_err(|e| format!("{}: {e}", missed.display()))?;
-    Ok(text.lines().map(String::from).collect())
+    let missed = tried(dir, &["missed"]);
+    Ok(mutants.iter().filter(|name| missed.contains(*name)).cloned().collect())
+}
+
+/// The mutants with one of these outcomes in any run whose output is in `dir`.
+fn tried(dir: &Path, outcomes: &[&str]) -> BTreeSet<String> {
+    let runs = fs::read_dir(dir).into_iter().flatten().flatten();
+    let files = runs.flat_map(|run| {
+        let of = |outcome| run.path().join(format!("mutants.out/{outcome}.txt"));
+        outcomes.iter().map(of).collect::<Vec<_>>()
+    });
+    let texts = files.filter_map(|file| fs::read_to_string(file).ok());
+    texts.flat_map(|text| text.lines().map(String::from).collect::<Vec<_>>()).collect()
 }
 
 /// A regular expression that matches just this text.
@@ -180,6 +190,21 @@ mod tests {
         let first = sample(all.clone(), 1);
         assert_eq!((first.len(), first[0].as_str(), first[1].as_str()), (201, "1", "5"));
         assert_eq!(sample(all, 6)[0], "2");
+    }
+
+    #[test]
+    fn outcomes_of_all_runs_count() {
+        let dir = runner::root().join("target/mutants-test");
+        for (run, outcome, name) in [("1", "missed", "a"), ("2", "missed", "b"), ("2", "caught", "c")] {
+            let output = dir.join(run).join("mutants.out");
+            fs::create_dir_all(&output).unwrap();
+            fs::write(output.join(format!("{outcome}.txt")), format!("{name}\n")).unwrap();
+        }
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(tried(&dir, &["missed"]).into_iter().eq(names(&["a", "b"])));
+        // Nothing is left to be tried, so that no other program is started.
+        assert_eq!(try_all(&dir, &STAGES[0], &names(&["b", "c"])), Ok(names(&["b"])));
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
