@@ -2,7 +2,9 @@
 //! the oracle.
 
 use super::source::Source;
-use crate::history::{Change, Operation, Span, Step, What, print};
+use crate::history::{
+    Asked, Change, Condition, Movement, Operation, Span, Step, TransactionKind, What, print,
+};
 use crate::oracle::Loss;
 use crate::session::{FaultKind, Place, catching, run, run_with_fault, run_with_full_disk, sync_fails};
 use esker::Durability;
@@ -39,7 +41,7 @@ fn history(source: &mut Source<'_>) -> Vec<Operation> {
 }
 
 fn operation(source: &mut Source<'_>) -> Operation {
-    match source.below(32) {
+    match source.below(42) {
         0..12 => Operation::Write { changes: vec![change(source)], durability: durability(source) },
         12..16 => {
             let changes = (0..=source.below(5)).map(|_| change(source)).collect();
@@ -72,6 +74,34 @@ fn operation(source: &mut Source<'_>) -> Operation {
         },
         29 => [Operation::Families, Operation::Verify][source.below(2)].clone(),
         30 => Operation::Reopen,
+        32..35 => Operation::Transaction {
+            kind: [TransactionKind::Optimistic, TransactionKind::Pessimistic, TransactionKind::Serialisable]
+                [source.below(3)],
+            changes: (0..=source.below(4)).map(|_| change(source)).collect(),
+            meddle: (0..source.below(2)).map(|_| change(source)).collect(),
+            durability: durability(source),
+        },
+        35 => Operation::If {
+            condition: Condition {
+                family: family(source),
+                key: key(source),
+                asked: [Asked::Absent, Asked::Value, Asked::OtherValue, Asked::Version][source.below(4)],
+            },
+            changes: (0..=source.below(2)).map(|_| change(source)).collect(),
+            durability: durability(source),
+        },
+        36 => Operation::Expire {
+            family: family(source),
+            key: key(source),
+            ttl_ms: (source.below(3) > 0).then(|| u64::from(source.short())),
+        },
+        37 => Operation::Cursor {
+            slot: source.below(2) as u32,
+            at: at(source),
+            family: family(source),
+            span: span(source),
+        },
+        38..42 => Operation::Move { slot: source.below(2) as u32, to: movement(source) },
         _ => match source.below(4) {
             0 => Operation::Kill,
             _ => Operation::PowerLoss {
@@ -79,6 +109,18 @@ fn operation(source: &mut Source<'_>) -> Operation {
                 seed: u64::from(source.byte()),
             },
         },
+    }
+}
+
+fn movement(source: &mut Source<'_>) -> Movement {
+    match source.below(8) {
+        0 => Movement::First,
+        1 => Movement::Last,
+        2 | 3 => Movement::Next,
+        4 => Movement::Prev,
+        5 => Movement::Seek(key(source)),
+        6 => Movement::SeekForPrev(key(source)),
+        _ => Movement::Refresh,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Histories from a seed.
 
 use super::operation::{
-    Asked, Change, Condition, DROPPING, LEAST_TTL_BYTES, Operation, Span, Step, TransactionKind, What,
+    Asked, Change, Condition, DROPPING, LEAST_TTL_BYTES, Movement, Operation, Span, Step, TransactionKind,
+    What,
 };
 use esker::Durability;
 use esker::base::limits::MAX_KEY_BYTES;
@@ -67,6 +68,8 @@ pub enum Kind {
     Snapshot,
     /// One of the reads.
     Read,
+    /// As [`Operation::Cursor`], [`Operation::Move`] or [`Operation::LetGo`].
+    Cursor,
     /// As [`Operation::Verify`].
     Verify,
     /// As [`Operation::Reopen`].
@@ -107,6 +110,7 @@ impl Profile {
             (Kind::Family, 4),
             (Kind::Snapshot, 3),
             (Kind::Read, 4),
+            (Kind::Cursor, 6),
             (Kind::Reopen, 2),
             (Kind::Crash, 2),
             (Kind::Clock, 2),
@@ -136,6 +140,7 @@ impl Profile {
             (Kind::Advance, 4),
             (Kind::Family, 3),
             (Kind::Snapshot, 2),
+            (Kind::Cursor, 4),
             (Kind::Clock, 1),
             (Kind::OnDurable, 1),
         ],
@@ -180,6 +185,7 @@ impl Profile {
             (Kind::Family, 3),
             (Kind::Snapshot, 7),
             (Kind::Read, 40),
+            (Kind::Cursor, 25),
             (Kind::Verify, 1),
             (Kind::Reopen, 2),
             (Kind::Clock, 2),
@@ -203,11 +209,23 @@ pub fn generate(seed: u64, profile: &Profile) -> Vec<Operation> {
         if random.below(8) == 0 { [300, 5_000, MAX_KEY_BYTES][random.below(3) as usize] } else { 0 };
     let keys = (0..profile.keys).map(|n| key(&random, n, longest)).collect();
     let families = vec!["default".to_string()];
-    let (snapshots, lean) = (Vec::new(), Lean::ALL[random.below(Lean::ALL.len() as u64) as usize]);
+    let (snapshots, cursors) = (Vec::new(), Vec::new());
+    let lean = Lean::ALL[random.below(Lean::ALL.len() as u64) as usize];
     let dropping = random.below(3) == 0;
     let weights = swarm(profile, &random);
-    let mut writer =
-        Writer { profile, weights, keys, families, created: 0, snapshots, random, lean, turn: 0, dropping };
+    let mut writer = Writer {
+        profile,
+        weights,
+        keys,
+        families,
+        created: 0,
+        snapshots,
+        cursors,
+        random,
+        lean,
+        turn: 0,
+        dropping,
+    };
     let count = profile.operations.0 + writer.random.below(profile.operations.1 + 1);
     // What goes wrong between families needs some from the beginning.
     let families = if writer.random.below(4) == 0 { 0 } else { 2 };
@@ -268,6 +286,7 @@ struct Writer<'a> {
     families: Vec<String>,
     created: u32,
     snapshots: Vec<u32>,
+    cursors: Vec<u32>,
     random: Random,
     lean: Lean,
     /// Which durability is preferred for the moment.
@@ -322,13 +341,14 @@ impl Writer<'_> {
             Kind::Family => self.create_or_drop(),
             Kind::Snapshot => self.snapshot_or_release(),
             Kind::Read => self.read(),
+            Kind::Cursor => self.cursor(),
             Kind::Verify => Operation::Verify,
             Kind::Reopen => {
-                self.snapshots.clear();
+                self.let_go();
                 Operation::Reopen
             }
             Kind::Crash => {
-                self.snapshots.clear();
+                self.let_go();
                 if self.random.below(2) == 0 {
                     return Operation::Kill;
                 }
@@ -490,6 +510,38 @@ impl Writer<'_> {
         Operation::Snapshot(slot)
     }
 
+    /// What nothing survives that ends the store's life.
+    fn let_go(&mut self) {
+        self.snapshots.clear();
+        self.cursors.clear();
+    }
+
+    /// Cursors live for a while, across writes, flushes and compactions.
+    fn cursor(&mut self) -> Operation {
+        let slot = self.random.below(3) as u32;
+        match (self.cursors.iter().position(|known| *known == slot), self.random.below(16)) {
+            (Some(at), 0) => Operation::LetGo(self.cursors.swap_remove(at)),
+            (Some(_), 2..) => Operation::Move { slot, to: self.movement() },
+            (known, _) => {
+                self.cursors.extend(known.is_none().then_some(slot));
+                let at = self.snapshot_to_read();
+                Operation::Cursor { slot, at, family: self.family(), span: self.span() }
+            }
+        }
+    }
+
+    fn movement(&self) -> Movement {
+        match self.random.below(16) {
+            0 => Movement::First,
+            1 => Movement::Last,
+            2..6 => Movement::Next,
+            6..10 => Movement::Prev,
+            10 | 11 => Movement::Seek(self.choose(&self.keys)),
+            12 | 13 => Movement::SeekForPrev(self.choose(&self.keys)),
+            _ => Movement::Refresh,
+        }
+    }
+
     fn span(&self) -> Span {
         match self.random.below(6) {
             0 | 1 => Span::All,
@@ -526,9 +578,12 @@ impl Writer<'_> {
         Span::Range(Bound::Included(keys[from].clone()), to)
     }
 
+    fn snapshot_to_read(&self) -> Option<u32> {
+        (!self.snapshots.is_empty() && self.random.below(2) == 0).then(|| self.choose(&self.snapshots))
+    }
+
     fn read(&self) -> Operation {
-        let at =
-            (!self.snapshots.is_empty() && self.random.below(2) == 0).then(|| self.choose(&self.snapshots));
+        let at = self.snapshot_to_read();
         if self.dropping && self.random.below(8) == 0 {
             return Operation::Get { at, family: DROPPING.into(), key: self.choose(&self.keys) };
         }

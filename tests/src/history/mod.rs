@@ -8,7 +8,7 @@ mod text;
 
 pub use generator::{Profile, SMALLEST_OPTIONS, generate};
 pub use operation::{
-    Asked, Change, Condition, DROPPING, Operation, Span, Step, TransactionKind, What, value,
+    Asked, Change, Condition, DROPPING, Movement, Operation, Span, Step, TransactionKind, What, value,
 };
 pub use operators::{Operator, Sum};
 pub use text::{parse, print};

@@ -104,6 +104,26 @@ pub enum Operation {
         /// From which ends.
         step: Step,
     },
+    /// A cursor is made and kept under a number, in place of an earlier one. It stands nowhere yet.
+    Cursor {
+        /// The number.
+        slot: u32,
+        /// The snapshot that it shows, or the present.
+        at: Option<u32>,
+        /// The family.
+        family: String,
+        /// Which keys.
+        span: Span,
+    },
+    /// The cursor with this number moves.
+    Move {
+        /// The number.
+        slot: u32,
+        /// Where to.
+        to: Movement,
+    },
+    /// The cursor with this number is let go.
+    LetGo(u32),
     /// The families are listed.
     Families,
     /// The store's own check of everything on disk.
@@ -261,6 +281,25 @@ impl Span {
             }
         }
     }
+}
+
+/// How a cursor moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Movement {
+    /// To the first entry.
+    First,
+    /// To the last entry.
+    Last,
+    /// To the next entry.
+    Next,
+    /// To the entry before.
+    Prev,
+    /// To the first entry at or after a key.
+    Seek(Vec<u8>),
+    /// To the last entry at or before a key.
+    SeekForPrev(Vec<u8>),
+    /// To the state of this moment.
+    Refresh,
 }
 
 /// How a range is walked.

@@ -13,6 +13,8 @@
 //! persist default a
 //! scan default forward [a )b
 //! scan f1 @2 mixed:77 prefix:user
+//! cursor 0 default [a )b
+//! move 0 seek-for-prev aa
 //! power-loss later-kept 9
 //! ```
 //!
@@ -21,7 +23,7 @@
 //! that number.
 
 use super::operation::{
-    Asked, Change, Condition, LEAST_TTL_BYTES, Operation, Span, Step, TransactionKind, What,
+    Asked, Change, Condition, LEAST_TTL_BYTES, Movement, Operation, Span, Step, TransactionKind, What,
 };
 use esker::Durability;
 use esker::fs::sim::Image;
@@ -100,6 +102,11 @@ fn line(operation: &Operation) -> String {
             };
             format!("scan {family}{} {step} {}", at_text(*at), span_text(span))
         }
+        Operation::Cursor { slot, at, family, span } => {
+            format!("cursor {slot} {family}{} {}", at_text(*at), span_text(span))
+        }
+        Operation::Move { slot, to } => format!("move {slot} {}", movement_text(to)),
+        Operation::LetGo(slot) => format!("let-go {slot}"),
         Operation::Families => "families".into(),
         Operation::Verify => "verify".into(),
         Operation::Reopen => "reopen".into(),
@@ -147,6 +154,18 @@ fn durability_text(durability: Durability) -> &'static str {
         Durability::Sync => "sync",
         Durability::Os => "os",
         Durability::None => "none",
+    }
+}
+
+fn movement_text(to: &Movement) -> String {
+    match to {
+        Movement::First => "first".into(),
+        Movement::Last => "last".into(),
+        Movement::Next => "next".into(),
+        Movement::Prev => "prev".into(),
+        Movement::Refresh => "refresh".into(),
+        Movement::Seek(key) => format!("seek {}", key_text(key)),
+        Movement::SeekForPrev(key) => format!("seek-for-prev {}", key_text(key)),
     }
 }
 
@@ -259,6 +278,12 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
         ("snapshot", [slot]) => Operation::Snapshot(number(slot)? as u32),
         ("release", [slot]) => Operation::Release(number(slot)? as u32),
         ("get" | "multi-get" | "scan", [family, rest @ ..]) => read(name, (*family).into(), rest)?,
+        ("cursor", [slot, family, rest @ ..]) => {
+            let (at, rest) = snapshot_of(rest)?;
+            Operation::Cursor { slot: number(slot)? as u32, at, family: (*family).into(), span: span(rest)? }
+        }
+        ("move", [slot, to @ ..]) => Operation::Move { slot: number(slot)? as u32, to: movement(to)? },
+        ("let-go", [slot]) => Operation::LetGo(number(slot)? as u32),
         ("families", []) => Operation::Families,
         ("verify", []) => Operation::Verify,
         ("reopen", []) => Operation::Reopen,
@@ -271,11 +296,29 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
     })
 }
 
+/// The snapshot that is read, if one is named, and the words behind it.
+fn snapshot_of<'a, 'w>(words: &'a [&'w str]) -> Result<(Option<u32>, &'a [&'w str]), String> {
+    match words.split_first() {
+        Some((first, others)) if first.starts_with('@') => Ok((Some(number(&first[1..])? as u32), others)),
+        _ => Ok((None, words)),
+    }
+}
+
+fn movement(words: &[&str]) -> Result<Movement, String> {
+    Ok(match words {
+        ["first"] => Movement::First,
+        ["last"] => Movement::Last,
+        ["next"] => Movement::Next,
+        ["prev"] => Movement::Prev,
+        ["refresh"] => Movement::Refresh,
+        ["seek", key] => Movement::Seek(parse_key(key)?),
+        ["seek-for-prev", key] => Movement::SeekForPrev(parse_key(key)?),
+        _ => return Err("no such movement".into()),
+    })
+}
+
 fn read(name: &str, family: String, rest: &[&str]) -> Result<Operation, String> {
-    let (at, rest) = match rest.split_first() {
-        Some((first, others)) if first.starts_with('@') => (Some(number(&first[1..])? as u32), others),
-        _ => (None, rest),
-    };
+    let (at, rest) = snapshot_of(rest)?;
     Ok(match (name, rest) {
         ("get", [key]) => Operation::Get { at, family, key: parse_key(key)? },
         ("multi-get", keys) => {
@@ -429,6 +472,7 @@ mod tests {
             "put a \\x0 1 os",
             "put-ttl a b 3 9 os",
             "scan a up all",
+            "move 0 up",
         ];
         let runs = ["get a {61*}", "get a {61*9999999999}", "get a {6*1}", "get a {61", "clock x", "clock +"];
         let others = ["transaction odd os : delete a b", "if maybe a b os : delete a b", "expire a b x"];

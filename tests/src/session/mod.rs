@@ -3,6 +3,7 @@
 mod audit;
 mod batch;
 mod crash;
+mod cursors;
 mod fault;
 mod leave;
 mod options;

@@ -9,7 +9,7 @@ use esker::{ColumnFamily, Db};
 
 impl Session {
     /// The handle of a family, and the snapshot to read it at. `None` if there is nothing to read.
-    fn target(&self, at: Option<u32>, family: &str) -> Option<(&ColumnFamily, Option<&Held>)> {
+    pub(super) fn target(&self, at: Option<u32>, family: &str) -> Option<(&ColumnFamily, Option<&Held>)> {
         let held = match at {
             Some(slot) => Some(self.snapshots.get(&slot)?),
             None => None,
@@ -65,7 +65,7 @@ impl Session {
         Ok(())
     }
 
-    fn expected_entries(&self, family: &str, held: Option<&Held>, span: &Span) -> Entries {
+    pub(super) fn expected_entries(&self, family: &str, held: Option<&Held>, span: &Span) -> Entries {
         let oracle = self.oracle.lock();
         let (state, id, now_ms) = match held {
             Some(held) => (&held.state, held.families.get(family).copied(), held.now_ms),
@@ -188,7 +188,7 @@ impl Session {
     }
 }
 
-fn shown(value: Option<&[u8]>) -> String {
+pub(super) fn shown(value: Option<&[u8]>) -> String {
     match value {
         None => "nothing".into(),
         Some(value) => format!("{} bytes ({})", value.len(), value[..value.len().min(12)].escape_ascii()),

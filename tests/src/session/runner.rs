@@ -1,5 +1,6 @@
 //! Runs a history against a store and the oracle side by side.
 
+use super::cursors::Roaming;
 use super::place::{Place, SYNC_INTERVAL_MS};
 use super::reached::Reached;
 use super::settle::SETTLING_TURNS;
@@ -23,6 +24,8 @@ pub struct Session {
     pub(super) families: BTreeMap<String, ColumnFamily>,
     dropped: Vec<ColumnFamily>,
     pub(super) snapshots: BTreeMap<u32, Held>,
+    /// Cursors that live across operations.
+    pub(super) cursors: BTreeMap<u32, Roaming>,
     /// Whether errors of the disk are to be expected.
     pub(super) faulty: bool,
     /// How many errors were put down to the disk.
@@ -105,6 +108,7 @@ impl Session {
             families: BTreeMap::new(),
             dropped: Vec::new(),
             snapshots: BTreeMap::new(),
+            cursors: BTreeMap::new(),
             faulty: false,
             tolerated: std::cell::Cell::new(0),
             on_disk: None,
@@ -170,15 +174,15 @@ impl Session {
             self.reached.note(&db.stats());
         }
         self.families.clear();
-        self.dropped.clear();
-        self.snapshots.clear();
+        self.let_go_of_what_holds();
         self.db.take()
     }
 
     /// What holds blocks, tables and versions.
-    pub(super) fn let_go_of_snapshots(&mut self) {
+    pub(super) fn let_go_of_what_holds(&mut self) {
         self.dropped.clear();
         self.snapshots.clear();
+        self.cursors.clear();
     }
 
     /// Carries one operation out.
@@ -225,6 +229,9 @@ impl Session {
             Operation::Get { at, family, key } => self.get(*at, family, key)?,
             Operation::MultiGet { at, family, keys } => self.multi_get(*at, family, keys)?,
             Operation::Scan { at, family, span, step } => self.scan(*at, family, span, *step)?,
+            Operation::Cursor { slot, at, family, span } => self.make_cursor(*slot, *at, family, span)?,
+            Operation::Move { slot, to } => self.move_cursor(*slot, to)?,
+            Operation::LetGo(slot) => drop(self.cursors.remove(slot)),
             Operation::Families => self.list_families()?,
             Operation::Verify => self.verify()?,
             Operation::Reopen => self.reopen()?,

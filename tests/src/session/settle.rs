@@ -38,7 +38,7 @@ impl Session {
     /// With everything flushed and no handle held, nothing but tables, log and manifest may be left, on the
     /// disk as in memory.
     fn settle(&mut self) -> Result<(), String> {
-        self.let_go_of_snapshots();
+        self.let_go_of_what_holds();
         let flushed = self.db().flush();
         self.after(flushed, Oracle::flushed)?;
         // Threads of the store's own need not be done yet.

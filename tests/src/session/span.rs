@@ -2,7 +2,7 @@
 
 use crate::history::{Span, Step};
 use esker::batch::FamilyRef;
-use esker::{ColumnFamily, Iter, Slice, Snapshot, WriteBatch};
+use esker::{ColumnFamily, Iter, ScanOptions, Slice, Snapshot, WriteBatch};
 use std::ops::Bound;
 
 /// Keys with their values, in their order.
@@ -27,6 +27,15 @@ pub(crate) fn remove_span(batch: &mut WriteBatch, family: &impl FamilyRef, span:
         (Span::Range(from, to), false) => batch.delete_range(family, (from.clone(), to.clone())),
         (Span::Range(from, to), true) => batch.drop_range(family, (from.clone(), to.clone())),
     };
+}
+
+/// What walks over part of a family.
+pub(crate) fn scan_options(span: &Span) -> ScanOptions {
+    match span {
+        Span::All => ScanOptions::default(),
+        Span::Range(from, to) => ScanOptions::range((from.clone(), to.clone())),
+        Span::Prefix(prefix) => ScanOptions::prefix(prefix),
+    }
 }
 
 /// An iterator over part of a family, at present or in a snapshot.
