@@ -55,6 +55,32 @@ fn next_key(key: &[u8]) -> Option<Vec<u8>> {
     Some(next)
 }
 
+/// The lower bound that leaves fewer keys.
+#[must_use]
+pub fn higher(a: Bound<Vec<u8>>, b: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
+    match (&a, &b) {
+        (Bound::Unbounded, _) => b,
+        (_, Bound::Unbounded) => a,
+        (Bound::Included(x) | Bound::Excluded(x), Bound::Included(y) | Bound::Excluded(y)) => {
+            let a_is_narrower = x > y || x == y && matches!(a, Bound::Excluded(_));
+            if a_is_narrower { a } else { b }
+        }
+    }
+}
+
+/// The upper bound that leaves fewer keys.
+#[must_use]
+pub fn lower(a: Bound<Vec<u8>>, b: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
+    match (&a, &b) {
+        (Bound::Unbounded, _) => b,
+        (_, Bound::Unbounded) => a,
+        (Bound::Included(x) | Bound::Excluded(x), Bound::Included(y) | Bound::Excluded(y)) => {
+            let a_is_narrower = x < y || x == y && matches!(a, Bound::Excluded(_));
+            if a_is_narrower { a } else { b }
+        }
+    }
+}
+
 /// The first key behind all that start with `prefix`; `None` if there is none.
 #[must_use]
 pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {

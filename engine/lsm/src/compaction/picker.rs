@@ -126,7 +126,7 @@ pub fn pick(
     policy: &TablePolicy,
     moment: Moment<'_>,
 ) -> Option<Plan> {
-    let whole = pick_expired(version, claims, moment).or_else(|| pick_covered(version, claims, moment));
+    let whole = pick_whole(version, claims, moment);
     if whole.is_some() {
         return whole;
     }
@@ -186,11 +186,15 @@ pub fn pick_erasure(
     moment: Moment<'_>,
 ) -> Option<Plan> {
     let due = |range: &Range| range.written_ms <= moment.erase_ms;
-    pick_expired(version, claims, moment)
-        .or_else(|| pick_covered(version, claims, moment))
+    pick_whole(version, claims, moment)
         .or_else(|| pick_due(version, claims, options, moment))
         .or_else(|| pick_touched(version, claims, options, moment, due))
         .map(|plan| moving_only_if_the_codec_stays(plan, policy))
+}
+
+/// Tables of which nothing is needed any more: they go unread.
+fn pick_whole(version: &Version, claims: &Claims, moment: Moment<'_>) -> Option<Plan> {
+    pick_expired(version, claims, moment).or_else(|| pick_covered(version, claims, moment))
 }
 
 fn moving_only_if_the_codec_stays(mut plan: Plan, policy: &TablePolicy) -> Plan {

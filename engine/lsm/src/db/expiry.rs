@@ -19,6 +19,17 @@ pub enum Ttl {
     Remaining(Duration),
 }
 
+impl Ttl {
+    /// What is left at `now_ms` of a value's life; `None` once it is over.
+    pub(crate) fn until(expires_at: u64, now_ms: u64) -> Option<Ttl> {
+        if expires_at == NEVER {
+            return Some(Ttl::Never);
+        }
+        let left = expires_at.saturating_sub(now_ms);
+        (left > 0).then_some(Ttl::Remaining(Duration::from_millis(left)))
+    }
+}
+
 /// How often an expiry is set anew when somebody else writes the key meanwhile.
 const ATTEMPTS: u32 = 64;
 
@@ -51,13 +62,8 @@ impl ColumnFamily {
     /// ```
     pub fn ttl(&self, key: impl AsRef<[u8]>) -> Result<Option<Ttl>> {
         let expires_at = read::get(self, None, key.as_ref(), |found| found.expires_at())?;
-        let Some(expires_at) = expires_at else { return Ok(None) };
-        if expires_at == NEVER {
-            return Ok(Some(Ttl::Never));
-        }
         // Between the read and now it may have expired.
-        let left = expires_at.saturating_sub(self.now_ms());
-        Ok((left > 0).then_some(Ttl::Remaining(Duration::from_millis(left))))
+        Ok(expires_at.and_then(|at| Ttl::until(at, self.now_ms())))
     }
 
     /// Has the value of `key` expire `ttl` from now. Returns whether there is such a key. The value is

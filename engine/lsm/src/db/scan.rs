@@ -3,7 +3,7 @@
 use super::family::ColumnFamily;
 use super::read;
 use super::snapshot::Snapshot;
-use crate::base::bounds::prefix_end;
+use crate::base::bounds::{higher, lower, prefix_end};
 use crate::base::error::Result;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
@@ -64,6 +64,25 @@ impl ScanOptions {
         let prefix = prefix.as_ref();
         let (lower, upper) = (Bound::Included(prefix.to_vec()), after_prefix(prefix));
         ScanOptions { lower, upper, ..ScanOptions::default() }
+    }
+
+    /// Leaves out the keys that do not start with `prefix`: to go on within a prefix where a page ended, say.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// # for key in ["user:1", "user:2", "user:3", "visit:1"] { db.put(key, "v")?; }
+    /// let next_page = esker::ScanOptions::range("user:2"..).within_prefix("user:");
+    /// assert_eq!(db.scan(next_page)?.count(), 2);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn within_prefix(mut self, prefix: impl AsRef<[u8]>) -> ScanOptions {
+        let ScanOptions { lower: from, upper: to, .. } = ScanOptions::prefix(prefix);
+        self.lower = higher(std::mem::replace(&mut self.lower, Bound::Unbounded), from);
+        self.upper = lower(std::mem::replace(&mut self.upper, Bound::Unbounded), to);
+        self
     }
 
     /// Yields empty values.
@@ -213,5 +232,31 @@ mod tests {
         assert_eq!(after_prefix(b"a\xff\xff"), Bound::Excluded(b"b".to_vec()));
         assert_eq!(after_prefix(b"\xff"), Bound::Unbounded);
         assert_eq!(after_prefix(b""), Bound::Unbounded);
+    }
+
+    #[test]
+    fn a_prefix_narrows_a_range_and_never_widens_it() {
+        use Bound::{Excluded, Included, Unbounded};
+        let keys: Vec<Vec<u8>> = (0..3u8)
+            .flat_map(|a| [vec![a], vec![a, 0], vec![a, 1], vec![a, 0xff], vec![a, 0xff, 0xff]])
+            .chain([vec![], vec![0xff], vec![0xff, 1]])
+            .collect();
+        let ends = |key: &Vec<u8>| [Included(key.clone()), Excluded(key.clone()), Unbounded];
+        let bounds: Vec<Bound<Vec<u8>>> = keys.iter().flat_map(ends).collect();
+        let holds = |options: &ScanOptions, key: &Vec<u8>| {
+            (options.lower.clone(), options.upper.clone()).contains(key)
+        };
+        for (n, from) in bounds.iter().enumerate() {
+            for to in bounds.iter().skip(n % 5).step_by(5) {
+                let range = ScanOptions { lower: from.clone(), upper: to.clone(), ..ScanOptions::default() };
+                for prefix in &keys {
+                    let narrowed = range.clone().within_prefix(prefix);
+                    let mut all = keys.iter();
+                    let wrong = all
+                        .find(|key| holds(&narrowed, key) != (holds(&range, key) && key.starts_with(prefix)));
+                    assert_eq!(wrong, None, "{from:?} {to:?} {prefix:?}");
+                }
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ mod bounds;
 mod keys;
 mod open;
 mod recent;
+mod removed;
 mod waiting;
 
 #[cfg(test)]

@@ -6,12 +6,13 @@
 //! the floor rises to the last one that left. A question about the time before the floor cannot be
 //! answered here ([`Recent::Unknown`]); whoever asks must look into the tree.
 //!
-//! The writes stand in their order, which says what to forget, and the keys beside it in theirs. Whoever
-//! asks for a range walks both ways at once, the keys of the range and the writes from the newest one
-//! back, until either is at its end or has met a write: neither a wide range that was hardly written of
-//! late nor a narrow one among many writes takes long.
+//! The writes stand in their order, which says what to forget, and beside it the keys, and the removed ranges,
+//! in theirs. Whoever asks for a range walks both ways at once, what is known of the range and the writes
+//! from the newest one back, until either is at its end or has met a write: neither a wide range that was
+//! hardly written of late nor a narrow one among many writes takes long.
 
 use super::bounds::{holds_nothing, within};
+use super::removed::Removed;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
 use std::collections::{BTreeMap, VecDeque};
@@ -39,6 +40,9 @@ pub struct RecentWrites {
     last: BTreeMap<u32, Keys>,
     /// The ranges among `writes`, in their order.
     ranges: VecDeque<Range>,
+    /// The same, by their keys.
+    removed: Removed,
+    /// What all but `removed` takes.
     bytes: usize,
     most_bytes: usize,
     watchers: usize,
@@ -74,6 +78,7 @@ impl RecentWrites {
             writes: VecDeque::new(),
             last: BTreeMap::new(),
             ranges: VecDeque::new(),
+            removed: Removed::default(),
             bytes: 0,
             most_bytes,
             watchers: 0,
@@ -105,7 +110,7 @@ impl RecentWrites {
     /// The memory that the table takes, in bytes, roughly.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.removed.bytes()
     }
 
     /// Records the write of a key. Sequence numbers never go back.
@@ -131,6 +136,7 @@ impl RecentWrites {
     pub fn record_range(&mut self, seq: SeqNum, family: u32, from: &[u8], to: Option<&[u8]>) {
         let range: Range = (seq, family, from.into(), to.map(Into::into));
         self.bytes += bytes_of_range(&range);
+        self.removed.insert(seq, family, from, to);
         self.ranges.push_back(range);
         self.push(Write { seq, family, key: None });
     }
@@ -139,7 +145,7 @@ impl RecentWrites {
         debug_assert!(self.writes.back().is_none_or(|last| last.seq < write.seq));
         self.writes.push_back(write);
         self.bytes += WRITE_BYTES;
-        while self.bytes > self.most_bytes {
+        while self.bytes() > self.most_bytes {
             self.forget_oldest();
         }
     }
@@ -149,7 +155,11 @@ impl RecentWrites {
         self.floor = write.seq;
         self.bytes -= WRITE_BYTES;
         let Some(key) = write.key else {
-            self.bytes -= self.ranges.pop_front().as_ref().map_or(0, bytes_of_range);
+            if let Some(range) = self.ranges.pop_front() {
+                self.bytes -= bytes_of_range(&range);
+                let (seq, family, from, to) = range;
+                self.removed.forget(seq, family, &from, to.as_deref());
+            }
             return;
         };
         // A key that was written again stays for that write.
@@ -164,19 +174,14 @@ impl RecentWrites {
         }
     }
 
-    /// Whether `key` was written behind `since`. Takes time in proportion to the ranges that were removed
-    /// since then, and hardly more with the keys.
+    /// Whether `key` was written behind `since`. Takes hardly more time the more is known.
     #[must_use]
     pub fn key(&self, family: u32, key: &[u8], since: SeqNum) -> Recent {
         if since < self.floor {
             return Recent::Unknown;
         }
         let point = self.last.get(&family).and_then(|keys| keys.get(key)).copied();
-        let covers = |(_, f, from, to): &&Range| {
-            *f == family && **from <= *key && to.as_deref().is_none_or(|to| key < to)
-        };
-        let range = self.ranges_behind(since).find(covers).map(|(seq, ..)| *seq);
-        match point.max(range) {
+        match point.max(self.removed.last(family, key)) {
             Some(seq) if seq > since => Recent::Written(seq),
             _ => Recent::Unwritten,
         }
@@ -195,18 +200,14 @@ impl RecentWrites {
     }
 
     /// Whether any key within the bounds was written behind `since`. Takes time in proportion to the
-    /// ranges that were removed since then, and to the lesser of: the keys within the bounds that the
-    /// table knows, the writes since then.
+    /// lesser of: the keys and removed ranges within the bounds that the table knows, the writes since then.
     #[must_use]
     pub fn range(&self, family: u32, bounds: (Bound<&[u8]>, Bound<&[u8]>), since: SeqNum) -> Recent {
         if since < self.floor {
             return Recent::Unknown;
         }
         let point = || self.point(family, bounds, since).0.map(|(_, seq)| seq);
-        let removed = || {
-            let mut ranges = self.ranges_behind(since).filter(|(_, f, ..)| *f == family);
-            ranges.find(|range| meets(range, bounds)).map(|(seq, ..)| *seq)
-        };
+        let removed = || self.removal(family, bounds, since).0;
         match (!holds_nothing(bounds)).then(|| point().or_else(removed)).flatten() {
             Some(seq) => Recent::Written(seq),
             None => Recent::Unwritten,
@@ -242,9 +243,25 @@ impl RecentWrites {
         }
     }
 
-    /// The ranges that were removed behind `since`, the last one first.
-    fn ranges_behind(&self, since: SeqNum) -> impl Iterator<Item = &Range> {
-        self.ranges.iter().rev().take_while(move |(seq, ..)| *seq > since)
+    /// A removal behind `since` of keys within the bounds, and how many pieces and ranges were looked at.
+    fn removal(
+        &self,
+        family: u32,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        since: SeqNum,
+    ) -> (Option<SeqNum>, usize) {
+        let by_age = self.ranges.iter().rev().take_while(|(seq, ..)| *seq > since);
+        let mut looked_at = 0;
+        for (last, range) in self.removed.within(family, bounds).zip(by_age) {
+            looked_at += 2;
+            if last > since {
+                return (Some(last), looked_at);
+            }
+            if range.1 == family && meets(range, bounds) {
+                return (Some(range.0), looked_at);
+            }
+        }
+        (None, looked_at)
     }
 }
 

@@ -86,6 +86,7 @@ proptest! {
             table.forget_oldest();
         }
         prop_assert_eq!((table.bytes(), table.last.len(), table.ranges.len()), (0, 0, 0));
+        prop_assert!(table.removed.within(1, (Bound::Unbounded, Bound::Unbounded)).next().is_none());
     }
 }
 
@@ -162,16 +163,28 @@ fn a_key_that_is_written_again_and_again_takes_its_memory_once() {
     assert_eq!((table.bytes(), table.key(2, &key, 2)), (once, Recent::Written(3)));
 }
 
-/// Ranges that are older than what is asked for are not looked at.
+/// Ranges that others remove must not be walked once for each key or range that is asked for.
 #[test]
-fn removed_ranges_from_before_are_left_alone() {
+fn removed_ranges_elsewhere_or_from_before_are_left_alone() {
     let mut table = RecentWrites::new(64 << 20);
     table.watch(0);
-    for seq in 1..=10_000_u64 {
-        table.record_range(seq, 1, b"a", Some(b"b"));
+    let key = |n: u64| n.to_be_bytes();
+    for n in 1..=10_000_u64 {
+        table.record_range(n, 1, &key(2 * n), Some(&key(2 * n + 1)));
     }
-    assert_eq!(table.ranges_behind(9_998).count(), 2);
-    assert_eq!(table.key(1, b"aa", 9_998), Recent::Written(10_000));
-    assert_eq!(table.key(1, b"aa", 10_000), Recent::Unwritten);
-    assert_eq!(table.key(1, b"b", 0), Recent::Unwritten);
+    assert_eq!(table.key(1, &key(20), 0), Recent::Written(10));
+    assert_eq!(
+        (table.key(1, &key(20), 10), table.key(1, &key(21), 0)),
+        (Recent::Unwritten, Recent::Unwritten)
+    );
+    let removal = |from: u64, to: u64, since| table.removal(1, bounds_of(&key(from), &key(to)), since);
+    assert_eq!(removal(100, 104, 0), (Some(50), 2));
+    assert_eq!(removal(30_000, 40_000, 0), (None, 0));
+    // All of them are too old, or all but three.
+    assert_eq!(removal(2, 10_000, 10_000), (None, 0));
+    assert_eq!(removal(2, 10_000, 9_997), (None, 6));
+    // One that covers them all takes their place.
+    table.record_range(10_001, 1, &key(0), None);
+    assert_eq!(table.key(1, &key(20), 10), Recent::Written(10_001));
+    assert_eq!(table.removed.within(1, (Bound::Unbounded, Bound::Unbounded)).count(), 1);
 }

@@ -4,13 +4,12 @@
 //! An entry of the snapshot that was fetched and not yet given out waits at the end that it was fetched
 //! from; when the snapshot has no more between the ends, what waits at the other end is next.
 
-use super::operands::Below;
 use super::pending::{Write, Writes};
 use super::tracked::Scanned;
 use crate::base::error::Result;
 use crate::base::slice::Slice;
 use crate::base::sync::{Arc, Mutex};
-use crate::db::{ColumnFamily, Iter, ScanOptions, Snapshot};
+use crate::db::{ColumnFamily, Iter, ScanOptions, Snapshot, value_and_expiry};
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Bound;
@@ -66,9 +65,14 @@ impl Own {
 
     /// What is shown of a write.
     fn shown(&self, key: &[u8], write: &Write) -> Result<Option<(Slice, Slice)>> {
-        let below = Below { family: &self.family, snapshot: &self.snapshot };
-        let value = below.read(key, write, self.writes.hides(key), self.now_ms)?;
-        let shown = |value| (Slice::copy(key), if self.keys_only { Slice::default() } else { value });
+        let base = match write.changes_what_was_there() {
+            Some(at_present) if !self.writes.hides(key) => {
+                value_and_expiry(&self.family, (!at_present).then_some(&*self.snapshot), key)?
+            }
+            _ => None,
+        };
+        let value = write.value(&self.family, key, base, self.now_ms)?;
+        let shown = |(value, _)| (Slice::copy(key), if self.keys_only { Slice::default() } else { value });
         Ok(value.map(shown))
     }
 

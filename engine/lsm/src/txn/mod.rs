@@ -6,6 +6,7 @@ mod iter;
 mod operands;
 mod options;
 mod pending;
+mod read;
 mod tracked;
 mod transaction;
 

@@ -1,10 +1,10 @@
-//! Operands that a transaction has written and nobody else can see yet, and reading them.
+//! What a transaction has written and nobody else can see yet, operands above all, and reading it.
 
 use super::pending::Write;
 use crate::base::error::Result;
 use crate::base::operand::Operand;
 use crate::base::slice::Slice;
-use crate::db::{ColumnFamily, Snapshot, value_and_expiry};
+use crate::db::ColumnFamily;
 use crate::iter::merge_operands;
 
 /// An operand as it will be stored.
@@ -38,35 +38,32 @@ pub(super) struct Chain {
     pub(super) bytes: usize,
 }
 
-/// What stands below a transaction's own writes in a family.
-pub(super) struct Below<'a> {
-    pub(super) family: &'a ColumnFamily,
-    pub(super) snapshot: &'a Snapshot,
-}
-
-impl Below<'_> {
-    /// The value of a key that the transaction has written, at `now_ms`. `hidden` says that it has removed
-    /// what was there before.
-    pub(super) fn read(&self, key: &[u8], write: &Write, hidden: bool, now_ms: u64) -> Result<Option<Slice>> {
-        match write {
-            Write::Put { value, expires_at } if *expires_at > now_ms => Ok(Some(value.clone())),
-            Write::Put { .. } | Write::Delete => Ok(None),
-            Write::Merge(chain) => self.merge(key, chain, hidden, now_ms),
-        }
-    }
-
-    fn merge(&self, key: &[u8], chain: &Chain, hidden: bool, now_ms: u64) -> Result<Option<Slice>> {
-        let base = match chain.on.as_deref() {
-            Some(Write::Put { value, expires_at }) => Some((value.clone(), *expires_at)),
-            None if !hidden => {
-                let snapshot = (!chain.at_present).then_some(self.snapshot);
-                value_and_expiry(self.family, snapshot, key)?
+impl Write {
+    /// The value that this write of a key comes to at `now_ms`, and when that expires. `base` is what was there
+    /// before the transaction, if this [changes it](Write::changes_what_was_there).
+    pub(super) fn value(
+        &self,
+        family: &ColumnFamily,
+        key: &[u8],
+        base: Option<(Slice, u64)>,
+        now_ms: u64,
+    ) -> Result<Option<(Slice, u64)>> {
+        match self {
+            Write::Put { value, expires_at } if *expires_at > now_ms => {
+                Ok(Some((value.clone(), *expires_at)))
             }
-            _ => None,
-        };
-        let base = base.as_ref().map(|(value, expires_at)| (&value[..], *expires_at));
-        let operands = chain.operands.iter().map(OwnOperand::operand);
-        let merged = merge_operands(key, base, operands, self.family.hooks(), now_ms)?;
-        Ok(merged.map(|(value, _)| Slice::own(value)))
+            Write::Put { .. } | Write::Delete => Ok(None),
+            Write::Merge(chain) => {
+                let base = match chain.on.as_deref() {
+                    Some(Write::Put { value, expires_at }) => Some((value.clone(), *expires_at)),
+                    None => base,
+                    _ => None,
+                };
+                let base = base.as_ref().map(|(value, expires_at)| (&value[..], *expires_at));
+                let operands = chain.operands.iter().map(OwnOperand::operand);
+                let merged = merge_operands(key, base, operands, family.hooks(), now_ms)?;
+                Ok(merged.map(|(value, expires_at)| (Slice::own(value), expires_at)))
+            }
+        }
     }
 }

@@ -138,9 +138,13 @@ enum Undo {
 }
 
 impl Write {
-    /// Whether it changes what was there before the transaction, and so depends on it.
-    pub(super) fn changes_what_was_there(&self) -> bool {
-        matches!(self, Write::Merge(Chain { on: None, .. }))
+    /// If it changes what was there before the transaction, and so depends on it: whether that is the present,
+    /// and not what the snapshot shows.
+    pub(super) fn changes_what_was_there(&self) -> Option<bool> {
+        match self {
+            Write::Merge(Chain { on: None, at_present, .. }) => Some(*at_present),
+            _ => None,
+        }
     }
 
     /// What it takes with its key, in bytes, roughly.

@@ -1,10 +1,9 @@
 //! A transaction, as its user holds it.
 
-use super::iter::{Own, TransactionIter};
-use super::operands::{Below, OwnOperand};
+use super::operands::OwnOperand;
 use super::options::{Locking, TransactionOptions};
 use super::pending::{Pending, WRITE_OVERHEAD_BYTES, Write, operand_bytes, range_bytes};
-use super::tracked::{Scanned, Tracked};
+use super::tracked::Tracked;
 use crate::base::bounds::{half_open, prefix_end};
 use crate::base::error::{Error, Result};
 use crate::base::key::{NEVER, SeqNum};
@@ -14,7 +13,7 @@ use crate::base::slice::Slice;
 use crate::base::sync::{Arc, Mutex};
 use crate::batch::FamilyRef;
 use crate::commit::Watch;
-use crate::db::{ColumnFamily, Db, ScanOptions, Snapshot, value_and_expiry};
+use crate::db::{ColumnFamily, Db, Snapshot};
 use crate::locks::{LockedKey, OwnerId};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -119,81 +118,6 @@ impl Transaction {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.pending.bytes() + self.locked_bytes
-    }
-
-    /// The value of `key`: its own last write, or what the snapshot shows. (A pessimistic transaction
-    /// sees keys that it has read for update as [`Transaction::get_for_update`] does.)
-    ///
-    /// # Errors
-    /// As [`Snapshot::get`].
-    pub fn get(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
-        let key = key.as_ref();
-        self.check(family)?;
-        self.read(family, key, self.options.serialisable)
-    }
-
-    /// Whether `key` has a value.
-    ///
-    /// # Errors
-    /// As [`Transaction::get`].
-    pub fn contains_key(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get(family, key)?.is_some())
-    }
-
-    /// The values of many keys, in the order of `keys`.
-    ///
-    /// # Errors
-    /// As [`Transaction::get`]; the first one met.
-    ///
-    /// ```
-    /// # fn main() -> esker::Result<()> {
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let db = esker::Db::open(dir.path().join("data"))?;
-    /// db.put(b"a", b"1")?;
-    /// let mut transaction = db.begin(Default::default())?;
-    /// transaction.put(&db, b"b", b"2")?;
-    /// let values = transaction.multi_get(&db, &["a", "b", "c"])?;
-    /// assert!(values[0].is_some() && values[1].is_some() && values[2].is_none());
-    /// # Ok(()) }
-    /// ```
-    pub fn multi_get<K: AsRef<[u8]>>(&self, family: &ColumnFamily, keys: &[K]) -> Result<Vec<Option<Slice>>> {
-        keys.iter().map(|key| self.get(family, key)).collect()
-    }
-
-    /// The value of `key`, which nobody else may write until the commit. Optimistic, that is found out at
-    /// the commit, and the value is that of the snapshot. Pessimistic, the key is locked first, and the
-    /// value is the present one.
-    ///
-    /// # Errors
-    /// As [`Transaction::get`]; [`Error::LockTimeout`], [`Error::Deadlock`].
-    ///
-    /// ```
-    /// # fn main() -> esker::Result<()> {
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let db = esker::Db::open(dir.path().join("data"))?;
-    /// use esker::{Durability, TransactionOptions};
-    /// db.put(b"count", b"1")?;
-    /// let options = TransactionOptions::pessimistic();
-    /// let mut transaction = db.begin(options.lock_timeout(std::time::Duration::ZERO))?;
-    /// assert_eq!(transaction.get_for_update(&db, b"count")?.unwrap(), b"1");
-    /// let mut other = db.begin(options.lock_timeout(std::time::Duration::ZERO))?;
-    /// let refused = other.put(&db, b"count", b"5");
-    /// match refused {
-    ///     Err(esker::Error::LockTimeout { holder, .. }) => assert_eq!(holder, transaction.id()),
-    ///     other => panic!("{other:?}"),
-    /// }
-    /// transaction.put(&db, b"count", b"2")?;
-    /// transaction.commit_with(Durability::Os)?;
-    /// # Ok(()) }
-    /// ```
-    pub fn get_for_update(&mut self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
-        let key = key.as_ref();
-        self.check(family)?;
-        match self.options.locking {
-            Locking::Optimistic => self.tracked.lock().key(family.family_id(), key),
-            Locking::Pessimistic => self.lock(family, key, true)?,
-        }
-        self.read(family, key, true)
     }
 
     /// Sets `key` to `value`, for the family's default time if it has one.
@@ -343,64 +267,6 @@ impl Transaction {
         self.delete_range::<&[u8], _>(family, (Bound::Included(prefix), end))
     }
 
-    /// All entries of `family`.
-    ///
-    /// # Errors
-    /// As [`Snapshot::iter`].
-    pub fn iter(&self, family: &ColumnFamily) -> Result<TransactionIter> {
-        self.scan(family, ScanOptions::default())
-    }
-
-    /// The entries of a range of keys: of the snapshot, with what the transaction has written so far over
-    /// it.
-    ///
-    /// # Errors
-    /// As [`Snapshot::range`].
-    ///
-    /// ```
-    /// # fn main() -> esker::Result<()> {
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let db = esker::Db::open(dir.path().join("data"))?;
-    /// db.put(b"a", b"")?;
-    /// db.put(b"c", b"")?;
-    /// let mut transaction = db.begin(Default::default())?;
-    /// transaction.put(&db, b"b", b"")?;
-    /// transaction.delete(&db, b"c")?;
-    /// let keys = transaction.range(&db, "a"..)?.rev().map(|entry| Ok(entry?.0));
-    /// assert_eq!(keys.collect::<esker::Result<Vec<_>>>()?, ["b", "a"]);
-    /// # Ok(()) }
-    /// ```
-    pub fn range<K: AsRef<[u8]>, R: RangeBounds<K>>(
-        &self,
-        family: &ColumnFamily,
-        range: R,
-    ) -> Result<TransactionIter> {
-        self.scan(family, ScanOptions::range(range))
-    }
-
-    /// The entries whose keys start with `prefix`.
-    ///
-    /// # Errors
-    /// As [`Snapshot::prefix`].
-    pub fn prefix(&self, family: &ColumnFamily, prefix: impl AsRef<[u8]>) -> Result<TransactionIter> {
-        self.scan(family, ScanOptions::prefix(prefix))
-    }
-
-    /// The entries that `options` say.
-    ///
-    /// # Errors
-    /// As [`Snapshot::scan`].
-    pub fn scan(&self, family: &ColumnFamily, options: ScanOptions) -> Result<TransactionIter> {
-        self.check(family)?;
-        let id = family.family_id();
-        let (lower, upper) = options.bounds();
-        let tracked = || self.tracked.lock().scan(Scanned::new(id, lower.clone(), upper.clone()));
-        let scanned = self.options.serialisable.then(tracked);
-        let below = (family, &self.snapshot);
-        let own = Own::new(self.pending.writes(id), below, self.now_ms(), &options);
-        Ok(TransactionIter::new(self.snapshot.scan(family, options)?, own, scanned))
-    }
-
     /// A place that [`Transaction::rollback_to`] goes back to.
     ///
     /// ```
@@ -456,51 +322,9 @@ impl Transaction {
         self.now_ms().saturating_add(ttl_ms).min(NEVER - 1)
     }
 
-    fn check(&self, family: &ColumnFamily) -> Result<()> {
+    pub(super) fn check(&self, family: &ColumnFamily) -> Result<()> {
         family.check()?;
         if family.store_id() == self.db.store_id() { Ok(()) } else { Err(Error::WrongDatabase) }
-    }
-
-    /// The value of a key. The commit may rely on what was there before the transaction: that it is still
-    /// there, and has not expired.
-    fn read(&self, family: &ColumnFamily, key: &[u8], relies: bool) -> Result<Option<Slice>> {
-        let id = family.family_id();
-        let (own, hidden) = (self.pending.get(id, key), self.pending.hides(id, key));
-        if own.is_none() && hidden {
-            return Ok(None);
-        }
-        let at_present = self.is_read_at_present(family, key);
-        let found = if relies && !hidden && own.is_none_or(Write::changes_what_was_there) {
-            let mut tracked = self.tracked.lock();
-            if self.options.serialisable && !at_present {
-                tracked.key(id, key);
-            }
-            let found = value_and_expiry(family, (!at_present).then_some(&*self.snapshot), key)?;
-            if let Some((_, expires_at)) = &found {
-                tracked.expires(id, key, *expires_at);
-            }
-            found.map(|(value, _)| value)
-        } else {
-            None
-        };
-        match own {
-            Some(write) => {
-                let below = Below { family, snapshot: &self.snapshot };
-                below.read(key, write, hidden, self.now_ms())
-            }
-            None if relies => Ok(found),
-            None if at_present => family.get(key),
-            None => self.snapshot.get(family, key),
-        }
-    }
-
-    /// Whether a key was locked before it was read, and so is known to be as it is now.
-    fn is_read_at_present(&self, family: &ColumnFamily, key: &[u8]) -> bool {
-        if self.locked.is_empty() {
-            return false;
-        }
-        let key = LockedKey { family: family.family_id(), key: key.to_vec() };
-        self.locked.get(&key).is_some_and(|held| held.at_present)
     }
 
     fn put_at(&mut self, family: &ColumnFamily, key: &[u8], value: &[u8], expires_at: u64) -> Result<()> {
@@ -551,7 +375,7 @@ impl Transaction {
 
     /// Locks a key, unless it is locked already. If it is only written, and not read under the lock, it
     /// must be as the snapshot shows it.
-    fn lock(&mut self, family: &ColumnFamily, key: &[u8], for_update: bool) -> Result<()> {
+    pub(super) fn lock(&mut self, family: &ColumnFamily, key: &[u8], for_update: bool) -> Result<()> {
         let key = LockedKey { family: family.family_id(), key: key.to_vec() };
         if self.locked.contains_key(&key) {
             return Ok(());

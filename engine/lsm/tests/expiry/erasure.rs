@@ -1,11 +1,11 @@
 //! Weeks of a store's life on a simulated disk and clock, in which every file is searched again and again
 //! for the bytes of what was deleted or has expired.
 
-use crate::store::{HOUR_MS, STEP, live, now, open, raw, settle};
-use esker::base::clock::{Clock, ManualClock};
+use crate::store::{HOUR_MS, STEP, live, now, open, raw, settle, small};
+use esker::base::clock::ManualClock;
 use esker::base::random::Random;
-use esker::fs::{Fs, SimFs};
-use esker::{ColumnFamily, Db, Durability, PinKind, Result, WriteBatch};
+use esker::fs::SimFs;
+use esker::{ColumnFamily, Durability, PinKind, Result, WriteBatch};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -191,16 +191,12 @@ fn what_a_snapshot_holds_is_said_and_goes_once_it_is_released() -> Result<()> {
 #[test]
 fn a_dropped_million_is_gone_within_its_time_and_nothing_reads_it() -> Result<()> {
     let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
-    let db = Db::builder("/db")
-        .fs(Fs::Sim(sim.clone()))
-        .clock(Clock::Manual(clock.clone()))
-        .deterministic(5)
+    let db = small(&sim, &clock, 5)
         .memory_budget(32 << 20)
         .memtable_bytes(1 << 20)
         .target_file_bytes(1 << 20)
+        .level_base_bytes(4 << 20)
         .wal_segment_bytes(1 << 20)
-        .reserve_bytes(0)
-        .default_durability(Durability::Os)
         .open()?;
     let family = db.create_column_family("f", raw(Duration::from_secs(24 * 3600)))?;
     family.put("a", "stays")?;
