@@ -4,11 +4,13 @@
 mod generator;
 mod operation;
 mod operators;
+mod profile;
 mod text;
 
-pub use generator::{Profile, SMALLEST_OPTIONS, generate};
+pub use generator::{SMALLEST_OPTIONS, generate};
 pub use operation::{
     Asked, Change, Condition, DROPPING, Movement, Operation, Span, Step, TransactionKind, What, value,
 };
 pub use operators::{Operator, Sum};
+pub use profile::Profile;
 pub use text::{parse, print};

@@ -85,8 +85,8 @@ fn sample(all: Vec<String>, seed: usize) -> Vec<String> {
     all.into_iter().skip(seed % every).step_by(every).collect()
 }
 
-/// Tries mutants against the tests of a stage; returns those that nobody noticed. What an earlier run that was
-/// interrupted found out is not tried again: each run has a folder of its own, and all of them count.
+/// Tries mutants against the tests of a stage; returns those that nobody noticed. What an earlier run that
+/// was interrupted found out is not tried again: each run has a folder of its own, and all of them count.
 fn try_all(
     dir: &Path,
     (_, packages, tests): &(&str, &[&str], &[&str]),

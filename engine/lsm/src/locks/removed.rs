@@ -1,7 +1,7 @@
 //! Which keys were removed with ranges of late, and when last.
 //!
-//! The ranges of a family are kept as pieces that do not overlap, each with its last removal: a new range cuts
-//! off or replaces what it covers of older ones. So a key is looked up in logarithmic time, however many
+//! The ranges of a family are kept as pieces that do not overlap, each with its last removal: a new range
+//! cuts off or replaces what it covers of older ones. So a key is looked up in logarithmic time, however many
 //! ranges there are.
 
 use super::bounds::holds_nothing;
@@ -72,8 +72,8 @@ impl Removed {
         Some(piece.seq)
     }
 
-    /// When the keys between the bounds were removed last, piece by piece. Of the pieces some may just touch the
-    /// bounds.
+    /// When the keys between the bounds were removed last, piece by piece. Some pieces may just
+    /// touch the bounds.
     pub(super) fn within(
         &self,
         family: u32,

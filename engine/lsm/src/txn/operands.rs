@@ -39,8 +39,8 @@ pub(super) struct Chain {
 }
 
 impl Write {
-    /// The value that this write of a key comes to at `now_ms`, and when that expires. `base` is what was there
-    /// before the transaction, if this [changes it](Write::changes_what_was_there).
+    /// The value that this write of a key comes to at `now_ms`, and when that expires. `base` is what was
+    /// there before the transaction, if this [changes it](Write::changes_what_was_there).
     pub(super) fn value(
         &self,
         family: &ColumnFamily,

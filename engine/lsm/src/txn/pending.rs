@@ -138,8 +138,8 @@ enum Undo {
 }
 
 impl Write {
-    /// If it changes what was there before the transaction, and so depends on it: whether that is the present,
-    /// and not what the snapshot shows.
+    /// If it changes what was there before the transaction, and so depends on it: whether that is the
+    /// present, and not what the snapshot shows.
     pub(super) fn changes_what_was_there(&self) -> Option<bool> {
         match self {
             Write::Merge(Chain { on: None, at_present, .. }) => Some(*at_present),

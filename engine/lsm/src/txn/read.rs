@@ -110,8 +110,9 @@ impl Transaction {
         Ok(self.read(family, key, true)?.map(|(value, _)| value))
     }
 
-    /// As [`Transaction::get_for_update`], of many keys, in the order of `keys`. Pessimistic, they are locked in
-    /// the order of the keys themselves, so that two transactions that do this do not wait for each other.
+    /// As [`Transaction::get_for_update`], of many keys, in the order of `keys`. Pessimistic, they are
+    /// locked in the order of the keys themselves, so that two transactions that do this do not wait for
+    /// each other.
     ///
     /// # Errors
     /// As [`Transaction::get_for_update`]; the first one met.
