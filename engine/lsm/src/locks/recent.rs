@@ -7,9 +7,9 @@
 //! answered here ([`Recent::Unknown`]); whoever asks must look into the tree.
 //!
 //! The writes stand in their order, which says what to forget, and beside it the keys, and the removed
-//! ranges, in theirs. Whoever asks for a range walks both ways at once, what is known of the range and the writes
-//! from the newest one back, until either is at its end or has met a write: neither a wide range that was
-//! hardly written of late nor a narrow one among many writes takes long.
+//! ranges, in theirs. Whoever asks for a range walks both ways at once, what is known of the range and the
+//! writes from the newest one back, until either is at its end or has met a write: neither a wide range
+//! that was hardly written of late nor a narrow one among many writes takes long.
 
 use super::bounds::{holds_nothing, within};
 use super::removed::Removed;
