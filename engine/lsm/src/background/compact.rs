@@ -221,6 +221,7 @@ impl Jobs {
                 true => Below::unknown(&view.version),
                 false => Below::new(&view.version, plan.output_level + 1),
             },
+            reminds: family.rules().erase_within_ms.is_some(),
             ranges: &view.ranges,
             ranges_seq: view.flushed,
             origin,

@@ -110,6 +110,7 @@ impl Jobs {
                 newer.map(|newer| newer.oldest_operand_ms()).min().unwrap_or(NEVER)
             }),
             below: Below::new(&view.version, 0),
+            reminds: family.rules().erase_within_ms.is_some(),
             ranges: &ranges,
             ranges_seq: sealed.seal.last_seq,
             origin,

@@ -114,8 +114,9 @@ pub(super) fn pick_due(
     due.into_iter().find_map(|(level, table)| down(version, claims, options, Reason::Erasure, level, table))
 }
 
-/// The compaction of a table at least half of which are deletions: whoever reads across it steps over
-/// all of them, and over what they hide.
+/// The compaction of a table more than half of which are deletions: whoever reads across it steps over
+/// all of them, and over what they hide. (Where every value stands on a deletion that only reminds, they are
+/// half.)
 pub(super) fn pick_dense(
     version: &Version,
     claims: &Claims,
@@ -125,7 +126,7 @@ pub(super) fn pick_dense(
     let dense = |level: usize, table: &TableFile| {
         let meta = &table.meta;
         meta.deletions >= DENSE_DELETIONS
-            && meta.deletions * 2 >= meta.entries
+            && meta.deletions * 2 > meta.entries
             && frees_something(version, moment, level, table)
     };
     let mut tables = version.tables().filter(|(level, table)| dense(*level, table));

@@ -87,14 +87,20 @@ impl Run<'_, '_> {
         let mut shadowed = None;
         let mut newest = true;
         let mut held = Vec::new();
+        // A deletion that stays whatever becomes of the versions around it; see `Retain`.
+        let mut reminder = Reminder::new(self.retain.reminds() && !nothing_below);
         loop {
-            let whole = self.take_versions(input, (&key, stretch), &mut held, &mut shadowed, check)?;
+            let whole =
+                self.take_versions(input, (&key, stretch), &mut held, &mut shadowed, (&mut reminder, check))?;
             let older = held.split_off(if whole { held.len() } else { held.len().div_ceil(2) });
             let versions = std::mem::replace(&mut held, older);
             let folded = self.fold((&key, stretch), &versions, whole, nothing_below)?;
             self.out.note_deletion(folded.oldest_deletion_ms);
             for version in &folded.versions {
                 let entry = version.entry(&key);
+                if let Some(seq) = reminder.before(&entry) {
+                    self.write(&deletion(&key, seq), stretch)?;
+                }
                 if newest {
                     self.filter(&entry, stretch)?
                 } else {
@@ -103,7 +109,7 @@ impl Run<'_, '_> {
                 newest = false;
             }
             if whole {
-                return Ok(());
+                return reminder.left().map_or(Ok(()), |seq| self.write(&deletion(&key, seq), stretch));
             }
         }
     }
@@ -116,7 +122,7 @@ impl Run<'_, '_> {
         (key, stretch): (&[u8], Stretch<'_>),
         versions: &mut Vec<Version>,
         shadowed: &mut Option<usize>,
-        check: &dyn Fn() -> Result<()>,
+        (reminder, check): (&mut Reminder, &dyn Fn() -> Result<()>),
     ) -> Result<bool> {
         let limits = self.hooks.as_ref().map(|hooks| hooks.limits).unwrap_or_default();
         let mut bytes: usize = versions.iter().map(|version| version.value.len()).sum();
@@ -124,10 +130,12 @@ impl Run<'_, '_> {
             let entry = input.entry();
             let stripe = self.retain.oldest_that_sees(entry.seq);
             let horizon = self.retain.horizons().get(stripe);
-            let goes = horizon.is_some_and(|horizon| {
-                let range = stretch.behind(entry.seq);
-                *shadowed == Some(stripe) || range.is_some_and(|range| range <= horizon.seq)
-            });
+            let removed = horizon
+                .is_some_and(|horizon| stretch.behind(entry.seq).is_some_and(|range| range <= horizon.seq));
+            let goes = removed || horizon.is_some() && *shadowed == Some(stripe);
+            if !removed {
+                reminder.note(&entry);
+            }
             if !goes {
                 if versions.len() >= limits.versions || bytes > limits.bytes {
                     return Ok(false);
@@ -206,9 +214,47 @@ impl Run<'_, '_> {
                     return Ok(());
                 }
                 self.out.note_deletion(now_ms);
-                self.write(&EntryRef { kind: Kind::Delete, expires_at: NEVER, value: b"", ..*entry }, stretch)
+                self.write(&deletion(entry.key, entry.seq), stretch)
             }
             Err(words) => Err(job.failed("compaction filter".into(), words)),
         }
+    }
+}
+
+fn deletion(key: &[u8], seq: SeqNum) -> EntryRef<'_> {
+    EntryRef { key, seq, kind: Kind::Delete, expires_at: NEVER, value: b"" }
+}
+
+/// The newest deletion of a key, which is to stay while anything may lie below.
+struct Reminder {
+    wanted: bool,
+    seq: Option<SeqNum>,
+}
+
+impl Reminder {
+    fn new(wanted: bool) -> Reminder {
+        Reminder { wanted, seq: None }
+    }
+
+    /// Notes a version of the key, the newer ones first.
+    fn note(&mut self, version: &EntryRef<'_>) {
+        if self.wanted && version.kind == Kind::Delete {
+            self.seq = Some(version.seq);
+            self.wanted = false;
+        }
+    }
+
+    /// The deletion that has to be written before this version of the key.
+    fn before(&mut self, version: &EntryRef<'_>) -> Option<SeqNum> {
+        if version.kind == Kind::Delete {
+            // It reminds as well.
+            (self.wanted, self.seq) = (false, None);
+        }
+        self.seq.take_if(|seq| *seq > version.seq)
+    }
+
+    /// The deletion that has to be written behind all versions of the key.
+    fn left(self) -> Option<SeqNum> {
+        self.seq
     }
 }

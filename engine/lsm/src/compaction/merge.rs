@@ -29,6 +29,8 @@ pub struct MergeSpec<'a> {
     pub horizons: Vec<Horizon>,
     /// What may hold older entries than the input.
     pub below: Below<'a>,
+    /// Whether what is deleted has to be gone from every file within a time.
+    pub reminds: bool,
     /// Deleted and dropped ranges: all that are registered for the family, and those beside the memtable
     /// that is flushed.
     pub ranges: &'a RangeSet,
@@ -82,7 +84,7 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
         ended_ms: spec.ended_ms,
         done: Merged { next_end_ms: NEVER, ..Merged::default() },
     };
-    let retain = Retain::new(spec.horizons);
+    let retain = Retain::new(spec.horizons).with_reminders(spec.reminds);
     let run = Run {
         everybody_sees: retain.horizons().first().map_or(0, |h| h.seq),
         renumber: out.level == LEVELS - 1 && !out.policy.keep_versions,

@@ -169,7 +169,8 @@ impl<'a> Replayed<'a> {
     ) -> Result<()> {
         let Some(memtable) = self.memtables.remove(&family) else { return Ok(()) };
         let options = self.options.iter().find(|(id, _)| *id == family).map(|(_, o)| o.clone());
-        let policy = options.unwrap_or_default().policy();
+        let options = options.unwrap_or_default();
+        let policy = options.policy();
         // Whatever may lie below is left to compactions: no deletion is dropped here. Ranges that were
         // flushed, or replayed before, are older than what is written.
         let version = Version::default();
@@ -185,6 +186,7 @@ impl<'a> Replayed<'a> {
             table_bytes: u64::MAX,
             horizons: vec![Horizon { seq: last_seq, now_ms }],
             below: Below::unknown(&version),
+            reminds: options.erase_within.is_some(),
             ranges: &beside,
             ranges_seq: last_seq,
             origin: Origin {

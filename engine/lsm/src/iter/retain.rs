@@ -13,6 +13,10 @@
 //!   been cleaned of what is older, so what the entry hid stays hidden.
 //! - A deletion that every horizon sees, of a key of which nothing older lies below, goes as well:
 //!   what it hides in the same merge is shadowed.
+//! - Where what was deleted has to be gone from every file within a time, a deletion that is shadowed stays
+//!   all the same, the newest of its key, as long as anything older may lie below: it is what brings the
+//!   work about that finds the deleted value. (A value that was only overwritten nobody has promised to
+//!   erase.)
 //! - An operand shadows nothing. What stands below one is for `fold` to decide, which follows the same
 //!   rules.
 
@@ -47,6 +51,10 @@ pub struct Retain {
     /// The horizon that saw the last kept entry of `key` first; `None` before the first entry.
     seen: Option<usize>,
     started: bool,
+    /// Whether deletions that are shadowed stay as reminders.
+    reminds: bool,
+    /// Whether a deletion of `key` was kept.
+    deleted: bool,
 }
 
 impl Retain {
@@ -54,7 +62,20 @@ impl Retain {
     #[must_use]
     pub fn new(horizons: Vec<Horizon>) -> Retain {
         debug_assert!(horizons.is_sorted_by(|a, b| a.seq < b.seq));
-        Retain { horizons, key: Vec::new(), seen: None, started: false }
+        Retain { horizons, key: Vec::new(), seen: None, started: false, reminds: false, deleted: false }
+    }
+
+    /// Has deletions that are shadowed stay as reminders, or not.
+    #[must_use]
+    pub fn with_reminders(mut self, reminds: bool) -> Retain {
+        self.reminds = reminds;
+        self
+    }
+
+    /// Whether deletions that are shadowed stay as reminders.
+    #[must_use]
+    pub fn reminds(&self) -> bool {
+        self.reminds
     }
 
     /// The horizons.
@@ -85,14 +106,19 @@ impl Retain {
             self.started = true;
             self.key.clear();
             self.key.extend_from_slice(key);
-            self.seen = None;
+            (self.seen, self.deleted) = (None, false);
         }
         // The oldest horizon that sees this entry. What is newer than the present (a merge that
         // runs beside writes never meets it) is seen by nobody yet, and stays.
         let oldest = self.oldest_that_sees(seq);
         let Some(horizon) = self.horizons.get(oldest) else { return Fate::Keep };
-        if self.seen == Some(oldest) || range.is_some_and(|range| range <= horizon.seq) {
+        if range.is_some_and(|range| range <= horizon.seq) {
             return Fate::Drop;
+        }
+        if self.seen == Some(oldest) {
+            let reminder = kind == Kind::Delete && self.reminds && !self.deleted && !nothing_below(key);
+            self.deleted |= reminder;
+            return if reminder { Fate::Keep } else { Fate::Drop };
         }
         if kind == Kind::Merge {
             return Fate::Keep;
@@ -105,6 +131,7 @@ impl Retain {
         if oldest == 0 && nothing_below(key) {
             return Fate::Drop;
         }
+        self.deleted = true;
         if kind == Kind::Delete { Fate::Keep } else { Fate::Delete }
     }
 }
@@ -156,6 +183,31 @@ mod tests {
     }
 
     #[test]
+    fn a_deletion_under_a_new_value_reminds_of_what_lies_below() {
+        let entries = [
+            (9, Kind::Put, NEVER),
+            (8, Kind::Delete, NEVER),
+            (7, Kind::Put, NEVER),
+            (6, Kind::Delete, NEVER),
+            (5, Kind::Put, NEVER),
+        ];
+        let fates = |horizons: &[(u64, u64)], below: bool| {
+            let mut retain = Retain::new(self::horizons(horizons)).with_reminders(true);
+            entries.map(|(seq, kind, at)| retain.decide(b"k", seq, kind, at, None, |_| !below))
+        };
+        let [keep, drop] = [Fate::Keep, Fate::Drop];
+        assert_eq!(fates(&[(10, 0)], true), [keep, keep, drop, drop, drop]);
+        assert_eq!(fates(&[(10, 0)], false), [keep, drop, drop, drop, drop]);
+        assert_eq!(fates(&[(7, 0), (10, 0)], true), [keep, keep, keep, drop, drop]);
+        // The next key has a reminder of its own, and one under a deletion needs none.
+        let mut retain = Retain::new(horizons(&[(10, 0)])).with_reminders(true);
+        let mut decide = |key: &[u8], seq, kind| retain.decide(key, seq, kind, NEVER, None, |_| false);
+        assert_eq!((decide(b"a", 9, Kind::Put), decide(b"a", 8, Kind::Delete)), (keep, keep));
+        assert_eq!((decide(b"b", 7, Kind::Put), decide(b"b", 6, Kind::Delete)), (keep, keep));
+        assert_eq!((decide(b"c", 5, Kind::Delete), decide(b"c", 4, Kind::Delete)), (keep, drop));
+    }
+
+    #[test]
     fn an_expired_entry_hides_what_is_below_until_no_snapshot_reads_it() {
         let entries = [(9, Kind::Put, 100), (5, Kind::Put, NEVER)];
         assert_eq!(fates(horizons(&[(10, 99)]), &entries, true), [Fate::Keep, Fate::Drop]);
@@ -185,6 +237,7 @@ mod tests {
             cuts in prop::collection::btree_set(1u64..30, 0..4),
             ranges in prop::collection::btree_set(1u64..30, 0..4),
             below: bool,
+            reminds: bool,
         ) {
             let ranges: Vec<u64> = ranges.difference(&seqs).copied().collect();
             let entries: Vec<_> = seqs.iter().rev().zip(&kinds).map(|(&seq, &(delete, at))| {
@@ -193,7 +246,7 @@ mod tests {
             }).collect();
             let mut all: Vec<_> = cuts.iter().map(|&seq| Horizon { seq, now_ms: seq }).collect();
             all.push(Horizon { seq: 30, now_ms: 30 });
-            let mut retain = Retain::new(all.clone());
+            let mut retain = Retain::new(all.clone()).with_reminders(reminds);
             let mut decide = |&(seq, kind, at): &(u64, Kind, u64)| {
                 let range = ranges.iter().copied().find(|range| *range > seq);
                 retain.decide(b"k", seq, kind, at, range, |_| !below)

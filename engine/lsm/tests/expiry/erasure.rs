@@ -96,8 +96,14 @@ fn write_some(
                 }
             }
             _ => {
-                family.delete(name)?;
+                family.delete(&name)?;
                 written.delete(key, now_ms);
+                // Some begin anew at once: the deletion never reaches a table by itself.
+                match random.below(4) {
+                    0 => family.put(name, written.mark(key, u64::MAX))?,
+                    1 => family.merge(name, written.mark_operand(key, now_ms))?,
+                    _ => {}
+                }
             }
         }
         // Keys that occur once, so that the manifest and indexes have something to forget, too.
@@ -236,5 +242,43 @@ fn a_dropped_million_is_gone_within_its_time_and_nothing_reads_it() -> Result<()
     assert!(read <= 4 * table, "{read} bytes were read to be rid of what nobody may read");
     assert_eq!(family.iter()?.count(), 2);
     assert!(family.get("a")?.unwrap() == "stays" && family.get("z")?.unwrap() == "stays");
+    Ok(())
+}
+
+/// A value that was deleted and put anew before the first flush was forgotten: its deletion went with the
+/// flush, and nothing was left that asked for the old value.
+#[test]
+fn what_was_deleted_and_put_anew_at_once_is_gone_within_its_time() -> Result<()> {
+    for anew in ["put", "merge", "merge twice"] {
+        let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+        let db = open(&sim, &clock, 3)?;
+        let family = db.create_column_family("f", raw(Duration::from_secs(3600)))?;
+        let mut written = Written::default();
+        for key in 0..50 {
+            family.put(format!("key-{key:03}"), written.mark(key, u64::MAX))?;
+        }
+        db.compact()?;
+        for key in (0..50).step_by(7) {
+            let name = format!("key-{key:03}");
+            family.delete(&name)?;
+            written.delete(key, now(&clock));
+            match anew {
+                "put" => family.put(name, "anew")?,
+                "merge" => family.merge(name, "anew")?,
+                _ => {
+                    family.merge(&name, "a")?;
+                    family.merge(name, "new")?;
+                }
+            }
+        }
+        live(&db, &clock, 2)?;
+        assert_eq!(written.longest_found(&sim, now(&clock)), 0, "{anew}");
+        assert_eq!(family.get("key-007")?.unwrap(), b"anew");
+        assert_eq!(family.iter()?.count(), 50);
+        // Nothing is left to remind of.
+        let stats = db.stats();
+        let stats = stats.families.iter().find(|family| family.name == "f").unwrap();
+        assert_eq!((stats.hidden_since_ms, stats.erase_due_bytes), (None, 0), "{anew}");
+    }
     Ok(())
 }
