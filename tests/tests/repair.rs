@@ -22,8 +22,6 @@ fn from_environment(name: &str, default: u64) -> u64 {
 /// What the history of a seed leaves.
 fn left(seed: u64) -> Left {
     let profile = if seed.is_multiple_of(2) { Profile::LONG } else { Profile::CRASH };
-    // What operands come to follows from several places at once, of which damage may take one.
-    let profile = Profile { merges: 0, ..profile };
     leave(seed, &generate(seed, &profile), !seed.is_multiple_of(3)).unwrap()
 }
 
@@ -39,7 +37,7 @@ fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
     let mut tally = Tally::default();
     for history in 0..repairs.div_ceil(DAMAGES) {
         let left = left(seed + history);
-        let truth = Truth::read(&left.disk, Path::new(OLD)).unwrap();
+        let truth = Truth::read(&left.disk, Path::new(OLD), left.now_ms).unwrap();
         for number in 0..DAMAGES.min(repairs - history * DAMAGES) {
             let seed = (seed + history) * 1_000 + number;
             let damages = damages(&left.disk, Path::new(OLD), seed);
@@ -70,13 +68,13 @@ fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
 fn a_repair_of_an_intact_store_loses_nothing() {
     for seed in 1..=12 {
         let left = left(seed);
-        let truth = Truth::read(&left.disk, Path::new(OLD)).unwrap();
+        let truth = Truth::read(&left.disk, Path::new(OLD), left.now_ms).unwrap();
         let disk = left.disk.kill_image();
         let report = repair(&disk, seed).write(NEW).unwrap();
         let (loss, lost) = if left.closed { (Loss::NoneFound, Some(0)) } else { (Loss::OpenEnd, None) };
         assert_eq!((report.loss(), report.entries_lost()), (loss, lost), "seed {seed}\n{report}");
         // Read before the new store is opened: its first compaction may zero what everybody sees.
-        let again = Truth::read(&disk, Path::new(NEW)).unwrap();
+        let again = Truth::read(&disk, Path::new(NEW), left.now_ms).unwrap();
         let db = open_new(&disk, left.now_ms, seed).unwrap();
         let found = Dump::read(&db).unwrap();
         assert_eq!(found.families, truth.visible(left.now_ms), "seed {seed}\n{report}");
@@ -210,7 +208,7 @@ fn what_may_not_be_repaired_is_refused() {
 #[test]
 fn a_table_without_index_and_footer_is_read_block_by_block() {
     let left = left(2);
-    let truth = Truth::read(&left.disk, Path::new(OLD)).unwrap();
+    let truth = Truth::read(&left.disk, Path::new(OLD), left.now_ms).unwrap();
     let disk = left.disk.image(Image::All, 0);
     for (name, blocks) in &truth.tables {
         let (last, _) = blocks.last().unwrap();

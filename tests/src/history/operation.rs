@@ -141,6 +141,18 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// All changes that it may make.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        let (own, meddle): (&[Change], &[Change]) = match self {
+            Operation::Write { changes, .. } | Operation::If { changes, .. } => (changes, &[]),
+            Operation::Transaction { changes, meddle, .. } => (changes, meddle),
+            _ => (&[], &[]),
+        };
+        own.iter().chain(meddle)
+    }
+}
+
 /// How a transaction guards what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionKind {

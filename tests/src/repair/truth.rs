@@ -1,33 +1,41 @@
 //! What stands in a store that is whole, entry by entry, and in which bytes.
 
 use crate::history::DROPPING;
+use crate::oracle::Dump;
+use crate::session::Place;
 use esker::base::error::Result;
 use esker::base::filename::FileKind;
 use esker::base::key::Kind;
 use esker::block::BlockCursor;
+use esker::fs::sim::Image;
 use esker::fs::{Fs, SimFs};
 use esker::inspect::{SegmentItem, walk_segment};
 use esker::ranges::{Range as KeyRange, RangeKind};
 use esker::table::{Expected, TableReader, TableSource};
 use esker::version::load_manifest;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The newest entry of a key.
+/// An entry of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newest {
     /// Its sequence number; 0 in the last level.
     pub seq: u64,
-    /// Its value; `None` if it is a deletion.
+    /// Its value; `None` if it is a deletion. Of an operand, what all of them come to.
     pub value: Option<Vec<u8>>,
-    /// When it expires.
+    /// When it expires. What operands come to is there, or not.
     pub expires_at: u64,
     /// The file that it stands in.
     pub file: String,
     /// The bytes of that file without which it cannot be read: its block or record.
     pub bytes: Range<usize>,
+    /// Whether it is an operand.
+    pub operand: bool,
+    /// Of an operand, the older entries that it changes, down to the first that is none, newest first.
+    pub below: Vec<Newest>,
 }
 
 impl Newest {
@@ -36,7 +44,15 @@ impl Newest {
     pub fn at(&self, now_ms: u64) -> Option<&Vec<u8>> {
         self.value.as_ref().filter(|_| now_ms < self.expires_at)
     }
+
+    /// The numbers of all entries that it takes to read the key.
+    pub fn seqs(&self) -> impl Iterator<Item = u64> {
+        std::iter::once(self.seq).chain(self.below.iter().map(|older| older.seq))
+    }
 }
+
+/// All entries of each key of each family.
+type Versions = BTreeMap<(u32, Vec<u8>), Vec<Newest>>;
 
 /// A family, a key and a sequence number.
 pub type Written = (u32, Vec<u8>, u64);
@@ -66,19 +82,20 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// Reads the store in `dir`.
+    /// Reads the store in `dir`, as it is at a time.
     ///
     /// # Errors
     /// The store is not whole.
-    pub fn read(disk: &SimFs, dir: &Path) -> Result<Truth> {
+    pub fn read(disk: &SimFs, dir: &Path, now_ms: u64) -> Result<Truth> {
         let fs = Fs::Sim(disk.clone());
         let loaded = load_manifest(&fs, dir)?.expect("a manifest");
         let mut truth = Truth::default();
+        let mut seen = Versions::new();
         for (id, family) in &loaded.state.families {
             truth.families.insert(*id, family.name.clone());
             truth.ranges.extend(family.ranges.values().map(|range| (*id, range.clone())));
             for meta in family.tables.iter().flat_map(BTreeMap::values) {
-                truth.table(&fs, dir, *id, meta.number)?;
+                truth.table(&fs, dir, (*id, meta.number), &mut seen)?;
             }
         }
         for name in fs.list(dir)? {
@@ -88,26 +105,51 @@ impl Truth {
             match FileKind::parse(&name) {
                 Some(FileKind::Wal(number)) if number >= loaded.state.oldest_wal => {
                     let flushed = loaded.state.families.iter().map(|(id, f)| (*id, f.flushed)).collect();
-                    truth.segment(&fs, dir, &name, &flushed)?;
+                    truth.segment((&fs, dir), &name, &flushed, &mut seen)?;
                 }
                 _ => {}
             }
         }
-        let Truth { newest, ranges, .. } = &mut truth;
-        newest.retain(|(id, key), newest| {
-            !ranges.iter().any(|(of, range)| of == id && range.seq > newest.seq && range.contains(key))
-        });
+        truth.settle(seen, disk, dir, now_ms)?;
         Ok(truth)
     }
 
-    fn see(&mut self, family: u32, key: &[u8], newest: Newest) {
-        let held = self.newest.entry((family, key.to_vec())).or_insert_with(|| newest.clone());
-        if held.seq < newest.seq {
-            *held = newest;
+    /// Works out what the versions of each key come to.
+    fn settle(&mut self, seen: Versions, disk: &SimFs, dir: &Path, now_ms: u64) -> Result<()> {
+        for ((id, key), mut versions) in seen {
+            versions.sort_by_key(|version| Reverse(version.seq));
+            versions.dedup_by_key(|version| version.seq);
+            let covers = |range: &KeyRange, seq: u64| range.seq > seq && range.contains(&key);
+            let gone = |seq| self.ranges.iter().any(|(of, range)| *of == id && covers(range, seq));
+            versions.retain(|version| !gone(version.seq));
+            let whole = versions.iter().take_while(|version| version.operand).count() + 1;
+            versions.truncate(whole);
+            let mut versions = versions.into_iter();
+            if let Some(newest) = versions.next() {
+                self.newest.insert((id, key), Newest { below: versions.collect(), ..newest });
+            }
         }
+        // What operands come to is the operator's affair: other runs see to it that the store is right.
+        if self.newest.values().any(|newest| newest.operand) {
+            let mut place = Place::simulated(disk.image(Image::All, 0), now_ms, 1);
+            place.path = dir.into();
+            let shown = Dump::read(&place.open()?).expect("a whole store");
+            for ((id, key), newest) in self.newest.iter_mut().filter(|(_, newest)| newest.operand) {
+                let name = self.families.get(id).map(String::as_str).unwrap_or_default();
+                newest.value = shown.get(name, key).map(<[u8]>::to_vec);
+                newest.expires_at = u64::MAX;
+            }
+        }
+        Ok(())
     }
 
-    fn table(&mut self, fs: &Fs, dir: &Path, family: u32, number: u64) -> Result<()> {
+    fn table(
+        &mut self,
+        fs: &Fs,
+        dir: &Path,
+        (family, number): (u32, u64),
+        seen: &mut Versions,
+    ) -> Result<()> {
         let file = FileKind::Table(number).name();
         let source = TableSource::File(Arc::new(fs.open(&dir.join(&file))?));
         let reader = TableReader::open(source, Expected::default(), None)?;
@@ -122,9 +164,10 @@ impl Truth {
             while cursor.valid() {
                 let entry = cursor.entry();
                 let value = (entry.kind == Kind::Put).then(|| entry.value.to_vec());
-                let (seq, expires_at) = (entry.seq, entry.expires_at);
-                let newest = Newest { seq, value, expires_at, file: file.clone(), bytes: bytes.clone() };
-                self.see(family, entry.key, newest);
+                let (seq, expires_at, operand) = (entry.seq, entry.expires_at, entry.kind == Kind::Merge);
+                let (file, bytes, below) = (file.clone(), bytes.clone(), Vec::new());
+                let version = Newest { seq, value, expires_at, file, bytes, operand, below };
+                seen.entry((family, entry.key.to_vec())).or_default().push(version);
                 written.push((family, entry.key.to_vec(), seq));
                 entries += 1;
                 cursor.next().expect("a whole block");
@@ -137,7 +180,13 @@ impl Truth {
         Ok(())
     }
 
-    fn segment(&mut self, fs: &Fs, dir: &Path, file: &str, flushed: &BTreeMap<u32, u64>) -> Result<()> {
+    fn segment(
+        &mut self,
+        (fs, dir): (&Fs, &Path),
+        file: &str,
+        flushed: &BTreeMap<u32, u64>,
+        seen: &mut Versions,
+    ) -> Result<()> {
         let mut bytes = 0..0;
         let mut records: Vec<Logged> = Vec::new();
         walk_segment(&fs.open(&dir.join(file))?, |item| {
@@ -170,8 +219,10 @@ impl Truth {
                         return Ok(());
                     }
                     let value = (op.kind == Kind::Put).then(|| op.value.to_vec());
-                    let (expires_at, bytes) = (op.expires_at, bytes.clone());
-                    self.see(op.family, op.key, Newest { seq, value, expires_at, file: file.into(), bytes });
+                    let (expires_at, operand) = (op.expires_at, op.kind == Kind::Merge);
+                    let (file, bytes, below) = (file.into(), bytes.clone(), Vec::new());
+                    let version = Newest { seq, value, expires_at, file, bytes, operand, below };
+                    seen.entry((op.family, op.key.to_vec())).or_default().push(version);
                 }
                 _ => {}
             }
@@ -229,25 +280,32 @@ impl Truth {
         families
     }
 
-    /// Whether everything that leads to an entry is as it was: its own bytes, and for a table
-    /// everything that is no data block, for a segment its header.
+    /// Whether everything that leads to what a key shows is as it was. What operands change must stand where
+    /// it stood: what a copy of a lost file holds is not put together with others.
     #[must_use]
     pub fn is_untouched(&self, newest: &Newest, damaged: &BTreeMap<String, Vec<u8>>) -> bool {
-        let Some(before) = self.files.get(&newest.file) else { return false };
-        // A file may have another name now.
-        damaged.values().any(|after| {
-            let same = |range: Range<usize>| before.get(range.clone()) == after.get(range);
-            let Some(blocks) = self.tables.get(&newest.file) else {
-                return same(0..64) && same(newest.bytes.clone());
-            };
-            let mut others = 0;
-            after.len() == before.len()
-                && same(newest.bytes.clone())
-                && blocks
-                    .iter()
-                    .all(|(block, _)| same(std::mem::replace(&mut others, block.end)..block.start))
-                && same(others..before.len())
-        })
+        let here =
+            |version: &Newest| damaged.get(&version.file).is_some_and(|after| self.stands(version, after));
+        match newest.operand {
+            true => here(newest) && newest.below.iter().all(here),
+            // A file may have another name now.
+            false => damaged.values().any(|after| self.stands(newest, after)),
+        }
+    }
+
+    /// Whether everything that leads to an entry is in a file as it was: its own bytes, and for a table
+    /// everything that is no data block, for a segment its header.
+    fn stands(&self, version: &Newest, after: &[u8]) -> bool {
+        let Some(before) = self.files.get(&version.file) else { return false };
+        let same = |range: Range<usize>| before.get(range.clone()) == after.get(range);
+        let Some(blocks) = self.tables.get(&version.file) else {
+            return same(0..64) && same(version.bytes.clone());
+        };
+        let mut others = 0;
+        after.len() == before.len()
+            && same(version.bytes.clone())
+            && blocks.iter().all(|(block, _)| same(std::mem::replace(&mut others, block.end)..block.start))
+            && same(others..before.len())
     }
 
     /// How many entries of a table stand in blocks that are as they were.

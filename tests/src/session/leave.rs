@@ -2,7 +2,7 @@
 
 use super::place::Place;
 use super::runner::{Session, named};
-use crate::history::Operation;
+use crate::history::{Operation, What};
 use esker::fs::SimFs;
 use std::collections::BTreeSet;
 
@@ -17,6 +17,8 @@ pub struct Left {
     pub closed: bool,
     /// Every key with every value that was ever written to it, in any family.
     pub written: BTreeSet<(Vec<u8>, Vec<u8>)>,
+    /// Every key that an operand was ever written to, in any family.
+    pub merged: BTreeSet<Vec<u8>>,
 }
 
 /// Runs a history on a simulated disk and leaves the store: closed in good order, or killed.
@@ -27,6 +29,9 @@ pub fn leave(seed: u64, history: &[Operation], close: bool) -> Result<Left, Stri
     let mut session = Session::new(Place::fresh(seed));
     session.start()?;
     let mut written = BTreeSet::new();
+    let changes = history.iter().flat_map(Operation::changes);
+    let operands = changes.filter(|change| matches!(change.what, What::Merge { .. }));
+    let merged = operands.map(|change| change.key.clone()).collect();
     for (at, operation) in history.iter().enumerate() {
         session.step(operation).map_err(|why| format!("{}: {why}", named(at, operation)))?;
         let oracle = session.oracle.lock();
@@ -41,7 +46,7 @@ pub fn leave(seed: u64, history: &[Operation], close: bool) -> Result<Left, Stri
     if close {
         let closed = session.db.take().map_or(Ok(()), |db| db.close());
         closed.map_err(|error| format!("cannot close: {error}"))?;
-        return Ok(Left { disk: disk.kill_image(), now_ms, closed: true, written });
+        return Ok(Left { disk: disk.kill_image(), now_ms, closed: true, written, merged });
     }
-    Ok(Left { disk: disk.kill_image(), now_ms, closed: false, written })
+    Ok(Left { disk: disk.kill_image(), now_ms, closed: false, written, merged })
 }

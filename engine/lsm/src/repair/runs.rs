@@ -6,7 +6,7 @@ use super::report::KeyRange;
 use super::tables::{Blocks, Summary, open, read_again};
 use crate::base::error::Result;
 use crate::base::filename::FileNumber;
-use crate::base::key::{Kind, SeqNum};
+use crate::base::key::{EntryRef, Kind, SeqNum};
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::BlockCursor;
@@ -30,6 +30,16 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn as_ref(&self) -> EntryRef<'_> {
+        let (key, seq, kind, expires_at) = (&self.key, self.seq, self.kind, self.expires_at);
+        EntryRef { key, seq, kind, expires_at, value: &self.value }
+    }
+
+    /// Whether this entry is what `newer`, an operand, changes.
+    fn stands_below(&self, newer: &Entry) -> bool {
+        newer.kind == Kind::Merge && self.seq < newer.seq
+    }
+
     /// Whether this entry, which only fills in, is certainly newer than one that counts.
     fn is_newer(&self, counting: &Entry) -> bool {
         if counting.seq == 0 { self.table > counting.table } else { self.seq > counting.seq }
@@ -196,7 +206,8 @@ impl Newest {
     ///
     /// An entry that counts and whose sequence number is gone stands in the last level. One that only
     /// fills in cannot be compared with it by its number, and gives way; unless it stands in a table
-    /// that was written later, which cannot hold anything older.
+    /// that was written later, which cannot hold anything older. Nor are operands that count put on top of
+    /// what only fills in: it may have been part of them before.
     ///
     /// # Errors
     /// A table is not what it was when it was read first.
@@ -207,8 +218,7 @@ impl Newest {
         while let Some(found) = entry.take() {
             let key_ends = self.heads.peek().is_none_or(|head| head.entry.key != found.key);
             let slot = if found.filling { &mut filling } else { &mut counting };
-            let goes_on = |last: &Entry| last.kind == Kind::Merge && found.seq < last.seq;
-            if slot.last().is_none_or(goes_on) {
+            if slot.last().is_none_or(|last| found.stands_below(last)) {
                 slot.push(found);
             }
             if !key_ends {

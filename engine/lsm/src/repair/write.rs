@@ -20,6 +20,7 @@ use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, SeqNum};
 use crate::base::limits::LEVELS;
+use crate::base::operand::{Operand, outcome};
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::fs::{Fs, LockGuard};
@@ -318,17 +319,9 @@ impl Output<'_> {
                 }
             };
             for entry in &entries {
-                let (key, seq, kind, expires_at) = (&entry.key, entry.seq, entry.kind, entry.expires_at);
-                writer.add(&EntryRef { key, seq, kind, expires_at, value: &entry.value })?;
+                writer.add(&entry.as_ref())?;
             }
-            let newest = EntryRef {
-                key: &entries[0].key,
-                seq: entries[0].seq,
-                kind: entries[0].kind,
-                expires_at: entries[0].expires_at,
-                value: &entries[0].value,
-            };
-            *(if newest.expiry() <= now_ms { &mut count.expired } else { &mut count.shown }) += 1;
+            *(if expiry(&entries) <= now_ms { &mut count.expired } else { &mut count.shown }) += 1;
         }
         finish(&mut writer, &mut metas)?;
         for path in temporary {
@@ -336,6 +329,13 @@ impl Output<'_> {
         }
         Ok((count, metas))
     }
+}
+
+/// When what a key shows expires: its newest entry, or what its operands come to, newest first.
+fn expiry(entries: &[Entry]) -> u64 {
+    let operands = entries.iter().filter(|entry| entry.kind == Kind::Merge).rev();
+    let base = entries.last().filter(|entry| entry.kind == Kind::Put).map(|entry| entry.expires_at);
+    outcome(base, operands.filter_map(|entry| Operand::decode(&entry.as_ref()))).expires_at
 }
 
 fn finish(writer: &mut Option<(FileNumber, TableWriter)>, metas: &mut Vec<TableMeta>) -> Result<()> {

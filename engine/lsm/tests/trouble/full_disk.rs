@@ -85,7 +85,8 @@ fn deletions_and_a_compaction_make_room_on_a_full_disk() -> Result<()> {
     let before = sim.used();
     (0..4_000).try_for_each(|i| db.delete(key(i)))?;
     db.compact()?;
-    assert!(sim.used() < before - (200 << 10), "{before} bytes before, {} after", sim.used());
+    // Work that was under way may hold what it reads for a moment longer.
+    eventually("making room", || sim.used() < before - (200 << 10));
     eventually("writing again", || db.put("k", "v").is_ok());
     eventually("getting well", || db.health().is_well());
     assert_eq!(files(&sim, "RESERVE").len(), 1);
