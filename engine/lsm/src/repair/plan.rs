@@ -447,8 +447,8 @@ impl Plan {
             self.doubts.push(Doubt { kind, family, keys, seqs, families_may_be_back: back, why });
         };
         if !catalog.is_certain() {
-            let why = "no manifest says which tables were in use, whether others are gone, which deleted ranges \
-                       may have come back, and which operands count twice";
+            let why = "no manifest says which tables were in use, whether others are gone, which deleted \
+                       ranges may have come back, and which operands count twice";
             doubt(DoubtKind::MayBeLost, SeqRange::ALL, true, why);
         } else if let Some(why) = &catalog.torn {
             // What it said may have been a compaction, behind which entries have other numbers.
