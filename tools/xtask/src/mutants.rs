@@ -1,7 +1,7 @@
 //! Changes single expressions of the engine with cargo-mutants, and looks whether the tests notice.
 //!
 //! A sample, always the same one for a seed, is tried against the engine's unit tests; what survives these,
-//! against its other tests and then against short simulated runs. Whatever survives all of them must stand,
+//! against short simulated runs and then against the engine's other tests. Whatever survives all of them must stand,
 //! with a reason, in `tests/mutants.txt`.
 
 use crate::runner;
@@ -38,8 +38,8 @@ const STAGES: &[(&str, &[&str], &[&str])] = &[
         &["esker"],
         &["--lib", "--", "--skip=table::tests::every_damaged_byte_and_every_cut_is_found_or_harmless"],
     ),
-    ("engine", &["esker"], &["--test=basics", "--test=trouble", "--test=known_bugs"]),
     ("simulated", &["esker-tests"], &["--test=crash", "--test=model", "--test=damage"]),
+    ("engine", &["esker"], &["--test=basics", "--test=trouble", "--test=known_bugs"]),
 ];
 
 /// Tries the sample, or what is left of it since the last time at this revision.
