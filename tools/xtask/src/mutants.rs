@@ -1,8 +1,8 @@
 //! Changes single expressions of the engine with cargo-mutants, and looks whether the tests notice.
 //!
 //! A sample, always the same one for a seed, is tried against the engine's unit tests; what survives these,
-//! against short simulated runs and then against the engine's other tests. Whatever survives all of them must stand,
-//! with a reason, in `tests/mutants.txt`.
+//! against short simulated runs and then against the engine's other tests. Whatever survives all of them
+//! must stand, with a reason, in `tests/mutants.txt`.
 
 use crate::runner;
 use crate::state::revision;
@@ -11,6 +11,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 pub(crate) const WHAT: &str = "a sample of 200 mutants of the engine; `ESKER_MUTANTS_SEED` chooses another";
 
@@ -30,16 +31,41 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("ESKER_SHRINK", "0"),
 ];
 
-/// The stages: a name, the packages that are tested, and what of them. The first builds the least, and most
-/// mutants go no further.
-const STAGES: &[(&str, &[&str], &[&str])] = &[
-    (
-        "unit",
-        &["esker"],
-        &["--lib", "--", "--skip=table::tests::every_damaged_byte_and_every_cut_is_found_or_harmless"],
-    ),
-    ("simulated", &["esker-tests"], &["--test=crash", "--test=model", "--test=damage"]),
-    ("engine", &["esker"], &["--test=basics", "--test=trouble", "--test=known_bugs"]),
+/// Tests that mutants must get past.
+struct Stage {
+    name: &'static str,
+    package: &'static str,
+    /// Which of its tests are built: no more, since each mutant is a build.
+    targets: &'static [&'static str],
+    /// Which of these are run.
+    filters: &'static [&'static str],
+    /// So many times the seconds that the tests take untouched, a mutant may take.
+    patience: f64,
+}
+
+/// The first builds the least, and most mutants go no further.
+const STAGES: &[Stage] = &[
+    Stage {
+        name: "unit",
+        package: "esker",
+        targets: &["--lib"],
+        filters: &["--skip=table::tests::every_damaged_byte_and_every_cut_is_found_or_harmless"],
+        patience: 5.0,
+    },
+    Stage {
+        name: "simulated",
+        package: "esker-tests",
+        targets: &["--test=crash", "--test=model", "--test=damage"],
+        filters: &[],
+        patience: 4.0,
+    },
+    Stage {
+        name: "engine",
+        package: "esker",
+        targets: &["--test=basics", "--test=trouble", "--test=known_bugs"],
+        filters: &[],
+        patience: 5.0,
+    },
 ];
 
 /// Tries the sample, or what is left of it since the last time at this revision.
@@ -60,8 +86,8 @@ pub(crate) fn run() -> Result<(), String> {
     let sample = sample(all_mutants()?, seed);
     let mut alive = sample.clone();
     for stage in STAGES {
-        alive = try_all(&dir.join(stage.0), stage, &alive)?;
-        println!("{}: {} of {} survive", stage.0, alive.len(), sample.len());
+        alive = try_all(&dir.join(stage.name), stage, &alive)?;
+        println!("{}: {} of {} survive", stage.name, alive.len(), sample.len());
     }
     judge(&alive, sample.len(), seed)
 }
@@ -87,22 +113,21 @@ fn sample(all: Vec<String>, seed: usize) -> Vec<String> {
 
 /// Tries mutants against the tests of a stage; returns those that nobody noticed. What an earlier run that
 /// was interrupted found out is not tried again: each run has a folder of its own, and all of them count.
-fn try_all(
-    dir: &Path,
-    (_, packages, tests): &(&str, &[&str], &[&str]),
-    mutants: &[String],
-) -> Result<Vec<String>, String> {
+fn try_all(dir: &Path, stage: &Stage, mutants: &[String]) -> Result<Vec<String>, String> {
     let known = tried(dir, &["caught", "missed", "timeout", "unviable"]);
     let left: Vec<&String> = mutants.iter().filter(|name| !known.contains(*name)).collect();
     if !left.is_empty() {
         let runs = fs::read_dir(dir).map_or(0, Iterator::count);
         let output = dir.join((runs + 1).to_string());
         fs::create_dir_all(&output).map_err(|e| format!("cannot create {}: {e}", output.display()))?;
+        let limit = (untouched(stage)?.as_secs_f64() * stage.patience).max(30.0);
         let mut command = Command::new("cargo");
-        command.args(["mutants", "--package", "esker", "--colors", "never", "--timeout-multiplier", "5"]);
-        command.arg("--output").arg(output).args(packages.iter().map(|p| format!("--test-package={p}")));
-        command.args(left.iter().map(|name| format!("--re=^{}$", escaped(name))));
-        command.arg("--").args(*tests).envs(ENVIRONMENT.iter().copied()).current_dir(runner::root());
+        command.args(["mutants", "--package", "esker", "--colors", "never", "--baseline", "skip"]);
+        command.args([format!("--timeout={limit:.0}"), format!("--test-package={}", stage.package)]);
+        command.args(stage.targets.iter().map(|target| format!("--cargo-arg={target}")));
+        command.arg("--output").arg(output).args(left.iter().map(|name| format!("--re=^{}$", escaped(name))));
+        command.args(["--", "--"]).args(stage.filters);
+        command.envs(ENVIRONMENT.iter().copied()).current_dir(runner::root());
         let status = command.status().map_err(|e| format!("cannot start cargo: {e}"))?;
         // 2: some were missed; 3: some ran out of time, which is noticing.
         if !matches!(status.code(), Some(0 | 2 | 3)) {
@@ -111,6 +136,27 @@ fn try_all(
     }
     let missed = tried(dir, &["missed"]);
     Ok(mutants.iter().filter(|name| missed.contains(*name)).cloned().collect())
+}
+
+/// How long the tests of a stage take without any mutant; they must pass. (The tool's own look at the tree
+/// without a change knows only the tests of the package that is changed.)
+fn untouched(stage: &Stage) -> Result<Duration, String> {
+    let test = |last: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.args(["test", "--package", stage.package]).args(stage.targets).args(last);
+        command.envs(ENVIRONMENT.iter().copied()).current_dir(runner::root());
+        command.env("CARGO_TARGET_DIR", runner::root().join("target/mutants-base"));
+        let status = command.status().map_err(|e| format!("cannot start cargo: {e}"))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("{}: the tests fail without a mutant", stage.name))
+        }
+    };
+    test(&["--no-run"])?;
+    let begun = Instant::now();
+    test(&[&["--"], stage.filters].concat())?;
+    Ok(begun.elapsed())
 }
 
 /// The mutants with one of these outcomes in any run whose output is in `dir`.
