@@ -55,28 +55,19 @@ fn next_key(key: &[u8]) -> Option<Vec<u8>> {
     Some(next)
 }
 
-/// The lower bound that leaves fewer keys.
+/// Of two bounds on the same side the one that leaves fewer keys; `further_in` says whether a key lies
+/// further in than another: greater for lower bounds, less for upper ones.
 #[must_use]
-pub fn higher(a: Bound<Vec<u8>>, b: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
+pub fn narrower(
+    a: Bound<Vec<u8>>,
+    b: Bound<Vec<u8>>,
+    further_in: impl Fn(&[u8], &[u8]) -> bool,
+) -> Bound<Vec<u8>> {
     match (&a, &b) {
         (Bound::Unbounded, _) => b,
         (_, Bound::Unbounded) => a,
         (Bound::Included(x) | Bound::Excluded(x), Bound::Included(y) | Bound::Excluded(y)) => {
-            let a_is_narrower = x > y || x == y && matches!(a, Bound::Excluded(_));
-            if a_is_narrower { a } else { b }
-        }
-    }
-}
-
-/// The upper bound that leaves fewer keys.
-#[must_use]
-pub fn lower(a: Bound<Vec<u8>>, b: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
-    match (&a, &b) {
-        (Bound::Unbounded, _) => b,
-        (_, Bound::Unbounded) => a,
-        (Bound::Included(x) | Bound::Excluded(x), Bound::Included(y) | Bound::Excluded(y)) => {
-            let a_is_narrower = x < y || x == y && matches!(a, Bound::Excluded(_));
-            if a_is_narrower { a } else { b }
+            if further_in(x, y) || x == y && matches!(a, Bound::Excluded(_)) { a } else { b }
         }
     }
 }

@@ -88,7 +88,7 @@ impl Run<'_, '_> {
         let mut newest = true;
         let mut held = Vec::new();
         // A deletion that stays whatever becomes of the versions around it; see `Retain`.
-        let mut reminder = Reminder::new(self.retain.reminds() && !nothing_below);
+        let mut reminder = Reminder::new(self.retain.reminds(), nothing_below);
         loop {
             let whole =
                 self.take_versions(input, (&key, stretch), &mut held, &mut shadowed, (&mut reminder, check))?;
@@ -134,7 +134,7 @@ impl Run<'_, '_> {
                 .is_some_and(|horizon| stretch.behind(entry.seq).is_some_and(|range| range <= horizon.seq));
             let goes = removed || horizon.is_some() && *shadowed == Some(stripe);
             if !removed {
-                reminder.note(&entry);
+                reminder.note(&entry, stripe);
             }
             if !goes {
                 if versions.len() >= limits.versions || bytes > limits.bytes {
@@ -221,24 +221,26 @@ impl Run<'_, '_> {
     }
 }
 
-fn deletion(key: &[u8], seq: SeqNum) -> EntryRef<'_> {
+/// The entry that says that a key is gone.
+pub(super) fn deletion(key: &[u8], seq: SeqNum) -> EntryRef<'_> {
     EntryRef { key, seq, kind: Kind::Delete, expires_at: NEVER, value: b"" }
 }
 
-/// The newest deletion of a key, which is to stay while anything may lie below.
+/// The newest deletion of a key, which is to stay while anything may lie below, in the merge or beneath it.
 struct Reminder {
     wanted: bool,
+    nothing_below: bool,
     seq: Option<SeqNum>,
 }
 
 impl Reminder {
-    fn new(wanted: bool) -> Reminder {
-        Reminder { wanted, seq: None }
+    fn new(wanted: bool, nothing_below: bool) -> Reminder {
+        Reminder { wanted, nothing_below, seq: None }
     }
 
     /// Notes a version of the key, the newer ones first.
-    fn note(&mut self, version: &EntryRef<'_>) {
-        if self.wanted && version.kind == Kind::Delete {
+    fn note(&mut self, version: &EntryRef<'_>, stripe: usize) {
+        if self.wanted && version.kind == Kind::Delete && (stripe > 0 || !self.nothing_below) {
             self.seq = Some(version.seq);
             self.wanted = false;
         }

@@ -1,7 +1,7 @@
 //! The merge: entries in, tables out. Flushes and compactions differ only in what they are given.
 
 use super::below::Below;
-use super::hooks::JobHooks;
+use super::hooks::{JobHooks, deletion};
 use crate::base::cursor::Cursor;
 use crate::base::error::Result;
 use crate::base::filename::FileNumber;
@@ -144,7 +144,7 @@ impl Run<'_, '_> {
             if fate == Fate::Delete {
                 // The deletion is as old as the expiry that it stands for.
                 self.out.note_deletion(entry.expires_at);
-                entry = EntryRef { kind: Kind::Delete, expires_at: NEVER, value: b"", ..entry };
+                entry = deletion(entry.key, entry.seq);
             }
             if fate != Fate::Drop {
                 if entry.kind == Kind::Merge {

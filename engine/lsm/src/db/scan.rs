@@ -3,7 +3,7 @@
 use super::family::ColumnFamily;
 use super::read;
 use super::snapshot::Snapshot;
-use crate::base::bounds::{higher, lower, prefix_end};
+use crate::base::bounds::{narrower, prefix_end};
 use crate::base::error::Result;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
@@ -80,8 +80,9 @@ impl ScanOptions {
     #[must_use]
     pub fn within_prefix(mut self, prefix: impl AsRef<[u8]>) -> ScanOptions {
         let ScanOptions { lower: from, upper: to, .. } = ScanOptions::prefix(prefix);
-        self.lower = higher(std::mem::replace(&mut self.lower, Bound::Unbounded), from);
-        self.upper = lower(std::mem::replace(&mut self.upper, Bound::Unbounded), to);
+        let ScanOptions { lower, upper, .. } = self;
+        self.lower = narrower(lower, from, |a, b| a > b);
+        self.upper = narrower(upper, to, |a, b| a < b);
         self
     }
 

@@ -116,7 +116,9 @@ impl Retain {
             return Fate::Drop;
         }
         if self.seen == Some(oldest) {
-            let reminder = kind == Kind::Delete && self.reminds && !self.deleted && !nothing_below(key);
+            // What a snapshot keeps of the key in this very merge stands below it, too.
+            let hides = |oldest| oldest > 0 || !nothing_below(key);
+            let reminder = kind == Kind::Delete && self.reminds && !self.deleted && hides(oldest);
             self.deleted |= reminder;
             return if reminder { Fate::Keep } else { Fate::Drop };
         }
@@ -199,6 +201,8 @@ mod tests {
         assert_eq!(fates(&[(10, 0)], true), [keep, keep, drop, drop, drop]);
         assert_eq!(fates(&[(10, 0)], false), [keep, drop, drop, drop, drop]);
         assert_eq!(fates(&[(7, 0), (10, 0)], true), [keep, keep, keep, drop, drop]);
+        // Nothing is below, but the snapshot keeps the value for now.
+        assert_eq!(fates(&[(7, 0), (10, 0)], false), [keep, keep, keep, drop, drop]);
         // The next key has a reminder of its own, and one under a deletion needs none.
         let mut retain = Retain::new(horizons(&[(10, 0)])).with_reminders(true);
         let mut decide = |key: &[u8], seq, kind| retain.decide(key, seq, kind, NEVER, None, |_| false);

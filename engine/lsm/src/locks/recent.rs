@@ -12,7 +12,7 @@
 //! that was hardly written of late nor a narrow one among many writes takes long.
 
 use super::bounds::{holds_nothing, within};
-use super::removed::Removed;
+use super::removed::RemovedRanges;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
 use std::collections::{BTreeMap, VecDeque};
@@ -41,7 +41,7 @@ pub struct RecentWrites {
     /// The ranges among `writes`, in their order.
     ranges: VecDeque<Range>,
     /// The same, by their keys.
-    removed: Removed,
+    removed: RemovedRanges,
     /// What all but `removed` takes.
     bytes: usize,
     most_bytes: usize,
@@ -78,7 +78,7 @@ impl RecentWrites {
             writes: VecDeque::new(),
             last: BTreeMap::new(),
             ranges: VecDeque::new(),
-            removed: Removed::default(),
+            removed: RemovedRanges::default(),
             bytes: 0,
             most_bytes,
             watchers: 0,
@@ -134,6 +134,9 @@ impl RecentWrites {
 
     /// Records the removal of the keys from `from` up to, and without, `to`; without `to` there is no end.
     pub fn record_range(&mut self, seq: SeqNum, family: u32, from: &[u8], to: Option<&[u8]>) {
+        if to.is_some_and(|to| to <= from) {
+            return;
+        }
         let range: Range = (seq, family, from.into(), to.map(Into::into));
         self.bytes += bytes_of_range(&range);
         self.removed.insert(seq, family, from, to);

@@ -65,11 +65,29 @@ proptest! {
                 let nothing = if since < table.floor { Recent::Unknown } else { Recent::Unwritten };
                 prop_assert_eq!(table.range(1, bounds, since), nothing);
             }
+            // Another family's removals are none of this one's.
+            prop_assert_eq!(table.range(2, (Bound::Unbounded, Bound::Unbounded), since), known(None));
             for bounds in [
                 (Bound::Excluded(&[from][..]), Bound::Excluded(&[to][..])),
                 (Bound::Excluded(&[from][..]), Bound::Unbounded),
                 (Bound::Unbounded, Bound::Excluded(&[to][..])),
             ] {
+                // Whatever was written within the bounds is known; what only touches them may be.
+                let inside = |key: u8| within(bounds, &[key]);
+                let [above, below] = [bounds.0 == Bound::Unbounded, bounds.1 == Bound::Unbounded];
+                let touches = |key: u8| (above || from <= key) && (below || key <= to);
+                let holds = |step: &Step, of: &dyn Fn(u8) -> bool| match step {
+                    Step::Key(key) => of(*key),
+                    Step::Range(a, b) => (*a..if *b == 19 { 20 } else { *b }).any(of),
+                };
+                let since_then = (5..).zip(&steps).filter(|(seq, _)| *seq > since);
+                let written =
+                    |of: &dyn Fn(u8) -> bool| since_then.clone().any(|(_, step)| holds(step, of));
+                match table.range(1, bounds, since) {
+                    Recent::Unknown => prop_assert!(since < table.floor),
+                    Recent::Unwritten => prop_assert!(!written(&inside) || holds_nothing(bounds)),
+                    Recent::Written(_) => prop_assert!(written(&touches)),
+                }
                 // Keys alone, with whose names conflicts are told.
                 let keys: Vec<u8> = (5..).zip(&steps).filter_map(|(seq, step)| match step {
                     Step::Key(key) if seq > since.max(table.floor) => Some(*key),
@@ -87,6 +105,7 @@ proptest! {
         }
         prop_assert_eq!((table.bytes(), table.last.len(), table.ranges.len()), (0, 0, 0));
         prop_assert!(table.removed.within(1, (Bound::Unbounded, Bound::Unbounded)).next().is_none());
+        prop_assert!(table.removed.is_empty());
     }
 }
 

@@ -9,14 +9,16 @@ use crate::base::key::SeqNum;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// What a piece takes beside its bytes, roughly: its place in a tree of which a third is empty, and what the
-/// allocator adds.
-pub(super) const PIECE_OVERHEAD_BYTES: usize = 96;
+/// What a piece takes beside its bytes, roughly: its place in a tree of which a third is empty, what the
+/// allocator adds, and the count of its removal.
+const PIECE_OVERHEAD_BYTES: usize = 128;
 
 /// The last removals of the keys of some families.
 #[derive(Debug, Default)]
-pub(super) struct Removed {
+pub(super) struct RemovedRanges {
     families: BTreeMap<u32, Pieces>,
+    /// How many pieces are left of each removal that has any.
+    left: BTreeMap<SeqNum, usize>,
     bytes: usize,
 }
 
@@ -40,29 +42,33 @@ impl Piece {
     }
 }
 
-impl Removed {
+impl RemovedRanges {
     /// The memory that this takes, in bytes, roughly.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The keys from `from` up to, and without, `to` are removed at `seq`, later than all that is known.
+    /// Whether it holds nothing at all.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.families.is_empty() && self.left.is_empty() && self.bytes == 0
+    }
+
+    /// The keys from `from` up to, and without, `to`, which are some, are removed at `seq`, later than all
+    /// that is known.
     pub(super) fn insert(&mut self, seq: SeqNum, family: u32, from: &[u8], to: Option<&[u8]>) {
-        if is_empty(from, to) {
-            return;
-        }
         self.cut(family, from);
         if let Some(to) = to {
             self.cut(family, to);
         }
-        self.take(family, from, to, |_| true);
+        self.take((family, from, to), usize::MAX, |_| true);
         self.put(family, from.into(), Piece { to: to.map(Into::into), seq });
     }
 
-    /// Forgets the removal at `seq`, which was of these keys.
+    /// Forgets the removal at `seq`, which was of these keys. Takes no time if newer ones cover it all.
     pub(super) fn forget(&mut self, seq: SeqNum, family: u32, from: &[u8], to: Option<&[u8]>) {
-        if !is_empty(from, to) {
-            self.take(family, from, to, |piece| piece.seq == seq);
+        if let Some(left) = self.left.get(&seq) {
+            self.take((family, from, to), *left, |piece| piece.seq == seq);
         }
     }
 
@@ -114,28 +120,40 @@ impl Removed {
     /// Puts a piece in the place of the one that begins there.
     fn put(&mut self, family: u32, from: Box<[u8]>, piece: Piece) {
         self.bytes += piece.bytes(&from);
-        let freed = from.clone();
+        *self.left.entry(piece.seq).or_default() += 1;
+        let place = from.clone();
         let before = self.families.entry(family).or_default().insert(from, piece);
-        self.bytes -= before.map_or(0, |before| before.bytes(&freed));
+        if let Some(before) = before {
+            self.gone(&place, &before);
+        }
     }
 
-    /// Takes those pieces out that begin within a range and are meant.
-    fn take(&mut self, family: u32, from: &[u8], to: Option<&[u8]>, meant: impl Fn(&Piece) -> bool) {
+    /// A piece that began at `from` is there no more.
+    fn gone(&mut self, from: &[u8], piece: &Piece) {
+        self.bytes -= piece.bytes(from);
+        if let Some(left) = self.left.get_mut(&piece.seq) {
+            *left -= 1;
+            if *left == 0 {
+                self.left.remove(&piece.seq);
+            }
+        }
+    }
+
+    /// Takes those pieces out that begin within a range and are meant, which are no more than `most`.
+    fn take(
+        &mut self,
+        (family, from, to): (u32, &[u8], Option<&[u8]>),
+        most: usize,
+        meant: impl Fn(&Piece) -> bool,
+    ) {
         let Some(pieces) = self.families.get_mut(&family) else { return };
         let range = (Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded));
         let taken = pieces.range::<[u8], _>(range).filter(|(_, piece)| meant(piece));
-        let taken: Vec<Box<[u8]>> = taken.map(|(from, _)| from.clone()).collect();
-        for from in taken {
-            let piece = pieces.remove(&from);
-            self.bytes -= piece.map_or(0, |piece| piece.bytes(&from));
-        }
+        let taken: Vec<Box<[u8]>> = taken.take(most).map(|(from, _)| from.clone()).collect();
+        let removed = taken.into_iter().filter_map(|from| pieces.remove_entry(&from)).collect::<Vec<_>>();
         if pieces.is_empty() {
             self.families.remove(&family);
         }
+        removed.iter().for_each(|(from, piece)| self.gone(from, piece));
     }
-}
-
-/// Whether a range that is written like this holds no key.
-fn is_empty(from: &[u8], to: Option<&[u8]>) -> bool {
-    to.is_some_and(|to| to <= from)
 }

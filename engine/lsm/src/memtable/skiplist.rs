@@ -178,6 +178,8 @@ impl SkipList {
 
     /// The node that `target` belongs to, at `node` or behind it, a snapshot of it, and how many of
     /// its entries sort before `target`. `node` must start before `target`.
+    // Left to itself the compiler takes it out of `get`, which costs a look-up 6 % more instructions.
+    #[inline(always)]
     fn locate<'n>(&self, mut node: NodeRef<'n>, target: &Target<'_>) -> (NodeRef<'n>, u64, Order, usize) {
         loop {
             let (version, order) = node.snapshot();

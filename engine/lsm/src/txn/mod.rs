@@ -15,6 +15,8 @@ mod anomaly_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod model_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
+mod read_tests;
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod reliance_tests;
 #[cfg(all(test, shuttle))]
 mod shuttle_tests;

@@ -10,6 +10,7 @@ use crate::batch::FamilyRef;
 use crate::db::{ColumnFamily, ScanOptions, Ttl, value_and_expiry};
 use crate::locks::LockedKey;
 use std::ops::RangeBounds;
+use std::time::Duration;
 
 impl Transaction {
     /// The value of `key`: its own last write, or what the snapshot shows. (A pessimistic transaction
@@ -51,7 +52,8 @@ impl Transaction {
         keys.iter().map(|key| self.get(family, key)).collect()
     }
 
-    /// How long the value of `key` that the transaction sees has left to live; `None` if it sees none.
+    /// How long the value of `key` that the transaction sees has left to live; `None` if it sees none. A
+    /// value of its snapshot that has ended since is seen, and has no time left.
     ///
     /// # Errors
     /// As [`Transaction::get`].
@@ -71,7 +73,8 @@ impl Transaction {
     pub fn ttl(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<Option<Ttl>> {
         self.check(family)?;
         let found = self.read(family, key.as_ref(), self.options.serialisable)?;
-        Ok(found.and_then(|(_, expires_at)| Ttl::until(expires_at, self.now_ms())))
+        let ended = Ttl::Remaining(Duration::ZERO);
+        Ok(found.map(|(_, expires_at)| Ttl::until(expires_at, self.now_ms()).unwrap_or(ended)))
     }
 
     /// The value of `key`, which nobody else may write until the commit. Optimistic, that is found out at
@@ -111,11 +114,11 @@ impl Transaction {
     }
 
     /// As [`Transaction::get_for_update`], of many keys, in the order of `keys`. Pessimistic, they are
-    /// locked in the order of the keys themselves, so that two transactions that do this do not wait for
-    /// each other.
+    /// locked in the order of the keys themselves, so that transactions of which each locks all its keys
+    /// with one such call are in no deadlock.
     ///
     /// # Errors
-    /// As [`Transaction::get_for_update`]; the first one met.
+    /// As [`Transaction::get_for_update`]; the first one met. Keys before it stay locked, or relied upon.
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {

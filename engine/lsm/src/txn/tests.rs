@@ -562,24 +562,3 @@ fn what_belongs_to_another_store_or_is_gone_is_refused() {
     assert!(matches!(committed(transaction), Err(Error::Closed)));
     assert!(matches!(db.begin(NO_WAIT), Err(Error::Closed)));
 }
-
-#[test]
-fn a_transaction_sees_how_long_its_own_values_live_and_relies_on_what_it_saw() {
-    let (db, _clock) = store();
-    db.put_with_ttl("lease", "ada", Duration::from_secs(3)).unwrap();
-    db.put("for ever", "x").unwrap();
-    let mut transaction = db.begin(NO_WAIT.serialisable()).unwrap();
-    let seconds = |ttl: Option<Ttl>| match ttl {
-        Some(Ttl::Remaining(left)) => Some(left.as_secs()),
-        Some(Ttl::Never) => Some(u64::MAX),
-        None => None,
-    };
-    transaction.put_with_ttl(&db, "own", "1", Duration::from_secs(9)).unwrap();
-    transaction.delete(&db, "for ever").unwrap();
-    let keys = ["lease", "own", "for ever", "none"];
-    let found = keys.map(|key| seconds(transaction.ttl(&db, key).unwrap()));
-    assert_eq!(found, [Some(3), Some(9), None, None]);
-    db.persist("lease").unwrap();
-    let failed = transaction.commit().unwrap_err();
-    assert!(matches!(failed.error, Error::Conflict { ref key, .. } if **key == *b"lease"), "{failed:?}");
-}

@@ -282,3 +282,41 @@ fn what_was_deleted_and_put_anew_at_once_is_gone_within_its_time() -> Result<()>
     }
     Ok(())
 }
+
+/// The same while a snapshot reads the old value: with nothing below, the deletion went with the first
+/// merge, and when the snapshot was released nobody asked for the value that it had kept.
+#[test]
+fn what_was_put_anew_under_a_snapshot_is_gone_when_that_is_released() -> Result<()> {
+    for (anew, flushed) in [("put", true), ("merge", true), ("put", false), ("delete", true)] {
+        let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+        let db = open(&sim, &clock, 3)?;
+        let family = db.create_column_family("f", raw(Duration::from_secs(3600)))?;
+        let mut written = Written::default();
+        for key in 0..50 {
+            family.put(format!("key-{key:03}"), written.mark(key, u64::MAX))?;
+        }
+        if flushed {
+            db.compact()?;
+        }
+        let snapshot = db.snapshot();
+        for key in 0..50 {
+            let name = format!("key-{key:03}");
+            family.delete(&name)?;
+            written.delete(key, now(&clock));
+            match anew {
+                "put" => family.put(name, "anew")?,
+                "merge" => family.merge(name, "anew")?,
+                _ => {}
+            }
+        }
+        live(&db, &clock, 3)?;
+        assert_eq!(snapshot.iter(&family)?.count(), 50);
+        let stats = db.stats();
+        let stats = stats.families.iter().find(|family| family.name == "f").unwrap();
+        assert!(stats.hidden_since_ms.is_some_and(|since| now(&clock) - since >= 3 * HOUR_MS), "{stats:?}");
+        drop(snapshot);
+        live(&db, &clock, 2)?;
+        assert_eq!(written.longest_found(&sim, now(&clock)), 0, "{anew}, flushed: {flushed}");
+    }
+    Ok(())
+}
