@@ -82,7 +82,7 @@ impl Transaction {
     /// value is the present one.
     ///
     /// # Errors
-    /// As [`Transaction::get`]; [`Error::LockTimeout`], [`Error::Deadlock`].
+    /// As [`Transaction::get`]; [`crate::Error::LockTimeout`], [`crate::Error::Deadlock`].
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {
