@@ -108,7 +108,7 @@ impl Driver {
                 self.set_clock()?;
             }
             self.work(begun + self.plan.period)?;
-            if period == self.plan.periods || Plan::is_due(period, self.plan.space_every) {
+            if period == self.plan.periods || period.is_multiple_of(self.plan.space_every) {
                 self.settle()?;
             }
             if self.plan.kills(period) {

@@ -22,7 +22,8 @@ pub struct Plan {
     pub keys: u64,
     /// The first set of options: see `options`.
     pub first_options: u32,
-    /// Space is compared with what is alive in every so manieth period.
+    /// Space is compared with what is alive in every so manieth period: in the first the store is still
+    /// filling up.
     pub space_every: u64,
 }
 
@@ -37,7 +38,8 @@ impl Plan {
             full_every: 10,
             full: Duration::from_secs(5),
             clock_every: 2,
-            keys: 120_000,
+            // Enough for log, reserve and manifest to be small beside what they keep.
+            keys: 600_000,
             first_options: 0,
             space_every: 5,
         }
