@@ -24,10 +24,12 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("CARGO_PROFILE_TEST_OPT_LEVEL", "1"),
     ("CARGO_PROFILE_TEST_DEBUG", "0"),
     ("PROPTEST_CASES", "16"),
-    ("ESKER_CRASH_HISTORIES", "8"),
-    ("ESKER_FAULT_HISTORIES", "2"),
+    ("ESKER_CRASH_HISTORIES", "6"),
+    ("ESKER_FAULT_HISTORIES", "1"),
     ("ESKER_MODEL_SEQUENCES", "200"),
-    ("ESKER_MODEL_REAL", "4"),
+    ("ESKER_MODEL_SETS", "6"),
+    ("ESKER_MODEL_REAL", "2"),
+    ("ESKER_DAMAGE_STORES", "1"),
     ("ESKER_SHRINK", "0"),
 ];
 
