@@ -116,9 +116,9 @@ impl Retain {
             return Fate::Drop;
         }
         if self.seen == Some(oldest) {
+            let wanted = kind == Kind::Delete && self.reminds && !self.deleted;
             // What a snapshot keeps of the key in this very merge stands below it, too.
-            let hides = |oldest| oldest > 0 || !nothing_below(key);
-            let reminder = kind == Kind::Delete && self.reminds && !self.deleted && hides(oldest);
+            let reminder = wanted && (oldest > 0 || !nothing_below(key));
             self.deleted |= reminder;
             return if reminder { Fate::Keep } else { Fate::Drop };
         }

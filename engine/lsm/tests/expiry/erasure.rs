@@ -1,11 +1,11 @@
 //! Weeks of a store's life on a simulated disk and clock, in which every file is searched again and again
 //! for the bytes of what was deleted or has expired.
 
-use crate::store::{HOUR_MS, STEP, live, now, open, raw, settle, small};
+use crate::store::{HOUR_MS, STEP, live, now, of_family, open, raw, settle, small};
 use esker::base::clock::ManualClock;
 use esker::base::random::Random;
 use esker::fs::SimFs;
-use esker::{ColumnFamily, Durability, PinKind, Result, WriteBatch};
+use esker::{ColumnFamily, Db, Durability, PinKind, Result, WriteBatch};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -56,6 +56,16 @@ impl Written {
         }
         longest
     }
+}
+
+/// A family that promises erasure within an hour, with fifty values.
+fn fifty(db: &Db) -> Result<(ColumnFamily, Written)> {
+    let family = db.create_column_family("f", raw(Duration::from_secs(3600)))?;
+    let mut written = Written::default();
+    for key in 0..50 {
+        family.put(format!("key-{key:03}"), written.mark(key, u64::MAX))?;
+    }
+    Ok((family, written))
 }
 
 fn write_some(
@@ -153,8 +163,7 @@ fn what_was_deleted_or_has_expired_is_gone_from_every_file_within_a_day_for_thre
         clock.advance(STEP);
         settle(&db)?;
     }
-    let stats = db.stats();
-    let family = stats.families.iter().find(|family| family.name == "f").unwrap();
+    let family = of_family(&db, "f");
     let now_ms = now(&clock);
     assert!(family.hidden_since_ms.is_none_or(|since| now_ms - since <= 24 * HOUR_MS), "{family:?}");
     assert_eq!((family.erase_due_bytes, family.erase_held_bytes), (0, 0));
@@ -165,11 +174,7 @@ fn what_was_deleted_or_has_expired_is_gone_from_every_file_within_a_day_for_thre
 fn what_a_snapshot_holds_is_said_and_goes_once_it_is_released() -> Result<()> {
     let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
     let db = open(&sim, &clock, 3)?;
-    let family = db.create_column_family("f", raw(Duration::from_secs(3600)))?;
-    let mut written = Written::default();
-    for key in 0..50 {
-        family.put(format!("key-{key:03}"), written.mark(key, u64::MAX))?;
-    }
+    let (family, mut written) = fifty(&db)?;
     db.flush()?;
     let snapshot = db.snapshot();
     for key in 0..50 {
@@ -177,10 +182,9 @@ fn what_a_snapshot_holds_is_said_and_goes_once_it_is_released() -> Result<()> {
         written.delete(key, now(&clock));
     }
     live(&db, &clock, 3)?;
-    let of_family = || db.stats().families.into_iter().find(|family| family.name == "f").unwrap();
     assert!(written.longest_found(&sim, now(&clock)) >= 2 * HOUR_MS, "the snapshot still reads it");
     assert_eq!(snapshot.iter(&family)?.count(), 50);
-    let stats = of_family();
+    let stats = of_family(&db, "f");
     assert!(stats.erase_held_bytes > 0 && stats.erase_held_bytes == stats.erase_due_bytes, "{stats:?}");
     assert!(now(&clock) - stats.hidden_since_ms.unwrap() >= 3 * HOUR_MS);
     let pins = db.pins();
@@ -189,7 +193,7 @@ fn what_a_snapshot_holds_is_said_and_goes_once_it_is_released() -> Result<()> {
     drop(snapshot);
     live(&db, &clock, 1)?;
     assert_eq!(written.longest_found(&sim, now(&clock)), 0);
-    let stats = of_family();
+    let stats = of_family(&db, "f");
     assert_eq!((stats.hidden_since_ms, stats.erase_due_bytes), (None, 0));
     Ok(())
 }
@@ -252,11 +256,7 @@ fn what_was_deleted_and_put_anew_at_once_is_gone_within_its_time() -> Result<()>
     for anew in ["put", "merge", "merge twice"] {
         let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
         let db = open(&sim, &clock, 3)?;
-        let family = db.create_column_family("f", raw(Duration::from_secs(3600)))?;
-        let mut written = Written::default();
-        for key in 0..50 {
-            family.put(format!("key-{key:03}"), written.mark(key, u64::MAX))?;
-        }
+        let (family, mut written) = fifty(&db)?;
         db.compact()?;
         for key in (0..50).step_by(7) {
             let name = format!("key-{key:03}");
@@ -276,8 +276,7 @@ fn what_was_deleted_and_put_anew_at_once_is_gone_within_its_time() -> Result<()>
         assert_eq!(family.get("key-007")?.unwrap(), b"anew");
         assert_eq!(family.iter()?.count(), 50);
         // Nothing is left to remind of.
-        let stats = db.stats();
-        let stats = stats.families.iter().find(|family| family.name == "f").unwrap();
+        let stats = of_family(&db, "f");
         assert_eq!((stats.hidden_since_ms, stats.erase_due_bytes), (None, 0), "{anew}");
     }
     Ok(())
@@ -290,11 +289,7 @@ fn what_was_put_anew_under_a_snapshot_is_gone_when_that_is_released() -> Result<
     for (anew, flushed) in [("put", true), ("merge", true), ("put", false), ("delete", true)] {
         let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
         let db = open(&sim, &clock, 3)?;
-        let family = db.create_column_family("f", raw(Duration::from_secs(3600)))?;
-        let mut written = Written::default();
-        for key in 0..50 {
-            family.put(format!("key-{key:03}"), written.mark(key, u64::MAX))?;
-        }
+        let (family, mut written) = fifty(&db)?;
         if flushed {
             db.compact()?;
         }
@@ -311,8 +306,7 @@ fn what_was_put_anew_under_a_snapshot_is_gone_when_that_is_released() -> Result<
         }
         live(&db, &clock, 3)?;
         assert_eq!(snapshot.iter(&family)?.count(), 50);
-        let stats = db.stats();
-        let stats = stats.families.iter().find(|family| family.name == "f").unwrap();
+        let stats = of_family(&db, "f");
         assert!(stats.hidden_since_ms.is_some_and(|since| now(&clock) - since >= 3 * HOUR_MS), "{stats:?}");
         drop(snapshot);
         live(&db, &clock, 2)?;

@@ -1,6 +1,6 @@
 //! What stands in the way of erasure, and what must not: snapshots, transactions, hooks that panic.
 
-use crate::store::{HOUR_MS, STEP, files_with, live, now, open, raw, settle, small};
+use crate::store::{HOUR_MS, STEP, files_with, live, now, of_family, open, raw, settle, small};
 use esker::base::clock::ManualClock;
 use esker::base::random::Random;
 use esker::fs::SimFs;
@@ -12,10 +12,6 @@ use std::time::Duration;
 
 const SECRET: &str = "secret-of-one-test";
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-fn of_family(db: &Db, name: &str) -> esker::FamilyStats {
-    db.stats().families.into_iter().find(|family| family.name == name).unwrap()
-}
 
 /// Where values may have operands on them, a snapshot keeps also those that had ended before it.
 fn plain() -> FamilyOptions {

@@ -68,3 +68,8 @@ pub fn files_with(sim: &SimFs, bytes: &str) -> Vec<String> {
     };
     sim.paths().into_iter().filter(holds).map(|path| path.display().to_string()).collect()
 }
+
+/// What the store says of a family.
+pub fn of_family(db: &Db, name: &str) -> esker::FamilyStats {
+    db.stats().families.into_iter().find(|family| family.name == name).unwrap()
+}
