@@ -111,3 +111,11 @@ pub(crate) fn forget_peak() {
     // Not every system has this file; then the peak is that of the whole process.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
+
+/// Removes a folder and all in it, if it is there.
+pub(crate) fn remove_tree(dir: &Path) -> Fallible<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

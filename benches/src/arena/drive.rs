@@ -6,7 +6,7 @@ use super::keys::{Keys, Zipf};
 use super::phases::{Phase, Start, Suite, Work};
 use super::row::{Outcome, Row};
 use super::work::{Context, purpose};
-use crate::process::{Fallible, disk_bytes};
+use crate::process::{Fallible, disk_bytes, remove_tree};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -116,7 +116,7 @@ impl<'a> Drive<'a> {
         let row = self.context(&store, phase).run()?;
         let disk_bytes = disk_bytes(&self.path("own"));
         store.engine.close()?;
-        remove(&self.path("own"))?;
+        remove_tree(&self.path("own"))?;
         Ok(Row { disk_bytes, ..row })
     }
 
@@ -157,7 +157,7 @@ impl<'a> Drive<'a> {
 
     fn open(&self, name: &str, purpose: Use) -> Fallible<Box<dyn Engine>> {
         let dir = self.path(name);
-        remove(&dir)?;
+        remove_tree(&dir)?;
         std::fs::create_dir_all(&dir)?;
         let most_bytes = u64::from(self.sizes.entries) * self.keys.entry_bytes() * ROOM;
         self.kind.open(&Settings::new(dir, self.memory_bytes, most_bytes, purpose))
@@ -204,19 +204,12 @@ impl<'a> Drive<'a> {
         if let Some(store) = self.store.take() {
             store.engine.close()?;
         }
-        remove(&self.path("main"))
+        remove_tree(&self.path("main"))
     }
 }
 
 impl Store {
     fn new(engine: Box<dyn Engine>) -> Store {
         Store { engine, version: 0, inserted: AtomicU32::new(0), settled: false }
-    }
-}
-
-fn remove(dir: &Path) -> Fallible<()> {
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
     }
 }

@@ -93,12 +93,20 @@ fn conditions(summary: &Summary) -> String {
     out
 }
 
+/// Whether it has a rate that says something: settling is over when there is nothing to do.
+fn is_rate(cell: &Cell) -> bool {
+    cell.latency.is_some()
+}
+
 /// The factor by which scales of ratios reach to both sides of one.
 const REACH: f64 = 16.0;
 
 fn ratios(section: &Section) -> String {
-    let lines: Vec<&Line> =
-        section.lines.iter().filter(|line| line.cells.iter().any(|cell| cell.ratio.is_some())).collect();
+    let lines: Vec<&Line> = section
+        .lines
+        .iter()
+        .filter(|line| line.cells.iter().any(|cell| is_rate(cell) && cell.ratio.is_some()))
+        .collect();
     if lines.is_empty() {
         return String::new();
     }
@@ -176,8 +184,13 @@ fn course(line: &Line) -> String {
         let slots = cell.row.as_ref().map_or(&[][..], |row| &row.slots);
         slots[..slots.len().saturating_sub(1)].iter().map(|&n| n as f64 / slot).collect()
     };
-    let curves: Vec<(&Cell, Vec<f64>)> =
-        line.cells.iter().map(|cell| (cell, slots(cell))).filter(|(_, curve)| curve.len() > 1).collect();
+    let curves: Vec<(&Cell, Vec<f64>)> = line
+        .cells
+        .iter()
+        .filter(|cell| is_rate(cell))
+        .map(|cell| (cell, slots(cell)))
+        .filter(|(_, curve)| curve.len() > 1)
+        .collect();
     let Some(longest) = curves.iter().map(|(_, curve)| curve.len()).max() else { return String::new() };
     let most = curves.iter().flat_map(|(_, curve)| curve).fold(1.0, |most: f64, &n| most.max(n));
     let (x, y) = axes(|at| at / (longest - 1) as f64, |number| number / most);

@@ -8,7 +8,7 @@ use super::phases::{Phase, Suite};
 use super::report::Summary;
 use super::row::Outcome;
 use super::{page, report};
-use crate::process::Fallible;
+use crate::process::{Fallible, remove_tree};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -140,7 +140,7 @@ impl Runner<'_> {
 
 /// Starts a process with a task and hears what it says until it ends. Returns how it ended.
 fn start(program: &Path, task: &Task, mut hear: impl FnMut(Said) -> Fallible<()>) -> Fallible<String> {
-    remove(&task.dir)?;
+    remove_tree(&task.dir)?;
     std::fs::create_dir_all(&task.dir)?;
     let mut child = Command::new(program)
         .arg("--child")
@@ -153,7 +153,7 @@ fn start(program: &Path, task: &Task, mut hear: impl FnMut(Said) -> Fallible<()>
         child.kill()?;
     }
     let status = child.wait()?;
-    remove(&task.dir)?;
+    remove_tree(&task.dir)?;
     listened.map(|silent| if silent { "it was silent for too long".into() } else { status.to_string() })
 }
 
@@ -180,12 +180,5 @@ fn listen(child: &mut Child, task: &Task, hear: &mut impl FnMut(Said) -> Fallibl
                 return Ok(true);
             }
         }
-    }
-}
-
-fn remove(dir: &Path) -> Fallible<()> {
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
     }
 }

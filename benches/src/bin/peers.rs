@@ -3,6 +3,7 @@
 use clap::Parser;
 use esker_benches::arena::{Files, Job, Named, Options, Outcome, Summary, child, run};
 use std::error::Error;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -23,11 +24,14 @@ fn go(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         return Ok(());
     }
     let summary: Summary = run(options, &std::env::current_exe()?, say)?;
-    print!("{summary}");
     let files = Files::within(&options.out());
-    println!("charts: {}", files.page.display());
-    println!("figures: {}", files.json.display());
-    Ok(())
+    let (page, json) = (files.page.display(), files.json.display());
+    let printed = write!(std::io::stdout(), "{summary}charts: {page}\nfigures: {json}\n");
+    match printed {
+        // Who has seen enough of the tables has closed the pipe.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
 }
 
 fn say(job: &Job, ended: &Named) {

@@ -5,7 +5,7 @@ use super::phase::Phase;
 use super::report::{Report, Row};
 use super::sync;
 use crate::latency::{Latency, histogram};
-use crate::process::{Fallible, Usage, dir_bytes, wait_until_idle};
+use crate::process::{Fallible, Usage, dir_bytes, remove_tree, wait_until_idle};
 use crate::workload::{KEY_BYTES, VALUE_BYTES, Workload, rng};
 use esker::{Db, Durability, WriteBatch};
 use hdrhistogram::Histogram;
@@ -136,10 +136,7 @@ impl<'a> Bench<'a> {
     /// A folder for a new store; what stood there before is removed.
     fn fresh(&self, name: &str) -> Fallible<PathBuf> {
         let dir = self.home.join(name);
-        match std::fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        remove_tree(&dir)?;
         std::fs::create_dir_all(&dir)?;
         Ok(dir)
     }
