@@ -26,9 +26,10 @@ pub(super) fn open(settings: &Settings) -> Fallible<Box<dyn Engine>> {
 impl Fjall {
     /// Without it a write is in the hands of the system when it returns.
     fn sync(&self) -> Fallible<()> {
-        Ok(if self.sync {
-            self.db.persist(PersistMode::SyncData)?
-        })
+        if self.sync {
+            self.db.persist(PersistMode::SyncData)?;
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::process::Fallible;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DEFAULT_COLUMN_FAMILY_NAME,
     DataBlockIndexType, ErrorKind, MergeOperands, OptimisticTransactionDB, OptimisticTransactionOptions,
-    Options, WaitForCompactOptions, WriteBatch, WriteBatchWithTransaction, WriteOptions,
+    Options, ReadOptions, WaitForCompactOptions, WriteBatch, WriteBatchWithTransaction, WriteOptions,
 };
 use std::time::Duration;
 
@@ -19,7 +19,9 @@ const ATTEMPTS: u32 = 16;
 
 struct RocksDb {
     store: Store,
-    write: fn() -> WriteOptions,
+    /// Made once: making them costs an allocation.
+    write: WriteOptions,
+    read: ReadOptions,
     expiring: bool,
 }
 
@@ -51,8 +53,10 @@ pub(super) fn open(settings: &Settings, uncompressed: usize) -> Fallible<Box<dyn
             Store::Plain(DB::open_cf_descriptors(&options, dir, [default])?)
         }
     };
-    let write = if settings.purpose == Use::Synced { synced } else { WriteOptions::default };
-    Ok(Box::new(RocksDb { store, write, expiring: matches!(settings.purpose, Use::Expiring(_)) }))
+    let mut write = WriteOptions::default();
+    write.set_sync(settings.purpose == Use::Synced);
+    let expiring = matches!(settings.purpose, Use::Expiring(_));
+    Ok(Box::new(RocksDb { store, write, read: ReadOptions::default(), expiring }))
 }
 
 fn options(settings: &Settings, uncompressed: usize) -> Options {
@@ -76,12 +80,6 @@ fn options(settings: &Settings, uncompressed: usize) -> Options {
     if settings.purpose == Use::Counters {
         options.set_merge_operator_associative("arena.counter", add);
     }
-    options
-}
-
-fn synced() -> WriteOptions {
-    let mut options = WriteOptions::default();
-    options.set_sync(true);
     options
 }
 
@@ -117,7 +115,8 @@ impl RocksDb {
 
 impl Engine for RocksDb {
     fn put(&self, key: &[u8], value: &[u8]) -> Fallible<()> {
-        Ok(on!(&self.store, db => db.put_opt(key, value, &(self.write)())?))
+        on!(&self.store, db => db.put_opt(key, value, &self.write)?);
+        Ok(())
     }
 
     fn put_batch(&self, entries: &[Entry<'_>]) -> Fallible<()> {
@@ -125,35 +124,36 @@ impl Engine for RocksDb {
             Store::Plain(db) => {
                 let mut batch = WriteBatch::default();
                 entries.iter().for_each(|(key, value)| batch.put(key, value));
-                Ok(db.write_opt(batch, &(self.write)())?)
+                Ok(db.write_opt(batch, &self.write)?)
             }
             Store::Transactions(db) => {
                 let mut batch = WriteBatchWithTransaction::<true>::default();
                 entries.iter().for_each(|(key, value)| batch.put(key, value));
-                Ok(db.write_opt(batch, &(self.write)())?)
+                Ok(db.write_opt(batch, &self.write)?)
             }
         }
     }
 
     fn delete(&self, key: &[u8]) -> Fallible<()> {
-        Ok(on!(&self.store, db => db.delete_opt(key, &(self.write)())?))
+        on!(&self.store, db => db.delete_opt(key, &self.write)?);
+        Ok(())
     }
 
     fn delete_batch(&self, keys: &[&[u8]]) -> Fallible<()> {
         let mut batch = WriteBatch::default();
         keys.iter().for_each(|key| batch.delete(key));
-        Ok(self.plain()?.write_opt(batch, &(self.write)())?)
+        Ok(self.plain()?.write_opt(batch, &self.write)?)
     }
 
     fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Fallible<bool> {
-        let value = on!(&self.store, db => db.get_pinned(key)?);
+        let value = on!(&self.store, db => db.get_pinned_opt(key, &self.read)?);
         Ok(value.map(|value| read(&value)).is_some())
     }
 
     fn multi_get(&self, keys: &[&[u8]], read: &mut dyn FnMut(usize, &[u8])) -> Fallible<()> {
         let db = self.plain()?;
         let family = db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME).ok_or("there is no default family")?;
-        let values = db.batched_multi_get_cf(family, keys.iter().copied(), false);
+        let values = db.batched_multi_get_cf_opt(family, keys.iter().copied(), false, &self.read);
         for (at, value) in values.into_iter().enumerate() {
             if let Some(value) = value? {
                 read(at, &value);
@@ -204,9 +204,9 @@ impl Engine for RocksDb {
     }
 
     fn transfer(&self, keys: [&[u8]; 2], change: Change<'_>) -> Fallible<()> {
-        let (db, write, mut attempt) = (self.transactions()?, (self.write)(), 1);
+        let (db, mut attempt) = (self.transactions()?, 1);
         loop {
-            let transaction = db.transaction_opt(&write, &OptimisticTransactionOptions::default());
+            let transaction = db.transaction_opt(&self.write, &OptimisticTransactionOptions::default());
             let first = transaction.get_for_update(keys[0], true)?.unwrap_or_default();
             let second = transaction.get_for_update(keys[1], true)?.unwrap_or_default();
             let new = change([&first, &second]);
@@ -220,8 +220,8 @@ impl Engine for RocksDb {
     }
 
     fn compare_and_set(&self, key: &[u8], expected: &[u8], new: &[u8]) -> Fallible<bool> {
-        let (db, write) = (self.transactions()?, (self.write)());
-        let transaction = db.transaction_opt(&write, &OptimisticTransactionOptions::default());
+        let db = self.transactions()?;
+        let transaction = db.transaction_opt(&self.write, &OptimisticTransactionOptions::default());
         if transaction.get_for_update(key, true)?.as_deref() != Some(expected) {
             return Ok(false);
         }
@@ -233,7 +233,7 @@ impl Engine for RocksDb {
     }
 
     fn merge(&self, key: &[u8], step: i64) -> Fallible<()> {
-        Ok(self.plain()?.merge_opt(key, step.to_le_bytes(), &(self.write)())?)
+        Ok(self.plain()?.merge_opt(key, step.to_le_bytes(), &self.write)?)
     }
 
     fn expiry(&self) -> Option<ExactExpiry> {
@@ -244,7 +244,7 @@ impl Engine for RocksDb {
     fn delete_range(&self, from: &[u8], to: &[u8]) -> Fallible<()> {
         let mut batch = WriteBatch::default();
         batch.delete_range(from, to);
-        Ok(self.plain()?.write_opt(batch, &(self.write)())?)
+        Ok(self.plain()?.write_opt(batch, &self.write)?)
     }
 
     fn close(self: Box<Self>) -> Fallible<()> {
