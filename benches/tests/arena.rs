@@ -124,7 +124,7 @@ fn medians_and_spread() {
 
 /// A state in which every engine ran every phase of every suite twice.
 fn whole_state() -> State {
-    let conditions = Conditions { entries: 7, memory_bytes: 1 << 20, longest_ms: 1, seed: 1 };
+    let conditions = Conditions { entries: 7, memory_bytes: 1 << 20, longest_ms: 1, seed: 1, build: 1 };
     let mut state = State::new(conditions);
     let latency = |us: f64| Latency {
         p50_us: us,

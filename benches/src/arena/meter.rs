@@ -48,7 +48,7 @@ impl Meter {
         now < self.until
     }
 
-    /// What has passed since the last lap does not count for the next.
+    /// What has passed since the last lap counts as time, but for no operation.
     pub fn skip(&mut self) {
         self.last = Instant::now();
     }

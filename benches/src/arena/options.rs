@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 ///
 /// Peers are there if the program was built with the features fjall, lmdb, redb, rocksdb. What was
 /// measured is kept, phase by phase: the same command goes on where it was interrupted, and with more
-/// runs it adds to what is there.
+/// runs it adds to what is there. A program that was built anew begins with --fresh.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "peers", version)]
 pub struct Options {
@@ -85,14 +85,15 @@ impl Options {
         SUITES.iter().filter(named).collect()
     }
 
-    /// What all figures of the run have in common.
+    /// What all figures of a run of the program with this hash have in common.
     #[must_use]
-    pub fn conditions(&self) -> Conditions {
+    pub fn conditions(&self, build: u64) -> Conditions {
         Conditions {
             entries: self.entries,
             memory_bytes: self.memory << 20,
             longest_ms: self.longest_ms,
             seed: self.seed,
+            build,
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Conditions {
     pub longest_ms: u64,
     /// From what orders and values follow.
     pub seed: u64,
+    /// A hash of the program.
+    pub build: u64,
 }
 
 /// A round of phases of an engine, in a process of its own.
@@ -101,7 +103,7 @@ impl State {
         let mut state: State =
             serde_json::from_str(&text).map_err(|error| format!("{error}; {}", again()))?;
         if state.conditions != conditions {
-            let what = "there are figures of other sizes";
+            let what = "there are figures of other sizes or another build";
             return Err(format!("{what} ({:?}) in {}", state.conditions, again()).into());
         }
         for job in &mut state.jobs {
@@ -147,7 +149,7 @@ mod tests {
     use crate::arena::row::Row;
 
     fn conditions() -> Conditions {
-        Conditions { entries: 100, memory_bytes: 1 << 20, longest_ms: 100, seed: 1 }
+        Conditions { entries: 100, memory_bytes: 1 << 20, longest_ms: 100, seed: 1, build: 0 }
     }
 
     #[test]
@@ -192,7 +194,7 @@ mod tests {
         assert_eq!(state.jobs[0].results[0].outcome.row().unwrap().slots, [3, 4]);
         assert_eq!(state.job("main", Kind::Esker, 0).missing(&phases).len(), 2);
         let other = State::load(&path, Conditions { seed: 2, ..conditions() }).unwrap_err().to_string();
-        assert!(other.contains("other sizes") && other.contains("--fresh"), "{other}");
+        assert!(other.contains("another build") && other.contains("--fresh"), "{other}");
         std::fs::write(&path, "{").unwrap();
         assert!(State::load(&path, conditions()).is_err());
     }

@@ -9,6 +9,7 @@ use super::report::Summary;
 use super::row::Outcome;
 use super::{page, report};
 use crate::process::{Fallible, remove_tree};
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -59,9 +60,10 @@ pub fn run(options: &Options, program: &Path, mut progress: impl FnMut(&Job, &Na
     let out = options.out();
     std::fs::create_dir_all(&out)?;
     let files = Files::within(&out);
+    let conditions = options.conditions(hash(program)?);
     let mut state = match options.fresh {
-        true => State::new(options.conditions()),
-        false => State::load(&files.state, options.conditions())?,
+        true => State::new(conditions),
+        false => State::load(&files.state, conditions)?,
     };
     let dir = options.dir.as_ref().unwrap_or(&out).join(STORES);
     for (suite, kind, number) in order(&options.suites(), &options.kinds(), options.runs) {
@@ -78,6 +80,13 @@ pub fn run(options: &Options, program: &Path, mut progress: impl FnMut(&Job, &Na
     std::fs::write(&files.json, serde_json::to_string_pretty(&summary)?)?;
     std::fs::write(&files.page, page::page(&summary))?;
     Ok(summary)
+}
+
+/// Tells builds of the program from each other.
+fn hash(program: &Path) -> Fallible<u64> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&std::fs::read(program)?);
+    Ok(hasher.finish())
 }
 
 struct Runner<'a> {
