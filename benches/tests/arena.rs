@@ -3,8 +3,8 @@
 
 use clap::Parser;
 use esker_benches::arena::{
-    Conditions, Drive, Figure, Kind, Named, Options, Outcome, PHASES, Row, SUITES, Sizes, State, Suite, page,
-    phases_of, summary,
+    Cell, Conditions, Drive, Figure, Kind, Named, Options, Outcome, PHASES, Row, SUITES, Sizes, State, Suite,
+    page, phases_of, run, summary,
 };
 use esker_benches::{Latency, disk_bytes};
 use std::process::Command;
@@ -98,6 +98,29 @@ fn the_program_goes_on_where_it_was_interrupted() {
     assert!(!well && errors.contains("--fresh"), "{errors}");
     let (well, _, errors) = peers(dir.path(), &with(&["scan", "--seed", "9", "--runs", "1", "--fresh"]));
     assert!(well && errors.lines().count() == 1, "{errors}");
+}
+
+#[test]
+fn a_process_that_dies_fails_the_phase_that_it_was_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().to_str().unwrap();
+    let words = ["peers", "--engines", "esker", "--suites", "main", "--phases", "scan,queue", "--runs", "1"];
+    let options = Options::parse_from([&words[..], &["--out", out]].concat());
+    for _ in 0..2 {
+        // It ends without a word, and is tried again the next time.
+        let mut heard = Vec::new();
+        let program = std::path::Path::new("/bin/false");
+        let summary = run(&options, program, |_, ended| heard.push(ended.phase.clone())).unwrap();
+        assert_eq!(heard, ["scan", "queue"]);
+        let cells: Vec<_> = summary.sections[0].lines.iter().flat_map(|line| &line.cells).collect();
+        let why = |cell: &Cell| cell.without.clone().unwrap_or_default();
+        assert!(
+            cells.len() == 2 && cells.iter().all(|cell| why(cell).contains("exit status: 1")),
+            "{cells:?}"
+        );
+    }
+    let options = Options { out: Some(dir.path().join("other")), ..options };
+    assert!(run(&options, std::path::Path::new("/no/such/program"), |_, _| ()).is_err());
 }
 
 #[test]
