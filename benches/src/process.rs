@@ -1,7 +1,11 @@
 //! What this process and its files took.
 
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// Whatever goes wrong ends what was going on.
+pub(crate) type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// What the process has used so far.
 #[derive(Clone, Copy, Debug)]
@@ -58,4 +62,60 @@ pub fn dir_bytes(dir: &Path) -> u64 {
         .filter(|meta| meta.is_file())
         .map(|meta| meta.len())
         .sum()
+}
+
+/// Bytes that the disk holds for the files in `dir` and below it: holes do not count, space that is
+/// allocated and not used does.
+#[must_use]
+pub fn disk_bytes(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
+        .map(|(path, meta)| if meta.is_dir() { disk_bytes(&path) } else { allocated_bytes(&meta) })
+        .sum()
+}
+
+#[cfg(unix)]
+fn allocated_bytes(meta: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(meta) * 512
+}
+
+#[cfg(not(unix))]
+fn allocated_bytes(meta: &std::fs::Metadata) -> u64 {
+    meta.len()
+}
+
+/// Waits until the process uses hardly any processor, at most for `limit`: its background work is done.
+pub(crate) fn wait_until_idle(limit: Duration) {
+    let began = Instant::now();
+    let mut quiet = 0;
+    while quiet < 3 && began.elapsed() < limit {
+        let start = Usage::now();
+        thread::sleep(Duration::from_millis(50));
+        let (wall, cpu, _) = Usage::now().since(&start);
+        quiet = if cpu < wall / 20 { quiet + 1 } else { 0 };
+    }
+}
+
+/// The most memory that was resident since the last call of [`forget_peak`], in bytes; since the
+/// process began where the system cannot forget.
+pub(crate) fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.map_or_else(|| Usage::now().peak_rss_bytes, |kib| kib << 10)
+}
+
+/// Has [`peak_rss_bytes`] begin anew.
+pub(crate) fn forget_peak() {
+    // Not every system has this file; then the peak is that of the whole process.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Removes a folder and all in it, if it is there.
+pub(crate) fn remove_tree(dir: &Path) -> Fallible<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }

@@ -10,3 +10,4 @@ pub use options::Options;
 pub use phase::Phase;
 pub use report::{Report, Row};
 pub use run::run;
+pub(crate) use sync::bare;

@@ -1,7 +1,7 @@
 //! What was measured, as a table or as JSON.
 
+use crate::latency::Latency;
 use crate::process::Usage;
-use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
@@ -23,32 +23,6 @@ pub struct Row {
     pub written_bytes: u64,
     /// How long single operations took, where each was timed.
     pub latency: Option<Latency>,
-}
-
-/// Percentiles, in microseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Latency {
-    /// Half of all took at most this.
-    pub p50_us: f64,
-    /// 99 of 100.
-    pub p99_us: f64,
-    /// 999 of 1000.
-    pub p999_us: f64,
-    /// The slowest.
-    pub max_us: f64,
-}
-
-impl Latency {
-    /// The percentiles of a histogram of nanoseconds.
-    pub(super) fn of(histogram: &Histogram<u64>) -> Latency {
-        let us = |ns: u64| ns as f64 / 1e3;
-        Latency {
-            p50_us: us(histogram.value_at_quantile(0.5)),
-            p99_us: us(histogram.value_at_quantile(0.99)),
-            p999_us: us(histogram.value_at_quantile(0.999)),
-            max_us: us(histogram.max()),
-        }
-    }
 }
 
 impl Row {
@@ -107,7 +81,7 @@ impl fmt::Display for Report {
         for row in &self.rows {
             write!(f, "{:12} {:>12.0} {:>9.2}", row.phase, row.per_second, row.seconds)?;
             write!(f, " {:>9.2} {:>9.1}", row.cpu_us, row.written_bytes as f64 / 1e6)?;
-            if let Some(Latency { p50_us, p99_us, p999_us, max_us }) = row.latency {
+            if let Some(Latency { p50_us, p99_us, p999_us, max_us, .. }) = row.latency {
                 write!(f, "   {p50_us:>8.1} {p99_us:>8.1} {p999_us:>8.1} {max_us:>9.1}")?;
             }
             writeln!(f)?;

@@ -2,9 +2,10 @@
 
 use super::options::Options;
 use super::phase::Phase;
-use super::report::{Latency, Report, Row};
+use super::report::{Report, Row};
 use super::sync;
-use crate::process::{Usage, dir_bytes};
+use crate::latency::{Latency, histogram};
+use crate::process::{Fallible, Usage, dir_bytes, remove_tree, wait_until_idle};
 use crate::workload::{KEY_BYTES, VALUE_BYTES, Workload, rng};
 use esker::{Db, Durability, WriteBatch};
 use hdrhistogram::Histogram;
@@ -12,12 +13,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Whatever goes wrong ends the bench.
-pub(super) type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
 const BATCH: usize = 100;
-/// Operations that take longer are recorded as taking this long, in nanoseconds.
-const LONGEST_NS: u64 = 60_000_000_000;
 
 /// Runs the phases that `options` name, in their order. `progress` hears of each as it ends.
 ///
@@ -140,10 +136,7 @@ impl<'a> Bench<'a> {
     /// A folder for a new store; what stood there before is removed.
     fn fresh(&self, name: &str) -> Fallible<PathBuf> {
         let dir = self.home.join(name);
-        match std::fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        remove_tree(&dir)?;
         std::fs::create_dir_all(&dir)?;
         Ok(dir)
     }
@@ -219,13 +212,7 @@ impl<'a> Bench<'a> {
         let before = Usage::now();
         let db = self.db()?;
         db.flush()?;
-        let mut quiet = 0;
-        while quiet < 3 {
-            let start = Usage::now();
-            thread::sleep(Duration::from_millis(50));
-            let (wall, cpu, _) = Usage::now().since(&start);
-            quiet = if cpu < wall / 20 { quiet + 1 } else { 0 };
-        }
+        wait_until_idle(Duration::MAX);
         let table_bytes = db.stats().families.iter().map(esker::FamilyStats::table_bytes).sum();
         let disk_bytes = dir_bytes(db.path());
         self.report.rows.push(Row::until_now("(settling)", u64::from(self.options.entries), &before, None));
@@ -305,8 +292,7 @@ pub(super) struct Timed {
 
 impl Timed {
     pub(super) fn start() -> Fallible<Timed> {
-        let histogram = Histogram::new_with_bounds(1, LONGEST_NS, 3)?;
-        Ok(Timed { histogram, before: Usage::now(), last: Instant::now() })
+        Ok(Timed { histogram: histogram(), before: Usage::now(), last: Instant::now() })
     }
 
     fn each<T>(

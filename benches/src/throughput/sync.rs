@@ -1,7 +1,9 @@
 //! Writes that wait for the disk, beside what the disk alone takes.
 
-use super::report::{Latency, Row};
-use super::run::{Fallible, Timed};
+use super::report::Row;
+use super::run::Timed;
+use crate::latency::Latency;
+use crate::process::Fallible;
 use crate::workload::Workload;
 use esker::fs::Fs;
 use esker::{Db, Durability, WriteBatch};
@@ -14,7 +16,7 @@ const RECORD_BYTES: usize = 160;
 const FILE_BYTES: u64 = 16 << 20;
 
 /// What an `fdatasync` takes after each append to a preallocated file in `dir`.
-pub(super) fn bare(dir: &Path, limit: Duration) -> Fallible<Latency> {
+pub(crate) fn bare(dir: &Path, limit: Duration) -> Fallible<Latency> {
     let (fs, path) = (Fs::default(), dir.join("bare"));
     let file = fs.create_new(&path)?;
     file.allocate(FILE_BYTES)?;

@@ -1,0 +1,144 @@
+//! Esker.
+
+use crate::arena::engine::{Change, Direction, Engine, Entry, ExactExpiry, Settings, Use, Visit};
+use crate::process::{Fallible, wait_until_idle};
+use esker::hooks::Counter;
+use esker::{ColumnFamily, Db, Durability, Error, FamilyOptions, ScanOptions, WriteBatch};
+use std::time::Duration;
+
+/// What a record takes in a batch beside key and value, at most, in bytes.
+const RECORD_BYTES: usize = 8;
+const FAMILY: &str = "arena";
+
+struct Esker {
+    db: Db,
+    family: ColumnFamily,
+    durability: Durability,
+    ttl: Option<Duration>,
+}
+
+pub(super) fn open(settings: &Settings) -> Fallible<Box<dyn Engine>> {
+    let durability = if settings.purpose == Use::Synced { Durability::Sync } else { Durability::Os };
+    let mut builder = Db::builder(&settings.dir)
+        .memory_budget(settings.memory_bytes)
+        .memtable_bytes(settings.memtable_bytes as usize)
+        .default_durability(durability);
+    if settings.purpose == Use::Counters {
+        builder = builder.merge_operator(FAMILY, Counter);
+    }
+    let ttl = if let Use::Expiring(ttl) = settings.purpose { Some(ttl) } else { None };
+    let db = builder.open()?;
+    let family = if db.column_families().iter().any(|name| name == FAMILY) {
+        db.open_column_family(FAMILY)?
+    } else {
+        let options = FamilyOptions {
+            zstd_level: Some(settings.zstd_level),
+            filter_bits_per_key: settings.filter_bits,
+            default_ttl: ttl,
+            ..FamilyOptions::default()
+        };
+        db.create_column_family(FAMILY, options)?
+    };
+    Ok(Box::new(Esker { db, family, durability, ttl }))
+}
+
+impl Engine for Esker {
+    fn put(&self, key: &[u8], value: &[u8]) -> Fallible<()> {
+        Ok(self.family.put(key, value)?)
+    }
+
+    fn put_batch(&self, entries: &[Entry<'_>]) -> Fallible<()> {
+        let bytes = entries.iter().map(|(key, value)| key.len() + value.len() + RECORD_BYTES).sum();
+        let mut batch = WriteBatch::with_capacity(bytes);
+        for (key, value) in entries {
+            batch.put(&self.family, key, value);
+        }
+        Ok(self.db.write(batch, self.durability)?)
+    }
+
+    fn delete(&self, key: &[u8]) -> Fallible<()> {
+        Ok(self.family.delete(key)?)
+    }
+
+    fn delete_batch(&self, keys: &[&[u8]]) -> Fallible<()> {
+        let mut batch = WriteBatch::with_capacity(keys.iter().map(|key| key.len() + RECORD_BYTES).sum());
+        for key in keys {
+            batch.delete(&self.family, key);
+        }
+        Ok(self.db.write(batch, self.durability)?)
+    }
+
+    fn get(&self, key: &[u8], read: &mut dyn FnMut(&[u8])) -> Fallible<bool> {
+        Ok(self.family.get_with(key, read)?.is_some())
+    }
+
+    fn multi_get(&self, keys: &[&[u8]], read: &mut dyn FnMut(usize, &[u8])) -> Fallible<()> {
+        for (at, value) in self.family.multi_get(keys)?.iter().enumerate() {
+            if let Some(value) = value {
+                read(at, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn scan(&self, from: Option<&[u8]>, direction: Direction, visit: Visit<'_>) -> Fallible<()> {
+        let mut cursor = self.family.cursor(ScanOptions::default())?;
+        let mut found = match (from, direction) {
+            (Some(key), Direction::Forward) => cursor.seek(key)?,
+            (Some(key), Direction::Reverse) => cursor.seek_for_prev(key)?,
+            (None, Direction::Forward) => cursor.seek_to_first()?,
+            (None, Direction::Reverse) => cursor.seek_to_last()?,
+        };
+        while found && visit(cursor.key(), cursor.value()) {
+            found = match direction {
+                Direction::Forward => cursor.next()?,
+                Direction::Reverse => cursor.prev()?,
+            };
+        }
+        Ok(())
+    }
+
+    fn settle(&self, limit: Duration) -> Fallible<()> {
+        self.db.flush()?;
+        wait_until_idle(limit);
+        Ok(())
+    }
+
+    fn waited(&self) -> Option<Duration> {
+        Some(self.db.stats().slowed)
+    }
+
+    fn transfer(&self, keys: [&[u8]; 2], change: Change<'_>) -> Fallible<()> {
+        Ok(self.db.transaction(|transaction| {
+            let first = transaction.get_for_update(&self.family, keys[0])?.unwrap_or_default();
+            let second = transaction.get_for_update(&self.family, keys[1])?.unwrap_or_default();
+            let new = change([&first, &second]);
+            transaction.put(&self.family, keys[0], &new[0])?;
+            transaction.put(&self.family, keys[1], &new[1])
+        })?)
+    }
+
+    fn compare_and_set(&self, key: &[u8], expected: &[u8], new: &[u8]) -> Fallible<bool> {
+        match self.family.compare_and_set(key, expected, new) {
+            // Others were faster all the time.
+            Err(Error::Conflict { .. }) => Ok(false),
+            result => Ok(result?),
+        }
+    }
+
+    fn merge(&self, key: &[u8], step: i64) -> Fallible<()> {
+        Ok(self.family.merge(key, step.to_le_bytes())?)
+    }
+
+    fn expiry(&self) -> Option<ExactExpiry> {
+        self.ttl.map(|_| true)
+    }
+
+    fn delete_range(&self, from: &[u8], to: &[u8]) -> Fallible<()> {
+        Ok(self.family.delete_range(from..to)?)
+    }
+
+    fn close(self: Box<Self>) -> Fallible<()> {
+        Ok(self.db.close()?)
+    }
+}
