@@ -218,8 +218,8 @@ struct Rest {
 }
 
 impl Rest {
-    /// Looks whether somebody has written since the last look. If not, does what helps reads, as long as nothing
-    /// else comes up. A failure is on the board; the next look is the next attempt.
+    /// Looks whether somebody has written since the last look. If not, does what helps reads, as long as
+    /// nothing else comes up. A failure is on the board; the next look is the next attempt.
     fn use_calm(&mut self, jobs: &Jobs) {
         let store = jobs.store();
         let seq = store.visible_seq();
