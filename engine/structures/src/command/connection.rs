@@ -120,7 +120,8 @@ impl<'c> Pipeline<'c> {
                 return error.into();
             }
         };
-        if command.has(flags::IMMEDIATE) {
+        let queued = self.session.queue.is_some() && transactions::is_queued(command);
+        if command.has(flags::IMMEDIATE) && !queued {
             self.commit(replies);
             let (reply, depends_on) = transactions::immediate(self.store, self.session, command, args);
             self.depends_on = self.depends_on.max(depends_on);

@@ -50,9 +50,14 @@ const fn command(
     }
 }
 
+/// Whether a command is queued between MULTI and EXEC, where it does nothing: EXEC forgets what is watched anyway.
+pub(super) fn is_queued(command: &Command) -> bool {
+    command.name == "unwatch"
+}
+
 /// These commands are about units of work, and do not stand in one.
 fn misplaced(_: &mut Context<'_, '_>, _: &[&[u8]]) -> Result<Reply> {
-    Err(Error::fixed("ERR a command of transactions cannot be part of one"))
+    Ok(Reply::OK)
 }
 
 /// Carries out a command that makes its own unit of work. Returns what the reply depends on.

@@ -62,7 +62,7 @@ pub fn contains(unit: &mut Unit<'_>, key: Key<'_>, name: &[u8]) -> Result<bool> 
 pub fn get_many(unit: &mut Unit<'_>, key: Key<'_>, names: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
     let found = unit.read_of(key, Type::Hash, |meta, payload| {
         if meta.records {
-            return Ok::<_, crate::Error>((*meta, Vec::new()));
+            return Ok::<_, crate::base::error::Error>((*meta, Vec::new()));
         }
         let value =
             |name: &&[u8]| Ok(Fields::new(payload).find(name)?.map(|(field, _)| field.value.to_vec()));
