@@ -47,6 +47,12 @@ impl Real {
         }
     }
 
+    /// Whether it has no end.
+    #[must_use]
+    pub fn is_infinite(self) -> bool {
+        self.infinite
+    }
+
     /// The nearest number to an exact sum; `None` if it has no end.
     #[must_use]
     pub fn add(self, other: Real) -> Option<Real> {

@@ -7,6 +7,7 @@ use super::reply::Reply;
 use super::table::{Command, Group, Handler, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
+use crate::encoding::header::Type;
 use crate::encoding::limits::MAX_STRING_BYTES;
 use crate::string::{self, BitOperation, BitRange, Field, FieldOp, Overflow, Width};
 
@@ -79,7 +80,18 @@ const fn command(
     summary: &'static str,
     handler: Handler,
 ) -> Command {
-    Command { name, arity, flags, keys, group: Group::Bitmap, since, complexity, summary, handler }
+    Command {
+        name,
+        arity,
+        flags,
+        keys,
+        group: Group::Bitmap,
+        since,
+        complexity,
+        summary,
+        handler,
+        subcommands: &[],
+    }
 }
 
 /// The number of a bit; `#` in front counts in fields of `width` where that is allowed.
@@ -124,6 +136,10 @@ fn in_bits(text: &[u8]) -> Result<bool> {
 
 fn bitcount(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
+    // Of a key that does not exist the rest does not matter.
+    if context.unit.meta_of(key, Type::String)?.is_none() {
+        return Ok(Reply::Integer(0));
+    }
     let range = match &args[2..] {
         [] => None,
         [start, end, unit @ ..] if unit.len() <= 1 => {
@@ -140,6 +156,9 @@ fn bitpos(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let number = integer(args[2])?;
     if number != 0 && number != 1 {
         return Err(Error::fixed("ERR The bit argument must be 1 or 0."));
+    }
+    if context.unit.meta_of(key, Type::String)?.is_none() {
+        return Ok(Reply::Integer(if number == 1 { -1 } else { 0 }));
     }
     let (range, has_end) = match &args[3..] {
         [] => (None, false),

@@ -1,9 +1,10 @@
 //! A connection: commands in, replies out.
 
+use super::arguments::is;
 use super::context::Context;
 use super::reply::Reply;
 use super::session::{Queued, Session};
-use super::table::{Command, find, flags};
+use super::table::{Command, find, fits, flags};
 use super::transactions;
 use crate::base::error::{Error, Result};
 use crate::store::{Access, Key, Store, Unit};
@@ -115,6 +116,10 @@ impl<'c> Pipeline<'c> {
     fn one(&mut self, args: &[&[u8]], replies: &mut [Reply]) -> Reply {
         let command = match checked(args) {
             Ok(command) => command,
+            Err(error) if args.first().is_some_and(|name| is(name, "exec")) => {
+                self.commit(replies);
+                return transactions::abort(self.store, self.session, &error);
+            }
             Err(error) => {
                 self.spoil();
                 return error.into();
@@ -211,6 +216,19 @@ fn checked(args: &[&[u8]]) -> Result<&'static Command> {
     let Some(command) = find(name) else { return Err(unknown(name, args)) };
     if !command.takes(args.len()) {
         return Err(wrong_number(command.name));
+    }
+    if let (Some(name), false) = (args.get(1), command.subcommands.is_empty()) {
+        let known = command.subcommands.iter().find(|(known, _)| is(name, known));
+        match known {
+            None => {
+                let (name, of) = (String::from_utf8_lossy(name), command.name.to_uppercase());
+                return Err(Error::text(format!("ERR unknown subcommand '{name}'. Try {of} HELP.")));
+            }
+            Some((known, arity)) if !fits(*arity, args.len()) => {
+                return Err(wrong_number(&format!("{}|{known}", command.name)));
+            }
+            Some(_) => {}
+        }
     }
     Ok(command)
 }

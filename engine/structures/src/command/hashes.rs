@@ -52,7 +52,18 @@ const fn command(
     summary: &'static str,
     handler: Handler,
 ) -> Command {
-    Command { name, arity, flags, keys: Keys::FIRST, group: Group::Hash, since, complexity, summary, handler }
+    Command {
+        name,
+        arity,
+        flags,
+        keys: Keys::FIRST,
+        group: Group::Hash,
+        since,
+        complexity,
+        summary,
+        handler,
+        subcommands: &[],
+    }
 }
 
 fn set(context: &mut Context<'_, '_>, args: &[&[u8]], name: &str) -> Result<u64> {
@@ -118,6 +129,9 @@ fn hincrby(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 fn hincrbyfloat(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
     let delta = Real::parse(args[3]).ok_or(Error::NOT_FLOAT)?;
+    if delta.is_infinite() {
+        return Err(Error::fixed("ERR value is NaN or Infinity"));
+    }
     hash::add_float(context.unit, key, args[2], delta).map(Reply::Bulk)
 }
 

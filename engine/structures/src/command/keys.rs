@@ -106,16 +106,19 @@ pub(super) const KEYS: &[Command] = &[
         "A key by chance.",
         randomkey,
     ),
-    command(
-        "object",
-        -2,
-        flags::READ,
-        Keys::Range { first: 2, last: 2, step: 1 },
-        "2.2.3",
-        "O(1)",
-        "How a key is kept.",
-        object,
-    ),
+    Command {
+        subcommands: OBJECT,
+        ..command(
+            "object",
+            -2,
+            flags::READ,
+            Keys::Range { first: 2, last: 2, step: 1 },
+            "2.2.3",
+            "O(1)",
+            "How a key is kept.",
+            object,
+        )
+    },
 ];
 
 #[allow(clippy::too_many_arguments, reason = "a row of a table")]
@@ -129,7 +132,18 @@ const fn command(
     summary: &'static str,
     handler: Handler,
 ) -> Command {
-    Command { name, arity, flags, keys, group: Group::Generic, since, complexity, summary, handler }
+    Command {
+        name,
+        arity,
+        flags,
+        keys,
+        group: Group::Generic,
+        since,
+        complexity,
+        summary,
+        handler,
+        subcommands: &[],
+    }
 }
 
 fn del(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
@@ -328,30 +342,27 @@ fn randomkey(context: &mut Context<'_, '_>, _: &[&[u8]]) -> Result<Reply> {
 
 fn object(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let what = args[1];
-    if args.len() == 3 && ["encoding", "refcount", "idletime", "freq"].iter().any(|name| is(what, name)) {
-        let key = context.key(args[2])?;
-        let Some(encoding) = keys::encoding_name(context.unit, key)? else { return Ok(Reply::Null) };
-        return Ok(match what {
-            what if is(what, "encoding") => encoding.into(),
-            what if is(what, "refcount") => Reply::Integer(1),
-            // When a key was read is not kept.
-            what if is(what, "idletime") => Reply::Integer(0),
-            _ => {
-                let text = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
-                            note that when switching between policies at runtime LRU and LFU data will take \
-                            some time to adjust.";
-                return Err(Error::fixed(text));
-            }
-        });
-    }
-    if is(what, "help") {
+    let Some(name) = args.get(2) else {
         return Ok(Reply::Array(OBJECT_HELP.iter().map(|line| Reply::Simple(line)).collect()));
-    }
-    let what = String::from_utf8_lossy(what);
-    Err(Error::text(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{what}'. Try OBJECT HELP."
-    )))
+    };
+    let key = context.key(name)?;
+    let Some(encoding) = keys::encoding_name(context.unit, key)? else { return Ok(Reply::Null) };
+    Ok(match what {
+        what if is(what, "encoding") => encoding.into(),
+        what if is(what, "refcount") => Reply::Integer(1),
+        // When a key was read is not kept.
+        what if is(what, "idletime") => Reply::Integer(0),
+        _ => {
+            let text = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note \
+                        that when switching between policies at runtime LRU and LFU data will take some time \
+                        to adjust.";
+            return Err(Error::fixed(text));
+        }
+    })
 }
+
+/// The subcommands of OBJECT.
+const OBJECT: &[(&str, i32)] = &[("encoding", 3), ("refcount", 3), ("idletime", 3), ("freq", 3), ("help", 2)];
 
 /// What OBJECT HELP says.
 const OBJECT_HELP: &[&str] = &[

@@ -41,7 +41,18 @@ const fn command(
     summary: &'static str,
     handler: Handler,
 ) -> Command {
-    Command { name, arity, flags, keys: Keys::None, group, since, complexity, summary, handler }
+    Command {
+        name,
+        arity,
+        flags,
+        keys: Keys::None,
+        group,
+        since,
+        complexity,
+        summary,
+        handler,
+        subcommands: &[],
+    }
 }
 
 fn ping(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {

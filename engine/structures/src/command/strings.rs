@@ -134,7 +134,18 @@ const fn command(
     summary: &'static str,
     handler: Handler,
 ) -> Command {
-    Command { name, arity, flags, keys, group: Group::String, since, complexity, summary, handler }
+    Command {
+        name,
+        arity,
+        flags,
+        keys,
+        group: Group::String,
+        since,
+        complexity,
+        summary,
+        handler,
+        subcommands: &[],
+    }
 }
 
 /// Reads one of EX, PX, EXAT, PXAT with its time, if `word` is one.
@@ -340,12 +351,17 @@ fn decrby(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 
 fn incrbyfloat(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
+    string_exists(context, key)?;
     let delta = Real::parse(args[2]).ok_or(Error::NOT_FLOAT)?;
     string::add_float(context.unit, key, delta).map(Reply::Bulk)
 }
 
 fn lcs(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let (a, b) = (context.key(args[1])?, context.key(args[2])?);
+    context.unit.pin();
+    for key in [a, b] {
+        string_exists(context, key).map_err(string::not_strings)?;
+    }
     let mut rest = Arguments::new(args, 3);
     let (mut length, mut places, mut with_length, mut least) = (false, false, false, 0);
     while let Some(word) = rest.next() {
@@ -365,7 +381,6 @@ fn lcs(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         let text = "ERR If you want both the length and indexes, please just use IDX.";
         return Err(Error::fixed(text));
     }
-    context.unit.pin();
     let common = string::longest_common(context.unit, a, b)?;
     if length {
         return Ok(Reply::count(common.bytes.len() as u64));

@@ -110,6 +110,8 @@ pub struct Command {
     pub summary: &'static str,
     /// What carries it out.
     pub handler: Handler,
+    /// If argument 1 is the name of a subcommand: those that there are, in small letters, each with its arity.
+    pub subcommands: &'static [(&'static str, i32)],
 }
 
 impl Command {
@@ -122,9 +124,14 @@ impl Command {
     /// Whether it takes so many arguments, its name included.
     #[must_use]
     pub fn takes(&self, arguments: usize) -> bool {
-        let arity = self.arity.unsigned_abs() as usize;
-        if self.arity < 0 { arguments >= arity } else { arguments == arity }
+        fits(self.arity, arguments)
     }
+}
+
+/// Whether so many arguments fit an arity.
+pub(super) fn fits(arity: i32, arguments: usize) -> bool {
+    let least = arity.unsigned_abs() as usize;
+    if arity < 0 { arguments >= least } else { arguments == least }
 }
 
 /// The parts of the table: each group of commands has a file.

@@ -47,6 +47,7 @@ const fn command(
         complexity,
         summary,
         handler: misplaced,
+        subcommands: &[],
     }
 }
 
@@ -91,6 +92,15 @@ fn discard(store: &Store, session: &mut Session) -> Result<Reply> {
     }
     store.unwatch(&mut session.watching);
     Ok(Reply::OK)
+}
+
+/// The reply to an EXEC that is itself wrong: it ends the transaction.
+pub(super) fn abort(store: &Store, session: &mut Session, error: &Error) -> Reply {
+    session.queue = None;
+    store.unwatch(&mut session.watching);
+    let text = error.to_string();
+    let why = text.strip_prefix("ERR ").unwrap_or(&text);
+    Reply::Error(format!("EXECABORT Transaction discarded because of: {why}"))
 }
 
 fn watch(store: &Store, session: &mut Session, args: &[&[u8]]) -> Result<Reply> {

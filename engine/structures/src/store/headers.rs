@@ -275,6 +275,7 @@ impl Unit<'_> {
         if self.count_keys(database)? == 0 {
             return Ok(());
         }
+        self.touch_watched(database, old)?;
         let (keyspaces, next) = self.databases_mut();
         if let Some(id) = keyspaces.get_mut(database as usize) {
             *id = *next;
@@ -294,9 +295,11 @@ impl Unit<'_> {
     /// # Errors
     /// [`Error::DATABASE_RANGE`].
     pub fn swap_databases(&mut self, a: u32, b: u32) -> Result<()> {
-        self.keyspace(a)?;
-        self.keyspace(b)?;
+        let (of_a, of_b) = (self.keyspace(a)?, self.keyspace(b)?);
         if a != b {
+            for (database, keyspace) in [(a, of_a), (a, of_b), (b, of_a), (b, of_b)] {
+                self.touch_watched(database, keyspace)?;
+            }
             self.databases_mut().0.swap(a as usize, b as usize);
         }
         Ok(())

@@ -61,6 +61,8 @@ pub struct Unit<'s> {
     depends_on: Cell<u64>,
     /// Keys that this unit removes because they have expired.
     pub(super) expired: Vec<Vec<u8>>,
+    /// Watched keys that this unit modifies by emptying or swapping their database.
+    touched: Vec<(u32, Vec<u8>)>,
     /// What is written modifies no key as its user sees it: watchers need not know.
     pub(super) is_upkeep: bool,
     /// The earliest expiry that this unit adds to the index.
@@ -83,6 +85,7 @@ impl<'s> Unit<'s> {
             now_ms: Cell::new(0),
             depends_on: Cell::new(0),
             expired: Vec::new(),
+            touched: Vec::new(),
             is_upkeep: false,
             earliest_expiry: u64::MAX,
         }
@@ -190,7 +193,7 @@ impl<'s> Unit<'s> {
     /// Whether nothing has been written.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.overlays.iter().all(Overlay::is_empty)
+        self.databases.is_none() && self.overlays.iter().all(Overlay::is_empty)
     }
 
     /// The size of what has been written, in bytes.
@@ -344,6 +347,7 @@ impl<'s> Unit<'s> {
         self.overlays.iter_mut().for_each(Overlay::clear);
         self.databases = None;
         self.expired.clear();
+        self.touched.clear();
         self.is_upkeep = false;
         self.earliest_expiry = u64::MAX;
         self.held.release();
@@ -453,32 +457,25 @@ impl<'s> Unit<'s> {
             let by_expiry = *write == Write::Delete && self.expired.contains(key);
             store.watch.touch(database, name, by_expiry);
         }
-        // A database that is emptied or swapped: the keys that exist on either side are modified.
-        let Some((after, _)) = &self.databases else { return };
-        let (before, _) = store.databases.all();
-        for (number, (before, after)) in before.iter().zip(after).enumerate() {
-            if before == after {
-                continue;
-            }
-            for name in store.watch.of_database(number as u32) {
-                let exists = |keyspace: u64| {
-                    self.store.headers.contains_key(key::header(keyspace, &name)).unwrap_or(true)
-                };
-                if self.dropped(*before) || exists(*before) || exists(*after) {
-                    store.watch.touch(number as u32, &name, false);
-                }
+        for (database, name) in &self.touched {
+            store.watch.touch(*database, name, false);
+        }
+    }
+
+    /// The keys of a database that somebody watches and that exist in a keyspace are modified by what follows.
+    pub(super) fn touch_watched(&mut self, database: u32, keyspace: u64) -> Result<()> {
+        for name in self.store.watch.of_database(database) {
+            if self.get_with(Table::Headers, &key::header(keyspace, &name), |_| ())?.is_some() {
+                self.touched.push((database, name));
             }
         }
+        Ok(())
     }
 
     /// The database of a keyspace as this unit leaves it, or as it found it.
     fn database_of(&self, keyspace: u64) -> Option<u32> {
         let own = self.databases.as_ref().and_then(|(ids, _)| ids.iter().position(|id| *id == keyspace));
         own.map(|at| at as u32).or_else(|| self.store.databases.number_of(keyspace))
-    }
-
-    fn dropped(&self, keyspace: u64) -> bool {
-        self.overlays[Table::Headers as usize].hides(&key::header(keyspace, b""))
     }
 }
 

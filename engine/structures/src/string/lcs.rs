@@ -25,18 +25,22 @@ pub struct Common {
 /// The most that the table of lengths may take, in cells.
 const MAX_CELLS: usize = (512 << 20) / 4;
 
+/// The text that this operation has for keys that hold something else.
+pub(crate) fn not_strings(error: Error) -> Error {
+    match error {
+        Error::Refused(_) => Error::fixed("ERR The specified keys must contain string values"),
+        other => other,
+    }
+}
+
 /// The longest common subsequence of two strings, which are empty if there is no such key. Time and memory in
 /// the product of their lengths.
 ///
 /// # Errors
 /// If one is not a string, or the product is too large; what the engine gives.
 pub fn longest_common(unit: &mut Unit<'_>, a: Key<'_>, b: Key<'_>) -> Result<Common> {
-    let wrong = |error| match error {
-        Error::Refused(_) => Error::fixed("ERR The specified keys must contain string values"),
-        other => other,
-    };
-    let a = get(unit, a).map_err(wrong)?.unwrap_or_default();
-    let b = get(unit, b).map_err(wrong)?.unwrap_or_default();
+    let a = get(unit, a).map_err(not_strings)?.unwrap_or_default();
+    let b = get(unit, b).map_err(not_strings)?.unwrap_or_default();
     let width = b.len() + 1;
     let cells = (a.len() + 1).saturating_mul(width);
     if cells > MAX_CELLS {
