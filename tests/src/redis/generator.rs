@@ -28,7 +28,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("scan", "0 count,1000 ?match,pattern ?type,string|type,hash|type,nosuch"),
     ("keys", "pattern"),
     ("randomkey", ""),
-    ("object", "encoding|refcount key"),
+    ("object", "encoding key"),
     // strings
     ("set", "key value ?nx|xx ?get ?keepttl|ex,life|px,lifems|exat,when|pxat,whenms"),
     ("get", "key"),

@@ -55,7 +55,7 @@ impl Real {
 
     /// The nearest number to an exact sum; `None` if it has no end.
     #[must_use]
-    pub fn add(self, other: Real) -> Option<Real> {
+    pub fn plus(self, other: Real) -> Option<Real> {
         if self.infinite || other.infinite {
             return None;
         }
@@ -300,7 +300,7 @@ mod tests {
 
     fn sum(a: &str, b: &str) -> String {
         let (a, b) = (Real::parse(a.as_bytes()).unwrap(), Real::parse(b.as_bytes()).unwrap());
-        a.add(b).unwrap().to_text()
+        a.plus(b).unwrap().to_text()
     }
 
     #[test]
@@ -321,7 +321,7 @@ mod tests {
         for text in ["", "abc", "1 ", " 1", "1e", "e1", ".", "1.2.3", "nan", "1e5000", "1e-5000"] {
             assert_eq!(Real::parse(text.as_bytes()), None, "{text}");
         }
-        assert!(Real::parse(b"inf").unwrap().add(Real::ZERO).is_none());
+        assert!(Real::parse(b"inf").unwrap().plus(Real::ZERO).is_none());
         assert_eq!(Real::parse(b"0x10").unwrap().to_text(), "16");
         assert_eq!(Real::parse(b"-.5").unwrap().to_text(), "-0.5");
     }

@@ -9,6 +9,7 @@ use super::table::{Command, Group, Handler, flags};
 use crate::base::error::{Error, Result};
 use crate::base::glob;
 use crate::base::real::Real;
+use crate::encoding::header::Type;
 use crate::hash;
 
 const WRITE: u32 = flags::WRITE | flags::FAST;
@@ -168,6 +169,10 @@ fn hvals(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 fn hscan(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let at = cursor(args[2])?;
     let key = context.key(args[1])?;
+    // Of a key that does not exist, or holds something else, the rest does not matter.
+    if context.unit.meta_of(key, Type::Hash)?.is_none() {
+        return Ok(scanned(0, []));
+    }
     let options = ScanOptions::parse(args, 3, false)?;
     let (next, pairs) = hash::scan(context.unit, key, at, options.count)?;
     let pairs = pairs.into_iter().filter(|(name, _)| options.shows(name));
@@ -225,7 +230,8 @@ fn hrandfield(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         [word] if is(word, "withvalues") => true,
         _ => return Err(Error::SYNTAX),
     };
-    if with_values && (count < -i64::MAX / 2 || count > i64::MAX / 2) || count == i64::MIN {
+    let most = if with_values { i64::MAX / 2 } else { i64::MAX };
+    if !(-most..=most).contains(&count) {
         return Err(Error::OUT_OF_RANGE);
     }
     let pairs = if count < 0 {

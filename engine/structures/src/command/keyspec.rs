@@ -2,6 +2,9 @@
 
 use crate::base::number::parse_i64;
 
+/// Finds the keys among arguments: each with its database, given that of the connection.
+pub type Place = fn(&[&[u8]], u32) -> Vec<(u32, usize)>;
+
 /// Where the keys of a command stand among its arguments, of which the first, number 0, is its name.
 #[derive(Clone, Copy, Debug)]
 pub enum Keys {
@@ -24,7 +27,7 @@ pub enum Keys {
         target: bool,
     },
     /// As a function finds them, each with its database, given that of the connection.
-    Placed(fn(&[&[u8]], u32) -> Vec<(u32, usize)>),
+    Placed(Place),
 }
 
 impl Keys {

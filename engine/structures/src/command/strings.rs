@@ -223,11 +223,11 @@ fn getex(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         }
     }
     // A key of another type, or none, comes before a time that is wrong.
-    if let Some((word, text)) = time {
-        if string_exists(context, key)? {
-            let text = [text];
-            expiry = timed(context, word, &mut Arguments::new(&text, 0), "getex")?.map(Expiry::At);
-        }
+    if let Some((word, text)) = time
+        && string_exists(context, key)?
+    {
+        let text = [text];
+        expiry = timed(context, word, &mut Arguments::new(&text, 0), "getex")?.map(Expiry::At);
     }
     let value = string::get_expiring(context.unit, key, expiry.unwrap_or(Expiry::Keep))?;
     Ok(Reply::bulk_or_null(value))

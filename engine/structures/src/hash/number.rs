@@ -38,7 +38,7 @@ pub fn add_float(unit: &mut Unit<'_>, key: Key<'_>, name: &[u8], delta: Real) ->
         Some(value) => Real::parse(&value).ok_or(Error::fixed("ERR hash value is not a float"))?,
         None => Real::ZERO,
     };
-    let sum = value.add(delta).ok_or(Error::fixed("ERR increment would produce NaN or Infinity"))?;
+    let sum = value.plus(delta).ok_or(Error::fixed("ERR increment would produce NaN or Infinity"))?;
     let text = sum.to_text().into_bytes();
     draft.set(unit, name, &text)?;
     draft.finish(unit)?;

@@ -422,10 +422,10 @@ impl<'s> Unit<'s> {
         let index = &self.overlays[Table::Index as usize];
         let counted = index.writes.range(vec![key::table::COUNT]..vec![key::table::COUNT + 1]);
         for (key, write) in counted {
-            if let (Write::Add(delta), Ok((_, keyspace, slot))) = (write, key::split_index(key)) {
-                if let (Ok(slot), true) = (slot.try_into(), *delta != 0) {
-                    store.counts.add(keyspace, u16::from_be_bytes(slot), *delta);
-                }
+            if let (Write::Add(delta), Ok((_, keyspace, slot))) = (write, key::split_index(key))
+                && let (Ok(slot), true) = (slot.try_into(), *delta != 0)
+            {
+                store.counts.add(keyspace, u16::from_be_bytes(slot), *delta);
             }
         }
         let before = self.databases.as_ref().map(|_| store.databases.all().0);

@@ -102,15 +102,15 @@ pub fn bit_count(unit: &mut Unit<'_>, key: Key<'_>, range: Option<BitRange>) -> 
 
 /// Clears the bits of a window that stand outside of a range.
 fn mask_ends(bytes: &mut [u8], at: u64, first: u64, last: u64) {
-    if at == first / 8 {
-        if let Some(byte) = bytes.first_mut() {
-            *byte &= 0xff >> (first % 8);
-        }
+    if at == first / 8
+        && let Some(byte) = bytes.first_mut()
+    {
+        *byte &= 0xff >> (first % 8);
     }
-    if at + bytes.len() as u64 == last / 8 + 1 {
-        if let Some(byte) = bytes.last_mut() {
-            *byte &= 0xff << (7 - last % 8);
-        }
+    if at + bytes.len() as u64 == last / 8 + 1
+        && let Some(byte) = bytes.last_mut()
+    {
+        *byte &= 0xff << (7 - last % 8);
     }
 }
 

@@ -14,8 +14,8 @@ pub use assign::{
 };
 pub use bitfield::{Field, FieldOp, Overflow, Width, bit_field};
 pub use bits::{BitOperation, BitRange, bit_count, bit_operation, bit_position, get_bit, set_bit};
-pub use lcs::{Common, Match, longest_common};
 pub(crate) use lcs::not_strings;
+pub use lcs::{Common, Match, longest_common};
 pub use number::{add_float, add_integer};
 pub use range::{append, get_range, set_range};
 pub(crate) use value::check_chunks;

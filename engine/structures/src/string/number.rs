@@ -36,7 +36,7 @@ pub fn add_float(unit: &mut Unit<'_>, key: Key<'_>, delta: Real) -> Result<Vec<u
         Some((meta, value)) if !meta.records => value.ok_or(Error::NOT_FLOAT)?,
         Some(_) => return Err(Error::NOT_FLOAT),
     };
-    let sum = value.add(delta).ok_or(Error::fixed("ERR increment would produce NaN or Infinity"))?;
+    let sum = value.plus(delta).ok_or(Error::fixed("ERR increment would produce NaN or Infinity"))?;
     let text = sum.to_text().into_bytes();
     put_number(unit, key, found.map(|found| found.0), flag::OWN, &text)?;
     Ok(text)

@@ -149,11 +149,11 @@ impl Walk<'_, '_> {
             if let Some(what) = check(&meta, payload, &records, self.unit.hash_key()) {
                 self.find(user_key, &what);
             }
-            if meta.records {
-                if let Some(other) = expected.incarnations.insert(meta.incarnation, user_key.to_vec()) {
-                    let what = format!("its records are those of {}, too", other.escape_ascii());
-                    self.find(user_key, &what);
-                }
+            if meta.records
+                && let Some(other) = expected.incarnations.insert(meta.incarnation, user_key.to_vec())
+            {
+                let what = format!("its records are those of {}, too", other.escape_ascii());
+                self.find(user_key, &what);
             }
         }
     }
