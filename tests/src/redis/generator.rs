@@ -30,7 +30,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("randomkey", ""),
     ("object", "encoding key"),
     // strings
-    ("set", "key value ?nx|xx ?get ?keepttl|ex,life|px,lifems|exat,when|pxat,whenms"),
+    ("set", "key value ?nx|xx ?get ?keepttl|ex,life|px,lifems|exat,later|pxat,laterms"),
     ("get", "key"),
     ("getex", "key ?persist|ex,life|px,lifems|exat,when|pxat,whenms"),
     ("getdel", "key"),
@@ -162,6 +162,9 @@ impl Generator {
             "lifems" => self
                 .of(&["100000000", "200000000", "300000000", "0", "-5", "y", "9223372036854775807"])
                 .into(),
+            // Of a key that has ended, when it stops being counted is a matter of chance.
+            "later" => self.of(&["33177117420", "33277117420", "33377117420", "0", "-1", "z"]).into(),
+            "laterms" => self.of(&["33177117420000", "33277117420000", "-1", "0", "z"]).into(),
             "when" => self.of(&["33177117420", "33277117420", "33377117420", "1", "0", "-1", "z"]).into(),
             "whenms" => {
                 self.of(&["33177117420000", "33277117420000", "33377117420000", "1", "-1", "z"]).into()
