@@ -1,7 +1,7 @@
 //! The same random commands to a store of structures and to a real `redis-server`: every reply is compared.
 //!
-//! `ESKER_REDIS_COMMANDS` says how many, `ESKER_REDIS_SEED` from which seed on. Without a `redis-server` on the
-//! machine nothing is compared, and the test says so.
+//! `ESKER_REDIS_COMMANDS` says how many, `ESKER_REDIS_SEED` from which seed on. Without a `redis-server` on
+//! the machine nothing is compared, and the test says so.
 
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
@@ -130,7 +130,8 @@ fn replies_are_those_of_redis() {
     let least = SHAPES.iter().map(|(name, _)| met.get(*name).copied().unwrap_or_default()).min();
     let errors: u64 = met.values().map(|met| met.1).sum();
     esker_tests::figure!(
-        "redis: {total} commands from seed {first} on, {errors} of them refused by both; the rarest command met {} times; differences: 0",
+        "redis: {total} commands from seed {first} on, {errors} of them refused by both; the rarest command \
+         met {} times; differences: 0",
         least.unwrap_or_default().0
     );
 }

@@ -1,5 +1,5 @@
-//! Random commands on a simulated disk that loses power: what is recovered is the state after some command, none
-//! before the last that was durable, and everything in it agrees.
+//! Random commands on a simulated disk that loses power: what is recovered is the state after some command,
+//! none before the last that was durable, and everything in it agrees.
 //!
 //! `ESKER_STRUCTURES_CRASHES` says how many histories, `ESKER_STRUCTURES_SEED` from which seed on.
 

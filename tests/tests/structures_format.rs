@@ -1,4 +1,5 @@
-//! The worked example of the page on structures is what a store holds, and the page of commands is the table's.
+//! The worked example of the page on structures is what a store holds, and the page of commands is the
+//! table's.
 
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;

@@ -6,7 +6,7 @@ use esker_structures::Store;
 use esker_structures::command::Connection;
 use std::time::Instant;
 
-const ROUNDS: usize = 200_000;
+const ROUNDS: usize = 50_000;
 const KEYS: usize = 10_000;
 
 /// The medians of five runs of `body`, in nanoseconds for each of its calls.

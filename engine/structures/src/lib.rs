@@ -17,8 +17,8 @@
 //! # }
 //! ```
 //!
-//! Semantics are those of Redis 7: replies, errors, edge cases. [`command::Connection`] executes commands given
-//! as byte strings, as a server gets them; the typed calls under [`api`] do the same without text. The
+//! Semantics are those of Redis 7: replies, errors, edge cases. [`command::Connection`] executes commands
+//! given as byte strings, as a server gets them; the typed calls under [`api`] do the same without text. The
 //! bytes on disk stand in `docs/format/structures.md`.
 //!
 //! The folders of this crate are layers; each imports only from layers below it.

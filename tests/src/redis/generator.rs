@@ -2,9 +2,9 @@
 
 use esker::base::random::Random;
 
-/// How the arguments of each command look: a new command joins with a line. Words stand for what [`Generator`]
-/// makes of them, or for themselves; `?` in front makes one optional, `+` behind repeats it, `|` stands between
-/// alternatives and `,` between words that come together.
+/// How the arguments of each command look: a new command joins with a line. Words stand for what
+/// [`Generator`] makes of them, or for themselves; `?` in front makes one optional, `+` behind repeats it,
+/// `|` stands between alternatives and `,` between words that come together.
 pub const SHAPES: &[(&str, &str)] = &[
     // keys
     ("del", "key+"),

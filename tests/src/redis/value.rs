@@ -1,7 +1,7 @@
 //! Replies taken apart.
 
 use std::fmt;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 
 /// A reply in RESP2.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]

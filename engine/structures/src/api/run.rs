@@ -5,8 +5,8 @@ use crate::base::error::Result;
 use crate::store::{Key, Store, Unit};
 use std::cell::RefCell;
 
-/// What typed calls run on: a [`Store`], where each is a unit of work of its own and waits until it is durable,
-/// or a [`Transaction`], of which they are parts.
+/// What typed calls run on: a [`Store`], where each is a unit of work of its own and waits until it is
+/// durable, or a [`Transaction`], of which they are parts.
 pub trait Run {
     /// Runs a call that reads.
     ///

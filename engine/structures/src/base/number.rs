@@ -40,7 +40,8 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
         return None;
     }
     let value: f64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    // A number that is too large for a double is not one, as `strtod` says by ERANGE; nor is one that vanishes.
+    // A number that is too large for a double is not one, as `strtod` says by ERANGE; nor is one that
+    // vanishes.
     let named = digits[0].eq_ignore_ascii_case(&b'i');
     let vanished = value == 0.0 && has_digit_but_zero(digits);
     (!value.is_nan() && (named || !value.is_infinite()) && !vanished).then_some(sign * value)

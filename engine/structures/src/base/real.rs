@@ -1,5 +1,5 @@
-//! Numbers with 64 bits of mantissa: the `long double` of x86, in which Redis increments by fractions. Sums and
-//! their texts come out the same to the last digit, on every machine.
+//! Numbers with 64 bits of mantissa: the `long double` of x86, in which Redis increments by fractions. Sums
+//! and their texts come out the same to the last digit, on every machine.
 
 use super::number::parse_f64;
 

@@ -192,7 +192,8 @@ fn bitop(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 fn width(text: &[u8]) -> Result<Width> {
     let wrong = || {
         Error::fixed(
-            "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.",
+            "ERR Invalid bitfield type. Use something like i16 u8. \
+             Note that u64 is not supported but i64 is.",
         )
     };
     let (signed, bits) = match text {

@@ -21,8 +21,8 @@ pub struct Answer {
     /// The reply.
     pub reply: Reply,
     /// The sequence number of the last write that it shows or made. When [`esker::Db::wait_durable`] or
-    /// [`esker::Db::on_durable`] say that it is durable, nobody can be told by this reply what a loss of power
-    /// takes back.
+    /// [`esker::Db::on_durable`] say that it is durable, nobody can be told by this reply what a loss of
+    /// power takes back.
     pub depends_on: u64,
 }
 

@@ -353,7 +353,8 @@ fn object(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         // When a key was read is not kept.
         what if is(what, "idletime") => Reply::Integer(0),
         _ => {
-            let text = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note \
+            let text = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
+                        note \
                         that when switching between policies at runtime LRU and LFU data will take some time \
                         to adjust.";
             return Err(Error::fixed(text));

@@ -1,8 +1,8 @@
 //! Layer 5: commands given as byte strings, as Redis' clients send them: the table, parsing of arguments,
 //! replies, connections.
 //!
-//! A group of commands stands in a file of its own, which hands its part of the table to `table.rs`. A handler
-//! parses its arguments, calls the operation of its type, and makes the reply.
+//! A group of commands stands in a file of its own, which hands its part of the table to `table.rs`. A
+//! handler parses its arguments, calls the operation of its type, and makes the reply.
 
 mod absent;
 mod arguments;

@@ -110,7 +110,8 @@ pub struct Command {
     pub summary: &'static str,
     /// What carries it out.
     pub handler: Handler,
-    /// If argument 1 is the name of a subcommand: those that there are, in small letters, each with its arity.
+    /// If argument 1 is the name of a subcommand: those that there are, in small letters, each with its
+    /// arity.
     pub subcommands: &'static [(&'static str, i32)],
 }
 

@@ -51,7 +51,8 @@ const fn command(
     }
 }
 
-/// Whether a command is queued between MULTI and EXEC, where it does nothing: EXEC forgets what is watched anyway.
+/// Whether a command is queued between MULTI and EXEC, where it does nothing: EXEC forgets what is watched
+/// anyway.
 pub(super) fn is_queued(command: &Command) -> bool {
     command.name == "unwatch"
 }

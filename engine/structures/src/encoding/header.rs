@@ -73,7 +73,8 @@ pub struct Meta {
     pub incarnation: u64,
     /// When the key expires, in ms since the epoch; [`NEVER`].
     pub expires_at: u64,
-    /// The time under which the key stands in the expiry index, at most `expires_at`; [`NEVER`] if it does not.
+    /// The time under which the key stands in the expiry index, at most `expires_at`; [`NEVER`] if it does
+    /// not.
     pub indexed_at: u64,
     /// Elements of a collection, or bytes of a string.
     pub length: u64,

@@ -37,8 +37,8 @@ pub fn all(unit: &mut Unit<'_>, key: Key<'_>, mut each: impl FnMut(&[u8], &[u8])
     Ok(())
 }
 
-/// About `count` fields from `cursor` on, and the cursor to go on with, 0 at the end. A field that is there from
-/// the first call to the last is shown. A small hash is shown at once.
+/// About `count` fields from `cursor` on, and the cursor to go on with, 0 at the end. A field that is there
+/// from the first call to the last is shown. A small hash is shown at once.
 ///
 /// # Errors
 /// As [`all`].

@@ -1,9 +1,10 @@
 //! Fields by chance, each with the same chance.
 //!
-//! Fields stand in the order of a keyed hash, so equal ranges of hashes hold about equally many. One field: choose a
-//! range that should hold about 16, and a number below 64; if the range has a field of that number it is
-//! the answer, otherwise choose again. Each field is met with the same chance in a round, and four rounds are
-//! expected (rejection sampling; von Neumann, 1951). That a range holds more than 64 has a chance below 1e-17.
+//! Fields stand in the order of a keyed hash, so equal ranges of hashes hold about equally many. One field:
+//! choose a range that should hold about 16, and a number below 64; if the range has a field of that number
+//! it is the answer, otherwise choose again. Each field is met with the same chance in a round, and four
+//! rounds are expected (rejection sampling; von Neumann, 1951). That a range holds more than 64 has a chance
+//! below 1e-17.
 
 use super::iterate::{Pair, all};
 use super::records::{fields_prefix, split_field};

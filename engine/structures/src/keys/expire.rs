@@ -40,8 +40,8 @@ pub fn remaining(unit: &mut Unit<'_>, key: Key<'_>) -> Result<Remaining> {
     })
 }
 
-/// Has a key expire at a time, in ms since the epoch; one that has come removes it. Says whether it was done. One
-/// read and one record, and one or two more if the expiry becomes earlier.
+/// Has a key expire at a time, in ms since the epoch; one that has come removes it. Says whether it was done.
+/// One read and one record, and one or two more if the expiry becomes earlier.
 ///
 /// # Errors
 /// What the engine gives.

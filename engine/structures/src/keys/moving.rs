@@ -4,8 +4,8 @@ use crate::base::error::Result;
 use crate::encoding::key::{self, kind};
 use crate::store::{Key, Table, Unit};
 
-/// Gives what `from` holds to `to` of the same keyspace, which loses what it held; `only_new` refuses if `to` exists.
-/// `None` if there is no `from`, otherwise whether it was done. A constant number of records.
+/// Gives what `from` holds to `to` of the same keyspace, which loses what it held; `only_new` refuses if `to`
+/// exists. `None` if there is no `from`, otherwise whether it was done. A constant number of records.
 ///
 /// # Errors
 /// What the engine gives; a name that is too long.
@@ -33,8 +33,8 @@ pub fn rename(unit: &mut Unit<'_>, from: Key<'_>, to: Key<'_>, only_new: bool) -
     Ok(Some(true))
 }
 
-/// Copies what `from` holds to `to`, which loses what it held if `replace`; `removing` takes it from `from`. Says
-/// whether it was done. Records are read and written one by one.
+/// Copies what `from` holds to `to`, which loses what it held if `replace`; `removing` takes it from `from`.
+/// Says whether it was done. Records are read and written one by one.
 ///
 /// # Errors
 /// As [`rename`].

@@ -6,9 +6,9 @@ use crate::encoding::header::{Meta, Type};
 use crate::encoding::key::{self, POSITIONS, split_position, table};
 use crate::store::{Key, Table, Unit};
 
-/// About `count` keys from `cursor` on, and the cursor to go on with, 0 at the end: those that match a pattern,
-/// are of a kind and have not expired. A key that is there from the first call to the last is shown. Reads the
-/// index, and the headers of what matches.
+/// About `count` keys from `cursor` on, and the cursor to go on with, 0 at the end: those that match a
+/// pattern, are of a kind and have not expired. A key that is there from the first call to the last is shown.
+/// Reads the index, and the headers of what matches.
 ///
 /// # Errors
 /// What the engine gives.
@@ -58,8 +58,8 @@ fn positioned(unit: &Unit<'_>, keyspace: u64, from: u64, count: u64) -> Result<(
     Ok((0, names))
 }
 
-/// The names of all keys that match a pattern, in their order. Reads the headers that begin with what the pattern
-/// begins with.
+/// The names of all keys that match a pattern, in their order. Reads the headers that begin with what the
+/// pattern begins with.
 ///
 /// # Errors
 /// What the engine gives.

@@ -33,8 +33,8 @@ pub struct Expired {
 /// Who is told of keys that expire.
 pub(super) type OnExpired = Arc<dyn Fn(&Expired) + Send + Sync>;
 
-/// A store of structures: strings, hashes and the rest, in numbered databases. Cheap to clone, usable from any
-/// thread; closed when the last clone is dropped, or by [`Store::close`].
+/// A store of structures: strings, hashes and the rest, in numbered databases. Cheap to clone, usable from
+/// any thread; closed when the last clone is dropped, or by [`Store::close`].
 ///
 /// ```
 /// # fn main() -> esker_structures::Result<()> {
@@ -155,8 +155,9 @@ impl Store {
         self.0.durability
     }
 
-    /// Runs `body` on a unit of its own, commits it, and waits as [`Store::wait`] does. If the unit meets locks
-    /// in an order in which it must not wait, it is rolled back and `body` runs again with all of them held.
+    /// Runs `body` on a unit of its own, commits it, and waits as [`Store::wait`] does. If the unit meets
+    /// locks in an order in which it must not wait, it is rolled back and `body` runs again with all of them
+    /// held.
     ///
     /// # Errors
     /// Those of `body`, which leave nothing written; what committing gives.
@@ -180,8 +181,8 @@ impl Store {
         Ok(result)
     }
 
-    /// Removes up to `limit` keys that have expired, from the oldest on, each by one write. The store does so by
-    /// itself in the background unless it is deterministic.
+    /// Removes up to `limit` keys that have expired, from the oldest on, each by one write. The store does so
+    /// by itself in the background unless it is deterministic.
     ///
     /// # Errors
     /// What reading and writing give.

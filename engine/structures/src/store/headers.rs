@@ -36,8 +36,8 @@ enum Looked<R> {
 }
 
 impl Unit<'_> {
-    /// Hands header and payload of a key to `read`, if it exists and has not expired. A key that has expired is
-    /// removed first where the command has locked it.
+    /// Hands header and payload of a key to `read`, if it exists and has not expired. A key that has expired
+    /// is removed first where the command has locked it.
     ///
     /// # Errors
     /// What reading gives; a header that is none.

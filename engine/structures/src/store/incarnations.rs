@@ -1,7 +1,7 @@
 //! Numbers for new collections, each handed out once in the life of the store.
 //!
-//! They are reserved in blocks: before the first number of a block is used, a record that names the block's end
-//! is in the log, in front of everything that uses the block. A log survives as a prefix, so whatever is
+//! They are reserved in blocks: before the first number of a block is used, a record that names the block's
+//! end is in the log, in front of everything that uses the block. A log survives as a prefix, so whatever is
 //! recovered of the uses, the reservation is there.
 
 use crate::base::error::Result;

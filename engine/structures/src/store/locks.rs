@@ -1,9 +1,9 @@
 //! Locks on keys, striped.
 //!
-//! A unit of work locks the stripes of the keys that a command names before it reads or writes them, and holds
-//! them until its batch is published. Within a command stripes are taken in ascending order; a later command of
-//! the same unit waits only for stripes above all that the unit holds and merely tries the others, so that
-//! no two units wait for one another. Nobody waits for a disk while it holds a stripe.
+//! A unit of work locks the stripes of the keys that a command names before it reads or writes them, and
+//! holds them until its batch is published. Within a command stripes are taken in ascending order; a later
+//! command of the same unit waits only for stripes above all that the unit holds and merely tries the others,
+//! so that no two units wait for one another. Nobody waits for a disk while it holds a stripe.
 
 use parking_lot::{Mutex, MutexGuard};
 

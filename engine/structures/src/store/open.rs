@@ -117,8 +117,8 @@ impl Builder {
     /// Opens the store.
     ///
     /// # Errors
-    /// What [`esker::Builder::open`] gives; [`esker::Error::NotADatabase`] for a store that was not written by
-    /// this layer; [`esker::Error::InvalidArgument`] for an option out of its range.
+    /// What [`esker::Builder::open`] gives; [`esker::Error::NotADatabase`] for a store that was not written
+    /// by this layer; [`esker::Error::InvalidArgument`] for an option out of its range.
     pub fn open(self) -> Result<Store> {
         if self.databases == 0 || self.databases > MOST_DATABASES {
             let why = format!("there may be 1 to {MOST_DATABASES}");

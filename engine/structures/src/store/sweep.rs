@@ -1,8 +1,8 @@
 //! Removing what has expired, in the background.
 //!
-//! The index holds each key that expires under a time not later than its end. The sweeper walks it from the front:
-//! a key that has ended is removed with all that belongs to it; one whose end was moved on is filed under
-//! its new time; a record that its key does not know is removed.
+//! The index holds each key that expires under a time not later than its end. The sweeper walks it from the
+//! front: a key that has ended is removed with all that belongs to it; one whose end was moved on is filed
+//! under its new time; a record that its key does not know is removed.
 
 use super::handle::Inner;
 use super::headers::Key;

@@ -3,10 +3,10 @@
 //! - A unit passes the store's gate when it begins and holds it to its end.
 //! - Each command of it begins with [`Unit::begin`], which says how its keys are accessed, and [`Unit::lock`]
 //!   for those that it writes.
-//! - Writes go to an overlay, which the unit's own reads see. The batch is made of it at [`Unit::commit`]: one
-//!   record per key, however often it was written.
-//! - A command that may read more than one record of a key that it has not locked reads from a snapshot, taken
-//!   at the first header that has records. The snapshot is younger than every lock that the unit
+//! - Writes go to an overlay, which the unit's own reads see. The batch is made of it at [`Unit::commit`]:
+//! one   record per key, however often it was written.
+//! - A command that may read more than one record of a key that it has not locked reads from a snapshot,
+//! taken   at the first header that has records. The snapshot is younger than every lock that the unit
 //!   holds, so what it shows of locked keys is what is there.
 
 use super::databases::Gate;
@@ -361,9 +361,9 @@ impl<'s> Unit<'s> {
         self.access = Access::Read;
     }
 
-    /// Writes all of it as one batch and lets go of the locks. Returns the sequence number that everything read
-    /// and written so far depends on: [`esker::Db::wait_durable`] tells when that survives a loss of power.
-    /// The unit can go on.
+    /// Writes all of it as one batch and lets go of the locks. Returns the sequence number that everything
+    /// read and written so far depends on: [`esker::Db::wait_durable`] tells when that survives a loss of
+    /// power. The unit can go on.
     ///
     /// # Errors
     /// What the engine's write gives; then nothing was written, and the unit is rolled back.
@@ -462,7 +462,8 @@ impl<'s> Unit<'s> {
         }
     }
 
-    /// The keys of a database that somebody watches and that exist in a keyspace are modified by what follows.
+    /// The keys of a database that somebody watches and that exist in a keyspace are modified by what
+    /// follows.
     pub(super) fn touch_watched(&mut self, database: u32, keyspace: u64) -> Result<()> {
         for name in self.store.watch.of_database(database) {
             if self.get_with(Table::Headers, &key::header(keyspace, &name), |_| ())?.is_some() {

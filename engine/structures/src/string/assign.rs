@@ -95,7 +95,8 @@ pub fn set(unit: &mut Unit<'_>, key: Key<'_>, value: &[u8], options: SetOptions)
     Ok(SetOutcome { is_set: allowed, old })
 }
 
-/// Sets several values, all or - if one of the keys exists and `if_absent` - none. Says whether they were set.
+/// Sets several values, all or - if one of the keys exists and `if_absent` - none. Says whether they were
+/// set.
 ///
 /// # Errors
 /// As [`set`].

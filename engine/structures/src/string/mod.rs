@@ -1,5 +1,5 @@
-//! Layer 3: strings. Short ones stand in the header; long ones in chunks, of which operations touch those that
-//! they concern.
+//! Layer 3: strings. Short ones stand in the header; long ones in chunks, of which operations touch those
+//! that they concern.
 
 mod assign;
 mod bitfield;

@@ -116,8 +116,8 @@ pub(super) fn put(
     unit.put_header(key, before, &mut after, b"")
 }
 
-/// Writes `bytes` at `offset` into a string, which grows as it must; zeros fill what lies between. The result is
-/// no longer than a string may be: the caller has seen to that.
+/// Writes `bytes` at `offset` into a string, which grows as it must; zeros fill what lies between. The result
+/// is no longer than a string may be: the caller has seen to that.
 pub(super) fn write_at(
     unit: &mut Unit<'_>,
     key: Key<'_>,

@@ -40,9 +40,9 @@ impl Report {
 }
 
 impl Store {
-    /// Walks over all keys and checks that header, elements, index, counts and expiries agree. Others may work
-    /// on the store meanwhile: what is checked is the state of one moment. Holds the elements of one key at a
-    /// time in memory, and the names of all.
+    /// Walks over all keys and checks that header, elements, index, counts and expiries agree. Others may
+    /// work on the store meanwhile: what is checked is the state of one moment. Holds the elements of one key
+    /// at a time in memory, and the names of all.
     ///
     /// # Errors
     /// What reading gives, damage on disk among it.
