@@ -4,9 +4,9 @@
 //! - Each command of it begins with [`Unit::begin`], which says how its keys are accessed, and [`Unit::lock`]
 //!   for those that it writes.
 //! - Writes go to an overlay, which the unit's own reads see. The batch is made of it at [`Unit::commit`]:
-//! one   record per key, however often it was written.
+//!   one record per key, however often it was written.
 //! - A command that may read more than one record of a key that it has not locked reads from a snapshot,
-//! taken   at the first header that has records. The snapshot is younger than every lock that the unit
+//!   taken at the first header that has records. The snapshot is younger than every lock that the unit
 //!   holds, so what it shows of locked keys is what is there.
 
 use super::databases::Gate;
