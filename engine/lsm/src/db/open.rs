@@ -349,6 +349,7 @@ impl Opening {
             store: self.state.store,
             random: builder.random.clone(),
             segment_bytes: builder.options.wal_segment_bytes,
+            mapped: builder.options.map_log,
         };
         let wal = Wal::create(options, self.next_number())?;
         self.next_state(builder, &edit, last_seq, wal.current(), recovery.clean, clock.now_ms());

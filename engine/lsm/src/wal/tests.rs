@@ -24,8 +24,14 @@ impl Log {
         let sim = SimFs::new();
         let fs = Fs::Sim(sim.clone());
         fs.create_dir_all(Path::new(DIR)).unwrap();
-        let options =
-            WalOptions { fs, dir: DIR.into(), store: STORE, random: Random::seeded(1), segment_bytes };
+        let options = WalOptions {
+            fs,
+            dir: DIR.into(),
+            store: STORE,
+            random: Random::seeded(1),
+            segment_bytes,
+            mapped: true,
+        };
         Log { sim, wal: Wal::create(options, 1).unwrap(), synced: 0, seq: 0, numbers: 1 }
     }
 
@@ -276,6 +282,7 @@ fn a_log_starts_on_a_full_disk_too() {
         store: STORE,
         random: Random::seeded(2),
         segment_bytes: 4096,
+        mapped: true,
     };
     log.wal = Wal::create(options, 9).unwrap();
     assert_eq!(log.sim.read_raw(&path(9)).unwrap().len() as u64, HEADER_BYTES);
