@@ -259,3 +259,7 @@ impl Store {
         debug_assert_eq!(seq, ticket.seq + 1, "every operation of the batch was inserted");
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "write_tests.rs"]
+mod tests;
