@@ -80,6 +80,13 @@ fn a_failed_sync_is_not_mistaken_for_a_full_disk() {
 }
 
 #[test]
+fn a_batch_is_as_large_as_it_may_be_and_no_larger() {
+    assert!(check_size(0).is_ok() && check_size(MAX_BATCH_BYTES).is_ok());
+    let bytes = MAX_BATCH_BYTES + 1;
+    assert!(matches!(check_size(bytes), Err(Error::BatchTooLarge { bytes: refused }) if refused == bytes));
+}
+
+#[test]
 fn what_only_removes_is_known_by_its_operations() {
     let family = Named(0);
     let mut batch = WriteBatch::new();
