@@ -1,9 +1,11 @@
 use super::*;
-use crate::base::key::Kind;
+use crate::base::key::{EntryRef, Kind, NEVER};
 use crate::batch::WriteBatch;
 use crate::commit::Durability;
 use crate::commit::tests::{Named, Rig, Setup};
+use crate::table::{TableOptions, TableWriter};
 use crate::tree::FamilyRules;
+use crate::version::{TableFile, TableMeta};
 
 /// Writes keys with ascending numbers in one batch.
 fn fill(rig: &Rig, family: u32, numbers: std::ops::Range<u32>) {
@@ -154,4 +156,34 @@ fn writers_wait_for_a_flush_once_so_many_memtables_are_sealed() {
         rig.put("k", "v").unwrap();
         rig.store.rotate_all();
     }
+}
+
+/// Gives a family one table more in level 0, which says that it is so large.
+fn add_table(rig: &Rig, family: u32, bytes: u64) {
+    let (store, number) = (&rig.store, rig.store.next_number());
+    let (file, identity) = store.tables.create(number).unwrap();
+    let mut writer = TableWriter::new(file, identity, TableOptions::default()).unwrap();
+    let entry = EntryRef { key: b"k", seq: number, kind: Kind::Put, expires_at: NEVER, value: b"v" };
+    writer.add(&entry).unwrap();
+    let written = writer.finish().unwrap();
+    let reader = store.tables.open(number, identity, written.size_bytes).unwrap();
+    let meta = TableMeta { size: bytes, ..TableMeta::of(number, written, 0) };
+    let table = TableFile::new(Arc::new(meta), reader, store.purgatory.clone());
+    let family = store.family_by_id(family).unwrap();
+    let view = family.view();
+    family.install(None, view.version.changed(&[], vec![(0, table)]), view.ranges.clone());
+}
+
+#[test]
+fn what_compactions_have_yet_to_move_in_all_families_presses_together() {
+    let rig = Rig::new();
+    assert_eq!(rig.store.update_pressure(), Pressure::default());
+    for (family, tables) in [(0, 5), (1, 7)] {
+        (0..tables).for_each(|_| add_table(&rig, family, 10 << 20));
+    }
+    let debt =
+        |family| debt_bytes(&rig.store.family_by_id(family).unwrap().pin().version, &rig.store.options.shape);
+    let pressure = rig.store.update_pressure();
+    assert!(debt(0) > 0 && debt(1) > debt(0));
+    assert_eq!((pressure.debt_bytes, pressure.level0), (debt(0) + debt(1), 7));
 }
