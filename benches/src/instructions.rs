@@ -2,7 +2,7 @@
 //! machine's mood. It does not see cache misses.
 
 use crate::workload::{KEY_BYTES, VALUE_BYTES, Workload};
-use esker::{Db, Durability, WriteBatch};
+use esker::{Db, Durability, ScanOptions, WriteBatch};
 use std::error::Error;
 use std::hint::black_box;
 use std::path::Path;
@@ -39,6 +39,8 @@ pub const CASES: &[Case] = &[
     },
     Case { name: "seek", what: "one iterator, seek and first entry", flushed: true, operation: seek },
     Case { name: "next", what: "one entry of a scan", flushed: true, operation: next },
+    Case { name: "cursor", what: "one entry of a walk with a cursor", flushed: true, operation: cursor },
+    Case { name: "merge", what: "the same over two runs", flushed: false, operation: merged },
 ];
 
 /// A store with half of the entries of a workload in it.
@@ -150,6 +152,27 @@ fn next(fixture: &Fixture, from: u32, to: u32) -> esker::Result<()> {
         assert!(entry.is_some(), "there are more entries");
     }
     Ok(())
+}
+
+fn cursor(fixture: &Fixture, from: u32, to: u32) -> esker::Result<()> {
+    let mut cursor = fixture.db.cursor(ScanOptions::default())?;
+    cursor.seek_to_first()?;
+    for _ in from..to {
+        assert!(black_box(cursor.key()).len() == KEY_BYTES && black_box(cursor.value()).len() == VALUE_BYTES);
+        cursor.next()?;
+    }
+    Ok(())
+}
+
+/// Puts each tenth entry into the memtable again, the first time, and walks.
+fn merged(fixture: &Fixture, from: u32, to: u32) -> esker::Result<()> {
+    if from == 0 {
+        fixture.db.flush()?;
+        for &i in fixture.slots().0.iter().step_by(10) {
+            fixture.db.put(fixture.workload.key(i), fixture.workload.value(i, 1))?;
+        }
+    }
+    cursor(fixture, from, to)
 }
 
 /// Counts the instructions of one operation of `case`: starts this program again under callgrind,

@@ -1,7 +1,7 @@
 //! The engine as a program that links it meets it.
 
 use esker::{Db, Durability, Error, FamilyOptions, Result, WriteBatch};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn small(dir: &std::path::Path) -> esker::Builder {
     Db::builder(dir)
@@ -274,4 +274,29 @@ fn callbacks_may_drop_the_store_and_may_panic() -> Result<()> {
     };
     assert_eq!(db.get("k")?.unwrap(), "v");
     db.close()
+}
+
+/// Two tables in level 0 are no compaction's business; when nobody writes any more they become one run.
+#[test]
+fn while_nobody_writes_the_runs_become_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::builder(dir.path().join("data")).default_durability(Durability::Os).open().unwrap();
+    for round in 0..2u8 {
+        for key in 0..200u8 {
+            db.put([key], [round; 40]).unwrap();
+        }
+        db.flush().unwrap();
+    }
+    let runs = || {
+        let levels = db.stats().families.remove(0).levels;
+        levels[0].files + levels[1..].iter().filter(|level| level.files > 0).count() as u64
+    };
+    let until = Instant::now() + Duration::from_secs(30);
+    while runs() != 1 {
+        assert!(Instant::now() < until, "there are still {} runs", runs());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(db.iter().unwrap().count(), 200);
+    assert_eq!(db.get([7]).unwrap().unwrap(), [1; 40]);
+    db.close().unwrap();
 }

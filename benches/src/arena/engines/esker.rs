@@ -4,11 +4,14 @@ use crate::arena::engine::{Change, Direction, Engine, Entry, ExactExpiry, Settin
 use crate::process::{Fallible, wait_until_idle};
 use esker::hooks::Counter;
 use esker::{ColumnFamily, Db, Durability, Error, FamilyOptions, ScanOptions, WriteBatch};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// What a record takes in a batch beside key and value, at most, in bytes.
 const RECORD_BYTES: usize = 8;
 const FAMILY: &str = "arena";
+/// After so long a calm nothing more is to be expected of it.
+const LONGEST_CALM: Duration = Duration::from_secs(15);
 
 struct Esker {
     db: Db,
@@ -40,6 +43,18 @@ pub(super) fn open(settings: &Settings) -> Fallible<Box<dyn Engine>> {
         db.create_column_family(FAMILY, options)?
     };
     Ok(Box::new(Esker { db, family, durability, ttl }))
+}
+
+impl Esker {
+    /// The sorted runs on disk.
+    fn runs(&self) -> usize {
+        let stats = self.db.stats();
+        let family = stats.families.iter().find(|family| family.name == FAMILY);
+        family.map_or(0, |family| {
+            let below = family.levels[1..].iter().filter(|level| level.files > 0).count();
+            family.levels[0].files as usize + below
+        })
+    }
 }
 
 impl Engine for Esker {
@@ -99,8 +114,14 @@ impl Engine for Esker {
     }
 
     fn settle(&self, limit: Duration) -> Fallible<()> {
+        let began = Instant::now();
         self.db.flush()?;
         wait_until_idle(limit);
+        // While nobody writes, runs are merged until one is left, if it does not cost too much.
+        while self.runs() > 1 && began.elapsed() < limit.min(LONGEST_CALM) {
+            thread::sleep(Duration::from_millis(100));
+        }
+        wait_until_idle(limit.saturating_sub(began.elapsed()));
         Ok(())
     }
 

@@ -10,8 +10,8 @@ use crate::base::panics::catch;
 use crate::base::sync::Arc;
 use crate::commit::Task;
 use crate::compaction::{
-    Below, Claim, Claims, MergeSpec, Merged, Plan, debt_bytes, ended_ms, leftover, merge, pick, pick_erasure,
-    pick_manual, retired,
+    Below, Calm, Claim, Claims, MergeSpec, Merged, Plan, debt_bytes, ended_ms, leftover, merge, pick,
+    pick_calm, pick_erasure, pick_manual, retired,
 };
 use crate::iter::{Concat, Merge};
 use crate::table::{Origin, TableCursor};
@@ -44,6 +44,29 @@ impl Jobs {
             if let Some((claim, plan)) = claimed {
                 return match self.run_claimed(&family, plan, hooked, &claim) {
                     // It rests now; the others go on.
+                    Err(Error::HookFailed(_)) => Ok(true),
+                    result => result.map(|()| true),
+                };
+            }
+        }
+        Ok(false)
+    }
+
+    /// Carries out a compaction that only helps reads. Returns false if none is worth it.
+    pub fn compact_calm(&self, calm: Calm) -> Result<bool> {
+        for family in self.store.families() {
+            if self.rests(&family) {
+                continue;
+            }
+            let claimed = {
+                let mut claims = self.claims.lock();
+                let claims = claims.entry(family.id()).or_default();
+                let version = &family.pin().version;
+                pick_calm(version, claims, &self.store.options.shape, family.policy(), calm)
+                    .map(|plan| (claims.claim(&plan), plan))
+            };
+            if let Some((claim, plan)) = claimed {
+                return match self.run_claimed(&family, plan, true, &claim) {
                     Err(Error::HookFailed(_)) => Ok(true),
                     result => result.map(|()| true),
                 };

@@ -2,10 +2,12 @@
 
 use super::jobs::Jobs;
 use crate::base::error::{Error, Result};
+use crate::base::key::SeqNum;
 use crate::base::panics::{catch, words};
 use crate::base::random::Random;
 use crate::base::sync::{Arc, Mutex, thread};
 use crate::commit::{Stall, Task};
+use crate::compaction::Calm;
 use std::time::Duration;
 
 /// How background work is run.
@@ -39,13 +41,25 @@ const REFILL_EVERY: Duration = Duration::from_millis(500);
 /// A job that found the disk full is tried again after so many pauses even if it is as full as before.
 const PAUSES_WHEN_FULL: usize = 16;
 
+/// After so long without anything to compact it is looked whether anybody writes at all ...
+const CALM_AFTER: Duration = Duration::from_millis(500);
+/// ... and if so many times in a row nobody did, the calm is a long one.
+const LOOKS_IN_LONG_CALM: u32 = 20;
+
 impl Scheduler {
     /// Starts running jobs.
     pub fn start(jobs: Arc<Jobs>, mode: Mode, sync_interval: Duration) -> Result<Scheduler> {
         let scheduler = Scheduler { jobs, mode, threads: Mutex::default(), ids: Mutex::default() };
         if let Mode::Threads = scheduler.mode {
-            scheduler.spawn("esker-flush", |jobs| work_off(&jobs, Task::Flush, Jobs::flush_next))?;
-            scheduler.spawn("esker-compact", |jobs| work_off(&jobs, Task::Compact, Jobs::compact_next))?;
+            scheduler.spawn("esker-flush", |jobs| {
+                work_off(&jobs, Task::Flush, None, Jobs::flush_next);
+            })?;
+            scheduler.spawn("esker-compact", |jobs| {
+                let mut rest = Rest::default();
+                while work_off(&jobs, Task::Compact, Some(CALM_AFTER), Jobs::compact_next) {
+                    rest.use_calm(&jobs);
+                }
+            })?;
             scheduler.spawn("esker-sync", move |jobs| {
                 let patience = || {
                     // Space that comes back is noticed within a second.
@@ -102,6 +116,7 @@ impl Scheduler {
             0 | 1 => drop(self.jobs.flush_next()),
             2 | 3 => drop(self.jobs.compact_next()),
             4 => drop(self.jobs.tick()),
+            5 => drop(self.jobs.compact_calm(Calm::Long)),
             _ => {}
         }
         let store = self.jobs.store();
@@ -167,11 +182,20 @@ impl Scheduler {
     }
 }
 
-/// Runs jobs of one kind whenever they are announced, until everything is to stop.
-fn work_off(jobs: &Jobs, task: Task, next: impl Fn(&Jobs) -> Result<bool>) {
+/// Runs jobs of one kind whenever they are announced, until none was for as long as `patience` (true), or
+/// everything is to stop (false).
+fn work_off(
+    jobs: &Jobs,
+    task: Task,
+    patience: Option<Duration>,
+    next: impl Fn(&Jobs) -> Result<bool>,
+) -> bool {
     let work = &jobs.store().work;
     let mut pause = FIRST_PAUSE;
-    while work.wait(task, None).is_some() {
+    while let Some(announced) = work.wait(task, patience) {
+        if !announced {
+            return true;
+        }
         loop {
             match guarded(jobs, task, || next(jobs)) {
                 Ok(true) => pause = FIRST_PAUSE,
@@ -181,6 +205,35 @@ fn work_off(jobs: &Jobs, task: Task, next: impl Fn(&Jobs) -> Result<bool>) {
                     pause_after(jobs, &error, &mut pause);
                 }
             }
+        }
+    }
+    false
+}
+
+/// Since when nobody has written, as far as looks now and then can tell.
+#[derive(Debug, Default)]
+struct Rest {
+    seen: SeqNum,
+    looks: u32,
+}
+
+impl Rest {
+    /// Looks whether somebody has written since the last look. If not, does what helps reads, as long as
+    /// nothing else comes up. A failure is on the board; the next look is the next attempt.
+    fn use_calm(&mut self, jobs: &Jobs) {
+        let store = jobs.store();
+        let seq = store.visible_seq();
+        self.looks = if seq == self.seen { self.looks.saturating_add(1) } else { 0 };
+        self.seen = seq;
+        let calm = match self.looks {
+            0 => return,
+            looks if looks < LOOKS_IN_LONG_CALM => Calm::Short,
+            _ => Calm::Long,
+        };
+        let mut worked = true;
+        while worked && store.visible_seq() == seq && !store.work.is_stopping() && !store.poison.is_set() {
+            let result = guarded(jobs, Task::Compact, || jobs.compact_calm(calm));
+            worked = matches!(result, Ok(true));
         }
     }
 }

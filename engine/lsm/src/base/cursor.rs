@@ -42,8 +42,22 @@ pub trait Cursor {
     /// Moves to the next entry; invalid after the last. Requires [`Cursor::valid`].
     fn next(&mut self) -> Result<()>;
 
+    /// Moves to the next entry and shows it; `None` after the last. As [`Cursor::next`] otherwise.
+    #[inline]
+    fn advance(&mut self) -> Result<Option<EntryRef<'_>>> {
+        self.next()?;
+        Ok(if self.valid() { Some(self.entry()) } else { None })
+    }
+
     /// Moves to the previous entry; invalid before the first. Requires [`Cursor::valid`].
     fn prev(&mut self) -> Result<()>;
+
+    /// As [`Cursor::advance`] the other way.
+    #[inline]
+    fn retreat(&mut self) -> Result<Option<EntryRef<'_>>> {
+        self.prev()?;
+        Ok(if self.valid() { Some(self.entry()) } else { None })
+    }
 
     /// Passes over entries that are all older than `seq`, to the first one at or after `key`, or to the end
     /// without a key. Returns false, and stays, where it cannot tell without looking at each: what it

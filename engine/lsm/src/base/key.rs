@@ -152,6 +152,7 @@ pub fn compare(a: (&[u8], Trailer), b: (&[u8], Trailer)) -> Ordering {
 /// The head of `key` in a container whose keys share a prefix of `skip` bytes: the eight bytes
 /// after it as a big-endian number, zero-padded. `head(a) < head(b)` implies `a < b`; equal heads
 /// decide nothing. `key` must be at least `skip` bytes long.
+#[inline]
 #[must_use]
 pub fn head(key: &[u8], skip: usize) -> u64 {
     let rest = &key[skip..];
@@ -163,7 +164,21 @@ pub fn head(key: &[u8], skip: usize) -> u64 {
     u64::from_be_bytes(padded)
 }
 
+/// The first sixteen bytes of `key` as a big-endian number, zero-padded. As with [`head`], only those that
+/// differ decide.
+#[inline]
+#[must_use]
+pub fn wide_head(key: &[u8]) -> u128 {
+    if let Some(first) = key.first_chunk::<16>() {
+        return u128::from_be_bytes(*first);
+    }
+    let mut padded = [0u8; 16];
+    padded[..key.len()].copy_from_slice(key);
+    u128::from_be_bytes(padded)
+}
+
 /// The length of the longest common prefix of `a` and `b`.
+#[inline]
 #[must_use]
 pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     let (a8, b8) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
@@ -255,9 +270,14 @@ mod tests {
             prefix in prop::collection::vec(any::<u8>(), 0..4),
             a in prop::collection::vec(0u8..3, 0..12),
             b in prop::collection::vec(0u8..3, 0..12),
+            same in prop::collection::vec(0u8..3, 0..16),
         ) {
             let (x, y) = ([&prefix[..], &a].concat(), [&prefix[..], &b].concat());
             if head(&x, prefix.len()) < head(&y, prefix.len()) {
+                prop_assert!(x < y);
+            }
+            let (x, y) = ([&same[..], &a].concat(), [&same[..], &b].concat());
+            if wide_head(&x) < wide_head(&y) {
                 prop_assert!(x < y);
             }
         }

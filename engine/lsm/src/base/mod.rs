@@ -9,6 +9,7 @@ pub mod error;
 pub mod filename;
 pub mod hash;
 pub mod key;
+pub mod key_buffer;
 pub mod limits;
 pub mod memory;
 pub mod operand;

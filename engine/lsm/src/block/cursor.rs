@@ -6,6 +6,7 @@
 use super::data::{Block, RawEntry};
 use crate::base::coding::Malformed;
 use crate::base::key::{EntryRef, Kind, SeqNum, Trailer};
+use crate::base::key_buffer::KeyBuffer;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 
@@ -18,7 +19,7 @@ pub struct BlockCursor {
     at: usize,
     next: usize,
     current: Current,
-    key: Vec<u8>,
+    key: KeyBuffer,
     /// Entries of one restart interval before the current one, in order; see [`BlockCursor::prev`].
     behind: Vec<Behind>,
     behind_keys: Vec<u8>,
@@ -167,9 +168,8 @@ impl BlockCursor {
         let Some(shared) = key.get(..entry.shared) else {
             return Err(Malformed { at: landing.at, expected: "a shared length within the previous key" });
         };
-        self.key.clear();
-        self.key.extend_from_slice(shared);
-        self.key.extend_from_slice(entry.suffix);
+        self.key.set(shared);
+        self.key.replace_from(entry.shared, entry.suffix);
         self.current = Current::of(&entry, landing.at)?;
         (self.at, self.next, self.valid) = (landing.at, entry.next, true);
         Ok(())
@@ -219,8 +219,7 @@ impl BlockCursor {
         if entry.shared > self.key.len() {
             return Err(Malformed { at, expected: "a shared length within the previous key" });
         }
-        self.key.truncate(entry.shared);
-        self.key.extend_from_slice(entry.suffix);
+        self.key.replace_from(entry.shared, entry.suffix);
         self.current = Current::of(&entry, at)?;
         (self.at, self.next, self.valid) = (at, entry.next, true);
         Ok(())
@@ -260,8 +259,7 @@ impl BlockCursor {
 
     fn pop_behind(&mut self) {
         let Some(last) = self.behind.pop() else { return };
-        self.key.clear();
-        self.key.extend_from_slice(&self.behind_keys[last.key_start..last.key_end]);
+        self.key.set(&self.behind_keys[last.key_start..last.key_end]);
         self.current = last.current;
         (self.at, self.next, self.valid) = (last.at, last.next, true);
     }

@@ -1,6 +1,7 @@
 //! Layer 5: choosing compactions, and the merge that carries them out (flushes too).
 
 mod below;
+mod calm;
 mod erasure;
 mod hooks;
 mod merge;
@@ -12,6 +13,7 @@ mod ranges;
 mod picker_tests;
 
 pub use below::Below;
+pub use calm::{Calm, pick_calm};
 pub use erasure::{Unerased, can_be_erased, ended_ms, hides_since, is_due, leftover, unerased};
 pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use merge::{MergeSpec, Merged, merge};

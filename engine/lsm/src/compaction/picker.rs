@@ -204,7 +204,7 @@ fn moving_only_if_the_codec_stays(mut plan: Plan, policy: &TablePolicy) -> Plan 
 
 /// All of level 0 into the base level. Partial choices would have to keep older tables below newer
 /// ones; with few tables in level 0 the whole is simple and never wrong.
-fn pick_level0(version: &Version, claims: &Claims, base_level: usize) -> Option<Plan> {
+pub(super) fn pick_level0(version: &Version, claims: &Claims, base_level: usize) -> Option<Plan> {
     let tables: Vec<_> = version.level(0).iter().map(|t| (0, t.clone())).collect();
     with_overlap(version, claims, Reason::Level0, tables, base_level)
 }
@@ -238,7 +238,12 @@ fn alike(tables: &[Arc<TableFile>]) -> &[Arc<TableFile>] {
 }
 
 /// The table of `level` that drags along the least of the next one.
-fn pick_level(version: &Version, claims: &Claims, options: &ShapeOptions, level: usize) -> Option<Plan> {
+pub(super) fn pick_level(
+    version: &Version,
+    claims: &Claims,
+    options: &ShapeOptions,
+    level: usize,
+) -> Option<Plan> {
     let mut candidates: Vec<(f64, &Arc<TableFile>)> = version
         .level(level)
         .iter()

@@ -237,6 +237,30 @@ fn what_is_due_is_cleaned_of_what_no_snapshot_reads_whatever_else_one_reads() {
     assert_eq!(picked(&[90], 90), "ranges: L0[7] -> L6", "the snapshot is from behind the range");
 }
 
+#[test]
+fn in_a_calm_what_stands_above_comes_down_if_it_does_not_drag_along_too_much() {
+    let calm = |text: &str, calm| {
+        pick_calm(&tree(text), &Claims::default(), &SHAPE, &TablePolicy::default(), calm)
+            .map_or("nothing".into(), |plan| plan.describe())
+    };
+    let text = "L0: 7[a-z]40 8[a-z]40\n L6: 1[a-m]40 2[n-z]40";
+    assert_eq!(calm(text, Calm::Short), "calm: L0[8 7] + L6[1 2] -> L6");
+    let text = "L0: 8[a-z]10\n L6: 1[a-m]40 2[n-z]40";
+    assert_eq!(calm(text, Calm::Short), "nothing");
+    assert_eq!(calm(text, Calm::Long), "calm: L0[8] + L6[1 2] -> L6");
+    // A table at a time, that which drags along the least.
+    let text = "L5: 5[a-f]30 6[g-z]30\n L6: 1[a-f]300 2[g-z]200";
+    assert_eq!(calm(text, Calm::Short), "nothing");
+    assert_eq!(calm(text, Calm::Long), "calm: L5[6] + L6[2] -> L6");
+    let text = "L5: 5[a-f]30 6[g-z]30\n L6: 1[a-f]400 2[g-z]400";
+    assert_eq!(calm(text, Calm::Long), "nothing");
+    // One run is what it is all about.
+    for one in ["L0: 8[a-z]40", "L4: 1[a-m]90 2[n-z]90", "L6: 1[a-m]90 2[n-z]90"] {
+        assert_eq!(calm(one, Calm::Long), "nothing", "{one}");
+    }
+    assert_eq!(calm("L0: 7[a-f]40 8[g-z]40", Calm::Short), "calm: L0[8 7] -> L6");
+}
+
 /// Tried once in its place, a table waits for the release of a snapshot that may have needed something.
 #[test]
 fn what_was_tried_in_vain_is_not_tried_again_until_a_snapshot_is_released() {

@@ -26,6 +26,8 @@ pub enum Reason {
     Covered,
     /// A table holds entries of ranges that were deleted or dropped.
     Ranges,
+    /// Nothing else is to be done, and reads get less to look into.
+    Calm,
     /// Somebody asked for it.
     Manual,
 }
@@ -73,6 +75,7 @@ impl Plan {
             Reason::Deletions => "deletions",
             Reason::Covered => "covered",
             Reason::Ranges => "ranges",
+            Reason::Calm => "calm",
             Reason::Manual => "manual",
         };
         let mut levels: Vec<usize> = self.inputs.iter().map(|(level, _)| *level).collect();

@@ -60,6 +60,7 @@ impl<S: RunSource> Concat<S> {
         &self.source
     }
 
+    #[inline]
     fn current(&self) -> &S::Cursor {
         debug_assert!(self.valid);
         &self.open.as_ref().expect("the cursor stands on an entry").1
@@ -147,18 +148,22 @@ impl<S: RunSource> Concat<S> {
 }
 
 impl<S: RunSource> Cursor for Concat<S> {
+    #[inline]
     fn valid(&self) -> bool {
         self.valid
     }
 
+    #[inline]
     fn user_key(&self) -> &[u8] {
         self.current().user_key()
     }
 
+    #[inline]
     fn trailer(&self) -> Trailer {
         self.current().trailer()
     }
 
+    #[inline]
     fn entry(&self) -> EntryRef<'_> {
         self.current().entry()
     }
@@ -202,14 +207,17 @@ impl<S: RunSource> Cursor for Concat<S> {
         })
     }
 
+    #[inline]
     fn next(&mut self) -> Result<()> {
         debug_assert!(self.valid || self.error.is_some(), "only a valid cursor moves");
-        self.go(|concat| {
-            if let Some((_, cursor)) = concat.opened() {
-                cursor.next()?;
-            }
-            concat.on_to_next()
-        })
+        let moved = match &mut self.open {
+            Some((_, cursor)) if self.valid => cursor.next().map(|()| cursor.valid()),
+            _ => Ok(false),
+        };
+        match moved {
+            Ok(true) => Ok(()),
+            moved => self.go(|concat| moved.and_then(|_| concat.on_to_next())),
+        }
     }
 
     fn prev(&mut self) -> Result<()> {

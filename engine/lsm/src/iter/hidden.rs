@@ -36,6 +36,12 @@ impl Hidden {
         Hidden { sets, seq, ..Hidden::default() }
     }
 
+    /// Whether there are no ranges to look for.
+    #[inline]
+    pub(super) fn is_nothing(&self) -> bool {
+        self.sets.is_empty()
+    }
+
     /// The newest deleted range over `key`: it hides the entries with lower sequence numbers. 0 for none.
     #[inline]
     pub fn by(&mut self, key: &[u8]) -> SeqNum {

@@ -11,6 +11,9 @@
 //!
 //! Invariant: while the merge is valid, every run but the winner stands at its first entry after the
 //! winner's (walking forward) or at its last entry before it (walking backward), or is exhausted.
+//!
+//! What the winner stands on is remembered (`Shown`), so that those above may look at it several times
+//! without asking run by run, level by level, each time.
 
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
@@ -22,25 +25,52 @@ use std::cmp::Ordering;
 /// (which runs of one family do not have) the one of the run with the lower index comes first.
 pub struct Merge<C> {
     runs: Vec<C>,
-    /// Beside each run what matches look at first.
+    /// Beside each run what matches look at first; nothing beside a single run.
     lanes: Vec<Lane>,
-    /// The losers at the inner nodes `1..runs`; the leaf of run `i` is node `runs + i`.
-    losers: Vec<usize>,
     winner: usize,
     /// The best run but the winner, if that is known.
     challenger: Option<usize>,
     direction: Direction,
-    valid: bool,
+    /// What the winner stands on. Every movement begins by forgetting it.
+    shown: Option<Shown>,
     error: Option<Error>,
     /// The winner's key while the merge turns around.
     turn_key: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Lane {
-    head: u64,
+    /// The head of the key that the run stands on, and the eight bytes behind it.
+    head: u128,
     live: bool,
+    /// The loser at the inner node of the same number (those are `1..runs`; the leaf of run `i` is node
+    /// `runs + i`).
+    loser: usize,
 }
+
+/// The entry that the winner stands on, where it stands.
+#[derive(Clone, Copy)]
+struct Shown(EntryRef<'static>);
+
+impl Shown {
+    /// # Safety
+    /// It must be forgotten before the run that shows `entry` moves, or is dropped. (The runs themselves stand
+    /// still on the heap when the merge is moved: the vector that holds them never grows.)
+    #[inline]
+    unsafe fn new(entry: EntryRef<'_>) -> Shown {
+        // SAFETY: only the lifetime changes; the caller sees to it that nobody looks beyond it.
+        Shown(unsafe { std::mem::transmute::<EntryRef<'_>, EntryRef<'static>>(entry) })
+    }
+
+    /// For as long as nobody can move the merge.
+    #[inline]
+    fn get(&self) -> &EntryRef<'_> {
+        &self.0
+    }
+}
+
+/// No run has come to a node yet.
+const NOBODY: usize = usize::MAX;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
@@ -52,29 +82,36 @@ impl<C: Cursor> Merge<C> {
     /// Merges `runs`, best given newest first. The merge stands nowhere yet.
     #[must_use]
     pub fn new(runs: Vec<C>) -> Merge<C> {
+        let lanes = if runs.len() > 1 { runs.len() } else { 0 };
         Merge {
-            lanes: vec![Lane::default(); runs.len()],
-            losers: vec![0; runs.len()],
+            lanes: vec![Lane { head: 0, live: false, loser: NOBODY }; lanes],
             runs,
             winner: 0,
             challenger: None,
             direction: Direction::Forward,
-            valid: false,
+            shown: None,
             error: None,
             turn_key: Vec::new(),
         }
     }
 
     /// Whether run `a` comes before run `b` in the direction of the walk.
+    #[inline]
     fn beats(&self, a: usize, b: usize) -> bool {
-        let (lane_a, lane_b) = (self.lanes[a], self.lanes[b]);
-        if !(lane_a.live && lane_b.live) {
-            return lane_a.live || !lane_b.live && a < b;
+        let (lane_a, lane_b) = (&self.lanes[a], &self.lanes[b]);
+        if lane_a.live && lane_b.live && lane_a.head != lane_b.head {
+            return (lane_a.head < lane_b.head) == (self.direction == Direction::Forward);
         }
-        let order = lane_a.head.cmp(&lane_b.head).then_with(|| {
-            let (a, b) = (&self.runs[a], &self.runs[b]);
-            key::compare((a.user_key(), a.trailer()), (b.user_key(), b.trailer()))
-        });
+        self.beats_in_full(a, b)
+    }
+
+    fn beats_in_full(&self, a: usize, b: usize) -> bool {
+        let (live_a, live_b) = (self.lanes[a].live, self.lanes[b].live);
+        if !(live_a && live_b) {
+            return live_a || !live_b && a < b;
+        }
+        let (run_a, run_b) = (&self.runs[a], &self.runs[b]);
+        let order = key::compare((run_a.user_key(), run_a.trailer()), (run_b.user_key(), run_b.trailer()));
         let order = order.then(a.cmp(&b));
         match self.direction {
             Direction::Forward => order == Ordering::Less,
@@ -82,50 +119,65 @@ impl<C: Cursor> Merge<C> {
         }
     }
 
+    #[inline]
     fn refresh(&mut self, run: usize) {
         let live = self.runs[run].valid();
-        let head = if live { key::head(self.runs[run].user_key(), 0) } else { 0 };
-        self.lanes[run] = Lane { head, live };
+        let lane = &mut self.lanes[run];
+        lane.head = if live { key::wide_head(self.runs[run].user_key()) } else { 0 };
+        lane.live = live;
     }
 
     /// Plays all matches.
     fn build(&mut self) {
         let count = self.runs.len();
-        if count == 1 {
-            // There is nobody to play against, and `step` asks the run itself.
-            self.valid = self.runs[0].valid();
-            return;
+        if count <= 1 {
+            // There is nobody to play against.
+            return self.show();
         }
-        (0..count).for_each(|run| self.refresh(run));
         self.challenger = None;
-        // The winner of each node, leaves included, from the bottom up.
-        let mut winners: Vec<usize> = (0..2 * count).map(|node| node.saturating_sub(count)).collect();
-        for node in (1..count).rev() {
-            let (a, b) = (winners[2 * node], winners[2 * node + 1]);
-            let (winner, loser) = if self.beats(a, b) { (a, b) } else { (b, a) };
-            winners[node] = winner;
-            self.losers[node] = loser;
+        for run in 0..count {
+            self.refresh(run);
+            self.lanes[run].loser = NOBODY;
         }
-        self.winner = winners.get(1).copied().unwrap_or(0);
-        self.valid = self.lanes.get(self.winner).is_some_and(|lane| lane.live);
+        // Each goes up until it comes to a node where nobody waits for a match, and waits there.
+        for run in 0..count {
+            let (mut winner, mut node) = (run, (count + run) / 2);
+            while node > 0 {
+                let waiting = self.lanes[node].loser;
+                if waiting == NOBODY {
+                    self.lanes[node].loser = winner;
+                    break;
+                }
+                if self.beats(waiting, winner) {
+                    self.lanes[node].loser = winner;
+                    winner = waiting;
+                }
+                node /= 2;
+            }
+            if node == 0 {
+                self.winner = winner;
+            }
+        }
+        self.show();
+    }
+
+    /// Remembers what the winner stands on, if it stands on anything.
+    fn show(&mut self) {
+        let run = self.runs.get(self.winner).filter(|run| run.valid());
+        // SAFETY: `position`, `skip` and `step`, which alone move runs, forget it first.
+        self.shown = run.map(|run| unsafe { Shown::new(run.entry()) });
     }
 
     /// Plays the matches of the winner, which has moved, again.
     fn replay(&mut self) {
         let moved = self.winner;
-        self.refresh(moved);
-        if let Some(challenger) = self.challenger
-            && self.beats(moved, challenger)
-        {
-            return;
-        }
         self.challenger = None;
         let mut winner = moved;
         let mut node = (self.runs.len() + moved) / 2;
         while node > 0 {
-            let loser = self.losers[node];
+            let loser = self.lanes[node].loser;
             if self.beats(loser, winner) {
-                self.losers[node] = winner;
+                self.lanes[node].loser = winner;
                 winner = loser;
             }
             node /= 2;
@@ -134,7 +186,7 @@ impl<C: Cursor> Merge<C> {
             self.challenger = self.best_loser();
         }
         self.winner = winner;
-        self.valid = self.lanes[winner].live;
+        self.show();
     }
 
     /// The best of those that lost to the winner directly, which is the best of all others.
@@ -142,7 +194,7 @@ impl<C: Cursor> Merge<C> {
         let mut node = (self.runs.len() + self.winner) / 2;
         let mut best = None;
         while node > 0 {
-            let loser = self.losers[node];
+            let loser = self.lanes[node].loser;
             if best.is_none_or(|best| self.beats(loser, best)) {
                 best = Some(loser);
             }
@@ -155,6 +207,7 @@ impl<C: Cursor> Merge<C> {
     /// Moves every run, then plays all matches.
     fn position(&mut self, direction: Direction, mut go: impl FnMut(&mut C) -> Result<()>) -> Result<()> {
         self.check()?;
+        self.shown = None;
         self.direction = direction;
         for run in 0..self.runs.len() {
             let moved = go(&mut self.runs[run]);
@@ -170,6 +223,7 @@ impl<C: Cursor> Merge<C> {
         if self.direction != direction && self.runs.len() > 1 {
             return Ok(false);
         }
+        self.shown = None;
         let mut any = false;
         for run in 0..self.runs.len() {
             if self.runs[run].valid() {
@@ -180,6 +234,8 @@ impl<C: Cursor> Merge<C> {
         }
         if any {
             self.build();
+        } else {
+            self.show();
         }
         Ok(any)
     }
@@ -191,29 +247,49 @@ impl<C: Cursor> Merge<C> {
     fn latch(&mut self, result: Result<()>) -> Result<()> {
         if let Err(error) = &result {
             self.error = Some(error.clone());
-            self.valid = false;
+            self.shown = None;
         }
         result
     }
 
     /// Moves by one in `direction`.
+    #[inline]
     fn step(&mut self, direction: Direction) -> Result<()> {
-        self.check()?;
-        debug_assert!(self.valid, "only a valid cursor moves");
+        if self.error.is_some() {
+            return self.check();
+        }
+        debug_assert!(self.shown.is_some(), "only a valid cursor moves");
+        self.shown = None;
         if self.direction != direction && self.runs.len() > 1 {
-            let turned = self.turn(direction);
-            self.latch(turned)?;
-            self.build();
-            return Ok(());
+            return self.turn_around(direction);
         }
         let run = &mut self.runs[self.winner];
-        let moved = if direction == Direction::Forward { run.next() } else { run.prev() };
-        self.latch(moved)?;
-        if self.runs.len() == 1 {
-            self.valid = self.runs[0].valid();
-        } else {
+        let moved = if direction == Direction::Forward { run.advance() } else { run.retreat() };
+        let entry = match moved {
+            Ok(entry) => entry,
+            Err(error) => return self.latch(Err(error)),
+        };
+        let challenger = self.challenger;
+        if let Some(lane) = self.lanes.get_mut(self.winner) {
+            (lane.head, lane.live) = entry.map_or((0, false), |entry| (key::wide_head(entry.key), true));
+        }
+        // SAFETY: as in `show`.
+        self.shown = entry.map(|entry| unsafe { Shown::new(entry) });
+        let won = match challenger {
+            Some(challenger) => self.beats(self.winner, challenger),
+            None => self.lanes.is_empty(),
+        };
+        if !won {
             self.replay();
         }
+        Ok(())
+    }
+
+    #[cold]
+    fn turn_around(&mut self, direction: Direction) -> Result<()> {
+        let turned = self.turn(direction);
+        self.latch(turned)?;
+        self.build();
         Ok(())
     }
 
@@ -272,21 +348,32 @@ impl<C: Cursor> Merge<C> {
     }
 }
 
+impl<C> Merge<C> {
+    #[inline]
+    fn shown(&self) -> &EntryRef<'_> {
+        self.shown.as_ref().expect("a valid cursor").get()
+    }
+}
+
 impl<C: Cursor> Cursor for Merge<C> {
+    #[inline]
     fn valid(&self) -> bool {
-        self.valid
+        self.shown.is_some()
     }
 
+    #[inline]
     fn user_key(&self) -> &[u8] {
-        self.runs[self.winner].user_key()
+        self.shown().key
     }
 
+    #[inline]
     fn trailer(&self) -> Trailer {
-        self.runs[self.winner].trailer()
+        self.shown().trailer()
     }
 
+    #[inline]
     fn entry(&self) -> EntryRef<'_> {
-        self.runs[self.winner].entry()
+        *self.shown()
     }
 
     fn value_slice(&self) -> Slice {
@@ -309,10 +396,18 @@ impl<C: Cursor> Cursor for Merge<C> {
         self.position(Direction::Backward, |run| run.seek_before(key, seq))
     }
 
+    #[inline]
     fn next(&mut self) -> Result<()> {
         self.step(Direction::Forward)
     }
 
+    #[inline]
+    fn advance(&mut self) -> Result<Option<EntryRef<'_>>> {
+        self.step(Direction::Forward)?;
+        Ok(self.shown.as_ref().map(|shown| *shown.get()))
+    }
+
+    #[inline]
     fn prev(&mut self) -> Result<()> {
         self.step(Direction::Backward)
     }

@@ -19,6 +19,7 @@ use super::hidden::Hidden;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, SeqNum};
+use crate::base::key_buffer::KeyBuffer;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::hooks::FamilyHooks;
@@ -41,7 +42,7 @@ pub struct Visible<C> {
     upper: Bound<Vec<u8>>,
     stands: Stands,
     /// Walking backward: what is shown. Walking forward: the key whose older versions are skipped.
-    key: Vec<u8>,
+    key: KeyBuffer,
     kept: Kept,
     skipped: u64,
     error: Option<Error>,
@@ -90,7 +91,7 @@ impl<C: Cursor> Visible<C> {
             lower,
             upper,
             stands: Stands::Nowhere,
-            key: Vec::new(),
+            key: KeyBuffer::default(),
             kept: Kept::default(),
             skipped: 0,
             error: None,
@@ -108,12 +109,14 @@ impl<C: Cursor> Visible<C> {
 
     /// Whether it stands on a key. `false` after a step over either end and after an error, which
     /// every later movement returns again.
+    #[inline]
     #[must_use]
     pub fn valid(&self) -> bool {
         self.stands != Stands::Nowhere
     }
 
     /// The current user key. Requires [`Visible::valid`].
+    #[inline]
     #[must_use]
     pub fn key(&self) -> &[u8] {
         match self.stands {
@@ -123,6 +126,7 @@ impl<C: Cursor> Visible<C> {
     }
 
     /// Its value. Requires [`Visible::valid`].
+    #[inline]
     #[must_use]
     pub fn value(&self) -> &[u8] {
         match self.stands {
@@ -220,13 +224,13 @@ impl<C: Cursor> Visible<C> {
     pub fn next(&mut self) -> Result<()> {
         debug_assert!(self.valid() || self.error.is_some(), "only a valid cursor moves");
         let stood = self.stands;
+        if stood == Stands::On {
+            return self.next_from_here();
+        }
         self.go(|view| {
             match stood {
                 Stands::Nowhere => return Ok(()),
-                Stands::On => {
-                    copy_into(&mut view.key, view.below.user_key());
-                    view.below.next()?;
-                }
+                Stands::On => view.below.next()?,
                 Stands::Before => view.below.seek(&view.key, 0)?,
                 Stands::Behind => {}
             }
@@ -242,7 +246,7 @@ impl<C: Cursor> Visible<C> {
             match stood {
                 Stands::Nowhere => return Ok(()),
                 Stands::On => {
-                    copy_into(&mut view.key, view.below.user_key());
+                    view.key.set(view.below.user_key());
                     view.leave_key_backward()?;
                 }
                 Stands::Before => {}
@@ -250,6 +254,26 @@ impl<C: Cursor> Visible<C> {
             }
             view.find_backward()
         })
+    }
+
+    /// Moves on from what the cursor below stands on. What mostly comes is the plain value of another key: it
+    /// shows at a few looks.
+    #[inline]
+    fn next_from_here(&mut self) -> Result<()> {
+        self.key.set(self.below.user_key());
+        match self.below.advance() {
+            Ok(Some(entry)) => {
+                let plain =
+                    entry.kind == Kind::Put && entry.seq <= self.seq && entry.expires_at > self.now_ms;
+                let other = !is_same(entry.key, &self.key) && !is_beyond(&self.upper, entry.key);
+                if plain && other && self.hidden.is_nothing() {
+                    return Ok(());
+                }
+            }
+            Ok(None) => {}
+            Err(error) => return self.go(|_| Err(error)),
+        }
+        self.go(|view| view.find_forward(true))
     }
 
     /// Runs a movement: nowhere until it has found a key, and for ever once it has failed.
@@ -277,7 +301,7 @@ impl<C: Cursor> Visible<C> {
                 false
             }
             Bound::Excluded(lower) => {
-                copy_into(&mut self.key, lower);
+                self.key.set(lower);
                 self.below.seek(lower, 0)?;
                 true
             }
@@ -305,14 +329,11 @@ impl<C: Cursor> Visible<C> {
 
     /// Whether `key` lies beyond the upper bound.
     fn is_beyond(&self, key: &[u8]) -> bool {
-        match &self.upper {
-            Bound::Unbounded => false,
-            Bound::Included(upper) => key > &upper[..],
-            Bound::Excluded(upper) => key >= &upper[..],
-        }
+        is_beyond(&self.upper, key)
     }
 
     /// Whether an entry shows over whose key `range` is the newest deleted range.
+    #[inline]
     fn shows(&self, entry: &EntryRef<'_>, range: SeqNum) -> bool {
         entry.kind == Kind::Put && entry.expires_at > self.now_ms && entry.seq >= range
     }
@@ -346,7 +367,7 @@ impl<C: Cursor> Visible<C> {
         let mut steps = 0;
         while self.below.valid() {
             let entry = self.below.entry();
-            if skipping && entry.key == &self.key[..] {
+            if skipping && is_same(entry.key, &self.key) {
                 self.skipped += 1;
                 steps += 1;
                 if steps == STEPS_BEFORE_SEEK {
@@ -373,7 +394,7 @@ impl<C: Cursor> Visible<C> {
                 return Ok(());
             }
             let (hidden, operand) = (entry.seq < range, entry.kind == Kind::Merge);
-            copy_into(&mut self.key, entry.key);
+            self.key.set(entry.key);
             (skipping, steps) = (true, 0);
             if operand && !hidden {
                 if self.keep_merged(range)? {
@@ -412,7 +433,7 @@ impl<C: Cursor> Visible<C> {
 
     /// Steps over the versions of the current key that are newer than the view.
     fn pass_newer(&mut self) -> Result<()> {
-        copy_into(&mut self.key, self.below.user_key());
+        self.key.set(self.below.user_key());
         let mut steps = 0;
         while self.below.valid() && self.below.trailer().seq() > self.seq {
             if self.below.user_key() != &self.key[..] {
@@ -435,7 +456,7 @@ impl<C: Cursor> Visible<C> {
                 self.skipped += 1;
                 continue;
             }
-            copy_into(&mut self.key, self.below.user_key());
+            self.key.set(self.below.user_key());
             if self.decide_backward()? {
                 self.hidden.check_dropped(&self.key, self.kept.seq);
                 self.stands = Stands::Before;
@@ -516,11 +537,27 @@ impl<C: Cursor> Visible<C> {
 }
 
 /// Moves to the last entry whose user key is at most `key`; `buffer` is overwritten.
-fn seek_past_backward<C: Cursor>(below: &mut C, buffer: &mut Vec<u8>, key: &[u8]) -> Result<()> {
+fn seek_past_backward<C: Cursor>(below: &mut C, buffer: &mut KeyBuffer, key: &[u8]) -> Result<()> {
     // The key right after it in byte order.
-    copy_into(buffer, key);
-    buffer.push(0);
+    buffer.set(key);
+    buffer.replace_from(key.len(), &[0]);
     below.seek_before(buffer, MAX_SEQ)
+}
+
+/// Whether `key` lies beyond an upper bound.
+#[inline]
+fn is_beyond(upper: &Bound<Vec<u8>>, key: &[u8]) -> bool {
+    match upper {
+        Bound::Unbounded => false,
+        Bound::Included(upper) => key > &upper[..],
+        Bound::Excluded(upper) => key >= &upper[..],
+    }
+}
+
+/// Whether two keys are the same. Neighbours differ at their ends.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    a.last() == b.last() && a == b
 }
 
 fn copy_into(buffer: &mut Vec<u8>, bytes: &[u8]) {

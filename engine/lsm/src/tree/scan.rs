@@ -31,18 +31,18 @@ pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, access: Acces
 
 /// A cursor over each sorted run of `view`.
 pub(super) fn sources(view: &View, access: Access) -> Vec<Source> {
-    let most = 1 + view.sealed.len() + view.version.level(0).len() + LEVELS - 1;
-    let mut sources = Vec::with_capacity(most);
-    let memtables = view.memtables().filter(|memtable| !memtable.is_empty());
-    sources.extend(memtables.map(|memtable| Source::Memtable(MemtableCursor::new(memtable.clone()))));
+    // Room for those that there are: cursors are large, and are made for each seek.
+    let memtables = || view.memtables().filter(|memtable| !memtable.is_empty());
+    let levels = || (1..LEVELS).filter(|level| !view.version.level(*level).is_empty());
+    let count = memtables().count() + view.version.level(0).len() + levels().count();
+    let mut sources = Vec::with_capacity(count);
+    sources.extend(memtables().map(|memtable| Source::Memtable(MemtableCursor::new(memtable.clone()))));
     for table in view.version.level(0) {
         sources.push(Source::Table(TableCursor::with(table.reader.clone(), access)));
     }
-    for level in 1..LEVELS {
-        if !view.version.level(level).is_empty() {
-            let run = LevelRun::with(view.version.clone(), level, access);
-            sources.push(Source::Level(Concat::new(run)));
-        }
+    for level in levels() {
+        let run = LevelRun::with(view.version.clone(), level, access);
+        sources.push(Source::Level(Concat::new(run)));
     }
     sources
 }

@@ -119,8 +119,16 @@ impl Cursor for Source {
         each!(self, cursor => cursor.next())
     }
     #[inline]
+    fn advance(&mut self) -> Result<Option<EntryRef<'_>>> {
+        each!(self, cursor => cursor.advance())
+    }
+    #[inline]
     fn prev(&mut self) -> Result<()> {
         each!(self, cursor => cursor.prev())
+    }
+    #[inline]
+    fn retreat(&mut self) -> Result<Option<EntryRef<'_>>> {
+        each!(self, cursor => cursor.retreat())
     }
     fn skip_to(&mut self, key: Option<&[u8]>, seq: SeqNum) -> Result<bool> {
         each!(self, cursor => cursor.skip_to(key, seq))
