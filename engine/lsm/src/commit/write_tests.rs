@@ -79,6 +79,24 @@ fn a_failed_sync_is_not_mistaken_for_a_full_disk() {
     }
 }
 
+/// Each range costs its writer, also what is left of a large batch; others pay nothing for it.
+#[test]
+fn only_those_who_write_ranges_wait_at_their_gate() {
+    let rig = Rig::new();
+    // A millisecond for each.
+    rig.store.range_gate.set(Stall::Slow(1_000 * RANGE_COST_BYTES));
+    let waited_ms = |ranges| {
+        let mut batch = WriteBatch::new();
+        batch.put(&Named(0), "k", "v");
+        (0..ranges).for_each(|i| _ = batch.delete_prefix(&Named(0), [i]));
+        rig.store.commit(batch, Durability::Os).unwrap();
+        rig.store.range_gate.waits().0.as_millis()
+    };
+    assert_eq!([0, 3, 0].map(waited_ms), [0, 3, 3]);
+    assert_eq!([15, 0, 1].map(waited_ms), [13, 13, 19], "ten at once, and the rest with the next");
+    assert_eq!(rig.store.gate.waits().0.as_millis(), 0);
+}
+
 #[test]
 fn a_batch_is_as_large_as_it_may_be_and_no_larger() {
     assert!(check_size(0).is_ok() && check_size(MAX_BATCH_BYTES).is_ok());
