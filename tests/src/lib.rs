@@ -11,6 +11,7 @@ pub mod linear;
 pub mod markdown;
 pub mod oracle;
 pub mod process;
+pub mod redis;
 pub mod repair;
 pub mod session;
 pub mod soak;

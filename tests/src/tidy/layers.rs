@@ -1,4 +1,4 @@
-//! The layers of the engine: which folder may import from which.
+//! The layers of the engine and of structures: which folder may import from which.
 
 use super::finding::Finding;
 use super::lexer::Rust;
@@ -6,8 +6,10 @@ use super::paths::paths;
 use crate::workspace::TextFile;
 use std::fmt::Write;
 
-/// Where the layered crate's sources stand.
+/// Where the engine's sources stand.
 const ENGINE: &str = "engine/lsm/src/";
+/// Where those of structures stand.
+const STRUCTURES: &str = "engine/structures/src/";
 
 /// A folder with its layer, and what lives there.
 type Folder = (&'static str, u32, &'static str);
@@ -40,14 +42,36 @@ pub const LAYERS: &[Folder] = &[
     ("repair", 9, "a new store from what is left of a damaged one, and the report of what was lost"),
 ];
 
-fn layer(folder: &str) -> Option<u32> {
-    LAYERS.iter().find(|(name, ..)| *name == folder).map(|(_, layer, _)| *layer)
+/// The same of structures.
+pub const STRUCTURES_LAYERS: &[Folder] = &[
+    ("base", 0, "errors with Redis' texts, numbers as text, hashes, patterns"),
+    ("encoding", 1, "the bytes of keys and values"),
+    ("store", 2, "an open store; units of work: overlay, locks, watchers, counts, the sweeper"),
+    ("string", 3, "operations of strings and bits"),
+    ("hash", 3, "operations of hashes"),
+    ("keys", 3, "operations of keys of any type"),
+    ("verify", 4, "the check that headers, elements, index and counts agree"),
+    ("api", 5, "typed calls"),
+    ("command", 5, "the table of commands, arguments, replies, connections"),
+];
+
+/// The layered crates: where their sources stand, and their folders.
+const CRATES: &[(&str, &[Folder])] = &[(ENGINE, LAYERS), (STRUCTURES, STRUCTURES_LAYERS)];
+
+fn layer(folders: &[Folder], folder: &str) -> Option<u32> {
+    folders.iter().find(|(name, ..)| *name == folder).map(|(_, layer, _)| *layer)
 }
 
-/// The folder of the engine in which a file stands; `None` if it is not in one.
+/// The layered crate in which a file stands.
+fn crate_of(path: &str) -> Option<(&'static str, &'static [Folder])> {
+    CRATES.iter().copied().find(|(root, _)| path.starts_with(root))
+}
+
+/// The folder of a layered crate in which a file stands; `None` if it is not in one.
 #[must_use]
 pub fn folder_of(path: &str) -> Option<&str> {
-    path.strip_prefix(ENGINE)?.split_once('/').map(|(folder, _)| folder)
+    let (root, _) = crate_of(path)?;
+    path.strip_prefix(root)?.split_once('/').map(|(folder, _)| folder)
 }
 
 /// The table as Markdown, as docs/architecture.md shows it.
@@ -63,31 +87,26 @@ pub fn layer_table() -> String {
 /// Folders that the table does not know, folders that only the table knows, and loose files.
 #[must_use]
 pub fn unlisted_folders(files: &[TextFile]) -> Vec<Finding> {
-    let sources = || files.iter().filter(|file| file.path.starts_with(ENGINE));
     let mut findings = Vec::new();
-    for file in sources() {
-        match folder_of(&file.path) {
-            None if file.path != format!("{ENGINE}lib.rs") => {
-                findings.push(Finding::new(
-                    &file.path,
-                    0,
-                    "a file outside the layers: move it into a folder",
-                ));
+    for (root, folders) in CRATES {
+        let sources = || files.iter().filter(|file| file.path.starts_with(root));
+        for file in sources() {
+            let mut find = |what: String| findings.push(Finding::new(&file.path, 0, what));
+            match folder_of(&file.path) {
+                None if file.path != format!("{root}lib.rs") => {
+                    find("a file outside the layers: move it into a folder".into());
+                }
+                Some(folder) if layer(folders, folder).is_none() && file.path.ends_with("/mod.rs") => {
+                    find(format!("{folder} has no layer: add it to the table"));
+                }
+                _ => {}
             }
-            Some(folder) if layer(folder).is_none() && file.path.ends_with("/mod.rs") => {
-                findings.push(Finding::new(
-                    &file.path,
-                    0,
-                    format!("{folder} has no layer: add it to LAYERS"),
-                ));
-            }
-            _ => {}
         }
-    }
-    for (folder, ..) in LAYERS {
-        if !sources().any(|file| folder_of(&file.path) == Some(folder)) {
-            let what = format!("LAYERS names {folder}, which does not exist");
-            findings.push(Finding::new(ENGINE, 0, what));
+        for (folder, ..) in folders.iter().filter(|_| sources().next().is_some()) {
+            if !sources().any(|file| folder_of(&file.path) == Some(folder)) {
+                let what = format!("the table of layers names {folder}, which does not exist");
+                findings.push(Finding::new(root, 0, what));
+            }
         }
     }
     findings
@@ -98,8 +117,9 @@ pub fn unlisted_folders(files: &[TextFile]) -> Vec<Finding> {
 pub fn layering(rust: &Rust<'_>) -> Vec<Finding> {
     let path = &rust.file.path;
     let Some(own) = folder_of(path) else { return Vec::new() };
-    let Some(own_layer) = layer(own) else { return Vec::new() };
-    let depth = path[ENGINE.len()..].split('/').filter(|part| *part != "mod.rs").count();
+    let Some((root, folders)) = crate_of(path) else { return Vec::new() };
+    let Some(own_layer) = layer(folders, own) else { return Vec::new() };
+    let depth = path[root.len()..].split('/').filter(|part| *part != "mod.rs").count();
     let mut findings = Vec::new();
     for used in paths(&rust.code) {
         let mut say = |what: String| findings.push(Finding::at(path, &rust.code, used.offset, what));
@@ -111,7 +131,7 @@ pub fn layering(rust: &Rust<'_>) -> Vec<Finding> {
             continue;
         }
         let target = used.segments[1].as_str();
-        match layer(target) {
+        match layer(folders, target) {
             _ if target == own => {}
             None => say(format!("crate::{target} is not a folder: write the full path of the item")),
             Some(layer) if layer == own_layer => {

@@ -13,6 +13,7 @@ use crate::base::sync::Arc;
 use crate::base::sync::atomic::Ordering;
 use crate::batch::WriteBatch;
 use crate::ranges::{Range, RangeKind};
+use crate::record::Way;
 use crate::wal::{GroupHeader, LoggedBatch, RecordKind, Room, begin_group, push_batch};
 
 /// What an operation on a range counts for in the size of a group, in bytes: those of a group are sorted
@@ -223,13 +224,20 @@ impl Store {
         if logged.peek().is_none() {
             return Ok(());
         }
+        let mut way = Way::Copy;
         let buffer = writer.wal.begin();
         begin_group(buffer, group);
         for (request, ticket) in logged {
             let (count, ops) = (request.batch.len() as u32, request.batch.encoded());
+            if request.durability == Durability::Sync {
+                // A sync follows, beside which a call costs nothing; and what the call meets, it says.
+                way = Way::Call;
+            }
             push_batch(buffer, group, LoggedBatch { first_seq: ticket.first_seq, count, ops });
         }
-        writer.wal.append(RecordKind::Group, self.durable.lsn(), last_seq, room, || self.next_number())
+        writer
+            .wal
+            .append_by(way, RecordKind::Group, self.durable.lsn(), last_seq, room, || self.next_number())
     }
 
     fn insert(&self, writer: &mut Writer, request: &Request, ticket: Ticket, now_ms: u64) {

@@ -2,7 +2,9 @@
 
 use super::family::ColumnFamily;
 use super::read;
+use super::snapshot::Snapshot;
 use crate::base::error::{Error, Result};
+use crate::base::key::SeqNum;
 use crate::batch::{Versioned, WriteBatch};
 
 impl ColumnFamily {
@@ -23,6 +25,28 @@ impl ColumnFamily {
     /// ```
     pub fn get_versioned(&self, key: impl AsRef<[u8]>) -> Result<Option<Versioned>> {
         read::get(self, None, key.as_ref(), |found| Versioned { value: found.slice(), version: found.seq() })
+    }
+
+    /// Hands the value of `key`, where it stands, and the number of the write that made it to `read`.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::get`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"k", b"value")?;
+    /// let read = db.get_versioned_with(b"k", |value, version| (value.len(), version))?;
+    /// assert_eq!(read, Some((5, db.visible_seq())));
+    /// # Ok(()) }
+    /// ```
+    pub fn get_versioned_with<R>(
+        &self,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8], SeqNum) -> R,
+    ) -> Result<Option<R>> {
+        read::get(self, None, key.as_ref(), |found| read(found.bytes(), found.seq()))
     }
 
     /// Sets `key` to `value` if it has none, with the store's default durability. Returns whether it
@@ -98,5 +122,32 @@ impl ColumnFamily {
             Err(Error::ConditionFailed { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Snapshot {
+    /// As [`ColumnFamily::get_versioned_with`], of the value that `key` of `family` had.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"k", b"old")?;
+    /// let snapshot = db.snapshot();
+    /// db.put(b"k", b"newer")?;
+    /// let length = snapshot.get_versioned_with(&db, b"k", |value, _version| value.len())?;
+    /// assert_eq!(length, Some(3));
+    /// # Ok(()) }
+    /// ```
+    pub fn get_versioned_with<R>(
+        &self,
+        family: &ColumnFamily,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8], SeqNum) -> R,
+    ) -> Result<Option<R>> {
+        read::get(family, Some(self), key.as_ref(), |found| read(found.bytes(), found.seq()))
     }
 }

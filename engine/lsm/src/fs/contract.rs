@@ -78,6 +78,19 @@ pub trait File: fmt::Debug + Send + Sync + 'static {
     /// Reserves space for `size` bytes and extends the file to them with zeros, so that writing
     /// there cannot meet a full disk. Errors with [`io::ErrorKind::Unsupported`] where it cannot.
     fn allocate(&self, size: u64) -> io::Result<()>;
+    /// Maps the first `size` bytes, which were allocated, into memory, for [`File::write_mapped`]. Errors with
+    /// [`io::ErrorKind::Unsupported`] where it cannot, which is what it does unless it is overridden. Whatever
+    /// changes the length ends the mapping.
+    fn map(&self, size: u64) -> io::Result<()> {
+        let _ = size;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Writes all of `buf` at `offset` by copying it into memory that is mapped there; false if not all of it
+    /// is. To those who read, sync, or are killed it is like a [`File::write_at`] that cannot fail.
+    fn write_mapped(&self, buf: &[u8], offset: u64) -> bool {
+        let _ = (buf, offset);
+        false
+    }
 }
 
 /// Releases a lock when it is dropped.
@@ -303,6 +316,19 @@ impl OpenFile {
             }
         }
         Ok(())
+    }
+
+    /// As [`OpenFile::write_all_at`], by a copy where the place is [mapped](OpenFile::map).
+    pub fn put_at(&self, buf: &[u8], offset: u64) -> Result<()> {
+        if each_file!(self, file => file.write_mapped(buf, offset)) {
+            return Ok(());
+        }
+        self.write_all_at(buf, offset)
+    }
+
+    /// Maps the first `size` bytes, which were allocated, into memory; false where that cannot be done.
+    pub fn map(&self, size: u64) -> bool {
+        each_file!(self, file => file.map(size)).is_ok()
     }
 
     /// Says that a part of the file will be read soon.

@@ -18,6 +18,7 @@
 //! - **A failed sync** says nothing: the pages may have been dropped, and a later sync may return
 //!   `Ok` without having written them. It must never be retried as if it could succeed.
 //! - **A kill of the process** loses nothing that a call has returned from.
+//!   Of a write that is under way any part may be there.
 //! - Calls may fail at any time; a write may be short. Reads see every write of this process.
 //!
 //! Paths are given whole; nothing here knows what a store looks like.
@@ -25,6 +26,7 @@
 #[cfg(test)]
 mod behaviour_tests;
 mod contract;
+mod mapping;
 mod os;
 pub mod sim;
 

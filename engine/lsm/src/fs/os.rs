@@ -1,5 +1,6 @@
 //! The operating system's files.
 
+use super::mapping::Mapping;
 use super::{File, FileHandle, FileSystem, LockGuard, LockToken};
 use std::fs;
 use std::io::{self, Read, Write};
@@ -15,7 +16,16 @@ pub struct OsFs;
 
 /// A file of the operating system.
 #[derive(Debug)]
-pub struct OsFile(fs::File);
+pub struct OsFile {
+    file: fs::File,
+    mapping: Mapping,
+}
+
+impl OsFile {
+    fn handle(file: fs::File) -> FileHandle {
+        FileHandle::Os(OsFile { file, mapping: Mapping::default() })
+    }
+}
 
 #[derive(Debug)]
 struct OsLock(fs::File);
@@ -39,12 +49,12 @@ fn or_current(dir: &Path) -> &Path {
 impl FileSystem for OsFs {
     fn create_new(&self, path: &Path) -> io::Result<FileHandle> {
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        Ok(FileHandle::Os(OsFile(file)))
+        Ok(OsFile::handle(file))
     }
 
     fn open(&self, path: &Path, writable: bool) -> io::Result<FileHandle> {
         let file = open_regular(fs::OpenOptions::new().read(true).write(writable), path)?;
-        Ok(FileHandle::Os(OsFile(file)))
+        Ok(OsFile::handle(file))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -172,31 +182,41 @@ fn is_full(error: &io::Error) -> bool {
 
 impl File for OsFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(buf, offset)
+        self.file.read_at(buf, offset)
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
-        self.0.write_at(buf, offset)
+        self.file.write_at(buf, offset)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn truncate(&self, size: u64) -> io::Result<()> {
-        self.0.set_len(size)
+        // Behind the end of the file a mapping must not be written to.
+        self.mapping.end();
+        self.file.set_len(size)
     }
 
     fn allocate(&self, size: u64) -> io::Result<()> {
-        allocate(&self.0, size)
+        allocate(&self.file, size)
+    }
+
+    fn map(&self, size: u64) -> io::Result<()> {
+        self.mapping.map(&self.file, size)
+    }
+
+    fn write_mapped(&self, buf: &[u8], offset: u64) -> bool {
+        self.mapping.write(buf, offset)
     }
 
     fn will_read(&self, offset: u64, bytes: u64) {
-        will_read(&self.0, offset, bytes);
+        will_read(&self.file, offset, bytes);
     }
 }
 

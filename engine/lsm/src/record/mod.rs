@@ -6,7 +6,7 @@ mod writer;
 
 pub use format::{FileHeader, HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordHeader, VERSION, padded};
 pub use reader::{RecordReader, Step, Stop};
-pub use writer::RecordWriter;
+pub use writer::{RecordWriter, Way};
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use crate::base::key::SeqNum;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::fs::{Fs, OpenFile};
-use crate::record::{FileHeader, HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordWriter};
+use crate::record::{FileHeader, HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordWriter, Way};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
@@ -135,12 +135,25 @@ impl Wal {
         room: Room,
         next_number: impl FnOnce() -> FileNumber,
     ) -> Result<()> {
+        self.append_by(Way::Call, kind, synced, last_seq, room, next_number)
+    }
+
+    /// As [`Wal::append`], with the choice of how the record is written.
+    pub fn append_by(
+        &mut self,
+        way: Way,
+        kind: RecordKind,
+        synced: u64,
+        last_seq: SeqNum,
+        room: Room,
+        next_number: impl FnOnce() -> FileNumber,
+    ) -> Result<()> {
         let bytes = self.writer.pending_bytes();
         let full = self.writer.offset() + bytes + NEXT_BYTES > self.capacity;
         if full && self.holds_records() {
             self.rotate(next_number, bytes, synced, room)?;
         }
-        self.writer.finish(kind as u8, synced)?;
+        self.writer.finish_by(kind as u8, synced, way)?;
         self.last_seq = self.last_seq.max(last_seq);
         Ok(())
     }
@@ -298,7 +311,12 @@ fn create_segment(options: &WalOptions, mut header: FileHeader, capacity: u64) -
         file.sync()?;
         options.fs.rename(&temp, &path)?;
         options.fs.sync_dir(&options.dir)?;
-        Ok(RecordWriter::resume(options.fs.open_writable(&path)?, header))
+        let file = options.fs.open_writable(&path)?;
+        if header.least_bytes > 0 {
+            // Where it cannot be mapped, each record is a call.
+            file.map(capacity);
+        }
+        Ok(RecordWriter::resume(file, header))
     };
     let created = create();
     if created.is_err() {

@@ -12,6 +12,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// A processor writes memory line by line, in bytes.
+const LINE_BYTES: usize = 64;
+
 /// Stands before and after each operation that can change the disk.
 ///
 /// It is called while the disk stands still: it must not call the disk that it observes, except
@@ -96,7 +99,7 @@ impl Moment<'_> {
     /// one sector.
     #[must_use]
     pub fn image_amid(&self, image: Image, seed: u64) -> Option<SimFs> {
-        Some(SimFs::with(self.state_amid(seed, false)?.after_power_loss(image, seed)))
+        Some(SimFs::with(self.state_amid(seed)?.after_power_loss(image, seed)))
     }
 
     /// The disk as a kill of the process at this point leaves it. What is being observed goes on.
@@ -105,11 +108,28 @@ impl Moment<'_> {
         SimFs::with(self.state.after_kill())
     }
 
-    /// The disk as a kill of the process leaves it while the write is under way: the front of it
-    /// has been written. `None` as for [`Moment::image_amid`].
+    /// The disk as a kill of the process leaves it while the write is under way: the front of it has been
+    /// written, or the back, or some of it here and there, as a copy in memory may leave it. `None` unless
+    /// this is the moment before a write.
     #[must_use]
     pub fn kill_image_amid(&self, seed: u64) -> Option<SimFs> {
-        Some(SimFs::with(self.state_amid(seed, true)?.after_kill()))
+        let Write { inode, buf, offset } = self.write?;
+        let mut state = self.state.clone();
+        let stamp = state.tick();
+        let random = Random::seeded(seed);
+        let cut = random.below(buf.len() as u64 + 1) as usize;
+        match random.below(4) {
+            0 | 1 => state.file_mut(inode).write(&buf[..cut], offset, stamp),
+            2 => state.file_mut(inode).write(&buf[cut..], offset + cut as u64, stamp),
+            _ => {
+                for (line, bytes) in (0..).zip(buf.chunks(LINE_BYTES)) {
+                    if random.below(2) == 0 {
+                        state.file_mut(inode).write(bytes, offset + line * LINE_BYTES as u64, stamp);
+                    }
+                }
+            }
+        }
+        Some(SimFs::with(state.after_kill()))
     }
 
     /// Switches the observed disk off at this point. The operation does not happen if it has not.
@@ -123,7 +143,7 @@ impl Moment<'_> {
         damage::digest(self.state)
     }
 
-    fn state_amid(&self, seed: u64, front: bool) -> Option<State> {
+    fn state_amid(&self, seed: u64) -> Option<State> {
         let Write { inode, buf, offset } = self.write?;
         let end = offset + buf.len() as u64;
         let inner = content::sectors(offset, end).skip(1);
@@ -133,7 +153,7 @@ impl Moment<'_> {
         let (head, tail) = buf.split_at((cut - offset) as usize);
         let mut state = self.state.clone();
         let stamp = state.tick();
-        if front || random.below(4) > 0 {
+        if random.below(4) > 0 {
             state.file_mut(inode).write(head, offset, stamp);
         } else {
             state.file_mut(inode).write(tail, cut, stamp);

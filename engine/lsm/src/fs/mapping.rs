@@ -1,0 +1,163 @@
+//! Writing into a file through memory.
+//!
+//! A copy into a shared mapping of a file is a tenth of the work of a call that writes: no system call, no
+//! locks of the file system. What was copied is in the system's page cache like what a call has written, so
+//! that a kill of the process loses nothing of it, and a sync of the file covers it.
+//!
+//! # What must hold, and who sees to it
+//! - **The space is there.** Where the system finds no block for a page that is copied to, or cannot read it,
+//!   it ends the process (SIGBUS): there is no call that could fail. So a mapping is only made of a part that
+//!   was allocated, and only on file systems that write in place what was allocated ([`writes_in_place`]). A
+//!   disk that cannot read back a page of the log which the system had put out of memory kills the process,
+//!   which comes to what a read error in a page fault always does.
+//! - **The file is not cut** below its mapped length: `truncate` ends the mapping first.
+//! - **Nobody holds a reference** into the mapping; it is written by pointer, under a lock, and never read.
+
+use crate::base::sync::Mutex;
+use memmap2::{MmapOptions, MmapRaw};
+use std::fs::File;
+use std::io;
+
+/// So much is left behind the writing position before its pages are given back, in bytes: they count as
+/// memory of the process for as long as they are mapped in.
+const KEPT_BYTES: usize = 4 << 20;
+
+/// The mapped front of a file; empty until something is mapped.
+#[derive(Debug, Default)]
+pub(super) struct Mapping(Mutex<Option<Mapped>>);
+
+#[derive(Debug)]
+struct Mapped {
+    memory: MmapRaw,
+    /// Everything before this was given back.
+    given_back: usize,
+}
+
+impl Mapping {
+    /// Maps the first `size` bytes of `file`, which must be allocated.
+    pub(super) fn map(&self, file: &File, size: u64) -> io::Result<()> {
+        let unsupported = || io::Error::from(io::ErrorKind::Unsupported);
+        let size = usize::try_from(size).map_err(|_| unsupported())?;
+        if size == 0 || !writes_in_place(file)? || file.metadata()?.len() < size as u64 {
+            return Err(unsupported());
+        }
+        let memory = MmapOptions::new().len(size).map_raw(file)?;
+        *self.0.lock() = Some(Mapped { memory, given_back: 0 });
+        Ok(())
+    }
+
+    /// Ends the mapping.
+    pub(super) fn end(&self) {
+        *self.0.lock() = None;
+    }
+
+    /// Copies `bytes` to `offset`; false if not all of that place is mapped.
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> bool {
+        let mut mapped = self.0.lock();
+        let Some(mapped) = &mut *mapped else { return false };
+        let range = usize::try_from(offset).ok().and_then(|from| Some(from..from.checked_add(bytes.len())?));
+        let Some(range) = range.filter(|range| range.end <= mapped.memory.len()) else { return false };
+        // SAFETY: the range lies within the mapping, which lives as long as the lock is held; `bytes` is
+        // memory of this process that is no part of it, since no reference into it is ever made; and nobody
+        // else writes there meanwhile, or reads: all goes through the lock.
+        unsafe {
+            let to = mapped.memory.as_mut_ptr().add(range.start);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+        mapped.give_back(range.start);
+        true
+    }
+}
+
+impl Mapped {
+    /// Gives back the pages that lie well before `position`. Their content stays in the page cache.
+    fn give_back(&mut self, position: usize) {
+        if position < self.given_back + 2 * KEPT_BYTES {
+            return;
+        }
+        let (from, until) = (self.given_back, position - KEPT_BYTES);
+        let until = until - until % KEPT_BYTES;
+        // SAFETY: the range lies within the mapping and begins at a page. The call only drops pages of a shared
+        // mapping from the tables of the process; written ones stay dirty in the page cache.
+        unsafe {
+            let address = self.memory.as_mut_ptr().add(from);
+            libc::madvise(address.cast(), until - from, libc::MADV_DONTNEED);
+        }
+        self.given_back = until;
+    }
+}
+
+/// Whether the file system of a file keeps allocated space for what is written there, instead of finding new
+/// space for each write.
+#[cfg(target_os = "linux")]
+fn writes_in_place(file: &File) -> io::Result<bool> {
+    use std::os::fd::AsRawFd;
+
+    // The numbers of ext2 to ext4, XFS and tmpfs in `statfs(2)`.
+    const IN_PLACE: [i64; 3] = [0xEF53, 0x5846_5342, 0x0102_1994];
+    let mut stat = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call writes at most one
+    // `statfs` to where there is room for one.
+    if unsafe { libc::fstatfs(file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded and has filled it in.
+    let stat = unsafe { stat.assume_init() };
+    #[expect(clippy::unnecessary_cast, reason = "the field is of another type with other libraries")]
+    Ok(IN_PLACE.contains(&(stat.f_type as i64)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn writes_in_place(_: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::{Fs, OsFs};
+    use std::os::unix::fs::FileExt;
+
+    /// On any file system: where a file cannot be mapped, it is written by calls.
+    #[test]
+    fn what_is_copied_is_read_and_what_lies_outside_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = Fs::Os(OsFs).create_new(&path).unwrap();
+        assert!(!file.map(4096), "nothing is allocated");
+        let allocated = file.allocate(16 << 20).unwrap();
+        let mapped = allocated && file.map(16 << 20);
+        let mut expected = vec![0; (16 << 20) + 10];
+        let places = [(0, 10), (4090, 20), (12 << 20, 1000), ((16 << 20) - 5, 5), ((16 << 20) - 5, 15)];
+        for (byte, (offset, len)) in (1..).zip(places) {
+            file.put_at(&vec![byte; len], offset as u64).unwrap();
+            expected[offset..offset + len].fill(byte);
+        }
+        file.write_all_at(b"by a call", 4092).unwrap();
+        expected[4092..4101].copy_from_slice(b"by a call");
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+        file.sync().unwrap();
+        file.truncate(100).unwrap();
+        file.put_at(b"behind the end", 200).unwrap();
+        assert_eq!(file.size().unwrap(), 214, "mapped: {mapped}");
+    }
+
+    #[test]
+    fn only_what_is_mapped_is_copied_to() {
+        let file = tempfile::tempfile().unwrap();
+        let mapping = Mapping::default();
+        assert!(!mapping.write(b"x", 0));
+        file.set_len(8192).unwrap();
+        if mapping.map(&file, 8192).is_err() {
+            return;
+        }
+        assert!(mapping.write(b"xy", 8190));
+        assert!(!mapping.write(b"xy", 8191));
+        assert!(!mapping.write(b"x", u64::MAX));
+        let mut found = [0; 2];
+        file.read_exact_at(&mut found, 8190).unwrap();
+        assert_eq!(&found, b"xy");
+        mapping.end();
+        assert!(!mapping.write(b"x", 0));
+    }
+}

@@ -1,0 +1,13 @@
+//! Layer 5: typed calls. Each is a unit of work of its own, or part of one inside of [`Store::transact`].
+//!
+//! [`Store::transact`]: crate::store::Store::transact
+
+mod database;
+mod hash;
+mod run;
+mod string;
+
+pub use database::Database;
+pub use hash::HashKey;
+pub use run::{Run, Transaction};
+pub use string::StringKey;

@@ -1,0 +1,110 @@
+//! What a call of this crate can fail with.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operation does not fit what is stored or what was asked for. The text is Redis' own, its first
+    /// word the kind of error. Nothing was written.
+    Refused(Cow<'static, str>),
+    /// The engine failed. Nothing of the unit in which the operation stood was written, unless the error
+    /// says that it may have been.
+    Engine(esker::Error),
+    /// Another unit of work holds a key that this one needs, and waiting could last for ever: the unit must
+    /// be committed or given up first. [`crate::store::Store::transaction`] does so by itself.
+    Busy,
+}
+
+/// The texts that more than one operation gives.
+impl Error {
+    /// The key holds another type.
+    pub const WRONG_TYPE: Error =
+        Error::fixed("WRONGTYPE Operation against a key holding the wrong kind of value");
+    /// Not an integer of 64 bits.
+    pub const NOT_INTEGER: Error = Error::fixed("ERR value is not an integer or out of range");
+    /// Not a number.
+    pub const NOT_FLOAT: Error = Error::fixed("ERR value is not a valid float");
+    /// A sum that leaves 64 bits.
+    pub const OVERFLOW: Error = Error::fixed("ERR increment or decrement would overflow");
+    /// Options that do not go together, or do not exist.
+    pub const SYNTAX: Error = Error::fixed("ERR syntax error");
+    /// There is no such key.
+    pub const NO_KEY: Error = Error::fixed("ERR no such key");
+    /// An index outside of the list, or a database that does not exist.
+    pub const INDEX_RANGE: Error = Error::fixed("ERR index out of range");
+    /// A database that does not exist.
+    pub const DATABASE_RANGE: Error = Error::fixed("ERR DB index is out of range");
+    /// A string longer than [`crate::encoding::limits::MAX_STRING_BYTES`].
+    pub const STRING_TOO_LONG: Error =
+        Error::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    /// A count or an index outside of what a reply can hold.
+    pub const OUT_OF_RANGE: Error = Error::fixed("ERR value is out of range");
+    /// A negative count.
+    pub const NOT_POSITIVE: Error = Error::fixed("ERR value is out of range, must be positive");
+    /// A user key longer than [`crate::encoding::limits::MAX_NAME_BYTES`].
+    pub const KEY_TOO_LONG: Error = Error::fixed("ERR a key may have at most 65536 bytes");
+    /// A field or member longer than [`crate::encoding::limits::MAX_NAME_BYTES`].
+    pub const MEMBER_TOO_LONG: Error = Error::fixed("ERR a field or member may have at most 65536 bytes");
+
+    /// An error with a text of its own.
+    #[must_use]
+    pub const fn fixed(text: &'static str) -> Error {
+        Error::Refused(Cow::Borrowed(text))
+    }
+
+    /// An error whose text depends on what was asked for.
+    #[must_use]
+    pub fn text(text: String) -> Error {
+        Error::Refused(Cow::Owned(text))
+    }
+
+    /// Bytes on disk that are not what this crate writes.
+    #[must_use]
+    pub fn malformed(what: &str) -> Error {
+        Error::text(format!("ERR corrupt data: {what}"))
+    }
+
+    /// Whether the error leaves everything before it in the same unit as it was.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Error::Refused(_))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Refused(text) => f.write_str(text),
+            Error::Engine(error @ esker::Error::DiskFull(_)) => write!(f, "MISCONF {error}"),
+            Error::Engine(error) => write!(f, "ERR {error}"),
+            Error::Busy => f.write_str("BUSY another unit of work holds a key that is needed"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Engine(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<esker::Error> for Error {
+    fn from(error: esker::Error) -> Error {
+        Error::Engine(error)
+    }
+}
+
+impl From<esker::base::coding::Malformed> for Error {
+    fn from(_: esker::base::coding::Malformed) -> Error {
+        Error::malformed("a record of a structure")
+    }
+}

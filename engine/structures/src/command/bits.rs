@@ -1,0 +1,255 @@
+//! Commands of strings as bits.
+
+use super::arguments::{Arguments, integer, is};
+use super::context::Context;
+use super::keyspec::Keys;
+use super::reply::Reply;
+use super::table::{Command, Group, Handler, flags};
+use crate::base::error::{Error, Result};
+use crate::base::number::parse_i64;
+use crate::encoding::header::Type;
+use crate::encoding::limits::MAX_STRING_BYTES;
+use crate::string::{self, BitOperation, BitRange, Field, FieldOp, Overflow, Width};
+
+const ONE: Keys = Keys::FIRST;
+
+/// The commands of this group.
+pub(super) const BITS: &[Command] = &[
+    command("getbit", 3, flags::READ | flags::FAST, ONE, "2.2.0", "O(1)", "A bit of a string.", getbit),
+    command("setbit", 4, flags::WRITE, ONE, "2.2.0", "O(1)", "Sets a bit of a string.", setbit),
+    command(
+        "bitcount",
+        -2,
+        flags::READ,
+        ONE,
+        "2.6.0",
+        "O(N) in the range",
+        "How many bits are set.",
+        bitcount,
+    ),
+    command(
+        "bitpos",
+        -3,
+        flags::READ,
+        ONE,
+        "2.8.7",
+        "O(N) in the range",
+        "The first bit that is 1, or 0.",
+        bitpos,
+    ),
+    command(
+        "bitop",
+        -4,
+        flags::WRITE,
+        Keys::Range { first: 2, last: -1, step: 1 },
+        "2.6.0",
+        "O(N) in the strings",
+        "Joins strings bit by bit.",
+        bitop,
+    ),
+    command(
+        "bitfield",
+        -2,
+        flags::WRITE,
+        ONE,
+        "3.2.0",
+        "O(1) for each field",
+        "Integers of any width in a string.",
+        bitfield,
+    ),
+    command(
+        "bitfield_ro",
+        -2,
+        flags::READ | flags::FAST,
+        ONE,
+        "6.0.0",
+        "O(1) for each field",
+        "As BITFIELD, to read.",
+        bitfield_ro,
+    ),
+];
+
+#[allow(clippy::too_many_arguments, reason = "a row of a table")]
+const fn command(
+    name: &'static str,
+    arity: i32,
+    flags: u32,
+    keys: Keys,
+    since: &'static str,
+    complexity: &'static str,
+    summary: &'static str,
+    handler: Handler,
+) -> Command {
+    Command {
+        name,
+        arity,
+        flags,
+        keys,
+        group: Group::Bitmap,
+        since,
+        complexity,
+        summary,
+        handler,
+        subcommands: &[],
+    }
+}
+
+/// The number of a bit; `#` in front counts in fields of `width` where that is allowed.
+fn offset(text: &[u8], width: Option<u32>) -> Result<u64> {
+    let wrong = || Error::fixed("ERR bit offset is not an integer or out of range");
+    let (text, times) = match (text, width) {
+        ([b'#', rest @ ..], Some(width)) => (rest, u64::from(width)),
+        (text, _) => (text, 1),
+    };
+    let number = parse_i64(text).and_then(|number| u64::try_from(number).ok()).ok_or_else(wrong)?;
+    let offset = number.checked_mul(times).ok_or_else(wrong)?;
+    if offset >> 3 >= MAX_STRING_BYTES as u64 { Err(wrong()) } else { Ok(offset) }
+}
+
+fn bit(text: &[u8], error: Error) -> Result<bool> {
+    match parse_i64(text) {
+        Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        _ => Err(error),
+    }
+}
+
+fn getbit(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    Ok(Reply::flag(string::get_bit(context.unit, key, offset(args[2], None)?)?))
+}
+
+fn setbit(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    let offset = offset(args[2], None)?;
+    let on = bit(args[3], Error::fixed("ERR bit is not an integer or out of range"))?;
+    Ok(Reply::flag(string::set_bit(context.unit, key, offset, on)?))
+}
+
+fn in_bits(text: &[u8]) -> Result<bool> {
+    match text {
+        _ if is(text, "bit") => Ok(true),
+        _ if is(text, "byte") => Ok(false),
+        _ => Err(Error::SYNTAX),
+    }
+}
+
+fn bitcount(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    // Of a key that does not exist the rest does not matter.
+    if context.unit.meta_of(key, Type::String)?.is_none() {
+        return Ok(Reply::Integer(0));
+    }
+    let range = match &args[2..] {
+        [] => None,
+        [start, end, unit @ ..] if unit.len() <= 1 => {
+            let (start, end) = (integer(start)?, integer(end)?);
+            Some(BitRange { start, end, in_bits: unit.first().map_or(Ok(false), |unit| in_bits(unit))? })
+        }
+        _ => return Err(Error::SYNTAX),
+    };
+    Ok(Reply::count(string::bit_count(context.unit, key, range)?))
+}
+
+fn bitpos(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    let number = integer(args[2])?;
+    if number != 0 && number != 1 {
+        return Err(Error::fixed("ERR The bit argument must be 1 or 0."));
+    }
+    if context.unit.meta_of(key, Type::String)?.is_none() {
+        return Ok(Reply::Integer(if number == 1 { -1 } else { 0 }));
+    }
+    let (range, has_end) = match &args[3..] {
+        [] => (None, false),
+        [start] => (Some(BitRange { start: integer(start)?, end: -1, in_bits: false }), false),
+        [start, end, unit @ ..] if unit.len() <= 1 => {
+            let start = integer(start)?;
+            let in_bits = unit.first().map_or(Ok(false), |unit| in_bits(unit))?;
+            (Some(BitRange { start, end: integer(end)?, in_bits }), true)
+        }
+        _ => return Err(Error::SYNTAX),
+    };
+    Ok(Reply::Integer(string::bit_position(context.unit, key, number == 1, range, has_end)?))
+}
+
+fn bitop(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let operation = match args[1] {
+        name if is(name, "and") => BitOperation::And,
+        name if is(name, "or") => BitOperation::Or,
+        name if is(name, "xor") => BitOperation::Xor,
+        name if is(name, "not") => BitOperation::Not,
+        _ => return Err(Error::SYNTAX),
+    };
+    if operation == BitOperation::Not && args.len() != 4 {
+        return Err(Error::fixed("ERR BITOP NOT must be called with a single source key."));
+    }
+    let target = context.key(args[2])?;
+    let sources: Result<Vec<_>> = args[3..].iter().map(|name| context.key(name)).collect();
+    Ok(Reply::count(string::bit_operation(context.unit, operation, target, &sources?)?))
+}
+
+fn width(text: &[u8]) -> Result<Width> {
+    let wrong = || {
+        Error::fixed(
+            "ERR Invalid bitfield type. Use something like i16 u8. \
+             Note that u64 is not supported but i64 is.",
+        )
+    };
+    let (signed, bits) = match text {
+        [b'i', bits @ ..] => (true, bits),
+        [b'u', bits @ ..] => (false, bits),
+        _ => return Err(wrong()),
+    };
+    let most = if signed { 64 } else { 63 };
+    let bits = parse_i64(bits).filter(|bits| (1..=most).contains(bits)).ok_or_else(wrong)?;
+    Ok(Width { signed, bits: bits as u32 })
+}
+
+fn fields(args: &[&[u8]], writes: bool) -> Result<Vec<Field>> {
+    let mut rest = Arguments::new(args, 2);
+    let (mut fields, mut overflow) = (Vec::new(), Overflow::default());
+    while let Some(word) = rest.next() {
+        if is(word, "overflow") && rest.left() >= 1 {
+            overflow = match rest.required()? {
+                how if is(how, "wrap") => Overflow::Wrap,
+                how if is(how, "sat") => Overflow::Saturate,
+                how if is(how, "fail") => Overflow::Fail,
+                _ => return Err(Error::fixed("ERR Invalid OVERFLOW type specified")),
+            };
+            continue;
+        }
+        let (get, set) = (is(word, "get"), is(word, "set"));
+        let needed = if get { 2 } else { 3 };
+        if !(get || set || is(word, "incrby")) || rest.left() < needed {
+            return Err(Error::SYNTAX);
+        }
+        let width = width(rest.required()?)?;
+        let offset = offset(rest.required()?, Some(width.bits))?;
+        let operation = match (get, set) {
+            (true, _) => FieldOp::Get,
+            (_, true) => FieldOp::Set(integer(rest.required()?)?),
+            _ => FieldOp::Increment(integer(rest.required()?)?),
+        };
+        fields.push(Field { width, offset, operation, overflow });
+    }
+    if !writes && fields.iter().any(|field| field.operation != FieldOp::Get) {
+        return Err(Error::fixed("ERR BITFIELD_RO only supports the GET subcommand"));
+    }
+    Ok(fields)
+}
+
+fn run_fields(context: &mut Context<'_, '_>, args: &[&[u8]], writes: bool) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    let fields = fields(args, writes)?;
+    let answers = string::bit_field(context.unit, key, &fields)?;
+    Ok(Reply::Array(answers.into_iter().map(|answer| answer.map_or(Reply::Null, Reply::Integer)).collect()))
+}
+
+fn bitfield(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    run_fields(context, args, true)
+}
+
+fn bitfield_ro(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    run_fields(context, args, false)
+}

@@ -1,0 +1,295 @@
+//! A connection: commands in, replies out.
+
+use super::arguments::is;
+use super::context::Context;
+use super::reply::Reply;
+use super::session::{Queued, Session};
+use super::table::{Command, find, fits, flags};
+use super::transactions;
+use crate::base::error::{Error, Result};
+use crate::store::{Access, Key, Store, Unit};
+use std::fmt::Write;
+
+/// A unit of work that has more than this to write, in bytes, is committed before the next command.
+const UNIT_BYTES: usize = 1 << 20;
+/// So is one of so many commands.
+const UNIT_COMMANDS: usize = 1024;
+
+/// A reply, and what it depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The reply.
+    pub reply: Reply,
+    /// The sequence number of the last write that it shows or made. When [`esker::Db::wait_durable`] or
+    /// [`esker::Db::on_durable`] say that it is durable, nobody can be told by this reply what a loss of
+    /// power takes back.
+    pub depends_on: u64,
+}
+
+/// One client's commands, carried out on a store.
+///
+/// ```
+/// use esker_structures::command::{Connection, Reply};
+/// # fn main() -> esker_structures::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let store = esker_structures::Store::open(dir.path().join("data"))?;
+/// let mut connection = Connection::new(&store);
+/// assert_eq!(connection.execute(&["SET", "k", "1"]).reply, Reply::OK);
+/// let answer = connection.execute(&["incrby", "k", "41"]);
+/// assert_eq!(answer.reply, Reply::Integer(42));
+/// store.wait(answer.depends_on)?; // now it may be told
+/// # drop(connection);
+/// # store.close() }
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    store: Store,
+    session: Session,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.store.unwatch(&mut self.session.watching);
+    }
+}
+
+impl Connection {
+    /// A connection as a client finds it: RESP2, database 0.
+    #[must_use]
+    pub fn new(store: &Store) -> Connection {
+        Connection { store: store.clone(), session: Session::default() }
+    }
+
+    /// What the connection remembers.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The same, to be changed.
+    pub fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// Carries one command out: its name and its arguments. Returns when its writes are published; waits
+    /// for no disk.
+    pub fn execute<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Answer {
+        let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
+        let mut replies = Vec::with_capacity(1);
+        let depends_on = self.execute_all([&args[..]], &mut replies);
+        Answer { reply: replies.pop().unwrap_or(Reply::Null), depends_on }
+    }
+
+    /// Carries a pipeline of commands out, one after the other, as few units of work: between them nothing
+    /// is promised, but they cost one write together. Appends a reply for each, and returns what the replies
+    /// depend on.
+    pub fn execute_all<'a>(
+        &mut self,
+        commands: impl IntoIterator<Item = &'a [&'a [u8]]>,
+        replies: &mut Vec<Reply>,
+    ) -> u64 {
+        let Connection { store, session } = self;
+        let mut pipeline =
+            Pipeline { store, session, unit: None, depends_on: 0, since: replies.len(), wrote: Vec::new() };
+        for args in commands {
+            let reply = pipeline.one(args, replies);
+            replies.push(reply);
+        }
+        pipeline.commit(replies);
+        pipeline.depends_on
+    }
+}
+
+/// A pipeline under way.
+struct Pipeline<'c> {
+    store: &'c Store,
+    session: &'c mut Session,
+    unit: Option<Unit<'c>>,
+    depends_on: u64,
+    /// The first reply that belongs to the open unit.
+    since: usize,
+    /// The replies since then that say something was written.
+    wrote: Vec<usize>,
+}
+
+impl<'c> Pipeline<'c> {
+    fn one(&mut self, args: &[&[u8]], replies: &mut [Reply]) -> Reply {
+        let command = match checked(args) {
+            Ok(command) => command,
+            Err(error) if args.first().is_some_and(|name| is(name, "exec")) => {
+                self.commit(replies);
+                return transactions::abort(self.store, self.session, &error);
+            }
+            Err(error) => {
+                self.spoil();
+                return error.into();
+            }
+        };
+        let queued = self.session.queue.is_some() && transactions::is_queued(command);
+        if command.has(flags::IMMEDIATE) && !queued {
+            self.commit(replies);
+            let (reply, depends_on) = transactions::immediate(self.store, self.session, command, args);
+            self.depends_on = self.depends_on.max(depends_on);
+            self.since = replies.len() + 1;
+            return reply;
+        }
+        if let Some(queue) = &mut self.session.queue {
+            let args = args.iter().map(|arg| arg.to_vec()).collect();
+            queue.commands.push(Queued { command, args });
+            return Reply::Simple("QUEUED");
+        }
+        let full = |unit: &Unit<'_>| unit.pending_bytes() > UNIT_BYTES;
+        if self.wrote.len() >= UNIT_COMMANDS || self.unit.as_ref().is_some_and(full) {
+            self.commit(replies);
+        }
+        if command.has(flags::ALONE) {
+            return self.alone(command, args, replies);
+        }
+        let store = self.store;
+        loop {
+            let unit = self.unit.get_or_insert_with(|| store.unit());
+            match run(unit, self.session, command, args) {
+                // What the unit holds is in the way; alone the command waits in order.
+                Err(Error::Busy) => self.commit(replies),
+                Ok(reply) => {
+                    if command.has(flags::WRITE) {
+                        self.wrote.push(replies.len());
+                    }
+                    return reply;
+                }
+                Err(error) if error.is_refusal() => return error.into(),
+                Err(error) => {
+                    unit.roll_back();
+                    self.fail(&error, replies);
+                    return error.into();
+                }
+            }
+        }
+    }
+
+    fn alone(&mut self, command: &'static Command, args: &[&[u8]], replies: &mut [Reply]) -> Reply {
+        self.commit(replies);
+        let store = self.store;
+        let mut unit = store.unit_alone();
+        let result = run(&mut unit, self.session, command, args);
+        let committed = result.and_then(|reply| Ok((reply, unit.commit()?)));
+        match committed {
+            Ok((reply, seq)) => {
+                self.depends_on = self.depends_on.max(seq);
+                reply
+            }
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Ends the open unit. If it cannot be written, those who said they had written say so.
+    fn commit(&mut self, replies: &mut [Reply]) {
+        if let Some(mut unit) = self.unit.take() {
+            match unit.commit() {
+                Ok(seq) => self.depends_on = self.depends_on.max(seq),
+                Err(error) => self.fail(&error, replies),
+            }
+        }
+        self.since = replies.len();
+        self.wrote.clear();
+    }
+
+    fn fail(&mut self, error: &Error, replies: &mut [Reply]) {
+        for at in self.wrote.drain(..) {
+            if let Some(reply) = replies.get_mut(at) {
+                *reply = error.clone().into();
+            }
+        }
+    }
+
+    /// A command between MULTI and EXEC that cannot be queued.
+    fn spoil(&mut self) {
+        if let Some(queue) = &mut self.session.queue {
+            queue.spoiled = true;
+        }
+    }
+}
+
+/// The command that is asked for, with so many arguments.
+fn checked(args: &[&[u8]]) -> Result<&'static Command> {
+    let name = args.first().copied().unwrap_or_default();
+    let Some(command) = find(name) else { return Err(unknown(name, args)) };
+    if !command.takes(args.len()) {
+        return Err(wrong_number(command.name));
+    }
+    if let (Some(name), false) = (args.get(1), command.subcommands.is_empty()) {
+        let known = command.subcommands.iter().find(|(known, _)| is(name, known));
+        match known {
+            None => {
+                let (name, of) = (String::from_utf8_lossy(name), command.name.to_uppercase());
+                return Err(Error::text(format!("ERR unknown subcommand '{name}'. Try {of} HELP.")));
+            }
+            Some((known, arity)) if !fits(*arity, args.len()) => {
+                return Err(wrong_number(&format!("{}|{known}", command.name)));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(command)
+}
+
+/// The error for too few or too many arguments.
+pub(super) fn wrong_number(name: &str) -> Error {
+    Error::text(format!("ERR wrong number of arguments for '{name}' command"))
+}
+
+/// The longest that the name and the arguments of an unknown command are shown, in bytes.
+const SHOWN_BYTES: usize = 128;
+
+fn unknown(name: &[u8], args: &[&[u8]]) -> Error {
+    let shown =
+        |bytes: &[u8], most: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned();
+    let mut rest = String::new();
+    for arg in args.iter().skip(1) {
+        if rest.len() >= SHOWN_BYTES {
+            break;
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(rest, "'{}' ", shown(arg, SHOWN_BYTES - rest.len()));
+    }
+    let name = shown(name, SHOWN_BYTES);
+    Error::text(format!("ERR unknown command '{name}', with args beginning with: {rest}"))
+}
+
+/// Carries a command out in a unit of work.
+fn run(
+    unit: &mut Unit<'_>,
+    session: &mut Session,
+    command: &'static Command,
+    args: &[&[u8]],
+) -> Result<Reply> {
+    if command.has(flags::WRITE) {
+        unit.begin(Access::Write);
+        if let crate::command::Keys::Range { first: 1, last: 1, .. } = command.keys {
+            let keyspace = unit.keyspace(session.database)?;
+            unit.lock(args.get(1).map(|name| Key { keyspace, name }))?;
+        } else {
+            let keys = named_keys(unit, session.database, command, args)?;
+            unit.lock(keys)?;
+        }
+    } else {
+        unit.begin(Access::Read);
+    }
+    (command.handler)(&mut Context { unit, session }, args)
+}
+
+/// The keys that a command names. Those in databases that do not exist are left out: it will refuse them.
+pub(super) fn named_keys<'a>(
+    unit: &Unit<'_>,
+    database: u32,
+    command: &Command,
+    args: &[&'a [u8]],
+) -> Result<Vec<Key<'a>>> {
+    let mut keys = Vec::with_capacity(args.len());
+    command.keys.each(args, database, |database, at| {
+        if let (Some(name), Ok(keyspace)) = (args.get(at).copied(), unit.keyspace(database)) {
+            keys.push(Key { keyspace, name });
+        }
+    });
+    Ok(keys)
+}

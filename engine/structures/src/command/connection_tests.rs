@@ -1,0 +1,122 @@
+//! Commands through a connection, as a client gives them.
+
+use super::connection::Connection;
+use super::reply::Reply;
+use crate::store::Store;
+use esker::base::clock::{Clock, ManualClock};
+use esker::fs::{Fs, SimFs};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A store in memory, whose time stands still.
+fn store() -> (Store, Arc<ManualClock>) {
+    let clock = ManualClock::new(1_000_000);
+    let (sim, time) = (SimFs::new(), Clock::Manual(clock.clone()));
+    let builder = Store::builder("/data").deterministic(7);
+    let builder = builder.engine(|engine| engine.fs(Fs::Sim(sim)).clock(time).memory_budget(8 << 20));
+    (builder.open().unwrap(), clock)
+}
+
+/// Carries out a command given in a line, and shows the bytes of its reply in RESP2.
+fn run(connection: &mut Connection, line: &str) -> String {
+    let args: Vec<&str> = line.split_whitespace().collect();
+    shown(&connection.execute(&args).reply)
+}
+
+fn shown(reply: &Reply) -> String {
+    let mut bytes = Vec::new();
+    reply.encode(crate::command::Protocol::Resp2, &mut bytes);
+    String::from_utf8_lossy(&bytes).replace("\r\n", " ").trim_end().to_owned()
+}
+
+#[test]
+fn strings_keys_and_hashes_answer() {
+    let (store, clock) = store();
+    let mut connection = Connection::new(&store);
+    for (line, expected) in [
+        ("SET k v", "+OK"),
+        ("get k", "$1 v"),
+        ("set k w nx", "$-1"),
+        ("set k w xx get", "$1 v"),
+        ("append k xyz", ":4"),
+        ("getrange k 1 -2", "$2 xy"),
+        ("incr k", "-ERR value is not an integer or out of range"),
+        ("incrby n 41", ":41"),
+        ("incr n", ":42"),
+        ("dbsize", ":2"),
+        ("hset h a 1 b 2", ":2"),
+        ("hget h a", "$1 1"),
+        ("get h", "-WRONGTYPE Operation against a key holding the wrong kind of value"),
+        ("rename h g", "+OK"),
+        ("hgetall g", "*4 $1 a $1 1 $1 b $1 2"),
+        ("copy g i db 3", ":1"),
+        ("del k g nosuch", ":2"),
+        ("dbsize", ":1"),
+        ("select 3", "+OK"),
+        ("hlen i", ":2"),
+        ("expire i 10", ":1"),
+        ("ttl i", ":10"),
+        ("nosuch a b", "-ERR unknown command 'nosuch', with args beginning with: 'a' 'b'"),
+        ("get", "-ERR wrong number of arguments for 'get' command"),
+    ] {
+        assert_eq!(run(&mut connection, line), expected, "{line}");
+    }
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(run(&mut connection, "hlen i"), ":0");
+    assert_eq!(run(&mut connection, "dbsize"), ":1");
+    assert_eq!(store.sweep(10).unwrap().removed, 1);
+    assert_eq!(run(&mut connection, "dbsize"), ":0");
+    assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn transactions_are_one_write_and_see_what_is_watched() {
+    let (store, _) = store();
+    let (mut a, mut b) = (Connection::new(&store), Connection::new(&store));
+    assert_eq!(run(&mut a, "watch k"), "+OK");
+    assert_eq!(run(&mut a, "multi"), "+OK");
+    assert_eq!(run(&mut a, "set k 1"), "+QUEUED");
+    assert_eq!(run(&mut a, "incr k"), "+QUEUED");
+    let before = store.engine().visible_seq();
+    assert_eq!(run(&mut b, "get k"), "$-1");
+    assert_eq!(run(&mut a, "exec"), "*2 +OK :2");
+    assert_eq!(store.engine().visible_seq() - before, 3, "a header, a position, a count");
+    run(&mut a, "watch k");
+    assert_eq!(run(&mut b, "set k 5"), "+OK");
+    run(&mut a, "multi");
+    run(&mut a, "set k 6");
+    assert_eq!(run(&mut a, "exec"), "*-1");
+    assert_eq!(run(&mut a, "get k"), "$1 5");
+    run(&mut a, "multi");
+    assert!(run(&mut a, "nosuch").starts_with("-ERR unknown command"));
+    assert_eq!(run(&mut a, "exec"), "-EXECABORT Transaction discarded because of previous errors.");
+    assert_eq!(run(&mut a, "exec"), "-ERR EXEC without MULTI");
+    run(&mut a, "watch k");
+    run(&mut b, "flushall");
+    run(&mut a, "multi");
+    run(&mut a, "flushdb");
+    run(&mut a, "set x 1");
+    assert_eq!(run(&mut a, "exec"), "*-1");
+    run(&mut a, "multi");
+    run(&mut a, "set y 1");
+    run(&mut a, "flushdb");
+    run(&mut a, "set x 1");
+    run(&mut a, "dbsize");
+    run(&mut a, "get y");
+    assert_eq!(run(&mut a, "exec"), "*5 +OK +OK +OK :1 $-1");
+    assert_eq!(run(&mut b, "keys *"), "*1 $1 x");
+    assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn a_pipeline_is_one_write() {
+    let (store, _) = store();
+    let mut connection = Connection::new(&store);
+    run(&mut connection, "set a 0");
+    let before = store.engine().visible_seq();
+    let lines: Vec<Vec<&[u8]>> = (0..10).map(|_| vec![&b"incr"[..], b"a"]).collect();
+    let mut replies = Vec::new();
+    let seq = connection.execute_all(lines.iter().map(Vec::as_slice), &mut replies);
+    assert_eq!(replies.last(), Some(&Reply::Integer(10)));
+    assert_eq!((replies.len(), seq), (10, before + 1));
+}

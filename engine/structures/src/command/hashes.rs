@@ -1,0 +1,251 @@
+//! Commands of hashes.
+
+use super::arguments::{Arguments, cursor, integer, is};
+use super::connection::wrong_number;
+use super::context::Context;
+use super::keyspec::Keys;
+use super::reply::{Protocol, Reply};
+use super::table::{Command, Group, Handler, flags};
+use crate::base::error::{Error, Result};
+use crate::base::glob;
+use crate::base::real::Real;
+use crate::encoding::header::Type;
+use crate::hash;
+
+const WRITE: u32 = flags::WRITE | flags::FAST;
+const READ: u32 = flags::READ | flags::FAST;
+const WALK: u32 = flags::READ | flags::UNORDERED;
+
+/// The commands of this group.
+pub(super) const HASHES: &[Command] = &[
+    command("hset", -4, WRITE, "2.0.0", "O(1) for each field", "Sets fields of a hash.", hset),
+    command("hmset", -4, WRITE, "2.0.0", "O(1) for each field", "Sets fields of a hash.", hmset),
+    command("hsetnx", 4, WRITE, "2.0.0", "O(1)", "Sets a field of a hash that is not there.", hsetnx),
+    command("hget", 3, READ, "2.0.0", "O(1)", "The value of a field.", hget),
+    command("hmget", -3, READ, "2.0.0", "O(1) for each field", "The values of several fields.", hmget),
+    command("hdel", -3, WRITE | flags::FREES, "2.0.0", "O(1) for each field", "Removes fields.", hdel),
+    command("hexists", 3, READ, "2.0.0", "O(1)", "Whether there is such a field.", hexists),
+    command("hlen", 2, READ, "2.0.0", "O(1)", "How many fields there are.", hlen),
+    command("hstrlen", 3, READ, "3.2.0", "O(1)", "The length of the value of a field.", hstrlen),
+    command("hincrby", 4, WRITE, "2.0.0", "O(1)", "Adds to the integer of a field.", hincrby),
+    command("hincrbyfloat", 4, WRITE, "2.6.0", "O(1)", "Adds to the number of a field.", hincrbyfloat),
+    command("hgetall", 2, WALK, "2.0.0", "O(N)", "All fields with their values.", hgetall),
+    command("hkeys", 2, WALK, "2.0.0", "O(N)", "All fields.", hkeys),
+    command("hvals", 2, WALK, "2.0.0", "O(N)", "The values of all fields.", hvals),
+    command("hscan", -3, WALK, "2.8.0", "O(1) for each field", "Walks over a hash.", hscan),
+    command(
+        "hrandfield",
+        -2,
+        WALK | flags::CHANCE,
+        "6.2.0",
+        "O(1) for each field",
+        "Fields by chance.",
+        hrandfield,
+    ),
+];
+
+const fn command(
+    name: &'static str,
+    arity: i32,
+    flags: u32,
+    since: &'static str,
+    complexity: &'static str,
+    summary: &'static str,
+    handler: Handler,
+) -> Command {
+    Command {
+        name,
+        arity,
+        flags,
+        keys: Keys::FIRST,
+        group: Group::Hash,
+        since,
+        complexity,
+        summary,
+        handler,
+        subcommands: &[],
+    }
+}
+
+fn set(context: &mut Context<'_, '_>, args: &[&[u8]], name: &str) -> Result<u64> {
+    let key = context.key(args[1])?;
+    let (pairs, odd) = args[2..].as_chunks::<2>();
+    if !odd.is_empty() {
+        return Err(wrong_number(name));
+    }
+    let fields: Vec<(&[u8], &[u8])> = pairs.iter().map(|[field, value]| (*field, *value)).collect();
+    hash::set(context.unit, key, &fields)
+}
+
+fn hset(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    set(context, args, "hset").map(Reply::count)
+}
+
+fn hmset(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    set(context, args, "hmset").map(|_| Reply::OK)
+}
+
+fn hsetnx(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    Ok(Reply::flag(hash::set_if_absent(context.unit, key, args[2], args[3])?))
+}
+
+fn hget(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    Ok(Reply::bulk_or_null(hash::get(context.unit, key, args[2])?))
+}
+
+fn hmget(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    let values = hash::get_many(context.unit, key, &args[2..])?;
+    Ok(Reply::Array(values.into_iter().map(Reply::bulk_or_null).collect()))
+}
+
+fn hdel(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    Ok(Reply::count(hash::delete(context.unit, key, &args[2..])?))
+}
+
+fn hexists(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    Ok(Reply::flag(hash::contains(context.unit, key, args[2])?))
+}
+
+fn hlen(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    Ok(Reply::count(hash::length(context.unit, key)?))
+}
+
+fn hstrlen(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    Ok(Reply::count(hash::value_length(context.unit, key, args[2])?))
+}
+
+fn hincrby(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    let delta = integer(args[3])?;
+    Ok(Reply::Integer(hash::add_integer(context.unit, key, args[2], delta)?))
+}
+
+fn hincrbyfloat(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    let delta = Real::parse(args[3]).ok_or(Error::NOT_FLOAT)?;
+    if delta.is_infinite() {
+        return Err(Error::fixed("ERR value is NaN or Infinity"));
+    }
+    hash::add_float(context.unit, key, args[2], delta).map(Reply::Bulk)
+}
+
+fn hgetall(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    let mut pairs = Vec::new();
+    hash::all(context.unit, key, |name, value| {
+        pairs.push((Reply::Bulk(name.to_vec()), Reply::Bulk(value.to_vec())));
+        true
+    })?;
+    Ok(Reply::Map(pairs))
+}
+
+fn hkeys(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    let mut names = Vec::new();
+    hash::all(context.unit, key, |name, _| {
+        names.push(Reply::Bulk(name.to_vec()));
+        true
+    })?;
+    Ok(Reply::Array(names))
+}
+
+fn hvals(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    let mut values = Vec::new();
+    hash::all(context.unit, key, |_, value| {
+        values.push(Reply::Bulk(value.to_vec()));
+        true
+    })?;
+    Ok(Reply::Array(values))
+}
+
+fn hscan(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let at = cursor(args[2])?;
+    let key = context.key(args[1])?;
+    // Of a key that does not exist, or holds something else, the rest does not matter.
+    if context.unit.meta_of(key, Type::Hash)?.is_none() {
+        return Ok(scanned(0, []));
+    }
+    let options = ScanOptions::parse(args, 3, false)?;
+    let (next, pairs) = hash::scan(context.unit, key, at, options.count)?;
+    let pairs = pairs.into_iter().filter(|(name, _)| options.shows(name));
+    Ok(scanned(next, pairs.flat_map(|(name, value)| [name, value])))
+}
+
+/// What SCAN and its kin take behind the cursor.
+#[derive(Debug)]
+pub(super) struct ScanOptions<'a> {
+    pub(super) pattern: Option<&'a [u8]>,
+    pub(super) count: u64,
+    pub(super) kind: Option<&'a [u8]>,
+}
+
+impl<'a> ScanOptions<'a> {
+    pub(super) fn parse(args: &'a [&'a [u8]], from: usize, kinds: bool) -> Result<ScanOptions<'a>> {
+        let mut rest = Arguments::new(args, from);
+        let mut options = ScanOptions { pattern: None, count: 10, kind: None };
+        while let Some(word) = rest.next() {
+            if is(word, "count") && rest.left() > 0 {
+                options.count = match integer(rest.required()?)? {
+                    count @ 1.. => count as u64,
+                    _ => return Err(Error::SYNTAX),
+                };
+            } else if is(word, "match") && rest.left() > 0 {
+                options.pattern = Some(rest.required()?);
+            } else if kinds && is(word, "type") && rest.left() > 0 {
+                options.kind = Some(rest.required()?);
+            } else {
+                return Err(Error::SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+
+    pub(super) fn shows(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, name))
+    }
+}
+
+/// The reply of SCAN and its kin.
+pub(super) fn scanned(next: u64, items: impl IntoIterator<Item = Vec<u8>>) -> Reply {
+    Reply::Array(vec![Reply::Bulk(next.to_string().into_bytes()), Reply::bulks(items)])
+}
+
+fn hrandfield(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let key = context.key(args[1])?;
+    if args.len() == 2 {
+        let pair = hash::random(context.unit, key)?;
+        return Ok(Reply::bulk_or_null(pair.map(|(name, _)| name)));
+    }
+    let count = integer(args[2])?;
+    let with_values = match &args[3..] {
+        [] => false,
+        [word] if is(word, "withvalues") => true,
+        _ => return Err(Error::SYNTAX),
+    };
+    let most = if with_values { i64::MAX / 2 } else { i64::MAX };
+    if !(-most..=most).contains(&count) {
+        return Err(Error::OUT_OF_RANGE);
+    }
+    let pairs = if count < 0 {
+        hash::random_many(context.unit, key, count.unsigned_abs())?
+    } else {
+        hash::random_distinct(context.unit, key, count as u64)?
+    };
+    if !with_values {
+        return Ok(Reply::bulks(pairs.into_iter().map(|(name, _)| name)));
+    }
+    if context.session.protocol == Protocol::Resp3 {
+        let pair =
+            |(name, value): (Vec<u8>, Vec<u8>)| Reply::Array(vec![Reply::Bulk(name), Reply::Bulk(value)]);
+        return Ok(Reply::Array(pairs.into_iter().map(pair).collect()));
+    }
+    Ok(Reply::bulks(pairs.into_iter().flat_map(|(name, value)| [name, value])))
+}

@@ -1,0 +1,32 @@
+//! Layer 5: commands given as byte strings, as Redis' clients send them: the table, parsing of arguments,
+//! replies, connections.
+//!
+//! A group of commands stands in a file of its own, which hands its part of the table to `table.rs`. A
+//! handler parses its arguments, calls the operation of its type, and makes the reply.
+
+mod absent;
+mod arguments;
+mod bits;
+mod connection;
+#[cfg(test)]
+mod connection_tests;
+mod context;
+mod expiry;
+mod hashes;
+mod keys;
+mod keyspec;
+mod page;
+mod reply;
+mod server;
+mod session;
+mod strings;
+mod table;
+mod transactions;
+
+pub use connection::{Answer, Connection};
+pub use context::Context;
+pub use keyspec::Keys;
+pub use page::page;
+pub use reply::{Protocol, Reply};
+pub use session::Session;
+pub use table::{Command, Group, Handler, commands, find, flags};

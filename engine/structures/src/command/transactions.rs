@@ -1,0 +1,179 @@
+//! MULTI, EXEC, DISCARD, WATCH, UNWATCH: several commands as one unit of work.
+
+use super::arguments::is;
+use super::connection::named_keys;
+use super::context::Context;
+use super::keyspec::Keys;
+use super::reply::Reply;
+use super::session::{Queue, Queued, Session};
+use super::table::{Command, Group, flags};
+use crate::base::error::{Error, Result};
+use crate::base::number::parse_i64;
+use crate::store::{Access, Store, Unit};
+
+/// The commands of this group.
+pub(super) const TRANSACTIONS: &[Command] = &[
+    command("multi", 1, Keys::None, "1.2.0", "O(1)", "Starts a transaction."),
+    command("exec", 1, Keys::None, "1.2.0", "as its commands", "Executes all commands in a transaction."),
+    command("discard", 1, Keys::None, "2.0.0", "O(N) in the queued commands", "Discards a transaction."),
+    command(
+        "watch",
+        -2,
+        Keys::ALL,
+        "2.2.0",
+        "O(1) for each key",
+        "Has EXEC depend on keys that are not modified.",
+    ),
+    command("unwatch", 1, Keys::None, "2.2.0", "O(1)", "Forgets about watched keys."),
+];
+
+const fn command(
+    name: &'static str,
+    arity: i32,
+    keys: Keys,
+    since: &'static str,
+    complexity: &'static str,
+    summary: &'static str,
+) -> Command {
+    let kind = if matches!(keys, Keys::None) { 0 } else { flags::READ };
+    let flags = flags::IMMEDIATE | flags::FAST | kind;
+    Command {
+        name,
+        arity,
+        flags,
+        keys,
+        group: Group::Transactions,
+        since,
+        complexity,
+        summary,
+        handler: misplaced,
+        subcommands: &[],
+    }
+}
+
+/// Whether a command is queued between MULTI and EXEC, where it does nothing: EXEC forgets what is watched
+/// anyway.
+pub(super) fn is_queued(command: &Command) -> bool {
+    command.name == "unwatch"
+}
+
+/// These commands are about units of work, and do not stand in one.
+fn misplaced(_: &mut Context<'_, '_>, _: &[&[u8]]) -> Result<Reply> {
+    Ok(Reply::OK)
+}
+
+/// Carries out a command that makes its own unit of work. Returns what the reply depends on.
+pub(super) fn immediate(
+    store: &Store,
+    session: &mut Session,
+    command: &Command,
+    args: &[&[u8]],
+) -> (Reply, u64) {
+    let result = match command.name {
+        "multi" => multi(session),
+        "exec" => return exec(store, session),
+        "discard" => discard(store, session),
+        "watch" => watch(store, session, args),
+        _ => unwatch(store, session),
+    };
+    (result.unwrap_or_else(Reply::from), 0)
+}
+
+fn multi(session: &mut Session) -> Result<Reply> {
+    if session.queue.is_some() {
+        return Err(Error::fixed("ERR MULTI calls can not be nested"));
+    }
+    session.queue = Some(Queue::default());
+    Ok(Reply::OK)
+}
+
+fn discard(store: &Store, session: &mut Session) -> Result<Reply> {
+    if session.queue.take().is_none() {
+        return Err(Error::fixed("ERR DISCARD without MULTI"));
+    }
+    store.unwatch(&mut session.watching);
+    Ok(Reply::OK)
+}
+
+/// The reply to an EXEC that is itself wrong: it ends the transaction.
+pub(super) fn abort(store: &Store, session: &mut Session, error: &Error) -> Reply {
+    session.queue = None;
+    store.unwatch(&mut session.watching);
+    let text = error.to_string();
+    let why = text.strip_prefix("ERR ").unwrap_or(&text);
+    Reply::Error(format!("EXECABORT Transaction discarded because of: {why}"))
+}
+
+fn watch(store: &Store, session: &mut Session, args: &[&[u8]]) -> Result<Reply> {
+    if session.queue.is_some() {
+        return Err(Error::fixed("ERR WATCH inside MULTI is not allowed"));
+    }
+    for name in args.iter().skip(1) {
+        store.watch(&mut session.watching, session.database, name)?;
+    }
+    Ok(Reply::OK)
+}
+
+fn unwatch(store: &Store, session: &mut Session) -> Result<Reply> {
+    if session.queue.is_none() {
+        store.unwatch(&mut session.watching);
+    }
+    Ok(Reply::OK)
+}
+
+fn exec(store: &Store, session: &mut Session) -> (Reply, u64) {
+    let Some(queue) = session.queue.take() else {
+        return (Error::fixed("ERR EXEC without MULTI").into(), 0);
+    };
+    let result = if queue.spoiled {
+        Err(Error::fixed("EXECABORT Transaction discarded because of previous errors."))
+    } else {
+        together(store, session, &queue.commands)
+    };
+    store.unwatch(&mut session.watching);
+    result.unwrap_or_else(|error| (error.into(), 0))
+}
+
+/// Carries the queued commands out as one unit, if no watched key was modified.
+fn together(store: &Store, session: &mut Session, commands: &[Queued]) -> Result<(Reply, u64)> {
+    let alone = commands.iter().any(|queued| queued.command.has(flags::ALONE));
+    let mut unit = if alone { store.unit_alone() } else { store.unit() };
+    lock(&mut unit, session, commands)?;
+    if !unit.check_watched(&session.watching)? {
+        return Ok((Reply::NullArray, 0));
+    }
+    if commands.len() > 1 {
+        unit.freeze();
+    }
+    let mut replies = Vec::with_capacity(commands.len());
+    for Queued { command, args } in commands {
+        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        unit.begin(if command.has(flags::WRITE) { Access::Write } else { Access::Read });
+        let reply = (command.handler)(&mut Context { unit: &mut unit, session }, &args);
+        replies.push(match reply {
+            Ok(reply) => reply,
+            Err(error) if error.is_refusal() => error.into(),
+            Err(error) => return Err(error),
+        });
+    }
+    let seq = unit.commit()?;
+    Ok((Reply::Array(replies), seq))
+}
+
+/// Takes the locks of all keys that the commands write and of those that are watched, in order.
+fn lock(unit: &mut Unit<'_>, session: &Session, commands: &[Queued]) -> Result<()> {
+    let mut keys = unit.watched(&session.watching)?;
+    let mut database = session.database;
+    let args: Vec<Vec<&[u8]>> = commands.iter().map(|q| q.args.iter().map(Vec::as_slice).collect()).collect();
+    // A swap renames keyspaces on the way: but then nobody else is there.
+    for (Queued { command, .. }, args) in commands.iter().zip(&args) {
+        if is(command.name.as_bytes(), "select") {
+            let selected = args.get(1).and_then(|text| parse_i64(text)).and_then(|db| u32::try_from(db).ok());
+            database = selected.filter(|db| *db < unit.databases()).unwrap_or(database);
+        }
+        if command.has(flags::WRITE) {
+            keys.extend(named_keys(unit, database, command, args)?);
+        }
+    }
+    unit.lock(keys)
+}

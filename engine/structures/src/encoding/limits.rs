@@ -1,0 +1,22 @@
+//! Every limit that a user can meet, and the sizes at which encodings change.
+
+/// The longest user key, field or member, in bytes (64 KiB).
+pub const MAX_NAME_BYTES: usize = 64 << 10;
+
+/// The longest string value or list element, in bytes (512 MiB).
+pub const MAX_STRING_BYTES: usize = 512 << 20;
+
+/// A string up to this size stands in its header, in bytes; a longer one in chunks.
+pub const MAX_INLINE_STRING_BYTES: usize = 4 << 10;
+
+/// The size of a chunk of a long string, in bytes. Chunks on disk depend on it: it must never change.
+pub const CHUNK_BYTES: usize = 4 << 10;
+
+/// A collection of more elements does not stand in its header.
+pub const MAX_INLINE_ELEMENTS: usize = 128;
+
+/// A collection whose elements take more does not stand in its header, in bytes.
+pub const MAX_INLINE_BYTES: usize = 2 << 10;
+
+/// A collection with an element longer than this is never shown as one of Redis' compact encodings, in bytes.
+pub const COMPACT_ELEMENT_BYTES: usize = 64;

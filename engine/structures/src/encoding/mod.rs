@@ -1,0 +1,7 @@
+//! Layer 1: the bytes of keys and values, as docs/format/structures.md has them.
+
+pub mod fields;
+pub mod header;
+pub mod key;
+pub mod limits;
+pub mod score;

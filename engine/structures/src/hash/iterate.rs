@@ -1,0 +1,124 @@
+//! Walking over a hash.
+
+use super::records::{fields_prefix, split_field};
+use crate::base::error::Result;
+use crate::encoding::fields::{Field, Fields};
+use crate::encoding::header::Type;
+use crate::encoding::key::position_bytes;
+use crate::store::{Access, Key, Store, Table, Unit};
+
+/// A field with its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// Hands every field to `each`, until it says `false`.
+///
+/// # Errors
+/// [`crate::Error::WRONG_TYPE`]; what the engine gives.
+pub fn all(unit: &mut Unit<'_>, key: Key<'_>, mut each: impl FnMut(&[u8], &[u8]) -> bool) -> Result<()> {
+    let Some((meta, payload)) = unit.load_of(key, Type::Hash)? else { return Ok(()) };
+    if !meta.records {
+        for field in Fields::new(&payload) {
+            let field = field?;
+            if !each(field.name, field.value) {
+                break;
+            }
+        }
+        return Ok(());
+    }
+    let mut cursor = unit.cursor(Table::Elements, &fields_prefix(key.keyspace, &meta))?;
+    let mut found = cursor.seek_to_first()?;
+    while found {
+        let (_, name) = split_field(cursor.key())?;
+        if !each(name, Field::from_record(name, cursor.value())?.value) {
+            break;
+        }
+        found = cursor.next()?;
+    }
+    Ok(())
+}
+
+/// About `count` fields from `cursor` on, and the cursor to go on with, 0 at the end. A field that is there
+/// from the first call to the last is shown. A small hash is shown at once.
+///
+/// # Errors
+/// As [`all`].
+pub fn scan(unit: &mut Unit<'_>, key: Key<'_>, cursor: u64, count: u64) -> Result<(u64, Vec<Pair>)> {
+    let Some((meta, payload)) = unit.load_of(key, Type::Hash)? else { return Ok((0, Vec::new())) };
+    let mut pairs = Vec::new();
+    if !meta.records {
+        for field in Fields::new(&payload) {
+            let field = field?;
+            pairs.push((field.name.to_vec(), field.value.to_vec()));
+        }
+        return Ok((0, pairs));
+    }
+    if cursor >= crate::encoding::key::POSITIONS {
+        return Ok((0, pairs));
+    }
+    let prefix = fields_prefix(key.keyspace, &meta);
+    let mut at = unit.cursor(Table::Elements, &prefix)?;
+    let mut found = at.seek(&[&prefix[..], &position_bytes(cursor)].concat())?;
+    let mut last = None;
+    while found {
+        let (position, name) = split_field(at.key())?;
+        // Fields of one position are shown together: a cursor cannot tell them apart.
+        if pairs.len() as u64 >= count && last != Some(position) {
+            return Ok((last.map_or(0, |last| last + 1), pairs));
+        }
+        pairs.push((name.to_vec(), Field::from_record(name, at.value())?.value.to_vec()));
+        last = Some(position);
+        found = at.next()?;
+    }
+    Ok((0, pairs))
+}
+
+/// How many fields an iterator reads at once.
+const PAGE: u64 = 128;
+
+/// The fields of a hash, a page of them in memory at a time. Each page is of its own moment, with the
+/// guarantee of [`scan`].
+#[derive(Debug)]
+pub struct Entries {
+    store: Store,
+    database: u32,
+    name: Vec<u8>,
+    cursor: Option<u64>,
+    page: std::vec::IntoIter<Pair>,
+}
+
+impl Entries {
+    /// Of a hash.
+    #[must_use]
+    pub fn new(store: &Store, database: u32, name: &[u8]) -> Entries {
+        let page = Vec::new().into_iter();
+        Entries { store: store.clone(), database, name: name.to_vec(), cursor: Some(0), page }
+    }
+
+    fn turn(&mut self, cursor: u64) -> Result<()> {
+        let mut unit = self.store.unit();
+        unit.begin(Access::Read);
+        let key = Key { keyspace: unit.keyspace(self.database)?, name: &self.name };
+        let (next, pairs) = scan(&mut unit, key, cursor, PAGE)?;
+        self.cursor = (next != 0).then_some(next);
+        self.page = pairs.into_iter();
+        let seq = unit.depends_on();
+        drop(unit);
+        self.store.wait(seq)
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Result<Pair>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(pair) = self.page.next() {
+                return Some(Ok(pair));
+            }
+            let cursor = self.cursor.take()?;
+            if let Err(error) = self.turn(cursor) {
+                return Some(Err(error));
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Layer 3: keys of whatever type.
+
+mod expire;
+mod inspect;
+mod moving;
+mod scan;
+
+pub use expire::{Limit, Remaining, expire_at, persist, remaining};
+pub use inspect::{delete, encoding_name, exists, kind};
+pub use moving::{copy, rename};
+pub use scan::{matching, random, scan};

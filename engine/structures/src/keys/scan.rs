@@ -1,0 +1,162 @@
+//! Walking over the keys of a database.
+
+use crate::base::error::{Error, Result};
+use crate::base::glob;
+use crate::encoding::header::{Meta, Type};
+use crate::encoding::key::{self, POSITIONS, split_position, table};
+use crate::store::{Key, Table, Unit};
+
+/// About `count` keys from `cursor` on, and the cursor to go on with, 0 at the end: those that match a
+/// pattern, are of a kind and have not expired. A key that is there from the first call to the last is shown.
+/// Reads the index, and the headers of what matches.
+///
+/// # Errors
+/// What the engine gives.
+pub fn scan(
+    unit: &mut Unit<'_>,
+    keyspace: u64,
+    cursor: u64,
+    count: u64,
+    pattern: Option<&[u8]>,
+    kind: Option<Type>,
+) -> Result<(u64, Vec<Vec<u8>>)> {
+    if cursor >= POSITIONS {
+        return Ok((0, Vec::new()));
+    }
+    unit.pin();
+    let (next, names) = positioned(unit, keyspace, cursor, count)?;
+    let mut shown = Vec::new();
+    for name in names {
+        if pattern.is_some_and(|pattern| !glob::matches(pattern, &name)) {
+            continue;
+        }
+        let meta = unit.meta(Key { keyspace, name: &name })?;
+        if meta.is_some_and(|meta| kind.is_none_or(|kind| meta.kind == kind)) {
+            shown.push(name);
+        }
+    }
+    Ok((next, shown))
+}
+
+/// The names of about `count` keys from a position on, and the position to go on with.
+fn positioned(unit: &Unit<'_>, keyspace: u64, from: u64, count: u64) -> Result<(u64, Vec<Vec<u8>>)> {
+    let prefix = key::index_prefix(table::POSITION, keyspace);
+    let mut cursor = unit.cursor(Table::Index, &prefix)?;
+    let mut found = cursor.seek(&key::positioned(keyspace, from, b""))?;
+    let (mut names, mut last) = (Vec::new(), None);
+    while found {
+        let rest = cursor.key().get(prefix.len()..).unwrap_or_default();
+        let (position, name) = split_position(rest)?;
+        // Keys of one position are shown together: a cursor cannot tell them apart.
+        if names.len() as u64 >= count && last != Some(position) {
+            return Ok((last.map_or(0, |last| last + 1), names));
+        }
+        names.push(name.to_vec());
+        last = Some(position);
+        found = cursor.next()?;
+    }
+    Ok((0, names))
+}
+
+/// The names of all keys that match a pattern, in their order. Reads the headers that begin with what the
+/// pattern begins with.
+///
+/// # Errors
+/// What the engine gives.
+pub fn matching(unit: &mut Unit<'_>, keyspace: u64, pattern: &[u8]) -> Result<Vec<Vec<u8>>> {
+    unit.pin();
+    unit.depends_on_all();
+    let prefix = key::header(keyspace, &glob::literal_prefix(pattern));
+    let now = unit.now_ms();
+    let mut cursor = unit.cursor(Table::Headers, &prefix)?;
+    let mut found = cursor.seek_to_first()?;
+    let mut names = Vec::new();
+    while found {
+        let (_, name) = key::split_header(cursor.key())?;
+        if glob::matches(pattern, name) && !Meta::decode(cursor.value())?.0.is_expired(now) {
+            names.push(name.to_vec());
+        }
+        found = cursor.next()?;
+    }
+    Ok(names)
+}
+
+/// A range of positions within a slot is chosen so that it holds about this many keys.
+const MEAN: u64 = 16;
+/// And is taken to hold at most this many.
+const MOST: u64 = 64;
+/// How often an expired key is met before the answer is whatever comes.
+const ATTEMPTS: usize = 100;
+
+/// A key by chance; each has the same. As in Redis, of keys that have all expired one may be returned.
+///
+/// A slot is chosen by its keys, then a key in it as for the fields of a hash: by rejection. See there.
+///
+/// # Errors
+/// What the engine gives.
+pub fn random(unit: &mut Unit<'_>, keyspace: u64) -> Result<Option<Vec<u8>>> {
+    unit.pin();
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        let Some(slot) = unit.random_slot(keyspace) else { return first(unit, keyspace) };
+        let Some(name) = in_slot(unit, keyspace, slot)? else { continue };
+        if unit.meta(Key { keyspace, name: &name })?.is_some() {
+            return Ok(Some(name));
+        }
+        last = Some(name);
+    }
+    if last.is_some() { Ok(last) } else { first(unit, keyspace) }
+}
+
+/// The first key there is: what only this unit has written is not counted by slot yet.
+fn first(unit: &mut Unit<'_>, keyspace: u64) -> Result<Option<Vec<u8>>> {
+    let (_, names) = positioned(unit, keyspace, 0, 1)?;
+    Ok(names.into_iter().next())
+}
+
+fn in_slot(unit: &Unit<'_>, keyspace: u64, slot: u16) -> Result<Option<Vec<u8>>> {
+    let (start, end) = (key::position(slot, 0), key::position(slot, u64::MAX) + 1);
+    let keys = unit.keys_in_slot(keyspace, slot);
+    let ranges = (keys / MEAN).max(1);
+    let prefix = key::index_prefix(table::POSITION, keyspace);
+    let mut cursor = unit.cursor(Table::Index, &prefix)?;
+    let position = |key: &[u8]| {
+        let rest = key.get(prefix.len()..).ok_or_else(|| Error::malformed("a position"))?;
+        split_position(rest).map(|(at, name)| (at, name.to_vec()))
+    };
+    // A few keys are chosen from directly; so is a slot that turns out to hold fewer than were counted.
+    let rounds = if keys <= MOST { 0 } else { 64 };
+    for _ in 0..rounds {
+        let (range, index) = (unit.random_below(ranges), unit.random_below(MOST));
+        let bound = |range: u64| start + ((end - start) as u128 * range as u128 / ranges as u128) as u64;
+        let to = bound(range + 1);
+        let mut found = cursor.seek(&key::positioned(keyspace, bound(range), b""))?;
+        for _ in 0..index {
+            if !found || position(cursor.key())?.0 >= to {
+                break;
+            }
+            found = cursor.next()?;
+        }
+        if found {
+            let (at, name) = position(cursor.key())?;
+            if at < to {
+                return Ok(Some(name));
+            }
+        }
+    }
+    let mut names = Vec::new();
+    let mut found = cursor.seek(&key::positioned(keyspace, start, b""))?;
+    while found && names.len() < MOST as usize {
+        let (at, name) = position(cursor.key())?;
+        if at >= end {
+            break;
+        }
+        names.push(name);
+        found = cursor.next()?;
+    }
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let at = unit.random_below(names.len() as u64) as usize;
+    Ok(names.into_iter().nth(at))
+}

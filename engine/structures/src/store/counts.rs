@@ -1,0 +1,62 @@
+//! How many keys there are, by keyspace and slot: the counters of the store, mirrored in memory.
+//!
+//! The mirror follows each batch when it is published, while the keys' locks are held; so it is never ahead
+//! of what a reader can see by more than the batch that is being published.
+
+use crate::base::hash::SLOTS;
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// The counters of one keyspace.
+#[derive(Debug)]
+pub(super) struct Counts {
+    total: AtomicI64,
+    slots: Box<[AtomicI64]>,
+}
+
+impl Counts {
+    fn new() -> Counts {
+        Counts { total: AtomicI64::new(0), slots: (0..SLOTS).map(|_| AtomicI64::new(0)).collect() }
+    }
+
+    fn add(&self, slot: u16, delta: i64) {
+        self.total.fetch_add(delta, Ordering::Relaxed);
+        if let Some(count) = self.slots.get(usize::from(slot)) {
+            count.fetch_add(delta, Ordering::Relaxed);
+        }
+    }
+
+    /// The keys of one slot.
+    pub(super) fn of_slot(&self, slot: u16) -> i64 {
+        self.slots.get(usize::from(slot)).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// The counters of all keyspaces that hold something.
+#[derive(Debug, Default)]
+pub(super) struct AllCounts(RwLock<HashMap<u64, Arc<Counts>>>);
+
+impl AllCounts {
+    pub(super) fn of(&self, keyspace: u64) -> Option<Arc<Counts>> {
+        self.0.read().get(&keyspace).cloned()
+    }
+
+    pub(super) fn add(&self, keyspace: u64, slot: u16, delta: i64) {
+        let known = self.of(keyspace);
+        let counts = known.unwrap_or_else(|| {
+            self.0.write().entry(keyspace).or_insert_with(|| Arc::new(Counts::new())).clone()
+        });
+        counts.add(slot, delta);
+    }
+
+    pub(super) fn total(&self, keyspace: u64) -> i64 {
+        self.of(keyspace).map_or(0, |counts| counts.total.load(Ordering::Relaxed))
+    }
+
+    /// Forgets a keyspace that is gone.
+    pub(super) fn forget(&self, keyspace: u64) {
+        self.0.write().remove(&keyspace);
+    }
+}

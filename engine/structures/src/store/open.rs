@@ -1,0 +1,279 @@
+//! Opening a store.
+
+use super::counts::AllCounts;
+use super::databases::Databases;
+use super::handle::{Expired, Inner, OnExpired, Store};
+use super::incarnations::{CEILING, Incarnations};
+use super::locks::Stripes;
+use super::sweep::{self, Sweep};
+use super::watch::Registry;
+use crate::base::error::{Error, Result};
+use crate::base::hash::HashKey;
+use crate::encoding::key;
+use esker::base::coding::{Decoder, put_varint};
+use esker::base::random::Random;
+use esker::hooks::Counter;
+use esker::{ColumnFamily, Db, Durability, FamilyOptions, WriteBatch};
+use parking_lot::Mutex;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The families.
+const HEADERS: &str = "structures.headers";
+const ELEMENTS: &str = "structures.elements";
+const INDEX: &str = "structures.index";
+
+/// Names of records of the store itself.
+const STORE: &str = "store";
+pub(super) const DATABASES: &str = "databases";
+
+/// The version of the format that docs/format/structures.md describes.
+const FORMAT: u64 = 1;
+
+/// The most databases that a store may have.
+const MOST_DATABASES: u32 = 1 << 16;
+
+/// Collects options and opens a store of structures.
+///
+/// ```
+/// # fn main() -> esker_structures::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let store = esker_structures::Store::builder(dir.path().join("data"))
+///     .durability(esker::Durability::Os)
+///     .engine(|engine| engine.memory_budget(64 << 20))
+///     .open()?;
+/// assert_eq!(store.databases(), 16);
+/// # store.close() }
+/// ```
+#[derive(Clone)]
+pub struct Builder {
+    engine: esker::Builder,
+    databases: u32,
+    durability: Durability,
+    on_expired: Option<OnExpired>,
+    random: Random,
+    sweeps: bool,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    pub(super) fn new(path: &Path) -> Builder {
+        Builder {
+            engine: Db::builder(path),
+            databases: 16,
+            durability: Durability::Sync,
+            on_expired: None,
+            random: Random::System,
+            sweeps: true,
+        }
+    }
+
+    /// Sets options of the engine.
+    #[must_use]
+    pub fn engine(mut self, options: impl FnOnce(esker::Builder) -> esker::Builder) -> Builder {
+        self.engine = options(self.engine);
+        self
+    }
+
+    /// How many databases there are. Default: 16; at most 65,536. A store keeps those that it has had.
+    #[must_use]
+    pub fn databases(mut self, databases: u32) -> Builder {
+        self.databases = databases;
+        self
+    }
+
+    /// What an answer must survive, reads included: [`Durability::Sync`], the default, or
+    /// [`Durability::Os`]. There is no answer without a log.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Builder {
+        self.durability = durability;
+        self
+    }
+
+    /// Calls `callback` for each key that is removed because it has expired, when its removal is published,
+    /// on the thread that removed it. It must not use the store.
+    #[must_use]
+    pub fn on_expired(mut self, callback: impl Fn(&Expired) + Send + Sync + 'static) -> Builder {
+        self.on_expired = Some(Arc::new(callback));
+        self
+    }
+
+    /// Has everything follow from `seed`: see [`esker::Builder::deterministic`]. Nothing is swept but by
+    /// [`Store::sweep`].
+    #[must_use]
+    pub fn deterministic(mut self, seed: u64) -> Builder {
+        self.engine = self.engine.deterministic(seed);
+        self.random = Random::seeded(seed);
+        self.sweeps = false;
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// What [`esker::Builder::open`] gives; [`esker::Error::NotADatabase`] for a store that was not written
+    /// by this layer; [`esker::Error::InvalidArgument`] for an option out of its range.
+    pub fn open(self) -> Result<Store> {
+        if self.databases == 0 || self.databases > MOST_DATABASES {
+            let why = format!("there may be 1 to {MOST_DATABASES}");
+            return Err(esker::Error::InvalidArgument { what: "databases", why }.into());
+        }
+        if self.durability == Durability::None {
+            let why = "an answer survives a kill of the process at least".into();
+            return Err(esker::Error::InvalidArgument { what: "durability", why }.into());
+        }
+        let engine = self.engine.merge_operator(ELEMENTS, Counter).merge_operator(INDEX, Counter);
+        let db = engine.open()?;
+        check_owner(&db)?;
+        let headers = family(&db, HEADERS, true)?;
+        let (elements, index) = (family(&db, ELEMENTS, false)?, family(&db, INDEX, false)?);
+        let random = match self.random {
+            // The store's own choices need no more than this, and a lock in the process is cheaper than the
+            // system's numbers.
+            Random::System => Random::seeded(Random::System.next_u64()),
+            seeded => seeded,
+        };
+        let hash_key = load_store(&db, &index, &random)?;
+        let databases = load_databases(&db, &index, self.databases)?;
+        let ceiling = index.get(key::system(CEILING))?.map_or(Ok(1), |bytes| fixed64(&bytes))?;
+        let counts = load_counts(&index, &databases)?;
+        let sweep = Arc::new(Sweep::new());
+        let inner = Arc::new(Inner {
+            db,
+            headers,
+            elements,
+            index,
+            databases,
+            stripes: Stripes::new(),
+            counts,
+            incarnations: Incarnations::new(ceiling),
+            watch: Registry::new(),
+            hash_key,
+            random,
+            durability: self.durability,
+            on_expired: self.on_expired,
+            sweep,
+            sweeper: Mutex::new(None),
+        });
+        if self.sweeps {
+            *inner.sweeper.lock() = sweep::spawn(&inner);
+        }
+        Ok(Store(inner))
+    }
+}
+
+/// A store that holds anything but what this layer writes is somebody else's.
+fn check_owner(db: &Db) -> Result<()> {
+    let families = db.column_families();
+    let ours = [HEADERS, ELEMENTS, INDEX];
+    let foreign = families.iter().any(|name| name != "default" && !ours.contains(&name.as_str()));
+    let written = families.len() == 1 && db.iter()?.next().is_some();
+    if !foreign && !written {
+        return Ok(());
+    }
+    let why = "it holds a plain key-value store; open it with `esker::Db::open`, or copy what is in it \
+               into a new store of structures"
+        .into();
+    Err(esker::Error::NotADatabase { path: db.path().to_owned(), why }.into())
+}
+
+fn family(db: &Db, name: &str, keep_versions: bool) -> Result<ColumnFamily> {
+    match db.open_column_family(name) {
+        Err(esker::Error::NoSuchFamily { .. }) => {
+            let options = FamilyOptions { keep_versions, ..FamilyOptions::default() };
+            Ok(db.create_column_family(name, options)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+fn fixed64(bytes: &[u8]) -> Result<u64> {
+    let bytes = bytes.try_into().map_err(|_| Error::malformed("a record of the store"))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// Format and secret of the store, made when there is none yet.
+fn load_store(db: &Db, index: &ColumnFamily, random: &Random) -> Result<HashKey> {
+    if let Some(bytes) = index.get(key::system(STORE))? {
+        let mut decoder = Decoder::new(&bytes);
+        let found = decoder.varint("the version of the format")?;
+        if found != FORMAT {
+            let file = db.path().to_owned();
+            return Err(esker::Error::UnsupportedVersion { file, found, supported: FORMAT }.into());
+        }
+        let secret = decoder.take(16, "the secret of the store")?;
+        let secret = secret.try_into().map_err(|_| Error::malformed("the secret of the store"))?;
+        return Ok(HashKey::new(secret));
+    }
+    let mut secret = [0; 16];
+    secret[..8].copy_from_slice(&random.next_u64().to_le_bytes());
+    secret[8..].copy_from_slice(&random.next_u64().to_le_bytes());
+    let mut record = Vec::new();
+    put_varint(&mut record, FORMAT);
+    record.extend_from_slice(&secret);
+    let mut batch = WriteBatch::new();
+    batch.put(index, key::system(STORE), record);
+    db.write(batch, Durability::Sync)?;
+    Ok(HashKey::new(secret))
+}
+
+/// The record of the databases' keyspaces.
+pub(super) fn encode_databases(keyspaces: &[u64], next: u64) -> Vec<u8> {
+    let mut record = Vec::new();
+    put_varint(&mut record, next);
+    put_varint(&mut record, keyspaces.len() as u64);
+    keyspaces.iter().for_each(|id| put_varint(&mut record, *id));
+    record
+}
+
+fn decode_databases(bytes: &[u8]) -> Result<(Vec<u64>, u64)> {
+    let mut decoder = Decoder::new(bytes);
+    let next = decoder.varint("the next keyspace")?;
+    let count = decoder.varint("how many databases there are")?;
+    if count > u64::from(MOST_DATABASES) {
+        return Err(Error::malformed("the databases"));
+    }
+    let keyspaces: Result<Vec<u64>> = (0..count).map(|_| Ok(decoder.varint("a keyspace")?)).collect();
+    Ok((keyspaces?, next))
+}
+
+fn load_databases(db: &Db, index: &ColumnFamily, wanted: u32) -> Result<Databases> {
+    let record = index.get(key::system(DATABASES))?;
+    let (mut keyspaces, mut next) = record.map_or(Ok((Vec::new(), 1)), |bytes| decode_databases(&bytes))?;
+    if keyspaces.len() < wanted as usize {
+        while keyspaces.len() < wanted as usize {
+            keyspaces.push(next);
+            next += 1;
+        }
+        let mut batch = WriteBatch::new();
+        batch.put(index, key::system(DATABASES), encode_databases(&keyspaces, next));
+        db.write(batch, Durability::Sync)?;
+    }
+    Ok(Databases::new(&keyspaces, next))
+}
+
+fn load_counts(index: &ColumnFamily, databases: &Databases) -> Result<AllCounts> {
+    let counts = AllCounts::default();
+    for keyspace in databases.all().0 {
+        let prefix = key::index_prefix(key::table::COUNT, keyspace);
+        let mut cursor = index.cursor(esker::ScanOptions::prefix(prefix))?;
+        let mut found = cursor.seek_to_first()?;
+        while found {
+            let wrong = || Error::malformed("a count of keys");
+            let slot =
+                cursor.key().get(prefix.len()..).and_then(|slot| slot.try_into().ok()).ok_or_else(wrong)?;
+            let count = fixed64(cursor.value())? as i64;
+            if count != 0 {
+                counts.add(keyspace, u16::from_be_bytes(slot), count);
+            }
+            found = cursor.next()?;
+        }
+    }
+    Ok(counts)
+}

@@ -1,0 +1,181 @@
+//! Removing what has expired, in the background.
+//!
+//! The index holds each key that expires under a time not later than its end. The sweeper walks it from the
+//! front: a key that has ended is removed with all that belongs to it; one whose end was moved on is filed
+//! under its new time; a record that its key does not know is removed.
+
+use super::handle::Inner;
+use super::headers::Key;
+use super::unit::{Access, Table, Unit};
+use crate::base::error::{Error, Result};
+use crate::encoding::header::{Meta, NEVER};
+use crate::encoding::key;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How many keys the sweeper removes before it looks whether it should stop.
+const STEP: usize = 256;
+/// How long it waits at most, so that a wall clock that jumps is noticed.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Keys that had expired and were removed.
+    pub removed: usize,
+    /// Records of the index that were filed anew, or were of no key any more.
+    pub refiled: usize,
+    /// When the next record of the index is due, in ms since the epoch; `None` if there is none.
+    pub next_at_ms: Option<u64>,
+}
+
+/// What the sweeper waits for.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    /// No record of the index is earlier.
+    earliest: AtomicU64,
+    stopped: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Sweep {
+    pub(super) fn new() -> Sweep {
+        Sweep { earliest: AtomicU64::new(0), stopped: Mutex::new(false), wake: Condvar::new() }
+    }
+
+    /// A record of the index was added.
+    pub(super) fn expects(&self, at_ms: u64) {
+        if at_ms < self.earliest.load(Ordering::Relaxed) {
+            self.earliest.fetch_min(at_ms, Ordering::AcqRel);
+            let _stopped = self.stopped.lock();
+            self.wake.notify_all();
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        *self.stopped.lock() = true;
+        self.wake.notify_all();
+    }
+}
+
+/// Starts the sweeper. Without a thread nothing is swept, which costs space and nothing else.
+pub(super) fn spawn(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
+    let (sweep, weak) = (inner.sweep.clone(), Arc::downgrade(inner));
+    let run = move || {
+        loop {
+            let wait = {
+                let Some(inner) = weak.upgrade() else { return };
+                let (earliest, now) = (sweep.earliest.load(Ordering::Acquire), now_ms(&inner));
+                if earliest <= now {
+                    // Before the walk: what is added meanwhile lowers it again.
+                    sweep.earliest.store(NEVER, Ordering::Release);
+                    match self::sweep(&inner, STEP) {
+                        Ok(swept) => {
+                            sweep.earliest.fetch_min(swept.next_at_ms.unwrap_or(NEVER), Ordering::AcqRel);
+                            Duration::ZERO
+                        }
+                        Err(Error::Engine(esker::Error::Closed | esker::Error::Poisoned { .. })) => return,
+                        Err(_) => {
+                            sweep.earliest.store(now, Ordering::Release);
+                            LONGEST_WAIT
+                        }
+                    }
+                } else {
+                    Duration::from_millis(earliest - now)
+                }
+            };
+            let mut stopped = sweep.stopped.lock();
+            if !*stopped && !wait.is_zero() {
+                sweep.wake.wait_for(&mut stopped, wait.min(LONGEST_WAIT));
+            }
+            if *stopped {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("esker-sweep".into()).spawn(run).ok()
+}
+
+fn now_ms(inner: &Inner) -> u64 {
+    esker::batch::FamilyRef::now_ms(&inner.db)
+}
+
+/// As the method of the store says.
+pub(super) fn sweep(inner: &Inner, limit: usize) -> Result<Swept> {
+    let mut swept = Swept::default();
+    let count = inner.databases.len() as u32;
+    for database in 0..count {
+        loop {
+            if swept.removed + swept.refiled >= limit {
+                swept.next_at_ms = Some(0);
+                return Ok(swept);
+            }
+            let mut unit = Unit::new(inner, false);
+            let keyspace = unit.keyspace(database)?;
+            let now = unit.now_ms();
+            let Some((at_ms, name)) = first(&unit, keyspace)? else { break };
+            if at_ms > now {
+                swept.next_at_ms = Some(swept.next_at_ms.map_or(at_ms, |next| next.min(at_ms)));
+                break;
+            }
+            let key = Key { keyspace, name: &name };
+            if one(&mut unit, key, at_ms)? {
+                swept.removed += 1;
+            } else {
+                swept.refiled += 1;
+            }
+            unit.commit()?;
+        }
+    }
+    Ok(swept)
+}
+
+/// The first record of a keyspace in the index.
+fn first(unit: &Unit<'_>, keyspace: u64) -> Result<Option<(u64, Vec<u8>)>> {
+    let prefix = key::index_prefix(key::table::EXPIRY, keyspace);
+    let mut cursor = unit.cursor(Table::Index, &prefix)?;
+    if !cursor.seek_to_first()? {
+        return Ok(None);
+    }
+    let rest = cursor.key().get(prefix.len()..).unwrap_or_default();
+    let (at, name) = rest.split_first_chunk().ok_or_else(|| Error::malformed("a record of an expiry"))?;
+    Ok(Some((u64::from_be_bytes(*at), name.to_vec())))
+}
+
+/// Does what a due record asks for; says whether its key was removed.
+fn one(unit: &mut Unit<'_>, key: Key<'_>, at_ms: u64) -> Result<bool> {
+    unit.begin(Access::Write);
+    unit.lock([key])?;
+    let name = key::header(key.keyspace, key.name);
+    let found = unit.get(Table::Headers, &name)?;
+    let header = found.as_deref().map(Meta::decode).transpose()?;
+    match header {
+        Some((meta, _)) if meta.indexed_at == at_ms && meta.is_expired(unit.now_ms()) => {
+            unit.delete_key(key, &meta);
+            unit.expired.push(name);
+            Ok(true)
+        }
+        Some((meta, payload)) if meta.indexed_at == at_ms => {
+            unit.refile(key, &meta, payload)?;
+            Ok(false)
+        }
+        _ => {
+            unit.delete(Table::Index, key::expiry(key.keyspace, at_ms, key.name));
+            Ok(false)
+        }
+    }
+}
+
+impl Unit<'_> {
+    /// Files a key under the time at which it really expires.
+    fn refile(&mut self, key: Key<'_>, meta: &Meta, payload: &[u8]) -> Result<()> {
+        self.is_upkeep = true;
+        self.delete(Table::Index, key::expiry(key.keyspace, meta.indexed_at, key.name));
+        let before = Meta { expires_at: NEVER, indexed_at: NEVER, ..*meta };
+        let mut after = *meta;
+        self.put_header(key, Some(&before), &mut after, payload)
+    }
+}

@@ -1,0 +1,153 @@
+//! Reading and setting whole strings.
+
+use super::value::{self, Found};
+use crate::base::error::{Error, Result};
+use crate::encoding::header::{Meta, NEVER, Type};
+use crate::store::{Key, Unit};
+
+/// When a value is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Whatever is there.
+    #[default]
+    Always,
+    /// If the key does not exist.
+    IfAbsent,
+    /// If the key exists.
+    IfPresent,
+}
+
+/// What becomes of a key's expiry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expiry {
+    /// The key does not expire.
+    #[default]
+    Clear,
+    /// It stays as it is.
+    Keep,
+    /// The key expires at this time, in ms since the epoch.
+    At(u64),
+}
+
+/// How a value is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetOptions {
+    /// When.
+    pub condition: Condition,
+    /// Until when.
+    pub expiry: Expiry,
+    /// Whether the old value is wanted, which must then be a string.
+    pub get: bool,
+}
+
+/// What setting a value came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetOutcome {
+    /// Whether it was set.
+    pub is_set: bool,
+    /// What was there, if that was asked for.
+    pub old: Option<Vec<u8>>,
+}
+
+/// The value. One read, and one for each 4 KiB of a long string.
+///
+/// # Errors
+/// [`Error::WRONG_TYPE`]; what the engine gives.
+pub fn get(unit: &mut Unit<'_>, key: Key<'_>) -> Result<Option<Vec<u8>>> {
+    value::find(unit, key)?.map(|found| value::whole(unit, key, found)).transpose()
+}
+
+/// The length in bytes; 0 if there is no such key. One read.
+///
+/// # Errors
+/// As [`get`].
+pub fn length(unit: &mut Unit<'_>, key: Key<'_>) -> Result<u64> {
+    Ok(unit.meta_of(key, Type::String)?.map_or(0, |meta| meta.length))
+}
+
+/// Sets the value. One read; one record for a short value of a key that is there.
+///
+/// # Errors
+/// [`Error::STRING_TOO_LONG`]; [`Error::WRONG_TYPE`] if the old value is wanted and is none; what the
+/// engine gives.
+pub fn set(unit: &mut Unit<'_>, key: Key<'_>, value: &[u8], options: SetOptions) -> Result<SetOutcome> {
+    let (before, old) = if options.get {
+        let found = value::find(unit, key)?;
+        let meta = found.as_ref().map(|found| found.meta);
+        (meta, found.map(|found| value::whole(unit, key, found)).transpose()?)
+    } else {
+        (unit.meta(key)?, None)
+    };
+    let allowed = match options.condition {
+        Condition::Always => true,
+        Condition::IfAbsent => before.is_none(),
+        Condition::IfPresent => before.is_some(),
+    };
+    if allowed {
+        let expires_at = match options.expiry {
+            Expiry::Clear => NEVER,
+            Expiry::Keep => before.map_or(NEVER, |before| before.expires_at),
+            Expiry::At(at) => at,
+        };
+        let after = Meta { expires_at, ..Meta::new(Type::String) };
+        value::put(unit, key, before.as_ref(), after, value)?;
+    }
+    Ok(SetOutcome { is_set: allowed, old })
+}
+
+/// Sets several values, all or - if one of the keys exists and `if_absent` - none. Says whether they were
+/// set.
+///
+/// # Errors
+/// As [`set`].
+pub fn set_many(unit: &mut Unit<'_>, entries: &[(Key<'_>, &[u8])], if_absent: bool) -> Result<bool> {
+    for (key, value) in entries {
+        key.check()?;
+        if value.len() > crate::encoding::limits::MAX_STRING_BYTES {
+            return Err(Error::STRING_TOO_LONG);
+        }
+        if if_absent && unit.meta(*key)?.is_some() {
+            return Ok(false);
+        }
+    }
+    for (key, value) in entries {
+        set(unit, *key, value, SetOptions::default())?;
+    }
+    Ok(true)
+}
+
+/// The value, and removes it.
+///
+/// # Errors
+/// As [`get`].
+pub fn get_delete(unit: &mut Unit<'_>, key: Key<'_>) -> Result<Option<Vec<u8>>> {
+    let Some(found) = value::find(unit, key)? else { return Ok(None) };
+    let meta = found.meta;
+    let old = value::whole(unit, key, found)?;
+    unit.delete_key(key, &meta);
+    Ok(Some(old))
+}
+
+/// The value, and gives it another expiry. One whose time has come is removed.
+///
+/// # Errors
+/// As [`get`].
+pub fn get_expiring(unit: &mut Unit<'_>, key: Key<'_>, expiry: Expiry) -> Result<Option<Vec<u8>>> {
+    let Some(found) = value::find(unit, key)? else { return Ok(None) };
+    let before = found.meta;
+    let mut after = before;
+    after.expires_at = match expiry {
+        Expiry::Clear => NEVER,
+        Expiry::Keep => before.expires_at,
+        Expiry::At(at) => at,
+    };
+    if after.is_expired(unit.now_ms()) {
+        let old = value::whole(unit, key, found)?;
+        unit.delete_key(key, &before);
+        return Ok(Some(old));
+    }
+    if after.expires_at != before.expires_at {
+        unit.put_header(key, Some(&before), &mut after, &found.inline)?;
+    }
+    Ok(Some(value::whole(unit, key, Found { meta: before, inline: found.inline })?))
+}

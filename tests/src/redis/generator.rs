@@ -1,0 +1,257 @@
+//! Random commands, from a line for each.
+
+use esker::base::random::Random;
+
+/// How the arguments of each command look: a new command joins with a line. Words stand for what
+/// [`Generator`] makes of them, or for themselves; `?` in front makes one optional, `+` behind repeats it,
+/// `|` stands between alternatives and `,` between words that come together.
+pub const SHAPES: &[(&str, &str)] = &[
+    // keys
+    ("del", "key+"),
+    ("unlink", "key+"),
+    ("exists", "key+"),
+    ("touch", "key+"),
+    ("type", "key"),
+    ("rename", "key key"),
+    ("renamenx", "key key"),
+    ("copy", "key key ?db,base ?replace"),
+    ("move", "key base"),
+    ("expire", "key life ?nx|xx|gt|lt ?gt|lt|xx"),
+    ("pexpire", "key lifems ?nx|xx|gt|lt"),
+    ("expireat", "key when ?nx|xx|gt|lt"),
+    ("pexpireat", "key whenms ?nx|xx|gt|lt"),
+    ("ttl", "key"),
+    ("pttl", "key"),
+    ("expiretime", "key"),
+    ("pexpiretime", "key"),
+    ("persist", "key"),
+    ("scan", "0 count,1000 ?match,pattern ?type,string|type,hash|type,nosuch"),
+    ("keys", "pattern"),
+    ("randomkey", ""),
+    ("object", "encoding key"),
+    // strings
+    ("set", "key value ?nx|xx ?get ?keepttl|ex,life|px,lifems|exat,later|pxat,laterms"),
+    ("get", "key"),
+    ("getex", "key ?persist|ex,life|px,lifems|exat,when|pxat,whenms"),
+    ("getdel", "key"),
+    ("getset", "key value"),
+    ("setnx", "key value"),
+    ("setex", "key life value"),
+    ("psetex", "key lifems value"),
+    ("mset", "key,value+"),
+    ("msetnx", "key,value+"),
+    ("mget", "key+"),
+    ("append", "key value"),
+    ("strlen", "key"),
+    ("getrange", "key index index"),
+    ("substr", "key index index"),
+    ("setrange", "key offset value"),
+    ("incr", "key"),
+    ("decr", "key"),
+    ("incrby", "key int"),
+    ("decrby", "key int"),
+    ("incrbyfloat", "key float"),
+    ("lcs", "key key ?len|idx ?minmatchlen,small ?withmatchlen"),
+    // bits
+    ("getbit", "key offset"),
+    ("setbit", "key offset bit"),
+    ("bitcount", "key ?index,index|index,index,bit|index,index,byte|index"),
+    ("bitpos", "key bit ?index|index,index|index,index,bit|index,index,byte"),
+    ("bitop", "and|or|xor|not key key+"),
+    ("bitfield", "key ?overflow,wrap|overflow,sat|overflow,fail field_op+"),
+    ("bitfield_ro", "key get,width,offset+"),
+    // hashes
+    ("hset", "key field,value+"),
+    ("hmset", "key field,value+"),
+    ("hsetnx", "key field value"),
+    ("hget", "key field"),
+    ("hmget", "key field+"),
+    ("hdel", "key field+"),
+    ("hexists", "key field"),
+    ("hlen", "key"),
+    ("hstrlen", "key field"),
+    ("hincrby", "key field int"),
+    ("hincrbyfloat", "key field float"),
+    ("hgetall", "key"),
+    ("hkeys", "key"),
+    ("hvals", "key"),
+    ("hscan", "key 0 count,100000 ?match,pattern"),
+    ("hrandfield", "key ?small|negative|small,withvalues|negative,withvalues"),
+    // transactions, connections, databases
+    ("multi", ""),
+    ("exec", ""),
+    ("discard", ""),
+    ("watch", "key+"),
+    ("unwatch", ""),
+    ("select", "base"),
+    ("swapdb", "base base"),
+    ("flushdb", "?async|sync"),
+    ("dbsize", ""),
+    ("ping", "?value"),
+    ("echo", "value"),
+];
+
+/// Makes commands.
+#[derive(Debug)]
+pub struct Generator {
+    random: Random,
+}
+
+impl Generator {
+    /// All that it makes follows from the seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Generator {
+        Generator { random: Random::seeded(seed) }
+    }
+
+    /// A random number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.random.below(bound)
+    }
+
+    fn one_in(&mut self, of: u64) -> bool {
+        self.below(of) == 0
+    }
+
+    fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        words[self.below(words.len() as u64) as usize]
+    }
+
+    /// A command; rarely one with an argument too few or too many, or of no known name.
+    pub fn command(&mut self) -> Vec<Vec<u8>> {
+        let (name, shape) = SHAPES[self.below(SHAPES.len() as u64) as usize];
+        self.of_shape(name, shape)
+    }
+
+    fn of_shape(&mut self, name: &str, shape: &str) -> Vec<Vec<u8>> {
+        let mut args = vec![if self.one_in(20) { name.to_uppercase() } else { name.to_owned() }.into_bytes()];
+        for word in shape.split_whitespace() {
+            let (optional, word) = word.strip_prefix('?').map_or((false, word), |word| (true, word));
+            if optional && !self.one_in(3) {
+                continue;
+            }
+            let (times, word) = word.strip_suffix('+').map_or((1, word), |word| (1 + self.below(4), word));
+            for _ in 0..times {
+                let alternatives: Vec<&str> = word.split('|').collect();
+                for atom in self.of(&alternatives).split(',') {
+                    self.atom(atom, &mut args);
+                }
+            }
+        }
+        if self.one_in(60) {
+            args.pop().filter(|_| args.is_empty()).map(|name| args.push(name));
+        }
+        if self.one_in(60) {
+            let extra = self.of(&["extra", "1", "key"]);
+            args.push(extra.into());
+        }
+        args
+    }
+
+    /// What a word of a shape stands for.
+    fn atom(&mut self, atom: &str, args: &mut Vec<Vec<u8>>) {
+        let made = match atom {
+            "key" => format!("k{}", self.below(8)),
+            "field" if self.one_in(2) => format!("f{}", self.below(8)),
+            "field" if self.one_in(30) => "f".repeat(63 + self.below(4) as usize),
+            "field" => format!("field{}", self.below(200)),
+            "base" => self.of(&["0", "0", "1", "2", "15", "16", "-1", "x"]).into(),
+            "life" => self
+                .of(&["100000", "200000", "300000", "100000", "0", "-1", "x", "9223372036854775807"])
+                .into(),
+            "lifems" => self
+                .of(&["100000000", "200000000", "300000000", "0", "-5", "y", "9223372036854775807"])
+                .into(),
+            // Of a key that has ended, when it stops being counted is a matter of chance.
+            "later" => self.of(&["33177117420", "33277117420", "33377117420", "0", "-1", "z"]).into(),
+            "laterms" => self.of(&["33177117420000", "33277117420000", "-1", "0", "z"]).into(),
+            "when" => self.of(&["33177117420", "33277117420", "33377117420", "1", "0", "-1", "z"]).into(),
+            "whenms" => {
+                self.of(&["33177117420000", "33277117420000", "33377117420000", "1", "-1", "z"]).into()
+            }
+            "pattern" => {
+                self.of(&["*", "k*", "k[1-3]", "f*", "?1", "nosuch", "k1", "*1*", "[^k]*", "k\\1"]).into()
+            }
+            "int" => self
+                .of(&[
+                    "1",
+                    "-1",
+                    "7",
+                    "100",
+                    "9223372036854775807",
+                    "-9223372036854775808",
+                    "x",
+                    "1.5",
+                    " 1",
+                    "",
+                ])
+                .into(),
+            "small" => self.of(&["0", "1", "2", "5", "20", "300", "1", "2", "x"]).into(),
+            "negative" => self.of(&["-1", "-2", "-5", "-300"]).into(),
+            "float" => self
+                .of(&[
+                    "0.1", "-0.1", "1.5", "3", "1e3", "1e-3", "-2.25", "0.3", "1e17", "x", "nan", "inf",
+                    "1e400", "0x1p4",
+                ])
+                .into(),
+            "index" => {
+                self.of(&["0", "1", "2", "5", "-1", "-2", "-5", "10", "100", "5000", "-5000", "x"]).into()
+            }
+            "offset" => self
+                .of(&[
+                    "0",
+                    "1",
+                    "7",
+                    "8",
+                    "63",
+                    "100",
+                    "4095",
+                    "4096",
+                    "9000",
+                    "40000",
+                    "-1",
+                    "x",
+                    "4294967296",
+                ])
+                .into(),
+            "bit" if args.len() < 4 => self.of(&["0", "1", "0", "1", "1", "2", "x"]).into(),
+            "width" => {
+                self.of(&["u1", "u8", "i8", "i16", "u7", "u31", "i64", "u63", "u64", "i5", "x8"]).into()
+            }
+            "field_op" => {
+                let kind = self.of(&["get", "set", "incrby"]);
+                args.push(kind.into());
+                self.atom("width", args);
+                let place = self.of(&["0", "5", "8", "#1", "#3", "100", "-1"]);
+                args.push(place.into());
+                if kind != "get" {
+                    let value = self.of(&["1", "-1", "100", "255", "-128", "9223372036854775807"]);
+                    args.push(value.into());
+                }
+                return;
+            }
+            "value" => {
+                let value = self.value();
+                args.push(value);
+                return;
+            }
+            literal => literal.into(),
+        };
+        args.push(made.into_bytes());
+    }
+
+    /// A value: numbers, texts about the lengths at which encodings change, bytes of every kind.
+    fn value(&mut self) -> Vec<u8> {
+        match self.below(12) {
+            0..=2 => self.below(1000).to_string().into_bytes(),
+            3 => format!("{}.{}", self.below(100), self.below(100)).into_bytes(),
+            4 => Vec::new(),
+            5 => vec![b'v'; 40 + self.below(8) as usize],
+            6 => vec![b'w'; 60 + self.below(8) as usize],
+            7 => (0..self.below(20)).map(|_| self.below(256) as u8).collect(),
+            8 if self.one_in(3) => vec![b'x'; 4090 + self.below(12) as usize],
+            9 if self.one_in(4) => (0..9000 + self.below(9000)).map(|at| (at % 251) as u8).collect(),
+            _ => format!("text{}", self.below(50)).into_bytes(),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! A real `redis-server` beside the store: the same commands to both, the replies compared.
+
+mod compare;
+mod generator;
+mod server;
+mod value;
+
+pub use compare::agree;
+pub use generator::{Generator, SHAPES};
+pub use server::{Client, Server};
+pub use value::Value;
