@@ -145,8 +145,8 @@ fn what_was_flushed_is_not_replayed() {
     assert_eq!(tables(&sim), [4, 3]);
 }
 
-/// A crash while a store is created leaves files without `CURRENT`, and it is created anew. Where anything was
-/// written, `CURRENT` was lost, and nothing may be written over it.
+/// A crash while a store is created leaves files without `CURRENT`, and it is created anew. Where anything
+/// was written, `CURRENT` was lost, and nothing may be written over it.
 #[test]
 fn a_lost_current_is_told_from_a_store_that_was_never_complete() {
     for written in [false, true] {
