@@ -365,7 +365,11 @@ impl FamilyOptions {
                 _ => return Err(unknown),
             }
         }
-        Ok(options)
+        // Nobody could have created a family with others.
+        match options.validate() {
+            Ok(()) => Ok(options),
+            Err(_) => Err(bytes.malformed("options within their limits")),
+        }
     }
 }
 
@@ -392,6 +396,8 @@ mod tests {
             assert_eq!(FamilyOptions::decode(&options.encode()).unwrap(), options);
         }
         assert!(FamilyOptions::decode(&[99, 1]).is_err());
+        let wrong = FamilyOptions { block_bytes: 2, ..FamilyOptions::default() };
+        assert!(FamilyOptions::decode(&wrong.encode()).is_err());
     }
 
     #[test]

@@ -105,8 +105,7 @@ impl Plan {
         for (&id, family) in &catalog.state.families {
             plan.add_family(id, Some(&family.name));
             if let Some(planned) = plan.families.get_mut(&id) {
-                planned.options =
-                    FamilyOptions::decode(&family.options).ok().filter(|o| o.validate().is_ok());
+                planned.options = FamilyOptions::decode(&family.options).ok();
                 planned.flushed = if catalog.is_certain() { family.flushed } else { 0 };
             }
         }
