@@ -83,7 +83,12 @@ pub(super) fn store(data: &[u8]) {
     if !sound {
         return;
     }
-    let listed = listed.expect("what is sound can be read");
+    let listed = match listed {
+        // A manifest, mended, that names no operator for a family with operands: nobody can merge these, and
+        // who reads them is told so.
+        Err(Error::MergeFailed { why, .. }) if why.contains("has no merge operator") => return,
+        listed => listed.expect("what is sound can be read"),
+    };
     backwards(&db, &listed);
     // A manifest may say that nearly all sequence numbers are used up.
     let room = db.visible_seq() < MAX_SEQ >> 1;
