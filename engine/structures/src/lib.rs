@@ -31,6 +31,7 @@ pub mod store;
 
 pub mod hash;
 pub mod keys;
+pub mod set;
 pub mod string;
 
 pub mod verify;

@@ -2,6 +2,7 @@
 
 use super::hash::HashKey;
 use super::run::Run;
+use super::set::SetKey;
 use super::string::StringKey;
 use crate::base::error::Result;
 use crate::encoding::header::Type;
@@ -39,6 +40,12 @@ impl<'r, R: Run> Database<'r, R> {
     #[must_use]
     pub fn hash<K: AsRef<[u8]>>(&self, key: K) -> HashKey<'r, R, K> {
         HashKey::new(self.run, self.number, key)
+    }
+
+    /// The set under a key.
+    #[must_use]
+    pub fn set<K: AsRef<[u8]>>(&self, key: K) -> SetKey<'r, R, K> {
+        SetKey::new(self.run, self.number, key)
     }
 
     /// How many keys there are; those that have expired count until they are removed.

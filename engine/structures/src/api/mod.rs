@@ -5,9 +5,11 @@
 mod database;
 mod hash;
 mod run;
+mod set;
 mod string;
 
 pub use database::Database;
 pub use hash::HashKey;
 pub use run::{Run, Transaction};
+pub use set::SetKey;
 pub use string::StringKey;

@@ -19,6 +19,7 @@ mod page;
 mod reply;
 mod server;
 mod session;
+mod sets;
 mod strings;
 mod table;
 mod transactions;

@@ -2,6 +2,7 @@
 
 pub mod fields;
 pub mod header;
+pub mod items;
 pub mod key;
 pub mod limits;
 pub mod score;

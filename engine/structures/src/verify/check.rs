@@ -21,6 +21,7 @@ pub(super) fn check(meta: &Meta, payload: &[u8], records: &[Record], hash: HashK
         Type::String if meta.records => crate::string::check_chunks(meta, &sizes),
         Type::String => None,
         Type::Hash => crate::hash::check_fields(meta, payload, &sizes, hash),
+        Type::Set => crate::set::check_members(meta, payload, &sizes, hash),
         kind => Some(format!("a {}, which this version does not write", kind.name())),
     }
 }
