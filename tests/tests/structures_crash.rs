@@ -44,6 +44,7 @@ fn state(store: &Store) -> Vec<Value> {
             for command in ["type", "get", "hgetall", "smembers", "pexpiretime"] {
                 seen.push(ask(&mut connection, &[command, &key]));
             }
+            seen.push(ask(&mut connection, &["lrange", &key, "0", "-1"]));
         }
     }
     seen

@@ -31,6 +31,7 @@ pub mod store;
 
 pub mod hash;
 pub mod keys;
+pub mod list;
 pub mod set;
 pub mod string;
 

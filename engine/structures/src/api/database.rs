@@ -1,6 +1,7 @@
 //! A database: its keys.
 
 use super::hash::HashKey;
+use super::list::ListKey;
 use super::run::Run;
 use super::set::SetKey;
 use super::string::StringKey;
@@ -40,6 +41,12 @@ impl<'r, R: Run> Database<'r, R> {
     #[must_use]
     pub fn hash<K: AsRef<[u8]>>(&self, key: K) -> HashKey<'r, R, K> {
         HashKey::new(self.run, self.number, key)
+    }
+
+    /// The list under a key.
+    #[must_use]
+    pub fn list<K: AsRef<[u8]>>(&self, key: K) -> ListKey<'r, R, K> {
+        ListKey::new(self.run, self.number, key)
     }
 
     /// The set under a key.

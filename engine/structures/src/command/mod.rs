@@ -15,6 +15,9 @@ mod expiry;
 mod hashes;
 mod keys;
 mod keyspec;
+mod lists;
+#[cfg(test)]
+mod lists_tests;
 mod page;
 mod reply;
 mod server;

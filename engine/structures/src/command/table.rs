@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::Reply;
-use super::{bits, hashes, keys, server, sets, strings, transactions};
+use super::{bits, hashes, keys, lists, server, sets, strings, transactions};
 use crate::base::error::Result;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -141,6 +141,7 @@ const PARTS: &[&[Command]] = &[
     strings::STRINGS,
     bits::BITS,
     hashes::HASHES,
+    lists::LISTS,
     sets::SETS,
     transactions::TRANSACTIONS,
     server::SERVER,

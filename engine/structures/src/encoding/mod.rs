@@ -5,4 +5,5 @@ pub mod header;
 pub mod items;
 pub mod key;
 pub mod limits;
+pub mod positions;
 pub mod score;
