@@ -197,8 +197,8 @@ fn lpos(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
             rank = symmetric(rest.required()?)?;
             if rank == 0 {
                 return Err(Error::fixed(
-                    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use \
-                     negative to start from the end of the list",
+                    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
+                     or use negative to start from the end of the list",
                 ));
             }
         } else if is(word, "count") {

@@ -23,6 +23,8 @@ mod reply;
 mod server;
 mod session;
 mod sets;
+#[cfg(test)]
+mod sets_tests;
 mod strings;
 mod table;
 mod transactions;

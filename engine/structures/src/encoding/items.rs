@@ -85,7 +85,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn items_round_trip(items in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..9)) {
+        fn items_round_trip(
+            items in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..9)
+        ) {
             let mut payload = Vec::new();
             items.iter().for_each(|item| put_item(&mut payload, item));
             let back = Items::new(&payload).list().unwrap();
