@@ -175,7 +175,7 @@ impl Generator {
             }
         }
         if self.one_in(60) {
-            args.pop().filter(|_| args.is_empty()).map(|name| args.push(name));
+            args.truncate(args.len().saturating_sub(1).max(1));
         }
         if self.one_in(60) {
             let extra = self.of(&["extra", "1", "key"]);
