@@ -1,7 +1,7 @@
 //! Lists against a model: long ones, changed in the middle, with the counts checked.
 
 use super::{Connection, Reply};
-use crate::Store;
+use crate::store::Store;
 use esker::base::random::Random;
 use esker::fs::{Fs, SimFs};
 use std::collections::VecDeque;

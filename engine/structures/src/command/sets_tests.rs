@@ -1,7 +1,7 @@
 //! Large sets: members by chance, cursors, algebra.
 
 use super::{Connection, Reply};
-use crate::Store;
+use crate::store::Store;
 use esker::fs::{Fs, SimFs};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -138,7 +138,7 @@ mod tests {
 
         #[test]
         fn aligned_positions_are_counted(from in 0u64..1 << 20, more in 0u64..1 << 20) {
-            let counted = (from..from + more).filter(|at| at % STEP == 0).count();
+            let counted = (from..from + more).filter(|at| at.is_multiple_of(STEP)).count();
             prop_assert_eq!(aligned(FIRST + from, FIRST + from + more), counted as u64);
         }
     }

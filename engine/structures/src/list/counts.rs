@@ -174,7 +174,7 @@ impl Draft<'_> {
             Side::Right => self.view.ends.tail = end,
         }
         let ends = self.view.ends;
-        if ends.head == ends.tail && ends.head % STEP == 0 {
+        if ends.head == ends.tail && ends.head.is_multiple_of(STEP) {
             self.view.set_dense(true);
         }
     }
@@ -198,7 +198,7 @@ impl Draft<'_> {
     fn count_cut(&self, unit: &mut Unit<'_>, old: u64, new: u64) {
         // What no longer lies between the ends.
         let (from, to) = if old < new { (old, new) } else { (new + 1, old + 1) };
-        let holes = aligned(from, to) - u64::from(old % STEP == 0);
+        let holes = aligned(from, to) - u64::from(old.is_multiple_of(STEP));
         for level in 0..LEVELS {
             let gone = |group: u64| {
                 let (start, end) = (group_start(level, group), group_end(level, group));

@@ -53,7 +53,7 @@ impl<'k> View<'k> {
         let between = self.ends.tail - self.ends.head;
         let most = match self.meta.records {
             false => return true,
-            true if self.is_dense() && between % STEP != 0 => return false,
+            true if self.is_dense() && !between.is_multiple_of(STEP) => return false,
             true if self.is_dense() => between / STEP + 1,
             true => between + 1,
         };
