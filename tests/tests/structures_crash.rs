@@ -41,9 +41,10 @@ fn state(store: &Store) -> Vec<Value> {
         seen.push(ask(&mut connection, &["dbsize"]));
         for key in 0..8 {
             let key = format!("k{key}");
-            for command in ["type", "get", "hgetall", "pexpiretime"] {
+            for command in ["type", "get", "hgetall", "smembers", "pexpiretime"] {
                 seen.push(ask(&mut connection, &[command, &key]));
             }
+            seen.push(ask(&mut connection, &["lrange", &key, "0", "-1"]));
         }
     }
     seen

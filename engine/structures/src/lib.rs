@@ -31,6 +31,8 @@ pub mod store;
 
 pub mod hash;
 pub mod keys;
+pub mod list;
+pub mod set;
 pub mod string;
 
 pub mod verify;

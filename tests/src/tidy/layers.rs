@@ -49,6 +49,8 @@ pub const STRUCTURES_LAYERS: &[Folder] = &[
     ("store", 2, "an open store; units of work: overlay, locks, watchers, counts, the sweeper"),
     ("string", 3, "operations of strings and bits"),
     ("hash", 3, "operations of hashes"),
+    ("list", 3, "operations of lists"),
+    ("set", 3, "operations of sets"),
     ("keys", 3, "operations of keys of any type"),
     ("verify", 4, "the check that headers, elements, index and counts agree"),
     ("api", 5, "typed calls"),
