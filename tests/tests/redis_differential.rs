@@ -6,7 +6,7 @@
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
 use esker_structures::command::{Connection, Protocol, Reply, commands};
-use esker_tests::redis::{Client, Generator, SHAPES, Server, Value, agree};
+use esker_tests::redis::{Client, Generator, KEYS, SHAPES, Server, Value, agree};
 use std::collections::BTreeMap;
 
 /// Commands between two emptyings of both.
@@ -72,7 +72,14 @@ fn shown(args: &[Vec<u8>]) -> String {
 }
 
 /// What both hold at the end of a sequence.
-const LOOKS: &[&[&str]] = &[&["type"], &["object", "encoding"], &["get"], &["hgetall"], &["ttl"]];
+const LOOKS: &[&[&str]] = &[
+    &["type", "key"],
+    &["object", "encoding", "key"],
+    &["get", "key"],
+    &["hgetall", "key"],
+    &["zrange", "key", "0", "-1", "withscores"],
+    &["ttl", "key"],
+];
 
 #[test]
 fn replies_are_those_of_redis() {
@@ -110,9 +117,9 @@ fn replies_are_those_of_redis() {
         for database in 0..3 {
             client.execute(&[b"select".to_vec(), database.to_string().into_bytes()]);
             for look in LOOKS {
-                for key in 0..8 {
-                    let mut args: Vec<Vec<u8>> = look.iter().map(|word| word.as_bytes().to_vec()).collect();
-                    args.push(format!("k{key}").into_bytes());
+                for key in KEYS {
+                    let word = |word: &&str| if *word == "key" { key } else { *word }.as_bytes().to_vec();
+                    let args: Vec<Vec<u8>> = look.iter().map(word).collect();
                     let (ours, theirs, same) = client.execute(&args);
                     let all = log.join("\n");
                     assert!(

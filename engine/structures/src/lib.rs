@@ -32,6 +32,7 @@ pub mod store;
 pub mod hash;
 pub mod keys;
 pub mod string;
+pub mod zset;
 
 pub mod verify;
 

@@ -49,6 +49,7 @@ pub const STRUCTURES_LAYERS: &[Folder] = &[
     ("store", 2, "an open store; units of work: overlay, locks, watchers, counts, the sweeper"),
     ("string", 3, "operations of strings and bits"),
     ("hash", 3, "operations of hashes"),
+    ("zset", 3, "operations of sorted sets, and their order statistics"),
     ("keys", 3, "operations of keys of any type"),
     ("verify", 4, "the check that headers, elements, index and counts agree"),
     ("api", 5, "typed calls"),

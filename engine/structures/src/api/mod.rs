@@ -6,8 +6,10 @@ mod database;
 mod hash;
 mod run;
 mod string;
+mod zset;
 
 pub use database::Database;
 pub use hash::HashKey;
 pub use run::{Run, Transaction};
 pub use string::StringKey;
+pub use zset::SortedSetKey;

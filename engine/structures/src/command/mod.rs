@@ -22,6 +22,9 @@ mod session;
 mod strings;
 mod table;
 mod transactions;
+mod zset_algebra;
+mod zset_ranges;
+mod zsets;
 
 pub use connection::{Answer, Connection};
 pub use context::Context;
