@@ -78,15 +78,16 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("hscan", "key 0 count,100000 ?match,pattern"),
     ("hrandfield", "key ?small|negative|small,withvalues|negative,withvalues"),
     // sorted sets
-    (
-        "zadd",
-        "zkey ?nx|xx|gt|lt ?gt|lt ?ch score,member+|score,member+|0,member+|crowd|lkey,0,member|lkey,same_crowd",
-    ),
-    ("zscore", "key member"),
-    ("zmscore", "key member+"),
-    ("zcard", "zkey"),
-    ("zrem", "zkey member+|member,member"),
-    ("zincrby", "zkey score member"),
+    ("zadd", "zkey ?nx|xx|gt|lt ?gt|lt ?ch score,zmember+"),
+    ("zadd", "zkey ?nx|xx|gt|lt ?ch incr score zmember"),
+    ("zadd", "zkey crowd"),
+    ("zadd", "lkey 0,zmember+"),
+    ("zadd", "lkey same_crowd"),
+    ("zscore", "key zmember"),
+    ("zmscore", "key zmember+"),
+    ("zcard", "zkey|lkey"),
+    ("zrem", "zkey zmember+"),
+    ("zincrby", "zkey score zmember"),
     (
         "zrange",
         "zkey,index,index|zkey,edge,edge,byscore|lkey,lex,lex,bylex ?withscores ?limit,index,index ?rev",
@@ -96,8 +97,8 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("zrevrangebyscore", "zkey edge edge ?withscores ?limit,index,index"),
     ("zrangebylex", "lkey lex lex ?limit,index,index ?withscores"),
     ("zrevrangebylex", "lkey lex lex ?limit,index,index"),
-    ("zrank", "zkey member"),
-    ("zrevrank", "zkey member"),
+    ("zrank", "zkey|lkey zmember"),
+    ("zrevrank", "zkey zmember"),
     ("zcount", "zkey edge edge"),
     ("zlexcount", "lkey lex lex"),
     ("zpopmin", "zkey ?small|negative"),
@@ -204,8 +205,8 @@ impl Generator {
             "zkey" if self.one_in(8) => format!("k{}", self.below(8)),
             "zkey" => format!("z{}", self.below(4)),
             "lkey" => format!("l{}", self.below(3)),
-            "member" if self.one_in(60) => "m".repeat(63 + self.below(2) as usize),
-            "member" => format!("m{}", self.below(60)),
+            "zmember" if self.one_in(60) => "m".repeat(63 + self.below(2) as usize),
+            "zmember" => format!("m{}", self.below(60)),
             // More members than a header holds. (In one set or the other: by chance alone few grow so large.)
             "crowd" | "same_crowd" => {
                 let (from, count) = (self.below(100), 20 + self.below(250));

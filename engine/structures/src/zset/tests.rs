@@ -45,8 +45,9 @@ impl Model {
     }
 
     fn entries(&self) -> Vec<Entry> {
-        let split = |place: &Vec<u8>| crate::encoding::scored::split_place(place).unwrap();
-        self.places.iter().map(split.clone()).map(|(score, member)| (member.to_vec(), score)).collect()
+        let split = crate::encoding::scored::split_place;
+        let entry = |(score, member): (f64, &[u8])| (member.to_vec(), score);
+        self.places.iter().map(|place| entry(split(place).unwrap())).collect()
     }
 }
 
