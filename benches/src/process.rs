@@ -48,9 +48,11 @@ impl Usage {
     }
 }
 
+/// What the disk has to write: a page that is changed many times before it is written counts once. Calls
+/// alone would leave out what is written through memory.
 fn written_bytes() -> Option<u64> {
     let io = std::fs::read_to_string("/proc/self/io").ok()?;
-    io.lines().find_map(|line| line.strip_prefix("wchar: "))?.parse().ok()
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
 }
 
 /// Bytes of the files in `dir`, as many as were written to them or allocated for them.

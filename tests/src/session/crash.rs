@@ -194,6 +194,9 @@ impl Watch {
             }
         }
         self.image(moment.kill_image(), Loss::Kill, &format!("kill {point}"), seed);
+        if let Some(disk) = moment.kill_image_amid(seed) {
+            self.image(disk, Loss::Kill, &format!("kill amid {point}"), seed);
+        }
     }
 
     fn image(&mut self, disk: SimFs, loss: Loss, point: &str, seed: u64) {

@@ -116,7 +116,8 @@ impl Scheduler {
             0 | 1 => drop(self.jobs.flush_next()),
             2 | 3 => drop(self.jobs.compact_next()),
             4 => drop(self.jobs.tick()),
-            5 => drop(self.jobs.compact_calm(Calm::Long)),
+            // Seldom: trees of many levels are to be met, too.
+            5 if random.below(16) == 0 => drop(self.jobs.compact_calm(Calm::Long)),
             _ => {}
         }
         let store = self.jobs.store();

@@ -17,6 +17,9 @@ mod validate;
 mod work;
 mod write;
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
+
 pub use checks::{Checks, KeyCheck, RangeCheck, Refused, Why};
 pub use counts::{TransactionCounts, TransactionStats};
 pub use durable::{Callback, Durable, Synced};

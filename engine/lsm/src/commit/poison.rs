@@ -37,6 +37,22 @@ impl Poison {
     }
 }
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_is_kept_and_given_to_all() {
+        let poison = Poison::default();
+        assert!(poison.check().is_ok() && !poison.is_set() && poison.why().is_none());
+        poison.set("the first");
+        poison.set("the second");
+        assert!(poison.is_set());
+        assert_eq!(poison.why().as_deref(), Some("the first"));
+        assert!(matches!(poison.check(), Err(Error::Poisoned { why }) if &*why == "the first"));
+    }
+}
+
 /// Run with `cargo xtask loom`.
 #[cfg(all(test, loom))]
 mod loom_tests {

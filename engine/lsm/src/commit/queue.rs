@@ -104,6 +104,12 @@ impl<T, R> Queue<T, R> {
         turn.results.next().unwrap_or_else(&lost)
     }
 
+    /// How many wait for their turn.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub fn waiting(&self) -> usize {
+        self.line.lock().waiting.len()
+    }
+
     /// Leads at once, or takes a seat.
     fn join(&self, request: T) -> Result<Group<T, R>, Arc<Seat<T, R>>> {
         let mut line = self.line.lock();

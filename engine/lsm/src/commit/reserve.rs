@@ -158,8 +158,8 @@ impl Reserve {
             None => 0,
         };
         // Asked first: a reservation that fails half way takes from others what they could use.
-        let free = if size < self.bytes { self.fs.free_bytes(&self.dir) } else { None };
-        if free.is_some_and(|free| free < self.bytes - size) {
+        let missing = self.bytes.saturating_sub(size);
+        if self.fs.free_bytes(&self.dir).is_some_and(|free| free < missing) {
             return Err(no_room(&FileKind::Reserve.path(&self.dir)));
         }
         let Some(file) = self.open(state, true)? else { return Ok(()) };
@@ -205,3 +205,7 @@ fn no_room(path: &Path) -> Error {
 fn is_full(error: &Error) -> bool {
     matches!(error, Error::DiskFull(_)) && !error.is_failed_sync()
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "reserve_tests.rs"]
+mod tests;

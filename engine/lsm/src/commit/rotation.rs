@@ -202,3 +202,7 @@ impl Store {
         pressure
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "rotation_tests.rs"]
+mod tests;

@@ -254,6 +254,24 @@ mod tests {
         assert_eq!((at(8_000), at(1 << 40)), (Stall::Slow(SLOWEST), Stall::Slow(SLOWEST)));
     }
 
+    /// Waits too short for a system call are saved up, those that are longer than one wait are split.
+    #[test]
+    fn a_slowed_writer_waits_as_long_in_all_as_its_bytes_take() {
+        let gate = Gate::default();
+        gate.set(Stall::Slow(1_000_000));
+        let waited_us = |bytes| {
+            gate.admit(bytes, || Ok(())).unwrap();
+            gate.waits().0.as_micros() as u64
+        };
+        assert_eq!((waited_us(100), waited_us(399)), (0, 0));
+        assert_eq!(waited_us(1), 500, "the 500 bytes of three writes");
+        assert_eq!(waited_us(499), 500);
+        assert_eq!(waited_us(25_000), 500 + 10_000);
+        assert_eq!(waited_us(1), 500 + 20_000, "the rest is left to the writes that follow");
+        assert_eq!(waited_us(500), 500 + 25_000 + 1_000);
+        assert_eq!(gate.waits().1, 0, "nobody was stopped");
+    }
+
     #[test]
     fn a_stopped_writer_goes_on_when_the_gate_opens_and_ends_on_an_error() {
         let gate = Gate::default();

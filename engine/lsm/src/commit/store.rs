@@ -518,3 +518,7 @@ impl Store {
         result
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "store_tests.rs"]
+mod tests;

@@ -346,3 +346,7 @@ impl Drop for Waiter<'_> {
         self.let_go();
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "validate_tests.rs"]
+mod tests;

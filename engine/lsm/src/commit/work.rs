@@ -168,6 +168,54 @@ impl WorkState {
     }
 }
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_board_counts_jobs_and_keeps_the_failure_of_each_kind_until_it_succeeds() {
+        let work = Work::default();
+        let failure = || Err(Error::Closed);
+        work.report(Task::Flush, Ok(()));
+        work.report(Task::Compact, failure());
+        work.report(Task::Flush, failure());
+        work.progressed();
+        work.progressed();
+        let state = work.lock();
+        assert_eq!((state.progress, state.failed()), (5, 2));
+        assert!(state.failure(Task::Compact).is_some() && state.failure(Task::Sync).is_none());
+        drop(state);
+        work.report(Task::Compact, Ok(()));
+        assert!(work.failure(Task::Compact).is_none() && work.failure(Task::Flush).is_some());
+        assert_eq!(work.failed(), 2, "it forgets none");
+    }
+
+    #[test]
+    fn announced_work_is_taken_once_and_by_its_kind() {
+        let work = Work::default();
+        work.announce(Task::Flush);
+        work.announce(Task::Flush);
+        let now = Some(Duration::ZERO);
+        assert_eq!(work.wait(Task::Sync, now), Some(false));
+        assert_eq!(work.wait(Task::Flush, None), Some(true));
+        assert_eq!(work.wait(Task::Flush, now), Some(false));
+    }
+
+    #[test]
+    fn a_pause_lasts_until_its_end_or_until_everything_stops() {
+        let work = Work::default();
+        let (begun, pause) = (Clock::System.monotonic(), Duration::from_millis(5));
+        work.announce(Task::Flush);
+        work.pause(pause);
+        assert!(Clock::System.monotonic() - begun >= pause);
+        assert!(!work.is_stopping() && !work.lock().is_stopping());
+        work.stop();
+        assert!(work.is_stopping() && work.lock().is_stopping());
+        work.pause(Duration::from_secs(3600));
+        assert_eq!(work.wait(Task::Flush, None), None, "the end comes before what was announced");
+    }
+}
+
 /// Run with `cargo xtask loom`.
 #[cfg(all(test, loom))]
 mod loom_tests {

@@ -25,6 +25,11 @@ fn only_removes(batch: &WriteBatch) -> bool {
     batch.iter().flatten().all(|op| op.kind == Kind::Delete || op.kind.is_range())
 }
 
+/// Refuses a batch of more bytes than one may have.
+fn check_size(bytes: usize) -> Result<()> {
+    if bytes > MAX_BATCH_BYTES { Err(Error::BatchTooLarge { bytes }) } else { Ok(()) }
+}
+
 impl Store {
     /// Writes a batch and returns when it is published: in the log (unless its durability is
     /// [`Durability::None`]), in the memtables, and visible to every read that starts from now on.
@@ -52,9 +57,7 @@ impl Store {
             return Err(Error::WrongDatabase);
         }
         let bytes = batch.size_bytes();
-        if bytes > MAX_BATCH_BYTES {
-            return Err(Error::BatchTooLarge { bytes });
-        }
+        check_size(bytes)?;
         if batch.is_empty() {
             let seq = self.read_seq();
             return Ok(Some(Ticket { first_seq: seq, seq }));
@@ -159,7 +162,11 @@ impl Store {
             request.batch.stamp(now_ms);
         }
         let group = GroupHeader { first_seq, clock_ms: now_ms };
-        self.log(writer, group, requests, &mut tickets)?;
+        if let Err(error) = self.log(writer, group, requests, &mut tickets) {
+            // None of it will ever be visible: nobody is in conflict with it.
+            writer.recent.start_anew(self.visible_seq());
+            return Err(error);
+        }
         for (request, ticket) in requests.iter().zip(&tickets) {
             if let Ok(ticket) = ticket {
                 self.insert(writer, request, *ticket, now_ms);
@@ -267,3 +274,7 @@ impl Store {
         debug_assert_eq!(seq, ticket.seq + 1, "every operation of the batch was inserted");
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "write_tests.rs"]
+mod tests;

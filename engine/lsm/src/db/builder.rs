@@ -106,6 +106,13 @@ impl Builder {
         self
     }
 
+    /// Sets [`Options::map_log`].
+    #[must_use]
+    pub fn map_log(mut self, map: bool) -> Builder {
+        self.options.map_log = map;
+        self
+    }
+
     /// Sets [`field@Options::memtable_bytes`].
     #[must_use]
     pub fn memtable_bytes(mut self, bytes: usize) -> Builder {

@@ -194,12 +194,8 @@ fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
 }
 
 fn new_state(builder: &Builder) -> StoreState {
-    let mut state = StoreState {
-        store: builder.random.next_u64(),
-        layer: LAYER.into(),
-        next_file: 1,
-        ..StoreState::default()
-    };
+    let mut state =
+        StoreState { store: builder.random.next_u64(), layer: LAYER.into(), ..StoreState::default() };
     let options = FamilyOptions::default().encode();
     let family = FamilyState { name: DEFAULT_FAMILY.into(), options, ..FamilyState::default() };
     state.families.insert(0, family);
@@ -349,6 +345,7 @@ impl Opening {
             store: self.state.store,
             random: builder.random.clone(),
             segment_bytes: builder.options.wal_segment_bytes,
+            mapped: builder.options.map_log,
         };
         let wal = Wal::create(options, self.next_number())?;
         self.next_state(builder, &edit, last_seq, wal.current(), recovery.clean, clock.now_ms());
@@ -503,3 +500,7 @@ fn remove_unnamed(
     }
     removed
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "open_tests.rs"]
+mod tests;

@@ -78,9 +78,9 @@ pub trait File: fmt::Debug + Send + Sync + 'static {
     /// Reserves space for `size` bytes and extends the file to them with zeros, so that writing
     /// there cannot meet a full disk. Errors with [`io::ErrorKind::Unsupported`] where it cannot.
     fn allocate(&self, size: u64) -> io::Result<()>;
-    /// Maps the first `size` bytes, which were allocated, into memory, for [`File::write_mapped`]. Errors with
-    /// [`io::ErrorKind::Unsupported`] where it cannot, which is what it does unless it is overridden. Whatever
-    /// changes the length ends the mapping.
+    /// Maps the first `size` bytes, which were allocated, into memory, for [`File::write_mapped`]. Errors
+    /// with [`io::ErrorKind::Unsupported`] where it cannot, which is what it does unless it is overridden.
+    /// Whatever changes the length ends the mapping.
     fn map(&self, size: u64) -> io::Result<()> {
         let _ = size;
         Err(io::ErrorKind::Unsupported.into())

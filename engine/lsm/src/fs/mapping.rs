@@ -77,8 +77,8 @@ impl Mapped {
         }
         let (from, until) = (self.given_back, position - KEPT_BYTES);
         let until = until - until % KEPT_BYTES;
-        // SAFETY: the range lies within the mapping and begins at a page. The call only drops pages of a shared
-        // mapping from the tables of the process; written ones stay dirty in the page cache.
+        // SAFETY: the range lies within the mapping and begins at a page. The call only drops pages of a
+        // shared mapping from the tables of the process; written ones stay dirty in the page cache.
         unsafe {
             let address = self.memory.as_mut_ptr().add(from);
             libc::madvise(address.cast(), until - from, libc::MADV_DONTNEED);

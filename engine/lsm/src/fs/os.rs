@@ -22,7 +22,7 @@ pub struct OsFile {
 }
 
 impl OsFile {
-    fn new(file: fs::File) -> FileHandle {
+    fn handle(file: fs::File) -> FileHandle {
         FileHandle::Os(OsFile { file, mapping: Mapping::default() })
     }
 }
@@ -49,12 +49,12 @@ fn or_current(dir: &Path) -> &Path {
 impl FileSystem for OsFs {
     fn create_new(&self, path: &Path) -> io::Result<FileHandle> {
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        Ok(OsFile::new(file))
+        Ok(OsFile::handle(file))
     }
 
     fn open(&self, path: &Path, writable: bool) -> io::Result<FileHandle> {
         let file = open_regular(fs::OpenOptions::new().read(true).write(writable), path)?;
-        Ok(OsFile::new(file))
+        Ok(OsFile::handle(file))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

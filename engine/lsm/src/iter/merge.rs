@@ -54,8 +54,8 @@ struct Shown(EntryRef<'static>);
 
 impl Shown {
     /// # Safety
-    /// It must be forgotten before the run that shows `entry` moves, or is dropped. (The runs themselves stand
-    /// still on the heap when the merge is moved: the vector that holds them never grows.)
+    /// It must be forgotten before the run that shows `entry` moves, or is dropped. (The runs stand
+    /// still on the heap when the merge is moved: the vector that holds them is never changed.)
     #[inline]
     unsafe fn new(entry: EntryRef<'_>) -> Shown {
         // SAFETY: only the lifetime changes; the caller sees to it that nobody looks beyond it.

@@ -101,6 +101,12 @@ impl RecentWrites {
         }
     }
 
+    /// Forgets what it knows and goes on watching: everything behind `last_seq` is kept from now on.
+    pub fn start_anew(&mut self, last_seq: SeqNum) {
+        let watchers = self.watchers;
+        *self = RecentWrites { floor: last_seq, watchers, ..RecentWrites::new(self.most_bytes) };
+    }
+
     /// Whether writes must be recorded.
     #[must_use]
     pub fn watched(&self) -> bool {

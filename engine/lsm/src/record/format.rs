@@ -217,6 +217,22 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_beginning_resembles_the_kind_that_more_of_it_is_like() {
+        use LogKind::{Manifest, Wal};
+        for (beginning, wal, manifest) in [
+            (&b"ESKERWAL"[..], true, false),
+            (b"ESKERMAN", false, true),
+            (b"xxxxxWxx", true, false),
+            (b"ESKERMxx", false, true),
+            (b"ESKERxxx", false, false),
+            (b"ESK", false, false),
+        ] {
+            let found = (Wal.resembles(beginning), Manifest.resembles(beginning));
+            assert_eq!(found, (wal, manifest), "{}", beginning.escape_ascii());
+        }
+    }
+
+    #[test]
     fn a_newer_version_is_told_from_damage() {
         let mut raw = HEADER.encode(LogKind::Wal);
         raw[8] = 9;

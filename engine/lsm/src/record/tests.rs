@@ -61,6 +61,21 @@ fn an_empty_record_may_be_the_last_thing_in_a_file() {
     assert_eq!((found, stop.damage), (offsets, None));
 }
 
+/// What one record needed serves the next, unless it was huge.
+#[test]
+fn the_memory_of_a_record_is_used_again_and_that_of_a_huge_one_given_back() {
+    let (sim, _) = written(&[]);
+    let header =
+        FileHeader { identity: 3, store: 4, number: 1, start_lsn: 0, previous: 0, chain: 0, least_bytes: 0 };
+    let file = Fs::Sim(sim).open_writable(Path::new(PATH)).unwrap();
+    let mut writer = RecordWriter::resume(file, header);
+    for (bytes, kept) in [(100_000, true), (3 << 20, true), (5 << 20, false)] {
+        writer.begin().extend(std::iter::repeat_n(7, bytes));
+        writer.finish(1, 0).unwrap();
+        assert_eq!(writer.begin().capacity() >= bytes, kept, "{bytes}");
+    }
+}
+
 #[test]
 fn headers_are_found_far_behind_damage() {
     let (sim, offsets) = written(&[100; 9_000]);

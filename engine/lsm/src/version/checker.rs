@@ -18,7 +18,7 @@ pub fn check_levels(version: &Version) -> Vec<String> {
     }
     for pair in version.level(0).windows(2) {
         let (newer, older) = (&pair[0].meta, &pair[1].meta);
-        if older.max_seq >= newer.min_seq && older.entries > 0 && newer.entries > 0 {
+        if older.max_seq >= newer.min_seq {
             problems.push(format!(
                 "tables {} and {} of level 0 share sequence numbers ({}..={} and {}..={})",
                 newer.number, older.number, newer.min_seq, newer.max_seq, older.min_seq, older.max_seq

@@ -110,6 +110,25 @@ pub fn read_current(fs: &Fs, dir: &Path) -> Result<Option<Current>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::SimFs;
+    use crate::fs::sim::{Fault, OperationKind};
+
+    /// A file that cannot be read is not a file that is not there: a store is not created anew over it.
+    #[test]
+    fn only_a_file_that_is_not_there_counts_as_none() {
+        let sim = SimFs::new();
+        let (fs, dir) = (Fs::Sim(sim.clone()), Path::new("/db"));
+        fs.create_dir_all(dir).unwrap();
+        assert_eq!(read_current(&fs, dir).unwrap(), None);
+        let current = Current { manifest: 5, store: 0xabc };
+        current.prepare(&fs, dir, 6).unwrap();
+        Current::switch(&fs, dir, 6).unwrap();
+        assert_eq!(read_current(&fs, dir).unwrap(), Some(current));
+        for kind in [OperationKind::Open, OperationKind::Read] {
+            sim.set_fault(Box::new(move |op| (op.kind == kind).then_some(Fault::EIO)));
+            assert!(matches!(read_current(&fs, dir), Err(Error::Io(_))), "{kind}");
+        }
+    }
 
     #[test]
     fn the_line_round_trips_and_no_flipped_bit_passes() {

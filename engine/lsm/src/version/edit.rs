@@ -359,6 +359,17 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_as_long_as_it_may_be_and_no_longer() {
+        let decoded = |bytes: usize| {
+            let (mut out, name) = (Vec::new(), "n".repeat(bytes));
+            encode_edit(&mut out, &Edit(vec![EditOp::CreateFamily { id: 1, name, options: vec![] }]));
+            decode_edit(&out).map(|edit| edit.0.len())
+        };
+        assert_eq!(decoded(MAX_FAMILY_NAME_BYTES), Ok(1));
+        assert!(decoded(MAX_FAMILY_NAME_BYTES + 1).is_err());
+    }
+
+    #[test]
     fn a_range_that_makes_no_sense_is_refused() {
         let decoded = |op: &EditOp| {
             let mut bytes = Vec::new();

@@ -202,12 +202,6 @@ impl Version {
         self.levels.iter().rposition(|tables| !tables.is_empty()).unwrap_or(0)
     }
 
-    /// The greatest sequence number in any table.
-    #[must_use]
-    pub fn max_seq(&self) -> SeqNum {
-        self.tables().map(|(_, t)| t.meta.max_seq).max().unwrap_or(0)
-    }
-
     /// The number of tables per level, such as `4,0,0,0,0,2,9`.
     #[must_use]
     pub fn shape(&self) -> String {

@@ -135,3 +135,72 @@ fn an_edit_that_fails_leaves_the_manifest_as_it_was_or_broken() {
     assert!(manifest.broken());
     assert_eq!(manifest.state(), &state);
 }
+
+/// Whoever erases asks whether the file still names what is gone.
+#[test]
+fn a_manifest_names_what_was_removed_until_it_is_shortened() {
+    let (sim, mut manifest) = created();
+    let create = |id, name: &str| EditOp::CreateFamily { id, name: name.into(), options: vec![] };
+    let committed = |manifest: &mut Manifest, op| {
+        manifest.commit(&Edit(vec![op]), || unreachable!("too small to be rewritten")).unwrap();
+        manifest.names_removed()
+    };
+    assert!(!manifest.names_removed());
+    assert!(!committed(&mut manifest, create(1, "a secret")));
+    assert!(committed(&mut manifest, EditOp::DropFamily(1)));
+    assert!(committed(&mut manifest, create(2, "another")), "it still names the first");
+    let text = |manifest: &Manifest| sim.read_raw(&path(manifest.number())).unwrap();
+    assert!(text(&manifest).windows(8).any(|bytes| bytes == b"a secret"));
+    let mut next = 10;
+    let shortened = manifest.shorten(|| {
+        next += 1;
+        next
+    });
+    shortened.unwrap();
+    assert!(!manifest.names_removed());
+    assert!(!text(&manifest).windows(8).any(|bytes| bytes == b"a secret"));
+    assert_eq!(&loaded(&sim).unwrap().state, manifest.state());
+}
+
+/// `CURRENT` is being switched to a new manifest when something fails. Only a disk that was too full for the
+/// rename leaves no doubt about which of the two is in force.
+#[test]
+fn a_switch_that_fails_leaves_no_doubt_only_where_the_disk_was_full() {
+    use OperationKind::{Rename, SyncDir};
+    const FULL: i32 = 28;
+    let cases = [
+        (Rename, Fault::ENOSPC, false),
+        (Rename, Fault::ErrnoAfter(FULL), true),
+        (Rename, Fault::EIO, true),
+        (Rename, Fault::ErrnoAfter(5), true),
+        (SyncDir, Fault::ENOSPC, true),
+        (SyncDir, Fault::EIO, true),
+    ];
+    for (kind, fault, broken) in cases {
+        let (sim, mut manifest) = created();
+        commit(&mut manifest, 1).unwrap();
+        let (state, paths) = (manifest.state().clone(), sim.paths());
+        // The directory is synced once before the switch, and that succeeds.
+        let (mut renamed, mut failed) = (false, false);
+        sim.set_fault(Box::new(move |op| {
+            let due = op.kind == kind && (renamed || kind == Rename) && !failed;
+            renamed |= op.kind == Rename;
+            failed |= due;
+            due.then_some(fault)
+        }));
+        let mut next = 50;
+        let result = manifest.shorten(|| {
+            next += 1;
+            next
+        });
+        assert!(result.is_err(), "{kind} {fault:?}");
+        assert_eq!(manifest.broken(), broken, "{kind} {fault:?}");
+        assert_eq!((manifest.state(), manifest.number()), (&state, 1));
+        sim.clear_fault();
+        if !broken {
+            assert_eq!(sim.paths(), paths, "nothing of the attempt is left");
+            commit(&mut manifest, 2).unwrap();
+            assert_eq!(&loaded(&sim.image(Image::Nothing, 0)).unwrap().state, manifest.state());
+        }
+    }
+}

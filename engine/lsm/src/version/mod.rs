@@ -18,5 +18,7 @@ pub use meta::TableMeta;
 pub use source::{LevelRun, Source};
 pub use state::{FamilyState, History, StoreState};
 
+#[cfg(all(test, not(loom)))]
+mod levels_tests;
 #[cfg(test)]
 mod manifest_tests;

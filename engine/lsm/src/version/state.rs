@@ -187,6 +187,15 @@ mod tests {
     }
 
     #[test]
+    fn a_family_keeps_the_options_it_was_created_with() {
+        let mut state = StoreState::default();
+        let create = EditOp::CreateFamily { id: 2, name: "tokens".into(), options: vec![7, 9] };
+        state.apply(&Edit(vec![create])).unwrap();
+        let family = &state.families[&2];
+        assert_eq!((family.name.as_str(), &family.options[..]), ("tokens", &[7, 9][..]));
+    }
+
+    #[test]
     fn what_does_not_fit_is_said() {
         let mut state = StoreState::default();
         let create = |id, name: &str| EditOp::CreateFamily { id, name: name.into(), options: vec![] };

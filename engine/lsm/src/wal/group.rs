@@ -190,6 +190,27 @@ mod tests {
         assert!(CloseMark::decode(&(MAX_SEQ + 1).to_le_bytes()).is_err());
     }
 
+    /// The bound itself may be handed out; nothing behind it is a number.
+    #[test]
+    fn a_group_beyond_the_last_sequence_number_is_refused() {
+        let decoded = |first_seq, distance, count| {
+            let mut out = Vec::new();
+            let header = GroupHeader { first_seq, clock_ms: 1 };
+            begin_group(&mut out, header);
+            let first_seq = first_seq + distance;
+            push_batch(&mut out, header, LoggedBatch { first_seq, count, ops: b"" });
+            let (_, mut batches) = decode_group(&out)?;
+            batches.next().unwrap().map(|batch| batch.first_seq)
+        };
+        assert_eq!(decoded(MAX_SEQ, 0, 0), Ok(MAX_SEQ));
+        assert_eq!(decoded(MAX_SEQ - 3, 2, 1), Ok(MAX_SEQ - 1));
+        assert!(decoded(MAX_SEQ - 3, 2, 2).is_err());
+        for beyond in [MAX_SEQ + 1, MAX_SEQ + 2, u64::MAX - 2] {
+            assert!(decoded(beyond, 0, 0).is_err(), "{beyond}");
+            assert!(decode_group(&[beyond.to_le_bytes(), [0; 8]].concat()).is_err(), "{beyond}");
+        }
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {

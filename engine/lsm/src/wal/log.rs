@@ -37,6 +37,8 @@ pub struct WalOptions {
     pub random: Random,
     /// The size to which a segment is preallocated, in bytes.
     pub segment_bytes: u64,
+    /// Whether segments are mapped into memory, as far as they can be.
+    pub mapped: bool,
 }
 
 /// A segment that is still needed.
@@ -312,7 +314,7 @@ fn create_segment(options: &WalOptions, mut header: FileHeader, capacity: u64) -
         options.fs.rename(&temp, &path)?;
         options.fs.sync_dir(&options.dir)?;
         let file = options.fs.open_writable(&path)?;
-        if header.least_bytes > 0 {
+        if options.mapped && header.least_bytes > 0 {
             // Where it cannot be mapped, each record is a call.
             file.map(capacity);
         }

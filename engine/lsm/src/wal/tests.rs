@@ -5,7 +5,7 @@ use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::random::Random;
 use crate::fs::{Fs, SimFs};
-use crate::record::HEADER_BYTES;
+use crate::record::{HEADER_BYTES, RECORD_HEADER_BYTES};
 use std::path::Path;
 
 const STORE: u64 = 0xe5;
@@ -24,8 +24,14 @@ impl Log {
         let sim = SimFs::new();
         let fs = Fs::Sim(sim.clone());
         fs.create_dir_all(Path::new(DIR)).unwrap();
-        let options =
-            WalOptions { fs, dir: DIR.into(), store: STORE, random: Random::seeded(1), segment_bytes };
+        let options = WalOptions {
+            fs,
+            dir: DIR.into(),
+            store: STORE,
+            random: Random::seeded(1),
+            segment_bytes,
+            mapped: true,
+        };
         Log { sim, wal: Wal::create(options, 1).unwrap(), synced: 0, seq: 0, numbers: 1 }
     }
 
@@ -104,6 +110,41 @@ fn a_log_of_many_segments_is_replayed_in_order() {
     assert_eq!(found, texts);
     let replay = replay.unwrap();
     assert_eq!((replay.groups, replay.clock_ms, replay.closed, replay.cut), (12, 7, None, None));
+}
+
+/// Whoever finds a batch malformed names where its record's payload stands.
+#[test]
+fn each_batch_comes_with_the_place_of_its_record() {
+    let mut log = Log::new(1 << 20);
+    let mut starts = Vec::new();
+    for text in ["a", "some more text", "b"] {
+        starts.push((path(1), HEADER_BYTES + log.wal.lsn() + RECORD_HEADER_BYTES));
+        log.append(text);
+    }
+    let mut places = Vec::new();
+    let known = LogKnown { store: STORE, oldest: 1, synced: 0 };
+    let fs = Fs::Sim(log.sim.clone());
+    let each = |_: GroupHeader, _: LoggedBatch<'_>, file: &Path, base: u64| {
+        places.push((file.to_owned(), base));
+        Ok(())
+    };
+    replay(&fs, Path::new(DIR), known, &[1], false, each).unwrap();
+    assert_eq!(places, starts);
+}
+
+/// What is written behind a seal goes to a segment of its own, so that the one before can be released.
+#[test]
+fn a_sealed_segment_takes_nothing_more() {
+    let mut log = Log::new(1 << 20);
+    log.append("before");
+    log.wal.seal(|| 2, 0).unwrap();
+    log.numbers = 2;
+    assert_eq!((log.wal.current(), log.wal.holds_records()), (2, false));
+    log.append("behind");
+    assert_eq!(log.wal.sealed().map(|s| (s.number, s.last_seq)).collect::<Vec<_>>(), [(1, 1)]);
+    assert_eq!(replayed(&log.sim, false).0, ["before", "behind"]);
+    assert_eq!(log.wal.oldest_needed(1), 2);
+    assert_eq!(log.wal.release(2), [1]);
 }
 
 #[test]
@@ -276,6 +317,7 @@ fn a_log_starts_on_a_full_disk_too() {
         store: STORE,
         random: Random::seeded(2),
         segment_bytes: 4096,
+        mapped: true,
     };
     log.wal = Wal::create(options, 9).unwrap();
     assert_eq!(log.sim.read_raw(&path(9)).unwrap().len() as u64, HEADER_BYTES);

@@ -1,0 +1,175 @@
+use super::*;
+use crate::fs::SimFs;
+use crate::fs::sim::{Fault, Image, OperationKind};
+
+const DIR: &str = "/db";
+const BYTES: u64 = 64 << 10;
+
+fn reserve(sim: &SimFs, bytes: u64) -> Reserve {
+    let fs = Fs::Sim(sim.clone());
+    fs.create_dir_all(Path::new(DIR)).unwrap();
+    fs.sync_dir(Path::new("/")).unwrap();
+    Reserve::new(&fs, Path::new(DIR), bytes)
+}
+
+fn path() -> PathBuf {
+    FileKind::Reserve.path(Path::new(DIR))
+}
+
+/// The size of its file; `None` if there is none.
+fn size(sim: &SimFs) -> Option<u64> {
+    sim.read_raw(&path()).ok().map(|bytes| bytes.len() as u64)
+}
+
+fn leave(sim: &SimFs, bytes: u64) {
+    sim.set_capacity(Some(sim.used() + bytes));
+}
+
+/// What needs space fails so often, with `error`, and then finds it. Returns how it went, and the attempts.
+fn draw(reserve: &Reserve, failures: u32, error: impl Fn() -> Error) -> (Result<()>, u32) {
+    let mut attempts = 0;
+    let result = reserve.draw(|| {
+        attempts += 1;
+        if attempts > failures { Ok(()) } else { Err(error()) }
+    });
+    (result, attempts)
+}
+
+fn full() -> Error {
+    no_room(Path::new("/db/000007.sst"))
+}
+
+#[test]
+fn a_reserve_is_given_up_once_and_made_again_when_there_is_room() {
+    let sim = SimFs::new();
+    let reserve = reserve(&sim, BYTES);
+    assert!(!reserve.is_short(), "one that was never made is missed by nobody");
+    assert!(reserve.make().unwrap());
+    assert_eq!((size(&sim), size(&sim.image(Image::Nothing, 0))), (Some(BYTES), Some(BYTES)));
+    assert!(!reserve.is_short() && reserve.why().is_none());
+    leave(&sim, 0);
+    let before = sim.used();
+    let (drawn, attempts) = draw(&reserve, 1, full);
+    assert!(drawn.is_ok() && attempts == 2, "the second attempt found the space");
+    assert_eq!((size(&sim), before - sim.used()), (Some(0), BYTES));
+    assert!(reserve.is_short() && matches!(reserve.why(), Some(Error::DiskFull(_))));
+    let (refused, attempts) = draw(&reserve, 9, full);
+    assert!(matches!(refused, Err(Error::DiskFull(_))) && attempts == 1, "there is nothing left to give up");
+    leave(&sim, BYTES - 1);
+    assert!(!reserve.make().unwrap(), "all of it or nothing");
+    assert!(reserve.is_short() && size(&sim) == Some(0));
+    leave(&sim, BYTES);
+    assert!(reserve.make().unwrap());
+    assert!(!reserve.is_short() && reserve.why().is_none() && size(&sim) == Some(BYTES));
+}
+
+#[test]
+fn only_a_full_disk_is_a_reason_to_give_it_up() {
+    let sim = SimFs::new();
+    let reserve = reserve(&sim, BYTES);
+    reserve.make().unwrap();
+    let failed_sync = || Error::io("sync", Path::new("/db/000007.sst"), io::ErrorKind::StorageFull.into());
+    let other = || Error::io("write to", Path::new("/db/000007.sst"), io::ErrorKind::Other.into());
+    for error in [failed_sync(), other()] {
+        let (result, attempts) = draw(&reserve, 1, || error.clone());
+        assert!(result.is_err() && attempts == 1, "{error}");
+    }
+    assert!(!reserve.is_short() && size(&sim) == Some(BYTES));
+}
+
+/// Whoever is refused space twice in a row gets what another one has given up in between.
+#[test]
+fn what_another_one_gave_up_is_a_reason_to_try_again() {
+    let sim = SimFs::new();
+    let reserve = reserve(&sim, BYTES);
+    reserve.make().unwrap();
+    let mut attempts = 0;
+    let result = reserve.draw(|| {
+        attempts += 1;
+        if attempts == 1 {
+            assert_eq!(draw(&reserve, 1, full).1, 2);
+            return Err(full());
+        }
+        Ok(())
+    });
+    assert!(result.is_ok() && attempts == 2);
+}
+
+#[test]
+fn a_reserve_that_was_never_made_is_not_made_by_giving_it_up() {
+    for bytes in [0, BYTES] {
+        let sim = SimFs::new();
+        let reserve = reserve(&sim, bytes);
+        let (result, attempts) = draw(&reserve, 1, full);
+        assert!(result.is_err() && attempts == 1);
+        assert!(!reserve.is_short() && size(&sim).is_none());
+    }
+    let sim = SimFs::new();
+    assert!(reserve(&sim, 0).make().unwrap(), "nothing is wanted");
+    assert_eq!(size(&sim), None);
+}
+
+#[test]
+fn compactions_leave_half_of_it_to_others() {
+    let sim = SimFs::new();
+    let reserve = reserve(&sim, BYTES);
+    reserve.make().unwrap();
+    leave(&sim, 0);
+    assert!(reserve.leave_some().is_ok(), "it is whole");
+    assert!(draw(&reserve, 1, full).0.is_ok());
+    for (free, left) in [(BYTES, true), (BYTES / 2, true), (BYTES / 2 - 512, false), (0, false)] {
+        leave(&sim, free);
+        match reserve.leave_some() {
+            Ok(()) => assert!(left, "{free}"),
+            Err(error) => assert!(!left && matches!(error, Error::DiskFull(_)), "{free}: {error}"),
+        }
+    }
+    sim.set_capacity(None);
+    assert!(reserve.leave_some().is_ok(), "nobody knows how much is free");
+}
+
+/// Whatever a crash has left of it is made whole, with bytes where no space can be reserved.
+#[test]
+fn what_is_left_of_an_earlier_one_is_made_whole() {
+    let bytes = (1 << 20) + 4_000;
+    for (found, can_reserve) in [
+        (0, true),
+        (700, true),
+        (700, false),
+        (bytes, true),
+        (bytes, false),
+        (3 * bytes, true),
+        (3 * bytes, false),
+    ] {
+        let sim = SimFs::new();
+        let reserve = reserve(&sim, bytes);
+        sim.write_raw(&path(), &vec![1; found as usize]).unwrap();
+        if !can_reserve {
+            let unsupported = Fault::Kind(io::ErrorKind::Unsupported);
+            sim.set_fault(Box::new(move |op| (op.kind == OperationKind::Allocate).then_some(unsupported)));
+        }
+        let syncs = sim.stats().of(OperationKind::Sync);
+        assert!(reserve.make().unwrap() && !reserve.is_short());
+        assert_eq!(size(&sim), Some(bytes), "{found} bytes were found");
+        assert!(sim.used() >= bytes, "a length alone is no space");
+        assert_eq!(sim.stats().of(OperationKind::Sync) - syncs, u64::from(found != bytes));
+    }
+}
+
+#[test]
+fn a_reserve_that_cannot_be_made_stops_nobody_unless_a_sync_failed() {
+    for (kind, is_final) in [
+        (OperationKind::Open, false),
+        (OperationKind::Create, false),
+        (OperationKind::Allocate, false),
+        (OperationKind::Sync, true),
+    ] {
+        let sim = SimFs::new();
+        let reserve = reserve(&sim, BYTES);
+        sim.set_fault(Box::new(move |op| (op.kind == kind).then_some(Fault::EIO)));
+        assert_eq!(reserve.make().is_err(), is_final, "{kind}");
+        sim.clear_fault();
+        assert!(size(&sim).is_none_or(|size| size == 0), "{kind}: what was reserved is left to others");
+        assert!(reserve.make().unwrap() && size(&sim) == Some(BYTES), "{kind}");
+    }
+}

@@ -1,0 +1,189 @@
+use super::*;
+use crate::base::key::{EntryRef, Kind, NEVER};
+use crate::batch::WriteBatch;
+use crate::commit::Durability;
+use crate::commit::tests::{Named, Rig, Setup};
+use crate::table::{TableOptions, TableWriter};
+use crate::tree::FamilyRules;
+use crate::version::{TableFile, TableMeta};
+
+/// Writes keys with ascending numbers in one batch.
+fn fill(rig: &Rig, family: u32, numbers: std::ops::Range<u32>) {
+    let mut batch = WriteBatch::new();
+    for number in numbers {
+        batch.put(&Named(family), format!("key{number:05}"), "value");
+    }
+    rig.store.commit(batch, Durability::Os).unwrap();
+}
+
+fn delete_range(rig: &Rig, from: u32, to: u32) {
+    let mut batch = WriteBatch::new();
+    batch.delete_range(&Named(0), format!("key{from:05}")..format!("key{to:05}"));
+    rig.store.commit(batch, Durability::Os).unwrap();
+}
+
+#[test]
+fn the_largest_memtable_goes_when_all_together_are_larger_than_they_may_be() {
+    let mut rig = Rig::new();
+    fill(&rig, 0, 0..10);
+    fill(&rig, 1, 0..100);
+    let total = rig.active(0).allocated_bytes() + rig.active(1).allocated_bytes();
+    for (most, sealed) in [(total, (0, 0)), (total - 1, (0, 1))] {
+        rig.store.options.memtables_bytes = most;
+        rig.store.with_writer(|writer| rig.store.rotate_if_due(writer));
+        assert_eq!((rig.sealed(0), rig.sealed(1)), sealed);
+    }
+    rig.store.options.memtables_bytes = 128 << 20;
+    for (most, sealed) in [(rig.active(0).allocated_bytes() + 1, 0), (rig.active(0).allocated_bytes(), 1)] {
+        rig.store.options.memtable_bytes = most;
+        rig.store.with_writer(|writer| rig.store.rotate_if_due(writer));
+        assert_eq!(rig.sealed(0), sealed, "one by itself goes when it has reached its size");
+    }
+}
+
+/// A range that covers a quarter of a memtable, or a good many entries, gets one of its own, so that what it
+/// covers is passed over in one step.
+#[test]
+fn a_range_that_covers_much_of_a_memtable_seals_it_first() {
+    for (entries, covered, seals) in [
+        (900, 900, false),
+        (1_100, 1_023, false),
+        (1_100, 1_024, true),
+        (8_000, 1_999, false),
+        (8_000, 2_000, true),
+        (40_000, 8_191, false),
+        (40_000, 8_192, true),
+    ] {
+        let rig = Rig::new();
+        fill(&rig, 0, 0..entries);
+        delete_range(&rig, 0, covered);
+        assert_eq!(rig.sealed(0), usize::from(seals), "{covered} of {entries}");
+        assert_eq!(rig.active(0).ranges().len(), 1);
+        assert_eq!(rig.sealed(1), 0);
+    }
+}
+
+/// The first memtable of a family is built anew once it is known what its keys have in common.
+#[test]
+fn a_prefix_is_chosen_when_there_are_enough_keys_to_judge_by() {
+    let rig = Rig::new();
+    for number in 0..255 {
+        fill(&rig, 0, number..number + 1);
+    }
+    assert!(!rig.active(0).has_prefix());
+    fill(&rig, 0, 255..256);
+    let chosen = rig.active(0);
+    assert!(chosen.has_prefix() && chosen.entries() == 256);
+    let found = chosen.get(b"key00017", 1000).unwrap();
+    assert_eq!((found.kind, found.seq, found.value), (Kind::Put, 18, &b"value"[..]));
+    for (at_once, rebuilt) in [(4_096, true), (4_097, false)] {
+        let rig = Rig::new();
+        fill(&rig, 0, 0..at_once);
+        assert_eq!(rig.active(0).has_prefix(), rebuilt, "{at_once} keys at once");
+        fill(&rig, 0, 0..1);
+        assert_eq!(rig.active(0).has_prefix(), rebuilt, "it is settled");
+    }
+}
+
+#[test]
+fn logs_and_memtables_take_an_eighth_of_the_time_for_erasing() {
+    assert_eq!(Rig::new().store.oldest_log(), None);
+    let rules = FamilyRules { erase_within_ms: Some(80_000), ..FamilyRules::default() };
+    let rig = Rig::with(Setup { rules, ..Setup::default() });
+    assert_eq!(rig.store.oldest_log(), Some(Duration::from_secs(10)));
+    rig.put("k", "v").unwrap();
+    for (seconds, sealed) in [(9, 0), (1, 1)] {
+        rig.clock.advance(Duration::from_secs(seconds));
+        rig.store.rotate_aged();
+        assert_eq!((rig.sealed(0), rig.sealed(1)), (sealed, 0));
+    }
+}
+
+#[test]
+fn what_no_log_holds_is_known_until_it_is_flushed() {
+    let rig = Rig::new();
+    rig.put("logged", "v").unwrap();
+    assert!(!rig.store.holds_unlogged());
+    rig.store.rotate_all();
+    assert!(!rig.store.holds_unlogged());
+    rig.put_in(1, "unlogged", "v", Durability::None).unwrap();
+    assert!(rig.store.holds_unlogged());
+    let order = rig.store.rotate_all();
+    assert!(rig.store.holds_unlogged(), "sealed it is no safer");
+    for family in rig.store.families() {
+        let (view, last_seq) = (family.view(), rig.store.visible_seq());
+        family.install(Some(Seal { order, last_seq }), (*view.version).clone(), view.ranges.clone());
+    }
+    assert!(!rig.store.holds_unlogged());
+}
+
+/// While something is unlogged all families are sealed together, so that a batch across them stays whole.
+#[test]
+fn unlogged_entries_seal_all_families_together() {
+    let mut rig = Rig::new();
+    rig.put("logged", "v").unwrap();
+    rig.put_in(1, "unlogged", "v", Durability::None).unwrap();
+    rig.store.options.memtable_bytes = rig.active(1).allocated_bytes().min(rig.active(0).allocated_bytes());
+    rig.store.with_writer(|writer| rig.store.rotate_if_due(writer));
+    assert_eq!((rig.sealed(0), rig.sealed(1)), (1, 1));
+    let seal = |family| rig.store.family_by_id(family).unwrap().pin().sealed[0].seal;
+    assert_eq!(seal(0), seal(1));
+}
+
+#[test]
+fn the_memory_of_all_sealed_memtables_presses_however_many_families_share_it() {
+    let mut rig = Rig::new();
+    for family in [0, 1] {
+        fill(&rig, family, 0..500);
+    }
+    let bytes = rig.active(0).allocated_bytes() + rig.active(1).allocated_bytes();
+    rig.store.rotate_all();
+    assert_eq!(rig.store.update_pressure().sealed, 1);
+    rig.store.options.memtable_bytes = bytes / 7;
+    assert_eq!(rig.store.update_pressure().sealed, 7);
+}
+
+#[test]
+fn writers_wait_for_a_flush_once_so_many_memtables_are_sealed() {
+    let rig = Rig::new();
+    let most = rig.store.options.stall.sealed.1;
+    for sealed in 0..=most {
+        assert_eq!(rig.sealed(0), sealed);
+        assert_eq!(rig.store.waits_for_flush(), sealed == most, "{sealed}");
+        assert_eq!(rig.store.gate.get() == crate::commit::Stall::Stop, sealed == most);
+        // The write before has passed a gate that is now shut.
+        rig.store.gate.set(crate::commit::Stall::None);
+        rig.put("k", "v").unwrap();
+        rig.store.rotate_all();
+    }
+}
+
+/// Gives a family one table more in level 0, which says that it is so large.
+fn add_table(rig: &Rig, family: u32, bytes: u64) {
+    let (store, number) = (&rig.store, rig.store.next_number());
+    let (file, identity) = store.tables.create(number).unwrap();
+    let mut writer = TableWriter::new(file, identity, TableOptions::default()).unwrap();
+    let entry = EntryRef { key: b"k", seq: number, kind: Kind::Put, expires_at: NEVER, value: b"v" };
+    writer.add(&entry).unwrap();
+    let written = writer.finish().unwrap();
+    let reader = store.tables.open(number, identity, written.size_bytes).unwrap();
+    let meta = TableMeta { size: bytes, ..TableMeta::of(number, written, 0) };
+    let table = TableFile::new(Arc::new(meta), reader, store.purgatory.clone());
+    let family = store.family_by_id(family).unwrap();
+    let view = family.view();
+    family.install(None, view.version.changed(&[], vec![(0, table)]), view.ranges.clone());
+}
+
+#[test]
+fn what_compactions_have_yet_to_move_in_all_families_presses_together() {
+    let rig = Rig::new();
+    assert_eq!(rig.store.update_pressure(), Pressure::default());
+    for (family, tables) in [(0, 5), (1, 7)] {
+        (0..tables).for_each(|_| add_table(&rig, family, 10 << 20));
+    }
+    let debt =
+        |family| debt_bytes(&rig.store.family_by_id(family).unwrap().pin().version, &rig.store.options.shape);
+    let pressure = rig.store.update_pressure();
+    assert!(debt(0) > 0 && debt(1) > debt(0));
+    assert_eq!((pressure.debt_bytes, pressure.level0), (debt(0) + debt(1), 7));
+}

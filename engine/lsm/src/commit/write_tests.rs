@@ -1,0 +1,115 @@
+use super::*;
+use crate::commit::Stall;
+use crate::commit::tests::{Named, Rig, Setup};
+use crate::fs::sim::{Fault, OperationKind};
+
+fn refused() -> Error {
+    Error::invalid("a planted failure", "of the test")
+}
+
+/// A stopped writer hears of what keeps the gate from opening, and of nothing else.
+#[test]
+fn a_stopped_writer_gives_up_when_what_it_waits_for_has_failed() {
+    let rig = Rig::new();
+    let store = &rig.store;
+    assert!(store.check_progress().is_ok());
+    store.work.report(Task::Compact, Err(refused()));
+    assert!(store.check_progress().is_err(), "compactions are waited for, and fail");
+    for _ in 0..store.options.stall.sealed.1 {
+        store.gate.set(Stall::None);
+        rig.put("k", "v").unwrap();
+        store.rotate_all();
+    }
+    assert!(store.check_progress().is_ok(), "a flush is waited for, and flushes do not fail");
+    store.work.report(Task::Compact, Ok(()));
+    store.work.report(Task::Flush, Err(refused()));
+    assert!(store.check_progress().is_err());
+    assert!(rig.put("k", "v").is_err(), "the gate is shut, and asks");
+    store.work.report(Task::Flush, Ok(()));
+    assert!(store.check_progress().is_ok());
+    store.set_closed();
+    assert!(matches!(store.check_progress(), Err(Error::Closed)));
+}
+
+#[test]
+fn a_resting_family_is_a_reason_only_while_compactions_are_waited_for() {
+    let rig = Rig::new();
+    rig.store.work.set_resting(Some(refused()));
+    assert!(rig.store.check_progress().is_err());
+    rig.store.work.set_resting(None);
+    assert!(rig.store.check_progress().is_ok());
+}
+
+/// A segment can be released once what it says is its last number is flushed: it must not say more.
+#[test]
+fn a_segment_knows_the_last_number_in_it() {
+    let rig = Rig::new();
+    let mut seq = 0;
+    while rig.store.with_writer(|writer| writer.wal.sealed().count()) == 0 {
+        seq = rig.put("k", [7; 1000]).unwrap().seq();
+    }
+    // The write that did not fit any more opened the next segment.
+    let sealed = rig.store.with_writer(|writer| writer.wal.sealed().next().unwrap().clone());
+    assert_eq!(sealed.last_seq, seq - 1);
+    assert_eq!(rig.store.with_writer(|writer| writer.wal.oldest_needed(seq - 1)), sealed.number + 7);
+}
+
+/// A deletion may use what is left of a full disk, but a sync that found the disk full has failed for good:
+/// what it should have made durable may be lost whatever is done next.
+#[test]
+fn a_failed_sync_is_not_mistaken_for_a_full_disk() {
+    for (kind, survives) in [(OperationKind::Allocate, true), (OperationKind::Sync, false)] {
+        let rig = Rig::with(Setup::default());
+        let room = rig.store.options.segment_bytes;
+        let mut once = true;
+        rig.sim.set_fault(Box::new(move |op| {
+            let due = op.kind == kind && std::mem::take(&mut once);
+            due.then_some(Fault::ENOSPC)
+        }));
+        // So that the next segment is begun.
+        rig.put("k", vec![7; room as usize - 500]).unwrap();
+        let mut batch = WriteBatch::new();
+        for i in 0..40 {
+            batch.delete(&Named(0), format!("a key of some length {i}"));
+        }
+        let deleted = rig.store.commit(batch, Durability::Os);
+        assert_eq!(deleted.is_ok(), survives, "{kind}: {deleted:?}");
+        assert_eq!(rig.store.poison.is_set(), !survives, "{kind}");
+        assert_eq!(rig.put("k", "v").is_ok(), survives, "{kind}");
+    }
+}
+
+/// Each range costs its writer, also what is left of a large batch; others pay nothing for it.
+#[test]
+fn only_those_who_write_ranges_wait_at_their_gate() {
+    let rig = Rig::new();
+    // A millisecond for each.
+    rig.store.range_gate.set(Stall::Slow(1_000 * RANGE_COST_BYTES));
+    let waited_ms = |ranges| {
+        let mut batch = WriteBatch::new();
+        batch.put(&Named(0), "k", "v");
+        (0..ranges).for_each(|i| _ = batch.delete_prefix(&Named(0), [i]));
+        rig.store.commit(batch, Durability::Os).unwrap();
+        rig.store.range_gate.waits().0.as_millis()
+    };
+    assert_eq!([0, 3, 0].map(waited_ms), [0, 3, 3]);
+    assert_eq!([15, 0, 1].map(waited_ms), [13, 13, 19], "ten at once, and the rest with the next");
+    assert_eq!(rig.store.gate.waits().0.as_millis(), 0);
+}
+
+#[test]
+fn a_batch_is_as_large_as_it_may_be_and_no_larger() {
+    assert!(check_size(0).is_ok() && check_size(MAX_BATCH_BYTES).is_ok());
+    let bytes = MAX_BATCH_BYTES + 1;
+    assert!(matches!(check_size(bytes), Err(Error::BatchTooLarge { bytes: refused }) if refused == bytes));
+}
+
+#[test]
+fn what_only_removes_is_known_by_its_operations() {
+    let family = Named(0);
+    let mut batch = WriteBatch::new();
+    batch.delete(&family, "a").delete_prefix(&family, "b").drop_prefix(&family, "c");
+    assert!(only_removes(&batch));
+    batch.put(&family, "d", "");
+    assert!(!only_removes(&batch));
+}
