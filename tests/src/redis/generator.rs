@@ -111,7 +111,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("zscan", "zkey 0 count,100000 ?match,pattern"),
     (
         "zrangestore",
-        "zkey zkey,index,index|zkey,edge,edge,byscore|zkey,edge,edge,byscore,limit,small,index ?rev ?limit,1,1",
+        "zkey zkey,index,index|zkey,edge,edge,byscore|zkey,edge,edge,byscore,limit,1,5 ?rev ?limit,1,1",
     ),
     ("zunion", "1,zkey|2,zkey,zkey,weights,weight,weight|3,zkey,zkey,key ?aggregate,fold ?withscores"),
     ("zinter", "1,zkey|2,zkey,zkey,weights,weight,weight|2,zkey,key ?aggregate,fold ?withscores"),

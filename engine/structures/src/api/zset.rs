@@ -37,8 +37,8 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// Gives a member a score; says whether the member is new.
     ///
     /// # Errors
-    /// [`crate::Error::WRONG_TYPE`]; a score that is no number; what the engine gives. The same goes for every
-    /// call.
+    /// [`crate::Error::WRONG_TYPE`]; a score that is no number; what the engine gives. The same goes for
+    /// every call.
     ///
     /// ```
     /// # fn main() -> esker_structures::Result<()> {
@@ -162,8 +162,9 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
         self.write(|unit, key| zset::pop(unit, key, true, count))
     }
 
-    /// The members whose scores are in a range, in their order, a page of them in memory at a time. A member
-    /// whose score changes meanwhile may be shown twice, or not at all. Outside of a transaction's own writes.
+    /// The members whose scores are in a range, in their order, a page of them in memory at a time. A
+    /// member whose score changes meanwhile may be shown twice, or not at all. Outside of a transaction's own
+    /// writes.
     ///
     /// # Errors
     /// As [`SortedSetKey::add`].

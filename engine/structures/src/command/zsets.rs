@@ -14,7 +14,7 @@ use super::zset_ranges::{
 };
 use crate::base::error::{Error, Result};
 use crate::base::number::{format_f64, parse_f64};
-use crate::encoding::header::Type;
+use crate::encoding::header::{Type, flag};
 use crate::zset::{self, Add, Added, Entry};
 
 const WRITE: u32 = flags::WRITE | flags::FAST;
@@ -225,8 +225,8 @@ fn zadd(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     if options.only_new && options.only_present {
         return Err(Error::fixed("ERR XX and NX options at the same time are not compatible"));
     }
-    let Add { greater, less, only_new, .. } = options;
-    if (greater && only_new) || (less && only_new) || (greater && less) {
+    let conditions = [options.greater, options.less, options.only_new];
+    if conditions.into_iter().filter(|is_set| *is_set).count() > 1 {
         let text = "ERR GT, LT, and/or NX options at the same time are not compatible";
         return Err(Error::fixed(text));
     }
@@ -392,11 +392,17 @@ fn zscan(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let at = cursor(args[2])?;
     let key = context.key(args[1])?;
     // Of a key that does not exist, or holds something else, the rest does not matter.
-    if context.unit.meta_of(key, Type::SortedSet)?.is_none() {
-        return Ok(scanned(0, []));
-    }
+    let Some(meta) = context.unit.meta_of(key, Type::SortedSet)? else { return Ok(scanned(0, [])) };
     let options = ScanOptions::parse(args, 3, false)?;
     let (next, entries) = zset::scan(context.unit, key, at, options.count)?;
     let entries = entries.into_iter().filter(|(member, _)| options.shows(member));
-    Ok(scanned(next, entries.flat_map(|(member, score)| [member, format_f64(score).into_bytes()])))
+    let text = |score| scan_text(score, !meta.has(flag::WIDE));
+    Ok(scanned(next, entries.flat_map(|(member, score)| [member, text(score)])))
+}
+
+/// A score as ZSCAN shows it: what Redis keeps as an integer in its compact encoding stays one.
+fn scan_text(score: f64, compact: bool) -> Vec<u8> {
+    const MOST: f64 = (i64::MAX / 2) as f64;
+    let is_integer = compact && score.trunc() == score && score.abs() <= MOST;
+    if is_integer { (score as i64).to_string() } else { format_f64(score) }.into_bytes()
 }

@@ -18,13 +18,10 @@ pub use add::{Add, Added, add};
 pub use algebra::{Aggregate, check_sources, difference, intersection, intersection_count, store, union};
 pub use iterate::{Entries, scan};
 pub use random::{random, random_distinct, random_many};
-pub use range::{LexBound, Range, ScoreRange};
+pub use range::{Entry, LexBound, Range, ScoreRange};
 pub use read::{count, length, members, rank, score, scores};
 pub use remove::{pop, remove, remove_range};
 pub(crate) use verify::check_members;
-
-/// A member with its score.
-pub type Entry = (Vec<u8>, f64);
 
 #[cfg(test)]
 mod tests;

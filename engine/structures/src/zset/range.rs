@@ -2,6 +2,9 @@
 
 use crate::encoding::scored::Scored;
 
+/// A member with its score.
+pub type Entry = (Vec<u8>, f64);
+
 /// Scores between two bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScoreRange {

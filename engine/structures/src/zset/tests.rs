@@ -165,7 +165,7 @@ fn a_sorted_set_is_its_model() {
             let report = store.verify().unwrap();
             assert!(report.is_clean(), "seed {seed}, step {step}: {:?}", report.findings);
         }
-        let streamed: crate::Result<Vec<Entry>> =
+        let streamed: crate::base::error::Result<Vec<Entry>> =
             store.db(0).zset("board").entries(f64::NEG_INFINITY..=f64::INFINITY).unwrap().collect();
         assert_eq!(streamed.unwrap(), model.entries());
         let (mut cursor, mut scanned) = (0, BTreeMap::new());
