@@ -107,8 +107,14 @@ impl Rig {
             Arc::new(Family::new(id as u32, name, setup.rules.clone(), active, version, ranges, 0))
         };
         let segment_bytes = setup.options.segment_bytes;
-        let log =
-            WalOptions { fs: fs.clone(), dir: dir.into(), store: 7, random: random.clone(), segment_bytes };
+        let log = WalOptions {
+            fs: fs.clone(),
+            dir: dir.into(),
+            store: 7,
+            random: random.clone(),
+            segment_bytes,
+            mapped: true,
+        };
         let clock = ManualClock::new(START_MS);
         let store = Store::new(Parts {
             manifest: Manifest::create(fs.clone(), dir, random.clone(), state).unwrap(),
