@@ -6,7 +6,7 @@
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
 use esker_structures::command::{Connection, Protocol, Reply, commands};
-use esker_tests::redis::{Client, Generator, SHAPES, Server, Value, agree};
+use esker_tests::redis::{Client, Generator, KEYS, SHAPES, Server, Value, agree};
 use std::collections::BTreeMap;
 
 /// Commands between two emptyings of both.
@@ -111,6 +111,7 @@ const LOOKS: &[&str] = &[
     "hgetall key",
     "smembers key",
     "lrange key 0 -1",
+    "zrange key 0 -1 withscores",
     "ttl key",
 ];
 
@@ -150,9 +151,8 @@ fn replies_are_those_of_redis() {
         for database in 0..3 {
             client.execute(&[b"select".to_vec(), database.to_string().into_bytes()]);
             for look in LOOKS {
-                for key in 0..8 {
-                    let key = format!("k{key}");
-                    let words = look.split(' ').map(|word| if word == "key" { &key } else { word });
+                for key in KEYS {
+                    let words = look.split(' ').map(|word| if word == "key" { *key } else { word });
                     let args: Vec<Vec<u8>> = words.map(|word| word.as_bytes().to_vec()).collect();
                     let (ours, theirs, same) = client.execute(&args);
                     let all = log.join("\n");

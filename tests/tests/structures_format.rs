@@ -25,6 +25,7 @@ fn golden_the_records_of_structures() {
         "SETRANGE big 4999 !",
         "SADD tags red blue",
         "RPUSH jobs first second",
+        "ZADD board 30 ada -1.5 bob",
     ] {
         let args: Vec<&str> = line.split(' ').collect();
         assert!(!connection.execute(&args).reply.is_error(), "{line}");

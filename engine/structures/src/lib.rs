@@ -34,6 +34,7 @@ pub mod keys;
 pub mod list;
 pub mod set;
 pub mod string;
+pub mod zset;
 
 pub mod verify;
 

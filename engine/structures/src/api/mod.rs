@@ -8,6 +8,7 @@ mod list;
 mod run;
 mod set;
 mod string;
+mod zset;
 
 pub use database::Database;
 pub use hash::HashKey;
@@ -15,3 +16,4 @@ pub use list::ListKey;
 pub use run::{Run, Transaction};
 pub use set::SetKey;
 pub use string::StringKey;
+pub use zset::SortedSetKey;

@@ -28,6 +28,9 @@ mod sets_tests;
 mod strings;
 mod table;
 mod transactions;
+mod zset_algebra;
+mod zset_ranges;
+mod zsets;
 
 pub use connection::{Answer, Connection};
 pub use context::Context;

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::Reply;
-use super::{bits, hashes, keys, lists, server, sets, strings, transactions};
+use super::{bits, hashes, keys, lists, server, sets, strings, transactions, zsets};
 use crate::base::error::Result;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -143,6 +143,7 @@ const PARTS: &[&[Command]] = &[
     hashes::HASHES,
     lists::LISTS,
     sets::SETS,
+    zsets::ZSETS,
     transactions::TRANSACTIONS,
     server::SERVER,
 ];

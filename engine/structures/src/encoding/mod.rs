@@ -7,3 +7,4 @@ pub mod key;
 pub mod limits;
 pub mod positions;
 pub mod score;
+pub mod scored;

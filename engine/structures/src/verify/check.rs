@@ -27,6 +27,10 @@ pub(super) fn check(meta: &Meta, payload: &[u8], records: &[Record], hash: HashK
             crate::list::check_elements(meta, payload, &records)
         }
         Type::Set => crate::set::check_members(meta, payload, &sizes, hash),
-        kind => Some(format!("a {}, which this version does not write", kind.name())),
+        Type::SortedSet => {
+            let records: Vec<(u8, &[u8], &[u8])> =
+                records.iter().map(|record| (record.kind, &record.rest[..], &record.value[..])).collect();
+            crate::zset::check_members(meta, payload, &records, hash)
+        }
     }
 }
