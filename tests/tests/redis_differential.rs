@@ -6,7 +6,7 @@
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
 use esker_structures::command::{Connection, Protocol, Reply, commands};
-use esker_tests::redis::{Client, Generator, SHAPES, Server, Value, agree};
+use esker_tests::redis::{Client, Generator, KEYS, SHAPES, Server, Value, agree};
 use std::collections::BTreeMap;
 
 /// Commands between two emptyings of both.
@@ -43,9 +43,12 @@ impl Both {
 
     /// Gives a command to both, and returns the replies if they differ.
     fn execute(&mut self, args: &[Vec<u8>]) -> (Value, Value, bool) {
+        let name = String::from_utf8_lossy(&args[0]).to_lowercase();
+        if name == "spop" {
+            return self.pop(args);
+        }
         let ours = parsed(&self.ours.execute(args).reply);
         let theirs = self.theirs.execute(args).unwrap();
-        let name = String::from_utf8_lossy(&args[0]).to_lowercase();
         if ours == Value::Simple(b"QUEUED".to_vec()) {
             self.queued.push(name.clone());
         }
@@ -61,6 +64,35 @@ impl Both {
         }
         (ours, theirs, same)
     }
+
+    /// SPOP: what is popped here is removed there, so that both go on with the same. Left out where the
+    /// reply comes later.
+    fn pop(&mut self, args: &[Vec<u8>]) -> (Value, Value, bool) {
+        if self.ours.session().is_queueing() {
+            return (Value::Integer(0), Value::Integer(0), true);
+        }
+        let ours = parsed(&self.ours.execute(args).reply);
+        let members = match &ours {
+            Value::Bulk(Some(member)) => vec![Value::Bulk(Some(member.clone()))],
+            Value::Array(Some(members)) if !members.is_empty() => members.clone(),
+            _ => {
+                let theirs = self.theirs.execute(args).unwrap();
+                let same = ours == theirs;
+                return (ours, theirs, same);
+            }
+        };
+        let there = self.theirs.execute(&[b"scard".to_vec(), args[1].clone()]).unwrap();
+        let most = args.get(2).map_or(1, |count| String::from_utf8_lossy(count).parse().unwrap());
+        let expected = if let Value::Integer(there) = there { most.min(there) } else { 0 };
+        let mut remove = vec![b"srem".to_vec(), args[1].clone()];
+        remove.extend(members.iter().filter_map(|member| match member {
+            Value::Bulk(member) => member.clone(),
+            _ => None,
+        }));
+        let theirs = self.theirs.execute(&remove).unwrap();
+        let same = theirs == Value::Integer(expected) && members.len() as i64 == expected;
+        (ours, theirs, same)
+    }
 }
 
 fn shown(args: &[Vec<u8>]) -> String {
@@ -72,7 +104,16 @@ fn shown(args: &[Vec<u8>]) -> String {
 }
 
 /// What both hold at the end of a sequence.
-const LOOKS: &[&[&str]] = &[&["type"], &["object", "encoding"], &["get"], &["hgetall"], &["ttl"]];
+const LOOKS: &[&str] = &[
+    "type key",
+    "object encoding key",
+    "get key",
+    "hgetall key",
+    "smembers key",
+    "lrange key 0 -1",
+    "zrange key 0 -1 withscores",
+    "ttl key",
+];
 
 #[test]
 fn replies_are_those_of_redis() {
@@ -110,9 +151,9 @@ fn replies_are_those_of_redis() {
         for database in 0..3 {
             client.execute(&[b"select".to_vec(), database.to_string().into_bytes()]);
             for look in LOOKS {
-                for key in 0..8 {
-                    let mut args: Vec<Vec<u8>> = look.iter().map(|word| word.as_bytes().to_vec()).collect();
-                    args.push(format!("k{key}").into_bytes());
+                for key in KEYS {
+                    let words = look.split(' ').map(|word| if word == "key" { *key } else { word });
+                    let args: Vec<Vec<u8>> = words.map(|word| word.as_bytes().to_vec()).collect();
                     let (ours, theirs, same) = client.execute(&args);
                     let all = log.join("\n");
                     assert!(

@@ -7,7 +7,7 @@ use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs, sim::Image};
 use esker_structures::Store;
 use esker_structures::command::{Connection, Protocol};
-use esker_tests::redis::{Generator, Value};
+use esker_tests::redis::{Generator, KEYS, Value};
 use std::sync::Arc;
 
 /// Commands of a history.
@@ -39,11 +39,12 @@ fn state(store: &Store) -> Vec<Value> {
     for database in ["0", "1", "2"] {
         ask(&mut connection, &["select", database]);
         seen.push(ask(&mut connection, &["dbsize"]));
-        for key in 0..8 {
-            let key = format!("k{key}");
-            for command in ["type", "get", "hgetall", "pexpiretime"] {
-                seen.push(ask(&mut connection, &[command, &key]));
+        for key in KEYS {
+            for command in ["type", "get", "hgetall", "smembers", "pexpiretime"] {
+                seen.push(ask(&mut connection, &[command, key]));
             }
+            seen.push(ask(&mut connection, &["lrange", key, "0", "-1"]));
+            seen.push(ask(&mut connection, &["zrange", key, "0", "-1", "withscores"]));
         }
     }
     seen

@@ -23,6 +23,9 @@ fn golden_the_records_of_structures() {
         "PEXPIREAT greeting 4102444800000",
         "HSET user:1 name Ada born 1815",
         "SETRANGE big 4999 !",
+        "SADD tags red blue",
+        "RPUSH jobs first second",
+        "ZADD board 30 ada -1.5 bob",
     ] {
         let args: Vec<&str> = line.split(' ').collect();
         assert!(!connection.execute(&args).reply.is_error(), "{line}");

@@ -31,7 +31,10 @@ pub mod store;
 
 pub mod hash;
 pub mod keys;
+pub mod list;
+pub mod set;
 pub mod string;
+pub mod zset;
 
 pub mod verify;
 

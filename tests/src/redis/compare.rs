@@ -7,7 +7,7 @@ use esker_structures::command::{find, flags};
 const TIMES: &[(&str, i64)] = &[("ttl", 1), ("expiretime", 1), ("pttl", 2_000), ("pexpiretime", 2_000)];
 
 /// Commands whose arrays hold pairs.
-const PAIRS: &[&str] = &["hgetall", "hscan"];
+const PAIRS: &[&str] = &["hgetall", "hscan", "zscan"];
 
 /// Whether both replies are right for a command: the same to the byte, or as the table says, the same but for
 /// the order, or for chance.

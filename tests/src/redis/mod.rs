@@ -6,6 +6,6 @@ mod server;
 mod value;
 
 pub use compare::agree;
-pub use generator::{Generator, SHAPES};
+pub use generator::{Generator, KEYS, SHAPES};
 pub use server::{Client, Server};
 pub use value::Value;

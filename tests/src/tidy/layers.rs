@@ -49,10 +49,13 @@ pub const STRUCTURES_LAYERS: &[Folder] = &[
     ("store", 2, "an open store; units of work: overlay, locks, watchers, counts, the sweeper"),
     ("string", 3, "operations of strings and bits"),
     ("hash", 3, "operations of hashes"),
+    ("list", 3, "operations of lists"),
+    ("set", 3, "operations of sets"),
+    ("zset", 4, "operations of sorted sets, and their order statistics"),
     ("keys", 3, "operations of keys of any type"),
-    ("verify", 4, "the check that headers, elements, index and counts agree"),
-    ("api", 5, "typed calls"),
-    ("command", 5, "the table of commands, arguments, replies, connections"),
+    ("verify", 5, "the check that headers, elements, index and counts agree"),
+    ("api", 6, "typed calls"),
+    ("command", 6, "the table of commands, arguments, replies, connections"),
 ];
 
 /// The layered crates: where their sources stand, and their folders.

@@ -1,8 +1,11 @@
 //! A database: its keys.
 
 use super::hash::HashKey;
+use super::list::ListKey;
 use super::run::Run;
+use super::set::SetKey;
 use super::string::StringKey;
+use super::zset::SortedSetKey;
 use crate::base::error::Result;
 use crate::encoding::header::Type;
 use crate::keys::{self, Limit, Remaining};
@@ -39,6 +42,24 @@ impl<'r, R: Run> Database<'r, R> {
     #[must_use]
     pub fn hash<K: AsRef<[u8]>>(&self, key: K) -> HashKey<'r, R, K> {
         HashKey::new(self.run, self.number, key)
+    }
+
+    /// The list under a key.
+    #[must_use]
+    pub fn list<K: AsRef<[u8]>>(&self, key: K) -> ListKey<'r, R, K> {
+        ListKey::new(self.run, self.number, key)
+    }
+
+    /// The set under a key.
+    #[must_use]
+    pub fn set<K: AsRef<[u8]>>(&self, key: K) -> SetKey<'r, R, K> {
+        SetKey::new(self.run, self.number, key)
+    }
+
+    /// The sorted set under a key.
+    #[must_use]
+    pub fn zset<K: AsRef<[u8]>>(&self, key: K) -> SortedSetKey<'r, R, K> {
+        SortedSetKey::new(self.run, self.number, key)
     }
 
     /// How many keys there are; those that have expired count until they are removed.

@@ -4,10 +4,16 @@
 
 mod database;
 mod hash;
+mod list;
 mod run;
+mod set;
 mod string;
+mod zset;
 
 pub use database::Database;
 pub use hash::HashKey;
+pub use list::ListKey;
 pub use run::{Run, Transaction};
+pub use set::SetKey;
 pub use string::StringKey;
+pub use zset::SortedSetKey;

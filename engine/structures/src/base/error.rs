@@ -45,6 +45,10 @@ impl Error {
         Error::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
     /// A count or an index outside of what a reply can hold.
     pub const OUT_OF_RANGE: Error = Error::fixed("ERR value is out of range");
+    /// A count whose opposite no integer of 64 bits can hold.
+    pub const SYMMETRIC_RANGE: Error = Error::fixed(
+        "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+    );
     /// A negative count.
     pub const NOT_POSITIVE: Error = Error::fixed("ERR value is out of range, must be positive");
     /// A user key longer than [`crate::encoding::limits::MAX_NAME_BYTES`].

@@ -15,13 +15,22 @@ mod expiry;
 mod hashes;
 mod keys;
 mod keyspec;
+mod lists;
+#[cfg(test)]
+mod lists_tests;
 mod page;
 mod reply;
 mod server;
 mod session;
+mod sets;
+#[cfg(test)]
+mod sets_tests;
 mod strings;
 mod table;
 mod transactions;
+mod zset_algebra;
+mod zset_ranges;
+mod zsets;
 
 pub use connection::{Answer, Connection};
 pub use context::Context;

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::Reply;
-use super::{bits, hashes, keys, server, strings, transactions};
+use super::{bits, hashes, keys, lists, server, sets, strings, transactions, zsets};
 use crate::base::error::Result;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -136,8 +136,17 @@ pub(super) fn fits(arity: i32, arguments: usize) -> bool {
 }
 
 /// The parts of the table: each group of commands has a file.
-const PARTS: &[&[Command]] =
-    &[keys::KEYS, strings::STRINGS, bits::BITS, hashes::HASHES, transactions::TRANSACTIONS, server::SERVER];
+const PARTS: &[&[Command]] = &[
+    keys::KEYS,
+    strings::STRINGS,
+    bits::BITS,
+    hashes::HASHES,
+    lists::LISTS,
+    sets::SETS,
+    zsets::ZSETS,
+    transactions::TRANSACTIONS,
+    server::SERVER,
+];
 
 /// All commands, in the order of their groups.
 pub fn commands() -> impl Iterator<Item = &'static Command> {

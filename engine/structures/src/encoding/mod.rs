@@ -2,6 +2,9 @@
 
 pub mod fields;
 pub mod header;
+pub mod items;
 pub mod key;
 pub mod limits;
+pub mod positions;
 pub mod score;
+pub mod scored;

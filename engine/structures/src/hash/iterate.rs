@@ -1,11 +1,10 @@
 //! Walking over a hash.
 
-use super::records::{fields_prefix, split_field};
+use super::records::fields;
 use crate::base::error::Result;
 use crate::encoding::fields::{Field, Fields};
 use crate::encoding::header::Type;
-use crate::encoding::key::position_bytes;
-use crate::store::{Access, Key, Store, Table, Unit};
+use crate::store::{Access, Key, Store, Unit};
 
 /// A field with its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
@@ -25,16 +24,8 @@ pub fn all(unit: &mut Unit<'_>, key: Key<'_>, mut each: impl FnMut(&[u8], &[u8])
         }
         return Ok(());
     }
-    let mut cursor = unit.cursor(Table::Elements, &fields_prefix(key.keyspace, &meta))?;
-    let mut found = cursor.seek_to_first()?;
-    while found {
-        let (_, name) = split_field(cursor.key())?;
-        if !each(name, Field::from_record(name, cursor.value())?.value) {
-            break;
-        }
-        found = cursor.next()?;
-    }
-    Ok(())
+    fields(key.keyspace, &meta)
+        .walk(unit, |name, value| Ok(each(name, Field::from_record(name, value)?.value)))
 }
 
 /// About `count` fields from `cursor` on, and the cursor to go on with, 0 at the end. A field that is there
@@ -52,24 +43,11 @@ pub fn scan(unit: &mut Unit<'_>, key: Key<'_>, cursor: u64, count: u64) -> Resul
         }
         return Ok((0, pairs));
     }
-    if cursor >= crate::encoding::key::POSITIONS {
-        return Ok((0, pairs));
-    }
-    let prefix = fields_prefix(key.keyspace, &meta);
-    let mut at = unit.cursor(Table::Elements, &prefix)?;
-    let mut found = at.seek(&[&prefix[..], &position_bytes(cursor)].concat())?;
-    let mut last = None;
-    while found {
-        let (position, name) = split_field(at.key())?;
-        // Fields of one position are shown together: a cursor cannot tell them apart.
-        if pairs.len() as u64 >= count && last != Some(position) {
-            return Ok((last.map_or(0, |last| last + 1), pairs));
-        }
-        pairs.push((name.to_vec(), Field::from_record(name, at.value())?.value.to_vec()));
-        last = Some(position);
-        found = at.next()?;
-    }
-    Ok((0, pairs))
+    let next = fields(key.keyspace, &meta).page(unit, cursor, count, |name, value| {
+        pairs.push((name.to_vec(), Field::from_record(name, value)?.value.to_vec()));
+        Ok(())
+    })?;
+    Ok((next, pairs))
 }
 
 /// How many fields an iterator reads at once.

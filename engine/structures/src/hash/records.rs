@@ -7,7 +7,7 @@ use crate::encoding::key::{self, POSITION_BYTES, kind, position_bytes, split_pos
 use crate::encoding::limits::{
     COMPACT_ELEMENT_BYTES, MAX_INLINE_BYTES, MAX_INLINE_ELEMENTS, MAX_NAME_BYTES, MAX_STRING_BYTES,
 };
-use crate::store::{Key, Table, Unit};
+use crate::store::{Key, Scattered, Table, Unit};
 
 /// Redis' `hash-max-listpack-entries`: with more fields a hash is shown as `hashtable`.
 const COMPACT_FIELDS: u64 = 512;
@@ -18,15 +18,9 @@ pub(super) fn field_key(unit: &Unit<'_>, keyspace: u64, incarnation: u64, name: 
     key::element(keyspace, incarnation, kind::FIELD, &hash, name)
 }
 
-/// What all records of a hash's fields start with.
-pub(super) fn fields_prefix(keyspace: u64, meta: &Meta) -> [u8; 17] {
-    key::kind_prefix(keyspace, meta.incarnation, kind::FIELD)
-}
-
-/// Hash and name of a field, from the key of its record.
-pub(super) fn split_field(key: &[u8]) -> Result<(u64, &[u8])> {
-    let rest = key.get(key::INCARNATION_BYTES + 1..).ok_or_else(|| Error::malformed("the key of a field"))?;
-    split_position(rest)
+/// The records of a hash's fields.
+pub(super) fn fields(keyspace: u64, meta: &Meta) -> Scattered {
+    Scattered::new(key::kind_prefix(keyspace, meta.incarnation, kind::FIELD))
 }
 
 /// Refuses what is too long.

@@ -21,6 +21,16 @@ pub(super) fn check(meta: &Meta, payload: &[u8], records: &[Record], hash: HashK
         Type::String if meta.records => crate::string::check_chunks(meta, &sizes),
         Type::String => None,
         Type::Hash => crate::hash::check_fields(meta, payload, &sizes, hash),
-        kind => Some(format!("a {}, which this version does not write", kind.name())),
+        Type::List => {
+            let records: Vec<(u8, &[u8], &[u8])> =
+                records.iter().map(|record| (record.kind, &record.rest[..], &record.value[..])).collect();
+            crate::list::check_elements(meta, payload, &records)
+        }
+        Type::Set => crate::set::check_members(meta, payload, &sizes, hash),
+        Type::SortedSet => {
+            let records: Vec<(u8, &[u8], &[u8])> =
+                records.iter().map(|record| (record.kind, &record.rest[..], &record.value[..])).collect();
+            crate::zset::check_members(meta, payload, &records, hash)
+        }
     }
 }

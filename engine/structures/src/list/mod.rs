@@ -1,0 +1,17 @@
+//! Layer 3: lists. Small ones stand in the header, element behind element; larger ones have a record for each
+//! element, in the order of positions with room between them, and counts over them where the positions alone
+//! do not tell which element is the how-manieth.
+
+mod change;
+mod check;
+mod counts;
+mod insert;
+mod iterate;
+mod read;
+mod records;
+
+pub use change::{Popped, insert, move_element, pop, push, push_if_exists, remove, set, trim};
+pub(crate) use check::check_elements;
+pub use iterate::Elements;
+pub use read::{Search, get, length, range, search};
+pub use records::Side;

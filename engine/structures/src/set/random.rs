@@ -1,0 +1,81 @@
+//! Members by chance, each with the same chance.
+
+use super::records::{Draft, View};
+use crate::base::error::Result;
+use crate::encoding::items::Items;
+use crate::store::{Key, Unit};
+use std::collections::BTreeSet;
+
+/// Distinct members are chosen one by one if they are fewer than one in so many.
+const SPARSE: u64 = 4;
+
+/// So many members, the same one perhaps more than once.
+///
+/// # Errors
+/// [`crate::Error::WRONG_TYPE`]; what the engine gives.
+pub fn random_many(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
+    let Some(view) = View::load(unit, key)? else { return Ok(Vec::new()) };
+    let mut chosen = Vec::new();
+    if view.meta.records {
+        for _ in 0..count {
+            chosen.push(sample(unit, &view)?);
+        }
+        return Ok(chosen);
+    }
+    let items = Items::new(&view.payload).list()?;
+    for _ in 0..count {
+        let at = unit.random_below(items.len().max(1) as u64) as usize;
+        chosen.extend(items.get(at).map(|(member, _)| member.to_vec()));
+    }
+    Ok(chosen)
+}
+
+/// So many different members, or all.
+///
+/// # Errors
+/// As [`random_many`].
+pub fn random_distinct(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
+    match View::load(unit, key)? {
+        Some(view) => distinct(unit, &view, count),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Removes so many different members, or all, and returns them.
+///
+/// # Errors
+/// As [`random_many`].
+pub fn pop(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
+    let mut draft = Draft::open(unit, key)?;
+    let chosen = distinct(unit, &draft.view, count)?;
+    if chosen.len() as u64 == draft.view.meta.length && draft.exists() {
+        unit.delete_key(key, &draft.view.meta);
+        return Ok(chosen);
+    }
+    for member in &chosen {
+        draft.remove(unit, member)?;
+    }
+    draft.finish(unit)?;
+    Ok(chosen)
+}
+
+fn sample(unit: &Unit<'_>, view: &View<'_>) -> Result<Vec<u8>> {
+    view.records().sample(unit, view.meta.length, |member, _| Ok(member.to_vec()))
+}
+
+fn distinct(unit: &Unit<'_>, view: &View<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
+    if view.meta.records && count < view.meta.length / SPARSE {
+        let mut chosen = BTreeSet::new();
+        while (chosen.len() as u64) < count {
+            chosen.insert(sample(unit, view)?);
+        }
+        return Ok(chosen.into_iter().collect());
+    }
+    let mut members = Vec::new();
+    view.all(unit, |member| {
+        members.push(member.to_vec());
+        Ok(true)
+    })?;
+    unit.choose(&mut members, count);
+    Ok(members)
+}

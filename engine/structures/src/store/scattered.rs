@@ -1,0 +1,132 @@
+//! Records in the order of a keyed hash, as those of a large hash or set: walking, cursors without a state,
+//! and members by chance, each with the same chance.
+//!
+//! Equal ranges of hashes hold about equally many. One member by chance: choose a range that should hold
+//! about 16, and a number below 64; if the range has a member of that number it is the answer, otherwise
+//! choose again. Each member is met with the same chance in a round, and four rounds are expected (rejection
+//! sampling; von Neumann, 1951). That a range holds more than 64 has a chance below 1e-17.
+
+use super::unit::{Table, Unit};
+use crate::base::error::{Error, Result};
+use crate::encoding::key::{INCARNATION_BYTES, POSITIONS, position_bytes, split_position};
+
+/// How many elements a range should hold.
+const MEAN: u64 = 16;
+/// How many it is taken to hold at most.
+const MOST: u64 = 64;
+
+/// The records of one kind of an incarnation, keyed by hash and member.
+#[derive(Clone, Copy, Debug)]
+pub struct Scattered {
+    prefix: [u8; INCARNATION_BYTES + 1],
+}
+
+/// Hash and member, from the key of a record.
+///
+/// # Errors
+/// If the key is too short for one.
+pub fn split_scattered(key: &[u8]) -> Result<(u64, &[u8])> {
+    split_position(key.get(INCARNATION_BYTES + 1..).ok_or_else(|| Error::malformed("the key of a member"))?)
+}
+
+impl Scattered {
+    /// Those that start with `prefix`: keyspace, incarnation, kind.
+    #[must_use]
+    pub fn new(prefix: [u8; INCARNATION_BYTES + 1]) -> Scattered {
+        Scattered { prefix }
+    }
+
+    fn place(&self, position: u64) -> Vec<u8> {
+        [&self.prefix[..], &position_bytes(position)].concat()
+    }
+
+    /// Hands every member with its value to `each`, until it says `false`.
+    ///
+    /// # Errors
+    /// What the engine gives; those of `each`. The same goes for every call.
+    pub fn walk(&self, unit: &Unit<'_>, mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
+        let mut cursor = unit.cursor(Table::Elements, &self.prefix)?;
+        let mut found = cursor.seek_to_first()?;
+        while found && each(split_scattered(cursor.key())?.1, cursor.value())? {
+            found = cursor.next()?;
+        }
+        Ok(())
+    }
+
+    /// Hands about `count` members from the cursor `from` on to `each`; returns the cursor to go on with, 0
+    /// at the end. A member that is there from the first call to the last is shown.
+    ///
+    /// # Errors
+    /// As [`Scattered::walk`].
+    pub fn page(
+        &self,
+        unit: &Unit<'_>,
+        from: u64,
+        count: u64,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<()>,
+    ) -> Result<u64> {
+        if from >= POSITIONS {
+            return Ok(0);
+        }
+        let mut cursor = unit.cursor(Table::Elements, &self.prefix)?;
+        let mut found = cursor.seek(&self.place(from))?;
+        let (mut last, mut shown) = (None, 0);
+        while found {
+            let (position, member) = split_scattered(cursor.key())?;
+            // Members of one position are shown together: a cursor cannot tell them apart.
+            if shown >= count && last != Some(position) {
+                return Ok(last.map_or(0, |last| last + 1));
+            }
+            each(member, cursor.value())?;
+            (last, shown) = (Some(position), shown + 1);
+            found = cursor.next()?;
+        }
+        Ok(0)
+    }
+
+    /// Hands one of `length` members to `read`.
+    ///
+    /// # Errors
+    /// As [`Scattered::walk`].
+    pub fn sample<R>(
+        &self,
+        unit: &Unit<'_>,
+        length: u64,
+        read: impl FnOnce(&[u8], &[u8]) -> Result<R>,
+    ) -> Result<R> {
+        let ranges = (length / MEAN).max(1);
+        let mut cursor = unit.cursor(Table::Elements, &self.prefix)?;
+        loop {
+            let (range, index) = (unit.random_below(ranges), unit.random_below(MOST));
+            // In 128 bits: a range's end is exact, whatever their number.
+            let bound = |range: u64| (u128::from(POSITIONS) * u128::from(range) / u128::from(ranges)) as u64;
+            let (from, to) = (bound(range), bound(range + 1));
+            let mut found = cursor.seek(&self.place(from))?;
+            for _ in 0..index {
+                if !found || split_scattered(cursor.key())?.0 >= to {
+                    break;
+                }
+                found = cursor.next()?;
+            }
+            if found {
+                let (position, member) = split_scattered(cursor.key())?;
+                if position < to {
+                    return read(member, cursor.value());
+                }
+            }
+        }
+    }
+}
+
+impl Unit<'_> {
+    /// Leaves `count` of `items`, any of them with the same chance: the first of a shuffle (Fisher and Yates,
+    /// 1938).
+    pub fn choose<T>(&self, items: &mut Vec<T>, count: u64) {
+        let most = items.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+        for at in 0..most {
+            let other = at + self.random_below((items.len() - at) as u64) as usize;
+            items.swap(at, other);
+        }
+        items.truncate(most);
+    }
+}

@@ -1,0 +1,217 @@
+//! Order statistics: how many members stand before a place, and which is the n-th.
+//!
+//! A member is a boundary of level k if its keyed hash ends in 6 k zero bits, so about one in 64 of each
+//! level is one of the next. Each level has a record for each of its boundaries, with how many members there
+//! are from it to the next, and one in front of all boundaries. Which records there are follows from what is
+//! in the set, not from how it came there: a skip list whose heights are given by a hash (Pugh, 1990), with
+//! the widths of its links.
+//!
+//! Who changes a count has just read it, to find it: so it is written as a value, and no reader has to add
+//! up what many writers left.
+
+use super::records::score_prefix;
+use crate::base::error::{Error, Result};
+use crate::encoding::key::{INCARNATION_BYTES, kind, kind_prefix};
+use crate::store::{Table, Unit, UnitCursor};
+
+/// Bytes of a count's key in front of the boundary's place.
+const PREFIX_BYTES: usize = INCARNATION_BYTES + 2;
+
+/// The counts of one sorted set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counts {
+    pub(super) keyspace: u64,
+    pub(super) incarnation: u64,
+    pub(super) levels: u8,
+}
+
+/// A boundary, or the front of its level (empty), and the members from it to the next.
+type Bucket = (Vec<u8>, u64);
+
+impl Counts {
+    fn prefix(&self) -> [u8; INCARNATION_BYTES + 1] {
+        kind_prefix(self.keyspace, self.incarnation, kind::SCORE_COUNT)
+    }
+
+    fn key(&self, level: u8, place: &[u8]) -> Vec<u8> {
+        let mut key = Vec::with_capacity(PREFIX_BYTES + place.len());
+        key.extend_from_slice(&self.prefix());
+        key.push(level);
+        key.extend_from_slice(place);
+        key
+    }
+
+    fn put(&self, unit: &mut Unit<'_>, level: u8, place: &[u8], count: u64) {
+        unit.put(Table::Elements, self.key(level, place), count.to_le_bytes().to_vec());
+    }
+
+    /// The bucket on which a cursor stands, if it is of this level.
+    fn here(cursor: &UnitCursor<'_>, level: u8) -> Result<Option<Bucket>> {
+        if !cursor.valid() || cursor.key().get(PREFIX_BYTES - 1) != Some(&level) {
+            return Ok(None);
+        }
+        let place = cursor.key().get(PREFIX_BYTES..).unwrap_or_default();
+        let count = cursor.value().try_into().map(u64::from_le_bytes);
+        Ok(Some((place.to_vec(), count.map_err(|_| Error::malformed("a count of a sorted set"))?)))
+    }
+
+    /// The bucket of a level in which a place stands.
+    fn bucket(&self, cursor: &mut UnitCursor<'_>, level: u8, place: &[u8]) -> Result<Bucket> {
+        cursor.seek_for_prev(&self.key(level, place))?;
+        Ok(Self::here(cursor, level)?.unwrap_or_default())
+    }
+
+    /// Counts a place that is new, and is a boundary up to level `own`. Reads a record for each level; for a
+    /// boundary the members of its bucket, too, from `low` on.
+    pub(super) fn insert(&self, unit: &mut Unit<'_>, low: &[u8], place: &[u8], own: u8) -> Result<()> {
+        let mut writes = Vec::with_capacity(usize::from(self.levels) + 1);
+        let mut cursor = unit.cursor(Table::Elements, &self.prefix())?;
+        // The bucket of the level below, and how many of its members stand before the place.
+        let (mut below, mut before) = (place.to_vec(), 0);
+        for level in 1..=self.levels {
+            let (start, count) = self.bucket(&mut cursor, level, place)?;
+            if level > own {
+                writes.push((level, start, count.saturating_add(1)));
+                continue;
+            }
+            before += if level == 1 {
+                self.members_between(unit, start.as_slice().max(low), place)?
+            } else {
+                self.sum_between(&mut cursor, level - 1, &start, &below)?
+            };
+            writes.push((level, place.to_vec(), count.saturating_sub(before).saturating_add(1)));
+            writes.push((level, start.clone(), before));
+            below = start;
+        }
+        drop(cursor);
+        for (level, place, count) in writes {
+            self.put(unit, level, &place, count);
+        }
+        Ok(())
+    }
+
+    /// Takes a place out of the counts. Reads a record for each level, two for a boundary.
+    pub(super) fn remove(&self, unit: &mut Unit<'_>, place: &[u8], own: u8) -> Result<()> {
+        let mut writes = Vec::with_capacity(usize::from(self.levels));
+        let mut cursor = unit.cursor(Table::Elements, &self.prefix())?;
+        for level in 1..=self.levels {
+            let (mut start, mut count) = self.bucket(&mut cursor, level, place)?;
+            if level <= own && start == place {
+                cursor.prev()?;
+                let (before, more) = Self::here(&cursor, level)?.unwrap_or_default();
+                (start, count) = (before, count.saturating_add(more));
+            }
+            writes.push((level, start, count.saturating_sub(1)));
+        }
+        drop(cursor);
+        for (level, start, count) in writes {
+            if level <= own {
+                unit.delete(Table::Elements, self.key(level, place));
+            }
+            self.put(unit, level, &start, count);
+        }
+        Ok(())
+    }
+
+    /// Writes the counts of places that come in order, each with the level up to which it is a boundary. No
+    /// count may be there.
+    pub(super) fn build<'p>(&self, unit: &mut Unit<'_>, places: impl Iterator<Item = (&'p [u8], u8)>) {
+        let mut open: Vec<(Vec<u8>, u64)> = vec![(Vec::new(), 0); usize::from(self.levels)];
+        for (place, own) in places {
+            for (level, bucket) in (1u8..).zip(&mut open) {
+                if level <= own {
+                    self.put(unit, level, &bucket.0, bucket.1);
+                    *bucket = (place.to_vec(), 0);
+                }
+                bucket.1 += 1;
+            }
+        }
+        for (level, (place, count)) in (1u8..).zip(open) {
+            self.put(unit, level, &place, count);
+        }
+    }
+
+    /// Adds one level on top, from the buckets of the one below; `level_of` says up to which level a place is
+    /// a boundary.
+    pub(super) fn grow(&mut self, unit: &mut Unit<'_>, level_of: impl Fn(&[u8]) -> u8) -> Result<()> {
+        let (below, level) = (self.levels, self.levels + 1);
+        let mut buckets: Vec<Bucket> = vec![(Vec::new(), 0)];
+        let mut cursor = unit.cursor(Table::Elements, &self.prefix())?;
+        cursor.seek(&self.key(below, b""))?;
+        while let Some((place, count)) = Self::here(&cursor, below)? {
+            match buckets.last_mut() {
+                Some(last) if place.is_empty() || level_of(&place) < level => {
+                    last.1 = last.1.saturating_add(count)
+                }
+                _ => buckets.push((place, count)),
+            }
+            cursor.next()?;
+        }
+        drop(cursor);
+        for (place, count) in buckets {
+            self.put(unit, level, &place, count);
+        }
+        self.levels = level;
+        Ok(())
+    }
+
+    /// How many members there are from one place up to another.
+    fn members_between(&self, unit: &Unit<'_>, from: &[u8], to: &[u8]) -> Result<u64> {
+        let prefix = score_prefix(self.keyspace, self.incarnation);
+        let mut cursor = unit.cursor(Table::Elements, &prefix)?;
+        let mut found = cursor.seek(&[&prefix[..], from].concat())?;
+        let mut count = 0;
+        while found && cursor.key().get(prefix.len()..).unwrap_or_default() < to {
+            count += 1;
+            found = cursor.next()?;
+        }
+        Ok(count)
+    }
+
+    /// The sum of the buckets of a level from one boundary up to another.
+    fn sum_between(&self, cursor: &mut UnitCursor<'_>, level: u8, from: &[u8], to: &[u8]) -> Result<u64> {
+        let mut sum = 0u64;
+        cursor.seek(&self.key(level, from))?;
+        while let Some((_, count)) = Self::here(cursor, level)?.filter(|(place, _)| place.as_slice() < to) {
+            sum = sum.saturating_add(count);
+            cursor.next()?;
+        }
+        Ok(sum)
+    }
+
+    /// How many members stand before a place; those of its own bucket are counted from `low` on.
+    pub(super) fn rank(&self, unit: &Unit<'_>, low: &[u8], place: &[u8]) -> Result<u64> {
+        let (mut start, mut before) = (Vec::new(), 0u64);
+        let mut cursor = unit.cursor(Table::Elements, &self.prefix())?;
+        for level in (1..=self.levels).rev() {
+            cursor.seek(&self.key(level, &start))?;
+            let mut pending = 0u64;
+            while let Some((at, count)) = Self::here(&cursor, level)?.filter(|(at, _)| at.as_slice() <= place)
+            {
+                before = before.saturating_add(pending);
+                (start, pending) = (at, count);
+                cursor.next()?;
+            }
+        }
+        drop(cursor);
+        Ok(before.saturating_add(self.members_between(unit, start.as_slice().max(low), place)?))
+    }
+
+    /// The last boundary at or before the n-th member (from 0 on), and how many members further that is.
+    pub(super) fn select(&self, unit: &Unit<'_>, index: u64) -> Result<(Vec<u8>, u64)> {
+        let (mut start, mut left) = (Vec::new(), index);
+        let mut cursor = unit.cursor(Table::Elements, &self.prefix())?;
+        for level in (1..=self.levels).rev() {
+            cursor.seek(&self.key(level, &start))?;
+            while let Some((at, count)) = Self::here(&cursor, level)? {
+                start = at;
+                if left < count {
+                    break;
+                }
+                left -= count;
+                cursor.next()?;
+            }
+        }
+        Ok((start, left))
+    }
+}

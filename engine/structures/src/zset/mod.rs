@@ -1,0 +1,27 @@
+//! Layer 3: sorted sets. Small ones stand in the header, in the order of their scores; larger ones have two
+//! records for each member, one that finds its score and one in the order of scores, and counts that find a
+//! member's index and the member of an index.
+
+mod add;
+mod algebra;
+mod counts;
+mod iterate;
+mod random;
+mod range;
+mod read;
+mod records;
+mod remove;
+mod verify;
+mod view;
+
+pub use add::{Add, Added, add};
+pub use algebra::{Aggregate, check_sources, difference, intersection, intersection_count, store, union};
+pub use iterate::{Entries, scan};
+pub use random::{random, random_distinct, random_many};
+pub use range::{Entry, LexBound, Range, ScoreRange};
+pub use read::{count, length, members, rank, score, scores};
+pub use remove::{pop, remove, remove_range};
+pub(crate) use verify::check_members;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! Members by chance, each with the same chance: the counts find the member of an index.
+
+use super::Entry;
+use super::range::Range;
+use super::view::View;
+use crate::base::error::Result;
+use crate::store::{Key, Unit};
+use std::collections::BTreeSet;
+
+/// Distinct members are chosen one by one if they are fewer than one in so many.
+const SPARSE: u64 = 4;
+
+/// One member. O(log n).
+///
+/// # Errors
+/// [`crate::Error::WRONG_TYPE`]; what the engine gives.
+pub fn random(unit: &mut Unit<'_>, key: Key<'_>) -> Result<Option<Entry>> {
+    Ok(random_many(unit, key, 1)?.pop())
+}
+
+fn of_index(unit: &Unit<'_>, view: &View, index: u64) -> Result<Option<Entry>> {
+    Ok(view.entries(unit, &Range::ALL, false, index, 1)?.pop())
+}
+
+/// So many members, the same one perhaps more than once.
+///
+/// # Errors
+/// As [`random`].
+pub fn random_many(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Entry>> {
+    let Some(view) = View::open(unit, key)? else { return Ok(Vec::new()) };
+    if !view.meta.records {
+        let all = view.entries(unit, &Range::ALL, false, 0, u64::MAX)?;
+        let chosen = (0..count).filter_map(|_| {
+            let at = unit.random_below(all.len().max(1) as u64) as usize;
+            all.get(at).cloned()
+        });
+        return Ok(chosen.collect());
+    }
+    let mut chosen = Vec::new();
+    for _ in 0..count {
+        chosen.extend(of_index(unit, &view, unit.random_below(view.meta.length.max(1)))?);
+    }
+    Ok(chosen)
+}
+
+/// So many different members, or all.
+///
+/// # Errors
+/// As [`random`].
+pub fn random_distinct(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Entry>> {
+    let Some(view) = View::open(unit, key)? else { return Ok(Vec::new()) };
+    let length = view.meta.length;
+    if view.meta.records && count < length / SPARSE {
+        let mut indexes = BTreeSet::new();
+        while (indexes.len() as u64) < count {
+            indexes.insert(unit.random_below(length));
+        }
+        let found = indexes.into_iter().map(|index| of_index(unit, &view, index));
+        return found.filter_map(Result::transpose).collect();
+    }
+    let mut all = view.entries(unit, &Range::ALL, false, 0, u64::MAX)?;
+    // The first `count` of a shuffle (Fisher and Yates, 1938).
+    let most = all.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+    for at in 0..most {
+        let other = at + unit.random_below((all.len() - at) as u64) as usize;
+        all.swap(at, other);
+    }
+    all.truncate(most);
+    Ok(all)
+}

@@ -1,0 +1,69 @@
+//! Members that are removed.
+
+use super::Entry;
+use super::range::Range;
+use super::records::Draft;
+use super::view::View;
+use crate::base::error::Result;
+use crate::store::{Key, Unit};
+
+/// Removes members, and returns how many there were. The key goes with its last member.
+///
+/// # Errors
+/// [`crate::Error::WRONG_TYPE`]; what the engine gives.
+pub fn remove(unit: &mut Unit<'_>, key: Key<'_>, members: &[&[u8]]) -> Result<u64> {
+    let mut draft = Draft::open(unit, key)?;
+    let mut removed = 0;
+    for member in members {
+        if let Some(score) = draft.get(unit, member)? {
+            draft.remove(unit, member, score)?;
+            removed += 1;
+        }
+    }
+    draft.finish(unit)?;
+    Ok(removed)
+}
+
+/// Removes these members, which are there.
+fn remove_entries(unit: &mut Unit<'_>, key: Key<'_>, entries: &[Entry]) -> Result<()> {
+    let mut draft = Draft::open(unit, key)?;
+    if entries.len() as u64 >= draft.meta.length {
+        draft.clear();
+    } else {
+        entries.iter().try_for_each(|(member, score)| draft.remove(unit, member, *score))?;
+    }
+    draft.finish(unit)
+}
+
+/// Removes the members of a range, and returns how many they were. If they are all that there are, that is
+/// a constant number of records.
+///
+/// # Errors
+/// As [`remove`].
+pub fn remove_range(unit: &mut Unit<'_>, key: Key<'_>, range: &Range<'_>) -> Result<u64> {
+    let Some(view) = View::open(unit, key)? else { return Ok(0) };
+    let count = view.count(unit, range)?;
+    if count == view.meta.length {
+        unit.delete_key(key, &view.meta);
+        return Ok(count);
+    }
+    let entries = view.entries(unit, range, false, 0, u64::MAX)?;
+    if !entries.is_empty() {
+        remove_entries(unit, key, &entries)?;
+    }
+    Ok(entries.len() as u64)
+}
+
+/// Removes up to `count` members with the least scores, or the greatest, and returns them. What was popped
+/// before costs nothing.
+///
+/// # Errors
+/// As [`remove`].
+pub fn pop(unit: &mut Unit<'_>, key: Key<'_>, greatest: bool, count: u64) -> Result<Vec<Entry>> {
+    let Some(view) = View::open(unit, key)? else { return Ok(Vec::new()) };
+    let entries = view.entries(unit, &Range::ALL, greatest, 0, count)?;
+    if !entries.is_empty() {
+        remove_entries(unit, key, &entries)?;
+    }
+    Ok(entries)
+}
