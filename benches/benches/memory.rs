@@ -8,7 +8,7 @@ use esker::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, Trailer};
 use esker::base::sync::Arc;
 use esker::block::{Block, BlockBuilder};
 use esker::compress::{Codec, Compressor, decompress};
-use esker::filter::{Filter, FilterBuilder};
+use esker::filter::{Filter, FilterBuilder, FilterPolicy};
 use esker::iter::Merge;
 use esker::memtable::{Memtable, MemtableCursor};
 use esker_benches::{Workload, rng};
@@ -50,7 +50,7 @@ fn memtable(criterion: &mut Criterion) {
     group.bench_function("get", |bencher| {
         bencher.iter(|| {
             let key = workload.key((next() % u64::from(ENTRIES)) as u32);
-            black_box(table.get(&key, MAX_SEQ)).is_some()
+            black_box(table.get(&key, key_hash(&key), MAX_SEQ)).is_some()
         });
     });
     group.finish();
@@ -84,19 +84,21 @@ fn block(criterion: &mut Criterion) {
 
 fn filter(criterion: &mut Criterion) {
     let workload = Workload::new(ENTRIES, 1);
-    let mut builder = FilterBuilder::new(10);
-    (0..ENTRIES).for_each(|i| builder.add(key_hash(&workload.key(i))));
-    let mut bytes = Vec::new();
-    builder.finish(&mut bytes);
-    let filter = Filter::decode(&bytes, None).expect("it was just built");
     let mut group = group(criterion, "filter");
-    let mut next = rng(4);
-    group.bench_function("hash and probe, absent", |bencher| {
-        bencher.iter(|| {
-            let key = workload.missing_key((next() % u64::from(ENTRIES)) as u32);
-            filter.may_contain(key_hash(&key))
+    for (name, policy) in [("hash and probe", FilterPolicy::Blocked), ("keyed", FilterPolicy::Keyed)] {
+        let mut builder = FilterBuilder::new(policy, 10, 1).expect("a policy with a filter");
+        (0..ENTRIES).for_each(|i| builder.add(&workload.key(i)));
+        let mut bytes = Vec::new();
+        builder.finish(&mut bytes);
+        let filter = Filter::decode(&bytes, None).expect("it was just built");
+        let mut next = rng(4);
+        group.bench_function(format!("{name}, absent"), |bencher| {
+            bencher.iter(|| {
+                let key = workload.missing_key((next() % u64::from(ENTRIES)) as u32);
+                filter.may_contain(&key, key_hash(&key))
+            });
         });
-    });
+    }
     group.finish();
 }
 

@@ -13,6 +13,7 @@ pub mod oracle;
 pub mod process;
 pub mod redis;
 pub mod repair;
+pub mod served;
 pub mod session;
 pub mod soak;
 pub mod store;

@@ -73,6 +73,9 @@ fn a_repair_of_an_intact_store_loses_nothing() {
         let report = repair(&disk, seed).write(NEW).unwrap();
         let (loss, lost) = if left.closed { (Loss::NoneFound, Some(0)) } else { (Loss::OpenEnd, None) };
         assert_eq!((report.loss(), report.entries_lost()), (loss, lost), "seed {seed}\n{report}");
+        let text = report.to_string();
+        let names = |name: &str| text.lines().filter(|line| line.trim_start().starts_with(name)).count();
+        assert!(report.files.iter().all(|file| names(&file.name) == 1), "a line for each file:\n{text}");
         // Read before the new store is opened: its first compaction may zero what everybody sees.
         let again = Truth::read(&disk, Path::new(NEW), left.now_ms).unwrap();
         let db = open_new(&disk, left.now_ms, seed).unwrap();

@@ -62,6 +62,7 @@ pub use db::{
     OpenTransactionStats, Options, PinInfo, RangeStats, Recovery, ScanOptions, Snapshot, Stats, Ttl,
     VerifyReport,
 };
+pub use filter::FilterPolicy;
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;
 pub use txn::{CommitError, Locking, Savepoint, Transaction, TransactionIter, TransactionOptions};

@@ -26,6 +26,7 @@
 pub mod base;
 
 pub mod encoding;
+pub mod ranks;
 
 pub mod store;
 

@@ -3,30 +3,39 @@
 use super::allocation;
 use super::source::Source;
 use esker::base::hash::key_hash;
-use esker::filter::{Filter, FilterBuilder};
+use esker::filter::{Filter, FilterBuilder, FilterPolicy};
 
 /// The raw payload of a filter; then a filter over keys made from the same bytes.
 pub(super) fn filter(data: &[u8]) {
     let loaded = allocation::within(allocation::plain(data.len()), || Filter::decode(data, None));
     if let Ok(filter) = loaded {
         assert_eq!(filter.size_bytes() + 8, data.len(), "every byte of it is in use");
-        for hash in data.chunks(8).map(key_hash).chain([0, u64::MAX, 1 << 32]) {
-            assert_eq!(filter.may_contain(hash), says(data, hash));
+        let keyed = data[data.len() - 8] == FilterPolicy::Keyed as u8;
+        for (key, hash) in data.chunks(8).map(|key| (key, key_hash(key))) {
+            let found = filter.may_contain(key, hash);
+            assert!(keyed || found == says(data, hash));
+        }
+        for hash in [0, u64::MAX, 1 << 32].into_iter().filter(|_| !keyed) {
+            assert_eq!(filter.may_contain(b"", hash), says(data, hash));
         }
     }
     let mut source = Source::new(data);
-    let mut builder = FilterBuilder::new(u32::from(source.byte()));
-    let mut hashes = Vec::new();
+    let policy = if source.below(4) == 0 { FilterPolicy::Keyed } else { FilterPolicy::Blocked };
+    let bits = u32::from(source.byte());
+    let mut builder = FilterBuilder::new(policy, bits, source.long()).expect("a policy with a filter");
+    let mut keys = Vec::new();
     while !source.is_empty() {
-        hashes.push(if source.below(8) == 0 { source.long() } else { key_hash(source.string(16)) });
+        keys.push(source.string(16));
     }
-    hashes.iter().for_each(|hash| builder.add(*hash));
+    keys.iter().for_each(|key| builder.add(key));
     let (mut payload, bytes) = (Vec::new(), builder.estimated_bytes());
     builder.finish(&mut payload);
     assert_eq!(payload.len(), bytes);
     let filter = Filter::decode(&payload, None).expect("a filter that was just built");
-    for hash in hashes {
-        assert!(filter.may_contain(hash) && says(&payload, hash), "no key is denied");
+    for key in keys {
+        let hash = key_hash(key);
+        assert!(filter.may_contain(key, hash), "no key is denied");
+        assert!(policy == FilterPolicy::Keyed || says(&payload, hash));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where fuzzing starts from: real files, made by the engine, and the pieces of them.
 
-use super::{disk, store};
+use super::{disk, requests, store};
 use esker::base::clock::{Clock, ManualClock};
 use esker::base::filename::FileKind;
 use esker::base::random::Random;
@@ -52,6 +52,12 @@ pub fn seeds() -> Result<Seeds> {
         let input = (0..400).map(|_| random.next_u64() as u8).collect();
         add(&mut seeds, "operations", input);
     }
+    let random = Random::seeded(2);
+    for _ in 0..16 {
+        let input = (0..600).map(|_| random.next_u64() as u8).collect();
+        add(&mut seeds, "commands", input);
+    }
+    requests::SEEDS.iter().for_each(|seed| add(&mut seeds, "requests", seed.to_vec()));
     Ok(seeds)
 }
 

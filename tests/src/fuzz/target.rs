@@ -1,6 +1,8 @@
 //! The list of targets.
 
-use super::{batch, block, compressed, filter, index, log, manifest, operations, records, store, table};
+use super::table;
+use super::{batch, block, commands, compressed, filter, index, log, manifest, operations, records};
+use super::{requests, store};
 
 /// Something that takes any bytes, and panics if the engine does with them what it must not.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "table", run: table::table },
     Target { name: "store", run: store::store },
     Target { name: "operations", run: operations::operations },
+    Target { name: "commands", run: commands::commands },
+    Target { name: "requests", run: requests::requests },
 ];
 
 /// The target of that name.

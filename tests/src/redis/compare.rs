@@ -29,7 +29,9 @@ pub fn agree(name: &str, ours: &Value, theirs: &Value) -> bool {
 
 fn same_shape(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
-        (Value::Array(Some(a)), Value::Array(Some(b))) => a.len() == b.len(),
+        (Value::Array(Some(a)), Value::Array(Some(b)))
+        | (Value::Set(a), Value::Set(b))
+        | (Value::Map(a), Value::Map(b)) => a.len() == b.len(),
         (Value::Bulk(a), Value::Bulk(b)) => a.is_some() == b.is_some(),
         _ => false,
     }
@@ -37,16 +39,22 @@ fn same_shape(ours: &Value, theirs: &Value) -> bool {
 
 /// The reply with what it holds in an order of its own; the items of a scan stand in its second part.
 fn unordered(reply: &Value, name: &str) -> Value {
-    let Value::Array(Some(items)) = reply else { return reply.clone() };
-    if let [cursor @ Value::Bulk(_), Value::Array(Some(items))] = &items[..] {
-        let items = Value::Array(Some(sorted(items, name)));
-        return Value::Array(Some(vec![cursor.clone(), items]));
+    let width = if PAIRS.contains(&name) { 2 } else { 1 };
+    match reply {
+        Value::Array(Some(items)) => match &items[..] {
+            [cursor @ Value::Bulk(_), Value::Array(Some(items))] => {
+                let items = Value::Array(Some(sorted(items, width)));
+                Value::Array(Some(vec![cursor.clone(), items]))
+            }
+            items => Value::Array(Some(sorted(items, width))),
+        },
+        Value::Set(items) => Value::Set(sorted(items, 1)),
+        Value::Map(items) => Value::Map(sorted(items, 2)),
+        other => other.clone(),
     }
-    Value::Array(Some(sorted(items, name)))
 }
 
-fn sorted(items: &[Value], name: &str) -> Vec<Value> {
-    let width = if PAIRS.contains(&name) { 2 } else { 1 };
+fn sorted(items: &[Value], width: usize) -> Vec<Value> {
     let mut groups: Vec<&[Value]> = items.chunks(width).collect();
     groups.sort_unstable();
     groups.concat()

@@ -29,6 +29,19 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("keys", "pattern"),
     ("randomkey", ""),
     ("object", "encoding key"),
+    ("rpush", "qkey num+"),
+    ("sadd", "skey num+"),
+    ("set", "wkey num"),
+    (
+        "sort",
+        "qkey|skey|zkey|key ?desc|asc ?alpha ?limit,index,index ?get,#|get,k*|get,k*->f1|get,fixed ?get,#",
+    ),
+    ("sort", "qkey|skey|zkey by,w*|by,k*->f1 ?desc ?limit,index,index ?get,w*"),
+    ("sort", "qkey|lkey by,nosort ?desc ?limit,index,index ?get,# ?store,key"),
+    ("sort", "qkey|skey|key ?alpha ?desc ?limit,index,index ?get,k* store,key|store,qkey"),
+    ("sort", "skey by,nosort store,key"),
+    ("sort_ro", "qkey|skey ?desc|asc ?alpha ?limit,index,index ?get,#|get,k*|get,k*->f1 ?store,key"),
+    ("sort_ro", "qkey|skey by,w* ?desc ?limit,index,index"),
     // strings
     ("set", "key value ?nx|xx ?get ?keepttl|ex,life|px,lifems|exat,later|pxat,laterms"),
     ("get", "key"),
@@ -85,7 +98,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("lpop", "key ?small"),
     ("rpop", "key ?small|negative"),
     ("llen", "key"),
-    ("lrange", "key index index"),
+    ("lrange", "key|qkey index index"),
     ("lindex", "key index"),
     ("lset", "key index element"),
     ("linsert", "key before|after|nowhere element element"),
@@ -171,8 +184,10 @@ pub const SHAPES: &[(&str, &str)] = &[
 ];
 
 /// The keys that commands name.
-pub const KEYS: &[&str] =
-    &["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "z0", "z1", "z2", "z3", "l0", "l1", "l2"];
+pub const KEYS: &[&str] = &[
+    "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "z0", "z1", "z2", "z3", "l0", "l1", "l2", "q0", "q1",
+    "s0", "s1",
+];
 
 /// Makes commands.
 #[derive(Debug)]
@@ -240,6 +255,13 @@ impl Generator {
             "zkey" if self.one_in(8) => format!("k{}", self.below(8)),
             "zkey" => format!("z{}", self.below(4)),
             "lkey" => format!("l{}", self.below(3)),
+            // What is sorted: a list, a set; and what it is sorted by.
+            "qkey" => format!("q{}", self.below(2)),
+            "skey" => format!("s{}", self.below(2)),
+            "wkey" => format!("w{}", self.below(10)),
+            "num" if self.one_in(40) => self.of(&["x", "", "1e400", "inf"]).into(),
+            "num" if self.one_in(4) => self.of(&["-3", "1.5", "1e2", "01", " 7", "-0"]).into(),
+            "num" => self.below(12).to_string(),
             "zmember" if self.one_in(60) => "m".repeat(63 + self.below(2) as usize),
             "zmember" => format!("m{}", self.below(60)),
             // More members than a header holds. (In one set or the other: by chance alone few grow so large.)
@@ -274,12 +296,11 @@ impl Generator {
             "element" => format!("e{}", self.below(12)),
             "numkeys" => self.of(&["0", "-1", "2", "9", "x"]).into(),
             "base" => self.of(&["0", "0", "1", "2", "15", "16", "-1", "x"]).into(),
-            "life" => self
-                .of(&["100000", "200000", "300000", "100000", "0", "-1", "x", "9223372036854775807"])
-                .into(),
-            "lifems" => self
-                .of(&["100000000", "200000000", "300000000", "0", "-5", "y", "9223372036854775807"])
-                .into(),
+            // Seldom the same twice: which of two such times is later depends on the millisecond.
+            "life" if self.one_in(2) => (100_000 + self.below(100_000)).to_string(),
+            "life" => self.of(&["0", "-1", "x", "9223372036854775807"]).into(),
+            "lifems" if self.one_in(2) => (100_000_000 + 1000 * self.below(100_000)).to_string(),
+            "lifems" => self.of(&["0", "-5", "y", "9223372036854775807"]).into(),
             // Of a key that has ended, when it stops being counted is a matter of chance.
             "later" => self.of(&["33177117420", "33277117420", "33377117420", "0", "-1", "z"]).into(),
             "laterms" => self.of(&["33177117420000", "33277117420000", "-1", "0", "z"]).into(),
@@ -372,4 +393,14 @@ impl Generator {
             _ => format!("text{}", self.below(50)).into_bytes(),
         }
     }
+}
+
+/// A command for people, long arguments cut.
+#[must_use]
+pub fn shown(args: &[Vec<u8>]) -> String {
+    let shown = |arg: &Vec<u8>| {
+        let text = arg[..arg.len().min(80)].escape_ascii().to_string();
+        if arg.len() > 80 { format!("{text}..({})", arg.len()) } else { text }
+    };
+    args.iter().map(shown).collect::<Vec<_>>().join(" ")
 }

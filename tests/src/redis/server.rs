@@ -1,6 +1,7 @@
 //! Starting a `redis-server`, and talking to it.
 
 use super::value::Value;
+use crate::served::encode;
 use std::io::{self, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -28,6 +29,8 @@ impl Server {
         let child = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .current_dir(dir.path())
+            // SORT .. ALPHA compares by the locale; here by bytes.
+            .env("LC_ALL", "C")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -49,7 +52,13 @@ impl Server {
     pub fn connect(&self) -> Client {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
         stream.set_nodelay(true).expect("an option");
-        Client(BufReader::new(stream))
+        Client::new(stream)
+    }
+
+    /// Its port on the loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 }
 
@@ -65,18 +74,45 @@ impl Drop for Server {
 pub struct Client(BufReader<TcpStream>);
 
 impl Client {
+    /// A client on a connection.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Client {
+        Client(BufReader::new(stream))
+    }
+
     /// Sends a command and waits for its reply.
     ///
     /// # Errors
     /// What the connection gives.
     pub fn execute(&mut self, args: &[Vec<u8>]) -> io::Result<Value> {
-        let mut bytes = format!("*{}\r\n", args.len()).into_bytes();
-        for arg in args {
-            bytes.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
-            bytes.extend_from_slice(arg);
-            bytes.extend_from_slice(b"\r\n");
-        }
-        self.0.get_mut().write_all(&bytes)?;
+        self.send(&[args])?;
+        self.receive()
+    }
+
+    /// Sends commands in one piece.
+    ///
+    /// # Errors
+    /// What the connection gives.
+    pub fn send(&mut self, commands: &[&[Vec<u8>]]) -> io::Result<()> {
+        let bytes: Vec<u8> = commands.iter().flat_map(|args| encode(args)).collect();
+        self.0.get_mut().write_all(&bytes)
+    }
+
+    /// Waits for a reply.
+    ///
+    /// # Errors
+    /// What the connection gives.
+    pub fn receive(&mut self) -> io::Result<Value> {
         Value::read(&mut self.0)
+    }
+
+    /// Has the server forget the error that its last failed conversion of a number left in `errno`: its
+    /// SORT takes that for an error of its own. Accepting a connection ends with another.
+    ///
+    /// # Errors
+    /// What the connection gives.
+    pub fn settle(&self) -> io::Result<()> {
+        let stream = TcpStream::connect(self.0.get_ref().peer_addr()?)?;
+        Client(BufReader::new(stream)).execute(&[b"ping".to_vec()]).map(drop)
     }
 }

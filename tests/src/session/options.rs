@@ -4,7 +4,7 @@
 use super::place::{RESERVE_BYTES, SYNC_INTERVAL_MS};
 use crate::history::{Operator, Sum};
 use esker::hooks::{Append, CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
-use esker::{Builder, Durability, FamilyOptions};
+use esker::{Builder, Durability, FamilyOptions, FilterPolicy};
 use std::time::Duration;
 
 /// A set of options. Bytes unless said otherwise.
@@ -158,6 +158,7 @@ impl OptionSet {
             index_partition_bytes: if odd { self.partition.min(256) } else { self.partition },
             uncompressed_levels: if odd { 0 } else { self.uncompressed_levels },
             zstd_level: self.zstd_level,
+            filter: if odd { FilterPolicy::Keyed } else { FilterPolicy::Blocked },
             filter_bits_per_key: self.filter_bits,
             keep_versions: odd,
             merge_operator: Some(Operator::of_family(name).name().into()),

@@ -1,7 +1,7 @@
 //! The options under which the store of a soak is opened in turn. Memory and descriptors stay the same: they
 //! must be flat.
 
-use esker::{Durability, FamilyOptions, Options};
+use esker::{Durability, FamilyOptions, FilterPolicy, Options};
 use std::time::Duration;
 
 /// What the store may use for memtables and blocks, in bytes.
@@ -53,7 +53,12 @@ fn large(number: u32) -> Options {
 #[must_use]
 pub fn family_options(name: &str) -> FamilyOptions {
     match name {
-        "f0" => FamilyOptions { uncompressed_levels: 0, block_bytes: 4 << 10, ..FamilyOptions::default() },
+        "f0" => FamilyOptions {
+            uncompressed_levels: 0,
+            block_bytes: 4 << 10,
+            filter: FilterPolicy::Keyed,
+            ..FamilyOptions::default()
+        },
         "f1" => {
             FamilyOptions { zstd_level: None, index_partition_bytes: 4 << 10, ..FamilyOptions::default() }
         }

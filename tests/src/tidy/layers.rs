@@ -46,6 +46,7 @@ pub const LAYERS: &[Folder] = &[
 pub const STRUCTURES_LAYERS: &[Folder] = &[
     ("base", 0, "errors with Redis' texts, numbers as text, hashes, patterns"),
     ("encoding", 1, "the bytes of keys and values"),
+    ("ranks", 1, "counts of sorted sets as a process remembers them"),
     ("store", 2, "an open store; units of work: overlay, locks, watchers, counts, the sweeper"),
     ("string", 3, "operations of strings and bits"),
     ("hash", 3, "operations of hashes"),

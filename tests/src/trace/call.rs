@@ -15,7 +15,7 @@ pub const OPTIONS: &[&str] = &[
     "-s",
     "16777216",
     "-e",
-    "trace=openat,pwrite64,write,fdatasync,fsync,rename,renameat,renameat2,unlink,unlinkat",
+    "trace=openat,pwrite64,write,sendto,recvfrom,fdatasync,fsync,rename,renameat,renameat2,unlink,unlinkat",
 ];
 
 /// A system call that returned.

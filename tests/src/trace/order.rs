@@ -1,6 +1,7 @@
 //! What must have reached the disk before what.
 
 use super::call::Call;
+use super::manifests::Manifests;
 use esker::version::{EditOp, edit_ops};
 use esker::wal::decode_group;
 
@@ -26,10 +27,10 @@ pub struct Findings {
     pub violations: Vec<String>,
 }
 
-struct Trace<'a> {
+pub(super) struct Trace<'a> {
     calls: &'a [Call],
     /// The name of the store's directory.
-    dir: &'a str,
+    pub(super) dir: &'a str,
 }
 
 /// Checks the calls of one process that opened the store in the directory `dir` (its last part).
@@ -62,7 +63,7 @@ pub fn check_sees(calls: &[Call], dir: &str) {
 }
 
 impl<'a> Trace<'a> {
-    fn named(&self, name: &'a str) -> impl Iterator<Item = &'a Call> {
+    pub(super) fn named(&self, name: &'a str) -> impl Iterator<Item = &'a Call> {
         self.calls.iter().filter(move |call| call.name == name && call.result >= 0)
     }
 
@@ -77,7 +78,7 @@ impl<'a> Trace<'a> {
     }
 
     /// Whether a sync of `file` lies wholly between two moments.
-    fn synced_between(&self, file: &str, from: usize, to: usize) -> bool {
+    pub(super) fn synced_between(&self, file: &str, from: usize, to: usize) -> bool {
         self.synced(file, from).is_some_and(|end| end < to)
     }
 
@@ -90,6 +91,18 @@ impl<'a> Trace<'a> {
     fn renamed(&self) -> impl Iterator<Item = (&'a Call, String, String)> {
         let renames = ["rename", "renameat", "renameat2"].into_iter().flat_map(|name| self.named(name));
         renames.map(|call| (call, call.path(0), call.path(1)))
+    }
+
+    /// The switches of `CURRENT`, and the files that became it.
+    pub(super) fn switches(&self) -> impl Iterator<Item = (&'a Call, String)> {
+        self.renamed().filter(|(.., to)| to == "CURRENT").map(|(call, from, _)| (call, from))
+    }
+
+    /// The manifest that the line in the file `from` names.
+    pub(super) fn manifest_in(&self, from: &str) -> String {
+        let line = self.writes(from).next().and_then(|call| call.strings.first());
+        let text = line.map_or("".into(), |data| String::from_utf8_lossy(data));
+        text.split(' ').nth(2).unwrap_or_default().to_owned()
     }
 
     /// A report of durability must follow the syncs of all writes up to what it reports; each began when
@@ -156,12 +169,14 @@ impl<'a> Trace<'a> {
     /// `CURRENT` must be switched to a synced manifest with a durable name, and the switch be durable
     /// before anything is removed, logged or reported.
     fn check_current(&self, findings: &mut Findings) {
-        for (rename, from, _) in self.renamed().filter(|(.., to)| to == "CURRENT") {
+        let reports = |data: &Vec<u8>| reported(&String::from_utf8_lossy(data), 0).is_some();
+        let mut later = false;
+        for (rename, from) in self.switches() {
             findings.switches += 1;
             let mut wrong = |what: String| findings.violations.push(format!("line {}: {what}", rename.start));
             let line = self.writes(&from).next();
-            let text = line.and_then(|call| call.strings.first()).map(|data| String::from_utf8_lossy(data));
-            let manifest = text.as_deref().and_then(|text| text.split(' ').nth(2)).unwrap_or_default();
+            let manifest = self.manifest_in(&from);
+            let manifest = manifest.as_str();
             if !self.synced_between(&from, line.map_or(usize::MAX - 1, |call| call.end), rename.start) {
                 wrong("CURRENT is switched to an unsynced line".into());
             }
@@ -174,33 +189,28 @@ impl<'a> Trace<'a> {
             if !self.synced_between(self.dir, created, rename.start) {
                 wrong(format!("CURRENT is switched to {manifest}, which has no durable name"));
             }
+            // Opening is one thread, which goes on only then. Later others work beside the switch: they rely
+            // on edits, and the first edit behind the switch comes when it is durable.
             let relies = |call: &&Call| match call.name.as_str() {
-                "unlink" | "unlinkat" | "pwrite64" => true,
-                "write" => call
-                    .strings
-                    .first()
-                    .is_some_and(|data| reported(&String::from_utf8_lossy(data), 0).is_some()),
+                "pwrite64" if later => call.file == manifest,
+                "unlink" | "unlinkat" | "pwrite64" => !later,
+                "write" => !later && call.strings.first().is_some_and(&reports),
                 _ => false,
             };
             let next = self.calls.iter().filter(|call| call.start > rename.end).find(relies);
             if !self.synced_between(self.dir, rename.end, next.map_or(usize::MAX, |call| call.start)) {
                 wrong("the switch of CURRENT is relied on before it is durable".into());
             }
+            later = true;
         }
     }
 
-    /// A file is removed only when the edit that no longer names it is durable: the last one before.
+    /// A file is removed only when nothing that a loss of power could leave names it.
     fn check_removals(&self, findings: &mut Findings) {
-        let edits: Vec<&Call> =
-            self.named("pwrite64").filter(|call| call.file.starts_with("MANIFEST-")).collect();
+        let manifests = Manifests::new(self);
         for call in self.named("unlink").chain(self.named("unlinkat")) {
             findings.removals += 1;
-            let Some(edit) = edits.iter().rfind(|edit| edit.start < call.start) else { continue };
-            // An edit of another thread may be under way; the one before it must then be durable.
-            let under_way = self.synced(&edit.file, edit.end).is_none_or(|end| end >= call.start);
-            let before = edits.iter().rfind(|earlier| earlier.end < edit.start);
-            let durable = before.is_some_and(|e| self.synced_between(&e.file, e.end, call.start));
-            if under_way && !durable {
+            if manifests.name(self, &call.path(0), call.start) {
                 findings.violations.push(format!("line {}: {} is removed early", call.start, call.path(0)));
             }
         }
@@ -218,7 +228,7 @@ fn reported(text: &str, before_first: u64) -> Option<u64> {
 }
 
 /// The payload of the record that was written, and its kind.
-fn record(data: &[u8]) -> Option<(u8, &[u8])> {
+pub(super) fn record(data: &[u8]) -> Option<(u8, &[u8])> {
     let length = u64::from_le_bytes(data.get(8..16)?.try_into().ok()?);
     let end = RECORD_HEADER.checked_add(usize::try_from(length).ok()?)?;
     Some((*data.get(28)?, data.get(RECORD_HEADER..end)?))

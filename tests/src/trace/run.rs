@@ -9,6 +9,20 @@ use std::time::Duration;
 /// Far more than any traced command takes.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Whether there is a `strace`, and a line about it if there is none; where `CI` is set there must be one.
+///
+/// # Panics
+/// If there must be one.
+#[must_use]
+pub fn is_there() -> bool {
+    let found = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok();
+    assert!(found || std::env::var_os("CI").is_none(), "there is no strace");
+    if !found {
+        println!("note: there is no strace here; the order of system calls is not tried");
+    }
+    found
+}
+
 /// Runs a program to its end in `folder` under `strace`; returns what it said and its calls. `None`, and a
 /// line about it, if there is no `strace`; where `CI` is set there must be one.
 ///
@@ -16,22 +30,18 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// If the program does not succeed.
 #[must_use]
 pub fn run(program: &str, args: &[&str], folder: &Path) -> Option<(String, Vec<Call>)> {
-    let child = Command::new("strace")
+    if !is_there() {
+        return None;
+    }
+    let mut child = Command::new("strace")
         .args(OPTIONS)
         .args(["-o", "trace", program])
         .args(args)
         .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && std::env::var_os("CI").is_none() => {
-            println!("note: there is no strace here; the order of system calls is not tried");
-            return None;
-        }
-        Err(error) => panic!("strace: {error}"),
-    };
+        .spawn()
+        .expect("strace starts");
     let limit = Limit::new(&child, LIMIT);
     // Its end would be the end of a program that listens to it.
     let stdin = child.stdin.take();

@@ -1,7 +1,7 @@
 //! The command line: the list of commands, and the arguments that several of them share.
 
 use crate::commands::{
-    compact, delete, dump, export, families, get, import, put, repair, scan, stats, stress, verify,
+    compact, delete, dump, export, families, get, import, put, repair, scan, serve, stats, stress, verify,
 };
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};
@@ -54,6 +54,8 @@ pub enum Command {
     Scan(scan::ScanArgs),
     /// Print the sizes and counters of the store
     Stats(stats::StatsArgs),
+    /// Serve a store of strings, hashes and the rest to Redis' clients; an OK means that it is on disk
+    Serve(serve::ServeArgs),
     /// Merge the files of the store, so that overwritten and removed entries give back their space
     Compact(compact::CompactArgs),
     /// Read and check every byte of the store

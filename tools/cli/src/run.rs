@@ -2,7 +2,7 @@
 
 use crate::args::{Command, CommandLine};
 use crate::commands::{
-    compact, delete, dump, export, families, get, import, put, repair, scan, stats, stress, verify,
+    compact, delete, dump, export, families, get, import, put, repair, scan, serve, stats, stress, verify,
 };
 use crate::failure::{self, Failure, Outcome};
 use crate::output::notes;
@@ -33,6 +33,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Delete(args) => delete::run(&args),
         Command::Scan(args) => scan::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Compact(args) => compact::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Repair(args) => repair::run(&args),

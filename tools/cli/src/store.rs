@@ -40,26 +40,28 @@ pub struct FamilyArgs {
 }
 
 impl StoreArgs {
-    /// Opens a store that must exist.
+    /// Opens a store that must exist, whatever layer wrote it, to read it or to keep house.
     ///
     /// # Errors
     /// There is no store, it is in use, or it cannot be opened.
     pub fn open(&self) -> Outcome<Db> {
-        self.open_with(false)
+        opened(self.builder(false).any_layer())
     }
 
-    /// Opens a store, and creates it where there is none.
+    /// Opens a store of plain keys that must exist.
     ///
     /// # Errors
-    /// It is in use, or it cannot be opened or created.
-    pub fn open_or_create(&self) -> Outcome<Db> {
-        self.open_with(true)
+    /// There is none, it is in use, its keys belong to a layer, or it cannot be opened.
+    pub fn open_to_write(&self) -> Outcome<Db> {
+        opened(self.builder(false))
     }
 
-    fn open_with(&self, create: bool) -> Outcome<Db> {
-        let db = self.builder(create).open()?;
-        tell_recovery(db.recovery());
-        Ok(db)
+    /// Opens a store of plain keys, and creates it where there is none.
+    ///
+    /// # Errors
+    /// It is in use, its keys belong to a layer, or it cannot be opened or created.
+    pub fn open_or_create(&self) -> Outcome<Db> {
+        opened(self.builder(true))
     }
 
     /// The engine's builder with what the command line says.
@@ -72,6 +74,12 @@ impl StoreArgs {
             None => builder,
         }
     }
+}
+
+fn opened(builder: esker::Builder) -> Outcome<Db> {
+    let db = builder.open()?;
+    tell_recovery(db.recovery());
+    Ok(db)
 }
 
 /// Says what opening a store has cut off: nothing is given up in silence.

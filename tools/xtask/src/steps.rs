@@ -145,6 +145,24 @@ const STRESS: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--release", "--test", "stress"], minutes(90))
 };
 
+const SERVER_KILL: Step = Step {
+    environment: &[("ESKER_SERVER_KILLS", "500")],
+    needs_tests: true,
+    ..step(
+        &["cargo", "test", "-p", "esker-tests", "--release", "--test", "server_durable", "--", "--nocapture"],
+        minutes(60),
+    )
+};
+
+const WIRE: Step = Step {
+    environment: &[("ESKER_WIRE_COMMANDS", "2000000")],
+    needs_tests: true,
+    ..step(
+        &["cargo", "test", "-p", "esker-tests", "--release", "--test", "redis_wire", "--", "--nocapture"],
+        minutes(60),
+    )
+};
+
 const CRASH: Step = Step {
     environment: &[("ESKER_CRASH_HISTORIES", "64")],
     needs_tests: true,
@@ -212,6 +230,19 @@ const LINEAR: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "linearizable"], minutes(20))
 };
 
+/// Some 15,000 sequences of commands, each compared with a real server to the end.
+const REDIS: Step = Step {
+    environment: &[("ESKER_REDIS_COMMANDS", "5000000")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "redis_differential"], minutes(150))
+};
+
+const STRUCTURES: Step = Step {
+    environment: &[("ESKER_STRUCTURES_CRASHES", "3000"), ("ESKER_STRUCTURES_SEED", "1000")],
+    needs_tests: true,
+    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "structures_crash"], minutes(60))
+};
+
 /// Half a minute for each bug, most of it building.
 const PLANTED: Step = step(&["cargo", "xtask", "planted"], minutes(90));
 
@@ -220,7 +251,13 @@ const MUTANTS: Step = step(&["cargo", "xtask", "mutants"], minutes(150));
 const BENCH: &[Step] = &[
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "throughput"], minutes(15)),
     step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "instructions"], minutes(15)),
+    step(&["cargo", "run", "--release", "-p", "esker-structures", "--example", "large"], minutes(15)),
     step(&["cargo", "bench", "-p", "esker-benches"], minutes(20)),
+];
+
+const BENCH_SERVER: &[Step] = &[
+    step(&["cargo", "build", "--release"], minutes(15)),
+    step(&["cargo", "run", "--release", "-p", "esker-benches", "--bin", "server"], minutes(90)),
 ];
 
 /// The tests that decode most, under an instrument that counts lines. It reads what the compiler's own
@@ -240,6 +277,8 @@ pub(crate) const COVERAGE: Step = Step {
             "--test=compatibility",
             "--test=damage",
             "--test=fuzz_corpus",
+            "--test=repair",
+            "--test=repair_cases",
             "--out=Lcov",
             "--output-dir=target/coverage",
             "--target-dir=target/tarpaulin",
@@ -288,6 +327,7 @@ pub(crate) const TASKS: &[Task] = &[
     Task { name: "faults", what: "let every kind of call fail in 40 histories", steps: &[FAULTS] },
     Task { name: "damage", what: "damage every byte of 16 stores", steps: &[DAMAGE] },
     Task { name: "bench", what: "throughput, instructions of one operation, micro benches", steps: BENCH },
+    Task { name: "bench-server", what: "redis-benchmark beside redis-server", steps: BENCH_SERVER },
     Task { name: "fuzz-seeds", what: "make the inputs anew that fuzzing starts from", steps: &[FUZZ_SEEDS] },
     Task { name: "kill", what: "kill an import of a million lines twenty times", steps: &[KILL] },
     Task { name: "stress", what: "kill 2,000 processes that work on a store", steps: &[STRESS] },
@@ -312,10 +352,14 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "kill", step: KILL },
     Part { name: "shuttle", step: SCHEDULES },
     Part { name: "linear", step: LINEAR },
+    Part { name: "redis", step: REDIS },
+    Part { name: "structures", step: STRUCTURES },
     Part { name: "soak", step: SOAK },
     Part { name: "full-disk", step: FULL_DISK },
     Part { name: "limits", step: LIMITS },
     Part { name: "stress", step: STRESS },
+    Part { name: "server-kill", step: SERVER_KILL },
+    Part { name: "redis-wire", step: WIRE },
     Part { name: "coverage", step: step(&["cargo", "xtask", "coverage"], minutes(50)) },
     fuzz!("records"),
     fuzz!("log"),
@@ -330,6 +374,8 @@ pub(crate) const NIGHTLY: &[Part] = &[
     fuzz!("table"),
     fuzz!("store"),
     fuzz!("operations"),
+    fuzz!("commands"),
+    fuzz!("requests"),
     Part { name: "planted", step: PLANTED },
     Part { name: "mutants", step: MUTANTS },
 ];

@@ -10,13 +10,13 @@ use crate::base::panics::catch;
 use crate::base::sync::Arc;
 use crate::commit::Task;
 use crate::compaction::{
-    Below, Calm, Claim, Claims, MergeSpec, Merged, Plan, debt_bytes, ended_ms, leftover, merge, pick,
+    Below, Calm, Claim, Claims, MergeSpec, Merged, Plan, Reason, debt_bytes, ended_ms, leftover, merge, pick,
     pick_calm, pick_erasure, pick_manual, retired,
 };
-use crate::iter::{Concat, Merge};
-use crate::table::{Origin, TableCursor};
+use crate::iter::Merge;
+use crate::table::Origin;
 use crate::tree::{Family, Filtering};
-use crate::version::{Edit, EditOp, Leftover, LevelRun, Source, TableFile, Version};
+use crate::version::{Edit, EditOp, Leftover, Source, TableFile, Version};
 use std::panic::resume_unwind;
 use std::time::Duration;
 
@@ -52,7 +52,8 @@ impl Jobs {
         Ok(false)
     }
 
-    /// Carries out a compaction that only helps reads. Returns false if none is worth it.
+    /// Carries out a compaction that only helps reads. Returns false if none is worth it, or the disk has not
+    /// the room for it to spare.
     pub fn compact_calm(&self, calm: Calm) -> Result<bool> {
         for family in self.store.families() {
             if self.rests(&family) {
@@ -63,6 +64,7 @@ impl Jobs {
                 let claims = claims.entry(family.id()).or_default();
                 let version = &family.pin().version;
                 pick_calm(version, claims, &self.store.options.shape, family.policy(), calm)
+                    .filter(|plan| self.store.reserve.has_room_for(plan.input_bytes()))
                     .map(|plan| (claims.claim(&plan), plan))
             };
             if let Some((claim, plan)) = claimed {
@@ -140,9 +142,10 @@ impl Jobs {
     }
 
     fn run_claimed(&self, family: &Arc<Family>, plan: Plan, hooked: bool, claim: &Claim) -> Result<()> {
-        let ran = catch(|| {
-            self.store.latching("compacting", || self.store.draw(|| self.run(family, &plan, hooked)))
-        });
+        let calm = plan.reason == Reason::Calm;
+        let run = || self.run(family, &plan, hooked);
+        let ran =
+            catch(|| self.store.latching("compacting", || if calm { run() } else { self.store.draw(run) }));
         let mut result = match &ran {
             Ok(result) => result.clone(),
             Err(_) => self.store.poison.check(),
@@ -171,7 +174,9 @@ impl Jobs {
             return result;
         }
         let result = result.and_then(|()| self.store.purge());
-        self.judge(Task::Compact, &result);
+        if !(calm && matches!(&result, Err(error @ Error::DiskFull(_)) if !error.is_failed_sync())) {
+            self.judge(Task::Compact, &result);
+        }
         self.refill(&result)?;
         result
     }
@@ -250,8 +255,16 @@ impl Jobs {
             origin,
             ended_ms: ended_ms(plan, &horizons),
             check: &|| {
-                store.reserve.leave_some()?;
+                if plan.reason == Reason::Calm {
+                    store.reserve.leave_all()?
+                } else {
+                    store.reserve.leave_some()?
+                }
                 if family.is_dropped() { Err(Error::Closed) } else { self.check() }
+            },
+            blame: &|key| match deepest_with(plan, key) {
+                Some(table) => table.reader.path(),
+                None => FileKind::Current.path(&store.dir),
             },
             hooks,
         };
@@ -323,18 +336,13 @@ fn damaged_input(plan: &Plan, error: &Error) -> Option<FileNumber> {
     plan.inputs.iter().any(|(_, table)| table.meta.number == number).then_some(number)
 }
 
-/// The inputs of a plan as sorted runs: each table of level 0 is one, each other level is one.
+/// The inputs of a plan as sorted runs.
 fn sources(plan: &Plan) -> Vec<Source> {
-    let inputs: Vec<_> = plan.inputs.clone();
-    let version = Arc::new(Version::default().changed(&[], inputs));
-    let mut sources = Vec::new();
-    for table in version.level(0) {
-        sources.push(Source::Table(TableCursor::new(table.reader.clone(), false)));
-    }
-    for level in 1..LEVELS {
-        if !version.level(level).is_empty() {
-            sources.push(Source::Level(Concat::new(LevelRun::new(version.clone(), level, false))));
-        }
-    }
-    sources
+    Source::of_tables(&Arc::new(Version::default().changed(&[], plan.inputs.clone())))
+}
+
+/// The deepest input that may hold a key: what it is to be blamed on if two of them hold the same entry.
+fn deepest_with<'p>(plan: &'p Plan, key: &[u8]) -> Option<&'p TableFile> {
+    let holds = |(_, table): &&(usize, Arc<TableFile>)| table.meta.overlaps(Some(key), Some(key));
+    plan.inputs.iter().filter(holds).max_by_key(|(level, _)| *level).map(|(_, table)| &**table)
 }

@@ -116,6 +116,7 @@ impl Jobs {
             origin,
             ended_ms: NEVER,
             check: &|| store.poison.check(),
+            blame: &|_| FileKind::Current.path(&store.dir),
             hooks: self.flush_hooks(family, &view, sealed),
         };
         Ok(merge(&mut MemtableCursor::new(memtable.clone()), spec)?.tables)

@@ -107,16 +107,23 @@ impl ExpiryClock {
     /// Milliseconds since the epoch for the purposes of expiry.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
+        self.look().0
+    }
+
+    /// [`ExpiryClock::now_ms`], and the monotonic time that it was made from.
+    #[must_use]
+    pub fn look(&self) -> (u64, Duration) {
         // In this order: a thread that is held up between the two sees too small a difference, which the next
         // look corrects, and never one that is too large, which would stay for good.
         let wall = self.clock.wall_ms();
-        let monotonic = monotonic_ms(&self.clock);
+        let elapsed = self.clock.monotonic();
+        let monotonic = elapsed.as_millis() as u64;
         let seen = wall.saturating_sub(monotonic);
         let mut offset = self.offset_ms.load(Ordering::Acquire);
         if seen > offset {
             offset = self.offset_ms.fetch_max(seen, Ordering::AcqRel).max(seen);
         }
-        monotonic.saturating_add(offset)
+        (monotonic.saturating_add(offset), elapsed)
     }
 
     /// How far this clock is ahead of the wall clock, in milliseconds; zero when they agree. (Both

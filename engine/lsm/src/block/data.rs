@@ -7,19 +7,20 @@
 //! any key: while every entry passed is less than the target, it is enough to know how many bytes
 //! of the target the last one matched. If the next entry shares fewer bytes with its predecessor
 //! than that, it is greater; if it shares more, it is less, too; if it shares exactly as many, the
-//! suffix decides.
+//! suffix decides. A block that is searched again and again gets heads of more entries: see [`Fingers`].
 //!
 //! # Damage
 //! Only the tail is validated when a block is loaded. Each entry is decoded with every length
 //! checked, so that bytes which pass their checksum and are wrong all the same (a bug, not a
 //! disk) give an error or wrong keys, but no panic and no read out of bounds.
 
+use super::fingers::{Fingers, room};
 use crate::base::coding::{Decoder, Malformed};
 use crate::base::key::{EntryRef, Kind, NEVER, Trailer, common_prefix, compare, head};
-use crate::base::memory::{Account, Charge};
+use crate::base::memory::{Account, Charge, prefetch};
 use crate::base::slice::Slice;
-use crate::base::sync::Arc;
-use std::cmp::Ordering;
+use crate::base::sync::quiet::{AtomicU32, Ordering};
+use crate::base::sync::{Arc, OnceLock};
 
 /// A validated data block.
 #[derive(Debug)]
@@ -34,7 +35,16 @@ pub struct Block {
     /// The common prefix of all keys, within `bytes`.
     prefix: std::ops::Range<usize>,
     _charge: Charge,
+    /// How often it was searched, as far as that matters.
+    searches: AtomicU32,
+    /// Made when the block has been searched a few times; `None` in it if it is not fit for them.
+    fingers: OnceLock<Option<Fingers>>,
 }
+
+/// So many cache lines of entries are asked for where a search begins: what lies between two fingers, mostly.
+const LINES_AHEAD: usize = 5;
+/// After so many searches a block is worth its fingers: what is read but once never pays for them.
+const SEARCHES_BEFORE_FINGERS: u32 = 2;
 
 /// One entry as it stands, its key not yet put together.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +65,10 @@ impl RawEntry<'_> {
         self.trailer.kind().ok_or(Malformed { at, expected: "a known kind of entry" })
     }
 }
+
+/// Where a search in a block begins, if its fingers say so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Aim(Option<(usize, usize)>);
 
 /// Where a search ended: the first entry at or after the target.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +102,8 @@ impl Block {
             prefix: 0..0,
             bytes,
             _charge: Charge::none(),
+            searches: AtomicU32::new(0),
+            fingers: OnceLock::new(),
         };
         let mut before = None;
         for (i, restart) in block.restarts().iter().enumerate() {
@@ -106,7 +122,7 @@ impl Block {
         let behind = first.value.len() + 8 + if first.trailer.has_expiry() { 8 } else { 0 };
         let key_at = first.next - behind - first.suffix.len();
         block.prefix = key_at..key_at + lcp;
-        block._charge = account.map_or_else(Charge::none, |account| account.charge(len));
+        block._charge = account.map_or_else(Charge::none, |account| account.charge(block.size_bytes()));
         Ok(block)
     }
 
@@ -144,10 +160,10 @@ impl Block {
         }
     }
 
-    /// Bytes that the block takes in memory.
+    /// Bytes that the block takes in memory, with those that it may come to take when it is searched.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + room(self.bytes.len())
     }
 
     /// The newest entry of `key` at or after `trailer` ([`Trailer::seek`] of a sequence number).
@@ -157,7 +173,63 @@ impl Block {
     /// [`Malformed`] if the bytes are damaged.
     #[inline]
     pub fn get<'a>(&'a self, key: &'a [u8], trailer: Trailer) -> Result<Option<EntryRef<'a>>, Malformed> {
-        match self.locate(key, trailer)? {
+        Self::found(self.locate(key, trailer)?, key)
+    }
+
+    /// Asks for what [`Block::aim`] looks at.
+    #[inline]
+    pub fn prefetch(&self) {
+        match self.fingers.get() {
+            Some(Some(fingers)) => fingers.prefetch(),
+            _ => prefetch(&self.bytes[self.entries_end]),
+        }
+    }
+
+    /// Where a search for `key` begins; asks for what [`Block::get_at`] looks at first.
+    #[inline]
+    #[must_use]
+    pub fn aim(&self, key: &[u8]) -> Aim {
+        let aim = match self.fingers.get() {
+            Some(Some(fingers)) => fingers.start(key, self.prefix()),
+            Some(None) => None,
+            None => self.count_search(),
+        };
+        if let Some((at, _)) = aim {
+            let first: *const u8 = self.bytes.as_ptr().wrapping_add(at);
+            (0..LINES_AHEAD).for_each(|line| prefetch(first.wrapping_add(line * 64)));
+        }
+        Aim(aim)
+    }
+
+    /// As [`Block::get`], from where [`Block::aim`] of the same key said.
+    ///
+    /// # Errors
+    /// As [`Block::get`].
+    #[inline]
+    pub fn get_at<'a>(
+        &'a self,
+        aim: Aim,
+        key: &'a [u8],
+        trailer: Trailer,
+    ) -> Result<Option<EntryRef<'a>>, Malformed> {
+        Self::found(self.locate_from(aim, key, trailer)?, key)
+    }
+
+    /// As [`Block::get`], by nothing but what is stored: for whoever checks that.
+    ///
+    /// # Errors
+    /// As [`Block::get`].
+    pub fn get_as_stored<'a>(
+        &'a self,
+        key: &'a [u8],
+        trailer: Trailer,
+    ) -> Result<Option<EntryRef<'a>>, Malformed> {
+        Self::found(self.locate_by_restarts(key, trailer)?, key)
+    }
+
+    #[inline]
+    fn found<'a>(landing: Option<Landing<'a>>, key: &'a [u8]) -> Result<Option<EntryRef<'a>>, Malformed> {
+        match landing {
             Some(Landing { at, entry, same_key: true }) => Ok(Some(EntryRef {
                 key,
                 seq: entry.trailer.seq(),
@@ -200,7 +272,7 @@ impl Block {
         self.bytes[self.entries_end..self.heads_end].as_chunks::<8>().0
     }
 
-    fn prefix(&self) -> &[u8] {
+    pub(super) fn prefix(&self) -> &[u8] {
         &self.bytes[self.prefix.clone()]
     }
 
@@ -260,15 +332,56 @@ impl Block {
     /// The first entry at or after (`key`, `trailer`); `None` if all are before.
     #[inline]
     pub(super) fn locate(&self, key: &[u8], trailer: Trailer) -> Result<Option<Landing<'_>>, Malformed> {
-        let (mut at, limit) = self.interval(key, trailer)?;
-        let mut matched = 0;
-        while at < limit {
+        self.locate_from(self.aim(key), key, trailer)
+    }
+
+    #[inline]
+    fn locate_from(&self, aim: Aim, key: &[u8], trailer: Trailer) -> Result<Option<Landing<'_>>, Malformed> {
+        match aim.0 {
+            Some((at, matched)) => self.walk(at, matched, key, trailer),
+            None => self.locate_by_restarts(key, trailer),
+        }
+    }
+
+    /// The same, without fingers.
+    fn locate_by_restarts(&self, key: &[u8], trailer: Trailer) -> Result<Option<Landing<'_>>, Malformed> {
+        self.walk(self.interval(key, trailer)?, 0, key, trailer)
+    }
+
+    /// Makes the fingers if it is time for them. The search at hand goes on without.
+    #[cold]
+    fn count_search(&self) -> Option<(usize, usize)> {
+        let searches = self.searches.load(Ordering::Relaxed);
+        if searches < SEARCHES_BEFORE_FINGERS {
+            self.searches.store(searches + 1, Ordering::Relaxed);
+        } else {
+            self.fingers.get_or_init(|| Fingers::of(self, room(self.bytes.len())));
+        }
+        None
+    }
+
+    /// Walks from the entry at `at`, with all entries before it less than the target, and `matched` bytes
+    /// that the target shares with the last one of them.
+    #[inline]
+    fn walk(
+        &self,
+        mut at: usize,
+        mut matched: usize,
+        key: &[u8],
+        trailer: Trailer,
+    ) -> Result<Option<Landing<'_>>, Malformed> {
+        while at < self.entries_end {
             let entry = self.parse(at)?;
+            // A whole key, as at a restart, says nothing about what it shares with the one before.
+            if entry.shared == 0 {
+                matched = 0;
+            }
             if entry.shared < matched {
                 return Ok(Some(Landing { at, entry, same_key: false }));
             }
             if entry.shared == matched {
-                let rest = &key[matched..];
+                // An aim at another key may say more than there is of this one.
+                let rest = key.get(matched..).unwrap_or_default();
                 let same = common_prefix(entry.suffix, rest);
                 match (entry.suffix.get(same), rest.get(same)) {
                     (None, None) if entry.trailer.0 <= trailer.0 => {
@@ -283,22 +396,17 @@ impl Block {
             }
             at = entry.next;
         }
-        if limit >= self.entries_end {
-            return Ok(None);
-        }
-        let entry = self.parse_restart(limit)?;
-        Ok(Some(Landing { at: limit, entry, same_key: entry.suffix == key }))
+        Ok(None)
     }
 
-    /// The restart interval to walk: every entry before its start is less than the target, and
-    /// every entry from its end on is not. An empty interval lands on its end.
+    /// Where the restart interval begins that is to be walked: every entry before it is less than the target,
+    /// and so is the first in it, unless it is the first of all.
     #[inline]
-    fn interval(&self, key: &[u8], trailer: Trailer) -> Result<(usize, usize), Malformed> {
+    fn interval(&self, key: &[u8], trailer: Trailer) -> Result<usize, Malformed> {
         let prefix = self.prefix();
         if !key.starts_with(prefix) {
             let all_after = key < prefix;
-            let edge = if all_after { 0 } else { self.entries_end };
-            return Ok((edge, edge));
+            return Ok(if all_after { 0 } else { self.entries_end });
         }
         let wanted = head(key, prefix.len());
         let (heads, restarts) = (self.heads(), self.restarts());
@@ -311,14 +419,14 @@ impl Block {
         while low < high {
             let middle = low + (high - low) / 2;
             let entry = self.parse_restart(u32::from_le_bytes(restarts[middle]) as usize)?;
-            if compare((entry.suffix, entry.trailer), (key, trailer)) == Ordering::Less {
+            if compare((entry.suffix, entry.trailer), (key, trailer)).is_lt() {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        let offset = |i: usize| restarts.get(i).map_or(self.entries_end, |r| u32::from_le_bytes(*r) as usize);
-        Ok(if low == 0 { (0, 0) } else { (offset(low - 1), offset(low)) })
+        let before = low.checked_sub(1).and_then(|i| restarts.get(i));
+        Ok(before.map_or(0, |r| u32::from_le_bytes(*r) as usize))
     }
 
     /// Decodes the entry at a restart point, whose key stands whole.

@@ -3,10 +3,11 @@
 mod builder;
 mod cursor;
 mod data;
+mod fingers;
 
 pub use builder::BlockBuilder;
 pub use cursor::BlockCursor;
-pub use data::Block;
+pub use data::{Aim, Block};
 
 #[cfg(test)]
 mod tests;

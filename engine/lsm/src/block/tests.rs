@@ -141,6 +141,7 @@ proptest! {
             expect(&cursor, entries.get(i));
             let same = entries.get(i).filter(|e| e.key == key).map(|e| e.as_ref());
             prop_assert_eq!(block.get(&key, Trailer::seek(seq)).unwrap(), same);
+            prop_assert_eq!(block.get_as_stored(&key, Trailer::seek(seq)).unwrap(), same);
             cursor.seek_before(&key, seq).unwrap();
             expect(&cursor, i.checked_sub(1).and_then(|i| entries.get(i)));
         }

@@ -1,22 +1,18 @@
-//! The block cache: pieces of tables by where they stand, within a number of bytes.
+//! The block cache: pieces of tables in slots beside the indexes that name them, within a number of bytes.
 //!
-//! The replacement itself is `quick_cache`'s (an S3-FIFO variant; Yang et al., 2023). This module
-//! fixes the key, weighs by bytes, counts, and shows what is alive although evicted.
+//! A look-up does not come here: it finds a piece in its slot ([`Slots`]). What is decided here is which
+//! piece has to go when another one comes, by S3-FIFO (Yang, Zhang, Qiu, Yue and Vinjamuri: FIFO queues are
+//! all you need for cache eviction, 2023). A new piece joins a small queue. If it was read again by the time
+//! it has come to its end, it moves to the large queue, else it goes: what a scan reads once passes through
+//! the small queue only. In the large queue a piece that was read goes round again. What left the small queue
+//! not long ago joins the large one when it comes back; that it did is remembered in its empty slot.
 
+use super::slots::{Counted, Slots, Sweep, Swept};
 use crate::base::memory::Account;
-use crate::base::sync::Arc;
 use crate::base::sync::quiet::{AtomicU64, Ordering};
+use crate::base::sync::{Arc, Mutex};
+use std::collections::VecDeque;
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher};
-
-/// Where a piece stands: a table by its identity, and the offset in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BlockKey {
-    /// The identity of the table.
-    pub table: u64,
-    /// The offset of the piece in it.
-    pub offset: u64,
-}
 
 /// What can be cached: cheap to clone, with a size.
 pub trait Weigh: Clone {
@@ -24,48 +20,20 @@ pub trait Weigh: Clone {
     fn size_bytes(&self) -> usize;
 }
 
-/// What a piece takes besides its bytes: the entry of the cache, the `Arc`, the struct behind it.
+/// What a piece takes besides its bytes: its place in a queue, the counts and the struct behind them.
 const OVERHEAD_BYTES: u64 = 160;
-/// The size by which the number of entries is guessed, so that few rehashes are needed.
-const TYPICAL_BYTES: u64 = 8 << 10;
+/// The small queue's share is one part in so many.
+const SMALL_SHARE: u64 = 10;
+/// The unit in which slots remember how much was emptied before them, in bytes.
+const GHOST_UNIT: u64 = 1 << 10;
+/// Queues are not looked through for what is gone before it is so many.
+const FEW: usize = 64;
 /// Counters are kept apart by this many cache lines, so that threads do not fight over one.
 const STRIPES: usize = 8;
 
-#[derive(Clone, Debug, Default)]
-struct ByBytes;
-
-impl<V: Weigh> quick_cache::Weighter<BlockKey, V> for ByBytes {
-    fn weight(&self, _: &BlockKey, piece: &V) -> u64 {
-        piece.size_bytes() as u64 + OVERHEAD_BYTES
-    }
-}
-
-/// Mixes the two words of a [`BlockKey`]: the identity is random already.
-#[derive(Clone, Debug, Default)]
-struct KeyHash;
-
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl BuildHasher for KeyHash {
-    type Hasher = KeyHasher;
-    fn build_hasher(&self) -> KeyHasher {
-        KeyHasher(0)
-    }
-}
-
-impl Hasher for KeyHasher {
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(29) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 32)
-    }
+/// What a piece counts for.
+pub(super) fn weight(piece: &impl Weigh) -> u64 {
+    piece.size_bytes() as u64 + OVERHEAD_BYTES
 }
 
 #[derive(Debug, Default)]
@@ -90,75 +58,176 @@ pub struct CacheStats {
     pub capacity_bytes: u64,
 }
 
+/// A piece in a queue.
+struct Resident {
+    slots: Arc<dyn Sweep>,
+    at: usize,
+    weight: u64,
+}
+
+/// Pieces in the order in which they came.
+#[derive(Default)]
+struct Queue {
+    residents: VecDeque<Resident>,
+    /// Of all that stand in it, those included whose slots were emptied by others.
+    bytes: u64,
+}
+
+impl Queue {
+    fn push(&mut self, resident: Resident) {
+        self.bytes += resident.weight;
+        self.residents.push_back(resident);
+    }
+
+    fn pop(&mut self) -> Option<Resident> {
+        let resident = self.residents.pop_front()?;
+        self.bytes -= resident.weight;
+        Some(resident)
+    }
+
+    fn forget_gone(&mut self) {
+        let bytes = &mut self.bytes;
+        self.residents.retain(|resident| {
+            let holds = resident.slots.holds(resident.at);
+            *bytes -= if holds { 0 } else { resident.weight };
+            holds
+        });
+        self.residents.shrink_to(2 * self.residents.len() + FEW);
+    }
+}
+
+#[derive(Default)]
+struct Queues {
+    small: Queue,
+    large: Queue,
+    capacity: u64,
+    /// Bytes of the pieces in slots.
+    bytes: u64,
+    /// How many stand in the queues whose slots were emptied by others.
+    gone: usize,
+    /// How much has left the small queue for good, in bytes.
+    left: u64,
+}
+
+impl Queues {
+    fn admit(&mut self, resident: Resident, left_at: Option<u64>) {
+        self.bytes += resident.weight;
+        let now = self.left / GHOST_UNIT;
+        let lately = |then: u64| now.saturating_sub(then) <= self.capacity / GHOST_UNIT;
+        if left_at.is_some_and(lately) {
+            self.large.push(resident)
+        } else {
+            self.small.push(resident)
+        }
+        self.make_room();
+    }
+
+    fn make_room(&mut self) {
+        // Readers may use pieces as fast as they are asked: nobody gets more than two chances.
+        let mut chances = 2 * (self.small.residents.len() + self.large.residents.len());
+        while self.bytes > self.capacity {
+            let from_small =
+                self.small.bytes > self.capacity / SMALL_SHARE || self.large.residents.is_empty();
+            let queue = if from_small { &mut self.small } else { &mut self.large };
+            let Some(resident) = queue.pop() else { return };
+            let remember = from_small.then_some(self.left / GHOST_UNIT);
+            match resident.slots.sweep(resident.at, remember, chances > 0) {
+                Swept::Used => {
+                    chances -= 1;
+                    self.large.push(resident);
+                }
+                Swept::Emptied => {
+                    self.bytes -= resident.weight;
+                    self.left += if from_small { resident.weight } else { 0 };
+                }
+                Swept::Gone => self.gone = self.gone.saturating_sub(1),
+            }
+        }
+    }
+}
+
 /// A cache of pieces of tables. All methods may be called from several threads at once.
-pub struct BlockCache<V: Weigh> {
-    pieces: quick_cache::sync::Cache<BlockKey, V, ByBytes, KeyHash>,
+pub struct BlockCache {
+    queues: Mutex<Queues>,
     account: Arc<Account>,
     counters: [Counters; STRIPES],
 }
 
-impl<V: Weigh> fmt::Debug for BlockCache<V> {
+impl fmt::Debug for BlockCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BlockCache").field(&self.stats()).finish()
     }
 }
 
-impl<V: Weigh> BlockCache<V> {
+impl BlockCache {
     /// A cache that holds up to `capacity_bytes`.
     #[must_use]
-    pub fn new(capacity_bytes: u64) -> BlockCache<V> {
-        let items = usize::try_from(capacity_bytes / TYPICAL_BYTES).unwrap_or(usize::MAX).clamp(16, 1 << 22);
+    pub fn new(capacity_bytes: u64) -> BlockCache {
         BlockCache {
-            pieces: quick_cache::sync::Cache::with(
-                items,
-                capacity_bytes,
-                ByBytes,
-                KeyHash,
-                quick_cache::sync::DefaultLifecycle::default(),
-            ),
+            queues: Mutex::new(Queues { capacity: capacity_bytes, ..Queues::default() }),
             account: Account::new(),
             counters: Default::default(),
         }
     }
 
-    /// The piece, if it is cached.
+    /// The piece in a slot, if it is cached.
     #[inline]
     #[must_use]
-    pub fn get(&self, key: &BlockKey) -> Option<V> {
-        let found = self.pieces.get(key);
-        self.count(key, found.is_some());
+    pub fn get<P: Counted>(&self, slots: &Slots<P>, at: usize) -> Option<P> {
+        let found = slots.get(at, true);
+        self.count(at, found.is_some());
         found
     }
 
     /// The piece, if it is cached, without making it look used: for scans that shall leave no
     /// trace.
     #[must_use]
-    pub fn peek(&self, key: &BlockKey) -> Option<V> {
-        let found = self.pieces.peek(key);
-        self.count(key, found.is_some());
+    pub fn peek<P: Counted>(&self, slots: &Slots<P>, at: usize) -> Option<P> {
+        let found = slots.get(at, false);
+        self.count(at, found.is_some());
         found
     }
 
     #[inline]
-    fn count(&self, key: &BlockKey, found: bool) {
-        let counters = &self.counters[(key.offset >> 12) as usize % STRIPES];
+    fn count(&self, at: usize, found: bool) {
+        let counters = &self.counters[at % STRIPES];
         let counter = if found { &counters.hits } else { &counters.misses };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Caches a piece; others may be evicted, or the piece itself if it is larger than the cache.
-    pub fn insert(&self, key: BlockKey, piece: V) {
-        self.pieces.insert(key, piece);
+    /// Caches a piece in its slot, unless one is there; others may be evicted, or the piece itself. One that
+    /// is larger than the cache is left out. Costs a lock.
+    pub fn insert<P: Counted>(&self, slots: &Arc<Slots<P>>, at: usize, piece: P) {
+        let weight = weight(&piece);
+        let mut queues = self.queues.lock();
+        if weight > queues.capacity {
+            return;
+        }
+        // Under the lock, so that what stands in a slot stands in a queue.
+        if let Some(left_at) = slots.fill(at, piece) {
+            queues.admit(Resident { slots: slots.clone(), at, weight }, left_at);
+        }
     }
 
-    /// Forgets every piece of a table.
-    pub fn forget_table(&self, table: u64) {
-        self.pieces.retain(|key, _| key.table != table);
+    /// Lets go of every piece in `slots`, which nobody will fill again.
+    pub fn forget<P: Counted>(&self, slots: &Slots<P>) {
+        let mut queues = self.queues.lock();
+        let (count, bytes) = slots.empty();
+        queues.bytes -= bytes;
+        queues.gone += count;
+        let all = queues.small.residents.len() + queues.large.residents.len();
+        if queues.gone > FEW && queues.gone > all / 2 {
+            queues.small.forget_gone();
+            queues.large.forget_gone();
+            queues.gone = 0;
+        }
     }
 
     /// Changes the capacity; pieces are evicted at once if it shrinks.
     pub fn set_capacity_bytes(&self, capacity_bytes: u64) {
-        self.pieces.set_capacity(capacity_bytes);
+        let mut queues = self.queues.lock();
+        queues.capacity = capacity_bytes;
+        queues.make_room();
     }
 
     /// The account that pieces are charged to when they are loaded.
@@ -173,44 +242,56 @@ impl<V: Weigh> BlockCache<V> {
         let sum = |of: fn(&Counters) -> &AtomicU64| {
             self.counters.iter().map(|counters| of(counters).load(Ordering::Relaxed)).sum()
         };
+        let (cached_bytes, capacity_bytes) = {
+            let queues = self.queues.lock();
+            (queues.bytes, queues.capacity)
+        };
         CacheStats {
             hits: sum(|counters| &counters.hits),
             misses: sum(|counters| &counters.misses),
-            cached_bytes: self.pieces.weight(),
+            cached_bytes,
             alive_bytes: self.account.bytes(),
-            capacity_bytes: self.pieces.capacity(),
+            capacity_bytes,
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::base::memory::Charge;
 
-    #[derive(Clone)]
-    struct Piece(Arc<(usize, Charge)>);
+    #[derive(Debug)]
+    struct Piece(usize, #[expect(dead_code, reason = "counts until it is dropped")] Charge);
 
-    impl Weigh for Piece {
+    impl Weigh for Arc<Piece> {
         fn size_bytes(&self) -> usize {
-            self.0.0
+            self.0
         }
+    }
+
+    fn piece(cache: &BlockCache, bytes: usize) -> Arc<Piece> {
+        Arc::new(Piece(bytes, cache.account().charge(bytes)))
     }
 
     #[test]
     fn the_cache_stays_within_its_bytes_and_shows_what_is_pinned() {
         let cache = BlockCache::new(1 << 20);
-        let piece = |bytes| Piece(Arc::new((bytes, cache.account().charge(bytes))));
-        let held = piece(5000);
-        cache.insert(BlockKey { table: 1, offset: 0 }, held.clone());
-        for i in 1..2000 {
-            cache.insert(BlockKey { table: 1, offset: i * 4096 }, piece(4096));
+        let slots = Arc::new(Slots::new(2000));
+        let held = piece(&cache, 5000);
+        cache.insert(&slots, 0, held.clone());
+        for at in 1..2000 {
+            cache.insert(&slots, at, piece(&cache, 4096));
         }
         let stats = cache.stats();
         assert!(stats.cached_bytes <= 1 << 20 && stats.cached_bytes > 1 << 19, "{stats:?}");
         assert!(stats.alive_bytes <= stats.cached_bytes + 5000, "{stats:?}");
-        cache.forget_table(1);
-        assert_eq!(cache.stats().alive_bytes, 5000, "evicted, but held");
+        cache.insert(&slots, 0, piece(&cache, 2 << 20));
+        assert!(cache.stats().cached_bytes <= 1 << 20, "too large for the cache");
+        cache.set_capacity_bytes(1 << 16);
+        assert!(cache.stats().cached_bytes <= 1 << 16);
+        cache.forget(&slots);
+        assert_eq!((cache.stats().alive_bytes, cache.stats().cached_bytes), (5000, 0), "evicted, but held");
         drop(held);
         assert_eq!(cache.stats().alive_bytes, 0);
     }
@@ -218,12 +299,77 @@ mod tests {
     #[test]
     fn lookups_are_counted() {
         let cache = BlockCache::new(1 << 20);
-        let key = BlockKey { table: 7, offset: 4096 };
-        assert!(cache.get(&key).is_none());
-        cache.insert(key, Piece(Arc::new((10, Charge::none()))));
-        assert!(cache.get(&key).is_some() && cache.peek(&key).is_some());
-        assert!(cache.get(&BlockKey { table: 8, offset: 4096 }).is_none());
+        let slots = Arc::new(Slots::new(10));
+        assert!(cache.get(&slots, 7).is_none());
+        cache.insert(&slots, 7, piece(&cache, 10));
+        assert!(cache.get(&slots, 7).is_some() && cache.peek(&slots, 7).is_some());
+        assert!(cache.get(&slots, 8).is_none() && cache.get(&slots, 10).is_none());
         let stats = cache.stats();
-        assert_eq!((stats.hits, stats.misses), (2, 2));
+        assert_eq!((stats.hits, stats.misses), (2, 3));
+    }
+
+    #[test]
+    fn a_scan_does_not_drive_out_what_is_read_often_and_what_comes_back_stays() {
+        let cache = BlockCache::new(100 * (1000 + OVERHEAD_BYTES));
+        let (often, once) = (Arc::new(Slots::new(50)), Arc::new(Slots::new(10_000)));
+        for at in 0..50 {
+            cache.insert(&often, at, piece(&cache, 1000));
+            assert!(cache.get(&often, at).is_some());
+        }
+        for at in 0..10_000 {
+            cache.insert(&once, at, piece(&cache, 1000));
+        }
+        let left = (0..50).filter(|&at| cache.peek(&often, at).is_some()).count();
+        assert_eq!(left, 50, "read once more before the scan");
+        // What was evicted a moment ago and comes back outlives what follows it, unread.
+        let back = (0..10_000).rfind(|&at| cache.peek(&once, at).is_none()).unwrap();
+        cache.insert(&once, back, piece(&cache, 1000));
+        for at in (0..1000).filter(|&at| at != back) {
+            cache.insert(&once, at, piece(&cache, 1000));
+        }
+        assert!(cache.peek(&once, back).is_some());
+    }
+
+    #[test]
+    fn the_queues_do_not_grow_with_what_is_gone() {
+        let cache = BlockCache::new(1 << 30);
+        for _ in 0..100 {
+            let slots: Arc<Slots<Arc<Piece>>> = Arc::new(Slots::new(100));
+            for at in 0..100 {
+                cache.insert(&slots, at, piece(&cache, 10));
+            }
+            cache.forget(&slots);
+        }
+        let queues = cache.queues.lock();
+        assert!(queues.small.residents.len() <= 2 * FEW + 100, "{}", queues.small.residents.len());
+        assert_eq!((queues.bytes, queues.large.bytes), (0, 0));
+    }
+
+    /// Threads that read, fill and forget, with a cache that is too small: no count is off at the end.
+    #[test]
+    fn counts_hold_under_threads() {
+        let cache = BlockCache::new(40 * (100 + OVERHEAD_BYTES));
+        let slots: Arc<Slots<Arc<Piece>>> = Arc::new(Slots::new(100));
+        std::thread::scope(|scope| {
+            for thread in 0..4usize {
+                let (cache, slots) = (&cache, &slots);
+                scope.spawn(move || {
+                    for i in 0..20_000usize {
+                        let at = i.wrapping_mul(2 * thread + 1) % 100;
+                        match cache.get(slots, at) {
+                            Some(piece) => assert_eq!(piece.0, 100),
+                            None => cache.insert(slots, at, piece(cache, 100)),
+                        }
+                        if i % 5000 == 4999 {
+                            cache.forget(slots);
+                        }
+                    }
+                });
+            }
+        });
+        let stats = cache.stats();
+        assert!(stats.cached_bytes <= stats.capacity_bytes, "{stats:?}");
+        cache.forget(&slots);
+        assert_eq!((cache.stats().cached_bytes, cache.stats().alive_bytes), (0, 0));
     }
 }

@@ -2,6 +2,8 @@
 
 mod blocks;
 mod files;
+mod slots;
 
-pub use blocks::{BlockCache, BlockKey, CacheStats, Weigh};
+pub use blocks::{BlockCache, CacheStats, Weigh};
 pub use files::FilePool;
+pub use slots::{Counted, Slots};

@@ -5,6 +5,11 @@
 //! - Any other writer queues its request and waits on its own seat.
 //! - A leader that has finished its group takes as many waiting requests as fit into the next one,
 //!   in order, and hands them to the first of their writers, who leads. If none wait, nobody leads.
+//! - A writer that waits looks for its result a little while before it goes to sleep: a group that no sync
+//!   belongs to takes a microsecond or two, being woken fifty.
+//! - If the writer whose turn comes is asleep, the leader leads for it, up to [`GROUPS_IN_A_TURN`] groups
+//!   and as much as one group may hold: otherwise everybody would wait for one to wake up, one after the
+//!   other (a lock convoy: Blasgen, Gray, Mitoma and Price, 1979).
 //! - Every member of a group gets its result from the group's leader.
 //!
 //! # Invariants
@@ -13,10 +18,18 @@
 //! - Requests are led in the order in which they were queued.
 //! - If somebody waits, somebody leads: nobody is forgotten.
 //!
-//! Rejected: a leader that goes on with later groups itself. It saves the hand-over but makes one
-//! writer pay for all others without a bound.
+//! Rejected: a leader that goes on with later groups itself for as long as there are any. It makes one writer
+//! pay for all others without a bound.
 
-use crate::base::sync::{Arc, Condvar, Mutex};
+use crate::base::sync::quiet::{AtomicBool, Ordering};
+use crate::base::sync::{Arc, Condvar, Mutex, thread};
+
+/// So many groups a leader writes before it wakes another to go on.
+const GROUPS_IN_A_TURN: usize = 8;
+/// How often a writer looks for its result with nothing but a pause between; some microseconds.
+const LOOKS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 100 };
+/// How often it then looks after it has let others run, whom it may be waiting for.
+const YIELDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 8 };
 
 /// The queue. `T` is a request, `R` the result of one.
 #[derive(Debug)]
@@ -35,39 +48,69 @@ struct Line<T, R> {
 struct Seat<T, R> {
     outcome: Mutex<Outcome<T, R>>,
     changed: Condvar,
+    /// Whether a look at the outcome is worth its lock; nothing else depends on it.
+    settled: AtomicBool,
 }
 
 #[derive(Debug)]
 enum Outcome<T, R> {
-    Waiting,
+    Waiting { asleep: bool },
     Lead(Group<T, R>),
     Done(R),
+}
+
+impl<T, R> Default for Seat<T, R> {
+    fn default() -> Self {
+        let outcome = Mutex::new(Outcome::Waiting { asleep: false });
+        Seat { outcome, changed: Condvar::new(), settled: AtomicBool::new(false) }
+    }
 }
 
 impl<T, R> Seat<T, R> {
     fn set(&self, outcome: Outcome<T, R>) {
         *self.outcome.lock() = outcome;
+        self.settled.store(true, Ordering::Release);
         self.changed.notify_one();
     }
 
+    /// Hands a group over to be led, or gives it back if its writer is asleep and need not be woken.
+    fn hand_over(&self, group: Group<T, R>, wake: bool) -> Option<Group<T, R>> {
+        let mut outcome = self.outcome.lock();
+        if !wake && matches!(*outcome, Outcome::Waiting { asleep: true }) {
+            return Some(group);
+        }
+        *outcome = Outcome::Lead(group);
+        drop(outcome);
+        self.settled.store(true, Ordering::Release);
+        self.changed.notify_one();
+        None
+    }
+
     fn wait(&self) -> Outcome<T, R> {
+        for look in 0..LOOKS + YIELDS {
+            if self.settled.load(Ordering::Acquire) {
+                break;
+            }
+            if look < LOOKS { std::hint::spin_loop() } else { thread::yield_now() }
+        }
         let mut outcome = self.outcome.lock();
         loop {
-            match std::mem::replace(&mut *outcome, Outcome::Waiting) {
-                Outcome::Waiting => self.changed.wait(&mut outcome),
+            match std::mem::replace(&mut *outcome, Outcome::Waiting { asleep: true }) {
+                Outcome::Waiting { .. } => self.changed.wait(&mut outcome),
                 settled => return settled,
             }
         }
     }
 }
 
-/// The requests that are written together; the leader's own is the first.
+/// Requests that are written together.
 #[derive(Debug)]
-pub struct Group<T, R> {
+struct Group<T, R> {
     /// The requests in commit order.
-    pub requests: Vec<T>,
-    /// The seats of all but the leader.
-    followers: Vec<Arc<Seat<T, R>>>,
+    requests: Vec<T>,
+    /// The seats of their writers, that of the first left out if it leads.
+    seats: Vec<Arc<Seat<T, R>>>,
+    size: usize,
 }
 
 impl<T, R> Default for Queue<T, R> {
@@ -87,21 +130,29 @@ impl<T, R> Queue<T, R> {
         size: impl Fn(&T) -> usize,
         limit: usize,
         lost: impl Fn() -> R,
-        lead: impl FnOnce(&mut Vec<T>) -> Vec<R>,
+        mut lead: impl FnMut(&mut Vec<T>) -> Vec<R>,
     ) -> R {
         let mut group = match self.join(request) {
             Ok(group) => group,
             Err(seat) => match seat.wait() {
                 Outcome::Done(result) => return result,
                 Outcome::Lead(group) => group,
-                Outcome::Waiting => unreachable!("wait returns a settled outcome"),
+                Outcome::Waiting { .. } => unreachable!("wait returns a settled outcome"),
             },
         };
-        let followers = std::mem::take(&mut group.followers);
-        let mut turn =
-            Turn { queue: self, size: &size, limit, lost: &lost, followers, results: Vec::new().into_iter() };
-        turn.results = lead(&mut group.requests).into_iter();
-        turn.results.next().unwrap_or_else(&lost)
+        let seats = group.seats;
+        let mut turn = Turn { queue: self, size: &size, limit, lost: &lost, seats, leads: true, left: limit };
+        let mut results = lead(&mut group.requests).into_iter();
+        let own = results.next().unwrap_or_else(&lost);
+        for led in 1.. {
+            let next = turn.pass_on(led == GROUPS_IN_A_TURN);
+            // A next leader may have started before the members of this group are told.
+            turn.answer(results);
+            let Some(mut group) = next else { break };
+            turn.seats = group.seats;
+            results = lead(&mut group.requests).into_iter();
+        }
+        own
     }
 
     /// How many wait for their turn.
@@ -115,34 +166,30 @@ impl<T, R> Queue<T, R> {
         let mut line = self.line.lock();
         if !line.leading {
             line.leading = true;
-            return Ok(Group { requests: vec![request], followers: Vec::new() });
+            return Ok(Group { requests: vec![request], seats: Vec::new(), size: 0 });
         }
-        let seat = Arc::new(Seat { outcome: Mutex::new(Outcome::Waiting), changed: Condvar::new() });
+        let seat = Arc::new(Seat::default());
         line.waiting.push_back((request, seat.clone()));
         Err(seat)
     }
 
-    /// Passes leadership on, or gives it up.
-    fn pass_on(&self, size: &dyn Fn(&T) -> usize, limit: usize) {
+    /// Takes the next group, all seats with it. If nobody waits, nobody leads from here on.
+    fn take(&self, size: &dyn Fn(&T) -> usize, limit: usize) -> Option<Group<T, R>> {
         let mut line = self.line.lock();
-        let Some((first, leader)) = line.waiting.pop_front() else {
-            line.leading = false;
-            return;
-        };
-        let mut bytes = size(&first);
-        let mut group = Group { requests: vec![first], followers: Vec::new() };
+        let mut group = Group { requests: Vec::new(), seats: Vec::new(), size: 0 };
         while let Some((next, _)) = line.waiting.front() {
-            bytes += size(next);
-            if bytes > limit {
+            let size = size(next);
+            if group.size + size > limit && !group.requests.is_empty() {
                 break;
             }
+            group.size += size;
             if let Some((request, seat)) = line.waiting.pop_front() {
                 group.requests.push(request);
-                group.followers.push(seat);
+                group.seats.push(seat);
             }
         }
-        drop(line);
-        leader.set(Outcome::Lead(group));
+        line.leading = !group.requests.is_empty();
+        line.leading.then_some(group)
     }
 }
 
@@ -152,16 +199,43 @@ struct Turn<'q, T, R> {
     size: &'q dyn Fn(&T) -> usize,
     limit: usize,
     lost: &'q dyn Fn() -> R,
-    followers: Vec<Arc<Seat<T, R>>>,
-    results: std::vec::IntoIter<R>,
+    /// Of those who wait for a result of the group that is being led.
+    seats: Vec<Arc<Seat<T, R>>>,
+    /// Whether leadership is still here.
+    leads: bool,
+    /// How much may yet be written for writers who are asleep.
+    left: usize,
+}
+
+impl<T, R> Turn<'_, T, R> {
+    /// Passes leadership on, or gives it up. A group whose first writer is asleep comes back, to be led
+    /// here, unless writers are to be woken.
+    fn pass_on(&mut self, wake: bool) -> Option<Group<T, R>> {
+        self.leads = false;
+        let mut group = self.queue.take(self.size, self.limit)?;
+        let first = group.seats.remove(0);
+        let wake = wake || group.size > self.left;
+        let mut group = first.hand_over(group, wake)?;
+        group.seats.insert(0, first);
+        self.left -= group.size;
+        self.leads = true;
+        Some(group)
+    }
+
+    /// Gives the members of the group that was led their results.
+    fn answer(&mut self, mut results: impl Iterator<Item = R>) {
+        for seat in self.seats.drain(..) {
+            seat.set(Outcome::Done(results.next().unwrap_or_else(self.lost)));
+        }
+    }
 }
 
 impl<T, R> Drop for Turn<'_, T, R> {
     fn drop(&mut self) {
-        // The next group may start before the followers of this one have been woken.
-        self.queue.pass_on(self.size, self.limit);
-        for seat in self.followers.drain(..) {
-            seat.set(Outcome::Done(self.results.next().unwrap_or_else(self.lost)));
+        if self.leads {
+            // Leading panicked.
+            self.pass_on(true);
+            self.answer(std::iter::empty());
         }
     }
 }

@@ -5,6 +5,7 @@
 //!   there is room, and stays when the store is closed.
 //! - Who frees space draws on it when the disk is full: opening, flushes, compactions, edits of the
 //!   manifest, and writes that only remove. The file is then cut to nothing.
+//! - Compactions that only help reads never draw on it, and are not begun where they might fill the disk.
 //! - While it is not whole, writes that add anything are refused with the error of the full disk.
 //!   Otherwise they would use up at once what a deletion or a compaction has just freed.
 //! - It is made anew as soon as there is room for all of it: after each flush and compaction, twice
@@ -113,6 +114,23 @@ impl Reserve {
             return Ok(());
         }
         Err(no_room(&FileKind::Reserve.path(&self.dir)))
+    }
+
+    /// Asked by what nobody waits for while it writes: once the reserve is needed it is not to take part in
+    /// it.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] when the reserve is not whole.
+    pub fn leave_all(&self) -> Result<()> {
+        if self.is_short() { Err(no_room(&FileKind::Reserve.path(&self.dir))) } else { Ok(()) }
+    }
+
+    /// Whether what nobody waits for may write `bytes` and leaves as much room as the reserve takes. It
+    /// is not to be the one that fills the disk.
+    #[must_use]
+    pub fn has_room_for(&self, bytes: u64) -> bool {
+        let needed = bytes.saturating_add(self.bytes);
+        !self.is_short() && self.fs.free_bytes(&self.dir).is_none_or(|free| free >= needed)
     }
 
     /// Makes the file whole if it is not. `Ok(false)` if it cannot be now.

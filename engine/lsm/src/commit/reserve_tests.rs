@@ -173,3 +173,19 @@ fn a_reserve_that_cannot_be_made_stops_nobody_unless_a_sync_failed() {
         assert!(reserve.make().unwrap() && size(&sim) == Some(BYTES), "{kind}");
     }
 }
+
+#[test]
+fn what_nobody_waits_for_leaves_the_room_of_a_reserve_free_and_a_short_one_alone() {
+    let sim = SimFs::new();
+    let reserve = reserve(&sim, BYTES);
+    assert!(reserve.make().unwrap());
+    leave(&sim, BYTES + 999);
+    assert!(reserve.has_room_for(999) && !reserve.has_room_for(1_000) && !reserve.has_room_for(u64::MAX));
+    assert!(reserve.leave_all().is_ok());
+    leave(&sim, 0);
+    assert!(draw(&reserve, 1, full).0.is_ok());
+    sim.set_capacity(None);
+    assert!(!reserve.has_room_for(1), "the room is what the reserve is to be made of");
+    assert!(matches!(reserve.leave_all(), Err(Error::DiskFull(_))));
+    assert!(reserve.make().unwrap() && reserve.has_room_for(1) && reserve.leave_all().is_ok());
+}

@@ -75,23 +75,23 @@ impl Store {
     }
 
     /// The first memtable of a family is created before anything is known of its keys. Once it
-    /// holds a few, it is built anew with the prefix that these have in common: searching one
-    /// without a prefix compares whole keys, where heads would do.
+    /// holds a few, it is built anew with heads that suit these: searching one without compares whole
+    /// keys, where heads would do.
     ///
     /// To a reader this is as a rotation is: a view that was pinned before shows what was visible
     /// then.
-    pub(super) fn choose_prefixes(&self, writer: &mut Writer) {
+    pub(super) fn choose_heads(&self, writer: &mut Writer) {
         for target in writer.targets.values_mut() {
-            if target.prefix_chosen || target.active.entries() < SAMPLE_ENTRIES {
+            if target.heads_chosen || target.active.entries() < SAMPLE_ENTRIES {
                 continue;
             }
-            target.prefix_chosen = true;
-            let prefix = target.active.suggested_prefix();
+            target.heads_chosen = true;
+            let heads = target.active.suggested_heads();
             // A large batch may have come at once: then the next memtable will do better.
-            if prefix.is_empty() || target.active.entries() > 16 * SAMPLE_ENTRIES {
+            if heads.are_plain() || target.active.entries() > 16 * SAMPLE_ENTRIES {
                 continue;
             }
-            target.active = Arc::new(target.active.rebuilt(&prefix, self.options.memtable_bytes));
+            target.active = Arc::new(target.active.rebuilt(heads, self.options.memtable_bytes));
             target.family.exchange(target.active.clone());
         }
     }
@@ -139,12 +139,12 @@ impl Store {
             if target.active.is_empty() || !(together || which(target)) {
                 continue;
             }
-            let prefix = target.active.suggested_prefix();
-            let next = Arc::new(Memtable::new(self.next_number(), &prefix, self.options.memtable_bytes));
+            let heads = target.active.suggested_heads();
+            let next = Arc::new(Memtable::new(self.next_number(), heads, self.options.memtable_bytes));
             target.family.rotate(Seal { order, last_seq }, next.clone());
             target.active = next;
             target.since = None;
-            target.prefix_chosen = true;
+            target.heads_chosen = true;
             sealed = true;
         }
         if !sealed {

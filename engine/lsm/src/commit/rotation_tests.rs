@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::hash::key_hash;
 use crate::base::key::{EntryRef, Kind, NEVER};
 use crate::batch::WriteBatch;
 use crate::commit::Durability;
@@ -63,25 +64,25 @@ fn a_range_that_covers_much_of_a_memtable_seals_it_first() {
     }
 }
 
-/// The first memtable of a family is built anew once it is known what its keys have in common.
+/// The first memtable of a family is built anew once something is known of its keys.
 #[test]
-fn a_prefix_is_chosen_when_there_are_enough_keys_to_judge_by() {
+fn heads_are_chosen_when_there_are_enough_keys_to_judge_by() {
     let rig = Rig::new();
     for number in 0..255 {
         fill(&rig, 0, number..number + 1);
     }
-    assert!(!rig.active(0).has_prefix());
+    assert!(!rig.active(0).has_heads());
     fill(&rig, 0, 255..256);
     let chosen = rig.active(0);
-    assert!(chosen.has_prefix() && chosen.entries() == 256);
-    let found = chosen.get(b"key00017", 1000).unwrap();
+    assert!(chosen.has_heads() && chosen.entries() == 256);
+    let found = chosen.get(b"key00017", key_hash(b"key00017"), 1000).unwrap();
     assert_eq!((found.kind, found.seq, found.value), (Kind::Put, 18, &b"value"[..]));
     for (at_once, rebuilt) in [(4_096, true), (4_097, false)] {
         let rig = Rig::new();
         fill(&rig, 0, 0..at_once);
-        assert_eq!(rig.active(0).has_prefix(), rebuilt, "{at_once} keys at once");
+        assert_eq!(rig.active(0).has_heads(), rebuilt, "{at_once} keys at once");
         fill(&rig, 0, 0..1);
-        assert_eq!(rig.active(0).has_prefix(), rebuilt, "it is settled");
+        assert_eq!(rig.active(0).has_heads(), rebuilt, "it is settled");
     }
 }
 

@@ -152,15 +152,15 @@ pub struct Target {
     pub active: Arc<Memtable>,
     /// When the first entry was inserted, by monotonic time.
     pub since: Option<Duration>,
-    /// Whether it is settled what prefix the active memtable is created with.
-    pub prefix_chosen: bool,
+    /// Whether it is settled by which heads the active memtable is searched.
+    pub heads_chosen: bool,
 }
 
 impl Target {
     pub(super) fn new(family: Arc<Family>) -> Target {
         let active = family.pin().active.clone();
-        let prefix_chosen = active.has_prefix();
-        Target { family, active, since: None, prefix_chosen }
+        let heads_chosen = active.has_heads();
+        Target { family, active, since: None, heads_chosen }
     }
 }
 

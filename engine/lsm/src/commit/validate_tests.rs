@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::hash::key_hash;
 use crate::base::refusal::FoundInstead;
 use crate::commit::tests::{Named, Rig, START_MS, Setup};
 use crate::fs::sim::{Fault, OperationKind};
@@ -88,7 +89,10 @@ fn a_condition_that_still_holds_is_no_conflict_whoever_wrote_meanwhile() {
     let rig = Rig::new();
     rig.put("k", "v").unwrap();
     let written = overtaken(&rig, "v").unwrap();
-    assert_eq!((written.first_seq(), rig.active(0).get(b"k", 9).unwrap().value), (3, &b"behind"[..]));
+    assert_eq!(
+        (written.first_seq(), rig.active(0).get(b"k", key_hash(b"k"), 9).unwrap().value),
+        (3, &b"behind"[..])
+    );
     rig.put("k", "v").unwrap();
     let refused = overtaken(&rig, "another");
     let other = matches!(&refused, Err(Error::ConditionFailed { found: FoundInstead::OtherValue, .. }));
@@ -110,7 +114,7 @@ fn what_the_log_refused_is_no_conflict() {
     let mut batch = WriteBatch::new();
     batch.require_value(&Named(0), "k", "v").put(&Named(0), "k", "3");
     rig.store.commit(batch, Durability::Os).unwrap();
-    assert_eq!(rig.active(0).get(b"k", 9).unwrap().value, b"3");
+    assert_eq!(rig.active(0).get(b"k", key_hash(b"k"), 9).unwrap().value, b"3");
     // Of what was written before it the table knows nothing any more, and says so.
     let check = KeyCheck { family: 0, key: b"k".to_vec(), since: 0 };
     let unknown = rig.store.with_writer(|writer| writer.recent.key(0, b"k", check.since));

@@ -20,7 +20,9 @@ pub enum Task {
 #[derive(Debug, Default)]
 pub struct Work {
     state: Mutex<WorkState>,
-    announced: Condvar,
+    /// For each kind of work, so that only those wake who do it.
+    announced: [Condvar; 3],
+    stopped: Condvar,
     progressed: Condvar,
 }
 
@@ -42,7 +44,7 @@ impl Work {
     /// Announces work.
     pub fn announce(&self, task: Task) {
         self.state.lock().wanted[task as usize] = true;
-        self.announced.notify_all();
+        self.announced[task as usize].notify_all();
     }
 
     /// Waits for work of a kind, at most `patience`. `None` when everything is to stop, otherwise
@@ -58,14 +60,14 @@ impl Work {
                 return Some(true);
             }
             let Some(until) = until else {
-                self.announced.wait(&mut state);
+                self.announced[task as usize].wait(&mut state);
                 continue;
             };
             let left = until.saturating_sub(Clock::System.monotonic());
             if left.is_zero() {
                 return Some(false);
             }
-            self.announced.wait_for(&mut state, left);
+            self.announced[task as usize].wait_for(&mut state, left);
         }
     }
 
@@ -75,7 +77,7 @@ impl Work {
         let mut state = self.state.lock();
         while !state.stopping {
             let left = until.saturating_sub(Clock::System.monotonic());
-            if left.is_zero() || self.announced.wait_for(&mut state, left).timed_out() {
+            if left.is_zero() || self.stopped.wait_for(&mut state, left).timed_out() {
                 return;
             }
         }
@@ -84,8 +86,9 @@ impl Work {
     /// Tells everything to stop.
     pub fn stop(&self) {
         self.state.lock().stopping = true;
-        self.announced.notify_all();
-        self.progressed.notify_all();
+        for condvar in self.announced.iter().chain([&self.stopped, &self.progressed]) {
+            condvar.notify_all();
+        }
     }
 
     /// Whether everything is to stop.

@@ -20,6 +20,11 @@ use crate::wal::{GroupHeader, LoggedBatch, RecordKind, Room, begin_group, push_b
 /// among all that stand beside a memtable while others wait.
 const RANGE_GROUP_BYTES: usize = 1 << 10;
 
+/// Operations of a batch of so many are inserted together.
+const LEAST_IN_STEP: usize = 4;
+/// And so many at most.
+const MOST_WAITING: usize = 64;
+
 /// Whether a batch adds nothing.
 fn only_removes(batch: &WriteBatch) -> bool {
     batch.iter().flatten().all(|op| op.kind == Kind::Delete || op.kind.is_range())
@@ -173,7 +178,7 @@ impl Store {
             }
         }
         self.visible.store(next - 1, Ordering::Release);
-        self.choose_prefixes(writer);
+        self.choose_heads(writer);
         self.rotate_if_due(writer);
         if writer.crowded {
             self.seal_crowded(writer);
@@ -245,6 +250,7 @@ impl Store {
         writer.unlogged |= unlogged;
         let mut seq = ticket.first_seq;
         let mut ops = request.batch.iter().flatten().peekable();
+        let (mut waiting, in_step) = (Vec::new(), request.batch.len() >= LEAST_IN_STEP);
         while let Some(family) = ops.peek().map(|op| op.family) {
             let Some(target) = writer.targets.get_mut(&family) else { break };
             target.since.get_or_insert_with(|| self.clock.source().monotonic());
@@ -263,9 +269,20 @@ impl Store {
                     seq += 1;
                     continue;
                 }
-                inserter.insert(&EntryRef { key, seq, kind, expires_at, value });
+                let entry = EntryRef { key, seq, kind, expires_at, value };
                 seq += 1;
+                if !in_step {
+                    inserter.insert(&entry);
+                    continue;
+                }
+                waiting.push(entry);
+                if waiting.len() == MOST_WAITING {
+                    inserter.insert_all(&waiting);
+                    waiting.clear();
+                }
             }
+            inserter.insert_all(&waiting);
+            waiting.clear();
             if !ranges.is_empty() {
                 // Before the group is published: who sees any of a batch finds its ranges here.
                 writer.crowded |= inserter.add_ranges(ranges) >= MOST_RANGES;

@@ -1,6 +1,6 @@
 //! What a merge asks a family's hooks: to fold operands, and to decide over values.
 
-use super::merge::{CHECK_EVERY, Run};
+use super::merge::Run;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, HookFailure, Result};
 use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
@@ -150,10 +150,7 @@ impl Run<'_, '_> {
             input.next()?;
             // The first was counted before.
             if input.valid() && input.user_key() == key {
-                self.out.done.entries_in += 1;
-                if self.out.done.entries_in.is_multiple_of(CHECK_EVERY) {
-                    check()?;
-                }
+                self.took(&input.entry(), check)?;
             }
         }
         Ok(true)

@@ -3,7 +3,7 @@
 use super::below::Below;
 use super::hooks::{JobHooks, deletion};
 use crate::base::cursor::Cursor;
-use crate::base::error::Result;
+use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::FileNumber;
 use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
 use crate::base::limits::LEVELS;
@@ -12,6 +12,7 @@ use crate::iter::{Fate, Horizon, Retain};
 use crate::ranges::{RangeSet, RangeWalk, Stretch};
 use crate::table::{Origin, TablePolicy, TableWriter, Tables};
 use crate::version::TableMeta;
+use std::path::PathBuf;
 
 /// What a merge needs besides its input.
 pub struct MergeSpec<'a> {
@@ -42,6 +43,8 @@ pub struct MergeSpec<'a> {
     pub ended_ms: u64,
     /// Asked now and then; an error ends the merge and removes what it made.
     pub check: &'a dyn Fn() -> Result<()>,
+    /// The file that is wrong if the input has the same entry of this key twice.
+    pub blame: &'a dyn Fn(&[u8]) -> PathBuf,
     /// What the family has hooked in; `None` keeps values as they are, and operands that count.
     pub hooks: Option<JobHooks<'a>>,
 }
@@ -65,8 +68,11 @@ pub struct Merged {
     pub kept_from_range: SeqNum,
 }
 
-/// How many entries pass between two questions whether to go on.
-pub(super) const CHECK_EVERY: u64 = 1024;
+/// So much is read between two questions whether to go on, in bytes: little beside the room on a full disk
+/// that a merge has to leave to others.
+const CHECK_BYTES: usize = 64 << 10;
+/// What an entry counts for besides its key and value: a merge of small ones is asked now and then, too.
+const ENTRY_BYTES: usize = 64;
 
 /// Carries out a merge over `input`. On an error nothing that was made is left behind, as far as
 /// the file system lets itself be cleaned up; the rest is removed when the store is opened.
@@ -77,6 +83,7 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
         policy: spec.policy,
         level: spec.level,
         origin: spec.origin,
+        blame: spec.blame,
         ranges_seq: spec.ranges_seq,
         cleaned_seq: spec.ranges_seq,
         writer: None,
@@ -89,6 +96,7 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
         everybody_sees: retain.horizons().first().map_or(0, |h| h.seq),
         renumber: out.level == LEVELS - 1 && !out.policy.keep_versions,
         last_key: Vec::new(),
+        unchecked: 0,
         retain,
         below: spec.below,
         table_bytes: spec.table_bytes,
@@ -124,18 +132,28 @@ pub(super) struct Run<'a, 'o> {
     /// Whether numbers that all readers see may go: nothing is older, and nobody asks for them.
     renumber: bool,
     last_key: Vec<u8>,
+    /// Bytes read since somebody was asked whether to go on.
+    unchecked: usize,
 }
 
 impl Run<'_, '_> {
+    /// Counts an entry of the input, and asks now and then whether to go on.
+    pub(super) fn took(&mut self, entry: &EntryRef<'_>, check: &dyn Fn() -> Result<()>) -> Result<()> {
+        self.out.done.entries_in += 1;
+        self.unchecked += entry.key.len() + entry.value.len() + ENTRY_BYTES;
+        if self.unchecked < CHECK_BYTES {
+            return Ok(());
+        }
+        self.unchecked = 0;
+        check()
+    }
+
     fn run(mut self, input: &mut impl Cursor, check: &dyn Fn() -> Result<()>) -> Result<()> {
         let filters = self.hooks.as_ref().is_some_and(JobHooks::filters);
         input.seek_to_first()?;
         while input.valid() {
             let mut entry = input.entry();
-            self.out.done.entries_in += 1;
-            if self.out.done.entries_in.is_multiple_of(CHECK_EVERY) {
-                check()?;
-            }
+            self.took(&entry, check)?;
             let stretch = self.ranges.at(entry.key);
             let range = stretch.behind(entry.seq);
             let nothing_below = |key: &[u8]| self.below.nothing(key);
@@ -188,6 +206,7 @@ pub(super) struct Output<'a> {
     policy: &'a TablePolicy,
     level: usize,
     pub(super) origin: Origin,
+    blame: &'a dyn Fn(&[u8]) -> PathBuf,
     ranges_seq: SeqNum,
     /// What the open table is clean of.
     cleaned_seq: SeqNum,
@@ -216,7 +235,10 @@ impl Output<'_> {
             self.writer = Some((number, TableWriter::new(file, identity, options)?));
         }
         if let Some((_, writer)) = &mut self.writer {
-            writer.add(entry)?;
+            writer.add(entry).map_err(|error| match error {
+                Error::InvalidArgument { .. } => self.twice(entry),
+                error => error,
+            })?;
         }
         self.done.entries_out += 1;
         let end = entry.may_expire_at();
@@ -224,6 +246,14 @@ impl Output<'_> {
             self.done.next_end_ms = self.done.next_end_ms.min(end);
         }
         Ok(())
+    }
+
+    /// Runs in order came out of order: each key and number is given to one entry alone, and two of these
+    /// runs have one each.
+    #[cold]
+    fn twice(&self, entry: &EntryRef<'_>) -> Error {
+        let expected = format!("one entry of {:?} with number {}", entry.key, entry.seq);
+        Corruption::new(&(self.blame)(entry.key), 0, expected, "two of them, in different tables").into()
     }
 
     fn close_table(&mut self) -> Result<()> {

@@ -35,6 +35,8 @@ pub struct Builder {
     pub(super) random: Random,
     pub(super) mode: Mode,
     pub(super) hooks: Hooks,
+    /// The layer whose keys the store must hold; `None` for any.
+    pub(super) layer: Option<String>,
 }
 
 impl Builder {
@@ -47,7 +49,34 @@ impl Builder {
             random: Random::default(),
             mode: Mode::Threads,
             hooks: Hooks::default(),
+            layer: Some(super::open::PLAIN.into()),
         }
+    }
+
+    /// Says that the keys have the encoding of a layer above this crate, which a new store is marked with
+    /// and an old one must be. A layer has the name of its crate behind `esker-`. Default: `plain`, none.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// esker::Db::builder(&path).layer("graphs").open()?.close()?;
+    /// assert!(esker::Db::open(&path).unwrap_err().to_string().contains("esker-graphs"));
+    /// esker::Db::builder(&path).any_layer().open()?.close()
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn layer(mut self, name: &str) -> Builder {
+        self.layer = Some(name.into());
+        self
+    }
+
+    /// Opens the store whatever layer wrote it, for tools that show its records or keep house. Who writes
+    /// records of his own into a layer's store breaks it.
+    #[must_use]
+    pub fn any_layer(mut self) -> Builder {
+        self.layer = None;
+        self
     }
 
     /// Replaces all options.

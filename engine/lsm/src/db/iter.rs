@@ -88,9 +88,7 @@ impl Iter {
         if let Some(front) = &mut self.front {
             front.next()?;
         } else {
-            let mut front = self.scan.cursor();
-            front.seek_to_first()?;
-            self.front = Some(front);
+            self.front.insert(self.scan.cursor()).seek_to_first()?;
         }
         let Some(front) = &self.front else { return Ok(None) };
         let met = self.back.as_ref().is_some_and(|back| !back.valid() || front.key() >= back.key());
@@ -105,9 +103,7 @@ impl Iter {
         if let Some(back) = &mut self.back {
             back.prev()?;
         } else {
-            let mut back = self.scan.cursor();
-            back.seek_to_last()?;
-            self.back = Some(back);
+            self.back.insert(self.scan.cursor()).seek_to_last()?;
         }
         let Some(back) = &self.back else { return Ok(None) };
         let met = self.front.as_ref().is_some_and(|front| !front.valid() || back.key() <= front.key());

@@ -60,3 +60,7 @@ fn edge(bound: Bound<&[u8]>) -> Option<&[u8]> {
         Bound::Unbounded => None,
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "calm_tests.rs"]
+mod calm_tests;

@@ -29,6 +29,7 @@ pub use family::ColumnFamily;
 pub use handle::Db;
 pub use health::Health;
 pub use iter::Iter;
+pub(crate) use open::PLAIN;
 pub use open::Recovery;
 pub use options::{FamilyOptions, Options};
 pub use pins::PinInfo;

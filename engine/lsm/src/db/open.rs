@@ -41,7 +41,10 @@ use super::replay::Replayed;
 pub(super) const DEFAULT_FAMILY: &str = "default";
 
 /// The layer whose keys this crate's own users write.
-const LAYER: &str = "plain";
+pub(crate) const PLAIN: &str = "plain";
+
+/// The longest name of a layer, in bytes.
+const MAX_LAYER_BYTES: usize = 255;
 
 /// What opening a store found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +65,9 @@ pub struct Recovery {
 
 pub(super) fn open(builder: Builder) -> Result<Db> {
     builder.options.validate()?;
+    if builder.layer.as_ref().is_some_and(|name| name.is_empty() || name.len() > MAX_LAYER_BYTES) {
+        return Err(Error::invalid("layer", "the name of a layer has 1 to 255 bytes"));
+    }
     let dir = builder.path.clone();
     let fs = builder.fs.clone();
     let lock = take_directory(&fs, &dir, builder.options.create_if_missing)?;
@@ -74,7 +80,7 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
         Some(loaded) => {
             manifest_path = FileKind::Manifest(loaded.number).path(&dir);
             recovery.torn_manifest_bytes = loaded.torn_bytes;
-            check_layer(&dir, &loaded.state)?;
+            check_layer(&builder, &loaded.state)?;
             mentioned = loaded.mentioned;
             let (offset, lsn) = loaded.end;
             manifest_end = Some((ManifestEnd { number: loaded.number, lsn }, offset));
@@ -167,12 +173,22 @@ fn nothing_there(dir: &Path) -> Error {
     Error::NotADatabase { path: dir.into(), why: "there is no store".into() }
 }
 
-fn check_layer(dir: &Path, state: &StoreState) -> Result<()> {
-    if state.layer == LAYER {
+fn check_layer(builder: &Builder, state: &StoreState) -> Result<()> {
+    if builder.layer.as_ref().is_none_or(|layer| *layer == state.layer) {
         return Ok(());
     }
-    let why = format!("its keys belong to the layer {:?}: open it with that", state.layer);
-    Err(Error::NotADatabase { path: dir.into(), why })
+    let why = if state.layer == PLAIN {
+        "it holds a plain key-value store: open it with `esker::Db::open`, or copy what is in it into a new \
+         store"
+            .into()
+    } else {
+        let layer = &state.layer;
+        format!(
+            "its keys belong to the layer {layer:?}: open it with the crate esker-{layer}; to look at its \
+             records as they are, with `Builder::any_layer`"
+        )
+    };
+    Err(Error::NotADatabase { path: builder.path.clone(), why })
 }
 
 /// Without `CURRENT` the directory may hold what a crash left behind while the store was created,
@@ -194,8 +210,8 @@ fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
 }
 
 fn new_state(builder: &Builder) -> StoreState {
-    let mut state =
-        StoreState { store: builder.random.next_u64(), layer: LAYER.into(), ..StoreState::default() };
+    let layer = builder.layer.clone().unwrap_or_else(|| PLAIN.into());
+    let mut state = StoreState { store: builder.random.next_u64(), layer, ..StoreState::default() };
     let options = FamilyOptions::default().encode();
     let family = FamilyState { name: DEFAULT_FAMILY.into(), options, ..FamilyState::default() };
     state.families.insert(0, family);

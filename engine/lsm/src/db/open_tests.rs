@@ -50,7 +50,7 @@ fn a_new_store_writes_down_what_it_is() {
         let db = builder(&sim, seed).open().unwrap();
         assert!(db.recovery().created && !db.recovery().clean);
         let state = state(&sim);
-        assert_eq!((state.layer.as_str(), state.next_family), (LAYER, 1));
+        assert_eq!((state.layer.as_str(), state.next_family), (PLAIN, 1));
         let family = &state.families[&0];
         assert_eq!(family.name, DEFAULT_FAMILY);
         // A build with other defaults must read the family as this one does.
@@ -200,5 +200,22 @@ fn on_a_full_disk_what_was_never_named_makes_room_for_opening() {
         let db = small(&sim).open().unwrap();
         assert_eq!(keys(&db), "abc", "what is named stays");
         assert!(!names(&sim).contains(&left_behind.name()));
+    }
+}
+
+#[test]
+fn a_store_is_opened_as_what_it_is() {
+    for (made, asked, word) in [("plain", "graphs", "esker::Db::open"), ("graphs", "plain", "esker-graphs")] {
+        let sim = SimFs::new();
+        builder(&sim, 1).layer(made).open().unwrap().close().unwrap();
+        let refused = builder(&sim, 2).layer(asked).open().unwrap_err();
+        assert!(matches!(refused, Error::NotADatabase { .. }) && refused.to_string().contains(word));
+        builder(&sim, 3).any_layer().open().unwrap().close().unwrap();
+        builder(&sim, 4).layer(made).open().unwrap();
+        assert_eq!(state(&sim).layer, made, "tools leave the mark as it is");
+    }
+    for name in ["".to_owned(), "x".repeat(256)] {
+        let wrong = builder(&SimFs::new(), 1).layer(&name).open().unwrap_err();
+        assert!(matches!(wrong, Error::InvalidArgument { what: "layer", .. }));
     }
 }

@@ -6,6 +6,7 @@ use crate::base::error::{Error, Result};
 use crate::commit::{CommitOptions, Durability, StallLimits};
 use crate::compaction::ShapeOptions;
 use crate::compress::Codec;
+use crate::filter::FilterPolicy;
 use crate::table::{TableOptions, TablePolicy};
 use crate::tree::FamilyRules;
 use std::time::Duration;
@@ -190,6 +191,9 @@ pub struct FamilyOptions {
     pub uncompressed_levels: usize,
     /// The size of a data block, in bytes. Default: 8 KiB; between 64 bytes and 16 MiB.
     pub block_bytes: usize,
+    /// The filter that spares a look into a table for a key that it does not have. Default:
+    /// [`FilterPolicy::Blocked`]; [`FilterPolicy::Keyed`] where strangers choose the keys.
+    pub filter: FilterPolicy,
     /// Bits of filter for each key. Default: 10; between 1 and 64.
     pub filter_bits_per_key: u32,
     /// The size at which an index is split into partitions, in bytes. Default: 256 KiB.
@@ -220,6 +224,7 @@ impl Default for FamilyOptions {
             zstd_level: Some(table.zstd_level),
             uncompressed_levels: TablePolicy::default().uncompressed_levels,
             block_bytes: table.block_bytes,
+            filter: table.filter,
             filter_bits_per_key: table.bits_per_key,
             index_partition_bytes: table.partition_bytes,
             keep_versions: false,
@@ -241,6 +246,8 @@ mod tag {
     pub const FILTER_BITS: u64 = 4;
     pub const INDEX_PARTITION_BYTES: u64 = 5;
     pub const KEEP_VERSIONS: u64 = 6;
+    /// Absent for the default.
+    pub const FILTER: u64 = 7;
     /// The first option whose value is a byte string: its length stands where others have a number.
     pub const MERGE_OPERATOR: u64 = 12;
     /// In ms; absent for none.
@@ -290,6 +297,7 @@ impl FamilyOptions {
             codec: if self.zstd_level.is_some() { Codec::Zstd } else { Codec::None },
             zstd_level: self.zstd_level.unwrap_or_default(),
             block_bytes: self.block_bytes,
+            filter: self.filter,
             bits_per_key: self.filter_bits_per_key,
             partition_bytes: self.index_partition_bytes,
             ..TableOptions::default()
@@ -315,6 +323,10 @@ impl FamilyOptions {
         if let Some(operator) = &self.merge_operator {
             put_varint(&mut out, tag::MERGE_OPERATOR);
             put_bytes(&mut out, operator.as_bytes());
+        }
+        if self.filter != FilterPolicy::default() {
+            put_varint(&mut out, tag::FILTER);
+            put_varint(&mut out, self.filter as u64);
         }
         if self.keep_versions {
             put_varint(&mut out, tag::KEEP_VERSIONS);
@@ -359,6 +371,10 @@ impl FamilyOptions {
                 tag::ZSTD_LEVEL if value < 256 => options.zstd_level = Some(value as i32 - 128),
                 tag::UNCOMPRESSED_LEVELS => options.uncompressed_levels = value as usize,
                 tag::BLOCK_BYTES => options.block_bytes = value as usize,
+                tag::FILTER => {
+                    let policy = u8::try_from(value).ok().and_then(FilterPolicy::from_byte);
+                    options.filter = policy.ok_or(unknown)?;
+                }
                 tag::FILTER_BITS => options.filter_bits_per_key = value,
                 tag::KEEP_VERSIONS if value <= 1 => options.keep_versions = value == 1,
                 tag::INDEX_PARTITION_BYTES => options.index_partition_bytes = value as usize,
@@ -386,6 +402,7 @@ mod tests {
             let options = FamilyOptions {
                 zstd_level,
                 keep_versions: zstd_level.is_some(),
+                filter: if zstd_level.is_some() { FilterPolicy::Keyed } else { FilterPolicy::None },
                 block_bytes: 4096,
                 default_ttl,
                 erase_within,
@@ -396,6 +413,7 @@ mod tests {
             assert_eq!(FamilyOptions::decode(&options.encode()).unwrap(), options);
         }
         assert!(FamilyOptions::decode(&[99, 1]).is_err());
+        assert!(FamilyOptions::decode(&[tag::FILTER as u8, 3]).is_err(), "a policy that nobody knows");
         let wrong = FamilyOptions { block_bytes: 2, ..FamilyOptions::default() };
         assert!(FamilyOptions::decode(&wrong.encode()).is_err());
     }

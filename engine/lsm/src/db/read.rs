@@ -5,7 +5,7 @@ use super::snapshot::Snapshot;
 use crate::base::error::{Error, Result};
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
-use crate::tree::{Found, lookup};
+use crate::tree::{Found, lookup, lookup_many};
 
 /// Looks `key` up at a snapshot, or in the present.
 pub(super) fn get<R>(
@@ -44,13 +44,9 @@ pub(super) fn multi_get<K: AsRef<[u8]>>(
         Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
         None => (family.read_seq(), family.inner().store.clock.now_ms()),
     };
-    // In key order, neighbours find their blocks in the processor's cache.
-    let mut order: Vec<usize> = (0..keys.len()).collect();
-    order.sort_unstable_by(|a, b| keys[*a].as_ref().cmp(keys[*b].as_ref()));
     let mut values = vec![None; keys.len()];
-    for at in order {
-        values[at] = lookup(&view, keys[at].as_ref(), seq, || now_ms, |found| found.slice())?;
-    }
+    let bytes = keys.iter().map(AsRef::as_ref);
+    lookup_many(&view, bytes, seq, now_ms, |at, found| values[at] = Some(found.slice()))?;
     Ok(values)
 }
 

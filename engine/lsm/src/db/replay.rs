@@ -198,6 +198,7 @@ impl<'a> Replayed<'a> {
             },
             ended_ms: NEVER,
             check: &|| Ok(()),
+            blame: &|_| FileKind::Current.path(&self.builder.path),
             // A store opens without anybody's code: operands stay as they are.
             hooks: None,
         };

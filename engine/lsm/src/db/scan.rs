@@ -159,14 +159,18 @@ impl Scan {
             Some(snapshot) => snapshot.view(family.family()),
             None => family.family().view(),
         };
-        let (seq, now_ms) = match snapshot {
-            Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
-            None => (family.read_seq(), store.clock.now_ms()),
+        let (seq, now_ms, since) = match snapshot {
+            Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms(), store.clock.source().monotonic()),
+            None => {
+                let seq = family.read_seq();
+                let (now_ms, since) = store.clock.look();
+                (seq, now_ms, since)
+            }
         };
         let pin = store.pins.hold(Held {
             kind: PinKind::Iterator,
             seq,
-            since: store.clock.source().monotonic(),
+            since,
             view: Some((family.family().clone(), Arc::downgrade(&view))),
         });
         let (family, frozen) = (family.clone(), snapshot.is_some());

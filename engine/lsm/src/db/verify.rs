@@ -1,12 +1,16 @@
 //! Checking everything that can be checked.
 
 use super::handle::Db;
+use crate::base::cursor::Cursor;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::FileKind;
+use crate::base::sync::Arc;
+use crate::iter::Merge;
 use crate::table::InternalKey;
 use crate::tree::Family;
-use crate::version::{check_levels, check_ranges};
+use crate::version::{Source, Version, check_levels, check_ranges};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// What a verification read and found.
 #[derive(Clone, Debug, Default)]
@@ -31,9 +35,9 @@ pub struct VerifyReport {
 }
 
 impl Db {
-    /// Reads every table past the cache and checks all checksums, the order of entries, that levels
-    /// are sorted and disjoint, that tables are what the manifest says of them, and that directory
-    /// and manifest name the same files. Writes may go on meanwhile.
+    /// Reads every table past the cache and checks all checksums, the order of entries, that levels are
+    /// sorted and disjoint, that no two tables hold the same entry, that tables are what the manifest says
+    /// of them, and that directory and manifest name the same files. Writes may go on meanwhile.
     ///
     /// # Errors
     /// Only what keeps the check from being made; what it finds is in the report.
@@ -69,6 +73,7 @@ impl Db {
             let expected = format!("levels and ranges of family {:?} in order", family.name());
             report.problems.push(Corruption::new(&manifest, 0, expected, problem).into());
         }
+        let sound = report.problems.len();
         for (level, table) in view.version.tables() {
             report.tables += 1;
             match table.reader.verify() {
@@ -93,6 +98,12 @@ impl Db {
                 let path = table.reader.path();
                 report.problems.push(Corruption::new(&path, 0, expected, "other properties").into());
             }
+        }
+        // What is damaged or out of order by itself need not be put together.
+        if report.problems.len() == sound
+            && let Err(error) = check_together(&view.version, &manifest)
+        {
+            report.problems.push(error);
         }
     }
 
@@ -125,4 +136,27 @@ impl Db {
         }
         Ok(())
     }
+}
+
+/// Reads all runs of tables as one, and checks that each key and number is there once.
+fn check_together(version: &Arc<Version>, manifest: &Path) -> Result<()> {
+    let runs = Source::of_tables(version);
+    if runs.len() < 2 {
+        return Ok(());
+    }
+    let mut merged = Merge::new(runs);
+    let (mut last, mut seq) = (Vec::new(), None);
+    merged.seek_to_first()?;
+    while merged.valid() {
+        let entry = merged.entry();
+        if seq.is_some_and(|seq| seq <= entry.seq) && last == entry.key {
+            let expected = format!("tables of which one alone has {:?} with number {}", entry.key, entry.seq);
+            return Err(Corruption::new(manifest, 0, expected, "two that have it").into());
+        }
+        last.clear();
+        last.extend_from_slice(entry.key);
+        seq = Some(entry.seq);
+        merged.next()?;
+    }
+    Ok(())
 }

@@ -45,6 +45,7 @@ impl<'a> Entry<'a> {
     ///
     /// # Safety
     /// The caller bounds the lifetime: the arena must outlive every use.
+    #[inline]
     pub(super) unsafe fn write(arena: &mut Arena, entry: &EntryRef<'_>) -> Entry<'a> {
         assert!(entry.key.len() <= limits::MAX_KEY_BYTES && entry.value.len() <= limits::MAX_VALUE_BYTES);
         let trailer = entry.trailer();

@@ -3,6 +3,7 @@
 
 use super::{Memtable, MemtableCursor};
 use crate::base::cursor::Cursor;
+use crate::base::hash::key_hash;
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, thread};
@@ -52,7 +53,7 @@ fn race(
 
 fn get_all(table: &Arc<Memtable>, keys: &[&[u8]], visible: u64) {
     for (i, key) in keys.iter().enumerate().take(visible as usize) {
-        let entry = table.get(key, visible).expect("published");
+        let entry = table.get(key, key_hash(key), visible).expect("published");
         assert_eq!((entry.key, entry.seq), (*key, i as u64 + 1));
         assert_eq!(entry.value, [*key, *key].concat());
     }
@@ -123,8 +124,8 @@ fn loom_keys_with_equal_heads_and_without_the_prefix() {
 fn loom_versions_of_one_key() {
     race(3, &[b"k1"], &[b"k1", b"k1"], |table, _, visible| {
         for seq in 1..=visible {
-            assert_eq!(table.get(b"k1", seq).expect("published").seq, seq);
+            assert_eq!(table.get(b"k1", key_hash(b"k1"), seq).expect("published").seq, seq);
         }
-        assert!(table.get(b"k1", MAX_SEQ).expect("published").seq >= visible);
+        assert!(table.get(b"k1", key_hash(b"k1"), MAX_SEQ).expect("published").seq >= visible);
     });
 }

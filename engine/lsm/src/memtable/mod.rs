@@ -13,6 +13,8 @@
 mod arena;
 mod cursor;
 mod entry;
+mod heads;
+mod keys;
 mod node;
 mod order;
 mod skiplist;
@@ -24,4 +26,5 @@ mod loom_tests;
 mod tests;
 
 pub use cursor::MemtableCursor;
+pub use heads::Heads;
 pub use table::{Memtable, MemtableWriter, PIN_VALUE_BYTES};

@@ -4,10 +4,11 @@
 //! which starts with the link of level 0: the link of level `i` stands `i` links before the node's
 //! address.
 
-use super::arena::{ALIGN, Arena, prefetch};
+use super::arena::{ALIGN, Arena};
 use super::entry::{Entry, Header};
 use super::order::{Order, SLOTS};
 use super::skiplist::Target;
+use crate::base::memory::prefetch;
 use crate::base::sync::quiet::{AtomicPtr, AtomicU64, Ordering, fence};
 use std::cmp;
 use std::marker::PhantomData;
@@ -227,6 +228,24 @@ impl<'a> NodeRef<'a> {
             let entry: *const u8 = self.node().entries[order.slot(rank)].load(Ordering::Relaxed).cast();
             prefetch(entry);
             prefetch(entry.wrapping_add(64));
+        }
+    }
+
+    /// Fetches the link of a level, which this node has.
+    pub(super) fn prefetch_link(self, level: usize) {
+        if !cfg!(loom) {
+            prefetch(self.node.as_ptr().cast::<Link>().wrapping_sub(level));
+        }
+    }
+
+    /// Fetches this node.
+    pub(super) fn prefetch(self) {
+        if cfg!(loom) {
+            return;
+        }
+        let node: *const u8 = self.node.as_ptr().cast();
+        for line in (0..size_of::<Node>()).step_by(64) {
+            prefetch(node.wrapping_add(line));
         }
     }
 

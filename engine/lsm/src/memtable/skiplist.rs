@@ -8,8 +8,7 @@
 //! two in the node and one for the entry that it finds.
 //!
 //! # Heads
-//! The head of a key is the eight bytes after the table's prefix. A key without the prefix has the
-//! least head if it sorts before the keys with it and the greatest if it sorts after them. So
+//! The head of a key is eight bytes of it behind what it has in common with others (`heads`).
 //! `head(a) < head(b)` implies `a < b` for every pair of keys; equal heads decide nothing.
 //!
 //! # Invariants
@@ -48,9 +47,10 @@
 
 use super::arena::Arena;
 use super::entry::Entry;
+use super::heads::Heads;
 use super::node::NodeRef;
 use super::order::{Order, SLOTS};
-use crate::base::key::{self, EntryRef, SeqNum, Trailer};
+use crate::base::key::{EntryRef, SeqNum, Trailer};
 use crate::base::sync::quiet::{AtomicUsize, Ordering};
 use crate::base::sync::{Mutex, MutexGuard};
 
@@ -92,7 +92,7 @@ impl<'a> Position<'a> {
 
 /// The list. It owns the memory of its nodes and entries.
 pub(super) struct SkipList {
-    prefix: Box<[u8]>,
+    heads: Heads,
     /// The node that starts before every key; of the full height.
     first: NodeRef<'static>,
     /// Levels in use.
@@ -118,20 +118,20 @@ pub(super) struct ListWriter<'a> {
 }
 
 impl SkipList {
-    /// An empty list whose keys are expected to start with `prefix` and whose entries are expected
-    /// to take `expected_bytes`. `seed` decides the heights of its nodes.
-    pub(super) fn new(prefix: &[u8], seed: u64, expected_bytes: usize) -> SkipList {
+    /// An empty list that is searched by these heads and whose entries are expected to take
+    /// `expected_bytes`. `seed` decides the heights of its nodes.
+    pub(super) fn new(heads: Heads, seed: u64, expected_bytes: usize) -> SkipList {
         let mut nodes = Arena::new(expected_bytes / 4);
         // SAFETY: the list owns the arena and hands the node out for no longer than its own borrow.
         let first = unsafe { NodeRef::allocate(&mut nodes, MAX_HEIGHT, &[]) };
         let entries = Arena::new(expected_bytes);
         let inserter = Inserter { entries, nodes, random: seed, finger: first, ascending: true };
-        SkipList { prefix: prefix.into(), first, height: AtomicUsize::new(1), inserter: Mutex::new(inserter) }
+        SkipList { heads, first, height: AtomicUsize::new(1), inserter: Mutex::new(inserter) }
     }
 
-    /// Whether keys are expected to start with anything.
-    pub(super) fn has_prefix(&self) -> bool {
-        !self.prefix.is_empty()
+    /// By what it is searched.
+    pub(super) fn heads(&self) -> &Heads {
+        &self.heads
     }
 
     /// Waits for the right to insert.
@@ -141,17 +141,7 @@ impl SkipList {
 
     /// What to search for to find `key` as of `trailer`.
     pub(super) fn target<'k>(&self, key: &'k [u8], trailer: Trailer) -> Target<'k> {
-        Target { head: self.head(key), key, trailer }
-    }
-
-    fn head(&self, key: &[u8]) -> u64 {
-        if key.starts_with(&self.prefix) {
-            key::head(key, self.prefix.len())
-        } else if *key < *self.prefix {
-            0
-        } else {
-            u64::MAX
-        }
+        Target { head: self.heads.head(key), key, trailer }
     }
 
     /// The least internal key after that of `entry`. Trailers of entries are never zero.
@@ -285,6 +275,31 @@ impl SkipList {
         }
     }
 
+    /// Some of the keys in their order, so many or a few times as many: the lowest of the nodes of a level.
+    /// All keys, if there are not more than that.
+    pub(super) fn sample(&self, about: usize) -> Vec<&[u8]> {
+        let mut keys = Vec::new();
+        for level in (0..self.height.load(Ordering::Relaxed)).rev() {
+            keys.clear();
+            let mut node = self.first();
+            // SAFETY: the first node has every level, and any other was reached in this one.
+            while let Some(next) = unsafe { node.link_at(level) }.next() {
+                keys.extend(next.low().map(Entry::key));
+                node = next;
+            }
+            if keys.len() >= about {
+                return keys;
+            }
+        }
+        keys.clear();
+        let mut at = self.first_position();
+        while let Some(position) = at {
+            keys.push(position.entry().key());
+            at = self.after(&position);
+        }
+        keys
+    }
+
     /// The entry after `at`.
     pub(super) fn after<'a>(&'a self, at: &Position<'a>) -> Option<Position<'a>> {
         let rank = at.rank + 1;
@@ -331,17 +346,116 @@ fn start_of(node: NodeRef<'_>) -> Option<Position<'_>> {
     }
 }
 
+/// How many insertions go in step. A processor waits for about a dozen cache lines at once.
+pub(super) const IN_STEP: usize = 16;
+
+/// On so many of the lowest levels: those above have few nodes, which are near.
+const LEVELS_IN_STEP: usize = 3;
+
+/// How far the search for an entry's node has come.
+struct Way<'t> {
+    target: Target<'t>,
+    node: NodeRef<'static>,
+    levels_left: usize,
+}
+
+/// Whether a target belongs to a node, as far as its link shows.
+#[inline]
+fn covers(node: NodeRef<'_>, target: &Target<'_>) -> bool {
+    node.starts_before(target) && node.link().next_before(target).is_none()
+}
+
+impl SkipList {
+    /// As [`SkipList::descend`], down to a level and not further.
+    fn descend_to(&self, lowest: usize, target: &Target<'_>) -> NodeRef<'static> {
+        let mut node = self.first;
+        for level in (lowest..self.height.load(Ordering::Relaxed)).rev() {
+            // SAFETY: the first node has every level, and any other was reached in this one.
+            while let Some(next) = unsafe { node.link_at(level) }.next_before(target) {
+                node = next;
+            }
+        }
+        node
+    }
+
+    /// Goes the rest of the ways: each takes a step when its turn comes, and what its next step looks at is
+    /// fetched until then.
+    fn go_in_step(&self, ways: &mut [Option<Way<'_>>]) {
+        let mut goes_on = true;
+        while goes_on {
+            goes_on = false;
+            for way in ways.iter_mut().flatten().filter(|way| way.levels_left > 0) {
+                goes_on = true;
+                let level = way.levels_left - 1;
+                // SAFETY: the way came to this node in this level or a higher one, or it is the first node,
+                // which has every level.
+                match unsafe { way.node.link_at(level) }.next_before(&way.target) {
+                    Some(next) => {
+                        way.node = next;
+                        next.prefetch_link(level);
+                    }
+                    None => {
+                        way.levels_left = level;
+                        if level == 0 {
+                            way.node.prefetch();
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl ListWriter<'_> {
     /// Inserts a copy of `entry`. Its internal key must not be in the list.
     pub(super) fn insert(&mut self, entry: &EntryRef<'_>) {
         let list = self.list;
         let target = list.target(entry.key, entry.trailer());
+        let finger = self.inserter.finger;
+        let at_finger = covers(finger, &target);
+        let node = if at_finger { finger } else { list.descend(list.first, &target) };
+        self.insert_at(node, at_finger, &target, entry);
+    }
+
+    /// Inserts copies of entries, at most [`IN_STEP`], as [`ListWriter::insert`] does one after the other.
+    /// The ways to their nodes are gone in step, so that they wait for memory together.
+    pub(super) fn insert_in_step(&mut self, entries: &[EntryRef<'_>]) {
+        let list = self.list;
+        let targets = entries.iter().map(|entry| list.target(entry.key, entry.trailer()));
+        let mut ways: [Option<Way<'_>>; IN_STEP] = Default::default();
+        for (way, target) in ways.iter_mut().zip(targets) {
+            let at_finger = covers(self.inserter.finger, &target);
+            let node =
+                if at_finger { self.inserter.finger } else { list.descend_to(LEVELS_IN_STEP, &target) };
+            let levels_left = if at_finger { 0 } else { LEVELS_IN_STEP };
+            *way = Some(Way { target, node, levels_left });
+        }
+        list.go_in_step(&mut ways);
+        for (way, entry) in ways.iter().flatten().zip(entries) {
+            // Those inserted just before may have split the node, or may have been put where this one goes.
+            let finger = self.inserter.finger;
+            let at_finger = covers(finger, &way.target);
+            let mut node = if at_finger { finger } else { way.node };
+            while let Some(next) = node.link().next_before(&way.target) {
+                node = next;
+            }
+            self.insert_at(node, at_finger, &way.target, entry);
+        }
+    }
+
+    /// Inserts a copy of `entry`, which belongs to `node`; `at_finger` says that this is where the last one
+    /// was inserted.
+    #[inline(always)]
+    fn insert_at(
+        &mut self,
+        mut node: NodeRef<'static>,
+        at_finger: bool,
+        target: &Target<'_>,
+        entry: &EntryRef<'_>,
+    ) {
         // SAFETY: the list owns the arena and hands the entry out for no longer than its own borrow.
         let copy = unsafe { Entry::write(&mut self.inserter.entries, entry) };
-        let finger = self.inserter.finger;
-        let at_finger = finger.starts_before(&target) && finger.link().next_before(&target).is_none();
-        let mut node = if at_finger { finger } else { list.descend(list.first, &target) };
-        let mut rank = node.rank(node.order(), &target);
+        let mut rank = node.rank(node.order(), target);
         if node.order().len() == SLOTS {
             let last = node.link().next().is_none();
             if rank == SLOTS && (last || at_finger && self.inserter.ascending) {
@@ -351,10 +465,10 @@ impl ListWriter<'_> {
                 return;
             }
             let upper = self.split(node);
-            if upper.starts_before(&target) {
+            if upper.starts_before(target) {
                 node = upper;
             }
-            rank = node.rank(node.order(), &target);
+            rank = node.rank(node.order(), target);
         }
         node.place(rank, target.head, copy);
         self.inserter.ascending = rank + 1 == node.order().len();

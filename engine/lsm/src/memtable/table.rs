@@ -1,8 +1,11 @@
 //! A memtable: the skiplist with what the engine wants to know of it.
 
 use super::entry::Entry;
-use super::skiplist::{ListWriter, SkipList};
-use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum, Trailer, common_prefix};
+use super::heads::Heads;
+use super::keys::Keys;
+use super::skiplist::{IN_STEP, ListWriter, SkipList};
+use crate::base::hash::key_hash;
+use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum, Trailer};
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +17,9 @@ use std::fmt;
 /// [`Slice`] must not keep a whole memtable in memory.
 pub const PIN_VALUE_BYTES: usize = 4 << 10;
 
+/// Heads are chosen by so many keys, or a few times as many.
+const SAMPLED_KEYS: usize = 128;
+
 /// The entries of a column family that are not yet in a file, sorted.
 ///
 /// One thread inserts at a time (see [`Memtable::writer`]); any number read at the same time
@@ -22,6 +28,8 @@ pub const PIN_VALUE_BYTES: usize = 4 << 10;
 pub struct Memtable {
     id: u64,
     list: SkipList,
+    /// Asked before the list is searched for one key.
+    keys: Keys,
     /// Changed by the inserting thread alone, read by all; each number stands for itself.
     facts: Facts,
     /// The deleted and dropped ranges, replaced as a whole before they are published.
@@ -46,13 +54,13 @@ struct Facts {
 }
 
 impl Memtable {
-    /// An empty memtable. `prefix` is what most keys are expected to start with (comparisons look
-    /// at the eight bytes after it first; see [`Memtable::suggested_prefix`]); `expected_bytes`
-    /// what it may grow to, from which the size of its allocations follows. Equal ids and equal
-    /// insertions give equal memtables.
+    /// An empty memtable. `heads` tells what comparisons look at first (a prefix that most keys are
+    /// expected to have, for one; see [`Memtable::suggested_heads`]); `expected_bytes` what it may grow
+    /// to, from which the size of its allocations follows. Equal ids and equal insertions give equal
+    /// memtables.
     #[must_use]
-    pub fn new(id: u64, prefix: &[u8], expected_bytes: usize) -> Memtable {
-        let list = SkipList::new(prefix, id, expected_bytes);
+    pub fn new(id: u64, heads: impl Into<Heads>, expected_bytes: usize) -> Memtable {
+        let list = SkipList::new(heads.into(), id, expected_bytes);
         let allocated_bytes = AtomicUsize::new(list.writer().allocated_bytes());
         let facts = Facts {
             entries: AtomicU64::new(0),
@@ -69,6 +77,7 @@ impl Memtable {
         Memtable {
             id,
             list,
+            keys: Keys::new(expected_bytes),
             facts,
             ranges: ArcSwap::default(),
             has_unlogged: AtomicBool::new(false),
@@ -76,11 +85,11 @@ impl Memtable {
         }
     }
 
-    /// A memtable with the same entries and the same facts, created with another prefix. Costs an
+    /// A memtable with the same entries and the same facts, created with other heads. Costs an
     /// insertion for each entry; nothing may be inserted meanwhile.
     #[must_use]
-    pub fn rebuilt(&self, prefix: &[u8], expected_bytes: usize) -> Memtable {
-        let rebuilt = Memtable::new(self.id, prefix, expected_bytes);
+    pub fn rebuilt(&self, heads: impl Into<Heads>, expected_bytes: usize) -> Memtable {
+        let rebuilt = Memtable::new(self.id, heads, expected_bytes);
         let mut writer = rebuilt.writer();
         let mut at = self.list.first_position();
         while let Some(position) = at {
@@ -94,10 +103,10 @@ impl Memtable {
         rebuilt
     }
 
-    /// Whether it was created with a prefix.
+    /// Whether it was created with anything known of its keys.
     #[must_use]
-    pub fn has_prefix(&self) -> bool {
-        self.list.has_prefix()
+    pub fn has_heads(&self) -> bool {
+        !self.list.heads().are_plain()
     }
 
     /// The number given at creation.
@@ -112,10 +121,21 @@ impl Memtable {
         MemtableWriter { table: self, list: self.list.writer() }
     }
 
-    /// The newest entry of `key` with a sequence number of at most `seq`.
+    /// The newest entry of `key` with a sequence number of at most `seq`. `hash` must be [`key_hash`] of the
+    /// key.
+    #[inline]
     #[must_use]
-    pub fn get(&self, key: &[u8], seq: SeqNum) -> Option<EntryRef<'_>> {
+    pub fn get(&self, key: &[u8], hash: u64, seq: SeqNum) -> Option<EntryRef<'_>> {
+        if !self.keys.may_contain(hash) {
+            return None;
+        }
         Some(self.list.get(key, seq)?.to_ref())
+    }
+
+    /// Has the processor fetch what [`Memtable::get`] looks at first.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.keys.prefetch(hash);
     }
 
     /// As [`Memtable::get`], with the value also as a [`Slice`] that outlives the reference: a copy
@@ -183,7 +203,9 @@ impl Memtable {
     /// Memory in use, in bytes: the entries and what finds them, and the ranges.
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
-        self.facts.allocated_bytes.load(Ordering::Relaxed) + self.facts.range_bytes.load(Ordering::Relaxed)
+        let keys = if self.entries() > 0 { self.keys.size_bytes() } else { 0 };
+        let ranges = self.facts.range_bytes.load(Ordering::Relaxed);
+        self.facts.allocated_bytes.load(Ordering::Relaxed) + ranges + keys
     }
 
     /// The least sequence number inserted, those of ranges included; `None` while empty.
@@ -249,14 +271,20 @@ impl Memtable {
         Some(self.list.last_position()?.entry().key())
     }
 
-    /// The longest prefix that all keys have in common: what the family's next memtable may be
-    /// created with. Empty while there are no keys.
+    /// The heads that suit its keys: what the family's next memtable may be created with. Plain ones while
+    /// there are no keys. Looks at some hundred keys.
     #[must_use]
-    pub fn suggested_prefix(&self) -> Vec<u8> {
-        let (Some(smallest), Some(largest)) = (self.smallest_key(), self.largest_key()) else {
-            return Vec::new();
-        };
-        smallest[..common_prefix(smallest, largest)].to_vec()
+    pub fn suggested_heads(&self) -> Heads {
+        let mut sample = self.list.sample(SAMPLED_KEYS);
+        // The lowest of the nodes of a level are not the first and the last of all.
+        let (first, last) = (self.smallest_key(), self.largest_key());
+        if first != sample.first().copied() {
+            sample.splice(0..0, first);
+        }
+        if last != sample.last().copied() {
+            sample.extend(last);
+        }
+        Heads::of(&sample)
     }
 }
 
@@ -316,9 +344,36 @@ impl MemtableWriter<'_> {
     /// # Panics
     /// If the key or the value is longer than [`crate::base::limits`] allows, or the kind is one
     /// that is only reserved.
+    #[inline]
     pub fn insert(&mut self, entry: &EntryRef<'_>) {
         assert!(entry.trailer().kind().is_some(), "{:?} is reserved", entry.kind);
+        let hash = key_hash(entry.key);
+        self.table.keys.prefetch(hash);
         self.list.insert(entry);
+        self.note(entry, hash);
+    }
+
+    /// Inserts copies of entries as [`MemtableWriter::insert`] does one by one, at less cost.
+    ///
+    /// # Panics
+    /// As [`MemtableWriter::insert`].
+    pub fn insert_all(&mut self, entries: &[EntryRef<'_>]) {
+        for part in entries.chunks(IN_STEP) {
+            assert!(part.iter().all(|entry| entry.trailer().kind().is_some()), "a kind is reserved");
+            let mut hashes = [0; IN_STEP];
+            for (entry, hash) in part.iter().zip(&mut hashes) {
+                *hash = key_hash(entry.key);
+                self.table.keys.prefetch(*hash);
+            }
+            self.list.insert_in_step(part);
+            part.iter().zip(hashes).for_each(|(entry, hash)| self.note(entry, hash));
+        }
+    }
+
+    /// Keeps what is to be known of all entries, of one more.
+    #[inline]
+    fn note(&mut self, entry: &EntryRef<'_>, hash: u64) {
+        self.table.keys.add(hash);
         let facts = &self.table.facts;
         // This thread is the only one that changes them: no read-modify-write is needed.
         let lower = |fact: &AtomicU64, to: u64| {

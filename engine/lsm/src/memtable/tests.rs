@@ -1,5 +1,6 @@
-use super::{Memtable, MemtableCursor, PIN_VALUE_BYTES};
+use super::{Heads, Memtable, MemtableCursor, PIN_VALUE_BYTES};
 use crate::base::cursor::Cursor;
+use crate::base::hash::key_hash;
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, thread};
@@ -45,13 +46,20 @@ fn value() -> impl Strategy<Value = Held> {
 fn build(prefix: &[u8], entries: Vec<(Vec<u8>, Held)>) -> (Arc<Memtable>, Model) {
     let table = Arc::new(Memtable::new(7, prefix, 1 << 20));
     let mut model = Model::new();
-    for (i, chunk) in entries.chunks(5).enumerate() {
+    for (i, chunk) in entries.chunks(40).enumerate() {
         let mut writer = table.writer();
+        let mut together = Vec::new();
         for (j, (key, (kind, expires_at, value))) in chunk.iter().enumerate() {
-            let seq = (i * 5 + j) as u64 + 3;
-            writer.insert(&EntryRef { key, seq, kind: *kind, expires_at: *expires_at, value });
+            let seq = (i * 40 + j) as u64 + 3;
+            let entry = EntryRef { key, seq, kind: *kind, expires_at: *expires_at, value };
+            if i % 3 == 0 {
+                writer.insert(&entry);
+            } else {
+                together.push(entry);
+            }
             model.insert((key.clone(), Reverse(seq)), (*kind, *expires_at, value.clone()));
         }
+        writer.insert_all(&together);
     }
     (table, model)
 }
@@ -65,7 +73,7 @@ proptest! {
         let (table, _) = build(&prefixes.0, entries);
         table.note_deletion_at(17);
         table.set_has_unlogged();
-        let rebuilt = Arc::new(table.rebuilt(&prefixes.1, 1 << 20));
+        let rebuilt = Arc::new(table.rebuilt(&prefixes.1[..], 1 << 20));
         let facts = |t: &Memtable| {
             let times = (t.earliest_expiry(), t.oldest_deletion_ms(), t.has_unlogged());
             (t.id(), t.entries(), t.deletions(), t.first_seq(), t.last_seq(), times)
@@ -119,7 +127,7 @@ proptest! {
                     }
                     (found, expected) => prop_assert!(found.is_none() && expected.is_none()),
                 }
-                prop_assert_eq!(table.get(&key, seq).is_some(), expected.is_some());
+                prop_assert_eq!(table.get(&key, key_hash(&key), seq).is_some(), expected.is_some());
             }
         }
     }
@@ -174,11 +182,7 @@ proptest! {
         let keys: Vec<&[u8]> = model.keys().map(|key| &key.0[..]).collect();
         prop_assert_eq!(table.smallest_key(), keys.first().copied());
         prop_assert_eq!(table.largest_key(), keys.last().copied());
-        let prefix = table.suggested_prefix();
-        prop_assert!(keys.iter().all(|key| key.starts_with(&prefix)));
-        if let (Some(first), Some(last)) = (keys.first(), keys.last()) {
-            prop_assert!(first.len() == prefix.len() || first.get(prefix.len()) != last.get(prefix.len()));
-        }
+        prop_assert_eq!(table.suggested_heads(), Heads::of(&keys));
     }
 }
 
@@ -190,19 +194,23 @@ fn put<'a>(key: &'a [u8], seq: SeqNum, value: &'a [u8]) -> EntryRef<'a> {
 fn large_runs_in_every_order_come_out_sorted() {
     let orders: [fn(u64) -> u64; 4] =
         [|i| i, |i| 49_999 - i, |i| i * 7919 % 50_000, |i| if i % 2 == 0 { i } else { 50_000 - i }];
-    for order in orders {
+    for (order, together) in orders.into_iter().flat_map(|order| [(order, false), (order, true)]) {
         let table = Arc::new(Memtable::new(1, b"user", 64 << 20));
         let mut writer = table.writer();
-        for i in 0..50_000 {
-            let key = format!("user{:012}", order(i));
-            writer.insert(&put(key.as_bytes(), i, key.as_bytes()));
+        let keys: Vec<String> = (0..50_000).map(|i| format!("user{:012}", order(i))).collect();
+        let entries: Vec<_> =
+            keys.iter().zip(0..).map(|(key, i)| put(key.as_bytes(), i, key.as_bytes())).collect();
+        if together {
+            writer.insert_all(&entries);
+        } else {
+            entries.iter().for_each(|entry| writer.insert(entry));
         }
         drop(writer);
         let mut cursor = MemtableCursor::new(table.clone());
         cursor.seek_to_first().unwrap();
         for i in 0..50_000u64 {
             assert_eq!(cursor.entry().value, format!("user{i:012}").as_bytes());
-            assert!(table.get(cursor.user_key(), MAX_SEQ).is_some());
+            assert!(table.get(cursor.user_key(), key_hash(cursor.user_key()), MAX_SEQ).is_some());
             cursor.next().unwrap();
         }
         assert!(!cursor.valid());
@@ -316,7 +324,7 @@ fn readers_keep_up_with_a_writer() {
                     for _ in 0..20.min(visible) {
                         probe = probe.wrapping_mul(6364136223846793005).wrapping_add(1);
                         let seq = (probe >> 33) % visible + 1;
-                        let entry = table.get(&key(seq), seq).expect("published");
+                        let entry = table.get(&key(seq), key_hash(&key(seq)), seq).expect("published");
                         assert_eq!((entry.seq, entry.value), (seq, &seq.to_be_bytes()[..]));
                     }
                     let mut cursor = MemtableCursor::new(table.clone());

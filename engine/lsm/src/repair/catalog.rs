@@ -7,6 +7,7 @@ use super::segments::resembles;
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
+use crate::db::FamilyOptions;
 use crate::fs::Fs;
 use crate::inspect::{ManifestItem, walk_manifest};
 use crate::record::LogKind;
@@ -28,10 +29,20 @@ pub(super) struct Catalog {
     pub(super) torn: Option<String>,
     /// Where the manifest that counts ends.
     end: Option<ManifestEnd>,
+    /// The families whose names and options are those of [`Assumed`], for no manifest has them.
+    pub(super) assumed: BTreeSet<u32>,
     /// Families that were dropped, as far as that is known.
     pub(super) dropped: BTreeSet<u32>,
     /// `CURRENT` and the manifests.
     pub(super) files: Vec<RepairedFile>,
+}
+
+/// What a layer above is known to have: its name, and the families that it creates in a new store, the first
+/// of which has the number 1.
+#[derive(Clone, Debug)]
+pub(super) struct Assumed {
+    pub(super) layer: String,
+    pub(super) families: Vec<(String, FamilyOptions)>,
 }
 
 /// A manifest as far as it can be read.
@@ -126,7 +137,27 @@ impl Catalog {
             };
             manifest.report(used, store)
         }));
-        Ok(Catalog { basis, state, store, torn, end, dropped, files })
+        Ok(Catalog { basis, state, store, torn, end, assumed: BTreeSet::new(), dropped, files })
+    }
+
+    /// Takes what a layer is known to have for what no manifest says.
+    pub(super) fn assume(&mut self, assumed: &Assumed) {
+        let state = &mut self.state;
+        if state.layer.is_empty() {
+            state.layer.clone_from(&assumed.layer);
+        }
+        if self.basis == Basis::Nothing || self.basis == Basis::Parts && state.layer == assumed.layer {
+            for (id, (name, options)) in (1..).zip(&assumed.families) {
+                let is_known = state.families.contains_key(&id) || self.dropped.contains(&id);
+                if is_known || state.families.values().any(|family| family.name == *name) {
+                    continue;
+                }
+                let (name, options) = (name.clone(), options.encode());
+                state.families.insert(id, FamilyState { name, options, ..FamilyState::default() });
+                state.next_family = state.next_family.max(id + 1);
+                self.assumed.insert(id);
+            }
+        }
     }
 
     /// Whether an operation of the log is in no table yet, as far as is known.

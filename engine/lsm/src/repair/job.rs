@@ -1,6 +1,6 @@
 //! Asking for a repair.
 
-use super::catalog::Catalog;
+use super::catalog::{Assumed, Catalog};
 use super::contents::Contents;
 use super::plan::Plan;
 use super::report::{FileRole, FileState, RepairReport, RepairedFamily, RepairedFile, Use};
@@ -10,7 +10,7 @@ use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::random::Random;
-use crate::db::Db;
+use crate::db::{Db, FamilyOptions, PLAIN};
 use crate::fs::{Fs, LockGuard};
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,7 @@ pub struct Repair {
     clock: Clock,
     table_bytes: u64,
     piece_bytes: u64,
+    assumed: Option<Assumed>,
 }
 
 impl Repair {
@@ -51,7 +52,41 @@ impl Repair {
             clock: Clock::default(),
             table_bytes: 64 << 20,
             piece_bytes: 32 << 20,
+            assumed: None,
         }
+    }
+
+    /// Says what the layer above had, whose name and families stand in the manifest alone: it counts where no
+    /// manifest is left that says otherwise. The first of `families` is the first that the layer creates in a
+    /// new store. A layer's crate knows, as `esker_structures::Store::repair` does.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let (old, new) = (dir.path().join("data"), dir.path().join("new"));
+    /// let open = |path| esker::Db::builder(path).layer("graphs").open();
+    /// let db = open(&old)?;
+    /// let edges = db.create_column_family("edges", Default::default())?;
+    /// edges.put(b"a>b", b"1")?;
+    /// db.close()?;
+    /// for entry in std::fs::read_dir(&old).unwrap() {
+    ///     let path = entry.unwrap().path();
+    ///     let name = path.file_name().unwrap().to_str().unwrap();
+    ///     if name == "CURRENT" || name.starts_with("MANIFEST") {
+    ///         std::fs::remove_file(&path).unwrap();
+    ///     }
+    /// }
+    /// let families = [("edges", esker::FamilyOptions::default())];
+    /// let report = esker::Repair::new(&old).layer("graphs", &families).write(&new)?;
+    /// assert!(!report.layer_known && report.families[1].assumed);
+    /// assert_eq!(open(&new)?.column_family("edges")?.get(b"a>b")?.unwrap(), b"1");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn layer(mut self, name: &str, families: &[(&str, FamilyOptions)]) -> Repair {
+        let families = families.iter().map(|(name, options)| ((*name).to_owned(), options.clone()));
+        self.assumed = Some(Assumed { layer: name.into(), families: families.collect() });
+        self
     }
 
     /// Uses another file system, for both directories.
@@ -149,6 +184,13 @@ impl Repair {
         }
         let _lock = self.hold()?;
         let mut catalog = Catalog::read(fs, dir, &contents)?;
+        let layer_known = !catalog.state.layer.is_empty();
+        if let Some(assumed) = &self.assumed {
+            catalog.assume(assumed);
+        }
+        if catalog.state.layer.is_empty() {
+            catalog.state.layer = PLAIN.into();
+        }
         let log = Log::read(fs, dir, &contents.logs, &catalog)?;
         catalog.note_close(log.manifest);
         let plan = Plan::make(fs, dir, &contents.tables, &catalog, &log);
@@ -156,7 +198,8 @@ impl Repair {
             Some(into) => Some(self.target(into).write(fs, &catalog, &log, &plan)?),
             None => None,
         };
-        Ok(report(&names, catalog, &log, plan, keys.as_ref()))
+        let layer = catalog.state.layer.clone();
+        Ok(RepairReport { layer, layer_known, ..report(&names, catalog, &log, plan, keys.as_ref()) })
     }
 
     /// Keeps others from opening the damaged store, without writing to it.
@@ -184,15 +227,18 @@ fn report(names: &[String], catalog: Catalog, log: &Log, plan: Plan, keys: Optio
     let families = plan.families.iter().map(|(&id, family)| RepairedFamily {
         id,
         name: family.name.clone(),
-        name_known: family.name_known,
-        options_known: family.options.is_some(),
+        name_known: family.name_known && !catalog.assumed.contains(&id),
+        options_known: family.options.is_some() && !catalog.assumed.contains(&id),
+        assumed: catalog.assumed.contains(&id),
         keys: keys.and_then(|keys| keys.get(&id)).map(|count| count.shown),
         expired: keys.and_then(|keys| keys.get(&id)).map(|count| count.expired),
     });
     RepairReport {
         written: keys.is_some(),
-        basis: catalog.basis,
+        layer: String::new(),
+        layer_known: false,
         families: families.collect(),
+        basis: catalog.basis,
         files,
         log,
         doubts: plan.doubts,

@@ -151,6 +151,8 @@ pub struct RepairedFamily {
     pub name_known: bool,
     /// Whether it has the options that it had. Otherwise it has the default ones.
     pub options_known: bool,
+    /// Its name and its options were lost, and are those of [`super::Repair::layer`].
+    pub assumed: bool,
     /// How many keys a scan of the new store shows; `None` if nothing was written.
     pub keys: Option<u64>,
     /// How many more it has that have expired; `None` if nothing was written.
@@ -250,6 +252,10 @@ pub struct RepairReport {
     pub written: bool,
     /// What said which files make up the store.
     pub basis: Basis,
+    /// The layer whose keys the new store has: `plain`, none above this crate.
+    pub layer: String,
+    /// Whether a manifest says so. Otherwise it is that of [`super::Repair::layer`], or `plain` without one.
+    pub layer_known: bool,
     /// The families of the new store.
     pub families: Vec<RepairedFamily>,
     /// Every file of the old one: those that are there, and those that ought to be.

@@ -4,6 +4,7 @@ use super::report::{
     Basis, Doubt, DoubtKind, FileRole, FileState, KeyRange, LogEnd, Loss, Order, RepairReport, RepairedFile,
     SeqRange, Use,
 };
+use crate::db::PLAIN;
 use std::fmt;
 
 /// How many bytes of a key are shown.
@@ -160,6 +161,12 @@ impl fmt::Display for RepairReport {
             Order::MayBeBroken => "perhaps no prefix of the order of commits; batches may be there in part",
         };
         writeln!(f, "what is saved is {order}")?;
+        if !self.layer_known {
+            let layer = &self.layer;
+            write!(f, "no manifest tells which layer wrote the keys; the new store has them as {layer}'s")?;
+            let hint = if layer == PLAIN { ": if they are structures, `--structures` says so" } else { "" };
+            writeln!(f, "{hint}")?;
+        }
         writeln!(f, "\nfamilies")?;
         for family in &self.families {
             write!(f, "  {:<3} {:?}", family.id, family.name)?;
@@ -169,10 +176,12 @@ impl fmt::Display for RepairReport {
             if let Some(expired @ 1..) = family.expired {
                 write!(f, " and {expired} that have expired")?;
             }
-            if !family.name_known {
+            if family.assumed {
+                f.write_str(", its name and options were lost and are those of the layer")?;
+            } else if !family.name_known {
                 f.write_str(", its name was lost")?;
             }
-            if !family.options_known {
+            if !family.options_known && !family.assumed {
                 f.write_str(", with default options")?;
             }
             writeln!(f)?;

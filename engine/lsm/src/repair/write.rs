@@ -147,7 +147,7 @@ impl Target<'_> {
         let clock_ms = known.clock_ms.max(log.clock_ms).max(plan.created_ms);
         StoreState {
             store: self.random.next_u64(),
-            layer: if known.layer.is_empty() { "plain".into() } else { known.layer.clone() },
+            layer: known.layer.clone(),
             seq_ceiling: last + 1,
             history: History { id: self.random.next_u64(), first_seq: last + 1 },
             clock_ms,

@@ -1,7 +1,7 @@
 //! A position in a table.
 
-use super::index::Index;
-use super::piece::Through;
+use super::format::Handle;
+use super::piece::{Partition, Through};
 use super::reader::TableReader;
 use crate::base::coding::Malformed;
 use crate::base::cursor::Cursor;
@@ -27,7 +27,7 @@ pub struct TableCursor {
     through: Through,
     /// The partition whose index is at hand.
     partition: usize,
-    index: Option<Arc<Index>>,
+    index: Option<Arc<Partition>>,
     /// The index entry whose block is in `block`.
     slot: usize,
     block: BlockCursor,
@@ -82,9 +82,14 @@ impl TableCursor {
 
     #[cold]
     fn damaged(&mut self, malformed: Malformed) -> Error {
-        let handle = self.index.as_ref().and_then(|index| index.handle(self.slot)).unwrap_or_default();
+        let handle = self.handle().unwrap_or_default();
         let error = self.table.loader.damaged(handle, malformed);
         self.fail(error)
+    }
+
+    /// Where the block at hand stands.
+    fn handle(&self) -> Option<Handle> {
+        self.index.as_ref().and_then(|of| of.index.handle(self.slot))
     }
 
     /// Runs a step; an error of it sticks.
@@ -113,11 +118,12 @@ impl TableCursor {
         if self.block.block().is_some() && self.slot == slot {
             return Ok(true);
         }
-        let Some(handle) = self.index.as_ref().and_then(|index| index.handle(slot)) else {
+        let of = self.index.as_deref();
+        let block = of.map(|of| self.table.loader.data(of, slot, self.through)).transpose()?.flatten();
+        let Some(block) = block else {
             self.block.clear();
             return Ok(false);
         };
-        let block = self.table.loader.data(handle, self.through)?;
         self.block.set_block(block);
         self.slot = slot;
         Ok(true)
@@ -129,7 +135,7 @@ impl TableCursor {
         if !self.open_partition(partition)? {
             return Ok(false);
         }
-        match self.index.as_ref().and_then(|index| index.find(key, trailer)) {
+        match self.index.as_ref().and_then(|of| of.index.find(key, trailer)) {
             Some(slot) => self.open_block(slot),
             None if self.table.is_partitioned() => Err(self.table.partition_ends_early(partition)),
             None => Ok(false),
@@ -139,7 +145,7 @@ impl TableCursor {
     /// Asks for what follows the block at hand, when half of what was asked for before is used up.
     #[cold]
     fn ask_ahead(&mut self) {
-        let Some(handle) = self.index.as_ref().and_then(|index| index.handle(self.slot)) else { return };
+        let Some(handle) = self.handle() else { return };
         let end = handle.offset + u64::from(handle.size);
         if end + self.read_ahead_bytes / 2 < self.asked_to {
             return;
@@ -182,7 +188,7 @@ impl TableCursor {
             if !self.open_partition(partition)? {
                 return Ok(());
             }
-            before = self.index.as_ref().and_then(|index| index.len().checked_sub(1));
+            before = self.index.as_ref().and_then(|of| of.index.len().checked_sub(1));
         }
     }
 
@@ -192,7 +198,7 @@ impl TableCursor {
         if !self.open_partition(partition)? {
             return Ok(());
         }
-        self.slot = self.index.as_ref().map_or(0, |index| index.len());
+        self.slot = self.index.as_ref().map_or(0, |of| of.index.len());
         self.prev_block()
     }
 }

@@ -82,9 +82,6 @@ impl TableOptions {
         check("restart_interval", self.restart_interval as usize, 1, 1024)?;
         check("bits_per_key", self.bits_per_key as usize, 1, 64)?;
         check("partition_bytes", self.partition_bytes, 1, 16 << 20)?;
-        if self.filter == FilterPolicy::Keyed {
-            return Err(Error::invalid("filter", "the keyed policy is reserved"));
-        }
         Ok(())
     }
 }

@@ -6,10 +6,10 @@ use crate::base::checksum::Identity;
 use crate::base::coding::Malformed;
 use crate::base::error::Result;
 use crate::base::filename::FileKind;
-use crate::base::memory::Account;
-use crate::base::sync::Arc;
+use crate::base::memory::{Account, Charge};
+use crate::base::sync::{Arc, Mutex, Weak};
 use crate::block::Block;
-use crate::cache::{BlockCache, BlockKey, FilePool, Weigh};
+use crate::cache::{BlockCache, Counted, FilePool, Slots, Weigh};
 use crate::filter::Filter;
 use crate::fs::OpenFile;
 use std::path::PathBuf;
@@ -45,29 +45,39 @@ impl TableSource {
     }
 }
 
-/// A decoded block of a table, of any kind.
-#[derive(Clone, Debug)]
-pub enum Piece {
-    /// A data block.
-    Data(Arc<Block>),
-    /// An index partition.
-    Index(Arc<Index>),
-    /// The filter of a partition.
-    Filter(Arc<Filter>),
+/// An index in memory, and a slot for each of the blocks that it names.
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub(super) index: Index,
+    /// Outlives the partition while the cache holds one of the blocks: see [`Known`].
+    pub(super) blocks: Arc<Slots<Arc<Block>>>,
+    _charge: Charge,
 }
 
-impl Weigh for Piece {
+/// The slots of a partition's blocks, for as long as somebody holds them: a partition that was evicted and is
+/// loaded again finds the blocks that were not.
+pub(super) type Known = Mutex<Weak<Slots<Arc<Block>>>>;
+
+impl Weigh for Arc<Block> {
     fn size_bytes(&self) -> usize {
-        match self {
-            Piece::Data(block) => block.size_bytes(),
-            Piece::Index(index) => index.size_bytes(),
-            Piece::Filter(filter) => filter.size_bytes(),
-        }
+        Block::size_bytes(self)
+    }
+}
+
+impl Weigh for Arc<Partition> {
+    fn size_bytes(&self) -> usize {
+        self.index.size_bytes() + self.blocks.size_bytes()
+    }
+}
+
+impl Weigh for Arc<Filter> {
+    fn size_bytes(&self) -> usize {
+        Filter::size_bytes(self)
     }
 }
 
 /// The cache that tables read through.
-pub type TableCache = BlockCache<Piece>;
+pub type TableCache = BlockCache;
 
 /// How far a load goes: whether it looks into the cache, and whether it fills it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,63 +111,83 @@ impl Loader {
         self.cache.as_ref().map(|cache| cache.account())
     }
 
-    /// A data block.
+    /// Slots for pieces of the table; none if there is no cache.
+    pub(super) fn slots<P: Counted>(&self, count: usize) -> Arc<Slots<P>> {
+        Arc::new(Slots::new(if self.cache.is_some() { count } else { 0 }))
+    }
+
+    /// The data block of an entry of an index; `None` behind the last.
     #[inline]
-    pub(super) fn data(&self, handle: Handle, through: Through) -> Result<Arc<Block>> {
-        match self.cached(handle, through) {
-            Some(Piece::Data(block)) => Ok(block),
-            Some(other) => Err(self.mistaken(handle, "a data block", &other)),
-            None => self.load_data(handle, through),
+    pub(super) fn data(&self, of: &Partition, at: usize, through: Through) -> Result<Option<Arc<Block>>> {
+        match self.cached(&of.blocks, at, through) {
+            Some(block) => Ok(Some(block)),
+            None => self.load_data(of, at, through),
         }
     }
 
     #[cold]
-    fn load_data(&self, handle: Handle, through: Through) -> Result<Arc<Block>> {
+    fn load_data(&self, of: &Partition, at: usize, through: Through) -> Result<Option<Arc<Block>>> {
+        let Some(handle) = of.index.handle(at) else { return Ok(None) };
+        let block = self.read_data(handle)?;
+        self.fill(&of.blocks, at, through, &block);
+        Ok(Some(block))
+    }
+
+    /// The data block at a handle, from the file.
+    pub(super) fn read_data(&self, handle: Handle) -> Result<Arc<Block>> {
         let block = Block::new(self.read(handle, MAX_DATA_BYTES)?, self.account());
-        let block = Arc::new(block.map_err(|m| self.damaged(handle, m))?);
-        self.fill(handle, through, || Piece::Data(block.clone()));
-        Ok(block)
+        Ok(Arc::new(block.map_err(|m| self.damaged(handle, m))?))
     }
 
-    /// An index partition, whose blocks must lie before itself.
-    pub(super) fn index(&self, handle: Handle, through: Through) -> Result<Arc<Index>> {
-        match self.cached(handle, through) {
-            Some(Piece::Index(index)) => return Ok(index),
-            Some(other) => return Err(self.mistaken(handle, "an index", &other)),
-            None => {}
-        }
+    /// An index, whose blocks must lie before itself, from the file.
+    pub(super) fn read_index(&self, handle: Handle) -> Result<Index> {
         let index = Index::new(self.read(handle, MAX_META_BYTES)?, handle.offset, self.account());
-        let index = Arc::new(index.map_err(|m| self.damaged(handle, m))?);
-        self.fill(handle, through, || Piece::Index(index.clone()));
-        Ok(index)
+        index.map_err(|m| self.damaged(handle, m))
     }
 
-    /// A filter.
-    pub(super) fn filter(&self, handle: Handle, through: Through) -> Result<Arc<Filter>> {
-        match self.cached(handle, through) {
-            Some(Piece::Filter(filter)) => return Ok(filter),
-            Some(other) => return Err(self.mistaken(handle, "a filter", &other)),
-            None => {}
-        }
+    /// An index with slots for its blocks, from the file.
+    pub(super) fn read_partition(&self, handle: Handle, known: Option<&Known>) -> Result<Arc<Partition>> {
+        let index = self.read_index(handle)?;
+        let blocks = match known {
+            None => self.slots(index.len()),
+            Some(known) => {
+                let mut known = known.lock();
+                known.upgrade().unwrap_or_else(|| {
+                    let blocks = self.slots(index.len());
+                    *known = Arc::downgrade(&blocks);
+                    blocks
+                })
+            }
+        };
+        let charge = self.account().map_or_else(Charge::none, |account| account.charge(blocks.size_bytes()));
+        Ok(Arc::new(Partition { index, blocks, _charge: charge }))
+    }
+
+    /// A filter, from the file.
+    pub(super) fn read_filter(&self, handle: Handle) -> Result<Arc<Filter>> {
         let filter = Filter::decode(&self.read(handle, MAX_META_BYTES)?, self.account());
-        let filter = Arc::new(filter.map_err(|m| self.damaged(handle, m))?);
-        self.fill(handle, through, || Piece::Filter(filter.clone()));
-        Ok(filter)
+        Ok(Arc::new(filter.map_err(|m| self.damaged(handle, m))?))
     }
 
     #[inline]
-    fn cached(&self, handle: Handle, through: Through) -> Option<Piece> {
-        let key = BlockKey { table: self.identity, offset: handle.offset };
+    pub(super) fn cached<P: Counted>(&self, slots: &Slots<P>, at: usize, through: Through) -> Option<P> {
         match (&self.cache, through) {
-            (Some(cache), Through::Cache) => cache.get(&key),
-            (Some(cache), Through::Peek) => cache.peek(&key),
+            (Some(cache), Through::Cache) => cache.get(slots, at),
+            (Some(cache), Through::Peek) => cache.peek(slots, at),
             _ => None,
         }
     }
 
-    fn fill(&self, handle: Handle, through: Through, piece: impl FnOnce() -> Piece) {
+    pub(super) fn fill<P: Counted>(&self, slots: &Arc<Slots<P>>, at: usize, through: Through, piece: &P) {
         if let (Some(cache), Through::Cache) = (&self.cache, through) {
-            cache.insert(BlockKey { table: self.identity, offset: handle.offset }, piece());
+            cache.insert(slots, at, piece.clone());
+        }
+    }
+
+    /// Lets go of what the cache holds in `slots`, which nobody will look into again.
+    pub(super) fn forget<P: Counted>(&self, slots: &Slots<P>) {
+        if let Some(cache) = &self.cache {
+            cache.forget(slots);
         }
     }
 
@@ -173,17 +203,5 @@ impl Loader {
     #[cold]
     pub(super) fn damaged(&self, handle: Handle, malformed: Malformed) -> crate::base::error::Error {
         damaged(&self.source.path(), handle, malformed)
-    }
-
-    /// Two handles of different kinds point at one block.
-    #[cold]
-    fn mistaken(&self, handle: Handle, expected: &str, found: &Piece) -> crate::base::error::Error {
-        let found = match found {
-            Piece::Data(_) => "a data block",
-            Piece::Index(_) => "an index",
-            Piece::Filter(_) => "a filter",
-        };
-        let path = self.source.path();
-        crate::base::error::Corruption::new(&path, handle.offset, expected, found).into()
     }
 }

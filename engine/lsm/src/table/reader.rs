@@ -2,14 +2,16 @@
 
 use super::format::{FOOTER_BYTES, Footer, Handle, MAX_META_BYTES, MAX_PROPERTIES_BYTES};
 use super::index::Index;
-use super::piece::{Loader, TableCache, TableSource, Through};
+use super::piece::{Known, Loader, Partition, TableCache, TableSource, Through};
 use super::properties::Properties;
 use crate::base::checksum::Identity;
 use crate::base::coding::Malformed;
 use crate::base::error::{Corruption, Error, Result};
+use crate::base::hash::key_hash;
 use crate::base::key::{EntryRef, SeqNum, Trailer};
 use crate::base::sync::Arc;
 use crate::block::Block;
+use crate::cache::{Slots, Weigh};
 use crate::filter::Filter;
 use std::path::PathBuf;
 
@@ -36,9 +38,21 @@ pub struct TableReader {
 #[derive(Debug)]
 pub(super) enum Layout {
     /// In one piece each.
-    Whole { index: Arc<Index>, filter: Option<Arc<Filter>> },
-    /// In partitions, loaded when they are needed. `filters` is empty if there are none.
-    Partitioned { top: Arc<Index>, filters: Box<[Handle]> },
+    Whole { partition: Arc<Partition>, filter: Option<Arc<Filter>> },
+    /// In partitions, loaded when they are needed.
+    Partitioned(Box<Partitions>),
+}
+
+/// The partitions of a table, those that the cache holds in slots.
+#[derive(Debug)]
+pub(super) struct Partitions {
+    pub(super) top: Index,
+    partitions: Arc<Slots<Arc<Partition>>>,
+    /// Of the blocks of each partition.
+    known: Box<[Known]>,
+    /// Empty if there are no filters.
+    pub(super) filters: Box<[Handle]>,
+    filter_slots: Arc<Slots<Arc<Filter>>>,
 }
 
 impl TableReader {
@@ -129,8 +143,9 @@ impl TableReader {
     pub fn check_filters(&self) -> Vec<Error> {
         match &self.layout {
             _ if self.footer.filter == Handle::NONE => Vec::new(),
-            Layout::Partitioned { filters, .. } if !filters.is_empty() => {
-                filters.iter().filter_map(|handle| self.loader.filter(*handle, Through::File).err()).collect()
+            Layout::Partitioned(parts) if !parts.filters.is_empty() => {
+                let wrong = |handle: &Handle| self.loader.read_filter(*handle).err();
+                parts.filters.iter().filter_map(wrong).collect()
             }
             _ => Layout::load(&self.loader, &self.footer).err().into_iter().collect(),
         }
@@ -170,10 +185,13 @@ impl TableReader {
     #[must_use]
     pub fn pinned_bytes(&self) -> usize {
         match &self.layout {
-            Layout::Whole { index, filter } => {
-                index.size_bytes() + filter.as_ref().map_or(0, |filter| filter.size_bytes())
+            Layout::Whole { partition, filter } => {
+                partition.size_bytes() + filter.as_ref().map_or(0, |filter| filter.size_bytes())
             }
-            Layout::Partitioned { top, filters } => top.size_bytes() + filters.len() * Handle::BYTES,
+            Layout::Partitioned(parts) => {
+                let each = Handle::BYTES + size_of::<Known>() + 2 * size_of::<usize>();
+                parts.top.size_bytes() + parts.top.len() * each
+            }
         }
     }
 
@@ -194,38 +212,55 @@ impl TableReader {
         read: impl FnOnce(EntryRef<'_>, &Arc<Block>) -> R,
     ) -> Result<Option<R>> {
         let trailer = Trailer::seek(seq);
-        let handle = match &self.layout {
-            Layout::Whole { index, filter } => {
-                if filter.as_ref().is_some_and(|filter| !filter.may_contain(hash)) {
+        match &self.layout {
+            Layout::Whole { partition, filter } => {
+                if filter.as_ref().is_some_and(|filter| !filter.may_contain(key, hash)) {
                     return Ok(None);
                 }
-                index.find(key, trailer).and_then(|slot| index.handle(slot))
+                match partition.index.find(key, trailer) {
+                    Some(at) => self.get_in_block(partition, at, key, trailer, read),
+                    None => Ok(None),
+                }
             }
-            Layout::Partitioned { .. } => self.find_in_partitions(key, hash, trailer)?,
-        };
-        let Some(handle) = handle else { return Ok(None) };
-        let block = self.loader.data(handle, Through::Cache)?;
-        match block.get(key, trailer) {
-            Ok(Some(entry)) => Ok(Some(read(entry, &block))),
-            Ok(None) => Ok(None),
-            Err(malformed) => Err(self.loader.damaged(handle, malformed)),
+            Layout::Partitioned(parts) => {
+                let Some(i) = parts.top.find(key, trailer) else { return Ok(None) };
+                if !parts.filters.is_empty()
+                    && !parts.filter(&self.loader, i)?.is_none_or(|filter| filter.may_contain(key, hash))
+                {
+                    return Ok(None);
+                }
+                let Some(partition) = parts.partition(&self.loader, i, Through::Cache)? else {
+                    return Ok(None);
+                };
+                match partition.index.find(key, trailer) {
+                    Some(at) => self.get_in_block(&partition, at, key, trailer, read),
+                    None => Err(self.partition_ends_early(i)),
+                }
+            }
         }
     }
 
-    fn find_in_partitions(&self, key: &[u8], hash: u64, trailer: Trailer) -> Result<Option<Handle>> {
-        let Layout::Partitioned { top, filters } = &self.layout else { return Ok(None) };
-        let Some(partition) = top.find(key, trailer) else { return Ok(None) };
-        if let Some(&filter) = filters.get(partition)
-            && !self.loader.filter(filter, Through::Cache)?.may_contain(hash)
-        {
-            return Ok(None);
+    #[inline]
+    fn get_in_block<R>(
+        &self,
+        partition: &Partition,
+        at: usize,
+        key: &[u8],
+        trailer: Trailer,
+        read: impl FnOnce(EntryRef<'_>, &Arc<Block>) -> R,
+    ) -> Result<Option<R>> {
+        let Some(block) = self.loader.data(partition, at, Through::Cache)? else { return Ok(None) };
+        match block.get(key, trailer) {
+            Ok(Some(entry)) => Ok(Some(read(entry, &block))),
+            Ok(None) => Ok(None),
+            Err(malformed) => Err(self.damaged_block(&partition.index, at, malformed)),
         }
-        let Some(handle) = top.handle(partition) else { return Ok(None) };
-        let index = self.loader.index(handle, Through::Cache)?;
-        match index.find(key, trailer).and_then(|slot| index.handle(slot)) {
-            Some(block) => Ok(Some(block)),
-            None => Err(self.partition_ends_early(partition)),
-        }
+    }
+
+    /// Damage in the block of an entry of an index.
+    #[cold]
+    pub(super) fn damaged_block(&self, index: &Index, at: usize, malformed: Malformed) -> Error {
+        self.loader.damaged(index.handle(at).unwrap_or_default(), malformed)
     }
 
     /// A partition has no separator at or after a target that the top index says it has.
@@ -233,19 +268,18 @@ impl TableReader {
     pub(super) fn partition_ends_early(&self, partition: usize) -> Error {
         let handle = match &self.layout {
             Layout::Whole { .. } => None,
-            Layout::Partitioned { top, .. } => top.handle(partition),
+            Layout::Partitioned(parts) => parts.top.handle(partition),
         };
         let expected = "a partition that reaches up to its separator in the top index";
         self.loader.damaged(handle.unwrap_or(self.footer.index), Malformed { at: 0, expected })
     }
 
-    /// Whether the table may hold a key with this hash, as far as can be said without reading the
-    /// file. `false` is certain.
+    /// Whether the table may hold a key, as far as can be said without reading the file. `false` is certain.
     #[inline]
     #[must_use]
-    pub fn may_contain(&self, hash: u64) -> bool {
+    pub fn may_contain(&self, key: &[u8]) -> bool {
         match &self.layout {
-            Layout::Whole { filter: Some(filter), .. } => filter.may_contain(hash),
+            Layout::Whole { filter: Some(filter), .. } => filter.may_contain(key, key_hash(key)),
             _ => true,
         }
     }
@@ -256,18 +290,18 @@ impl TableReader {
     /// As [`TableReader::get`].
     pub fn approximate_offset(&self, key: &[u8]) -> Result<u64> {
         let trailer = Trailer::FIRST;
-        let (top, partitioned) = match &self.layout {
-            Layout::Whole { index, .. } => (index, false),
-            Layout::Partitioned { top, .. } => (top, true),
+        let offset = |index: &Index| index.find(key, trailer).and_then(|at| index.handle(at));
+        let found = match &self.layout {
+            Layout::Whole { partition, .. } => offset(&partition.index),
+            Layout::Partitioned(parts) => match parts.top.find(key, trailer) {
+                Some(i) => parts
+                    .partition(&self.loader, i, Through::Cache)?
+                    .and_then(|partition| offset(&partition.index))
+                    .or_else(|| parts.top.handle(i)),
+                None => None,
+            },
         };
-        let Some(handle) = top.find(key, trailer).and_then(|slot| top.handle(slot)) else {
-            return Ok(self.loader.end);
-        };
-        if !partitioned {
-            return Ok(handle.offset);
-        }
-        let index = self.loader.index(handle, Through::Cache)?;
-        Ok(index.find(key, trailer).and_then(|slot| index.handle(slot)).unwrap_or(handle).offset)
+        Ok(found.map_or(self.loader.end, |handle| handle.offset))
     }
 
     /// Whether index and filter are in partitions.
@@ -280,7 +314,7 @@ impl TableReader {
     pub(super) fn partitions(&self) -> usize {
         match &self.layout {
             Layout::Whole { .. } => 1,
-            Layout::Partitioned { top, .. } => top.len(),
+            Layout::Partitioned(parts) => parts.top.len(),
         }
     }
 
@@ -288,18 +322,15 @@ impl TableReader {
     pub(super) fn find_partition(&self, key: &[u8], trailer: Trailer) -> Option<usize> {
         match &self.layout {
             Layout::Whole { .. } => Some(0),
-            Layout::Partitioned { top, .. } => top.find(key, trailer),
+            Layout::Partitioned(parts) => parts.top.find(key, trailer),
         }
     }
 
-    /// The index of a partition; `None` behind the last.
-    pub(super) fn partition(&self, i: usize, through: Through) -> Result<Option<Arc<Index>>> {
+    /// A partition; `None` behind the last.
+    pub(super) fn partition(&self, i: usize, through: Through) -> Result<Option<Arc<Partition>>> {
         match &self.layout {
-            Layout::Whole { index, .. } => Ok((i == 0).then(|| index.clone())),
-            Layout::Partitioned { top, .. } => match top.handle(i) {
-                Some(handle) => Ok(Some(self.loader.index(handle, through)?)),
-                None => Ok(None),
-            },
+            Layout::Whole { partition, .. } => Ok((i == 0).then(|| partition.clone())),
+            Layout::Partitioned(parts) => parts.partition(&self.loader, i, through),
         }
     }
 
@@ -313,23 +344,23 @@ impl TableReader {
     /// The data block at a place, as [`TableReader::blocks`] gives it, and moves on.
     pub fn next_block(&self, place: &mut BlockPlace) -> Option<(Handle, Result<Arc<Block>>)> {
         loop {
-            if let Some(index) = &place.index {
-                if let Some(handle) = index.handle(place.slot) {
+            if let Some(partition) = &place.at {
+                if let Some(handle) = partition.index.handle(place.slot) {
                     place.slot += 1;
-                    return Some((handle, self.loader.data(handle, Through::File)));
+                    return Some((handle, self.loader.read_data(handle)));
                 }
-                place.index = None;
+                place.at = None;
             }
             let partition = self.partition(place.partition, Through::File);
             place.partition += 1;
             match partition {
                 Ok(None) => return None,
-                Ok(index) => (place.index, place.slot) = (index, 0),
+                Ok(partition) => (place.at, place.slot) = (partition, 0),
                 Err(error) => {
                     let handle = match &self.layout {
                         Layout::Whole { .. } => self.footer.index,
-                        Layout::Partitioned { top, .. } => {
-                            top.handle(place.partition - 1).unwrap_or_default()
+                        Layout::Partitioned(parts) => {
+                            parts.top.handle(place.partition - 1).unwrap_or_default()
                         }
                     };
                     return Some((handle, Err(error)));
@@ -342,26 +373,88 @@ impl TableReader {
 impl Layout {
     fn load(loader: &Loader, footer: &Footer) -> Result<Layout> {
         // The pinned pieces are not put into the cache: they would be counted twice.
-        let index = loader.index(footer.index, Through::File)?;
         if !footer.partitioned {
+            let partition = loader.read_partition(footer.index, None)?;
             let filter = match footer.filter {
                 Handle::NONE => None,
-                handle => Some(loader.filter(handle, Through::File)?),
+                handle => Some(loader.read_filter(handle)?),
             };
-            return Ok(Layout::Whole { index, filter });
+            return Ok(Layout::Whole { partition, filter });
         }
+        let top = loader.read_index(footer.index)?;
         let mut filters = Vec::new();
         if footer.filter != Handle::NONE {
             let bytes = loader.read(footer.filter, MAX_META_BYTES)?;
             let (handles, rest) = bytes.as_chunks::<{ Handle::BYTES }>();
             filters.extend(handles.iter().map(Handle::decode));
             let within = filters.iter().all(|handle| handle.within(footer.filter.offset));
-            if !rest.is_empty() || filters.len() != index.len() || !within {
+            if !rest.is_empty() || filters.len() != top.len() || !within {
                 let expected = "a handle within the file for the filter of each partition";
                 return Err(loader.damaged(footer.filter, Malformed { at: 0, expected }));
             }
         }
-        Ok(Layout::Partitioned { top: index, filters: filters.into() })
+        Ok(Layout::Partitioned(Box::new(Partitions {
+            partitions: loader.slots(top.len()),
+            known: (0..top.len()).map(|_| Known::default()).collect(),
+            filter_slots: loader.slots(filters.len()),
+            filters: filters.into(),
+            top,
+        })))
+    }
+}
+
+impl Partitions {
+    #[inline]
+    pub(super) fn partition(
+        &self,
+        loader: &Loader,
+        i: usize,
+        through: Through,
+    ) -> Result<Option<Arc<Partition>>> {
+        match loader.cached(&self.partitions, i, through) {
+            Some(partition) => Ok(Some(partition)),
+            None => self.load_partition(loader, i, through),
+        }
+    }
+
+    #[cold]
+    fn load_partition(&self, loader: &Loader, i: usize, through: Through) -> Result<Option<Arc<Partition>>> {
+        let Some(handle) = self.top.handle(i) else { return Ok(None) };
+        let partition = loader.read_partition(handle, self.known.get(i))?;
+        loader.fill(&self.partitions, i, through, &partition);
+        Ok(Some(partition))
+    }
+
+    /// The filter of a partition; `None` if it has none.
+    #[inline]
+    pub(super) fn filter(&self, loader: &Loader, i: usize) -> Result<Option<Arc<Filter>>> {
+        match loader.cached(&self.filter_slots, i, Through::Cache) {
+            Some(filter) => Ok(Some(filter)),
+            None => self.load_filter(loader, i),
+        }
+    }
+
+    #[cold]
+    fn load_filter(&self, loader: &Loader, i: usize) -> Result<Option<Arc<Filter>>> {
+        let Some(handle) = self.filters.get(i) else { return Ok(None) };
+        let filter = loader.read_filter(*handle)?;
+        loader.fill(&self.filter_slots, i, Through::Cache, &filter);
+        Ok(Some(filter))
+    }
+}
+
+impl Drop for TableReader {
+    fn drop(&mut self) {
+        match &self.layout {
+            Layout::Whole { partition, .. } => self.loader.forget(&partition.blocks),
+            Layout::Partitioned(parts) => {
+                self.loader.forget(&parts.partitions);
+                self.loader.forget(&parts.filter_slots);
+                for blocks in parts.known.iter().filter_map(|known| known.lock().upgrade()) {
+                    self.loader.forget(&blocks);
+                }
+            }
+        }
     }
 }
 
@@ -369,7 +462,7 @@ impl Layout {
 #[derive(Debug, Default)]
 pub struct BlockPlace {
     partition: usize,
-    index: Option<Arc<Index>>,
+    at: Option<Arc<Partition>>,
     slot: usize,
 }
 

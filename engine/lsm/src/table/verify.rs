@@ -2,7 +2,6 @@
 
 use super::format::{FOOTER_BYTES, Handle};
 use super::index::Index;
-use super::piece::Through;
 use super::properties::{InternalKey, Properties};
 use super::reader::{Layout, TableReader};
 use crate::base::error::{Corruption, Error, Result};
@@ -54,7 +53,8 @@ impl TableReader {
         walk.saw(self.footer.properties);
         match &self.layout {
             Layout::Whole { .. } => walk.partition(self.footer.index, self.footer.filter)?,
-            Layout::Partitioned { top, filters } => {
+            Layout::Partitioned(parts) => {
+                let (top, filters) = (&parts.top, &parts.filters);
                 walk.saw_index(self.footer.index);
                 top.check().map_err(|m| self.loader.damaged(self.footer.index, m))?;
                 if self.footer.filter != Handle::NONE {
@@ -102,11 +102,11 @@ impl Walk<'_> {
             Handle::NONE => None,
             handle => {
                 self.saw_filter(handle);
-                Some(self.table.loader.filter(handle, Through::File)?)
+                Some(self.table.loader.read_filter(handle)?)
             }
         };
         let at = index;
-        let index = self.table.loader.index(at, Through::File)?;
+        let index = self.table.loader.read_index(at)?;
         index.check().map_err(|m| self.table.loader.damaged(at, m))?;
         for i in 0..index.len() {
             let handle = index.handle(i).unwrap_or_default();
@@ -134,7 +134,7 @@ impl Walk<'_> {
         self.counted.data_blocks += 1;
         self.counted.data_bytes += handle.stored_bytes();
         let mut cursor = BlockCursor::new();
-        let block = self.table.loader.data(handle, Through::File)?;
+        let block = self.table.loader.read_data(handle)?;
         block.check().map_err(|m| self.table.loader.damaged(handle, m))?;
         cursor.set_block(block);
         let damaged = |m| self.table.loader.damaged(handle, m);
@@ -148,11 +148,11 @@ impl Walk<'_> {
                 let expected = format!("an entry after {:?} {:?}", self.last.user_key, self.last.trailer);
                 return Err(self.wrong(handle.offset, expected, format!("{here:?}")));
             }
-            if filter.is_some_and(|filter| !filter.may_contain(key_hash(entry.key))) {
+            if filter.is_some_and(|filter| !filter.may_contain(entry.key, key_hash(entry.key))) {
                 let found = format!("a filter that denies {:?}", entry.key);
                 return Err(self.wrong(handle.offset, "a filter with every key", found));
             }
-            let found = cursor.block().map(|block| block.get(entry.key, here.1));
+            let found = cursor.block().map(|block| block.get_as_stored(entry.key, here.1));
             if !matches!(found, Some(Ok(Some(found))) if found == entry) {
                 return Err(self.wrong(handle.offset, "heads that lead to each entry", format!("{here:?}")));
             }

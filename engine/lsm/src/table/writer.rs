@@ -6,12 +6,11 @@ use super::options::TableOptions;
 use super::properties::{InternalKey, Properties};
 use crate::base::checksum::Identity;
 use crate::base::error::{Error, Result};
-use crate::base::hash::key_hash;
 use crate::base::key::{EntryRef, NEVER, Trailer, compare};
 use crate::base::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::block::BlockBuilder;
 use crate::compress::{Codec, Compressor};
-use crate::filter::{FilterBuilder, FilterPolicy};
+use crate::filter::FilterBuilder;
 use crate::fs::OpenFile;
 use std::cmp::Ordering;
 
@@ -56,7 +55,6 @@ impl TableWriter {
     /// [`Error::InvalidArgument`] if an option is out of its range.
     pub fn new(file: OpenFile, identity: Identity, options: TableOptions) -> Result<TableWriter> {
         options.validate()?;
-        let blocked = options.filter == FilterPolicy::Blocked;
         let origin = options.origin;
         Ok(TableWriter {
             sink: Sink { file, identity, buffer: Vec::with_capacity(BUFFER_BYTES), written: 0 },
@@ -65,7 +63,7 @@ impl TableWriter {
             unindexed: None,
             last: InternalKey::default(),
             index: IndexBuilder::default(),
-            filter: blocked.then(|| FilterBuilder::new(options.bits_per_key)),
+            filter: FilterBuilder::new(options.filter, options.bits_per_key, identity),
             top: IndexBuilder::default(),
             filters: Vec::new(),
             properties: Properties {
@@ -92,7 +90,6 @@ impl TableWriter {
         let first = self.properties.entries == 0;
         if !first && compare((&self.last.user_key, self.last.trailer), (entry.key, trailer)) != Ordering::Less
         {
-            debug_assert!(false, "entries are added in order: {entry:?} after {:?}", self.last);
             return Err(Error::invalid("entry", format!("{:?} is out of order", entry.key)));
         }
         if entry.key.len() > MAX_KEY_BYTES {
@@ -110,7 +107,7 @@ impl TableWriter {
             // The versions of a key may go on in the next partition, whose filter is a new one.
             && (!same_key || filter.is_empty())
         {
-            filter.add(key_hash(entry.key));
+            filter.add(entry.key);
         }
         self.block.add(entry);
         self.properties.count(entry);

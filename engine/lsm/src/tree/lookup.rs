@@ -24,15 +24,32 @@ pub struct Found<'a> {
     expires_at: u64,
 }
 
+/// Where a value stands.
 #[derive(Clone, Copy)]
-enum Place<'a> {
+pub(super) enum Place<'a> {
     Memtable(&'a Arc<Memtable>, &'a [u8], SeqNum),
     Block(&'a Arc<Block>),
     /// It stands nowhere else: it was merged for this look-up.
     Merged(&'a Slice),
 }
 
-impl Found<'_> {
+/// What the newest entry of a key says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is the value.
+    Live,
+    /// What stands below it decides, too.
+    Operand,
+    /// There is no value.
+    Absent,
+}
+
+impl<'a> Found<'a> {
+    #[inline]
+    pub(super) fn new(entry: &EntryRef<'a>, place: Place<'a>) -> Found<'a> {
+        Found { value: entry.value, place, seq: entry.seq, expires_at: entry.expires_at }
+    }
+
     /// The value.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -79,34 +96,22 @@ pub fn lookup<R>(
     now_ms: impl Fn() -> u64,
     read: impl FnOnce(Found<'_>) -> R,
 ) -> Result<Option<R>> {
-    let live = |entry: &EntryRef<'_>| {
-        entry.kind == Kind::Put
-            && (!entry.trailer().has_expiry() || entry.expires_at > now_ms())
-            && !(view.has_deleted_ranges() && view.newest_deleted(key, seq) > entry.seq)
-            && is_kept(view, entry, seq)
-    };
-    // What `seq` was published for was counted before.
-    for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
-        if let Some(entry) = memtable.get(key, seq) {
-            let place = Place::Memtable(memtable, key, seq);
-            let found = Found { value: entry.value, place, seq: entry.seq, expires_at: entry.expires_at };
-            if live(&entry) {
-                return Ok(Some(read(found)));
-            }
-            return if entry.kind == Kind::Merge { merged(view, key, seq, now_ms, read) } else { Ok(None) };
-        }
-    }
     let hash = key_hash(key);
+    if let Some((entry, place)) = in_memtables(view, key, hash, seq) {
+        return match judge(view, key, &entry, seq, &now_ms) {
+            Verdict::Live => Ok(Some(read(Found::new(&entry, place)))),
+            Verdict::Operand => merged(view, key, seq, now_ms, read),
+            Verdict::Absent => Ok(None),
+        };
+    }
     let mut read = Some(read);
     let mut operand = false;
     let mut ask = |table: &TableFile| {
         table.reader.get(key, hash, seq, |entry, block| {
-            if live(&entry) {
-                let (read, place) = (read.take()?, Place::Block(block));
-                let (seq, expires_at) = (entry.seq, entry.expires_at);
-                return Some(read(Found { value: entry.value, place, seq, expires_at }));
+            match judge(view, key, &entry, seq, &now_ms) {
+                Verdict::Live => return Some(read.take()?(Found::new(&entry, Place::Block(block)))),
+                verdict => operand = verdict == Verdict::Operand,
             }
-            operand = entry.kind == Kind::Merge;
             None
         })
     };
@@ -133,10 +138,49 @@ pub fn lookup<R>(
     }
 }
 
+/// The newest entry of `key`, whose [`key_hash`] is `hash`, in a memtable, which decides whatever the tables
+/// hold.
+#[inline]
+pub(super) fn in_memtables<'a>(
+    view: &'a View,
+    key: &'a [u8],
+    hash: u64,
+    seq: SeqNum,
+) -> Option<(EntryRef<'a>, Place<'a>)> {
+    // What `seq` was published for was counted before.
+    for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
+        if let Some(entry) = memtable.get(key, hash, seq) {
+            return Some((entry, Place::Memtable(memtable, key, seq)));
+        }
+    }
+    None
+}
+
+/// What the newest entry of `key` that `seq` sees comes to.
+#[inline]
+pub(super) fn judge(
+    view: &View,
+    key: &[u8],
+    entry: &EntryRef<'_>,
+    seq: SeqNum,
+    now_ms: impl Fn() -> u64,
+) -> Verdict {
+    if entry.kind == Kind::Put {
+        let live = (!entry.trailer().has_expiry() || entry.expires_at > now_ms())
+            && !(view.has_deleted_ranges() && view.newest_deleted(key, seq) > entry.seq)
+            && is_kept(view, entry, seq);
+        if live { Verdict::Live } else { Verdict::Absent }
+    } else if entry.kind == Kind::Merge {
+        Verdict::Operand
+    } else {
+        Verdict::Absent
+    }
+}
+
 /// Looks up a key whose newest entry is an operand.
 #[cold]
 #[inline(never)]
-fn merged<R>(
+pub(super) fn merged<R>(
     view: &View,
     key: &[u8],
     seq: SeqNum,

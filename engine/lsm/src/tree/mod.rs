@@ -2,6 +2,7 @@
 
 mod family;
 mod lookup;
+mod many;
 mod pins;
 mod rules;
 mod scan;
@@ -11,6 +12,7 @@ mod written;
 
 pub use family::Family;
 pub use lookup::{Found, lookup};
+pub use many::lookup_many;
 pub use pins::{Held, Pin, PinKind, Pins};
 pub use rules::FamilyRules;
 pub use scan::{Bounds, TreeCursor, scan};

@@ -22,10 +22,21 @@ pub struct Snapshots {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// By sequence number: how many hold it, and the earliest time that any of them froze.
-    by_seq: BTreeMap<SeqNum, (usize, u64)>,
+    /// By sequence number.
+    by_seq: BTreeMap<SeqNum, Holders>,
     /// The families that are being compacted with a filter, once for each such compaction.
     filtered: Vec<Arc<Family>>,
+}
+
+/// Those who hold a sequence number.
+#[derive(Clone, Copy, Debug)]
+struct Holders {
+    count: usize,
+    /// The earliest time that any of them froze.
+    now_ms: u64,
+    /// Whether a merge has respected them, so that there may be something to do when they are gone. Most
+    /// snapshots, such as those of transactions, come and go between two merges.
+    respected: bool,
 }
 
 /// What a snapshot has got.
@@ -71,9 +82,9 @@ impl Snapshots {
         // Views are pinned before the sequence number is loaded: see `tree::View`.
         let views = held.filtered.iter().map(|family| (family.id(), family.view())).collect();
         let (seq, now_ms) = (visible(), now_ms());
-        let (count, earliest) = held.by_seq.entry(seq).or_insert((0, now_ms));
-        *count += 1;
-        *earliest = (*earliest).min(now_ms);
+        let holders = held.by_seq.entry(seq).or_insert(Holders { count: 0, now_ms, respected: false });
+        holders.count += 1;
+        holders.now_ms = holders.now_ms.min(now_ms);
         Registered { seq, now_ms, views }
     }
 
@@ -86,28 +97,30 @@ impl Snapshots {
         (Filtering { snapshots: self, family: family.clone() }, newest)
     }
 
-    /// Ends one registration of `seq`. Returns whether merges may remove more than before: no
-    /// snapshot as old is left.
+    /// Ends one registration of `seq`. Returns whether merges may remove more than the last ones did: no
+    /// snapshot as old is left, and there was a merge that had to respect it.
     pub fn release(&self, seq: SeqNum) -> bool {
         let mut held = self.held.lock();
         let oldest = held.by_seq.keys().next() == Some(&seq);
-        if let Some((count, _)) = held.by_seq.get_mut(&seq) {
-            *count -= 1;
-            if *count == 0 {
-                held.by_seq.remove(&seq);
-                return oldest;
-            }
+        let Some(holders) = held.by_seq.get_mut(&seq) else { return false };
+        holders.count -= 1;
+        let Holders { count, respected, .. } = *holders;
+        if count == 0 {
+            held.by_seq.remove(&seq);
         }
-        false
+        count == 0 && oldest && respected
     }
 
     /// The horizons that a merge starting now must respect, ascending; the last is the present.
     pub fn horizons(&self, visible: impl FnOnce() -> SeqNum, now_ms: impl FnOnce() -> u64) -> Vec<Horizon> {
-        let held = self.held.lock();
+        let mut held = self.held.lock();
         let now_ms = now_ms();
         let present = Horizon { seq: visible(), now_ms };
-        let mut horizons: Vec<_> =
-            held.by_seq.iter().map(|(&seq, &(_, now_ms))| Horizon { seq, now_ms }).collect();
+        let respected = held.by_seq.iter_mut().map(|(&seq, holders)| {
+            holders.respected = true;
+            Horizon { seq, now_ms: holders.now_ms }
+        });
+        let mut horizons: Vec<_> = respected.collect();
         match horizons.last_mut() {
             // Snapshots of the present freeze no later than it: the earlier time counts.
             Some(last) if last.seq == present.seq => last.now_ms = last.now_ms.min(now_ms),
@@ -120,7 +133,7 @@ impl Snapshots {
     #[must_use]
     pub fn held(&self) -> (usize, Option<SeqNum>) {
         let held = self.held.lock();
-        (held.by_seq.values().map(|(count, _)| count).sum(), held.by_seq.keys().next().copied())
+        (held.by_seq.values().map(|holders| holders.count).sum(), held.by_seq.keys().next().copied())
     }
 }
 
@@ -146,6 +159,19 @@ mod tests {
         assert_eq!(snapshots.horizons(|| 12, || 100), [h(5, 40), h(12, 100)]);
         assert!(snapshots.release(5));
         assert_eq!(snapshots.held(), (0, None));
+    }
+
+    /// Each transaction has a snapshot: were each worth a look for work, every commit would wake a thread.
+    #[test]
+    fn a_snapshot_that_no_merge_has_met_holds_nothing_up() {
+        let snapshots = Snapshots::default();
+        snapshots.register(|| 5, || 50);
+        assert!(!snapshots.release(5));
+        snapshots.register(|| 6, || 60);
+        snapshots.horizons(|| 12, || 100);
+        snapshots.register(|| 13, || 110);
+        assert!(snapshots.release(6), "a merge has kept something for it");
+        assert!(!snapshots.release(13), "it came behind the merge");
     }
 }
 

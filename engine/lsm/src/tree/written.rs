@@ -9,7 +9,6 @@ use super::scan::Bounds;
 use super::view::View;
 use crate::base::cursor::Cursor;
 use crate::base::error::Result;
-use crate::base::hash::key_hash;
 use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
@@ -75,7 +74,7 @@ fn removed_between(view: &View, bounds: &Bounds, since: SeqNum, upto: SeqNum) ->
 /// Whether a table may hold a key of the range: for a single key its filter says.
 fn may_hold(table: &Arc<TableFile>, bounds: &Bounds) -> bool {
     match (&bounds.lower, &bounds.upper) {
-        (Bound::Included(a), Bound::Included(b)) if a == b => table.reader.may_contain(key_hash(a)),
+        (Bound::Included(a), Bound::Included(b)) if a == b => table.reader.may_contain(a),
         _ => true,
     }
 }

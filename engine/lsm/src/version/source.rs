@@ -4,6 +4,7 @@ use super::levels::{TableFile, Version};
 use crate::base::cursor::Cursor;
 use crate::base::error::Result;
 use crate::base::key::{EntryRef, SeqNum, Trailer};
+use crate::base::limits::LEVELS;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::iter::{Concat, RunSource};
@@ -70,6 +71,22 @@ pub enum Source {
     Table(TableCursor),
     /// A level below.
     Level(Concat<LevelRun>),
+}
+
+impl Source {
+    /// The runs of tables of a version, the newest first: each table of level 0 is one, each other level is
+    /// one. What they read does not go to the cache.
+    #[must_use]
+    pub fn of_tables(version: &Arc<Version>) -> Vec<Source> {
+        let mut sources = Vec::new();
+        for table in version.level(0) {
+            sources.push(Source::Table(TableCursor::new(table.reader.clone(), false)));
+        }
+        for level in (1..LEVELS).filter(|level| !version.level(*level).is_empty()) {
+            sources.push(Source::Level(Concat::new(LevelRun::new(version.clone(), level, false))));
+        }
+        sources
+    }
 }
 
 macro_rules! each {

@@ -1,37 +1,17 @@
 //! Typed calls of hashes.
 
+use super::place::Place;
 use super::run::Run;
 use crate::base::error::Result;
 use crate::hash;
-use crate::store::{Key, Unit};
 
 /// The hash under a key, which need not exist.
 #[derive(Debug)]
-pub struct HashKey<'r, R, K> {
-    run: &'r R,
-    database: u32,
-    name: K,
-}
+pub struct HashKey<'r, R, K>(Place<'r, R, K>);
 
 impl<'r, R: Run, K: AsRef<[u8]>> HashKey<'r, R, K> {
     pub(super) fn new(run: &'r R, database: u32, name: K) -> HashKey<'r, R, K> {
-        HashKey { run, database, name }
-    }
-
-    fn read<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
-        let name = self.name.as_ref();
-        self.run.read(|unit| {
-            let key = Key { keyspace: unit.keyspace(self.database)?, name };
-            body(unit, key)
-        })
-    }
-
-    fn write<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
-        let name = self.name.as_ref();
-        self.run.write(self.database, &[name], |unit| {
-            let key = Key { keyspace: unit.keyspace(self.database)?, name };
-            body(unit, key)
-        })
+        HashKey(Place { run, database, name })
     }
 
     /// The value of a field.
@@ -40,7 +20,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> HashKey<'r, R, K> {
     /// [`crate::Error::WRONG_TYPE`]; what the engine gives. The same goes for every call.
     pub fn get(&self, field: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         let field = field.as_ref();
-        self.read(|unit, key| hash::get(unit, key, field))
+        self.0.read(|unit, key| hash::get(unit, key, field))
     }
 
     /// How many fields there are.
@@ -48,7 +28,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> HashKey<'r, R, K> {
     /// # Errors
     /// As [`HashKey::get`].
     pub fn len(&self) -> Result<u64> {
-        self.read(hash::length)
+        self.0.read(hash::length)
     }
 
     /// Whether there are no fields.
@@ -74,7 +54,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> HashKey<'r, R, K> {
     pub fn set_many<F: AsRef<[u8]>, V: AsRef<[u8]>>(&self, fields: &[(F, V)]) -> Result<u64> {
         let fields: Vec<(&[u8], &[u8])> =
             fields.iter().map(|(field, value)| (field.as_ref(), value.as_ref())).collect();
-        self.write(|unit, key| hash::set(unit, key, &fields))
+        self.0.write(|unit, key| hash::set(unit, key, &fields))
     }
 
     /// Removes a field; says whether it was there.
@@ -83,7 +63,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> HashKey<'r, R, K> {
     /// As [`HashKey::get`].
     pub fn delete(&self, field: impl AsRef<[u8]>) -> Result<bool> {
         let field = field.as_ref();
-        self.write(|unit, key| Ok(hash::delete(unit, key, &[field])? == 1))
+        self.0.write(|unit, key| Ok(hash::delete(unit, key, &[field])? == 1))
     }
 
     /// Adds to the integer of a field; returns the sum.
@@ -92,7 +72,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> HashKey<'r, R, K> {
     /// As [`HashKey::get`]; [`crate::Error::OVERFLOW`]; a value that is no integer.
     pub fn increment(&self, field: impl AsRef<[u8]>, by: i64) -> Result<i64> {
         let field = field.as_ref();
-        self.write(|unit, key| hash::add_integer(unit, key, field, by))
+        self.0.write(|unit, key| hash::add_integer(unit, key, field, by))
     }
 
     /// The fields with their values, a page of them in memory at a time; what is written meanwhile may be
@@ -102,6 +82,6 @@ impl<'r, R: Run, K: AsRef<[u8]>> HashKey<'r, R, K> {
     /// As [`HashKey::get`].
     pub fn entries(&self) -> Result<hash::Entries> {
         self.len()?;
-        Ok(hash::Entries::new(self.run.store(), self.database, self.name.as_ref()))
+        Ok(hash::entries(self.0.run.store(), self.0.database, self.0.name.as_ref()))
     }
 }

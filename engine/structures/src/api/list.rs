@@ -1,37 +1,17 @@
 //! Typed calls of lists.
 
+use super::place::Place;
 use super::run::Run;
 use crate::base::error::Result;
 use crate::list::{self, Side};
-use crate::store::{Key, Unit};
 
 /// The list under a key, which need not exist.
 #[derive(Debug)]
-pub struct ListKey<'r, R, K> {
-    run: &'r R,
-    database: u32,
-    name: K,
-}
+pub struct ListKey<'r, R, K>(Place<'r, R, K>);
 
 impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     pub(super) fn new(run: &'r R, database: u32, name: K) -> ListKey<'r, R, K> {
-        ListKey { run, database, name }
-    }
-
-    fn read<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
-        let name = self.name.as_ref();
-        self.run.read(|unit| {
-            let key = Key { keyspace: unit.keyspace(self.database)?, name };
-            body(unit, key)
-        })
-    }
-
-    fn write<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
-        let name = self.name.as_ref();
-        self.run.write(self.database, &[name], |unit| {
-            let key = Key { keyspace: unit.keyspace(self.database)?, name };
-            body(unit, key)
-        })
+        ListKey(Place { run, database, name })
     }
 
     /// Adds an element at an end; returns the length.
@@ -61,7 +41,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     /// As [`ListKey::push`].
     pub fn push_many<V: AsRef<[u8]>>(&self, side: Side, values: &[V]) -> Result<u64> {
         let values: Vec<&[u8]> = values.iter().map(AsRef::as_ref).collect();
-        self.write(|unit, key| list::push(unit, key, side, &values))
+        self.0.write(|unit, key| list::push(unit, key, side, &values))
     }
 
     /// Removes the element at an end and returns it.
@@ -69,7 +49,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     /// # Errors
     /// As [`ListKey::push`].
     pub fn pop(&self, side: Side) -> Result<Option<Vec<u8>>> {
-        self.write(|unit, key| Ok(list::pop(unit, key, side, 1)?.and_then(|mut values| values.pop())))
+        self.0.write(|unit, key| Ok(list::pop(unit, key, side, 1)?.and_then(|mut values| values.pop())))
     }
 
     /// How many elements there are.
@@ -77,7 +57,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     /// # Errors
     /// As [`ListKey::push`].
     pub fn len(&self) -> Result<u64> {
-        self.read(list::length)
+        self.0.read(list::length)
     }
 
     /// Whether there are no elements.
@@ -93,7 +73,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     /// # Errors
     /// As [`ListKey::push`].
     pub fn get(&self, index: i64) -> Result<Option<Vec<u8>>> {
-        self.read(|unit, key| list::get(unit, key, index))
+        self.0.read(|unit, key| list::get(unit, key, index))
     }
 
     /// Sets the element of an index, counted from the end if it is negative.
@@ -102,7 +82,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     /// As [`ListKey::push`]; [`crate::Error::NO_KEY`], [`crate::Error::INDEX_RANGE`].
     pub fn set(&self, index: i64, value: impl AsRef<[u8]>) -> Result<()> {
         let value = value.as_ref();
-        self.write(|unit, key| list::set(unit, key, index, value))
+        self.0.write(|unit, key| list::set(unit, key, index, value))
     }
 
     /// The elements from one index to another, both included.
@@ -110,7 +90,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     /// # Errors
     /// As [`ListKey::push`].
     pub fn range(&self, start: i64, stop: i64) -> Result<Vec<Vec<u8>>> {
-        self.read(|unit, key| list::range(unit, key, start, stop))
+        self.0.read(|unit, key| list::range(unit, key, start, stop))
     }
 
     /// Keeps the elements from one index to another, both included.
@@ -118,7 +98,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     /// # Errors
     /// As [`ListKey::push`].
     pub fn trim(&self, start: i64, stop: i64) -> Result<()> {
-        self.write(|unit, key| list::trim(unit, key, start, stop))
+        self.0.write(|unit, key| list::trim(unit, key, start, stop))
     }
 
     /// The elements, a page of them in memory at a time, each page of its own moment. Outside of a
@@ -128,6 +108,6 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     /// As [`ListKey::push`].
     pub fn elements(&self) -> Result<list::Elements> {
         self.len()?;
-        Ok(list::Elements::new(self.run.store(), self.database, self.name.as_ref()))
+        Ok(list::entries(self.0.run.store(), self.0.database, self.0.name.as_ref()))
     }
 }

@@ -5,6 +5,7 @@
 mod database;
 mod hash;
 mod list;
+mod place;
 mod run;
 mod set;
 mod string;

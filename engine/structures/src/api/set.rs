@@ -1,37 +1,17 @@
 //! Typed calls of sets.
 
+use super::place::Place;
 use super::run::Run;
 use crate::base::error::Result;
 use crate::set;
-use crate::store::{Key, Unit};
 
 /// The set under a key, which need not exist.
 #[derive(Debug)]
-pub struct SetKey<'r, R, K> {
-    run: &'r R,
-    database: u32,
-    name: K,
-}
+pub struct SetKey<'r, R, K>(Place<'r, R, K>);
 
 impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     pub(super) fn new(run: &'r R, database: u32, name: K) -> SetKey<'r, R, K> {
-        SetKey { run, database, name }
-    }
-
-    fn read<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
-        let name = self.name.as_ref();
-        self.run.read(|unit| {
-            let key = Key { keyspace: unit.keyspace(self.database)?, name };
-            body(unit, key)
-        })
-    }
-
-    fn write<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
-        let name = self.name.as_ref();
-        self.run.write(self.database, &[name], |unit| {
-            let key = Key { keyspace: unit.keyspace(self.database)?, name };
-            body(unit, key)
-        })
+        SetKey(Place { run, database, name })
     }
 
     /// Adds a member; says whether it is new.
@@ -61,7 +41,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// As [`SetKey::add`].
     pub fn add_many<M: AsRef<[u8]>>(&self, members: &[M]) -> Result<u64> {
         let members: Vec<&[u8]> = members.iter().map(AsRef::as_ref).collect();
-        self.write(|unit, key| set::add(unit, key, &members))
+        self.0.write(|unit, key| set::add(unit, key, &members))
     }
 
     /// Removes a member; says whether it was there.
@@ -70,7 +50,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// As [`SetKey::add`].
     pub fn remove(&self, member: impl AsRef<[u8]>) -> Result<bool> {
         let member = member.as_ref();
-        self.write(|unit, key| Ok(set::remove(unit, key, &[member])? == 1))
+        self.0.write(|unit, key| Ok(set::remove(unit, key, &[member])? == 1))
     }
 
     /// Whether there is such a member.
@@ -79,7 +59,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// As [`SetKey::add`].
     pub fn contains(&self, member: impl AsRef<[u8]>) -> Result<bool> {
         let member = member.as_ref();
-        self.read(|unit, key| Ok(set::contains_many(unit, key, &[member])?.contains(&true)))
+        self.0.read(|unit, key| Ok(set::contains_many(unit, key, &[member])?.contains(&true)))
     }
 
     /// How many members there are.
@@ -87,7 +67,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// # Errors
     /// As [`SetKey::add`].
     pub fn len(&self) -> Result<u64> {
-        self.read(set::length)
+        self.0.read(set::length)
     }
 
     /// Whether there are no members.
@@ -103,7 +83,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// # Errors
     /// As [`SetKey::add`].
     pub fn pop(&self) -> Result<Option<Vec<u8>>> {
-        self.write(|unit, key| Ok(set::pop(unit, key, 1)?.pop()))
+        self.0.write(|unit, key| Ok(set::pop(unit, key, 1)?.pop()))
     }
 
     /// A member by chance, each with the same.
@@ -111,7 +91,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// # Errors
     /// As [`SetKey::add`].
     pub fn random(&self) -> Result<Option<Vec<u8>>> {
-        self.read(|unit, key| Ok(set::random_many(unit, key, 1)?.pop()))
+        self.0.read(|unit, key| Ok(set::random_many(unit, key, 1)?.pop()))
     }
 
     /// The members, a page of them in memory at a time; what is written meanwhile may be shown or not, what
@@ -121,6 +101,6 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// As [`SetKey::add`].
     pub fn members(&self) -> Result<set::Members> {
         self.len()?;
-        Ok(set::Members::new(self.run.store(), self.database, self.name.as_ref()))
+        Ok(set::entries(self.0.run.store(), self.0.database, self.0.name.as_ref()))
     }
 }

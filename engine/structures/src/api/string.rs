@@ -1,37 +1,17 @@
 //! Typed calls of strings.
 
+use super::place::Place;
 use super::run::Run;
 use crate::base::error::Result;
-use crate::store::{Key, Unit};
 use crate::string::{self, Condition, SetOptions};
 
 /// The string under a key, which need not exist.
 #[derive(Debug)]
-pub struct StringKey<'r, R, K> {
-    run: &'r R,
-    database: u32,
-    name: K,
-}
+pub struct StringKey<'r, R, K>(Place<'r, R, K>);
 
 impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
     pub(super) fn new(run: &'r R, database: u32, name: K) -> StringKey<'r, R, K> {
-        StringKey { run, database, name }
-    }
-
-    fn read<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
-        let name = self.name.as_ref();
-        self.run.read(|unit| {
-            let key = Key { keyspace: unit.keyspace(self.database)?, name };
-            body(unit, key)
-        })
-    }
-
-    fn write<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
-        let name = self.name.as_ref();
-        self.run.write(self.database, &[name], |unit| {
-            let key = Key { keyspace: unit.keyspace(self.database)?, name };
-            body(unit, key)
-        })
+        StringKey(Place { run, database, name })
     }
 
     /// The value.
@@ -39,7 +19,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
     /// # Errors
     /// [`crate::Error::WRONG_TYPE`]; what the engine gives. The same goes for every call.
     pub fn get(&self) -> Result<Option<Vec<u8>>> {
-        self.read(string::get)
+        self.0.read(string::get)
     }
 
     /// The length in bytes; 0 if there is no such key.
@@ -47,7 +27,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
     /// # Errors
     /// As [`StringKey::get`].
     pub fn len(&self) -> Result<u64> {
-        self.read(string::length)
+        self.0.read(string::length)
     }
 
     /// Whether the value is empty, or there is none.
@@ -81,7 +61,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
     /// As [`StringKey::get`].
     pub fn set_with(&self, value: impl AsRef<[u8]>, options: SetOptions) -> Result<string::SetOutcome> {
         let value = value.as_ref();
-        self.write(|unit, key| string::set(unit, key, value, options))
+        self.0.write(|unit, key| string::set(unit, key, value, options))
     }
 
     /// Adds to the integer that the value is; returns the sum.
@@ -89,7 +69,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
     /// # Errors
     /// As [`StringKey::get`]; [`crate::Error::NOT_INTEGER`], [`crate::Error::OVERFLOW`].
     pub fn increment(&self, by: i64) -> Result<i64> {
-        self.write(|unit, key| string::add_integer(unit, key, by))
+        self.0.write(|unit, key| string::add_integer(unit, key, by))
     }
 
     /// Appends to the value; returns its length.
@@ -98,7 +78,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
     /// As [`StringKey::get`].
     pub fn append(&self, bytes: impl AsRef<[u8]>) -> Result<u64> {
         let bytes = bytes.as_ref();
-        self.write(|unit, key| string::append(unit, key, bytes))
+        self.0.write(|unit, key| string::append(unit, key, bytes))
     }
 
     /// The bytes from `start` to `end`, both included; negative numbers count from the end.
@@ -106,7 +86,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
     /// # Errors
     /// As [`StringKey::get`].
     pub fn get_range(&self, start: i64, end: i64) -> Result<Vec<u8>> {
-        self.read(|unit, key| string::get_range(unit, key, start, end))
+        self.0.read(|unit, key| string::get_range(unit, key, start, end))
     }
 
     /// Writes `bytes` at `offset`; returns the length.
@@ -115,6 +95,6 @@ impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
     /// As [`StringKey::get`].
     pub fn set_range(&self, offset: u64, bytes: impl AsRef<[u8]>) -> Result<u64> {
         let bytes = bytes.as_ref();
-        self.write(|unit, key| string::set_range(unit, key, offset, bytes))
+        self.0.write(|unit, key| string::set_range(unit, key, offset, bytes))
     }
 }

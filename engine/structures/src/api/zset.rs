@@ -1,37 +1,17 @@
 //! Typed calls of sorted sets.
 
+use super::place::Place;
 use super::run::Run;
 use crate::base::error::Result;
-use crate::store::{Key, Unit};
 use crate::zset::{self, Add, Added, Entry, Range, ScoreRange};
 
 /// The sorted set under a key, which need not exist.
 #[derive(Debug)]
-pub struct SortedSetKey<'r, R, K> {
-    run: &'r R,
-    database: u32,
-    name: K,
-}
+pub struct SortedSetKey<'r, R, K>(Place<'r, R, K>);
 
 impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     pub(super) fn new(run: &'r R, database: u32, name: K) -> SortedSetKey<'r, R, K> {
-        SortedSetKey { run, database, name }
-    }
-
-    fn read<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
-        let name = self.name.as_ref();
-        self.run.read(|unit| {
-            let key = Key { keyspace: unit.keyspace(self.database)?, name };
-            body(unit, key)
-        })
-    }
-
-    fn write<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
-        let name = self.name.as_ref();
-        self.run.write(self.database, &[name], |unit| {
-            let key = Key { keyspace: unit.keyspace(self.database)?, name };
-            body(unit, key)
-        })
+        SortedSetKey(Place { run, database, name })
     }
 
     /// Gives a member a score; says whether the member is new.
@@ -65,7 +45,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     pub fn add_many<M: AsRef<[u8]>>(&self, members: &[(M, f64)], options: Add) -> Result<Added> {
         let members: Vec<(f64, &[u8])> =
             members.iter().map(|(member, score)| (*score, member.as_ref())).collect();
-        self.write(|unit, key| zset::add(unit, key, &members, options))
+        self.0.write(|unit, key| zset::add(unit, key, &members, options))
     }
 
     /// Adds to the score of a member, 0 if it is not there; returns the sum.
@@ -83,7 +63,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// As [`SortedSetKey::add`].
     pub fn score(&self, member: impl AsRef<[u8]>) -> Result<Option<f64>> {
         let member = member.as_ref();
-        self.read(|unit, key| zset::score(unit, key, member))
+        self.0.read(|unit, key| zset::score(unit, key, member))
     }
 
     /// How many members there are.
@@ -91,7 +71,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// # Errors
     /// As [`SortedSetKey::add`].
     pub fn len(&self) -> Result<u64> {
-        self.read(zset::length)
+        self.0.read(zset::length)
     }
 
     /// Whether there are no members.
@@ -108,7 +88,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// As [`SortedSetKey::add`].
     pub fn rank(&self, member: impl AsRef<[u8]>) -> Result<Option<u64>> {
         let member = member.as_ref();
-        self.read(|unit, key| Ok(zset::rank(unit, key, member, false)?.map(|(rank, _)| rank)))
+        self.0.read(|unit, key| Ok(zset::rank(unit, key, member, false)?.map(|(rank, _)| rank)))
     }
 
     /// How many members have scores in a range. O(log n).
@@ -117,7 +97,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// As [`SortedSetKey::add`].
     pub fn count(&self, range: impl Into<ScoreRange>) -> Result<u64> {
         let range = Range::Score(range.into());
-        self.read(|unit, key| zset::count(unit, key, &range))
+        self.0.read(|unit, key| zset::count(unit, key, &range))
     }
 
     /// The members of a range in their order. All of them are in memory at once; [`SortedSetKey::entries`]
@@ -126,7 +106,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// # Errors
     /// As [`SortedSetKey::add`].
     pub fn range(&self, range: &Range<'_>) -> Result<Vec<Entry>> {
-        self.read(|unit, key| zset::members(unit, key, range, false, 0, u64::MAX))
+        self.0.read(|unit, key| zset::members(unit, key, range, false, 0, u64::MAX))
     }
 
     /// Removes a member; says whether it was there.
@@ -135,7 +115,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// As [`SortedSetKey::add`].
     pub fn remove(&self, member: impl AsRef<[u8]>) -> Result<bool> {
         let member = member.as_ref();
-        self.write(|unit, key| Ok(zset::remove(unit, key, &[member])? == 1))
+        self.0.write(|unit, key| Ok(zset::remove(unit, key, &[member])? == 1))
     }
 
     /// Removes the members of a range; returns how many they were.
@@ -143,7 +123,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// # Errors
     /// As [`SortedSetKey::add`].
     pub fn remove_range(&self, range: &Range<'_>) -> Result<u64> {
-        self.write(|unit, key| zset::remove_range(unit, key, range))
+        self.0.write(|unit, key| zset::remove_range(unit, key, range))
     }
 
     /// Removes up to `count` members with the least scores, and returns them.
@@ -151,7 +131,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// # Errors
     /// As [`SortedSetKey::add`].
     pub fn pop_first(&self, count: u64) -> Result<Vec<Entry>> {
-        self.write(|unit, key| zset::pop(unit, key, false, count))
+        self.0.write(|unit, key| zset::pop(unit, key, false, count))
     }
 
     /// Removes up to `count` members with the greatest scores, and returns them.
@@ -159,7 +139,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// # Errors
     /// As [`SortedSetKey::add`].
     pub fn pop_last(&self, count: u64) -> Result<Vec<Entry>> {
-        self.write(|unit, key| zset::pop(unit, key, true, count))
+        self.0.write(|unit, key| zset::pop(unit, key, true, count))
     }
 
     /// The members whose scores are in a range, in their order, a page of them in memory at a time. A
@@ -170,6 +150,6 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// As [`SortedSetKey::add`].
     pub fn entries(&self, range: impl Into<ScoreRange>) -> Result<zset::Entries> {
         self.len()?;
-        Ok(zset::Entries::new(self.run.store(), self.database, self.name.as_ref(), range.into()))
+        Ok(zset::entries(self.0.run.store(), self.0.database, self.0.name.as_ref(), range.into()))
     }
 }

@@ -49,6 +49,10 @@ impl Error {
     pub const SYMMETRIC_RANGE: Error = Error::fixed(
         "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
     );
+    /// More members by chance than [`crate::encoding::limits::MAX_REPEATED`] or
+    /// [`crate::encoding::limits::MAX_REPEATED_BYTES`] allows.
+    pub const TOO_MANY_REPEATED: Error =
+        Error::fixed("ERR a reply may repeat at most 1048576 members by chance, of 268435456 bytes together");
     /// A negative count.
     pub const NOT_POSITIVE: Error = Error::fixed("ERR value is out of range, must be positive");
     /// A user key longer than [`crate::encoding::limits::MAX_NAME_BYTES`].
@@ -72,6 +76,12 @@ impl Error {
     #[must_use]
     pub fn malformed(what: &str) -> Error {
         Error::text(format!("ERR corrupt data: {what}"))
+    }
+
+    /// Whether the key holds another type than the operation is for.
+    #[must_use]
+    pub fn is_wrong_type(&self) -> bool {
+        matches!((self, Error::WRONG_TYPE), (Error::Refused(text), Error::Refused(wrong)) if *text == wrong)
     }
 
     /// Whether the error leaves everything before it in the same unit as it was.

@@ -18,6 +18,21 @@ pub(super) fn cursor(text: &[u8]) -> Result<u64> {
     std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or_else(wrong)
 }
 
+/// Argument 2, how many members by chance are wanted, and whether `word` behind it asks for more than names.
+pub(super) fn count_by_chance(args: &[&[u8]], word: &str) -> Result<(i64, bool)> {
+    let count = integer(args.get(2).copied().unwrap_or_default())?;
+    if count == i64::MIN {
+        return Err(Error::SYMMETRIC_RANGE);
+    }
+    match args.get(3..).unwrap_or_default() {
+        [] => Ok((count, false)),
+        [with] if !is(with, word) => Err(Error::SYNTAX),
+        [_] if count.unsigned_abs() > i64::MAX as u64 / 2 => Err(Error::OUT_OF_RANGE),
+        [_] => Ok((count, true)),
+        _ => Err(Error::SYNTAX),
+    }
+}
+
 /// Whether an argument is this word, in letters of either size.
 pub(super) fn is(text: &[u8], word: &str) -> bool {
     text.eq_ignore_ascii_case(word.as_bytes())

@@ -4,7 +4,7 @@ use super::arguments::{Arguments, integer, is};
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::Reply;
-use super::table::{Command, Group, Handler, flags};
+use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
 use crate::encoding::header::Type;
@@ -13,11 +13,14 @@ use crate::string::{self, BitOperation, BitRange, Field, FieldOp, Overflow, Widt
 
 const ONE: Keys = Keys::FIRST;
 
+/// What they are about.
+const OF: Group = Group::Bitmap;
+
 /// The commands of this group.
 pub(super) const BITS: &[Command] = &[
-    command("getbit", 3, flags::READ | flags::FAST, ONE, "2.2.0", "O(1)", "A bit of a string.", getbit),
-    command("setbit", 4, flags::WRITE, ONE, "2.2.0", "O(1)", "Sets a bit of a string.", setbit),
-    command(
+    OF.command("getbit", 3, flags::READ | flags::FAST, ONE, "2.2.0", "O(1)", "A bit of a string.", getbit),
+    OF.command("setbit", 4, flags::WRITE, ONE, "2.2.0", "O(1)", "Sets a bit of a string.", setbit),
+    OF.command(
         "bitcount",
         -2,
         flags::READ,
@@ -27,7 +30,7 @@ pub(super) const BITS: &[Command] = &[
         "How many bits are set.",
         bitcount,
     ),
-    command(
+    OF.command(
         "bitpos",
         -3,
         flags::READ,
@@ -37,7 +40,7 @@ pub(super) const BITS: &[Command] = &[
         "The first bit that is 1, or 0.",
         bitpos,
     ),
-    command(
+    OF.command(
         "bitop",
         -4,
         flags::WRITE,
@@ -47,7 +50,7 @@ pub(super) const BITS: &[Command] = &[
         "Joins strings bit by bit.",
         bitop,
     ),
-    command(
+    OF.command(
         "bitfield",
         -2,
         flags::WRITE,
@@ -57,7 +60,7 @@ pub(super) const BITS: &[Command] = &[
         "Integers of any width in a string.",
         bitfield,
     ),
-    command(
+    OF.command(
         "bitfield_ro",
         -2,
         flags::READ | flags::FAST,
@@ -68,31 +71,6 @@ pub(super) const BITS: &[Command] = &[
         bitfield_ro,
     ),
 ];
-
-#[allow(clippy::too_many_arguments, reason = "a row of a table")]
-const fn command(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    keys: Keys,
-    since: &'static str,
-    complexity: &'static str,
-    summary: &'static str,
-    handler: Handler,
-) -> Command {
-    Command {
-        name,
-        arity,
-        flags,
-        keys,
-        group: Group::Bitmap,
-        since,
-        complexity,
-        summary,
-        handler,
-        subcommands: &[],
-    }
-}
 
 /// The number of a bit; `#` in front counts in fields of `width` where that is allowed.
 fn offset(text: &[u8], width: Option<u32>) -> Result<u64> {
@@ -144,6 +122,10 @@ fn bitcount(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         [] => None,
         [start, end, unit @ ..] if unit.len() <= 1 => {
             let (start, end) = (integer(start)?, integer(end)?);
+            // Such a range is empty, and Redis asks no further.
+            if start < 0 && end < 0 && start > end {
+                return Ok(Reply::Integer(0));
+            }
             Some(BitRange { start, end, in_bits: unit.first().map_or(Ok(false), |unit| in_bits(unit))? })
         }
         _ => return Err(Error::SYNTAX),

@@ -3,7 +3,7 @@
 use super::arguments::is;
 use super::context::Context;
 use super::reply::Reply;
-use super::session::{Queued, Session};
+use super::session::Session;
 use super::table::{Command, find, fits, flags};
 use super::transactions;
 use crate::base::error::{Error, Result};
@@ -12,6 +12,8 @@ use std::fmt::Write;
 
 /// A unit of work that has more than this to write, in bytes, is committed before the next command.
 const UNIT_BYTES: usize = 1 << 20;
+/// So is one that removes more ranges.
+const UNIT_RANGES: usize = 1024;
 /// So is one of so many commands.
 const UNIT_COMMANDS: usize = 1024;
 
@@ -88,12 +90,31 @@ impl Connection {
         commands: impl IntoIterator<Item = &'a [&'a [u8]]>,
         replies: &mut Vec<Reply>,
     ) -> u64 {
+        self.execute_while(commands, replies, usize::MAX)
+    }
+
+    /// As [`Connection::execute_all`], but takes no further command once the replies have more than
+    /// `enough_bytes`: who sends many commands with large replies does not have them all in memory. Nor
+    /// does it behind a reply that is to be streamed ([`Session::streams`]).
+    pub fn execute_while<'a>(
+        &mut self,
+        commands: impl IntoIterator<Item = &'a [&'a [u8]]>,
+        replies: &mut Vec<Reply>,
+        enough_bytes: usize,
+    ) -> u64 {
+        let mut bytes = 0;
         let Connection { store, session } = self;
         let mut pipeline =
             Pipeline { store, session, unit: None, depends_on: 0, since: replies.len(), wrote: Vec::new() };
         for args in commands {
             let reply = pipeline.one(args, replies);
+            if enough_bytes < usize::MAX {
+                bytes += reply.size_bytes();
+            }
             replies.push(reply);
+            if bytes > enough_bytes || pipeline.session.stream.is_some() {
+                break;
+            }
         }
         pipeline.commit(replies);
         pipeline.depends_on
@@ -134,11 +155,9 @@ impl<'c> Pipeline<'c> {
             return reply;
         }
         if let Some(queue) = &mut self.session.queue {
-            let args = args.iter().map(|arg| arg.to_vec()).collect();
-            queue.commands.push(Queued { command, args });
-            return Reply::Simple("QUEUED");
+            return queue.push(command, args);
         }
-        let full = |unit: &Unit<'_>| unit.pending_bytes() > UNIT_BYTES;
+        let full = |unit: &Unit<'_>| unit.pending_bytes() > UNIT_BYTES || unit.pending_ranges() > UNIT_RANGES;
         if self.wrote.len() >= UNIT_COMMANDS || self.unit.as_ref().is_some_and(full) {
             self.commit(replies);
         }

@@ -120,3 +120,68 @@ fn a_pipeline_is_one_write() {
     assert_eq!(replies.last(), Some(&Reply::Integer(10)));
     assert_eq!((replies.len(), seq), (10, before + 1));
 }
+
+#[test]
+fn bits_at_the_edges() {
+    let (store, _) = store();
+    let (mut connection, mut other) = (Connection::new(&store), Connection::new(&store));
+    for (line, expected) in [
+        ("set k abc", "+OK"),
+        ("bitpos k 0 -5 -5000", ":0"),
+        ("bitpos k 0 -1 -2", ":-1"),
+        ("bitcount k -5 -5000", ":0"),
+        ("bitcount k -1 -5 neither", ":0"),
+        ("bitcount k -5 -1 neither", "-ERR syntax error"),
+        ("set n 5", "+OK"),
+        ("object encoding n", "$3 int"),
+        ("watch n", "+OK"),
+    ] {
+        assert_eq!(run(&mut connection, line), expected, "{line}");
+    }
+    assert_eq!(run(&mut other, "bitfield n overflow fail incrby u2 0 5"), "*1 $-1");
+    assert_eq!(run(&mut other, "object encoding n"), "$3 raw");
+    run(&mut connection, "multi");
+    run(&mut connection, "get n");
+    assert_eq!(run(&mut connection, "exec"), "*1 $1 5", "nothing that a watcher sees was modified");
+    run(&mut connection, "set n 5");
+    run(&mut connection, "watch n");
+    run(&mut other, "multi");
+    run(&mut other, "bitfield n overflow fail incrby u2 0 5");
+    run(&mut other, "setbit n 0 0");
+    run(&mut other, "exec");
+    run(&mut connection, "multi");
+    assert_eq!(run(&mut connection, "exec"), "*-1", "what follows it in a unit is a modification");
+}
+
+#[test]
+fn members_by_chance_are_bounded() {
+    let (store, _) = store();
+    let mut connection = Connection::new(&store);
+    run(&mut connection, "hset h a 1");
+    run(&mut connection, "sadd s a");
+    run(&mut connection, "zadd z 1 a");
+    let symmetric =
+        "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+    for (name, with) in
+        [("hrandfield h", "withvalues"), ("srandmember s", ""), ("zrandmember z", "withscores")]
+    {
+        for count in ["-9223372036854775807", "-1048577"] {
+            let reply = run(&mut connection, &format!("{name} {count}"));
+            assert!(reply.starts_with("-ERR a reply may repeat at most"), "{name} {count}: {reply}");
+        }
+        assert_eq!(run(&mut connection, &format!("{name} -9223372036854775808")), symmetric);
+        assert_eq!(run(&mut connection, &format!("{name} 9223372036854775807")), "*1 $1 a");
+        assert!(run(&mut connection, &format!("{name} -1048576")).starts_with("*1048576 "));
+        if !with.is_empty() {
+            let line = format!("{name} -4611686018427387904 {with}");
+            assert_eq!(run(&mut connection, &line), "-ERR value is out of range");
+            assert_eq!(run(&mut connection, &format!("{name} -9223372036854775808 x")), symmetric);
+            assert_eq!(run(&mut connection, &format!("{name} 1 x")), "-ERR syntax error");
+        }
+    }
+    // Large members: by bytes.
+    let large = "m".repeat(60_000);
+    connection.execute(&["hset", "big", "f", &large]);
+    let reply = run(&mut connection, "hrandfield big -5000 withvalues");
+    assert!(reply.starts_with("-ERR a reply may repeat at most"), "{}", reply.len());
+}

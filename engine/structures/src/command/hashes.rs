@@ -1,71 +1,117 @@
 //! Commands of hashes.
 
-use super::arguments::{Arguments, cursor, integer, is};
+use super::arguments::{Arguments, count_by_chance, cursor, integer, is};
 use super::connection::wrong_number;
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::{Protocol, Reply};
-use super::table::{Command, Group, Handler, flags};
+use super::stream::Shape;
+use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::glob;
 use crate::base::real::Real;
 use crate::encoding::header::Type;
 use crate::hash;
+use crate::store::Unit;
 
 const WRITE: u32 = flags::WRITE | flags::FAST;
 const READ: u32 = flags::READ | flags::FAST;
 const WALK: u32 = flags::READ | flags::UNORDERED;
 
+/// What they are about.
+const OF: Group = Group::Hash;
+
 /// The commands of this group.
 pub(super) const HASHES: &[Command] = &[
-    command("hset", -4, WRITE, "2.0.0", "O(1) for each field", "Sets fields of a hash.", hset),
-    command("hmset", -4, WRITE, "2.0.0", "O(1) for each field", "Sets fields of a hash.", hmset),
-    command("hsetnx", 4, WRITE, "2.0.0", "O(1)", "Sets a field of a hash that is not there.", hsetnx),
-    command("hget", 3, READ, "2.0.0", "O(1)", "The value of a field.", hget),
-    command("hmget", -3, READ, "2.0.0", "O(1) for each field", "The values of several fields.", hmget),
-    command("hdel", -3, WRITE | flags::FREES, "2.0.0", "O(1) for each field", "Removes fields.", hdel),
-    command("hexists", 3, READ, "2.0.0", "O(1)", "Whether there is such a field.", hexists),
-    command("hlen", 2, READ, "2.0.0", "O(1)", "How many fields there are.", hlen),
-    command("hstrlen", 3, READ, "3.2.0", "O(1)", "The length of the value of a field.", hstrlen),
-    command("hincrby", 4, WRITE, "2.0.0", "O(1)", "Adds to the integer of a field.", hincrby),
-    command("hincrbyfloat", 4, WRITE, "2.6.0", "O(1)", "Adds to the number of a field.", hincrbyfloat),
-    command("hgetall", 2, WALK, "2.0.0", "O(N)", "All fields with their values.", hgetall),
-    command("hkeys", 2, WALK, "2.0.0", "O(N)", "All fields.", hkeys),
-    command("hvals", 2, WALK, "2.0.0", "O(N)", "The values of all fields.", hvals),
-    command("hscan", -3, WALK, "2.8.0", "O(1) for each field", "Walks over a hash.", hscan),
-    command(
+    OF.command(
+        "hset",
+        -4,
+        WRITE,
+        Keys::FIRST,
+        "2.0.0",
+        "O(1) for each field",
+        "Sets fields of a hash.",
+        hset,
+    ),
+    OF.command(
+        "hmset",
+        -4,
+        WRITE,
+        Keys::FIRST,
+        "2.0.0",
+        "O(1) for each field",
+        "Sets fields of a hash.",
+        hmset,
+    ),
+    OF.command(
+        "hsetnx",
+        4,
+        WRITE,
+        Keys::FIRST,
+        "2.0.0",
+        "O(1)",
+        "Sets a field of a hash that is not there.",
+        hsetnx,
+    ),
+    OF.command("hget", 3, READ, Keys::FIRST, "2.0.0", "O(1)", "The value of a field.", hget),
+    OF.command(
+        "hmget",
+        -3,
+        READ,
+        Keys::FIRST,
+        "2.0.0",
+        "O(1) for each field",
+        "The values of several fields.",
+        hmget,
+    ),
+    OF.command(
+        "hdel",
+        -3,
+        WRITE | flags::FREES,
+        Keys::FIRST,
+        "2.0.0",
+        "O(1) for each field",
+        "Removes fields.",
+        hdel,
+    ),
+    OF.command("hexists", 3, READ, Keys::FIRST, "2.0.0", "O(1)", "Whether there is such a field.", hexists),
+    OF.command("hlen", 2, READ, Keys::FIRST, "2.0.0", "O(1)", "How many fields there are.", hlen),
+    OF.command(
+        "hstrlen",
+        3,
+        READ,
+        Keys::FIRST,
+        "3.2.0",
+        "O(1)",
+        "The length of the value of a field.",
+        hstrlen,
+    ),
+    OF.command("hincrby", 4, WRITE, Keys::FIRST, "2.0.0", "O(1)", "Adds to the integer of a field.", hincrby),
+    OF.command(
+        "hincrbyfloat",
+        4,
+        WRITE,
+        Keys::FIRST,
+        "2.6.0",
+        "O(1)",
+        "Adds to the number of a field.",
+        hincrbyfloat,
+    ),
+    OF.command("hgetall", 2, WALK, Keys::FIRST, "2.0.0", "O(N)", "All fields with their values.", hgetall),
+    OF.command("hkeys", 2, WALK, Keys::FIRST, "2.0.0", "O(N)", "All fields.", hkeys),
+    OF.command("hvals", 2, WALK, Keys::FIRST, "2.0.0", "O(N)", "The values of all fields.", hvals),
+    OF.command("hscan", -3, WALK, Keys::FIRST, "2.8.0", "O(1) for each field", "Walks over a hash.", hscan),
+    OF.command(
         "hrandfield",
         -2,
         WALK | flags::CHANCE,
+        Keys::FIRST,
         "6.2.0",
         "O(1) for each field",
         "Fields by chance.",
         hrandfield,
     ),
 ];
-
-const fn command(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    since: &'static str,
-    complexity: &'static str,
-    summary: &'static str,
-    handler: Handler,
-) -> Command {
-    Command {
-        name,
-        arity,
-        flags,
-        keys: Keys::FIRST,
-        group: Group::Hash,
-        since,
-        complexity,
-        summary,
-        handler,
-        subcommands: &[],
-    }
-}
 
 fn set(context: &mut Context<'_, '_>, args: &[&[u8]], name: &str) -> Result<u64> {
     let key = context.key(args[1])?;
@@ -136,34 +182,37 @@ fn hincrbyfloat(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> 
     hash::add_float(context.unit, key, args[2], delta).map(Reply::Bulk)
 }
 
-fn hgetall(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+/// The reply to a command that shows all fields.
+fn fields<T>(
+    context: &mut Context<'_, '_>,
+    args: &[&[u8]],
+    shape: Shape,
+    show: impl Fn(&[u8], &[u8]) -> T,
+    reply: impl FnOnce(Vec<T>) -> Reply,
+) -> Result<Reply> {
     let key = context.key(args[1])?;
-    let mut pairs = Vec::new();
-    hash::all(context.unit, key, |name, value| {
-        pairs.push((Reply::Bulk(name.to_vec()), Reply::Bulk(value.to_vec())));
-        true
-    })?;
-    Ok(Reply::Map(pairs))
+    let read = |unit: &mut Unit<'_>, most| {
+        let mut shown = Vec::new();
+        hash::all(unit, key, |name, value| {
+            shown.push(show(name, value));
+            shown.len() < most
+        })?;
+        Ok(shown)
+    };
+    context.at_once_or_streamed(shape, read, |unit, _| hash::stretch(unit, key), reply)
+}
+
+fn hgetall(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
+    let show = |name: &[u8], value: &[u8]| (Reply::Bulk(name.to_vec()), Reply::Bulk(value.to_vec()));
+    fields(context, args, Shape::Pairs, show, Reply::Map)
 }
 
 fn hkeys(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    let key = context.key(args[1])?;
-    let mut names = Vec::new();
-    hash::all(context.unit, key, |name, _| {
-        names.push(Reply::Bulk(name.to_vec()));
-        true
-    })?;
-    Ok(Reply::Array(names))
+    fields(context, args, Shape::Fields, |name, _| Reply::Bulk(name.to_vec()), Reply::Array)
 }
 
 fn hvals(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    let key = context.key(args[1])?;
-    let mut values = Vec::new();
-    hash::all(context.unit, key, |_, value| {
-        values.push(Reply::Bulk(value.to_vec()));
-        true
-    })?;
-    Ok(Reply::Array(values))
+    fields(context, args, Shape::Values, |_, value| Reply::Bulk(value.to_vec()), Reply::Array)
 }
 
 fn hscan(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
@@ -224,16 +273,7 @@ fn hrandfield(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         let pair = hash::random(context.unit, key)?;
         return Ok(Reply::bulk_or_null(pair.map(|(name, _)| name)));
     }
-    let count = integer(args[2])?;
-    let with_values = match &args[3..] {
-        [] => false,
-        [word] if is(word, "withvalues") => true,
-        _ => return Err(Error::SYNTAX),
-    };
-    let most = if with_values { i64::MAX / 2 } else { i64::MAX };
-    if !(-most..=most).contains(&count) {
-        return Err(Error::OUT_OF_RANGE);
-    }
+    let (count, with_values) = count_by_chance(args, "withvalues")?;
     let pairs = if count < 0 {
         hash::random_many(context.unit, key, count.unsigned_abs())?
     } else {

@@ -7,7 +7,7 @@ use super::hashes::{ScanOptions, scanned};
 use super::keyspec::Keys;
 use super::reply::Reply;
 use super::server::database;
-use super::table::{Command, Group, Handler, flags};
+use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
 use crate::encoding::header::Type;
@@ -20,11 +20,23 @@ const FREE: u32 = flags::WRITE | flags::FREES;
 const WALK: u32 = flags::READ | flags::UNORDERED;
 const ONE: Keys = Keys::FIRST;
 
+/// What they are about.
+const OF: Group = Group::Generic;
+
 /// The commands of this group.
 pub(super) const KEYS: &[Command] = &[
-    command("del", -2, FREE, Keys::ALL, "1.0.0", "O(1) for each key", "Removes keys.", del),
-    command("unlink", -2, FREE | flags::FAST, Keys::ALL, "4.0.0", "O(1) for each key", "Removes keys.", del),
-    command(
+    OF.command("del", -2, FREE, Keys::ALL, "1.0.0", "O(1) for each key", "Removes keys.", del),
+    OF.command(
+        "unlink",
+        -2,
+        FREE | flags::FAST,
+        Keys::ALL,
+        "4.0.0",
+        "O(1) for each key",
+        "Removes keys.",
+        del,
+    ),
+    OF.command(
         "exists",
         -2,
         READ,
@@ -34,7 +46,7 @@ pub(super) const KEYS: &[Command] = &[
         "How many of the keys exist.",
         exists,
     ),
-    command(
+    OF.command(
         "touch",
         -2,
         READ,
@@ -44,10 +56,19 @@ pub(super) const KEYS: &[Command] = &[
         "How many of the keys exist.",
         exists,
     ),
-    command("type", 2, READ, ONE, "1.0.0", "O(1)", "What a key holds.", kind),
-    command("rename", 3, flags::WRITE, Keys::TWO, "1.0.0", "O(1)", "Gives a key another name.", rename),
-    command("renamenx", 3, WRITE, Keys::TWO, "1.0.0", "O(1)", "Gives a key a name that is free.", renamenx),
-    command(
+    OF.command("type", 2, READ, ONE, "1.0.0", "O(1)", "What a key holds.", kind),
+    OF.command("rename", 3, flags::WRITE, Keys::TWO, "1.0.0", "O(1)", "Gives a key another name.", rename),
+    OF.command(
+        "renamenx",
+        3,
+        WRITE,
+        Keys::TWO,
+        "1.0.0",
+        "O(1)",
+        "Gives a key a name that is free.",
+        renamenx,
+    ),
+    OF.command(
         "copy",
         -3,
         flags::WRITE,
@@ -57,7 +78,7 @@ pub(super) const KEYS: &[Command] = &[
         "Copies what a key holds.",
         copy,
     ),
-    command(
+    OF.command(
         "move",
         3,
         WRITE,
@@ -67,14 +88,23 @@ pub(super) const KEYS: &[Command] = &[
         "Moves a key to another database.",
         move_key,
     ),
-    command("expire", -3, WRITE, ONE, "1.0.0", "O(1)", "Has a key expire in so many seconds.", expire),
-    command("pexpire", -3, WRITE, ONE, "2.6.0", "O(1)", "Has a key expire in so many milliseconds.", pexpire),
-    command("expireat", -3, WRITE, ONE, "1.2.0", "O(1)", "Has a key expire at a second.", expireat),
-    command("pexpireat", -3, WRITE, ONE, "2.6.0", "O(1)", "Has a key expire at a millisecond.", pexpireat),
-    command("ttl", 2, READ, ONE, "1.0.0", "O(1)", "In how many seconds a key expires.", ttl),
-    command("pttl", 2, READ, ONE, "2.6.0", "O(1)", "In how many milliseconds a key expires.", pttl),
-    command("expiretime", 2, READ, ONE, "7.0.0", "O(1)", "The second at which a key expires.", expiretime),
-    command(
+    OF.command("expire", -3, WRITE, ONE, "1.0.0", "O(1)", "Has a key expire in so many seconds.", expire),
+    OF.command(
+        "pexpire",
+        -3,
+        WRITE,
+        ONE,
+        "2.6.0",
+        "O(1)",
+        "Has a key expire in so many milliseconds.",
+        pexpire,
+    ),
+    OF.command("expireat", -3, WRITE, ONE, "1.2.0", "O(1)", "Has a key expire at a second.", expireat),
+    OF.command("pexpireat", -3, WRITE, ONE, "2.6.0", "O(1)", "Has a key expire at a millisecond.", pexpireat),
+    OF.command("ttl", 2, READ, ONE, "1.0.0", "O(1)", "In how many seconds a key expires.", ttl),
+    OF.command("pttl", 2, READ, ONE, "2.6.0", "O(1)", "In how many milliseconds a key expires.", pttl),
+    OF.command("expiretime", 2, READ, ONE, "7.0.0", "O(1)", "The second at which a key expires.", expiretime),
+    OF.command(
         "pexpiretime",
         2,
         READ,
@@ -84,9 +114,9 @@ pub(super) const KEYS: &[Command] = &[
         "The millisecond at which a key expires.",
         pexpiretime,
     ),
-    command("persist", 2, WRITE, ONE, "2.2.0", "O(1)", "Has a key not expire.", persist),
-    command("scan", -2, WALK, Keys::None, "2.8.0", "O(1) for each key", "Walks over the keys.", scan),
-    command(
+    OF.command("persist", 2, WRITE, ONE, "2.2.0", "O(1)", "Has a key not expire.", persist),
+    OF.command("scan", -2, WALK, Keys::None, "2.8.0", "O(1) for each key", "Walks over the keys.", scan),
+    OF.command(
         "keys",
         2,
         WALK,
@@ -96,7 +126,7 @@ pub(super) const KEYS: &[Command] = &[
         "The keys that match.",
         matching,
     ),
-    command(
+    OF.command(
         "randomkey",
         1,
         flags::READ | flags::CHANCE,
@@ -108,7 +138,7 @@ pub(super) const KEYS: &[Command] = &[
     ),
     Command {
         subcommands: OBJECT,
-        ..command(
+        ..OF.command(
             "object",
             -2,
             flags::READ,
@@ -120,31 +150,6 @@ pub(super) const KEYS: &[Command] = &[
         )
     },
 ];
-
-#[allow(clippy::too_many_arguments, reason = "a row of a table")]
-const fn command(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    keys: Keys,
-    since: &'static str,
-    complexity: &'static str,
-    summary: &'static str,
-    handler: Handler,
-) -> Command {
-    Command {
-        name,
-        arity,
-        flags,
-        keys,
-        group: Group::Generic,
-        since,
-        complexity,
-        summary,
-        handler,
-        subcommands: &[],
-    }
-}
 
 fn del(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let mut removed = 0;

@@ -5,11 +5,13 @@ use super::connection::wrong_number;
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::Reply;
-use super::table::{Command, Group, Handler, flags};
+use super::stream::Shape;
+use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
 use crate::encoding::header::Type;
 use crate::list::{self, Search, Side};
+use crate::store::Unit;
 
 const WRITE: u32 = flags::WRITE | flags::FAST;
 const READ: u32 = flags::READ | flags::FAST;
@@ -19,24 +21,45 @@ const EACH: &str = "O(1) for each element";
 const INDEX: &str = "O(1), O(log N) after changes in the middle";
 const LOOKED: &str = "O(N) in the elements looked at";
 
+/// What they are about.
+const OF: Group = Group::List;
+
 /// The commands of this group.
 pub(super) const LISTS: &[Command] = &[
-    command("lpush", -3, WRITE, ONE, "1.0.0", EACH, "Adds elements in front.", lpush),
-    command("rpush", -3, WRITE, ONE, "1.0.0", EACH, "Adds elements at the end.", rpush),
-    command("lpushx", -3, WRITE, ONE, "2.2.0", EACH, "Adds in front of a list that exists.", lpushx),
-    command("rpushx", -3, WRITE, ONE, "2.2.0", EACH, "Adds at the end of a list that exists.", rpushx),
-    command("lpop", -2, FREE, ONE, "1.0.0", EACH, "Removes the first elements.", lpop),
-    command("rpop", -2, FREE, ONE, "1.0.0", EACH, "Removes the last elements.", rpop),
-    command("llen", 2, READ, ONE, "1.0.0", "O(1)", "How many elements there are.", llen),
-    command("lrange", 4, flags::READ, ONE, "1.0.0", EACH, "The elements between two indices.", lrange),
-    command("lindex", 3, flags::READ, ONE, "1.0.0", INDEX, "The element of an index.", lindex),
-    command("lset", 4, flags::WRITE, ONE, "1.0.0", INDEX, "Sets the element of an index.", lset),
-    command("linsert", 5, flags::WRITE, ONE, "2.2.0", LOOKED, "Inserts beside an element.", linsert),
-    command("lrem", 4, flags::WRITE, ONE, "1.0.0", LOOKED, "Removes elements by value.", lrem),
-    command("ltrim", 4, flags::WRITE, ONE, "1.0.0", INDEX, "Keeps the elements between two indices.", ltrim),
-    command("lpos", -3, flags::READ, ONE, "6.0.6", LOOKED, "The indices of a value.", lpos),
-    command("lmove", 5, flags::WRITE, Keys::TWO, "6.2.0", "O(1)", "Moves an element between lists.", lmove),
-    command(
+    OF.command("lpush", -3, WRITE, ONE, "1.0.0", EACH, "Adds elements in front.", lpush),
+    OF.command("rpush", -3, WRITE, ONE, "1.0.0", EACH, "Adds elements at the end.", rpush),
+    OF.command("lpushx", -3, WRITE, ONE, "2.2.0", EACH, "Adds in front of a list that exists.", lpushx),
+    OF.command("rpushx", -3, WRITE, ONE, "2.2.0", EACH, "Adds at the end of a list that exists.", rpushx),
+    OF.command("lpop", -2, FREE, ONE, "1.0.0", EACH, "Removes the first elements.", lpop),
+    OF.command("rpop", -2, FREE, ONE, "1.0.0", EACH, "Removes the last elements.", rpop),
+    OF.command("llen", 2, READ, ONE, "1.0.0", "O(1)", "How many elements there are.", llen),
+    OF.command("lrange", 4, flags::READ, ONE, "1.0.0", EACH, "The elements between two indices.", lrange),
+    OF.command("lindex", 3, flags::READ, ONE, "1.0.0", INDEX, "The element of an index.", lindex),
+    OF.command("lset", 4, flags::WRITE, ONE, "1.0.0", INDEX, "Sets the element of an index.", lset),
+    OF.command("linsert", 5, flags::WRITE, ONE, "2.2.0", LOOKED, "Inserts beside an element.", linsert),
+    OF.command("lrem", 4, flags::WRITE, ONE, "1.0.0", LOOKED, "Removes elements by value.", lrem),
+    OF.command(
+        "ltrim",
+        4,
+        flags::WRITE,
+        ONE,
+        "1.0.0",
+        INDEX,
+        "Keeps the elements between two indices.",
+        ltrim,
+    ),
+    OF.command("lpos", -3, flags::READ, ONE, "6.0.6", LOOKED, "The indices of a value.", lpos),
+    OF.command(
+        "lmove",
+        5,
+        flags::WRITE,
+        Keys::TWO,
+        "6.2.0",
+        "O(1)",
+        "Moves an element between lists.",
+        lmove,
+    ),
+    OF.command(
         "rpoplpush",
         3,
         flags::WRITE,
@@ -46,7 +69,7 @@ pub(super) const LISTS: &[Command] = &[
         "Moves the last element in front of a list.",
         rpoplpush,
     ),
-    command(
+    OF.command(
         "lmpop",
         -4,
         flags::WRITE,
@@ -57,21 +80,6 @@ pub(super) const LISTS: &[Command] = &[
         lmpop,
     ),
 ];
-
-#[allow(clippy::too_many_arguments, reason = "a row of a table")]
-const fn command(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    keys: Keys,
-    since: &'static str,
-    complexity: &'static str,
-    summary: &'static str,
-    handler: Handler,
-) -> Command {
-    let group = Group::List;
-    Command { name, arity, flags, keys, group, since, complexity, summary, handler, subcommands: &[] }
-}
 
 fn lpush(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
@@ -125,7 +133,11 @@ fn llen(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 fn lrange(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let (start, stop) = (integer(args[2])?, integer(args[3])?);
     let key = context.key(args[1])?;
-    list::range(context.unit, key, start, stop).map(Reply::bulks)
+    let read = |unit: &mut Unit<'_>, most| {
+        list::range_up_to(unit, key, start, stop, u64::try_from(most).unwrap_or(u64::MAX))
+    };
+    let stretch = |unit: &mut Unit<'_>, _: &Vec<u8>| list::stretch(unit, key, start, stop);
+    context.at_once_or_streamed(Shape::Elements, read, stretch, Reply::bulks)
 }
 
 fn lindex(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {

@@ -25,6 +25,10 @@ mod session;
 mod sets;
 #[cfg(test)]
 mod sets_tests;
+mod sort;
+mod stream;
+#[cfg(test)]
+mod stream_tests;
 mod strings;
 mod table;
 mod transactions;
@@ -37,5 +41,6 @@ pub use context::Context;
 pub use keyspec::Keys;
 pub use page::page;
 pub use reply::{Protocol, Reply};
-pub use session::Session;
+pub use session::{Outside, Session};
+pub use stream::Stream;
 pub use table::{Command, Group, Handler, commands, find, flags};

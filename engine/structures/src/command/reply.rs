@@ -72,10 +72,29 @@ impl Reply {
         Reply::Array(items.into_iter().map(|item| Reply::Bulk(item.into())).collect())
     }
 
+    /// Appends bytes as [`Reply::Bulk`] goes over the wire, without having one.
+    pub(super) fn put_bulk(bytes: &[u8], out: &mut Vec<u8>) {
+        bulk(out, bytes);
+    }
+
     /// Whether it is an error.
     #[must_use]
     pub fn is_error(&self) -> bool {
         matches!(self, Reply::Error(_))
+    }
+
+    /// About how many bytes it has.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        16 + match self {
+            Reply::Error(text) | Reply::Verbatim(text) => text.len(),
+            Reply::Bulk(bytes) => bytes.len(),
+            Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => {
+                items.iter().map(Reply::size_bytes).sum()
+            }
+            Reply::Map(pairs) => pairs.iter().map(|(key, value)| key.size_bytes() + value.size_bytes()).sum(),
+            _ => 0,
+        }
     }
 
     /// Appends the reply as it goes over the wire.

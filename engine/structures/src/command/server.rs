@@ -5,55 +5,84 @@ use super::connection::wrong_number;
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::Reply;
-use super::table::{Command, Group, Handler, flags};
+use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 
 const FAST: u32 = flags::FAST;
 
 /// The commands of this group.
 pub(super) const SERVER: &[Command] = &[
-    command("ping", -1, FAST, Group::Connection, "1.0.0", "O(1)", "Answers PONG, or what it is given.", ping),
-    command("echo", 2, FAST, Group::Connection, "1.0.0", "O(1)", "Answers what it is given.", echo),
-    command("select", 2, FAST, Group::Connection, "1.0.0", "O(1)", "Changes the database.", select),
-    command("dbsize", 1, FAST, Group::Server, "1.0.0", "O(1)", "How many keys the database has.", dbsize),
-    command(
+    Group::Connection.command(
+        "ping",
+        -1,
+        FAST,
+        Keys::None,
+        "1.0.0",
+        "O(1)",
+        "Answers PONG, or what it is given.",
+        ping,
+    ),
+    Group::Connection.command(
+        "echo",
+        2,
+        FAST,
+        Keys::None,
+        "1.0.0",
+        "O(1)",
+        "Answers what it is given.",
+        echo,
+    ),
+    Group::Connection.command(
+        "select",
+        2,
+        FAST,
+        Keys::None,
+        "1.0.0",
+        "O(1)",
+        "Changes the database.",
+        select,
+    ),
+    Group::Server.command(
+        "dbsize",
+        1,
+        FAST | flags::READ,
+        Keys::None,
+        "1.0.0",
+        "O(1)",
+        "How many keys the database has.",
+        dbsize,
+    ),
+    Group::Server.command(
         "flushdb",
         -1,
         flags::ALONE,
-        Group::Server,
+        Keys::None,
         "1.0.0",
         "O(1)",
         "Removes all keys of the database.",
         flushdb,
     ),
-    command("flushall", -1, flags::ALONE, Group::Server, "1.0.0", "O(1)", "Removes all keys.", flushall),
-    command("swapdb", 3, flags::ALONE, Group::Server, "4.0.0", "O(1)", "Exchanges two databases.", swapdb),
+    Group::Server.command(
+        "flushall",
+        -1,
+        flags::ALONE,
+        Keys::None,
+        "1.0.0",
+        "O(1)",
+        "Removes all keys.",
+        flushall,
+    ),
+    Group::Server.command(
+        "swapdb",
+        3,
+        flags::ALONE,
+        Keys::None,
+        "4.0.0",
+        "O(1)",
+        "Exchanges two databases.",
+        swapdb,
+    ),
 ];
-
-#[allow(clippy::too_many_arguments, reason = "a row of a table")]
-const fn command(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    group: Group,
-    since: &'static str,
-    complexity: &'static str,
-    summary: &'static str,
-    handler: Handler,
-) -> Command {
-    Command {
-        name,
-        arity,
-        flags,
-        keys: Keys::None,
-        group,
-        since,
-        complexity,
-        summary,
-        handler,
-        subcommands: &[],
-    }
-}
 
 fn ping(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let _ = context;

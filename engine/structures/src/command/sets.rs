@@ -5,7 +5,8 @@ use super::context::Context;
 use super::hashes::{ScanOptions, scanned};
 use super::keyspec::Keys;
 use super::reply::Reply;
-use super::table::{Command, Group, Handler, flags};
+use super::stream::Shape;
+use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
 use crate::encoding::header::Type;
@@ -25,12 +26,15 @@ const ALGEBRA: &str = "O(N) in the members read";
 const INTERSECTION: &str = "O(N*M), N members of the smallest set, M sets";
 const DIFFERENCE: &str = "O(N*M), N members of the first set, M sets";
 
+/// What they are about.
+const OF: Group = Group::Set;
+
 /// The commands of this group.
 pub(super) const SETS: &[Command] = &[
-    command("sadd", -3, WRITE, ONE, "1.0.0", "O(1) for each member", "Adds members to a set.", sadd),
-    command("srem", -3, FREE, ONE, "1.0.0", "O(1) for each member", "Removes members.", srem),
-    command("sismember", 3, READ, ONE, "1.0.0", "O(1)", "Whether there is such a member.", sismember),
-    command(
+    OF.command("sadd", -3, WRITE, ONE, "1.0.0", "O(1) for each member", "Adds members to a set.", sadd),
+    OF.command("srem", -3, FREE, ONE, "1.0.0", "O(1) for each member", "Removes members.", srem),
+    OF.command("sismember", 3, READ, ONE, "1.0.0", "O(1)", "Whether there is such a member.", sismember),
+    OF.command(
         "smismember",
         -3,
         READ,
@@ -40,9 +44,9 @@ pub(super) const SETS: &[Command] = &[
         "Which of several members there are.",
         smismember,
     ),
-    command("scard", 2, READ, ONE, "1.0.0", "O(1)", "How many members there are.", scard),
-    command("smembers", 2, WALK, ONE, "1.0.0", "O(N)", "All members.", smembers),
-    command(
+    OF.command("scard", 2, READ, ONE, "1.0.0", "O(1)", "How many members there are.", scard),
+    OF.command("smembers", 2, WALK, ONE, "1.0.0", "O(N)", "All members.", smembers),
+    OF.command(
         "spop",
         -2,
         WRITE | flags::CHANCE,
@@ -52,7 +56,7 @@ pub(super) const SETS: &[Command] = &[
         "Removes members by chance.",
         spop,
     ),
-    command(
+    OF.command(
         "srandmember",
         -2,
         flags::READ | flags::CHANCE,
@@ -62,10 +66,10 @@ pub(super) const SETS: &[Command] = &[
         "Members by chance.",
         srandmember,
     ),
-    command("smove", 4, WRITE, Keys::TWO, "1.0.0", "O(1)", "Moves a member to another set.", smove),
-    command("sscan", -3, WALK, ONE, "2.8.0", "O(1) for each member", "Walks over a set.", sscan),
-    command("sinter", -2, WALK, ALL, "1.0.0", INTERSECTION, "The members that all sets have.", sinter),
-    command(
+    OF.command("smove", 4, WRITE, Keys::TWO, "1.0.0", "O(1)", "Moves a member to another set.", smove),
+    OF.command("sscan", -3, WALK, ONE, "2.8.0", "O(1) for each member", "Walks over a set.", sscan),
+    OF.command("sinter", -2, WALK, ALL, "1.0.0", INTERSECTION, "The members that all sets have.", sinter),
+    OF.command(
         "sinterstore",
         -3,
         flags::WRITE,
@@ -75,7 +79,7 @@ pub(super) const SETS: &[Command] = &[
         "Keeps the members that all sets have.",
         sinterstore,
     ),
-    command(
+    OF.command(
         "sintercard",
         -3,
         flags::READ,
@@ -85,8 +89,8 @@ pub(super) const SETS: &[Command] = &[
         "How many members all sets have.",
         sintercard,
     ),
-    command("sunion", -2, WALK, ALL, "1.0.0", ALGEBRA, "The members that any set has.", sunion),
-    command(
+    OF.command("sunion", -2, WALK, ALL, "1.0.0", ALGEBRA, "The members that any set has.", sunion),
+    OF.command(
         "sunionstore",
         -3,
         flags::WRITE,
@@ -96,8 +100,8 @@ pub(super) const SETS: &[Command] = &[
         "Keeps the members that any set has.",
         sunionstore,
     ),
-    command("sdiff", -2, WALK, ALL, "1.0.0", DIFFERENCE, "The members of the first set alone.", sdiff),
-    command(
+    OF.command("sdiff", -2, WALK, ALL, "1.0.0", DIFFERENCE, "The members of the first set alone.", sdiff),
+    OF.command(
         "sdiffstore",
         -3,
         flags::WRITE,
@@ -108,21 +112,6 @@ pub(super) const SETS: &[Command] = &[
         sdiffstore,
     ),
 ];
-
-#[allow(clippy::too_many_arguments, reason = "a row of a table")]
-const fn command(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    keys: Keys,
-    since: &'static str,
-    complexity: &'static str,
-    summary: &'static str,
-    handler: Handler,
-) -> Command {
-    let group = Group::Set;
-    Command { name, arity, flags, keys, group, since, complexity, summary, handler, subcommands: &[] }
-}
 
 fn members(members: Vec<Vec<u8>>) -> Reply {
     Reply::Set(members.into_iter().map(Reply::Bulk).collect())
@@ -160,12 +149,15 @@ fn scard(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 
 fn smembers(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
-    let mut found = Vec::new();
-    set::all(context.unit, key, |member| {
-        found.push(member.to_vec());
-        true
-    })?;
-    Ok(members(found))
+    let read = |unit: &mut Unit<'_>, most| {
+        let mut found = Vec::new();
+        set::all(unit, key, |member| {
+            found.push(member.to_vec());
+            found.len() < most
+        })?;
+        Ok(found)
+    };
+    context.at_once_or_streamed(Shape::Members, read, |unit, _| set::stretch(unit, key), members)
 }
 
 fn spop(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {

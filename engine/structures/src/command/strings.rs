@@ -6,7 +6,7 @@ use super::context::Context;
 use super::expiry::{Scale, positive_time};
 use super::keyspec::Keys;
 use super::reply::Reply;
-use super::table::{Command, Group, Handler, flags};
+use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::real::Real;
 use crate::string::{self, Condition, Expiry, SetOptions};
@@ -16,11 +16,14 @@ const READ: u32 = flags::READ | flags::FAST;
 const ONE: Keys = Keys::FIRST;
 const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
 
+/// What they are about.
+const OF: Group = Group::String;
+
 /// The commands of this group.
 pub(super) const STRINGS: &[Command] = &[
-    command("set", -3, WRITE, ONE, "1.0.0", "O(1)", "Sets the value of a key.", set),
-    command("get", 2, READ, ONE, "1.0.0", "O(1)", "The value of a key.", get),
-    command(
+    OF.command("set", -3, WRITE, ONE, "1.0.0", "O(1)", "Sets the value of a key.", set),
+    OF.command("get", 2, READ, ONE, "1.0.0", "O(1)", "The value of a key.", get),
+    OF.command(
         "getex",
         -2,
         WRITE,
@@ -30,11 +33,20 @@ pub(super) const STRINGS: &[Command] = &[
         "The value of a key, which gets another expiry.",
         getex,
     ),
-    command("getdel", 2, WRITE, ONE, "6.2.0", "O(1)", "The value of a key, which is removed.", getdel),
-    command("getset", 3, WRITE, ONE, "1.0.0", "O(1)", "The value of a key, which gets another.", getset),
-    command("setnx", 3, WRITE, ONE, "1.0.0", "O(1)", "Sets the value of a key that does not exist.", setnx),
-    command("setex", 4, WRITE, ONE, "2.0.0", "O(1)", "Sets value and expiry of a key, in seconds.", setex),
-    command(
+    OF.command("getdel", 2, WRITE, ONE, "6.2.0", "O(1)", "The value of a key, which is removed.", getdel),
+    OF.command("getset", 3, WRITE, ONE, "1.0.0", "O(1)", "The value of a key, which gets another.", getset),
+    OF.command(
+        "setnx",
+        3,
+        WRITE,
+        ONE,
+        "1.0.0",
+        "O(1)",
+        "Sets the value of a key that does not exist.",
+        setnx,
+    ),
+    OF.command("setex", 4, WRITE, ONE, "2.0.0", "O(1)", "Sets value and expiry of a key, in seconds.", setex),
+    OF.command(
         "psetex",
         4,
         WRITE,
@@ -44,8 +56,17 @@ pub(super) const STRINGS: &[Command] = &[
         "Sets value and expiry of a key, in milliseconds.",
         psetex,
     ),
-    command("mset", -3, WRITE, PAIRS, "1.0.1", "O(N) in the keys", "Sets the values of several keys.", mset),
-    command(
+    OF.command(
+        "mset",
+        -3,
+        WRITE,
+        PAIRS,
+        "1.0.1",
+        "O(N) in the keys",
+        "Sets the values of several keys.",
+        mset,
+    ),
+    OF.command(
         "msetnx",
         -3,
         WRITE,
@@ -55,7 +76,7 @@ pub(super) const STRINGS: &[Command] = &[
         "Sets the values of several keys, if none exists.",
         msetnx,
     ),
-    command(
+    OF.command(
         "mget",
         -2,
         flags::READ,
@@ -65,7 +86,7 @@ pub(super) const STRINGS: &[Command] = &[
         "The values of several keys.",
         mget,
     ),
-    command(
+    OF.command(
         "append",
         3,
         WRITE,
@@ -75,8 +96,8 @@ pub(super) const STRINGS: &[Command] = &[
         "Appends to the value of a key.",
         append,
     ),
-    command("strlen", 2, READ, ONE, "2.2.0", "O(1)", "The length of the value of a key.", strlen),
-    command(
+    OF.command("strlen", 2, READ, ONE, "2.2.0", "O(1)", "The length of the value of a key.", strlen),
+    OF.command(
         "getrange",
         4,
         flags::READ,
@@ -86,7 +107,7 @@ pub(super) const STRINGS: &[Command] = &[
         "A part of the value of a key.",
         getrange,
     ),
-    command(
+    OF.command(
         "substr",
         4,
         flags::READ,
@@ -96,7 +117,7 @@ pub(super) const STRINGS: &[Command] = &[
         "A part of the value of a key.",
         getrange,
     ),
-    command(
+    OF.command(
         "setrange",
         4,
         WRITE,
@@ -106,12 +127,12 @@ pub(super) const STRINGS: &[Command] = &[
         "Overwrites a part of the value of a key.",
         setrange,
     ),
-    command("incr", 2, WRITE, ONE, "1.0.0", "O(1)", "Adds one to the integer of a key.", incr),
-    command("decr", 2, WRITE, ONE, "1.0.0", "O(1)", "Takes one from the integer of a key.", decr),
-    command("incrby", 3, WRITE, ONE, "1.0.0", "O(1)", "Adds to the integer of a key.", incrby),
-    command("decrby", 3, WRITE, ONE, "1.0.0", "O(1)", "Takes from the integer of a key.", decrby),
-    command("incrbyfloat", 3, WRITE, ONE, "2.6.0", "O(1)", "Adds to the number of a key.", incrbyfloat),
-    command(
+    OF.command("incr", 2, WRITE, ONE, "1.0.0", "O(1)", "Adds one to the integer of a key.", incr),
+    OF.command("decr", 2, WRITE, ONE, "1.0.0", "O(1)", "Takes one from the integer of a key.", decr),
+    OF.command("incrby", 3, WRITE, ONE, "1.0.0", "O(1)", "Adds to the integer of a key.", incrby),
+    OF.command("decrby", 3, WRITE, ONE, "1.0.0", "O(1)", "Takes from the integer of a key.", decrby),
+    OF.command("incrbyfloat", 3, WRITE, ONE, "2.6.0", "O(1)", "Adds to the number of a key.", incrbyfloat),
+    OF.command(
         "lcs",
         -3,
         flags::READ,
@@ -122,31 +143,6 @@ pub(super) const STRINGS: &[Command] = &[
         lcs,
     ),
 ];
-
-#[allow(clippy::too_many_arguments, reason = "a row of a table")]
-const fn command(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    keys: Keys,
-    since: &'static str,
-    complexity: &'static str,
-    summary: &'static str,
-    handler: Handler,
-) -> Command {
-    Command {
-        name,
-        arity,
-        flags,
-        keys,
-        group: Group::String,
-        since,
-        complexity,
-        summary,
-        handler,
-        subcommands: &[],
-    }
-}
 
 /// Reads one of EX, PX, EXAT, PXAT with its time, if `word` is one.
 fn timed(

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::Reply;
-use super::{bits, hashes, keys, lists, server, sets, strings, transactions, zsets};
+use super::{bits, hashes, keys, lists, server, sets, sort, strings, transactions, zsets};
 use crate::base::error::Result;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -66,6 +66,23 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
         }
+    }
+
+    /// A row of the table: a command of this group without subcommands.
+    #[allow(clippy::too_many_arguments, reason = "a row of a table")]
+    pub(super) const fn command(
+        self,
+        name: &'static str,
+        arity: i32,
+        flags: u32,
+        keys: Keys,
+        since: &'static str,
+        complexity: &'static str,
+        summary: &'static str,
+        handler: Handler,
+    ) -> Command {
+        let group = self;
+        Command { name, arity, flags, keys, group, since, complexity, summary, handler, subcommands: &[] }
     }
 }
 
@@ -138,6 +155,7 @@ pub(super) fn fits(arity: i32, arguments: usize) -> bool {
 /// The parts of the table: each group of commands has a file.
 const PARTS: &[&[Command]] = &[
     keys::KEYS,
+    sort::SORT,
     strings::STRINGS,
     bits::BITS,
     hashes::HASHES,

@@ -128,8 +128,14 @@ fn exec(store: &Store, session: &mut Session) -> (Reply, u64) {
     let result = if queue.spoiled {
         Err(Error::fixed("EXECABORT Transaction discarded because of previous errors."))
     } else {
-        together(store, session, &queue.commands)
+        let streams = std::mem::take(&mut session.streams);
+        let result = together(store, session, &queue.commands);
+        session.streams = streams;
+        result
     };
+    if matches!(result, Ok((Reply::Array(_), _))) {
+        session.outside = queue.outside();
+    }
     store.unwatch(&mut session.watching);
     result.unwrap_or_else(|error| (error.into(), 0))
 }

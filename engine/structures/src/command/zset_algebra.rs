@@ -92,7 +92,7 @@ fn parse<'a>(
 fn shown(context: &mut Context<'_, '_>, args: &[&[u8]], asked: Asked) -> Result<Reply> {
     let (keys, options) = parse(context, args, 1, asked)?;
     let entries = options.entries(context.unit, &keys, asked)?;
-    Ok(entries_reply(context, entries, options.with_scores))
+    Ok(entries_reply(context.session.protocol, entries, options.with_scores))
 }
 
 fn stored(context: &mut Context<'_, '_>, args: &[&[u8]], asked: Asked) -> Result<Reply> {

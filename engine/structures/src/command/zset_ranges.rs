@@ -3,9 +3,11 @@
 use super::arguments::{integer, is};
 use super::context::Context;
 use super::reply::Reply;
+use super::stream::Shape;
 use super::zsets::entries_reply;
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_f64;
+use crate::store::{Key, Unit};
 use crate::zset::{self, Entry, LexBound, Range, ScoreRange};
 
 /// How a range is given.
@@ -124,12 +126,17 @@ impl<'a> Question<'a> {
         Ok(Question { range: range(by, min, max)?, reverse, offset, limit, with_scores })
     }
 
-    fn answer(&self, context: &mut Context<'_, '_>, name: &[u8]) -> Result<Vec<Entry>> {
-        let key = context.key(name)?;
+    /// How many members are left out in front, and how many come at most.
+    fn window(&self) -> (u64, u64) {
         // A negative offset is never used up; a negative limit is none.
         let limit = if self.offset < 0 { 0 } else { u64::try_from(self.limit).unwrap_or(u64::MAX) };
-        let offset = u64::try_from(self.offset).unwrap_or(0);
-        zset::members(context.unit, key, &self.range, self.reverse, offset, limit)
+        (u64::try_from(self.offset).unwrap_or(0), limit)
+    }
+
+    fn answer(&self, unit: &mut Unit<'_>, key: Key<'_>, most: usize) -> Result<Vec<Entry>> {
+        let (offset, limit) = self.window();
+        let limit = limit.min(u64::try_from(most).unwrap_or(u64::MAX));
+        zset::members(unit, key, &self.range, self.reverse, offset, limit)
     }
 }
 
@@ -140,8 +147,14 @@ fn asked(
     reverse: Option<bool>,
 ) -> Result<Reply> {
     let question = Question::parse(args, 1, by, reverse, false)?;
-    let entries = question.answer(context, args[1])?;
-    Ok(entries_reply(context, entries, question.with_scores))
+    let (key, protocol) = (context.key(args[1])?, context.session.protocol);
+    let read = |unit: &mut Unit<'_>, most| question.answer(unit, key, most);
+    let stretch = |unit: &mut Unit<'_>, first: &Entry| {
+        zset::stretch(unit, key, &question.range, question.reverse, question.window(), first)
+    };
+    let shape = if question.with_scores { Shape::Scored } else { Shape::Ranked };
+    let reply = |entries| entries_reply(protocol, entries, question.with_scores);
+    context.at_once_or_streamed(shape, read, stretch, reply)
 }
 
 pub(super) fn zrange(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
@@ -170,8 +183,8 @@ pub(super) fn zrevrangebylex(context: &mut Context<'_, '_>, args: &[&[u8]]) -> R
 
 pub(super) fn zrangestore(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let question = Question::parse(args, 2, None, None, true)?;
-    let entries = question.answer(context, args[2])?;
-    let key = context.key(args[1])?;
+    let (key, source) = (context.key(args[1])?, context.key(args[2])?);
+    let entries = question.answer(context.unit, source, usize::MAX)?;
     Ok(Reply::count(zset::store(context.unit, key, entries)?))
 }
 

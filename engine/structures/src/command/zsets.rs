@@ -1,12 +1,12 @@
 //! Commands of sorted sets: members and scores, ends, members by chance.
 
-use super::arguments::{cursor, integer, is};
+use super::arguments::{count_by_chance, cursor, integer, is};
 use super::connection::wrong_number;
 use super::context::Context;
 use super::hashes::{ScanOptions, scanned};
 use super::keyspec::Keys;
 use super::reply::{Protocol, Reply};
-use super::table::{Command, Group, Handler, flags};
+use super::table::{Command, Group, flags};
 use super::zset_algebra::{zdiff, zdiffstore, zinter, zintercard, zinterstore, zunion, zunionstore};
 use super::zset_ranges::{
     zcount, zlexcount, zrange, zrangebylex, zrangebyscore, zrangestore, zremrangebylex, zremrangebyrank,
@@ -32,18 +32,30 @@ const LOG_GONE: &str = "O(M log N), M members that go";
 const ALL: &str = "O(N log N), N members of all keys";
 const SMALLEST: &str = "O(N K), N members of the smallest of K keys";
 
+/// What they are about.
+const OF: Group = Group::SortedSet;
+
 /// The commands of this group.
 pub(super) const ZSETS: &[Command] = &[
-    command("zadd", -4, WRITE, FIRST, "1.2.0", LOG_EACH, "Gives members scores.", zadd),
-    command("zscore", 3, READ, FIRST, "1.2.0", "O(1)", "The score of a member.", zscore),
-    command("zmscore", -3, READ, FIRST, "6.2.0", "O(1) for each member", "The scores of members.", zmscore),
-    command("zcard", 2, READ, FIRST, "1.2.0", "O(1)", "How many members there are.", zcard),
-    command("zrem", -3, FREE | flags::FAST, FIRST, "1.2.0", LOG_EACH, "Removes members.", zrem),
-    command("zincrby", 4, WRITE, FIRST, "1.2.0", LOG, "Adds to the score of a member.", zincrby),
-    command("zrange", -4, SLOW, FIRST, "1.2.0", LOG_PLUS, "Members by index, score or name.", zrange),
-    command("zrevrange", -4, SLOW, FIRST, "1.2.0", LOG_PLUS, "Members by index from the end.", zrevrange),
-    command("zrangebyscore", -4, SLOW, FIRST, "1.0.5", LOG_PLUS, "Members by score.", zrangebyscore),
-    command(
+    OF.command("zadd", -4, WRITE, FIRST, "1.2.0", LOG_EACH, "Gives members scores.", zadd),
+    OF.command("zscore", 3, READ, FIRST, "1.2.0", "O(1)", "The score of a member.", zscore),
+    OF.command(
+        "zmscore",
+        -3,
+        READ,
+        FIRST,
+        "6.2.0",
+        "O(1) for each member",
+        "The scores of members.",
+        zmscore,
+    ),
+    OF.command("zcard", 2, READ, FIRST, "1.2.0", "O(1)", "How many members there are.", zcard),
+    OF.command("zrem", -3, FREE | flags::FAST, FIRST, "1.2.0", LOG_EACH, "Removes members.", zrem),
+    OF.command("zincrby", 4, WRITE, FIRST, "1.2.0", LOG, "Adds to the score of a member.", zincrby),
+    OF.command("zrange", -4, SLOW, FIRST, "1.2.0", LOG_PLUS, "Members by index, score or name.", zrange),
+    OF.command("zrevrange", -4, SLOW, FIRST, "1.2.0", LOG_PLUS, "Members by index from the end.", zrevrange),
+    OF.command("zrangebyscore", -4, SLOW, FIRST, "1.0.5", LOG_PLUS, "Members by score.", zrangebyscore),
+    OF.command(
         "zrevrangebyscore",
         -4,
         SLOW,
@@ -53,8 +65,8 @@ pub(super) const ZSETS: &[Command] = &[
         "Members by score from the greatest on.",
         zrevrangebyscore,
     ),
-    command("zrangebylex", -4, SLOW, FIRST, "2.8.9", LOG_PLUS, "Members by name.", zrangebylex),
-    command(
+    OF.command("zrangebylex", -4, SLOW, FIRST, "2.8.9", LOG_PLUS, "Members by name.", zrangebylex),
+    OF.command(
         "zrevrangebylex",
         -4,
         SLOW,
@@ -64,12 +76,21 @@ pub(super) const ZSETS: &[Command] = &[
         "Members by name from the last on.",
         zrevrangebylex,
     ),
-    command("zrank", -3, READ, FIRST, "2.0.0", LOG, "The index of a member.", zrank),
-    command("zrevrank", -3, READ, FIRST, "2.0.0", LOG, "The index of a member from the end.", zrevrank),
-    command("zcount", 4, READ, FIRST, "2.0.0", LOG, "How many members have scores in a range.", zcount),
-    command("zlexcount", 4, READ, FIRST, "2.8.9", LOG, "How many members are in a range.", zlexcount),
-    command("zpopmin", -2, FREE, FIRST, "5.0.0", LOG_GONE, "Takes members with the least scores.", zpopmin),
-    command(
+    OF.command("zrank", -3, READ, FIRST, "2.0.0", LOG, "The index of a member.", zrank),
+    OF.command("zrevrank", -3, READ, FIRST, "2.0.0", LOG, "The index of a member from the end.", zrevrank),
+    OF.command("zcount", 4, READ, FIRST, "2.0.0", LOG, "How many members have scores in a range.", zcount),
+    OF.command("zlexcount", 4, READ, FIRST, "2.8.9", LOG, "How many members are in a range.", zlexcount),
+    OF.command(
+        "zpopmin",
+        -2,
+        FREE,
+        FIRST,
+        "5.0.0",
+        LOG_GONE,
+        "Takes members with the least scores.",
+        zpopmin,
+    ),
+    OF.command(
         "zpopmax",
         -2,
         FREE,
@@ -79,8 +100,8 @@ pub(super) const ZSETS: &[Command] = &[
         "Takes members with the greatest scores.",
         zpopmax,
     ),
-    command("zmpop", -4, FREE, COUNTED, "7.0.0", LOG_GONE, "Takes members from an end of a key.", zmpop),
-    command(
+    OF.command("zmpop", -4, FREE, COUNTED, "7.0.0", LOG_GONE, "Takes members from an end of a key.", zmpop),
+    OF.command(
         "zremrangebyrank",
         4,
         FREE,
@@ -90,7 +111,7 @@ pub(super) const ZSETS: &[Command] = &[
         "Removes members by index.",
         zremrangebyrank,
     ),
-    command(
+    OF.command(
         "zremrangebyscore",
         4,
         FREE,
@@ -100,8 +121,17 @@ pub(super) const ZSETS: &[Command] = &[
         "Removes members by score.",
         zremrangebyscore,
     ),
-    command("zremrangebylex", 4, FREE, FIRST, "2.8.9", LOG_GONE, "Removes members by name.", zremrangebylex),
-    command(
+    OF.command(
+        "zremrangebylex",
+        4,
+        FREE,
+        FIRST,
+        "2.8.9",
+        LOG_GONE,
+        "Removes members by name.",
+        zremrangebylex,
+    ),
+    OF.command(
         "zrandmember",
         -2,
         SLOW | flags::CHANCE | flags::UNORDERED,
@@ -111,7 +141,7 @@ pub(super) const ZSETS: &[Command] = &[
         "Members by chance.",
         zrandmember,
     ),
-    command(
+    OF.command(
         "zscan",
         -3,
         SLOW | flags::UNORDERED,
@@ -121,7 +151,7 @@ pub(super) const ZSETS: &[Command] = &[
         "Walks over a sorted set.",
         zscan,
     ),
-    command(
+    OF.command(
         "zrangestore",
         -5,
         flags::WRITE,
@@ -131,11 +161,20 @@ pub(super) const ZSETS: &[Command] = &[
         "Stores members by index, score or name.",
         zrangestore,
     ),
-    command("zunion", -3, SLOW, COUNTED, "6.2.0", ALL, "Members of any key.", zunion),
-    command("zinter", -3, SLOW, COUNTED, "6.2.0", SMALLEST, "Members of all keys.", zinter),
-    command("zdiff", -3, SLOW, COUNTED, "6.2.0", ALL, "Members of the first key alone.", zdiff),
-    command("zunionstore", -4, flags::WRITE, STORED, "2.0.0", ALL, "Stores members of any key.", zunionstore),
-    command(
+    OF.command("zunion", -3, SLOW, COUNTED, "6.2.0", ALL, "Members of any key.", zunion),
+    OF.command("zinter", -3, SLOW, COUNTED, "6.2.0", SMALLEST, "Members of all keys.", zinter),
+    OF.command("zdiff", -3, SLOW, COUNTED, "6.2.0", ALL, "Members of the first key alone.", zdiff),
+    OF.command(
+        "zunionstore",
+        -4,
+        flags::WRITE,
+        STORED,
+        "2.0.0",
+        ALL,
+        "Stores members of any key.",
+        zunionstore,
+    ),
+    OF.command(
         "zinterstore",
         -4,
         flags::WRITE,
@@ -145,7 +184,7 @@ pub(super) const ZSETS: &[Command] = &[
         "Stores members of all keys.",
         zinterstore,
     ),
-    command(
+    OF.command(
         "zdiffstore",
         -4,
         flags::WRITE,
@@ -155,40 +194,15 @@ pub(super) const ZSETS: &[Command] = &[
         "Stores members of the first key alone.",
         zdiffstore,
     ),
-    command("zintercard", -3, SLOW, COUNTED, "7.0.0", SMALLEST, "How many members all have.", zintercard),
+    OF.command("zintercard", -3, SLOW, COUNTED, "7.0.0", SMALLEST, "How many members all have.", zintercard),
 ];
 
-#[allow(clippy::too_many_arguments, reason = "a row of the table")]
-const fn command(
-    name: &'static str,
-    arity: i32,
-    flags: u32,
-    keys: Keys,
-    since: &'static str,
-    complexity: &'static str,
-    summary: &'static str,
-    handler: Handler,
-) -> Command {
-    Command {
-        name,
-        arity,
-        flags,
-        keys,
-        group: Group::SortedSet,
-        since,
-        complexity,
-        summary,
-        handler,
-        subcommands: &[],
-    }
-}
-
 /// Members, with their scores if asked for: in RESP3 in pairs.
-pub(super) fn entries_reply(context: &Context<'_, '_>, entries: Vec<Entry>, with_scores: bool) -> Reply {
+pub(super) fn entries_reply(protocol: Protocol, entries: Vec<Entry>, with_scores: bool) -> Reply {
     if !with_scores {
         return Reply::bulks(entries.into_iter().map(|(member, _)| member));
     }
-    if context.session.protocol == Protocol::Resp3 {
+    if protocol == Protocol::Resp3 {
         return pairs_reply(entries);
     }
     let flat = entries.into_iter().flat_map(|(member, score)| [Reply::Bulk(member), Reply::Double(score)]);
@@ -320,7 +334,7 @@ fn pop(context: &mut Context<'_, '_>, args: &[&[u8]], greatest: bool) -> Result<
     let key = context.key(args[1])?;
     let entries = zset::pop(context.unit, key, greatest, count.unwrap_or(1))?;
     if count.is_some() {
-        return Ok(entries_reply(context, entries, true));
+        return Ok(entries_reply(context.session.protocol, entries, true));
     }
     let flat = entries.into_iter().flat_map(|(member, score)| [Reply::Bulk(member), Reply::Double(score)]);
     Ok(Reply::Array(flat.collect()))
@@ -366,26 +380,17 @@ fn zmpop(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 
 fn zrandmember(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
-    let Some(count) = args.get(2) else {
+    if args.len() == 2 {
         let entry = zset::random(context.unit, key)?;
         return Ok(Reply::bulk_or_null(entry.map(|(member, _)| member)));
-    };
-    let count = integer(count)?;
-    let with_scores = match &args[3..] {
-        [] => false,
-        [word] if is(word, "withscores") => true,
-        _ => return Err(Error::SYNTAX),
-    };
-    let most = if with_scores { i64::MAX / 2 } else { i64::MAX };
-    if !(-most..=most).contains(&count) {
-        return Err(Error::OUT_OF_RANGE);
     }
+    let (count, with_scores) = count_by_chance(args, "withscores")?;
     let entries = if count < 0 {
         zset::random_many(context.unit, key, count.unsigned_abs())?
     } else {
         zset::random_distinct(context.unit, key, count as u64)?
     };
-    Ok(entries_reply(context, entries, with_scores))
+    Ok(entries_reply(context.session.protocol, entries, with_scores))
 }
 
 fn zscan(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {

@@ -24,9 +24,9 @@ pub mod kind {
     pub const SCORE_COUNT: u8 = 8;
 }
 
-/// What a record of the index family is: its first byte; never reused.
+/// What a record of the index family is: the byte behind its keyspace; never reused.
 pub mod table {
-    /// What the store knows of itself.
+    /// What the store knows of itself; in the keyspace 0, which no database has.
     pub const SYSTEM: u8 = 0;
     /// Keys by slot and hash.
     pub const POSITION: u8 = 1;
@@ -34,6 +34,8 @@ pub mod table {
     pub const COUNT: u8 = 2;
     /// Keys by the time at which they expire.
     pub const EXPIRY: u8 = 3;
+    /// Incarnations that no key has any more, and whose range is still to be dropped.
+    pub const GIVEN_UP: u8 = 4;
 }
 
 /// Bytes of a keyspace's number.
@@ -130,9 +132,9 @@ pub fn position(slot: u16, hash: u64) -> u64 {
 
 /// What all records of a keyspace in one table of the index start with.
 #[must_use]
-pub fn index_prefix(table: u8, keyspace: u64) -> [u8; 1 + KEYSPACE_BYTES] {
-    let mut key = [table; 1 + KEYSPACE_BYTES];
-    key[1..].copy_from_slice(&keyspace.to_be_bytes());
+pub fn index_prefix(table: u8, keyspace: u64) -> [u8; KEYSPACE_BYTES + 1] {
+    let mut key = [table; KEYSPACE_BYTES + 1];
+    key[..KEYSPACE_BYTES].copy_from_slice(&keyspace.to_be_bytes());
     key
 }
 
@@ -164,21 +166,29 @@ pub fn expiry(keyspace: u64, at_ms: u64, user_key: &[u8]) -> Vec<u8> {
     key
 }
 
+/// The record of an incarnation whose range is to be dropped.
+#[must_use]
+pub fn given_up(keyspace: u64, incarnation: u64) -> Vec<u8> {
+    let mut key = index_prefix(table::GIVEN_UP, keyspace).to_vec();
+    key.extend_from_slice(&incarnation.to_be_bytes());
+    key
+}
+
 /// A record of the index that belongs to a keyspace: table, keyspace, rest.
 ///
 /// # Errors
 /// If the key is too short for one.
 pub fn split_index(key: &[u8]) -> Result<(u8, u64, &[u8])> {
     let wrong = || Error::malformed("a key of the index");
-    let (&table, rest) = key.split_first().ok_or_else(wrong)?;
-    let (keyspace, rest) = rest.split_first_chunk().ok_or_else(wrong)?;
+    let (keyspace, rest) = key.split_first_chunk().ok_or_else(wrong)?;
+    let (&table, rest) = rest.split_first().ok_or_else(wrong)?;
     Ok((table, u64::from_be_bytes(*keyspace), rest))
 }
 
 /// A record of the store itself, by its name.
 #[must_use]
 pub fn system(name: &str) -> Vec<u8> {
-    let mut key = vec![table::SYSTEM];
+    let mut key = index_prefix(table::SYSTEM, 0).to_vec();
     key.extend_from_slice(name.as_bytes());
     key
 }

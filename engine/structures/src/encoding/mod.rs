@@ -1,5 +1,6 @@
 //! Layer 1: the bytes of keys and values, as docs/format/structures.md has them.
 
+pub mod check;
 pub mod fields;
 pub mod header;
 pub mod items;

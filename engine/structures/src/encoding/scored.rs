@@ -9,8 +9,8 @@ use esker::base::coding::{Decoder, put_bytes};
 pub const SCORE_BYTES: usize = 8;
 /// How much of a place a header keeps of the first and the last member.
 const BOUND_BYTES: usize = SCORE_BYTES + 16;
-/// A member of one level in so many is of the next: 64, by six bits of its hash.
-const LEVEL_BITS: u32 = 6;
+/// A member of one level in so many is of the next: 32, by five bits of its hash.
+const LEVEL_BITS: u32 = 5;
 /// There are no higher levels.
 pub const MAX_LEVEL: u8 = 8;
 
@@ -45,7 +45,7 @@ pub fn level(hash: u64) -> u8 {
     (hash.trailing_zeros() / LEVEL_BITS).min(u32::from(MAX_LEVEL)) as u8
 }
 
-/// How many levels of counts so many members have: at the highest, buckets are about 64 or fewer.
+/// How many levels of counts so many members have: at the highest, there are about 32 buckets or fewer.
 #[must_use]
 pub fn levels(length: u64) -> u8 {
     (1..MAX_LEVEL).find(|level| length <= 1 << (LEVEL_BITS * (u32::from(*level) + 1))).unwrap_or(MAX_LEVEL)
@@ -242,8 +242,8 @@ mod tests {
         let state =
             State { levels: 2, low: place(1.0, b"a"), high: front(&place(2.0, &[b'x'; 40])).to_vec() };
         assert_eq!(State::decode(&state.encode()).unwrap(), state);
-        assert_eq!((level(1), level(64), level(1 << 12), level(0)), (0, 1, 2, MAX_LEVEL));
-        assert_eq!((levels(129), levels(4096), levels(4097), levels(1_000_000)), (1, 1, 2, 3));
+        assert_eq!((level(1), level(32), level(1 << 10), level(0)), (0, 1, 2, MAX_LEVEL));
+        assert_eq!((levels(129), levels(1024), levels(1025), levels(1_000_000)), (1, 1, 2, 3));
         assert_eq!(levels(u64::MAX), MAX_LEVEL);
     }
 }

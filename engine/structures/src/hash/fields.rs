@@ -4,7 +4,7 @@ use super::records::{Draft, check, field_key};
 use crate::base::error::Result;
 use crate::encoding::fields::{Field, Fields};
 use crate::encoding::header::Type;
-use crate::store::{Key, Table, Unit};
+use crate::store::{FETCH, Key, Table, Unit};
 
 /// How many fields there are; 0 if there is no such key. One read.
 ///
@@ -92,8 +92,11 @@ pub fn set(unit: &mut Unit<'_>, key: Key<'_>, fields: &[(&[u8], &[u8])]) -> Resu
     fields.iter().try_for_each(|(name, value)| check(name, value))?;
     let mut draft = Draft::open(unit, key)?;
     let mut added = 0;
-    for (name, value) in fields {
-        added += u64::from(draft.set(unit, name, value)?);
+    for page in fields.chunks(FETCH) {
+        draft.fetch(unit, page.iter().map(|(name, _)| *name))?;
+        for (name, value) in page {
+            added += u64::from(draft.set(unit, name, value)?);
+        }
     }
     draft.finish(unit)?;
     Ok(added)
@@ -122,8 +125,11 @@ pub fn set_if_absent(unit: &mut Unit<'_>, key: Key<'_>, name: &[u8], value: &[u8
 pub fn delete(unit: &mut Unit<'_>, key: Key<'_>, names: &[&[u8]]) -> Result<u64> {
     let mut draft = Draft::open(unit, key)?;
     let mut removed = 0;
-    for name in names {
-        removed += u64::from(draft.delete(unit, name)?);
+    for page in names.chunks(FETCH) {
+        draft.fetch(unit, page.iter().copied())?;
+        for name in page {
+            removed += u64::from(draft.delete(unit, name)?);
+        }
     }
     draft.finish(unit)?;
     Ok(removed)

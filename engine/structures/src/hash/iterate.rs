@@ -4,7 +4,7 @@ use super::records::fields;
 use crate::base::error::Result;
 use crate::encoding::fields::{Field, Fields};
 use crate::encoding::header::Type;
-use crate::store::{Access, Key, Store, Unit};
+use crate::store::{Key, PAGE, Pages, Store, Stretch, Unit};
 
 /// A field with its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
@@ -26,6 +26,16 @@ pub fn all(unit: &mut Unit<'_>, key: Key<'_>, mut each: impl FnMut(&[u8], &[u8])
     }
     fields(key.keyspace, &meta)
         .walk(unit, |name, value| Ok(each(name, Field::from_record(name, value)?.value)))
+}
+
+/// The records of a large hash, to be read piece by piece: [`Field::from_record`] takes them apart. `None`
+/// of a small one, and where there is none.
+///
+/// # Errors
+/// As [`all`]; [`crate::Error::Busy`] if the unit has written something.
+pub fn stretch(unit: &mut Unit<'_>, key: Key<'_>) -> Result<Option<Stretch>> {
+    let Some(meta) = unit.meta_of(key, Type::Hash)?.filter(|meta| meta.records) else { return Ok(None) };
+    fields(key.keyspace, &meta).stretch(unit, meta.length).map(Some)
 }
 
 /// About `count` fields from `cursor` on, and the cursor to go on with, 0 at the end. A field that is there
@@ -50,53 +60,14 @@ pub fn scan(unit: &mut Unit<'_>, key: Key<'_>, cursor: u64, count: u64) -> Resul
     Ok((next, pairs))
 }
 
-/// How many fields an iterator reads at once.
-const PAGE: u64 = 128;
+/// The fields of a hash, a page of them in memory at a time, with the guarantee of [`scan`].
+pub type Entries = Pages<u64, Pair>;
 
-/// The fields of a hash, a page of them in memory at a time. Each page is of its own moment, with the
-/// guarantee of [`scan`].
-#[derive(Debug)]
-pub struct Entries {
-    store: Store,
-    database: u32,
-    name: Vec<u8>,
-    cursor: Option<u64>,
-    page: std::vec::IntoIter<Pair>,
-}
-
-impl Entries {
-    /// Of a hash.
-    #[must_use]
-    pub fn new(store: &Store, database: u32, name: &[u8]) -> Entries {
-        let page = Vec::new().into_iter();
-        Entries { store: store.clone(), database, name: name.to_vec(), cursor: Some(0), page }
-    }
-
-    fn turn(&mut self, cursor: u64) -> Result<()> {
-        let mut unit = self.store.unit();
-        unit.begin(Access::Read);
-        let key = Key { keyspace: unit.keyspace(self.database)?, name: &self.name };
-        let (next, pairs) = scan(&mut unit, key, cursor, PAGE)?;
-        self.cursor = (next != 0).then_some(next);
-        self.page = pairs.into_iter();
-        let seq = unit.depends_on();
-        drop(unit);
-        self.store.wait(seq)
-    }
-}
-
-impl Iterator for Entries {
-    type Item = Result<Pair>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(pair) = self.page.next() {
-                return Some(Ok(pair));
-            }
-            let cursor = self.cursor.take()?;
-            if let Err(error) = self.turn(cursor) {
-                return Some(Err(error));
-            }
-        }
-    }
+/// Walks over a hash.
+#[must_use]
+pub fn entries(store: &Store, database: u32, name: &[u8]) -> Entries {
+    Pages::new(store, (database, name), 0, |unit, key, cursor| {
+        let (next, pairs) = scan(unit, key, cursor, PAGE)?;
+        Ok((pairs, (next != 0).then_some(next)))
+    })
 }

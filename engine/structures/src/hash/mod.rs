@@ -8,7 +8,7 @@ mod random;
 mod records;
 
 pub use fields::{contains, delete, get, get_many, length, set, set_if_absent, value_length};
-pub use iterate::{Entries, all, scan};
+pub use iterate::{Entries, all, entries, scan, stretch};
 pub use number::{add_float, add_integer};
 pub use random::{random, random_distinct, random_many};
-pub(crate) use records::check_fields;
+pub(crate) use records::{check_inline, check_records};

@@ -2,10 +2,10 @@
 
 use super::iterate::{Pair, all};
 use super::records::fields;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::encoding::fields::{Field, Fields};
 use crate::encoding::header::{Meta, Type};
-use crate::store::{Key, Unit};
+use crate::store::{Key, Unit, repeated};
 
 /// Distinct fields are chosen one by one if they are fewer than one in so many.
 const SPARSE: u64 = 4;
@@ -21,23 +21,20 @@ pub fn random(unit: &mut Unit<'_>, key: Key<'_>) -> Result<Option<Pair>> {
 /// So many fields, the same one perhaps more than once.
 ///
 /// # Errors
-/// As [`random`].
+/// As [`random`]; [`Error::TOO_MANY_REPEATED`].
 pub fn random_many(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Pair>> {
     let Some((meta, payload)) = unit.load_of(key, Type::Hash)? else { return Ok(Vec::new()) };
-    let mut chosen = Vec::new();
+    let bytes = |(name, value): &Pair| name.len() + value.len();
     if meta.records {
-        for _ in 0..count {
-            chosen.push(sample(unit, key, &meta)?);
-        }
-        return Ok(chosen);
+        return repeated(count, bytes, || sample(unit, key, &meta));
     }
     let fields: Result<Vec<Field<'_>>> = Fields::new(&payload).collect();
     let fields = fields?;
-    for _ in 0..count {
+    repeated(count, bytes, || {
         let at = unit.random_below(fields.len().max(1) as u64) as usize;
-        chosen.extend(fields.get(at).map(|field| (field.name.to_vec(), field.value.to_vec())));
-    }
-    Ok(chosen)
+        let field = fields.get(at).ok_or_else(|| Error::malformed("an empty hash"))?;
+        Ok((field.name.to_vec(), field.value.to_vec()))
+    })
 }
 
 /// So many different fields, or all.

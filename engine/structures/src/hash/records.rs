@@ -1,9 +1,11 @@
 //! Fields in records of their own, and the step from the header to them.
 
 use crate::base::error::{Error, Result};
+use crate::base::hash::HashKey;
+use crate::encoding::check::{Check, Counted};
 use crate::encoding::fields::{Field, Fields};
 use crate::encoding::header::{Meta, Type, flag};
-use crate::encoding::key::{self, POSITION_BYTES, kind, position_bytes, split_position};
+use crate::encoding::key::{self, kind, position_bytes, split_position};
 use crate::encoding::limits::{
     COMPACT_ELEMENT_BYTES, MAX_INLINE_BYTES, MAX_INLINE_ELEMENTS, MAX_NAME_BYTES, MAX_STRING_BYTES,
 };
@@ -58,6 +60,20 @@ impl<'k> Draft<'k> {
         let record = field_key(unit, self.key.keyspace, self.meta.incarnation, name);
         let read = |record: &[u8]| Field::from_record(name, record).map(|field| field.value.to_vec());
         unit.get_with(Table::Elements, &record, read)?.transpose()
+    }
+
+    /// Reads the fields of these names together, which are looked at one by one next.
+    pub(super) fn fetch<'n>(
+        &self,
+        unit: &mut Unit<'_>,
+        names: impl ExactSizeIterator<Item = &'n [u8]>,
+    ) -> Result<()> {
+        if !self.meta.records || names.len() < 2 {
+            return Ok(());
+        }
+        let keys =
+            names.map(|name| field_key(unit, self.key.keyspace, self.meta.incarnation, name)).collect();
+        unit.fetch(keys)
     }
 
     /// Sets a field; says whether it is new. What `check` refuses must have been refused.
@@ -141,29 +157,23 @@ impl<'k> Draft<'k> {
     }
 }
 
-/// What is wrong with the payload or the records of a hash, for `verify`.
-pub(crate) fn check_fields(
-    meta: &Meta,
-    payload: &[u8],
-    records: &[(u8, &[u8], usize)],
-    hash: crate::base::hash::HashKey,
-) -> Option<String> {
-    if !meta.records {
-        let fields: Result<Vec<_>> = Fields::new(payload).collect();
-        let Ok(fields) = fields else { return Some("fields that cannot be read".into()) };
-        let mut names: Vec<&[u8]> = fields.iter().map(|field| field.name).collect();
-        names.sort_unstable();
-        let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
-        let fits = payload.len() <= MAX_INLINE_BYTES && fields.len() <= MAX_INLINE_ELEMENTS;
-        let right = fields.len() as u64 == meta.length && !twice && fits && meta.length > 0;
-        return (!right).then(|| format!("{} fields in the header, {} counted", fields.len(), meta.length));
-    }
-    for (kind, rest, _) in records {
-        let right = split_position(rest).is_ok_and(|(at, name)| at == hash.hash53(name));
-        if *kind != kind::FIELD || rest.len() < POSITION_BYTES || !right {
-            return Some(format!("a record of kind {kind} among the fields of a hash"));
-        }
-    }
-    let right = records.len() as u64 == meta.length && meta.length > 0;
-    (!right).then(|| format!("{} records of fields, {} counted", records.len(), meta.length))
+/// What is wrong with the payload of a small hash, for `verify`.
+pub(crate) fn check_inline(meta: &Meta, payload: &[u8]) -> Option<String> {
+    let fields: Result<Vec<_>> = Fields::new(payload).collect();
+    let Ok(fields) = fields else { return Some("fields that cannot be read".into()) };
+    let mut names: Vec<&[u8]> = fields.iter().map(|field| field.name).collect();
+    names.sort_unstable();
+    let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
+    let fits = payload.len() <= MAX_INLINE_BYTES && fields.len() <= MAX_INLINE_ELEMENTS;
+    let right = fields.len() as u64 == meta.length && !twice && fits && meta.length > 0;
+    (!right).then(|| format!("{} fields in the header, {} counted", fields.len(), meta.length))
+}
+
+/// What `verify` asks of the records of a large one.
+pub(crate) fn check_records(meta: &Meta, hash: HashKey) -> impl Check + use<> {
+    let is_right = move |kind: u8, rest: &[u8], _: &[u8]| {
+        let placed = split_position(rest).is_ok_and(|(at, name)| at == hash.hash53(name));
+        kind == kind::FIELD && placed
+    };
+    Counted { length: meta.length, found: 0, what: "fields of a hash", is_right }
 }

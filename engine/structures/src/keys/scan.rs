@@ -4,11 +4,13 @@ use crate::base::error::{Error, Result};
 use crate::base::glob;
 use crate::encoding::header::{Meta, Type};
 use crate::encoding::key::{self, POSITIONS, split_position, table};
-use crate::store::{Key, Table, Unit};
+use crate::store::{Key, PLACES, Table, Unit};
 
 /// About `count` keys from `cursor` on, and the cursor to go on with, 0 at the end: those that match a
-/// pattern, are of a kind and have not expired. A key that is there from the first call to the last is shown.
-/// Reads the index, and the headers of what matches.
+/// pattern, are of a kind and have not expired. A key that is there from the first call to the last is
+/// shown. Reads the index, and the headers of what matches. If the pattern begins with letters, it reads
+/// the headers that begin with them alone; a cursor of such a walk goes on with the same pattern, and one
+/// that was forgotten meanwhile starts anew over all keys.
 ///
 /// # Errors
 /// What the engine gives.
@@ -24,6 +26,16 @@ pub fn scan(
         return Ok((0, Vec::new()));
     }
     unit.pin();
+    let prefix = pattern.map(glob::literal_prefix).unwrap_or_default();
+    let mut cursor = cursor;
+    if cursor < PLACES {
+        let from =
+            if cursor == 0 { Some(prefix.clone()) } else { unit.scan_place(cursor, keyspace, &prefix) };
+        if let (Some(from), Some(pattern), false) = (from, pattern, prefix.is_empty()) {
+            return scan_prefix(unit, (keyspace, &prefix, &from), count, pattern, kind);
+        }
+        cursor = 0;
+    }
     let (next, names) = positioned(unit, keyspace, cursor, count)?;
     let mut shown = Vec::new();
     for name in names {
@@ -38,6 +50,35 @@ pub fn scan(
     Ok((next, shown))
 }
 
+/// The same over the headers that begin with a prefix, from a name on.
+fn scan_prefix(
+    unit: &Unit<'_>,
+    (keyspace, prefix, from): (u64, &[u8], &[u8]),
+    count: u64,
+    pattern: &[u8],
+    kind: Option<Type>,
+) -> Result<(u64, Vec<Vec<u8>>)> {
+    unit.depends_on_all();
+    let now = unit.now_ms();
+    let mut cursor = unit.cursor(Table::Headers, &key::header(keyspace, prefix))?;
+    let mut found = cursor.seek(&key::header(keyspace, from))?;
+    let (mut shown, mut looked_at) = (Vec::new(), 0);
+    while found {
+        let (_, name) = key::split_header(cursor.key())?;
+        if looked_at >= count {
+            return Ok((unit.keep_scan_place(keyspace, prefix, name), shown));
+        }
+        looked_at += 1;
+        let meta = Meta::decode(cursor.value())?.0;
+        if kind.is_none_or(|kind| meta.kind == kind) && !meta.is_expired(now) && glob::matches(pattern, name)
+        {
+            shown.push(name.to_vec());
+        }
+        found = cursor.next()?;
+    }
+    Ok((0, shown))
+}
+
 /// The names of about `count` keys from a position on, and the position to go on with.
 fn positioned(unit: &Unit<'_>, keyspace: u64, from: u64, count: u64) -> Result<(u64, Vec<Vec<u8>>)> {
     let prefix = key::index_prefix(table::POSITION, keyspace);
@@ -47,8 +88,9 @@ fn positioned(unit: &Unit<'_>, keyspace: u64, from: u64, count: u64) -> Result<(
     while found {
         let rest = cursor.key().get(prefix.len()..).unwrap_or_default();
         let (position, name) = split_position(rest)?;
-        // Keys of one position are shown together: a cursor cannot tell them apart.
-        if names.len() as u64 >= count && last != Some(position) {
+        // Keys of one position are shown together: a cursor cannot tell them apart. The first positions are
+        // numbers of other cursors.
+        if names.len() as u64 >= count && last.is_some_and(|last| last + 1 >= PLACES && last != position) {
             return Ok((last.map_or(0, |last| last + 1), names));
         }
         names.push(name.to_vec());

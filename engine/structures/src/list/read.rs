@@ -4,7 +4,10 @@ use super::records::{Side, View};
 use crate::base::error::Result;
 use crate::encoding::header::Type;
 use crate::encoding::items::Items;
-use crate::store::{Key, Table, Unit};
+use crate::store::{Key, Stretch, Table, Unit};
+
+/// Room is made for so many elements before they are read.
+const MOST_AT_ONCE: u64 = 1024;
 
 /// An index counted from the end if it is negative; `None` outside of the list.
 pub(super) fn absolute(index: i64, length: u64) -> Option<u64> {
@@ -51,10 +54,24 @@ pub fn get(unit: &mut Unit<'_>, key: Key<'_>, index: i64) -> Result<Option<Vec<u
 /// # Errors
 /// As [`length`].
 pub fn range(unit: &mut Unit<'_>, key: Key<'_>, start: i64, stop: i64) -> Result<Vec<Vec<u8>>> {
-    let mut values = Vec::new();
-    let Some(view) = View::load(unit, key)? else { return Ok(values) };
-    let Some((first, last)) = span(start, stop, view.meta.length) else { return Ok(values) };
-    let count = last - first + 1;
+    range_up_to(unit, key, start, stop, u64::MAX)
+}
+
+/// As [`range`], but at most so many.
+///
+/// # Errors
+/// As [`length`].
+pub fn range_up_to(
+    unit: &mut Unit<'_>,
+    key: Key<'_>,
+    start: i64,
+    stop: i64,
+    most: u64,
+) -> Result<Vec<Vec<u8>>> {
+    let Some(view) = View::load(unit, key)? else { return Ok(Vec::new()) };
+    let Some((first, last)) = span(start, stop, view.meta.length) else { return Ok(Vec::new()) };
+    let count = (last - first + 1).min(most);
+    let mut values = Vec::with_capacity(count.min(MOST_AT_ONCE) as usize);
     if view.meta.records {
         let position = view.position(unit, first)?;
         view.walk(unit, position, Side::Right, |_, value| {
@@ -67,6 +84,18 @@ pub fn range(unit: &mut Unit<'_>, key: Key<'_>, start: i64, stop: i64) -> Result
         values.push(item?.0.to_vec());
     }
     Ok(values)
+}
+
+/// The records of the elements from one index to another, to be read piece by piece: a value is an element.
+/// `None` of a small list, and where there are none.
+///
+/// # Errors
+/// As [`length`]; [`crate::Error::Busy`] if the unit has written something.
+pub fn stretch(unit: &mut Unit<'_>, key: Key<'_>, start: i64, stop: i64) -> Result<Option<Stretch>> {
+    let Some(view) = View::load(unit, key)?.filter(|view| view.meta.records) else { return Ok(None) };
+    let Some((first, last)) = span(start, stop, view.meta.length) else { return Ok(None) };
+    let from = view.record(view.position(unit, first)?);
+    unit.stretch(&view.prefix(), from, false, last - first + 1).map(Some)
 }
 
 /// What is looked for in a list.

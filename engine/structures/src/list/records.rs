@@ -69,6 +69,11 @@ impl<'k> View<'k> {
         self.meta.flags = if dense { self.meta.flags | flag::OWN } else { self.meta.flags & !flag::OWN };
     }
 
+    /// What the keys of all elements' records start with.
+    pub(super) fn prefix(&self) -> [u8; INCARNATION_BYTES + 1] {
+        key::kind_prefix(self.key.keyspace, self.meta.incarnation, kind::ELEMENT)
+    }
+
     /// The key of an element's record.
     pub(super) fn record(&self, position: u64) -> Vec<u8> {
         element_key(self.key.keyspace, self.meta.incarnation, position)
@@ -83,8 +88,7 @@ impl<'k> View<'k> {
         towards: Side,
         mut each: impl FnMut(u64, &[u8]) -> Result<bool>,
     ) -> Result<()> {
-        let prefix = key::kind_prefix(self.key.keyspace, self.meta.incarnation, kind::ELEMENT);
-        let mut cursor = unit.cursor(Table::Elements, &prefix)?;
+        let mut cursor = unit.cursor(Table::Elements, &self.prefix())?;
         let from = self.record(from);
         let mut found =
             if towards == Side::Right { cursor.seek(&from)? } else { cursor.seek_for_prev(&from)? };

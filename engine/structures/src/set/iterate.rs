@@ -2,7 +2,7 @@
 
 use super::records::View;
 use crate::base::error::Result;
-use crate::store::{Access, Key, Store, Unit};
+use crate::store::{Key, PAGE, Pages, Store, Stretch, Unit};
 
 /// Hands every member to `each`, until it says `false`.
 ///
@@ -13,6 +13,16 @@ pub fn all(unit: &mut Unit<'_>, key: Key<'_>, mut each: impl FnMut(&[u8]) -> boo
         Some(view) => view.all(unit, |member| Ok(each(member))),
         None => Ok(()),
     }
+}
+
+/// The records of a large set, to be read piece by piece: [`crate::store::split_scattered`] has the member.
+/// `None` of a small one, and where there is none.
+///
+/// # Errors
+/// As [`all`]; [`crate::Error::Busy`] if the unit has written something.
+pub fn stretch(unit: &mut Unit<'_>, key: Key<'_>) -> Result<Option<Stretch>> {
+    let Some(view) = View::load(unit, key)?.filter(|view| view.meta.records) else { return Ok(None) };
+    view.records().stretch(unit, view.meta.length).map(Some)
 }
 
 /// About `count` members from `cursor` on, and the cursor to go on with, 0 at the end. A member that is there
@@ -27,53 +37,14 @@ pub fn scan(unit: &mut Unit<'_>, key: Key<'_>, cursor: u64, count: u64) -> Resul
     }
 }
 
-/// How many members an iterator reads at once.
-const PAGE: u64 = 128;
+/// The members of a set, a page of them in memory at a time, with the guarantee of [`scan`].
+pub type Members = Pages<u64, Vec<u8>>;
 
-/// The members of a set, a page of them in memory at a time. Each page is of its own moment, with the
-/// guarantee of [`scan`].
-#[derive(Debug)]
-pub struct Members {
-    store: Store,
-    database: u32,
-    name: Vec<u8>,
-    cursor: Option<u64>,
-    page: std::vec::IntoIter<Vec<u8>>,
-}
-
-impl Members {
-    /// Of a set.
-    #[must_use]
-    pub fn new(store: &Store, database: u32, name: &[u8]) -> Members {
-        let page = Vec::new().into_iter();
-        Members { store: store.clone(), database, name: name.to_vec(), cursor: Some(0), page }
-    }
-
-    fn turn(&mut self, cursor: u64) -> Result<()> {
-        let mut unit = self.store.unit();
-        unit.begin(Access::Read);
-        let key = Key { keyspace: unit.keyspace(self.database)?, name: &self.name };
-        let (next, members) = scan(&mut unit, key, cursor, PAGE)?;
-        self.cursor = (next != 0).then_some(next);
-        self.page = members.into_iter();
-        let seq = unit.depends_on();
-        drop(unit);
-        self.store.wait(seq)
-    }
-}
-
-impl Iterator for Members {
-    type Item = Result<Vec<u8>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(member) = self.page.next() {
-                return Some(Ok(member));
-            }
-            let cursor = self.cursor.take()?;
-            if let Err(error) = self.turn(cursor) {
-                return Some(Err(error));
-            }
-        }
-    }
+/// Walks over a set.
+#[must_use]
+pub fn entries(store: &Store, database: u32, name: &[u8]) -> Members {
+    Pages::new(store, (database, name), 0, |unit, key, cursor| {
+        let (next, members) = scan(unit, key, cursor, PAGE)?;
+        Ok((members, (next != 0).then_some(next)))
+    })
 }

@@ -3,7 +3,7 @@
 use super::records::{Draft, View, check};
 use crate::base::error::Result;
 use crate::encoding::header::Type;
-use crate::store::{Key, Unit};
+use crate::store::{FETCH, Key, Unit};
 
 /// How many members there are; 0 if there is no such key. One read.
 ///
@@ -33,8 +33,11 @@ pub fn add(unit: &mut Unit<'_>, key: Key<'_>, members: &[&[u8]]) -> Result<u64> 
     members.iter().try_for_each(|member| check(member))?;
     let mut draft = Draft::open(unit, key)?;
     let mut added = 0;
-    for member in members {
-        added += u64::from(draft.add(unit, member)?);
+    for page in members.chunks(FETCH) {
+        draft.fetch(unit, page)?;
+        for member in page {
+            added += u64::from(draft.add(unit, member)?);
+        }
     }
     draft.finish(unit)?;
     Ok(added)
@@ -47,8 +50,11 @@ pub fn add(unit: &mut Unit<'_>, key: Key<'_>, members: &[&[u8]]) -> Result<u64> 
 pub fn remove(unit: &mut Unit<'_>, key: Key<'_>, members: &[&[u8]]) -> Result<u64> {
     let mut draft = Draft::open(unit, key)?;
     let mut removed = 0;
-    for member in members {
-        removed += u64::from(draft.remove(unit, member)?);
+    for page in members.chunks(FETCH) {
+        draft.fetch(unit, page)?;
+        for member in page {
+            removed += u64::from(draft.remove(unit, member)?);
+        }
     }
     draft.finish(unit)?;
     Ok(removed)

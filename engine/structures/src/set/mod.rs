@@ -8,7 +8,7 @@ mod random;
 mod records;
 
 pub use algebra::{difference, intersection, store, union};
-pub use iterate::{Members, all, scan};
+pub use iterate::{Members, all, entries, scan, stretch};
 pub use members::{add, contains_many, length, move_member, remove};
 pub use random::{pop, random_distinct, random_many};
-pub(crate) use records::check_members;
+pub(crate) use records::{check_inline, check_records};

@@ -1,9 +1,9 @@
 //! Members by chance, each with the same chance.
 
 use super::records::{Draft, View};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::encoding::items::Items;
-use crate::store::{Key, Unit};
+use crate::store::{Key, Unit, repeated};
 use std::collections::BTreeSet;
 
 /// Distinct members are chosen one by one if they are fewer than one in so many.
@@ -12,22 +12,18 @@ const SPARSE: u64 = 4;
 /// So many members, the same one perhaps more than once.
 ///
 /// # Errors
-/// [`crate::Error::WRONG_TYPE`]; what the engine gives.
+/// [`Error::WRONG_TYPE`], [`Error::TOO_MANY_REPEATED`]; what the engine gives.
 pub fn random_many(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
     let Some(view) = View::load(unit, key)? else { return Ok(Vec::new()) };
-    let mut chosen = Vec::new();
     if view.meta.records {
-        for _ in 0..count {
-            chosen.push(sample(unit, &view)?);
-        }
-        return Ok(chosen);
+        return repeated(count, Vec::len, || sample(unit, &view));
     }
     let items = Items::new(&view.payload).list()?;
-    for _ in 0..count {
+    repeated(count, Vec::len, || {
         let at = unit.random_below(items.len().max(1) as u64) as usize;
-        chosen.extend(items.get(at).map(|(member, _)| member.to_vec()));
-    }
-    Ok(chosen)
+        let (member, _) = items.get(at).ok_or_else(|| Error::malformed("an empty set"))?;
+        Ok(member.to_vec())
+    })
 }
 
 /// So many different members, or all.

@@ -1,10 +1,12 @@
 //! Members in records of their own, and the step from the header to them.
 
 use crate::base::error::{Error, Result};
+use crate::base::hash::HashKey;
 use crate::base::number::parse_i64;
+use crate::encoding::check::{Check, Counted};
 use crate::encoding::header::{Meta, Type, flag};
 use crate::encoding::items::{Items, put_item};
-use crate::encoding::key::{self, POSITION_BYTES, kind, position_bytes, split_position};
+use crate::encoding::key::{self, kind, position_bytes, split_position};
 use crate::encoding::limits::{MAX_INLINE_BYTES, MAX_INLINE_ELEMENTS, MAX_NAME_BYTES};
 use crate::store::{Key, Scattered, Table, Unit};
 
@@ -117,6 +119,15 @@ impl<'k> Draft<'k> {
         self.before.is_some()
     }
 
+    /// Reads these members together, which are looked at one by one next.
+    pub(super) fn fetch(&self, unit: &mut Unit<'_>, members: &[&[u8]]) -> Result<()> {
+        if !self.view.meta.records || members.len() < 2 {
+            return Ok(());
+        }
+        let keys = members.iter().map(|member| self.view.record(unit, member)).collect();
+        unit.fetch(keys)
+    }
+
     /// Adds a member; says whether it is new. What `check` refuses must have been refused.
     pub(super) fn add(&mut self, unit: &mut Unit<'_>, member: &[u8]) -> Result<bool> {
         if self.view.contains(unit, member)? {
@@ -189,32 +200,26 @@ impl<'k> Draft<'k> {
     }
 }
 
-/// What is wrong with the payload or the records of a set, for `verify`.
-pub(crate) fn check_members(
-    meta: &Meta,
-    payload: &[u8],
-    records: &[(u8, &[u8], usize)],
-    hash: crate::base::hash::HashKey,
-) -> Option<String> {
+/// What is wrong with the payload of a small set, for `verify`.
+pub(crate) fn check_inline(meta: &Meta, payload: &[u8]) -> Option<String> {
     if meta.length == 0 {
         return Some("an empty set".into());
     }
-    if !meta.records {
-        let Ok(items) = Items::new(payload).list() else { return Some("members that cannot be read".into()) };
-        let mut members: Vec<&[u8]> = items.iter().map(|(member, _)| *member).collect();
-        members.sort_unstable();
-        let twice = members.windows(2).any(|pair| pair[0] == pair[1]);
-        let fits = payload.len() <= MAX_INLINE_BYTES && members.len() <= MAX_INLINE_ELEMENTS;
-        let narrow = !meta.has(flag::WIDE) && members.iter().any(|member| parse_i64(member).is_none());
-        let right = members.len() as u64 == meta.length && !twice && fits && !narrow;
-        return (!right).then(|| format!("{} members in the header, {} counted", members.len(), meta.length));
-    }
-    for (kind, rest, bytes) in records {
-        let right = split_position(rest).is_ok_and(|(at, member)| at == hash.hash53(member));
-        if *kind != kind::MEMBER || *bytes != 0 || rest.len() < POSITION_BYTES || !right {
-            return Some(format!("a record of kind {kind} among the members of a set"));
-        }
-    }
-    let right = records.len() as u64 == meta.length;
-    (!right).then(|| format!("{} records of members, {} counted", records.len(), meta.length))
+    let Ok(items) = Items::new(payload).list() else { return Some("members that cannot be read".into()) };
+    let mut members: Vec<&[u8]> = items.iter().map(|(member, _)| *member).collect();
+    members.sort_unstable();
+    let twice = members.windows(2).any(|pair| pair[0] == pair[1]);
+    let fits = payload.len() <= MAX_INLINE_BYTES && members.len() <= MAX_INLINE_ELEMENTS;
+    let narrow = !meta.has(flag::WIDE) && members.iter().any(|member| parse_i64(member).is_none());
+    let right = members.len() as u64 == meta.length && !twice && fits && !narrow;
+    (!right).then(|| format!("{} members in the header, {} counted", members.len(), meta.length))
+}
+
+/// What `verify` asks of the records of a large one.
+pub(crate) fn check_records(meta: &Meta, hash: HashKey) -> impl Check + use<> {
+    let is_right = move |kind: u8, rest: &[u8], value: &[u8]| {
+        let placed = split_position(rest).is_ok_and(|(at, member)| at == hash.hash53(member));
+        kind == kind::MEMBER && value.is_empty() && placed
+    };
+    Counted { length: meta.length, found: 0, what: "members of a set", is_right }
 }

@@ -1,5 +1,6 @@
 //! A cursor over the records of a prefix as a unit of work sees them: the store's, and its own on top.
 
+use super::cost::Tally;
 use super::overlay::{Overlay, Own, Write, integer};
 use super::unit::prefix_end;
 use crate::base::error::Result;
@@ -13,6 +14,7 @@ pub struct UnitCursor<'u> {
     below: Cursor,
     /// The unit's writes, if any concern the prefix.
     own: Option<&'u Overlay>,
+    tally: &'u Tally,
     from: Vec<u8>,
     to: Option<Vec<u8>>,
     at: At<'u>,
@@ -31,16 +33,22 @@ enum At<'u> {
 }
 
 impl<'u> UnitCursor<'u> {
-    pub(super) fn new(below: Cursor, own: &'u Overlay, prefix: &[u8]) -> UnitCursor<'u> {
+    pub(super) fn new(below: Cursor, own: &'u Overlay, tally: &'u Tally, prefix: &[u8]) -> UnitCursor<'u> {
         let to = prefix_end(prefix);
         let own = (!own.is_empty() && own.touches(prefix, to.as_deref())).then_some(own);
-        UnitCursor { below, own, from: prefix.to_vec(), to, at: At::Nowhere }
+        UnitCursor { below, own, tally, from: prefix.to_vec(), to, at: At::Nowhere }
     }
 
     /// Whether it stands on a record.
     #[must_use]
     pub fn valid(&self) -> bool {
         if self.own.is_none() { self.below.valid() } else { !matches!(self.at, At::Nowhere) }
+    }
+
+    /// Counts a movement, and says whether it ended on a record.
+    fn moved(&self) -> bool {
+        self.tally.read(1, self.key().len() + self.value().len());
+        self.valid()
     }
 
     /// The key. Empty while the cursor stands nowhere.
@@ -81,7 +89,7 @@ impl<'u> UnitCursor<'u> {
     /// As [`UnitCursor::seek_to_first`].
     pub fn seek(&mut self, key: &[u8]) -> Result<bool> {
         self.below.seek(key)?;
-        let Some(own) = self.own else { return Ok(self.valid()) };
+        let Some(own) = self.own else { return Ok(self.moved()) };
         let key = key.max(&self.from).to_vec();
         self.settle_forward(own, Bound::Included(&key))
     }
@@ -92,7 +100,10 @@ impl<'u> UnitCursor<'u> {
     /// As [`UnitCursor::seek_to_first`].
     #[allow(clippy::should_implement_trait, reason = "a cursor, which can also go back and fail")]
     pub fn next(&mut self) -> Result<bool> {
-        let Some(own) = self.own else { return Ok(self.below.next()?) };
+        let Some(own) = self.own else {
+            self.below.next()?;
+            return Ok(self.moved());
+        };
         if !self.valid() {
             return Ok(false);
         }
@@ -112,7 +123,7 @@ impl<'u> UnitCursor<'u> {
     /// As [`UnitCursor::seek_to_first`].
     pub fn seek_to_last(&mut self) -> Result<bool> {
         self.below.seek_to_last()?;
-        let Some(own) = self.own else { return Ok(self.valid()) };
+        let Some(own) = self.own else { return Ok(self.moved()) };
         let to = self.to.clone();
         self.settle_backward(own, to.as_deref().map_or(Bound::Unbounded, Bound::Excluded))
     }
@@ -123,7 +134,7 @@ impl<'u> UnitCursor<'u> {
     /// As [`UnitCursor::seek_to_first`].
     pub fn seek_for_prev(&mut self, key: &[u8]) -> Result<bool> {
         self.below.seek_for_prev(key)?;
-        let Some(own) = self.own else { return Ok(self.valid()) };
+        let Some(own) = self.own else { return Ok(self.moved()) };
         if self.to.as_deref().is_some_and(|to| key >= to) {
             return self.seek_to_last();
         }
@@ -135,7 +146,10 @@ impl<'u> UnitCursor<'u> {
     /// # Errors
     /// As [`UnitCursor::seek_to_first`].
     pub fn prev(&mut self) -> Result<bool> {
-        let Some(own) = self.own else { return Ok(self.below.prev()?) };
+        let Some(own) = self.own else {
+            self.below.prev()?;
+            return Ok(self.moved());
+        };
         if !self.valid() {
             return Ok(false);
         }
@@ -162,7 +176,7 @@ impl<'u> UnitCursor<'u> {
         let below = self.below.valid().then(|| self.below.key());
         let takes_own = |key: &[u8]| below.is_none_or(|below| key <= below);
         self.at = stand(write.filter(|(key, _)| takes_own(key)), &self.below);
-        Ok(self.valid())
+        Ok(self.moved())
     }
 
     /// Stands on the last record up to `to`, the engine's cursor being there or before.
@@ -182,7 +196,7 @@ impl<'u> UnitCursor<'u> {
         let below = self.below.valid().then(|| self.below.key());
         let takes_own = |key: &[u8]| below.is_none_or(|below| key >= below);
         self.at = stand(write.filter(|(key, _)| takes_own(key)), &self.below);
-        Ok(self.valid())
+        Ok(self.moved())
     }
 }
 

@@ -1,11 +1,13 @@
 //! The handle of an open store.
 
+use super::cost::{Cost, Spent};
 use super::counts::AllCounts;
 use super::databases::Databases;
 use super::headers::Key;
 use super::incarnations::Incarnations;
 use super::locks::Stripes;
 use super::open::Builder;
+use super::scans::Scans;
 use super::sweep::{self, Sweep, Swept};
 use super::unit::{Access, Table, Unit};
 use super::watch::{Registry, Watching};
@@ -59,10 +61,13 @@ pub(super) struct Inner {
     pub(super) counts: AllCounts,
     pub(super) incarnations: Incarnations,
     pub(super) watch: Registry,
+    pub(super) ranks: crate::ranks::Known,
     pub(super) hash_key: HashKey,
     pub(super) random: Random,
     pub(super) durability: Durability,
     pub(super) on_expired: Option<OnExpired>,
+    pub(super) scans: Scans,
+    pub(super) spent: Spent,
     pub(super) sweep: Arc<Sweep>,
     pub(super) sweeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -213,6 +218,13 @@ impl Store {
         if !watching.is_empty() {
             self.0.watch.unregister(watching);
         }
+    }
+
+    /// What the units of work that have ended have read and written so far. All zeros unless the feature
+    /// `invariants` is on.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.0.spent.get()
     }
 
     /// Closes the store. Other handles answer [`esker::Error::Closed`] from then on.

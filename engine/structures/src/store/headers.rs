@@ -8,6 +8,10 @@ use crate::encoding::header::{Meta, NEVER, Type};
 use crate::encoding::key::{self, kind};
 use crate::encoding::limits::MAX_NAME_BYTES;
 
+/// Collections whose ranges one unit drops by itself. A batch takes 4,096 ranges, and others need some, too.
+/// Tests have more than they can drop often.
+const MOST_DROPPED: usize = if cfg!(any(test, feature = "invariants")) { 2 } else { 1024 };
+
 /// A user key in its keyspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key<'k> {
@@ -161,7 +165,34 @@ impl Unit<'_> {
         }
         let mut value = Vec::with_capacity(payload.len() + 24);
         after.encode(payload, &mut value);
-        self.put(Table::Headers, key::header(key.keyspace, key.name), value);
+        let name = key::header(key.keyspace, key.name);
+        if !self.quiet.is_empty() {
+            self.quiet.retain(|quiet| *quiet != name);
+        }
+        self.put(Table::Headers, name, value);
+        Ok(())
+    }
+
+    /// As [`Unit::put_header`], of a change that its user does not see as one: watchers are not told, unless
+    /// the unit modifies the key besides.
+    ///
+    /// # Errors
+    /// As [`Unit::put_header`].
+    #[cold]
+    pub fn put_header_quietly(
+        &mut self,
+        key: Key<'_>,
+        before: &Meta,
+        after: &mut Meta,
+        payload: &[u8],
+    ) -> Result<()> {
+        let name = key::header(key.keyspace, key.name);
+        let own = self.overlays[Table::Headers as usize].writes.contains_key(&name);
+        let quiet = !own || self.quiet.contains(&name);
+        self.put_header(key, Some(before), after, payload)?;
+        if quiet {
+            self.quiet.push(name);
+        }
         Ok(())
     }
 
@@ -192,11 +223,21 @@ impl Unit<'_> {
         self.add(Table::Index, key::count(key.keyspace, slot), delta);
     }
 
-    /// Gives the records of a header up, if it has any.
+    /// Gives the records of a header up, if it has any. A batch holds only so many ranges: what a unit gives
+    /// up besides is written down in it, and dropped by the sweeper.
     pub fn drop_records(&mut self, keyspace: u64, meta: &Meta) {
-        if meta.records {
-            self.drop_prefix(Table::Elements, &key::incarnation(keyspace, meta.incarnation));
+        if !meta.records {
+            return;
         }
+        let prefix = key::incarnation(keyspace, meta.incarnation);
+        if self.overlays[Table::Elements as usize].removed.len() < MOST_DROPPED {
+            return self.drop_prefix(Table::Elements, &prefix);
+        }
+        let (from, to) = (prefix.to_vec(), super::unit::prefix_end(&prefix));
+        self.overlays[Table::Elements as usize].forget(&from, to.as_ref());
+        self.put(Table::Index, key::given_up(keyspace, meta.incarnation), Vec::new());
+        // The sweeper is to come at once.
+        self.earliest_expiry = 0;
     }
 
     /// A new number for the records of a key, under which its name stands already.
@@ -281,11 +322,8 @@ impl Unit<'_> {
             *id = *next;
             *next += 1;
         }
-        for table in [Table::Headers, Table::Elements] {
+        for table in Table::ALL {
             self.drop_prefix(table, &old.to_be_bytes());
-        }
-        for table in [key::table::POSITION, key::table::COUNT, key::table::EXPIRY] {
-            self.drop_prefix(Table::Index, &key::index_prefix(table, old));
         }
         Ok(())
     }

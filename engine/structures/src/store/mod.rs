@@ -1,5 +1,6 @@
 //! Layer 2: an open store, and units of work on it: what types read and write through.
 
+mod cost;
 mod counts;
 mod cursor;
 mod databases;
@@ -9,16 +10,24 @@ mod incarnations;
 mod locks;
 mod open;
 mod overlay;
+mod pages;
+mod remember;
+mod scans;
 mod scattered;
+mod stretch;
 mod sweep;
 mod unit;
 mod watch;
 
+pub use cost::Cost;
 pub use cursor::UnitCursor;
 pub use handle::{Expired, Store};
 pub use headers::Key;
 pub use open::Builder;
-pub use scattered::{Scattered, split_scattered};
+pub use pages::{PAGE, Pages};
+pub use scans::PLACES;
+pub use scattered::{Scattered, repeated, split_scattered};
+pub use stretch::Stretch;
 pub use sweep::Swept;
-pub use unit::{Access, Table, Unit};
+pub use unit::{Access, FETCH, Table, Unit};
 pub use watch::Watching;

@@ -19,10 +19,19 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+/// The mark of a store that holds structures.
+const LAYER: &str = "structures";
+
 /// The families.
 const HEADERS: &str = "structures.headers";
 const ELEMENTS: &str = "structures.elements";
 const INDEX: &str = "structures.index";
+
+/// Options of the families, in the order in which they are created.
+fn families() -> [(&'static str, FamilyOptions); 3] {
+    let of = |name, keep_versions| (name, FamilyOptions { keep_versions, ..FamilyOptions::default() });
+    [of(HEADERS, true), of(ELEMENTS, false), of(INDEX, false)]
+}
 
 /// Names of records of the store itself.
 const STORE: &str = "store";
@@ -129,10 +138,9 @@ impl Builder {
             return Err(esker::Error::InvalidArgument { what: "durability", why }.into());
         }
         let engine = self.engine.merge_operator(ELEMENTS, Counter).merge_operator(INDEX, Counter);
-        let db = engine.open()?;
-        check_owner(&db)?;
-        let headers = family(&db, HEADERS, true)?;
-        let (elements, index) = (family(&db, ELEMENTS, false)?, family(&db, INDEX, false)?);
+        let db = engine.layer(LAYER).open()?;
+        let [headers, elements, index] = families().map(|(name, options)| family(&db, name, options));
+        let (headers, elements, index) = (headers?, elements?, index?);
         let random = match self.random {
             // The store's own choices need no more than this, and a lock in the process is cheaper than the
             // system's numbers.
@@ -154,10 +162,13 @@ impl Builder {
             counts,
             incarnations: Incarnations::new(ceiling),
             watch: Registry::new(),
+            ranks: crate::ranks::Known::default(),
             hash_key,
             random,
             durability: self.durability,
             on_expired: self.on_expired,
+            scans: super::scans::Scans::default(),
+            spent: super::cost::Spent::default(),
             sweep,
             sweeper: Mutex::new(None),
         });
@@ -168,28 +179,20 @@ impl Builder {
     }
 }
 
-/// A store that holds anything but what this layer writes is somebody else's.
-fn check_owner(db: &Db) -> Result<()> {
-    let families = db.column_families();
-    let ours = [HEADERS, ELEMENTS, INDEX];
-    let foreign = families.iter().any(|name| name != "default" && !ours.contains(&name.as_str()));
-    let written = families.len() == 1 && db.iter()?.next().is_some();
-    if !foreign && !written {
-        return Ok(());
+fn family(db: &Db, name: &str, options: FamilyOptions) -> Result<ColumnFamily> {
+    match db.open_column_family(name) {
+        Err(esker::Error::NoSuchFamily { .. }) => Ok(db.create_column_family(name, options)?),
+        opened => Ok(opened?),
     }
-    let why = "it holds a plain key-value store; open it with `esker::Db::open`, or copy what is in it \
-               into a new store of structures"
-        .into();
-    Err(esker::Error::NotADatabase { path: db.path().to_owned(), why }.into())
 }
 
-fn family(db: &Db, name: &str, keep_versions: bool) -> Result<ColumnFamily> {
-    match db.open_column_family(name) {
-        Err(esker::Error::NoSuchFamily { .. }) => {
-            let options = FamilyOptions { keep_versions, ..FamilyOptions::default() };
-            Ok(db.create_column_family(name, options)?)
-        }
-        opened => Ok(opened?),
+impl Store {
+    /// The repair of a damaged store of structures ([`esker::Repair`]), also where no manifest is left that
+    /// says that it is one. Without a manifest nobody knows which keys were removed: what
+    /// [`Store::verify`] finds in the new store is to be looked at.
+    #[must_use]
+    pub fn repair(dir: impl AsRef<Path>) -> esker::Repair {
+        esker::Repair::new(dir).layer(LAYER, &families())
     }
 }
 
@@ -210,6 +213,10 @@ fn load_store(db: &Db, index: &ColumnFamily, random: &Random) -> Result<HashKey>
         let secret = decoder.take(16, "the secret of the store")?;
         let secret = secret.try_into().map_err(|_| Error::malformed("the secret of the store"))?;
         return Ok(HashKey::new(secret));
+    }
+    // It is the first that is written: whoever has others has lost it, or is older than this format.
+    if index.cursor(esker::ScanOptions::default().keys_only())?.seek_to_first()? {
+        return Err(Error::malformed("a store without its secret, or from before format 1 was settled,"));
     }
     let mut secret = [0; 16];
     secret[..8].copy_from_slice(&random.next_u64().to_le_bytes());

@@ -121,12 +121,17 @@ impl Overlay {
             return;
         }
         self.bytes += removed.from.len() + removed.to.as_ref().map_or(0, Vec::len);
-        let upper = removed.to.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let inside = self.writes.range::<Vec<u8>, _>((Bound::Included(&removed.from), upper));
+        self.forget(&removed.from, removed.to.as_ref());
+        self.removed.push(removed);
+    }
+
+    /// Forgets the records of a range.
+    pub(super) fn forget(&mut self, from: &Vec<u8>, to: Option<&Vec<u8>>) {
+        let upper = to.map_or(Bound::Unbounded, Bound::Excluded);
+        let inside = self.writes.range::<Vec<u8>, _>((Bound::Included(from), upper));
         for key in inside.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.writes.remove(&key);
         }
-        self.removed.push(removed);
     }
 }
 

@@ -6,9 +6,11 @@
 //! choose again. Each member is met with the same chance in a round, and four rounds are expected (rejection
 //! sampling; von Neumann, 1951). That a range holds more than 64 has a chance below 1e-17.
 
+use super::stretch::Stretch;
 use super::unit::{Table, Unit};
 use crate::base::error::{Error, Result};
 use crate::encoding::key::{INCARNATION_BYTES, POSITIONS, position_bytes, split_position};
+use crate::encoding::limits::{MAX_REPEATED, MAX_REPEATED_BYTES};
 
 /// How many elements a range should hold.
 const MEAN: u64 = 16;
@@ -51,6 +53,14 @@ impl Scattered {
             found = cursor.next()?;
         }
         Ok(())
+    }
+
+    /// All of them, of which there are `count`, to be read piece by piece.
+    ///
+    /// # Errors
+    /// As [`Unit::stretch`].
+    pub fn stretch(&self, unit: &mut Unit<'_>, count: u64) -> Result<Stretch> {
+        unit.stretch(&self.prefix, self.prefix.to_vec(), false, count)
     }
 
     /// Hands about `count` members from the cursor `from` on to `each`; returns the cursor to go on with, 0
@@ -116,6 +126,30 @@ impl Scattered {
             }
         }
     }
+}
+
+/// What `one` gives so many times, the same perhaps more than once; `bytes` says how large each is.
+///
+/// # Errors
+/// [`Error::TOO_MANY_REPEATED`]; those of `one`.
+pub fn repeated<T>(
+    count: u64,
+    bytes: impl Fn(&T) -> usize,
+    mut one: impl FnMut() -> Result<T>,
+) -> Result<Vec<T>> {
+    if count > MAX_REPEATED {
+        return Err(Error::TOO_MANY_REPEATED);
+    }
+    let (mut drawn, mut total) = (Vec::new(), 0);
+    for _ in 0..count {
+        let next = one()?;
+        total += bytes(&next);
+        if total > MAX_REPEATED_BYTES {
+            return Err(Error::TOO_MANY_REPEATED);
+        }
+        drawn.push(next);
+    }
+    Ok(drawn)
 }
 
 impl Unit<'_> {

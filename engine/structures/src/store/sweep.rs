@@ -3,6 +3,8 @@
 //! The index holds each key that expires under a time not later than its end. The sweeper walks it from the
 //! front: a key that has ended is removed with all that belongs to it; one whose end was moved on is filed
 //! under its new time; a record that its key does not know is removed.
+//!
+//! It also drops what a write that removed very many large keys could not drop itself.
 
 use super::handle::Inner;
 use super::headers::Key;
@@ -28,6 +30,9 @@ pub struct Swept {
     pub removed: usize,
     /// Records of the index that were filed anew, or were of no key any more.
     pub refiled: usize,
+    /// Collections of removed keys whose records were dropped now, because the write that removed them
+    /// removed too many others.
+    pub reclaimed: usize,
     /// When the next record of the index is due, in ms since the epoch; `None` if there is none.
     pub next_at_ms: Option<u64>,
 }
@@ -108,6 +113,10 @@ pub(super) fn sweep(inner: &Inner, limit: usize) -> Result<Swept> {
     let mut swept = Swept::default();
     let count = inner.databases.len() as u32;
     for database in 0..count {
+        if !reclaim(inner, database, limit, &mut swept)? {
+            swept.next_at_ms = Some(0);
+            return Ok(swept);
+        }
         loop {
             if swept.removed + swept.refiled >= limit {
                 swept.next_at_ms = Some(0);
@@ -131,6 +140,41 @@ pub(super) fn sweep(inner: &Inner, limit: usize) -> Result<Swept> {
         }
     }
     Ok(swept)
+}
+
+/// How many ranges one batch drops.
+const RANGES: usize = 64;
+
+/// Drops what removed keys have left behind. Says whether that is all of it.
+fn reclaim(inner: &Inner, database: u32, limit: usize, swept: &mut Swept) -> Result<bool> {
+    loop {
+        let mut unit = Unit::new(inner, false);
+        let keyspace = unit.keyspace(database)?;
+        let prefix = key::index_prefix(key::table::GIVEN_UP, keyspace);
+        let mut records = Vec::new();
+        let mut cursor = unit.cursor(Table::Index, &prefix)?;
+        let mut found = cursor.seek_to_first()?;
+        while found && records.len() < RANGES {
+            records.push(cursor.key().to_vec());
+            found = cursor.next()?;
+        }
+        drop(cursor);
+        if records.is_empty() {
+            return Ok(true);
+        }
+        if swept.reclaimed >= limit {
+            return Ok(false);
+        }
+        swept.reclaimed += records.len();
+        unit.is_upkeep = true;
+        for record in records {
+            let rest = record.get(prefix.len()..).unwrap_or_default();
+            let number = rest.try_into().map_err(|_| Error::malformed("an incarnation that was given up"))?;
+            unit.drop_prefix(Table::Elements, &key::incarnation(keyspace, u64::from_be_bytes(number)));
+            unit.delete(Table::Index, record);
+        }
+        unit.commit()?;
+    }
 }
 
 /// The first record of a keyspace in the index.

@@ -9,15 +9,22 @@
 //!   taken at the first header that has records. The snapshot is younger than every lock that the unit
 //!   holds, so what it shows of locked keys is what is there.
 
+use super::cost::Tally;
 use super::databases::Gate;
 use super::handle::{Expired, Inner};
 use super::locks::{Held, stripe_of};
 use super::overlay::{Overlay, Own, Removed, Write, integer};
 use crate::base::error::{Error, Result};
 use crate::encoding::key;
+use crate::ranks::{Of, Tree};
 use esker::batch::FamilyRef;
 use esker::{ColumnFamily, Durability, Slice, Snapshot, WriteBatch};
 use std::cell::Cell;
+use std::collections::HashMap;
+
+/// How many records a command reads together that it changes one by one: more would be held in memory for
+/// nothing.
+pub const FETCH: usize = 256;
 
 /// The families of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +70,13 @@ pub struct Unit<'s> {
     pub(super) expired: Vec<Vec<u8>>,
     /// Watched keys that this unit modifies by emptying or swapping their database.
     touched: Vec<(u32, Vec<u8>)>,
+    /// Records of elements that a command has read ahead, by their keys.
+    fetched: HashMap<Vec<u8>, Option<Slice>>,
+    /// The counts of sorted sets that this unit changes.
+    pub(super) ranks: Vec<(Of, Tree)>,
+    tally: Tally,
+    /// Headers that this unit wrote without a modification that a user sees.
+    pub(super) quiet: Vec<Vec<u8>>,
     /// What is written modifies no key as its user sees it: watchers need not know.
     pub(super) is_upkeep: bool,
     /// The earliest expiry that this unit adds to the index.
@@ -86,6 +100,10 @@ impl<'s> Unit<'s> {
             depends_on: Cell::new(0),
             expired: Vec::new(),
             touched: Vec::new(),
+            fetched: HashMap::new(),
+            ranks: Vec::new(),
+            tally: Tally::default(),
+            quiet: Vec::new(),
             is_upkeep: false,
             earliest_expiry: u64::MAX,
         }
@@ -94,6 +112,7 @@ impl<'s> Unit<'s> {
     /// Begins a command.
     pub fn begin(&mut self, access: Access) {
         self.access = access;
+        self.forget_fetched();
         if !self.keeps_view {
             self.view = None;
             self.now_ms.set(0);
@@ -202,6 +221,12 @@ impl<'s> Unit<'s> {
         self.overlays.iter().map(|overlay| overlay.bytes).sum()
     }
 
+    /// How many ranges are removed. A batch of the engine takes 4,096.
+    #[must_use]
+    pub fn pending_ranges(&self) -> usize {
+        self.overlays.iter().map(|overlay| overlay.removed.len()).sum()
+    }
+
     /// The sequence number of the last write that anything read so far depends on.
     #[must_use]
     pub fn depends_on(&self) -> u64 {
@@ -218,7 +243,7 @@ impl<'s> Unit<'s> {
         self.depends_on.set(self.depends_on.get().max(seq));
     }
 
-    fn family(&self, table: Table) -> &'s ColumnFamily {
+    pub(super) fn family(&self, table: Table) -> &'s ColumnFamily {
         self.store.family(table)
     }
 
@@ -227,6 +252,11 @@ impl<'s> Unit<'s> {
         if self.view.is_none() {
             self.view = Some(self.store.db.snapshot());
         }
+    }
+
+    /// The state that the command sees, to be kept beyond its end.
+    pub(super) fn take_view(&mut self) -> Snapshot {
+        self.view.take().unwrap_or_else(|| self.store.db.snapshot())
     }
 
     pub(super) fn is_pinned(&self) -> bool {
@@ -256,7 +286,18 @@ impl<'s> Unit<'s> {
     }
 
     fn below<R>(&self, table: Table, key: &[u8], read: impl FnOnce(&[u8], u64) -> R) -> Result<Option<R>> {
+        if !self.fetched.is_empty()
+            && table == Table::Elements
+            && let Some(fetched) = self.fetched.get(key)
+        {
+            return Ok(fetched.as_deref().map(|value| read(value, 0)));
+        }
         let family = self.family(table);
+        self.tally.read(1, 0);
+        let read = |value: &[u8], seq| {
+            self.tally.read(0, key.len() + value.len());
+            read(value, seq)
+        };
         Ok(match &self.view {
             Some(view) => view.get_versioned_with(family, key, read)?,
             None => family.get_versioned_with(key, read)?,
@@ -287,11 +328,44 @@ impl<'s> Unit<'s> {
         if !self.overlays[table as usize].is_empty() || keys.len() < 2 {
             return keys.iter().map(|key| self.get(table, key.as_ref())).collect();
         }
+        self.read_together(table, keys)
+    }
+
+    fn read_together<K: AsRef<[u8]>>(&self, table: Table, keys: &[K]) -> Result<Vec<Option<Slice>>> {
         let family = self.family(table);
-        Ok(match &self.view {
+        let values = match &self.view {
             Some(view) => view.multi_get(family, keys)?,
             None => family.multi_get(keys)?,
-        })
+        };
+        let bytes = |(key, value): (&K, &Option<Slice>)| {
+            value.as_ref().map_or(0, |value| key.as_ref().len() + value.len())
+        };
+        self.tally.read(keys.len(), keys.iter().zip(&values).map(bytes).sum());
+        Ok(values)
+    }
+
+    /// Reads records of elements together that the command will get one by one, in place of those that it
+    /// fetched before. Their keys must be locked.
+    ///
+    /// # Errors
+    /// What the engine's get gives.
+    pub fn fetch(&mut self, mut keys: Vec<Vec<u8>>) -> Result<()> {
+        debug_assert_eq!(self.access, Access::Write);
+        self.forget_fetched();
+        if keys.len() < 2 {
+            return Ok(());
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        let values = self.read_together(Table::Elements, &keys)?;
+        self.fetched.extend(keys.into_iter().zip(values));
+        Ok(())
+    }
+
+    fn forget_fetched(&mut self) {
+        if !self.fetched.is_empty() {
+            self.fetched.clear();
+        }
     }
 
     /// A cursor over what starts with `prefix`, this unit's own writes included. It stands nowhere yet.
@@ -305,7 +379,7 @@ impl<'s> Unit<'s> {
             Some(view) => view.cursor(family, options)?,
             None => family.cursor(options)?,
         };
-        Ok(super::cursor::UnitCursor::new(below, &self.overlays[table as usize], prefix))
+        Ok(super::cursor::UnitCursor::new(below, &self.overlays[table as usize], &self.tally, prefix))
     }
 
     /// Sets a record.
@@ -348,13 +422,17 @@ impl<'s> Unit<'s> {
         self.databases = None;
         self.expired.clear();
         self.touched.clear();
+        self.quiet.clear();
         self.is_upkeep = false;
         self.earliest_expiry = u64::MAX;
+        self.ranks.clear();
         self.held.release();
         self.end();
     }
 
     fn end(&mut self) {
+        self.forget_fetched();
+        self.store.spent.add(self.tally.take());
         self.view = None;
         self.keeps_view = false;
         self.now_ms.set(0);
@@ -370,6 +448,7 @@ impl<'s> Unit<'s> {
     pub fn commit(&mut self) -> Result<u64> {
         debug_assert!(self.is_clean() || !matches!(self.gate, Gate::Left));
         if self.is_clean() {
+            self.ranks.clear();
             self.held.release();
             self.end();
             return Ok(self.depends_on.get());
@@ -413,20 +492,23 @@ impl<'s> Unit<'s> {
                 };
             }
         }
+        self.tally.write(batch.len(), batch.size_bytes());
         batch
     }
 
     /// What must follow when the batch is visible, while the locks are held.
     fn published(&mut self) -> Vec<Expired> {
         let store = self.store;
-        let index = &self.overlays[Table::Index as usize];
-        let counted = index.writes.range(vec![key::table::COUNT]..vec![key::table::COUNT + 1]);
-        for (key, write) in counted {
-            if let (Write::Add(delta), Ok((_, keyspace, slot))) = (write, key::split_index(key))
+        for (key, write) in &self.overlays[Table::Index as usize].writes {
+            if let (Write::Add(delta), Ok((key::table::COUNT, keyspace, slot))) =
+                (write, key::split_index(key))
                 && let (Ok(slot), true) = (slot.try_into(), *delta != 0)
             {
                 store.counts.add(keyspace, u16::from_be_bytes(slot), *delta);
             }
+        }
+        for (of, tree) in self.ranks.drain(..) {
+            store.ranks.keep(of, tree);
         }
         let before = self.databases.as_ref().map(|_| store.databases.all().0);
         if !self.is_upkeep && !store.watch.is_idle() {
@@ -454,6 +536,9 @@ impl<'s> Unit<'s> {
         for (key, write) in &self.overlays[Table::Headers as usize].writes {
             let Ok((keyspace, name)) = key::split_header(key) else { continue };
             let Some(database) = self.database_of(keyspace) else { continue };
+            if *write != Write::Delete && self.quiet.contains(key) {
+                continue;
+            }
             let by_expiry = *write == Write::Delete && self.expired.contains(key);
             store.watch.touch(database, name, by_expiry);
         }
@@ -477,6 +562,12 @@ impl<'s> Unit<'s> {
     fn database_of(&self, keyspace: u64) -> Option<u32> {
         let own = self.databases.as_ref().and_then(|(ids, _)| ids.iter().position(|id| *id == keyspace));
         own.map(|at| at as u32).or_else(|| self.store.databases.number_of(keyspace))
+    }
+}
+
+impl Drop for Unit<'_> {
+    fn drop(&mut self) {
+        self.store.spent.add(self.tally.take());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Strings as arrays of small integers.
 
-use super::value;
+use super::value::{self, Found};
 use crate::base::error::Result;
 use crate::encoding::header::flag;
 use crate::store::{Key, Unit};
@@ -86,10 +86,18 @@ pub fn bit_field(unit: &mut Unit<'_>, key: Key<'_>, fields: &[Field]) -> Result<
     // Like Redis, a command that writes makes the string as long as it needs, whatever becomes of it.
     let writing = fields.iter().filter(|field| field.operation != FieldOp::Get);
     let needed = writing.map(|field| (field.offset + u64::from(field.width.bits) - 1) / 8 + 1).max();
-    let length = value::find(unit, key)?.map_or(0, |found| found.meta.length);
-    if let Some(needed) = needed.filter(|needed| *needed > length) {
-        let found = value::find(unit, key)?;
-        value::write_at(unit, key, found, flag::RAW, needed - 1, &[0])?;
+    let found = value::find(unit, key)?;
+    let (length, raw) =
+        found.as_ref().map_or((0, false), |f| (f.meta.length, f.meta.has(flag::RAW) || f.meta.records));
+    if let Some(needed) = needed {
+        if needed > length {
+            value::write_at(unit, key, found, flag::RAW, needed - 1, &[0])?;
+        } else if let Some(Found { mut meta, inline }) = found.filter(|_| !raw) {
+            // Redis has unpacked it by then. That is no modification: whoever watches need not know.
+            let before = meta;
+            meta.flags = flag::RAW;
+            unit.put_header_quietly(key, &before, &mut meta, &inline)?;
+        }
     }
     for field in fields {
         let (first, bits) = (field.offset / 8, (field.offset % 8) as u32);

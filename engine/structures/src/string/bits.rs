@@ -1,6 +1,6 @@
 //! Strings as arrays of bits. Bit 0 is the highest of the first byte.
 
-use super::range::span;
+use super::range::{clamped_span, span};
 use super::value;
 use crate::base::error::{Error, Result};
 use crate::encoding::header::{Meta, NEVER, Type, flag};
@@ -70,8 +70,11 @@ pub fn set_bit(unit: &mut Unit<'_>, key: Key<'_>, offset: u64, on: bool) -> Resu
     Ok(old & mask != 0)
 }
 
+/// First and last that two numbers mean.
+type Span = fn(i64, i64, u64) -> Option<(u64, u64)>;
+
 /// The range in bits, first and last; `None` if it is empty.
-fn bit_span(range: Option<BitRange>, length: u64) -> Option<(u64, u64)> {
+fn bit_span(range: Option<BitRange>, length: u64, span: Span) -> Option<(u64, u64)> {
     match range {
         None => (length > 0).then(|| (0, length * 8 - 1)),
         Some(BitRange { start, end, in_bits: true }) => span(start, end, length * 8),
@@ -87,7 +90,7 @@ fn bit_span(range: Option<BitRange>, length: u64) -> Option<(u64, u64)> {
 /// As [`get_bit`].
 pub fn bit_count(unit: &mut Unit<'_>, key: Key<'_>, range: Option<BitRange>) -> Result<u64> {
     let Some(found) = value::find(unit, key)? else { return Ok(0) };
-    let Some((first, last)) = bit_span(range, found.meta.length) else { return Ok(0) };
+    let Some((first, last)) = bit_span(range, found.meta.length, span) else { return Ok(0) };
     let mut count = 0;
     let (mut at, end) = (first / 8, last / 8 + 1);
     while at < end {
@@ -127,7 +130,7 @@ pub fn bit_position(
     has_end: bool,
 ) -> Result<i64> {
     let Some(found) = value::find(unit, key)? else { return Ok(if on { -1 } else { 0 }) };
-    let Some((first, last)) = bit_span(range, found.meta.length) else { return Ok(-1) };
+    let Some((first, last)) = bit_span(range, found.meta.length, clamped_span) else { return Ok(-1) };
     let (mut at, end) = (first / 8, last / 8 + 1);
     while at < end {
         let to = (at + WINDOW_BYTES).min(end);

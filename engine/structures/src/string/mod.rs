@@ -18,4 +18,4 @@ pub(crate) use lcs::not_strings;
 pub use lcs::{Common, Match, longest_common};
 pub use number::{add_float, add_integer};
 pub use range::{append, get_range, set_range};
-pub(crate) use value::check_chunks;
+pub(crate) use value::Chunks;

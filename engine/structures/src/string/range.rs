@@ -49,10 +49,14 @@ pub fn get_range(unit: &mut Unit<'_>, key: Key<'_>, start: i64, end: i64) -> Res
 
 /// First and last of `length` that a range with negative numbers means; `None` if it is empty.
 pub(super) fn span(start: i64, end: i64, length: u64) -> Option<(u64, u64)> {
+    let backwards = start < 0 && end < 0 && start > end;
+    if backwards { None } else { clamped_span(start, end, length) }
+}
+
+/// As [`span`] for who brings both ends inside first, so that before the first byte there is the first:
+/// BITPOS alone does so.
+pub(super) fn clamped_span(start: i64, end: i64, length: u64) -> Option<(u64, u64)> {
     let length = length as i64;
-    if start < 0 && end < 0 && start > end {
-        return None;
-    }
     let from_end = |at: i64| if at < 0 { at.saturating_add(length).max(0) } else { at };
     let (start, end) = (from_end(start), from_end(end).min(length - 1));
     (length > 0 && start <= end).then_some((start as u64, end as u64))

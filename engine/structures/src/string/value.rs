@@ -1,6 +1,7 @@
 //! The bytes of a string, wherever they stand.
 
 use crate::base::error::{Error, Result};
+use crate::encoding::check::Check;
 use crate::encoding::header::{Meta, Type};
 use crate::encoding::key::{self, kind};
 use crate::encoding::limits::{CHUNK_BYTES, MAX_INLINE_STRING_BYTES, MAX_STRING_BYTES};
@@ -172,19 +173,26 @@ fn write_chunks(unit: &mut Unit<'_>, key: Key<'_>, meta: &Meta, offset: u64, byt
     Ok(())
 }
 
-/// What is wrong with the records of a long string, for `verify`.
-pub(crate) fn check_chunks(meta: &Meta, records: &[(u8, &[u8], usize)]) -> Option<String> {
-    let chunk_bytes = CHUNK_BYTES as u64;
-    for (kind, rest, bytes) in records {
-        let number = <[u8; 4]>::try_from(*rest).map(u32::from_be_bytes);
+/// What `verify` asks of the chunks of a long string.
+pub(crate) struct Chunks(pub(crate) Meta);
+
+impl Check for Chunks {
+    fn record(&mut self, kind: u8, rest: &[u8], value: &[u8]) -> Result<(), String> {
+        let number = <[u8; 4]>::try_from(rest).map(u32::from_be_bytes);
         match number {
-            Ok(number) if *kind == kind::CHUNK && *bytes <= CHUNK_BYTES => {
-                if u64::from(number) * chunk_bytes + *bytes as u64 > meta.length {
-                    return Some(format!("chunk {number} reaches beyond the string"));
+            Ok(number) if kind == kind::CHUNK && value.len() <= CHUNK_BYTES => {
+                let end = u64::from(number) * CHUNK_BYTES as u64 + value.len() as u64;
+                if end > self.0.length {
+                    Err(format!("chunk {number} reaches beyond the string"))
+                } else {
+                    Ok(())
                 }
             }
-            _ => return Some(format!("a record of kind {kind} among the chunks of a string")),
+            _ => Err(format!("a record of kind {kind} among the chunks of a string")),
         }
     }
-    None
+
+    fn end(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 }

@@ -1,8 +1,9 @@
 //! The walk over everything.
 
-use super::check::{Record, check};
+use super::check::{inline, records};
 use crate::base::error::Result;
 use crate::base::hash::slot;
+use crate::encoding::check::Check;
 use crate::encoding::header::{Meta, NEVER};
 use crate::encoding::key::{self, kind, table};
 use crate::store::{Access, Store, Table, Unit};
@@ -41,8 +42,8 @@ impl Report {
 
 impl Store {
     /// Walks over all keys and checks that header, elements, index, counts and expiries agree. Others may
-    /// work on the store meanwhile: what is checked is the state of one moment. Holds the elements of one key
-    /// at a time in memory, and the names of all.
+    /// work on the store meanwhile: what is checked is the state of one moment. Holds no elements in
+    /// memory, but the names of all keys that have records of their own.
     ///
     /// # Errors
     /// What reading gives, damage on disk among it.
@@ -144,9 +145,15 @@ impl Walk<'_, '_> {
                     self.find(user_key, "its expiry stands in no index");
                 }
             }
-            let records = self.records(&meta, user_key)?;
-            self.report.elements += records.len() as u64;
-            if let Some(what) = check(&meta, payload, &records, self.unit.hash_key()) {
+            let wrong = if meta.records {
+                match records(&meta, payload, self.unit.hash_key()) {
+                    Ok(mut check) => self.records(&meta, user_key, &mut *check)?,
+                    Err(what) => Some(what),
+                }
+            } else {
+                inline(&meta, payload)
+            };
+            if let Some(what) = wrong {
                 self.find(user_key, &what);
             }
             if meta.records
@@ -158,13 +165,9 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The records of a key, whose first must name it.
-    fn records(&mut self, meta: &Meta, user_key: &[u8]) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
-        if !meta.records {
-            return Ok(records);
-        }
-        let mut named = false;
+    /// Shows `check` the records of a key, whose first must name it; what is wrong with them, if anything.
+    fn records(&mut self, meta: &Meta, user_key: &[u8], check: &mut dyn Check) -> Result<Option<String>> {
+        let (mut named, mut wrong) = (false, Ok(()));
         let mut cursor =
             self.unit.cursor(Table::Elements, &key::incarnation(self.keyspace, meta.incarnation))?;
         let mut found = cursor.seek_to_first()?;
@@ -173,7 +176,8 @@ impl Walk<'_, '_> {
             if kind == kind::NAME {
                 named = cursor.value() == user_key;
             } else {
-                records.push(Record { kind, rest: rest.to_vec(), value: cursor.value().to_vec() });
+                self.report.elements += 1;
+                wrong = wrong.and_then(|()| check.record(kind, rest, cursor.value()));
             }
             found = cursor.next()?;
         }
@@ -181,7 +185,7 @@ impl Walk<'_, '_> {
         if !named {
             self.find(user_key, "its records name another key, or none");
         }
-        Ok(records)
+        Ok(wrong.and_then(|()| check.end()).err())
     }
 
     /// Every record of an element must be of a key's incarnation. What was dropped may still be shown: it is
@@ -191,6 +195,9 @@ impl Walk<'_, '_> {
             let prefix = key::incarnation(self.keyspace, *number);
             if self.first(Table::Elements, &prefix, &prefix)?.is_none() {
                 self.find(name, "it has no records");
+            }
+            if self.has(Table::Index, &key::given_up(self.keyspace, *number))? {
+                self.find(name, "its records are given up");
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::records::{Draft, check};
 use crate::base::error::{Error, Result};
-use crate::store::{Key, Unit};
+use crate::store::{FETCH, Key, Unit};
 
 /// What may be done, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,8 @@ pub struct Added {
 }
 
 /// Gives members scores, one after the other. One header, and for a large set a read and two records for each
-/// new member, and a read and a record for each level of counts.
+/// new member, and a record for each level of counts; these are read, with their neighbours, if the process
+/// does not remember them.
 ///
 /// # Errors
 /// [`Error::WRONG_TYPE`]; a score that is no number, a member that is too long, more than one increment: then
@@ -53,26 +54,29 @@ pub fn add(unit: &mut Unit<'_>, key: Key<'_>, members: &[(f64, &[u8])], options:
     }
     let mut draft = Draft::open(unit, key)?;
     let mut done = Added::default();
-    for (score, member) in members {
-        let old = draft.get(unit, member)?;
-        done.score = None;
-        if if old.is_some() { options.only_new } else { options.only_present } {
-            continue;
+    for page in members.chunks(FETCH) {
+        draft.fetch(unit, page.iter().map(|(_, member)| *member))?;
+        for (score, member) in page {
+            let old = draft.get(unit, member)?;
+            done.score = None;
+            if if old.is_some() { options.only_new } else { options.only_present } {
+                continue;
+            }
+            let score = if options.increment { old.unwrap_or(0.0) + score } else { *score };
+            if score.is_nan() {
+                return Err(not_a_number());
+            }
+            if old.is_some_and(|old| (options.less && score >= old) || (options.greater && score <= old)) {
+                continue;
+            }
+            done.score = Some(score + 0.0);
+            match old {
+                None => done.added += 1,
+                Some(old) if old != score => done.updated += 1,
+                Some(_) => continue,
+            }
+            draft.set(unit, member, old, score)?;
         }
-        let score = if options.increment { old.unwrap_or(0.0) + score } else { *score };
-        if score.is_nan() {
-            return Err(not_a_number());
-        }
-        if old.is_some_and(|old| (options.less && score >= old) || (options.greater && score <= old)) {
-            continue;
-        }
-        done.score = Some(score + 0.0);
-        match old {
-            None => done.added += 1,
-            Some(old) if old != score => done.updated += 1,
-            Some(_) => continue,
-        }
-        draft.set(unit, member, old, score)?;
     }
     draft.finish(unit)?;
     Ok(done)

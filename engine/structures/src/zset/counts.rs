@@ -1,17 +1,18 @@
 //! Order statistics: how many members stand before a place, and which is the n-th.
 //!
-//! A member is a boundary of level k if its keyed hash ends in 6 k zero bits, so about one in 64 of each
+//! A member is a boundary of level k if its keyed hash ends in 5 k zero bits, so about one in 32 of each
 //! level is one of the next. Each level has a record for each of its boundaries, with how many members there
 //! are from it to the next, and one in front of all boundaries. Which records there are follows from what is
 //! in the set, not from how it came there: a skip list whose heights are given by a hash (Pugh, 1990), with
 //! the widths of its links.
 //!
-//! Who changes a count has just read it, to find it: so it is written as a value, and no reader has to add
-//! up what many writers left.
+//! Who changes a count has just read it, to find it, or remembers it (`ranks`): so it is written as a value,
+//! and no reader has to add up what many writers left.
 
 use super::records::score_prefix;
 use crate::base::error::{Error, Result};
 use crate::encoding::key::{INCARNATION_BYTES, kind, kind_prefix};
+use crate::ranks::{Change, Counted, Tree};
 use crate::store::{Table, Unit, UnitCursor};
 
 /// Bytes of a count's key in front of the boundary's place.
@@ -27,6 +28,11 @@ pub(super) struct Counts {
 
 /// A boundary, or the front of its level (empty), and the members from it to the next.
 type Bucket = (Vec<u8>, u64);
+
+/// Reads the buckets of a level from a boundary on up to another.
+type Read<'r> = &'r mut dyn FnMut(u8, &[u8], Option<&[u8]>) -> Result<Vec<Counted>>;
+/// Takes what changes.
+type Put<'p> = &'p mut dyn FnMut(Change<'_>);
 
 impl Counts {
     fn prefix(&self) -> [u8; INCARNATION_BYTES + 1] {
@@ -61,52 +67,106 @@ impl Counts {
         Ok(Self::here(cursor, level)?.unwrap_or_default())
     }
 
-    /// Counts a place that is new, and is a boundary up to level `own`. Reads a record for each level; for a
-    /// boundary the members of its bucket, too, from `low` on.
-    pub(super) fn insert(&self, unit: &mut Unit<'_>, low: &[u8], place: &[u8], own: u8) -> Result<()> {
-        let mut writes = Vec::with_capacity(usize::from(self.levels) + 1);
-        let mut cursor = unit.cursor(Table::Elements, &self.prefix())?;
-        // The bucket of the level below, and how many of its members stand before the place.
-        let (mut below, mut before) = (place.to_vec(), 0);
-        for level in 1..=self.levels {
-            let (start, count) = self.bucket(&mut cursor, level, place)?;
-            if level > own {
-                writes.push((level, start, count.saturating_add(1)));
-                continue;
+    /// The buckets of a level from a boundary on up to another, or to the end.
+    fn read(
+        &self,
+        cursor: &mut UnitCursor<'_>,
+        level: u8,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> Result<Vec<Counted>> {
+        let mut buckets = Vec::new();
+        cursor.seek(&self.key(level, from))?;
+        while let Some((place, count)) = Self::here(cursor, level)? {
+            if to.is_some_and(|to| place.as_slice() >= to) {
+                break;
             }
-            before += if level == 1 {
-                self.members_between(unit, start.as_slice().max(low), place)?
-            } else {
-                self.sum_between(&mut cursor, level - 1, &start, &below)?
-            };
-            writes.push((level, place.to_vec(), count.saturating_sub(before).saturating_add(1)));
-            writes.push((level, start.clone(), before));
-            below = start;
+            buckets.push((place.into_boxed_slice(), count));
+            cursor.next()?;
         }
+        Ok(buckets)
+    }
+
+    /// Changes the counts by their tree, and writes what has changed. `change` gets the tree, how to read
+    /// what it lacks, and where to put what changes.
+    fn with_tree(
+        &self,
+        unit: &mut Unit<'_>,
+        gone: &[u8],
+        change: impl FnOnce(&Unit<'_>, &mut Tree, Read<'_>, Put<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let of = (self.keyspace, self.incarnation);
+        let known = unit.take_ranks(of).filter(|tree| tree.levels() == self.levels);
+        let mut tree = known.unwrap_or_else(|| Tree::new(self.levels));
+        let mut writes = Vec::with_capacity(usize::from(self.levels) + 1);
+        let mut cursor = None;
+        let read = |level: u8, from: &[u8], to: Option<&[u8]>| {
+            if cursor.is_none() {
+                cursor = Some(unit.cursor(Table::Elements, &self.prefix())?);
+            }
+            cursor.as_mut().map_or(Ok(Vec::new()), |cursor| self.read(cursor, level, from, to))
+        };
+        let put = |change: Change<'_>| {
+            writes.push(match change {
+                Change::Set(level, place, count) => (self.key(level, place), Some(count)),
+                Change::Gone(level) => (self.key(level, gone), None),
+            });
+        };
+        change(unit, &mut tree, &mut { read }, &mut { put })?;
         drop(cursor);
-        for (level, place, count) in writes {
-            self.put(unit, level, &place, count);
+        for (key, count) in writes {
+            match count {
+                Some(count) => unit.put(Table::Elements, key, count.to_le_bytes().to_vec()),
+                None => unit.delete(Table::Elements, key),
+            }
         }
+        unit.keep_ranks(of, tree);
         Ok(())
     }
 
-    /// Takes a place out of the counts. Reads a record for each level, two for a boundary.
+    /// Counts a place that is new, and is a boundary up to level `own`. Reads the counts on its way that
+    /// nobody has read before; for a boundary the members of its bucket, too, from `low` on.
+    pub(super) fn insert(&self, unit: &mut Unit<'_>, low: &[u8], place: &[u8], own: u8) -> Result<()> {
+        self.with_tree(unit, place, |unit, tree, read, put| {
+            if own == 0 {
+                return tree.count(place, true, read, put);
+            }
+            let members = |start: &[u8]| self.members_between(unit, start.max(low), place);
+            tree.insert(place, own, read, members, put)
+        })
+    }
+
+    /// Takes a place out of the counts. Reads as [`Counts::insert`].
     pub(super) fn remove(&self, unit: &mut Unit<'_>, place: &[u8], own: u8) -> Result<()> {
+        self.with_tree(unit, place, |_, tree, read, put| {
+            if own == 0 {
+                return tree.count(place, false, read, put);
+            }
+            tree.remove(place, own, read, put)
+        })
+    }
+
+    /// Takes `removed` places out of the counts: all from one up to another. Reads the boundaries among them.
+    pub(super) fn remove_run(&self, unit: &mut Unit<'_>, from: &[u8], to: &[u8], removed: u64) -> Result<()> {
+        drop(unit.take_ranks((self.keyspace, self.incarnation)));
         let mut writes = Vec::with_capacity(usize::from(self.levels));
         let mut cursor = unit.cursor(Table::Elements, &self.prefix())?;
         for level in 1..=self.levels {
-            let (mut start, mut count) = self.bucket(&mut cursor, level, place)?;
-            if level <= own && start == place {
+            let (mut start, mut count) = self.bucket(&mut cursor, level, from)?;
+            let mut boundary = cursor.valid() && start == from && !start.is_empty();
+            if boundary {
                 cursor.prev()?;
-                let (before, more) = Self::here(&cursor, level)?.unwrap_or_default();
-                (start, count) = (before, count.saturating_add(more));
+                (start, count) = Self::here(&cursor, level)?.unwrap_or_default();
             }
-            writes.push((level, start, count.saturating_sub(1)));
+            // What is left of the buckets that begin in the run joins the one in front of it.
+            let within = self.sum_between(&mut cursor, level, from, to)?;
+            boundary |= within > 0;
+            writes.push((level, start, count.saturating_add(within).saturating_sub(removed), boundary));
         }
         drop(cursor);
-        for (level, start, count) in writes {
-            if level <= own {
-                unit.delete(Table::Elements, self.key(level, place));
+        for (level, start, count, boundaries) in writes {
+            if boundaries {
+                unit.delete_range(Table::Elements, self.key(level, from), self.key(level, to));
             }
             self.put(unit, level, &start, count);
         }

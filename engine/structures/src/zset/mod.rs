@@ -16,12 +16,12 @@ mod view;
 
 pub use add::{Add, Added, add};
 pub use algebra::{Aggregate, check_sources, difference, intersection, intersection_count, store, union};
-pub use iterate::{Entries, scan};
+pub use iterate::{Entries, entries, scan};
 pub use random::{random, random_distinct, random_many};
 pub use range::{Entry, LexBound, Range, ScoreRange};
-pub use read::{count, length, members, rank, score, scores};
+pub use read::{count, length, members, rank, score, scores, split_record, stretch};
 pub use remove::{pop, remove, remove_range};
-pub(crate) use verify::check_members;
+pub(crate) use verify::{Records, check_inline};
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 use super::Entry;
 use super::range::Range;
 use super::view::View;
-use crate::base::error::Result;
-use crate::store::{Key, Unit};
+use crate::base::error::{Error, Result};
+use crate::store::{Key, Unit, repeated};
 use std::collections::BTreeSet;
 
 /// Distinct members are chosen one by one if they are fewer than one in so many.
@@ -25,22 +25,22 @@ fn of_index(unit: &Unit<'_>, view: &View, index: u64) -> Result<Option<Entry>> {
 /// So many members, the same one perhaps more than once.
 ///
 /// # Errors
-/// As [`random`].
+/// As [`random`]; [`Error::TOO_MANY_REPEATED`].
 pub fn random_many(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Entry>> {
     let Some(view) = View::open(unit, key)? else { return Ok(Vec::new()) };
+    let bytes = |(member, _): &Entry| member.len();
+    let missing = || Error::malformed("fewer members than were counted");
     if !view.meta.records {
         let all = view.entries(unit, &Range::ALL, false, 0, u64::MAX)?;
-        let chosen = (0..count).filter_map(|_| {
+        return repeated(count, bytes, || {
             let at = unit.random_below(all.len().max(1) as u64) as usize;
-            all.get(at).cloned()
+            all.get(at).cloned().ok_or_else(missing)
         });
-        return Ok(chosen.collect());
     }
-    let mut chosen = Vec::new();
-    for _ in 0..count {
-        chosen.extend(of_index(unit, &view, unit.random_below(view.meta.length.max(1)))?);
-    }
-    Ok(chosen)
+    repeated(count, bytes, || {
+        let index = unit.random_below(view.meta.length.max(1));
+        of_index(unit, &view, index)?.ok_or_else(missing)
+    })
 }
 
 /// So many different members, or all.
@@ -59,12 +59,6 @@ pub fn random_distinct(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<
         return found.filter_map(Result::transpose).collect();
     }
     let mut all = view.entries(unit, &Range::ALL, false, 0, u64::MAX)?;
-    // The first `count` of a shuffle (Fisher and Yates, 1938).
-    let most = all.len().min(usize::try_from(count).unwrap_or(usize::MAX));
-    for at in 0..most {
-        let other = at + unit.random_below((all.len() - at) as u64) as usize;
-        all.swap(at, other);
-    }
-    all.truncate(most);
+    unit.choose(&mut all, count);
     Ok(all)
 }

@@ -5,8 +5,9 @@ use super::range::Range;
 use super::view::View;
 use crate::base::error::Result;
 use crate::encoding::header::Type;
-use crate::encoding::scored::Members;
-use crate::store::{Key, Unit};
+use crate::encoding::key::INCARNATION_BYTES;
+use crate::encoding::scored::{Members, split_place};
+use crate::store::{Key, Stretch, Unit};
 
 /// How many members there are; 0 if there is no such key. One read.
 ///
@@ -85,4 +86,31 @@ pub fn members(
         Some(view) => view.entries(unit, range, reverse, offset, limit),
         None => Ok(Vec::new()),
     }
+}
+
+/// The records of what [`members`] gives, whose first is known, to be read piece by piece:
+/// [`split_record`] takes them apart. `None` of a small set, and where there are none. O(log n).
+///
+/// # Errors
+/// As [`length`]; [`crate::Error::Busy`] if the unit has written something.
+pub fn stretch(
+    unit: &mut Unit<'_>,
+    key: Key<'_>,
+    range: &Range<'_>,
+    reverse: bool,
+    (offset, limit): (u64, u64),
+    first: &Entry,
+) -> Result<Option<Stretch>> {
+    match View::open(unit, key)? {
+        Some(view) => view.stretch(unit, range, reverse, (offset, limit), first),
+        None => Ok(None),
+    }
+}
+
+/// Score and member, from the key of a record in the order of scores.
+///
+/// # Errors
+/// For a key that is none.
+pub fn split_record(key: &[u8]) -> Result<(f64, &[u8])> {
+    split_place(key.get(INCARNATION_BYTES + 1..).unwrap_or_default())
 }

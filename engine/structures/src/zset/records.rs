@@ -85,6 +85,19 @@ impl<'k> Draft<'k> {
         unit.get_with(Table::Elements, &record, read_score)?.transpose()
     }
 
+    /// Reads the scores of these members together, which are looked at one by one next.
+    pub(super) fn fetch<'m>(
+        &self,
+        unit: &mut Unit<'_>,
+        members: impl ExactSizeIterator<Item = &'m [u8]>,
+    ) -> Result<()> {
+        if !self.meta.records || members.len() < 2 {
+            return Ok(());
+        }
+        let (hash, keyspace, incarnation) = (unit.hash_key(), self.key.keyspace, self.meta.incarnation);
+        unit.fetch(members.map(|member| member_key(hash, keyspace, incarnation, member)).collect())
+    }
+
     /// Gives a member a score; `old` is the one that it has. What `check` refuses must have been refused.
     pub(super) fn set(
         &mut self,
@@ -142,6 +155,30 @@ impl<'k> Draft<'k> {
             unit.delete(Table::Elements, record);
         }
         self.meta.length = self.meta.length.saturating_sub(1);
+        Ok(())
+    }
+
+    /// Removes members that stand side by side, from `first` to `last`; there are others. A record for
+    /// each, and ranges for their places and counts.
+    pub(super) fn remove_run(
+        &mut self,
+        unit: &mut Unit<'_>,
+        entries: &[super::Entry],
+        first: &super::Entry,
+        last: &super::Entry,
+    ) -> Result<()> {
+        self.changed = true;
+        let (keyspace, incarnation, hash) = (self.key.keyspace, self.meta.incarnation, unit.hash_key());
+        let (from, to) = (place(first.1, &first.0), [&place(last.1, &last.0)[..], &[0]].concat());
+        self.counts().remove_run(unit, &from, &to, entries.len() as u64)?;
+        let (start, end) = (score_key(keyspace, incarnation, &from), score_key(keyspace, incarnation, &to));
+        unit.delete_range(Table::Elements, start, end);
+        for (member, _) in entries {
+            unit.delete(Table::Elements, member_key(hash, keyspace, incarnation, member));
+        }
+        self.lost.0 |= front(&from) <= self.state.low.as_slice();
+        self.lost.1 |= front(&to) >= self.state.high.as_slice();
+        self.meta.length = self.meta.length.saturating_sub(entries.len() as u64);
         Ok(())
     }
 

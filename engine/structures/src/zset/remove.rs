@@ -5,7 +5,10 @@ use super::range::Range;
 use super::records::Draft;
 use super::view::View;
 use crate::base::error::Result;
-use crate::store::{Key, Unit};
+use crate::store::{FETCH, Key, Unit};
+
+/// So many members that stand side by side are taken out of the order of scores as a range.
+const RUN: usize = 8;
 
 /// Removes members, and returns how many there were. The key goes with its last member.
 ///
@@ -14,23 +17,29 @@ use crate::store::{Key, Unit};
 pub fn remove(unit: &mut Unit<'_>, key: Key<'_>, members: &[&[u8]]) -> Result<u64> {
     let mut draft = Draft::open(unit, key)?;
     let mut removed = 0;
-    for member in members {
-        if let Some(score) = draft.get(unit, member)? {
-            draft.remove(unit, member, score)?;
-            removed += 1;
+    for page in members.chunks(FETCH) {
+        draft.fetch(unit, page.iter().copied())?;
+        for member in page {
+            if let Some(score) = draft.get(unit, member)? {
+                draft.remove(unit, member, score)?;
+                removed += 1;
+            }
         }
     }
     draft.finish(unit)?;
     Ok(removed)
 }
 
-/// Removes these members, which are there.
-fn remove_entries(unit: &mut Unit<'_>, key: Key<'_>, entries: &[Entry]) -> Result<()> {
+/// Removes these members, which are there, one behind the other in their order or against it.
+fn remove_entries(unit: &mut Unit<'_>, key: Key<'_>, entries: &[Entry], reverse: bool) -> Result<()> {
     let mut draft = Draft::open(unit, key)?;
     if entries.len() as u64 >= draft.meta.length {
         draft.clear();
-    } else {
+    } else if !draft.meta.records || entries.len() < RUN {
         entries.iter().try_for_each(|(member, score)| draft.remove(unit, member, *score))?;
+    } else if let (Some(one), Some(other)) = (entries.first(), entries.last()) {
+        let (first, last) = if reverse { (other, one) } else { (one, other) };
+        draft.remove_run(unit, entries, first, last)?;
     }
     draft.finish(unit)
 }
@@ -49,7 +58,7 @@ pub fn remove_range(unit: &mut Unit<'_>, key: Key<'_>, range: &Range<'_>) -> Res
     }
     let entries = view.entries(unit, range, false, 0, u64::MAX)?;
     if !entries.is_empty() {
-        remove_entries(unit, key, &entries)?;
+        remove_entries(unit, key, &entries, false)?;
     }
     Ok(entries.len() as u64)
 }
@@ -63,7 +72,7 @@ pub fn pop(unit: &mut Unit<'_>, key: Key<'_>, greatest: bool, count: u64) -> Res
     let Some(view) = View::open(unit, key)? else { return Ok(Vec::new()) };
     let entries = view.entries(unit, &Range::ALL, greatest, 0, count)?;
     if !entries.is_empty() {
-        remove_entries(unit, key, &entries)?;
+        remove_entries(unit, key, &entries, greatest)?;
     }
     Ok(entries)
 }

@@ -1,92 +1,131 @@
-//! What is wrong with the payload or the records of a sorted set, for `verify`.
+//! What `verify` asks of a sorted set.
+//!
+//! That members and scores are the same, and that the counts are those of the scores, is seen by sums of
+//! keyed hashes over each: no record need be kept for it. Two sums that agree by chance would be one in
+//! 2^64.
 
 use super::records::behind;
 use crate::base::error::Result;
 use crate::base::hash::HashKey;
+use crate::encoding::check::Check;
 use crate::encoding::header::Meta;
 use crate::encoding::key::{kind, split_position};
 use crate::encoding::limits::{MAX_INLINE_BYTES, MAX_INLINE_ELEMENTS};
 use crate::encoding::score;
-use crate::encoding::scored::{Members, SCORE_BYTES, Scored, State, level, place};
-use std::collections::BTreeMap;
+use crate::encoding::scored::{Members, SCORE_BYTES, Scored, State, front, level, place};
 
-/// What is wrong, if anything. `records` are kind, rest of the key and value, in the order of their keys.
-pub(crate) fn check_members(
-    meta: &Meta,
-    payload: &[u8],
-    records: &[(u8, &[u8], &[u8])],
-    hash: HashKey,
-) -> Option<String> {
-    if !meta.records {
-        return check_inline(meta, payload);
-    }
-    let Ok(state) = State::decode(payload) else { return Some("a state that cannot be read".into()) };
-    let of = |wanted: u8| records.iter().filter(move |(kind, ..)| *kind == wanted);
-    let (mut places, mut last) = (Vec::new(), None);
-    for (_, place, value) in of(kind::SCORE) {
-        let ordered = last.is_none_or(|last: &[u8]| last < *place);
-        if !value.is_empty() || place.len() < SCORE_BYTES || !ordered {
-            return Some("a score that cannot be read".into());
-        }
-        last = Some(*place);
-        places.push(*place);
-    }
-    let mut scored = Vec::new();
-    for (_, rest, value) in of(kind::SCORED) {
-        let found = split_position(rest).ok().filter(|(at, member)| *at == hash.hash53(member));
-        let (Some((_, member)), Ok(bytes)) = (found, (*value).try_into()) else {
-            return Some("a member that cannot be read".into());
-        };
-        scored.push(place(score::decode(bytes), member));
-    }
-    scored.sort_unstable();
-    if scored != places || places.len() as u64 != meta.length || places.is_empty() {
-        return Some(format!(
-            "{} members and {} scores, {} counted",
-            scored.len(),
-            places.len(),
-            meta.length
-        ));
-    }
-    let (first, last) = (places[0], places[places.len() - 1]);
-    if first < state.low.as_slice() || last >= behind(&state.high).as_slice() {
-        return Some("a member outside of the bounds in the header".into());
-    }
-    let counts = of(kind::SCORE_COUNT).map(|(_, rest, value)| (*rest, *value));
-    check_counts(&state, &places, counts, hash)
+/// A number of things, and the sum of their hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    count: u64,
+    hash: u64,
 }
 
-/// Recomputes the counts. In front of the first boundary a count of 0 need not stand.
-fn check_counts<'r>(
-    state: &State,
-    places: &[&[u8]],
-    counts: impl Iterator<Item = (&'r [u8], &'r [u8])>,
+impl Sum {
+    fn add(&mut self, hash: u64) {
+        (self.count, self.hash) = (self.count + 1, self.hash.wrapping_add(hash));
+    }
+}
+
+/// What is asked of the records of a large one: members, then scores, then counts.
+pub(crate) struct Records {
+    length: u64,
+    state: State,
     hash: HashKey,
-) -> Option<String> {
-    let mut expected: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
-    for at in 1..=state.levels {
-        let mut bucket = vec![at];
-        for place in places {
-            if level(hash.hash(place.get(SCORE_BYTES..).unwrap_or_default())) >= at {
-                bucket = [&[at], *place].concat();
+    scored: Sum,
+    scores: Sum,
+    /// Fronts of the first and of the last place.
+    ends: Option<(Vec<u8>, Vec<u8>)>,
+    /// The bucket of each level in which the last place stands, as its record's key has it, and its count.
+    open: Vec<(Vec<u8>, u64)>,
+    expected: Sum,
+    counts: Sum,
+}
+
+impl Records {
+    /// Of a header.
+    pub(crate) fn new(meta: &Meta, payload: &[u8], hash: HashKey) -> Result<Records, String> {
+        let state = State::decode(payload).map_err(|_| "a state that cannot be read".to_owned())?;
+        let open = (1..=state.levels).map(|level| (vec![level], 0)).collect();
+        let (scored, scores, expected, counts) = Default::default();
+        Ok(Records { length: meta.length, state, hash, scored, scores, ends: None, open, expected, counts })
+    }
+
+    fn score(&mut self, at: &[u8]) {
+        self.scores.add(self.hash.hash(at));
+        match &mut self.ends {
+            None => self.ends = Some((front(at).to_vec(), at.to_vec())),
+            Some((_, last)) => {
+                last.clear();
+                last.extend_from_slice(at);
             }
-            *expected.entry(bucket.clone()).or_default() += 1;
+        }
+        let own = level(self.hash.hash(at.get(SCORE_BYTES..).unwrap_or_default()));
+        for (level, bucket) in (1u8..).zip(&mut self.open) {
+            if level <= own {
+                if bucket.1 > 0 {
+                    self.expected.add(hash_count(self.hash, &bucket.0, bucket.1));
+                }
+                *bucket = ([&[level], at].concat(), 0);
+            }
+            bucket.1 += 1;
         }
     }
-    let mut found = BTreeMap::new();
-    for (rest, value) in counts {
-        let Ok(count) = value.try_into().map(u64::from_le_bytes) else {
-            return Some("a count that cannot be read".into());
-        };
-        if count > 0 || rest.len() > 1 {
-            found.insert(rest.to_vec(), count);
-        }
-    }
-    (found != expected)
-        .then(|| format!("{} counts are not the {} of the scores", found.len(), expected.len()))
 }
 
-fn check_inline(meta: &Meta, payload: &[u8]) -> Option<String> {
+fn hash_count(hash: HashKey, bucket: &[u8], count: u64) -> u64 {
+    hash.hash(&[bucket, &count.to_le_bytes()].concat())
+}
+
+impl Check for Records {
+    fn record(&mut self, kind: u8, rest: &[u8], value: &[u8]) -> Result<(), String> {
+        match kind {
+            kind::SCORED => {
+                let found = split_position(rest).ok().filter(|(at, member)| *at == self.hash.hash53(member));
+                let (Some((_, member)), Ok(bytes)) = (found, value.try_into()) else {
+                    return Err("a member that cannot be read".into());
+                };
+                self.scored.add(self.hash.hash(&place(score::decode(bytes), member)));
+            }
+            kind::SCORE if value.is_empty() && rest.len() >= SCORE_BYTES => self.score(rest),
+            kind::SCORE => return Err("a score that cannot be read".into()),
+            kind::SCORE_COUNT => {
+                let Ok(count) = value.try_into().map(u64::from_le_bytes) else {
+                    return Err("a count that cannot be read".into());
+                };
+                // In front of the first boundary a count of 0 need not stand.
+                if count > 0 || rest.len() > 1 {
+                    self.counts.add(hash_count(self.hash, rest, count));
+                }
+            }
+            _ => return Err(format!("a record of kind {kind} among the members of a sorted set")),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        let (members, scores) = (self.scored.count, self.scores.count);
+        let Some((first, last)) =
+            self.ends.take().filter(|_| self.scored == self.scores && scores == self.length)
+        else {
+            return Err(format!("{members} members and {scores} scores, {} counted", self.length));
+        };
+        if first.as_slice() < front(&self.state.low) || last >= behind(&self.state.high) {
+            return Err("a member outside of the bounds in the header".into());
+        }
+        for (bucket, count) in self.open.drain(..).filter(|(_, count)| *count > 0) {
+            self.expected.add(hash_count(self.hash, &bucket, count));
+        }
+        let (found, expected) = (self.counts, self.expected);
+        if found == expected {
+            return Ok(());
+        }
+        Err(format!("{} counts are not the {} of the scores", found.count, expected.count))
+    }
+}
+
+/// What is wrong with the payload of a small sorted set.
+pub(crate) fn check_inline(meta: &Meta, payload: &[u8]) -> Option<String> {
     let members: Result<Vec<Scored<'_>>> = Members::new(payload).collect();
     let Ok(members) = members else { return Some("members that cannot be read".into()) };
     let ordered = members.windows(2).all(|pair| pair[0].is_before(pair[1].score, pair[1].member));

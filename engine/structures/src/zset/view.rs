@@ -7,7 +7,7 @@ use super::records::{behind, member_key, read_score, score_prefix};
 use crate::base::error::Result;
 use crate::encoding::header::{Meta, Type};
 use crate::encoding::scored::{Members, SCORE_BYTES, Scored, State, place, score_edge, split_place};
-use crate::store::{Key, Table, Unit, UnitCursor};
+use crate::store::{Key, Stretch, Table, Unit, UnitCursor};
 
 /// Up to so many members from an end, or of a LIMIT's offset, are walked over; more are found by the counts.
 const NEAR: u64 = 64;
@@ -290,6 +290,25 @@ impl View {
             found = found && if reverse { cursor.prev()? } else { cursor.next()? };
         }
         Ok(found)
+    }
+
+    /// The records of the members of a range, the first of which is known, to be read piece by piece. `None`
+    /// of a small set.
+    pub(super) fn stretch(
+        &self,
+        unit: &mut Unit<'_>,
+        range: &Range<'_>,
+        reverse: bool,
+        (offset, limit): (u64, u64),
+        first: &Entry,
+    ) -> Result<Option<Stretch>> {
+        if !self.meta.records {
+            return Ok(None);
+        }
+        let count = self.count(unit, range)?.saturating_sub(offset).min(limit);
+        let prefix = self.prefix();
+        let from = [&prefix[..], &place(first.1, &first.0)].concat();
+        unit.stretch(&prefix, from, reverse, count).map(Some)
     }
 
     /// The entries of a small set; nothing of others.

@@ -39,7 +39,7 @@ pub struct DeleteArgs {
 /// There is no store or family, or the batch cannot be written.
 pub fn run(args: &DeleteArgs) -> Outcome {
     let keys = args.list.iter().map(|key| args.keys.parse(key)).collect::<Outcome<Vec<_>>>()?;
-    let db = args.store.open()?;
+    let db = args.store.open_to_write()?;
     let family = args.family.open(&db)?;
     let mut batch = WriteBatch::new();
     for key in &keys {

@@ -71,7 +71,7 @@ pub fn run(args: &FamiliesArgs) -> Outcome {
             Ok(db.close()?)
         }
         FamiliesCommand::Drop(args) => {
-            let db = args.store.open()?;
+            let db = args.store.open_to_write()?;
             db.drop_column_family(&args.name)?;
             Ok(db.close()?)
         }

@@ -10,6 +10,7 @@ pub mod import;
 pub mod put;
 pub mod repair;
 pub mod scan;
+pub mod serve;
 pub mod stats;
 pub mod stress;
 pub mod verify;

@@ -8,6 +8,7 @@ use esker::repair::{
     Basis, Doubt, DoubtKind, FileRole, FileState, KeyRange, LogEnd, Loss, Order, RepairedFile, SeqRange, Use,
 };
 use esker::{Repair, RepairReport};
+use esker_structures::Store;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -31,6 +32,9 @@ pub struct RepairArgs {
     /// Where the new store is made: a directory that does not exist or is empty
     #[arg(long, value_name = "NEW")]
     pub into: PathBuf,
+    /// The store is one of structures; needed where no manifest is left to say so
+    #[arg(long)]
+    pub structures: bool,
     /// Only report what could be saved
     #[arg(long)]
     pub dry_run: bool,
@@ -46,7 +50,7 @@ pub struct RepairArgs {
 /// lost.
 pub fn run(args: &RepairArgs) -> Outcome {
     let progress = progress::spinner(if args.dry_run { "looking" } else { "repairing" });
-    let repair = Repair::new(&args.dir);
+    let repair = if args.structures { Store::repair(&args.dir) } else { Repair::new(&args.dir) };
     let report = if args.dry_run { repair.look_into(&args.into) } else { repair.write(&args.into) };
     progress.finish_and_clear();
     let report = report?;
@@ -91,6 +95,8 @@ fn object(report: &RepairReport) -> Value {
         "loss": loss,
         "basis": basis,
         "manifest": manifest,
+        "layer": report.layer,
+        "layer_known": report.layer_known,
         "order_holds": report.order == Order::Holds,
         "entries_saved": report.entries_saved(),
         "entries_lost": report.entries_lost(),
@@ -100,6 +106,7 @@ fn object(report: &RepairReport) -> Value {
             "name": family.name,
             "name_known": family.name_known,
             "options_known": family.options_known,
+            "assumed": family.assumed,
             "keys": family.keys,
             "expired": family.expired,
         })).collect::<Vec<_>>(),

@@ -6,13 +6,16 @@ use crate::store::{self, StoreArgs};
 use crate::text::number::counted;
 use crate::text::size;
 use clap::Args;
-use esker::{Error, VerifyReport};
+use esker::{Db, Error, VerifyReport};
+use esker_structures::verify::Report;
+use esker_structures::{self as structures, Store};
 use serde_json::{Value, json};
 
 const AFTER_HELP: &str = "\
 Examples:
   esker verify --dir data
   esker verify --json && echo sound
+  esker verify --structures --dir data      what `esker serve` keeps: keys, elements, counts
 
 Exit code 4: damage was found. Each damaged place is told in a line, with the file and the offset.";
 
@@ -23,6 +26,9 @@ pub struct VerifyArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Check Redis' structures as well: headers, elements, index and counts must agree
+    #[arg(long)]
+    pub structures: bool,
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -34,11 +40,21 @@ pub struct VerifyArgs {
 /// Damage was found, or there is no store, or it cannot be read.
 pub fn run(args: &VerifyArgs) -> Outcome {
     let progress = progress::spinner("verifying");
-    let result = args.store.builder(false).open().and_then(|db| {
-        progress.suspend(|| store::tell_recovery(db.recovery()));
-        let report = db.verify()?;
-        db.close().map(|()| report)
-    });
+    let tell = |db: &Db| progress.suspend(|| store::tell_recovery(db.recovery()));
+    let (result, found) = if args.structures {
+        match structures(args, &tell) {
+            Ok((report, found)) => (Ok(report), Some(found)),
+            Err(structures::Error::Engine(error)) => (Err(error), None),
+            Err(other) => return Err(Failure::error(other.to_string())),
+        }
+    } else {
+        let result = args.store.builder(false).any_layer().open().and_then(|db| {
+            tell(&db);
+            let report = db.verify()?;
+            db.close().map(|()| report)
+        });
+        (result, None)
+    };
     progress.finish_and_clear();
     // Damage that stands in the way of opening the store was found all the same.
     let (report, problems) = match result {
@@ -49,7 +65,13 @@ pub fn run(args: &VerifyArgs) -> Outcome {
     let mut out = Out::stdout();
     if args.json {
         let mut object = report.map_or_else(|| json!({}), |(object, _)| object);
-        object["sound"] = json!(problems.is_empty());
+        object["sound"] = json!(problems.is_empty() && found.as_ref().is_none_or(Report::is_clean));
+        if let Some(found) = &found {
+            object["keys"] = json!(found.keys);
+            object["elements"] = json!(found.elements);
+            object["disagreements"] = json!(found.wrong);
+            object["findings"] = json!(found.findings);
+        }
         object["problems"] = problems.iter().map(problem).collect();
         out.line(&object.to_string())?;
     } else {
@@ -63,9 +85,33 @@ pub fn run(args: &VerifyArgs) -> Outcome {
             };
             out.line(&format!("{verdict}: {text}"))?;
         }
+        if let Some(found) = &found {
+            found.findings.iter().for_each(|finding| notes::error(finding));
+            out.line(&told(found))?;
+        }
     }
     out.finish()?;
-    if problems.is_empty() { Ok(()) } else { Err(Failure::Quiet { code: DAMAGED }) }
+    let agree = found.is_none_or(|found| found.is_clean());
+    if problems.is_empty() && agree { Ok(()) } else { Err(Failure::Quiet { code: DAMAGED }) }
+}
+
+/// Opens the store as one of structures, and checks its files and what they say.
+fn structures(args: &VerifyArgs, tell: &dyn Fn(&Db)) -> structures::Result<(VerifyReport, Report)> {
+    let builder = args.store.builder(false);
+    let store = Store::builder(&args.store.dir).engine(|_| builder).open()?;
+    tell(store.engine());
+    let report = store.engine().verify()?;
+    let found = store.verify()?;
+    store.close()?;
+    Ok((report, found))
+}
+
+fn told(found: &Report) -> String {
+    let verdict = match found.wrong {
+        0 => "structures agree".to_owned(),
+        wrong => format!("structures DISAGREE, {}", counted(wrong, "time")),
+    };
+    format!("{verdict}: {} with {}", counted(found.keys, "key"), counted(found.elements, "element record"))
 }
 
 fn summary(report: &VerifyReport) -> (Value, String) {

@@ -25,7 +25,9 @@ pub use std::{sync::atomic, sync::atomic as quiet, thread};
 #[cfg(loom)]
 mod under_loom;
 #[cfg(loom)]
-pub use loom::{cell::UnsafeCell as TrackedCell, sync::atomic, sync::atomic as quiet, thread};
+pub use loom::{cell::UnsafeCell as TrackedCell, sync::Arc as TrackedArc, sync::atomic};
+#[cfg(loom)]
+pub use loom::{sync::atomic as quiet, thread};
 #[cfg(loom)]
 pub use under_loom::{Condvar, Mutex, MutexGuard, RwLock};
 

@@ -18,6 +18,7 @@ Examples:
   esker import measurements.ssv --key 1 --into weather --show Hamburg
   zcat log.jsonl.gz | esker import - --key @line --report --into log
   esker import backup.jsonl --into copy             what `esker export` wrote
+  esker import people.csv --key email --as hash --into people     and then: esker serve --dir people
 
 Formats (guessed from the extension or the first line):
   jsonl  a JSON object in each line; the value is the line, or a field of it
@@ -46,6 +47,9 @@ pub struct ImportArgs {
     /// The field that is the value, or `all` for the whole record
     #[arg(short, long, value_name = "FIELD", default_value = "all")]
     pub value: String,
+    /// Store each record as a structure of Redis, for `esker serve`: hash, with a field for each column
+    #[arg(long = "as", value_name = "TYPE", hide_possible_values = true)]
+    pub structure: Option<Structure>,
     /// The first row names the columns [default: csv, tsv]
     #[arg(long, conflicts_with = "no_header")]
     pub header: bool,
@@ -94,6 +98,13 @@ pub struct ImportArgs {
     /// The column family.
     #[command(flatten)]
     pub family: FamilyArgs,
+}
+
+/// What a record is stored as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Structure {
+    /// A hash with a field for each column.
+    Hash,
 }
 
 /// What to do about a bad record.

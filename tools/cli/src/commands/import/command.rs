@@ -4,7 +4,7 @@ use crate::commands::import::args::ImportArgs;
 use crate::commands::import::parser::{Event, Parser};
 use crate::commands::import::report::Reporter;
 use crate::commands::import::writer::End;
-use crate::commands::import::{report, show, writer};
+use crate::commands::import::{hashes, report, show, writer};
 use crate::failure::{Failure, INTERRUPTED, Outcome, USAGE};
 use crate::output::{Out, progress};
 use crate::records::{self, Format};
@@ -28,6 +28,9 @@ pub fn run(args: &ImportArgs) -> Outcome {
     let started = Instant::now();
     let show = show::Show::new(args)?;
     let selection = args.selection()?;
+    if args.structure.is_some() {
+        hashes::refuse(args)?;
+    }
     let (mut input, bar) = open_input(args)?;
     let format = match args.format {
         Some(format) => format,
@@ -35,6 +38,9 @@ pub fn run(args: &ImportArgs) -> Outcome {
     };
     let reader = records::open(input, &args.shape(format)?, selection)?;
 
+    if args.structure.is_some() {
+        return hashes::run(args, reader, &bar, started);
+    }
     let db = args.store.open_or_create()?;
     let family = args.family.open_or_create(&db)?;
     let (events, batches) = sync_channel(BATCHES_IN_FLIGHT);

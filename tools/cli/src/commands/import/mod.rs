@@ -11,6 +11,7 @@
 
 pub mod args;
 pub mod command;
+pub mod hashes;
 pub mod parser;
 pub mod report;
 pub mod show;

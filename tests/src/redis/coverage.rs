@@ -1,0 +1,68 @@
+//! How often each command, each word of its options and each of its errors was met.
+
+use super::generator::SHAPES;
+use super::options::OPTIONS;
+use super::value::Value;
+use std::collections::BTreeMap;
+
+/// What was met.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    commands: BTreeMap<String, u64>,
+    options: BTreeMap<(String, &'static str), u64>,
+    errors: BTreeMap<(String, String), u64>,
+}
+
+impl Coverage {
+    /// Counts a command and its reply.
+    pub fn note(&mut self, args: &[Vec<u8>], reply: &Value) {
+        let name = String::from_utf8_lossy(&args[0]).to_lowercase();
+        *self.commands.entry(name.clone()).or_default() += 1;
+        for option in OPTIONS {
+            if args[1..].iter().any(|arg| arg.eq_ignore_ascii_case(option.as_bytes())) {
+                *self.options.entry((name.clone(), option)).or_default() += 1;
+            }
+        }
+        if let Value::Error(text) = reply {
+            // What stands in quotes, and numbers, are those of the one command.
+            let text = String::from_utf8_lossy(text);
+            let plain: String = text.split('\'').next().unwrap_or_default().chars().take(60).collect();
+            *self.errors.entry((name, plain)).or_default() += 1;
+        }
+    }
+
+    /// The commands of the shapes that were met fewer than `least` times, and the options that shapes have.
+    #[must_use]
+    pub fn rare(&self, least: u64) -> Vec<String> {
+        let mut rare = Vec::new();
+        for (name, shape) in SHAPES {
+            if self.commands.get(*name).copied().unwrap_or(0) < least {
+                rare.push((*name).to_owned());
+            }
+            let words = |c: char| c.is_whitespace() || "?|,+".contains(c);
+            for word in shape.split(words) {
+                let Some(option) = OPTIONS.iter().find(|option| **option == word) else { continue };
+                if self.options.get(&((*name).to_owned(), *option)).copied().unwrap_or(0) < least {
+                    rare.push(format!("{name} {option}"));
+                }
+            }
+        }
+        rare.dedup();
+        rare
+    }
+
+    /// In a line: how many of each there are, and how often the rarest was met.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let least = |counts: Vec<u64>| (counts.len(), counts.into_iter().min().unwrap_or(0));
+        let (commands, rarest) = least(self.commands.values().copied().collect());
+        let (options, rare_option) = least(self.options.values().copied().collect());
+        let errors: u64 = self.errors.values().sum();
+        let often = self.errors.values().filter(|count| **count >= 10).count();
+        format!(
+            "{commands} commands, each at least {rarest} times; {options} options of commands, each at least \
+             {rare_option} times; {errors} errors of {} kinds, {often} of them at least 10 times",
+            self.errors.len()
+        )
+    }
+}

@@ -1,0 +1,321 @@
+//! The same random commands to `esker serve` and to a real `redis-server`, over the wire, in RESP2 and in
+//! RESP3, by several connections that send pipelines: every reply is compared.
+//!
+//! `ESKER_WIRE_COMMANDS` says how many, `ESKER_WIRE_SEED` from which seed on. Without a `redis-server` on the
+//! machine nothing is compared, and the test says so.
+
+use esker_structures::Store;
+use esker_tests::redis::{Both, Client, Generator, Pair, Server, Value, looks, shown};
+use esker_tests::served::Served;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_esker-under-test");
+/// Commands between two emptyings of both.
+const SEQUENCE: u64 = 300;
+/// Sequences between two stops of the server, which then is checked and started again.
+const SEQUENCES: u64 = 40;
+/// Connections that take turns.
+const CONNECTIONS: usize = 6;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn words(text: &str) -> Vec<Vec<u8>> {
+    text.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}
+
+/// A server and a `redis-server`.
+struct Servers {
+    ours: Option<Served>,
+    theirs: Server,
+    dir: tempfile::TempDir,
+}
+
+impl Servers {
+    /// `None`, and a line about it, if there is no `redis-server` here.
+    fn start() -> Option<Servers> {
+        let Some(theirs) = Server::start() else {
+            println!("no redis-server here: nothing is compared");
+            return None;
+        };
+        Some(Servers { ours: None, theirs, dir: tempfile::tempdir().unwrap() })
+    }
+
+    fn start_ours(&mut self, mode: &str) {
+        self.ours = Some(Served::start(PROGRAM, self.dir.path(), &["--durability", mode]));
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.ours.as_ref().unwrap().stream())
+    }
+
+    fn both(&self) -> Both {
+        Both::served(self.client(), &self.theirs)
+    }
+
+    /// Stops the server as SIGTERM does, and checks what it leaves.
+    fn stop_and_check(&mut self) {
+        let Some(ours) = self.ours.take() else { return };
+        let killed = std::process::Command::new("kill").arg(ours.pid().to_string()).status().unwrap();
+        assert!(killed.success());
+        let (status, said) = ours.wait();
+        assert!(status.success(), "{said}");
+        check(self.dir.path());
+    }
+}
+
+fn check(dir: &Path) {
+    let store = Store::open(dir).unwrap();
+    let report = store.verify().unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    store.close().unwrap();
+}
+
+fn compare(pairs: Vec<Pair>, about: impl Fn() -> String) {
+    for Pair { ours, theirs, same } in pairs {
+        assert!(same, "{}\nours:   {ours:?}\nRedis': {theirs:?}", about());
+    }
+}
+
+/// A sequence of commands by all clients, each in pieces of up to eight. Returns how many were refused.
+fn sequence(servers: &Servers, seed: u64, log: &mut Vec<String>) -> u64 {
+    for client in [&mut servers.client(), &mut servers.theirs.connect()] {
+        assert_eq!(client.execute(&words("flushall")).unwrap(), Value::Simple(b"OK".to_vec()));
+    }
+    let mut clients: Vec<Both> = (0..CONNECTIONS).map(|_| servers.both()).collect();
+    // Of each kind there are some in most sequences, and only one in the others.
+    for (number, client) in (0u64..).zip(&mut clients) {
+        if (number + seed).is_multiple_of(2) || seed.is_multiple_of(5) {
+            client.speak_resp3();
+        }
+    }
+    let mut generator = Generator::new(seed);
+    let mut refused = 0;
+    let mut left = SEQUENCE;
+    while left > 0 {
+        let client = generator.below(10).saturating_sub(4) as usize;
+        let most = if generator.below(3) == 0 { 1 + generator.below(8) } else { 1 };
+        let mut commands: Vec<_> = (0..most.min(left)).map(|_| generator.command()).collect();
+        // What chance removes here must be removed there before anything else.
+        if let Some(at) = commands.iter().position(|args| args[0].eq_ignore_ascii_case(b"spop")) {
+            commands.truncate(at.max(1));
+        }
+        left -= commands.len() as u64;
+        log.push(format!("{client}: {}", commands.iter().map(|c| shown(c)).collect::<Vec<_>>().join(" | ")));
+        let pieces: Vec<&[Vec<u8>]> = commands.iter().map(Vec::as_slice).collect();
+        let pairs = clients[client].execute_all(&pieces);
+        refused += pairs.iter().filter(|pair| matches!(pair.ours, Value::Error(_))).count() as u64;
+        compare(pairs, || format!("seed {seed}:\n{}", log[log.len().saturating_sub(60)..].join("\n")));
+    }
+    refused
+}
+
+fn look(servers: &Servers, seed: u64, log: &[String]) {
+    let mut client = servers.both();
+    for database in 0..3 {
+        client.execute(&words(&format!("select {database}")));
+        for args in looks() {
+            let pairs = vec![client.execute(&args)];
+            compare(pairs, || format!("seed {seed}, at the end: {}\n{}", shown(&args), log.join("\n")));
+        }
+    }
+}
+
+#[test]
+fn replies_are_those_of_redis_over_the_wire() {
+    let Some(mut servers) = Servers::start() else { return };
+    let (total, first) = (number("ESKER_WIRE_COMMANDS", 40_000), number("ESKER_WIRE_SEED", 1));
+    let mut refused = 0;
+    for (round, seed) in (0u64..).zip(first..first + total.div_ceil(SEQUENCE)) {
+        if round.is_multiple_of(SEQUENCES) {
+            servers.stop_and_check();
+            servers.start_ours(if (round / SEQUENCES).is_multiple_of(2) { "os" } else { "sync" });
+        }
+        let mut log = Vec::new();
+        refused += sequence(&servers, seed, &mut log);
+        if (round + 1).is_multiple_of(SEQUENCES) {
+            // What is there must be there after a stop, too.
+            servers.stop_and_check();
+            servers.start_ours("os");
+        }
+        look(&servers, seed, &log);
+    }
+    servers.stop_and_check();
+    esker_tests::figure!(
+        "redis: {total} commands over the wire from seed {first} on, in RESP2 and RESP3, by {CONNECTIONS} \
+         connections, {refused} of them refused by both; differences: 0"
+    );
+}
+
+/// Commands about the connection and the server, whose replies hold no chance.
+const FIXED: &[&str] = &[
+    "multi",
+    "client getname",
+    "config get maxmemory",
+    "set k v",
+    "client setname me",
+    "client getname",
+    "config get databases",
+    "exec",
+    "client getname",
+    "multi",
+    "client nosuch",
+    "get k",
+    "exec",
+    "multi",
+    "shutdown nosave",
+    "exec",
+    "multi",
+    "config",
+    "exec",
+    "multi",
+    "command getkeys set a b",
+    "command getkeys",
+    "exec",
+    "multi",
+    "hgetall none",
+    "hello 3",
+    "hgetall none",
+    "zadd z 1.5 m",
+    "zscore z m",
+    "client getname",
+    "discard",
+    "multi",
+    "hset h f v",
+    "hgetall h",
+    "reset",
+    "exec",
+    "hello 2",
+    "hello 3 setname",
+    "hello x",
+    "hello 3 setname you",
+    "client getname",
+    "multi",
+    "client setname them",
+    "hgetall h",
+    "select 3",
+    "exec",
+    "get k",
+    "select 0",
+    "client setname a\tb",
+    "client reply",
+    "client reply off on",
+    "client reply maybe",
+    "client no-evict maybe",
+    "client list type nosuch",
+    "client list id x",
+    "client list type pubsub",
+    "auth",
+    "auth x",
+    "auth default x",
+    "auth nosuch x",
+    "echo a b",
+    "config get",
+    "config set maxmemory",
+    "config set nosuch 1",
+    "config set maxclients x",
+    "command nosuch",
+    "command count 1",
+    "command getkeys nosuch",
+    "command getkeys get",
+    "command getkeys ping",
+    "command getkeys multi",
+    "command getkeys mset a 1 b 2",
+    "command getkeys zunionstore to 2 a b weights 1 2",
+    "command getkeys zunionstore to 5 a",
+    "command getkeys sintercard 2 a b",
+    "command getkeys sintercard 0 a",
+    "command getkeys lmpop 2 a b left",
+    "command getkeys copy a b db 1",
+    "command getkeys object encoding a",
+    "command info nosuch",
+    "command list filterby nosuch x",
+    "command list filterby pattern zrangebyl*",
+    "command list filterby pattern nosuch*",
+    "info nosuch",
+    "quit",
+];
+
+/// HELLO tells the number of the connection.
+fn is_own(command: &str) -> bool {
+    command.starts_with("hello ")
+}
+
+#[test]
+fn commands_of_the_connection_are_those_of_redis() {
+    let Some(mut servers) = Servers::start() else { return };
+    servers.start_ours("sync");
+    for resp3 in [false, true] {
+        let mut both = servers.both();
+        if resp3 {
+            both.speak_resp3();
+        }
+        let mut log = Vec::new();
+        for command in FIXED {
+            log.push(*command);
+            let pairs = vec![both.execute(&words(command))];
+            if !is_own(command) || matches!(pairs[0].theirs, Value::Error(_)) {
+                compare(pairs, || format!("resp3 {resp3}:\n{}", log.join("\n")));
+            }
+        }
+    }
+    servers.stop_and_check();
+}
+
+/// Flags that are compared. Which commands are fast is each one's own.
+const FLAGS: &[&str] = &["write", "readonly", "movablekeys"];
+
+/// What COMMAND INFO says of name, arity, flags and keys.
+fn described(reply: &Value) -> Vec<Vec<Value>> {
+    let Value::Array(Some(commands)) = reply else { panic!("{reply:?}") };
+    let kept = |flags: &Value| match flags {
+        Value::Array(Some(flags)) => {
+            let known = |flag: &str| flags.contains(&Value::Simple(flag.as_bytes().to_vec()));
+            let kept = FLAGS.iter().filter(|flag| known(flag));
+            Value::Array(Some(kept.map(|flag| Value::Simple(flag.as_bytes().to_vec())).collect()))
+        }
+        other => other.clone(),
+    };
+    let six = |command: &Value| match command {
+        Value::Array(Some(parts)) => {
+            let rest = [0, 1, 3, 4, 5].iter().map(|at| parts[*at].clone());
+            rest.chain([kept(&parts[2])]).collect::<Vec<_>>()
+        }
+        _ => Vec::new(),
+    };
+    commands.iter().map(six).collect()
+}
+
+fn bulk(text: &str) -> Value {
+    Value::Bulk(Some(text.as_bytes().to_vec()))
+}
+
+#[test]
+fn commands_are_described_as_redis_describes_them() {
+    let Some(mut servers) = Servers::start() else { return };
+    servers.start_ours("os");
+    let (mut ours, mut theirs) = (servers.client(), servers.theirs.connect());
+    let names = match ours.execute(&words("command list")).unwrap() {
+        Value::Array(Some(names)) => names,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(ours.execute(&words("command count")).unwrap(), Value::Integer(names.len() as i64));
+    let mut ask = words("command info");
+    ask.extend(names.iter().map(|name| match name {
+        Value::Bulk(Some(name)) => name.clone(),
+        other => panic!("{other:?}"),
+    }));
+    let (ours_all, theirs_all) = (ours.execute(&ask).unwrap(), theirs.execute(&ask).unwrap());
+    let pairs = described(&ours_all).into_iter().zip(described(&theirs_all));
+    let differ: Vec<_> = pairs.filter(|(ours, theirs)| ours != theirs).collect();
+    // Of Redis 7.2 are WITHSCORE and what is not there at all.
+    let newer = |parts: &[Value]| ["zrank", "zrevrank"].iter().any(|name| parts[0] == bulk(name));
+    let differ: Vec<_> = differ.iter().filter(|(_, theirs)| !theirs.is_empty() && !newer(theirs)).collect();
+    assert!(differ.is_empty(), "{differ:#?}");
+    let unique: BTreeSet<_> = names.iter().collect();
+    assert_eq!(unique.len(), names.len());
+    esker_tests::figure!("redis: {} commands described as Redis does", names.len());
+    servers.stop_and_check();
+}

@@ -1,0 +1,332 @@
+//! The server as a real process: its protocol, its limits, its promises.
+
+use esker_tests::served::{Client, Served};
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_esker-under-test");
+
+fn serve(dir: &Path) -> Served {
+    Served::start(PROGRAM, dir, &[])
+}
+
+#[test]
+fn commands_make_a_round_trip_in_both_protocols() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let mut client = server.connect();
+    for (words, reply) in [
+        ("PING", "+PONG\r\n"),
+        ("SET k v", "+OK\r\n"),
+        ("GET k", "$1\r\nv\r\n"),
+        ("GET none", "$-1\r\n"),
+        ("INCR k", "-ERR value is not an integer or out of range\r\n"),
+        ("HSET h f 1", ":1\r\n"),
+        ("HGETALL h", "*2\r\n$1\r\nf\r\n$1\r\n1\r\n"),
+        ("DBSIZE", ":2\r\n"),
+        ("SELECT 3", "+OK\r\n"),
+        ("GET k", "$-1\r\n"),
+        ("SELECT 0", "+OK\r\n"),
+        ("CLIENT SETNAME me", "+OK\r\n"),
+        ("CLIENT GETNAME", "$2\r\nme\r\n"),
+        ("CONFIG GET save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"),
+        ("CONFIG GET appendonly", "*2\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n"),
+        (
+            "CONFIG SET maxmemory 5",
+            "-ERR CONFIG SET failed (possibly related to argument 'maxmemory') - can't set immutable \
+             config\r\n",
+        ),
+        ("COMMAND GETKEYS SET a b", "*1\r\n$1\r\na\r\n"),
+        ("CLIENT NOSUCH", "-ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP.\r\n"),
+        ("NOSUCH a", "-ERR unknown command 'NOSUCH', with args beginning with: 'a' \r\n"),
+        ("HELLO 4", "-NOPROTO unsupported protocol version\r\n"),
+        ("AUTH x y", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"),
+        ("MULTI", "+OK\r\n"),
+        ("SHUTDOWN", "-ERR Command not allowed inside a transaction\r\n"),
+        ("EXEC", "-EXECABORT Transaction discarded because of previous errors.\r\n"),
+    ] {
+        assert_eq!(client.ask(words), reply, "{words}");
+    }
+    assert!(client.ask("HELLO 3").starts_with("%7\r\n$6\r\nserver\r\n"));
+    for (words, reply) in [
+        ("GET none", "_\r\n"),
+        ("HGETALL h", "%1\r\n$1\r\nf\r\n$1\r\n1\r\n"),
+        ("RESET", "+RESET\r\n"),
+        ("GET none", "$-1\r\n"),
+    ] {
+        assert_eq!(client.ask(words), reply, "{words}");
+    }
+    assert!(client.ask("COMMAND COUNT").starts_with(':'));
+    assert!(client.ask("COMMAND DOCS get").contains("summary"));
+    assert!(client.ask("COMMAND").starts_with('*'));
+    assert!(client.ask("INFO").contains("esker_version:"));
+    assert!(client.ask("INFO keyspace").contains("db0:keys=2,"));
+    assert!(client.ask("CLIENT LIST").contains("id="));
+    assert_eq!(client.ask("QUIT"), "+OK\r\n");
+    assert_eq!(client.rest().unwrap(), b"");
+}
+
+#[test]
+fn pipelines_halves_and_lines_are_understood() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let mut client = server.connect();
+    let many = 20_000;
+    let mut bytes = Vec::new();
+    for number in 0..many {
+        bytes.extend(Client::encode(&[
+            b"SET",
+            format!("k{number}").as_bytes(),
+            b"some value of no great length",
+        ]));
+        bytes.extend(Client::encode(&[b"GET", format!("k{number}").as_bytes()]));
+    }
+    std::thread::scope(|scope| {
+        let mut writer = server.stream();
+        let mut reader = Client::new(writer.try_clone().unwrap());
+        scope.spawn(move || writer.write_all(&bytes).unwrap());
+        for _ in 0..many {
+            assert_eq!(reader.reply().unwrap(), b"+OK\r\n");
+            assert_eq!(reader.reply().unwrap(), b"$29\r\nsome value of no great length\r\n");
+        }
+    });
+    let whole = Client::encode(&[b"ECHO", b"in pieces"]);
+    for byte in &whole {
+        client.send(&[*byte]).unwrap();
+    }
+    assert_eq!(client.reply().unwrap(), b"$9\r\nin pieces\r\n");
+    client.send(b"SET line \"a b\"\r\nGET line\nPING\r\n").unwrap();
+    for reply in [&b"+OK\r\n"[..], b"$3\r\na b\r\n", b"+PONG\r\n"] {
+        assert_eq!(client.reply().unwrap(), reply);
+    }
+    client.send(&Client::encode(&[b"CLIENT", b"REPLY", b"SKIP"])).unwrap();
+    client.send(&Client::encode(&[b"SET", b"unseen", b"1"])).unwrap();
+    assert_eq!(client.ask("GET unseen"), "$1\r\n1\r\n");
+    // A value of many reads, and a reply of many writes.
+    let large = vec![b'x'; 8 << 20];
+    client.send(&Client::encode(&[b"SET", b"large", &large])).unwrap();
+    assert_eq!(client.reply().unwrap(), b"+OK\r\n");
+    for _ in 0..4 {
+        client.send(&Client::encode(&[b"GET", b"large"])).unwrap();
+    }
+    for _ in 0..4 {
+        assert_eq!(client.reply().unwrap().len(), large.len() + "$8388608\r\n\r\n".len());
+    }
+    // Who closes its side gets its replies.
+    let stream = server.stream();
+    (&stream).write_all(b"PING\r\nGET line\r\nGET").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(Client::new(stream).rest().unwrap(), b"+PONG\r\n$3\r\na b\r\n");
+}
+
+#[test]
+fn what_is_no_command_is_refused_and_ends_the_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let line = vec![b'a'; 70_000];
+    for (bytes, error) in [
+        (&b"*x\r\n"[..], "invalid multibulk length"),
+        (b"*1048577\r\n", "invalid multibulk length"),
+        (b"*1\r\n:1\r\n", "expected '$', got ':'"),
+        (b"*1\r\n$-1\r\n", "invalid bulk length"),
+        (b"*1\r\n$536870913\r\n", "invalid bulk length"),
+        (b"*1\r\n$99999999999999999999\r\n", "invalid bulk length"),
+        (b"get \"k\r\n", "unbalanced quotes in request"),
+        (&line, "too big inline request"),
+    ] {
+        let mut client = server.connect();
+        client.send(&[b"PING\r\n", bytes].concat()).unwrap();
+        let rest = client.rest().unwrap();
+        let expected = format!("+PONG\r\n-ERR Protocol error: {error}\r\n");
+        assert_eq!(
+            String::from_utf8_lossy(&rest),
+            expected,
+            "{}",
+            bytes[..bytes.len().min(40)].escape_ascii()
+        );
+    }
+    // Lengths that are allowed, and that nothing comes of.
+    let before = server.resident();
+    let declared: Vec<_> = (0..100)
+        .map(|_| {
+            let mut stream = server.stream();
+            stream.write_all(b"*1048576\r\n$536870912\r\nabc").unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(server.connect().ask("PING"), "+PONG\r\n");
+    if let (Some(before), Some(after)) = (before, server.resident()) {
+        assert!(after < before + (32 << 20), "{before} {after}");
+    }
+    drop(declared);
+}
+
+#[test]
+fn who_never_reads_is_held_back_and_then_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let mut client = server.connect();
+    client.send(&Client::encode(&[b"SET", b"k", &vec![b'x'; 100_000]])).unwrap();
+    assert_eq!(client.reply().unwrap(), b"+OK\r\n");
+    let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 64mb 1mb 1"].map(str::as_bytes);
+    client.send(&Client::encode(&limit)).unwrap();
+    assert_eq!(client.reply().unwrap(), b"+OK\r\n");
+    let mut deaf = server.stream();
+    deaf.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
+    let commands = Client::encode(&[b"GET", b"k"]).repeat(1000);
+    // It is not read from any more, and in the end it is closed.
+    let error = loop {
+        if let Err(error) = deaf.write_all(&commands) {
+            break error;
+        }
+        assert_eq!(client.ask("PING"), "+PONG\r\n");
+    };
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+    if let Some(resident) = server.resident() {
+        assert!(resident < 400 << 20, "{resident}");
+    }
+    assert!(client.ask("INFO stats").contains("client_limit_disconnections:1\r\n"));
+}
+
+#[test]
+fn thousands_of_connections_cost_little() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let mut first = server.connect();
+    let most = first.ask("CONFIG GET maxclients");
+    let most: usize = most.lines().last().unwrap().parse().unwrap();
+    let count = if most > 5100 { 5000 } else { most.saturating_sub(10).min(1000) };
+    let before = server.resident();
+    let mut clients: Vec<Client> = (0..count).map(|_| server.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(format!("SET k{number} {number}\r\n").as_bytes()).unwrap();
+    }
+    for client in &mut clients {
+        assert_eq!(client.reply().unwrap(), b"+OK\r\n");
+    }
+    assert_eq!(first.ask("DBSIZE"), format!(":{count}\r\n"));
+    if let (Some(before), Some(after)) = (before, server.resident()) {
+        let each = after.saturating_sub(before) / count as u64;
+        esker_tests::figure!("server: {count} connections, {each} bytes of memory for each");
+        assert!(each < 16 << 10, "{each}");
+    }
+    let many = first.ask(&format!("CONFIG SET maxclients {}", count + 1));
+    assert_eq!(many, "+OK\r\n");
+    let mut refused = String::new();
+    // The refusal may come with a reset, when the other side had sent something; here it has not.
+    server.stream().read_to_string(&mut refused).unwrap();
+    assert_eq!(refused, "-ERR max number of clients reached\r\n");
+    assert_eq!(first.ask("PING"), "+PONG\r\n");
+}
+
+#[test]
+fn transactions_of_different_connections_see_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let (mut a, mut b) = (server.connect(), server.connect());
+    for (words, reply) in [("WATCH k", "+OK\r\n"), ("MULTI", "+OK\r\n"), ("SET k a", "+QUEUED\r\n")] {
+        assert_eq!(a.ask(words), reply);
+    }
+    assert_eq!(b.ask("SET k b"), "+OK\r\n");
+    assert_eq!(a.ask("EXEC"), "*-1\r\n");
+    assert_eq!(a.ask("GET k"), "$1\r\nb\r\n");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = server.connect();
+                let mut done = 0;
+                while done < 50 {
+                    client.ask("WATCH n");
+                    let number: u64 =
+                        client.ask("GET n").lines().nth(1).map_or(0, |text| text.parse().unwrap());
+                    client.ask("MULTI");
+                    client.ask(&format!("SET n {}", number + 1));
+                    done += u64::from(client.ask("EXEC") == "*1\r\n+OK\r\n");
+                }
+            });
+        }
+    });
+    assert_eq!(a.ask("GET n"), "$3\r\n200\r\n");
+}
+
+#[test]
+fn a_stop_is_graceful_and_keeps_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    for (round, mode) in ["sync", "os", "sync"].into_iter().enumerate() {
+        let server = Served::start(PROGRAM, dir.path(), &["--durability", mode]);
+        let mut client = server.connect();
+        assert_eq!(client.ask("DBSIZE"), format!(":{round}\r\n"));
+        assert_eq!(client.ask(&format!("SET k{round} v")), "+OK\r\n");
+        if round == 1 {
+            let kill = std::process::Command::new("kill").args(["-TERM", &server.pid().to_string()]).status();
+            assert!(kill.unwrap().success());
+        } else {
+            client
+                .send(&[Client::encode(&[b"GET", b"k0"]), Client::encode(&[b"SHUTDOWN"])].concat())
+                .unwrap();
+            assert_eq!(client.reply().unwrap(), b"$1\r\nv\r\n");
+        }
+        assert_eq!(client.rest().unwrap(), b"");
+        let (status, said) = server.wait();
+        assert!(status.success() && said.contains("stopped"), "{status} {said}");
+    }
+}
+
+#[test]
+fn what_has_arrived_whole_is_answered_before_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let mut clients: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+    // They are known to the workers.
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("PING"), "+PONG\r\n"));
+    let count = 500;
+    for (number, client) in clients.iter_mut().enumerate() {
+        let set = |at: usize| Client::encode(&[b"SET", format!("k{number}-{at}").as_bytes(), &[b'v'; 100]]);
+        let all: Vec<u8> = (0..count).flat_map(set).collect();
+        // The last command is a half one.
+        client.send(&[&all[..], b"*2\r\n$3\r\nGET\r\n"].concat()).unwrap();
+    }
+    let kill = std::process::Command::new("kill").arg(server.pid().to_string()).status();
+    assert!(kill.unwrap().success());
+    for client in &mut clients {
+        assert_eq!(String::from_utf8(client.rest().unwrap()).unwrap(), "+OK\r\n".repeat(count));
+    }
+    assert!(server.wait().0.success());
+    let store = esker_structures::Store::open(dir.path()).unwrap();
+    assert_eq!(store.unit().count_keys(0).unwrap(), 8 * count as u64);
+    store.close().unwrap();
+}
+
+fn esker(args: &[&str]) -> String {
+    let output = std::process::Command::new(PROGRAM).args(args).env_remove("ESKER_DIR").output().unwrap();
+    let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {said}{told}");
+    said.into_owned()
+}
+
+#[test]
+fn what_is_imported_as_hashes_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let fixtures = esker_tests::workspace::root().join("fixtures");
+    let file = |name: &str| fixtures.join(name).to_str().unwrap().to_owned();
+    for _ in 0..2 {
+        let import = |file: &str, key: &str, prefix: &str| {
+            esker(&["import", file, "--key", key, "--key-prefix", prefix, "--as", "hash", "--into", data])
+        };
+        assert!(import(&file("UnicodeData.txt"), "1", "char:").contains("34,924 records"));
+        assert!(import(&file("earthquakes.jsonl"), "id", "quake:").contains("1,707 records"));
+    }
+    let server = serve(dir.path());
+    let mut client = server.connect();
+    assert_eq!(client.ask("DBSIZE"), format!(":{}\r\n", 34_924 + 1_707));
+    assert_eq!(client.ask("HGET char:0041 2"), "$22\r\nLATIN CAPITAL LETTER A\r\n");
+    assert_eq!(client.ask("HLEN char:0041"), ":15\r\n");
+    assert_eq!(client.ask("HGET quake:ci37868143 type"), "$7\r\nFeature\r\n");
+    assert_eq!(client.ask("HSET char:0041 mine yes"), ":1\r\n");
+    client.send(&Client::encode(&[b"SHUTDOWN"])).unwrap();
+    assert!(server.wait().0.success());
+    let said = esker(&["verify", "--structures", "--dir", data]);
+    assert!(said.contains("sound") && said.contains("structures agree: 36,631 keys"), "{said}");
+}

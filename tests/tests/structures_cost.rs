@@ -1,0 +1,234 @@
+//! What commands cost in records, at three sizes of what they work on: exactly what the golden file says.
+//!
+//! Reads are look-ups and movements of cursors, writes the records of the batch; bytes are those of the
+//! keys and values met and written, as the next power of two. No time is measured.
+
+use esker::fs::{Fs, SimFs};
+use esker_structures::Store;
+use esker_structures::command::Connection;
+use esker_structures::store::Cost;
+use esker_tests::golden;
+use std::fmt::Write;
+
+/// How many elements there are.
+const SIZES: [u64; 3] = [10, 1_000, 1_000_000];
+/// Elements that one command makes.
+const PAGE: u64 = 1_000;
+
+/// What is asked. `@` stands for the name of an element, and `#` for its index: of the first, the middle, the
+/// last. Where neither stands, the command is given once.
+const COMMANDS: &[&str] = &[
+    "type h",
+    "exists h",
+    "object encoding z",
+    "expire h 1000",
+    "expire h 2000",
+    "persist h",
+    "rename h g",
+    "rename g h",
+    "strlen b",
+    "getrange b # #",
+    "getbit b #",
+    "setbit b # 1",
+    "setrange b # x",
+    "append b x",
+    "bitcount b # #",
+    "bitpos b 1 #",
+    "hlen h",
+    "hget h @",
+    "hmget h @ none @",
+    "hset h @ v",
+    "hset h @ v new v",
+    "hdel h new",
+    "hincrby h count 1",
+    "hexists h @",
+    "hrandfield h",
+    "hrandfield h 3",
+    "hscan h 0 count 10",
+    "scard s",
+    "sismember s @",
+    "sadd s @ new",
+    "srem s new none",
+    "smove s t @",
+    "smove t s @",
+    "srandmember s",
+    "srandmember s 3",
+    "srandmember s -3",
+    "spop s",
+    "spop s 3",
+    "sscan s 0 count 10",
+    "sintercard 2 s t",
+    "llen l",
+    "lindex l #",
+    "lset l # v",
+    "lrange l # #",
+    "lpush l v",
+    "rpush l v v v",
+    "lpop l",
+    "rpop l 3",
+    "linsert l before e0000003 v",
+    "lindex l #",
+    "lset l # v",
+    "lpop l",
+    "rpop l",
+    "ltrim l 2 -3",
+    "zcard z",
+    "zscore z @",
+    "zmscore z @ none @",
+    "zrank z @",
+    "zrevrank z @",
+    "zrange z # #",
+    "zrange z # # rev",
+    "zrange z [@ + bylex limit 0 3",
+    "zrange z - + bylex limit # 3",
+    "zcount z 1 1",
+    "zlexcount z - [@",
+    "zrandmember z",
+    "zrandmember z 3",
+    "zscan z 0 count 10",
+    "zincrby z 0.5 @",
+    "zincrby z -0.5 @",
+    "zadd z 1 @ 1 new1 1 new2 1 new3",
+    "zrem z new1 new2 new3",
+    "zpopmin z",
+    "zpopmax z 2",
+    "zremrangebyrank z # #",
+    "zremrangebyrank z 2 4",
+    "copy s t2",
+    "del t2",
+    "del h",
+    "del s l z b",
+    "dbsize",
+    "flushdb",
+];
+
+/// Those that must not touch more than three times as many records at the greatest size as at the one before.
+const FLAT: &[&str] = &[
+    "zrank z @",
+    "zrevrank z @",
+    "zcount z 1 1",
+    "zlexcount z - [@",
+    "zrange z # #",
+    "zrange z # # rev",
+    "zrandmember z",
+    "lindex l #",
+    "srandmember s",
+    "hrandfield h",
+    "spop s",
+];
+
+/// At so many places, evenly spread, or so often where chance decides.
+const PLACES: u64 = 60;
+
+/// The records that each of [`FLAT`] touches, all places together.
+fn spread(store: &Store, connection: &mut Connection, size: u64) -> Vec<u64> {
+    let mut sums = Vec::new();
+    for command in FLAT {
+        let before = store.cost();
+        for place in 1..=PLACES {
+            let index = size * place / (PLACES + 1);
+            run(connection, &command.replace('@', &element(index)).replace('#', &index.to_string()));
+        }
+        let cost = store.cost() - before;
+        sums.push(cost.reads + cost.writes);
+    }
+    sums
+}
+
+fn element(at: u64) -> String {
+    format!("e{at:07}")
+}
+
+/// A command whose arguments are words and what stands for the elements from `from` on.
+fn page(start: &[&str], from: u64, to: u64, each: impl Fn(u64) -> Vec<String>) -> Vec<String> {
+    let words = start.iter().map(|word| (*word).to_owned());
+    words.chain((from..to).flat_map(each)).collect()
+}
+
+fn fill(connection: &mut Connection, size: u64) {
+    for from in (0..size).step_by(PAGE as usize) {
+        let to = (from + PAGE).min(size);
+        for args in [
+            page(&["hset", "h"], from, to, |at| vec![element(at), at.to_string()]),
+            page(&["sadd", "s"], from, to, |at| vec![element(at)]),
+            page(&["rpush", "l"], from, to, |at| vec![element(at)]),
+        ] {
+            assert!(!connection.execute(&args).reply.is_error());
+        }
+    }
+    run(connection, "zunionstore z 1 s");
+    run(connection, &format!("setrange b {} x", size - 1));
+    for at in (0..size).step_by(4096) {
+        run(connection, &format!("setrange b {at} y"));
+    }
+}
+
+fn run(connection: &mut Connection, line: &str) {
+    let args: Vec<&str> = line.split(' ').collect();
+    let answer = connection.execute(&args);
+    assert!(!answer.reply.is_error(), "{line}: {:?}", answer.reply);
+}
+
+/// The costs of all commands at one size, in their order, and of [`FLAT`] besides.
+fn costs(size: u64) -> (Vec<Vec<Cost>>, Vec<u64>) {
+    let builder = Store::builder("/data").deterministic(1).databases(1);
+    let engine = |engine: esker::Builder| engine.fs(Fs::Sim(SimFs::new())).memory_budget(256 << 20);
+    let store = builder.engine(engine).open().unwrap();
+    let mut connection = Connection::new(&store);
+    fill(&mut connection, size);
+    let flat = if size < 1_000 { Vec::new() } else { spread(&store, &mut connection, size) };
+    let mut found = Vec::new();
+    for command in COMMANDS {
+        let (with_places, mut costs) = (command.contains(['@', '#']), Vec::new());
+        for (name, index) in [(1, 1), (size / 2, size / 2), (size - 2, size - 2)] {
+            let line = command.replace('@', &element(name)).replace('#', &index.to_string());
+            let before = store.cost();
+            run(&mut connection, &line);
+            costs.push(store.cost() - before);
+            if !with_places {
+                break;
+            }
+        }
+        found.push(costs);
+    }
+    assert!(store.verify().unwrap().is_clean());
+    (found, flat)
+}
+
+#[test]
+fn golden_the_costs_of_commands() {
+    let mut text = String::from(
+        "Records read and written, and at most how many bytes they have, by commands on 10, 1,000 and\n\
+         1,000,000 elements; of the first, the middle and the last element where a command names one (@, or\n\
+         # its index).\n\n",
+    );
+    let by_size: Vec<_> = SIZES.iter().map(|size| costs(*size)).collect();
+    for (at, command) in COMMANDS.iter().enumerate() {
+        writeln!(text, "{command}").unwrap();
+        for (size, (costs, _)) in SIZES.iter().zip(&by_size) {
+            let of = |cost: &Cost| {
+                let bytes = |bytes: u64| if bytes == 0 { 0 } else { bytes.next_power_of_two() };
+                format!(
+                    "{} read, {} B; {} written, {} B",
+                    cost.reads,
+                    bytes(cost.read_bytes),
+                    cost.writes,
+                    bytes(cost.written_bytes)
+                )
+            };
+            let shown: Vec<String> = costs[at].iter().map(of).collect();
+            writeln!(text, "  {size:>7}: {}", shown.join(" | ")).unwrap();
+        }
+    }
+    golden::check("docs/format/structures-costs.txt", &text);
+    let [_, (_, before), (_, greatest)] = &by_size[..] else { panic!("there are three sizes") };
+    for ((command, before), greatest) in FLAT.iter().zip(before).zip(greatest) {
+        esker_tests::figure!(
+            "{command}: {greatest} records at {PLACES} places of 1,000,000, {before} of 1,000"
+        );
+        assert!(
+            *greatest <= 3 * before,
+            "{command}: {greatest} records at the greatest size, {before} before"
+        );
+    }
+}

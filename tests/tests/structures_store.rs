@@ -1,0 +1,189 @@
+//! What a store of structures is to who opens it, keeps house in it, or removes very much at once.
+
+use esker::Db;
+use esker::base::clock::{Clock, ManualClock};
+use esker::fs::{Fs, SimFs};
+use esker_structures::Store;
+use esker_structures::command::{Connection, Reply};
+use std::time::Duration;
+
+fn on(disk: &SimFs, seed: u64) -> esker_structures::Builder {
+    let disk = disk.clone();
+    let builder = Store::builder("/data").deterministic(seed).databases(2);
+    builder.engine(move |engine| engine.fs(Fs::Sim(disk)).memory_budget(16 << 20))
+}
+
+fn ask(connection: &mut Connection, line: &str) -> Reply {
+    let args: Vec<&str> = line.split(' ').collect();
+    connection.execute(&args).reply
+}
+
+/// Makes a large set: its members have records of their own.
+fn fill(connection: &mut Connection, name: &str) {
+    let members: Vec<String> = (0..130).map(|at| format!("m{at}")).collect();
+    let mut args = vec!["sadd", name];
+    args.extend(members.iter().map(String::as_str));
+    assert_eq!(connection.execute(&args).reply, Reply::Integer(130));
+}
+
+#[test]
+fn a_store_is_opened_as_what_it_is_and_tools_open_any() {
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, made, mended) =
+        (dir.path().join("plain"), dir.path().join("made"), dir.path().join("mended"));
+    Db::open(&plain).unwrap().close().unwrap();
+    let refused = Store::open(&plain).unwrap_err().to_string();
+    assert!(refused.contains("esker::Db::open"), "{refused}");
+    let store = Store::open(&made).unwrap();
+    let mut connection = Connection::new(&store);
+    ask(&mut connection, "set k v");
+    fill(&mut connection, "s");
+    drop(connection);
+    store.close().unwrap();
+    let refused = Db::open(&made).unwrap_err().to_string();
+    assert!(refused.contains("the crate esker-structures"), "{refused}");
+
+    // Who keeps house takes it as it is, and leaves it so.
+    let db = Db::builder(&made).any_layer().create_if_missing(false).open().unwrap();
+    assert!(db.verify().unwrap().problems.is_empty());
+    db.compact().unwrap();
+    db.close().unwrap();
+    Db::repair(&made, &mended).unwrap();
+    for dir in [&made, &mended] {
+        assert!(Db::open(dir).is_err());
+        let store = Store::open(dir).unwrap();
+        let report = store.verify().unwrap();
+        assert!(report.is_clean() && report.keys == 2, "{report:?}");
+        assert_eq!(store.db(0).set("s").len().unwrap(), 130);
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn a_repair_without_a_manifest_is_told_what_the_store_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, lost, saved, known) =
+        (dir.path().join("old"), dir.path().join("lost"), dir.path().join("saved"), dir.path().join("known"));
+    let store = Store::open(&old).unwrap();
+    let mut connection = Connection::new(&store);
+    ask(&mut connection, "set k v");
+    fill(&mut connection, "s");
+    drop(connection);
+    store.close().unwrap();
+
+    // A manifest knows more than who asks: nothing is assumed.
+    let report = Store::repair(&old).write(&known).unwrap();
+    assert!(report.layer_known && report.layer == "structures");
+    assert!(report.families.iter().all(|family| family.name_known && !family.assumed), "{report}");
+    Store::open(&known).unwrap().close().unwrap();
+
+    for entry in std::fs::read_dir(&old).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name == "CURRENT" || name.starts_with("MANIFEST") {
+            std::fs::remove_file(old.join(name)).unwrap();
+        }
+    }
+    let report = Db::repair(&old, &lost).unwrap();
+    assert!(!report.layer_known && report.layer == "plain");
+    assert!(report.to_string().contains("--structures"), "{report}");
+    assert!(Store::open(&lost).is_err());
+    let report = Store::repair(&old).write(&saved).unwrap();
+    assert!(!report.layer_known && report.layer == "structures", "{report}");
+    let assumed: Vec<bool> = report.families.iter().map(|family| family.assumed).collect();
+    assert_eq!(assumed, [false, true, true, true], "{report}");
+    assert!(Db::open(&saved).is_err());
+    let store = Store::open(&saved).unwrap();
+    assert!(store.verify().unwrap().is_clean());
+    let mut connection = Connection::new(&store);
+    assert_eq!(ask(&mut connection, "get k"), "v".into());
+    assert_eq!(ask(&mut connection, "scard s"), Reply::Integer(130));
+    assert_eq!(ask(&mut connection, "dbsize"), Reply::Integer(2));
+    // Options came with the names: headers keep versions.
+    let headers = store.engine().open_column_family("structures.headers").unwrap();
+    let mut batch = esker::WriteBatch::new();
+    batch.require_version(&headers, b"none", 1);
+    let refused = store.engine().commit(batch, esker::Durability::Os).unwrap_err();
+    assert!(matches!(refused, esker::Error::ConditionFailed { .. }), "{refused}");
+    ask(&mut connection, "sadd s another");
+    assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn removing_very_many_large_keys_is_one_write() {
+    const KEYS: usize = 5000;
+    let disk = SimFs::new();
+    let store = on(&disk, 1).open().unwrap();
+    let mut connection = Connection::new(&store);
+    let names: Vec<String> = (0..KEYS).map(|at| format!("s{at}")).collect();
+    for name in &names {
+        fill(&mut connection, name);
+    }
+    let mut args = vec!["del"];
+    args.extend(names.iter().map(String::as_str));
+    let before = store.engine().visible_seq();
+    assert_eq!(connection.execute(&args).reply, Reply::count(KEYS as u64));
+    // Header, position and count of each key; a range or a note that it is given up.
+    assert!(store.engine().visible_seq() - before <= 4 * KEYS as u64);
+    assert_eq!(ask(&mut connection, "dbsize"), Reply::Integer(0));
+    drop(connection);
+    // All or nothing survives, and what is left to drop is dropped afterwards.
+    store.wait(store.engine().visible_seq()).unwrap();
+    let store = on(&disk.image(esker::fs::sim::Image::Nothing, 7), 2).open().unwrap();
+    assert!(store.verify().unwrap().is_clean());
+    let mut connection = Connection::new(&store);
+    assert_eq!(ask(&mut connection, "dbsize"), Reply::Integer(0));
+    let swept = store.sweep(10_000).unwrap();
+    assert!(swept.reclaimed >= KEYS - 4096, "{swept:?}");
+    assert_eq!(store.sweep(10_000).unwrap().reclaimed, 0);
+    // Nothing of them is left once everything was compacted.
+    store.engine().compact().unwrap();
+    let elements = store.engine().open_column_family("structures.elements").unwrap();
+    assert_eq!(elements.iter().unwrap().count(), 0);
+}
+
+#[test]
+fn a_large_hash_goes_in_a_few_records_and_its_bytes_by_the_promised_time() {
+    const FIELDS: usize = 1_000_000;
+    let clock = ManualClock::new(1_700_000_000_000);
+    let (disk, time) = (SimFs::new(), Clock::Manual(clock.clone()));
+    let builder = Store::builder("/data").deterministic(1).databases(1);
+    let on = disk.clone();
+    let engine = |engine: esker::Builder| engine.fs(Fs::Sim(on)).clock(time).memory_budget(32 << 20);
+    let store = builder.engine(engine).open().unwrap();
+    let mut connection = Connection::new(&store);
+    for page in 0..FIELDS / 1000 {
+        let mut args = vec!["hset".to_owned(), "h".to_owned()];
+        for at in 0..1000 {
+            args.extend([format!("f{:07}", page * 1000 + at), format!("marked-{at}")]);
+        }
+        assert_eq!(connection.execute(&args).reply, Reply::Integer(1000));
+    }
+    // A walk over all of it holds a page at a time, whatever it is long.
+    let walked = store.db(0).hash("h").entries().unwrap().map(|entry| entry.unwrap().1.len()).sum::<usize>();
+    assert!(walked > FIELDS * 8);
+    let before = store.engine().visible_seq();
+    assert_eq!(ask(&mut connection, "del h"), Reply::Integer(1));
+    assert_eq!(store.engine().visible_seq() - before, 4, "a header, a position, a count and a range");
+    ask(&mut connection, "set k v");
+
+    // The promise is a day. A deterministic store works while it is used.
+    for _ in 0..24 * 6 {
+        clock.advance(Duration::from_secs(600));
+        for _ in 0..120 {
+            store.engine().contains_key("nothing").unwrap();
+        }
+    }
+    let stats = store.engine().stats();
+    for family in &stats.families {
+        let left = (family.hidden_since_ms, family.erase_due_bytes);
+        assert_eq!(left, (None, 0), "{}", family.name);
+    }
+    let tables = disk.paths().into_iter().filter(|path| path.extension().is_some_and(|end| end == "sst"));
+    let bytes: usize = tables.map(|path| disk.read_raw(&path).unwrap().len()).sum();
+    assert!(bytes < 64 << 10, "{bytes} bytes of tables hold one small string");
+    for path in disk.paths() {
+        let file = disk.read_raw(&path).unwrap();
+        assert!(!file.windows(7).any(|window| window == b"marked-"), "{} still has it", path.display());
+    }
+    assert!(store.verify().unwrap().is_clean());
+}

@@ -1,0 +1,201 @@
+//! CONFIG: the names that clients ask for, and the limits that can be changed.
+
+use super::table::{Call, error, help, is, wrong_number};
+use crate::shared::{Settings, Shared};
+use esker::Durability;
+use esker_structures::base::glob::matches;
+use esker_structures::base::number::parse_i64;
+use esker_structures::command::Reply;
+use std::sync::atomic::Ordering;
+
+pub(super) const SUBCOMMANDS: &[(&str, i32)] =
+    &[("get", -3), ("set", -4), ("resetstat", 2), ("rewrite", 2), ("help", 2)];
+
+/// A name, its value, and how it is changed if it can be.
+struct Entry {
+    name: &'static str,
+    value: fn(&Shared) -> String,
+    set: Option<Set>,
+}
+
+/// Takes a new value if it is a good one.
+type Set = fn(&Settings, &str) -> Result<(), &'static str>;
+
+macro_rules! fixed {
+    ($name:literal, $value:expr) => {
+        Entry { name: $name, value: |_| $value.to_string(), set: None }
+    };
+}
+
+macro_rules! bytes {
+    ($name:literal, $field:ident) => {
+        Entry {
+            name: $name,
+            value: |shared| shared.settings.$field.get().to_string(),
+            set: Some(|settings, text| {
+                settings.$field.set(memory(text).ok_or("argument must be a memory value")?);
+                Ok(())
+            }),
+        }
+    };
+}
+
+/// What may be asked for. A fixed one may be set to what it is.
+const ENTRIES: &[Entry] = &[
+    fixed!("save", ""),
+    fixed!("appendonly", "yes"),
+    Entry {
+        name: "appendfsync",
+        value: |shared| {
+            let every_reply = shared.store.durability() == Durability::Sync;
+            if every_reply { "always" } else { "everysec" }.into()
+        },
+        set: None,
+    },
+    Entry { name: "databases", value: |shared| shared.store.databases().to_string(), set: None },
+    Entry { name: "port", value: |shared| shared.address.port().to_string(), set: None },
+    Entry { name: "bind", value: |shared| shared.address.ip().to_string(), set: None },
+    Entry { name: "dir", value: |shared| shared.store.engine().path().display().to_string(), set: None },
+    fixed!("maxmemory", 0),
+    fixed!("maxmemory-policy", "noeviction"),
+    fixed!("timeout", 0),
+    fixed!("tcp-keepalive", 0),
+    fixed!("requirepass", ""),
+    fixed!("daemonize", "no"),
+    fixed!("cluster-enabled", "no"),
+    fixed!("notify-keyspace-events", ""),
+    fixed!("slowlog-log-slower-than", -1),
+    fixed!("hash-max-listpack-entries", 128),
+    fixed!("hash-max-listpack-value", 64),
+    bytes!("proto-max-bulk-len", bulk_bytes),
+    bytes!("client-query-buffer-limit", query_bytes),
+    bytes!("maxmemory-clients", all_clients_bytes),
+    Entry {
+        name: "maxclients",
+        value: |shared| shared.settings.max_clients.get().to_string(),
+        set: Some(|settings, text| {
+            let most: u64 = text.parse().map_err(|_| "argument couldn't be parsed into an integer")?;
+            if !(1..=1_000_000).contains(&most) {
+                return Err("argument must be between 1 and 1000000 inclusive");
+            }
+            settings.max_clients.set(most);
+            Ok(())
+        }),
+    },
+    Entry {
+        name: "client-output-buffer-limit",
+        value: |shared| {
+            let settings = &shared.settings;
+            let (hard, soft) = (settings.output_hard_bytes.get(), settings.output_soft_bytes.get());
+            format!("normal {hard} {soft} {}", settings.output_soft_seconds.get())
+        },
+        set: Some(|settings, text| {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let ["normal", hard, soft, seconds] = words[..] else {
+                return Err("Wrong number of arguments in buffer limit configuration.");
+            };
+            let numbers = (memory(hard), memory(soft), seconds.parse().ok());
+            let (Some(hard), Some(soft), Some(seconds)) = numbers else {
+                return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
+            };
+            settings.output_hard_bytes.set(hard);
+            settings.output_soft_bytes.set(soft);
+            settings.output_soft_seconds.set(seconds);
+            Ok(())
+        }),
+    },
+];
+
+/// An amount of memory as Redis writes it: `1gb` has powers of 1024, `1g` of 1000.
+fn memory(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1_000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    let number = parse_i64(number.as_bytes()).and_then(|number| u64::try_from(number).ok())?;
+    number.checked_mul(factor)
+}
+
+pub(super) fn config(call: &mut Call<'_>, args: &[&[u8]]) -> Option<Reply> {
+    match args {
+        [_, what, patterns @ ..] if is(what, "get") => Some(get(call.shared, patterns)),
+        [_, what, pairs @ ..] if is(what, "set") => {
+            if pairs.len() % 2 == 1 {
+                wrong_number("config|set")
+            } else {
+                Some(set(call.shared, pairs))
+            }
+        }
+        [_, what] if is(what, "resetstat") => {
+            let counters = &call.shared.counters;
+            for counter in [&counters.connections, &counters.rejected, &counters.commands] {
+                counter.store(0, Ordering::Relaxed);
+            }
+            Some(Reply::OK)
+        }
+        [_, what] if is(what, "rewrite") => error("ERR The server is running without a config file"),
+        [_, what] if is(what, "help") => {
+            help("config", &["GET <pattern>", "SET <directive> <value>", "RESETSTAT", "HELP"])
+        }
+        _ => wrong_number("config"),
+    }
+}
+
+fn get(shared: &Shared, patterns: &[&[u8]]) -> Reply {
+    let patterns: Vec<Vec<u8>> = patterns.iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
+    let asked = |entry: &&Entry| patterns.iter().any(|pattern| matches(pattern, entry.name.as_bytes()));
+    let found = ENTRIES.iter().filter(asked);
+    let pair = |entry: &Entry| (entry.name.into(), Reply::Bulk((entry.value)(shared).into_bytes()));
+    Reply::Map(found.map(pair).collect())
+}
+
+fn set(shared: &Shared, pairs: &[&[u8]]) -> Reply {
+    let failed = |name: &str, why: &str| {
+        let text = format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}");
+        Reply::Error(text)
+    };
+    let mut found = Vec::new();
+    for pair in pairs.chunks_exact(2) {
+        let Some(entry) = ENTRIES.iter().find(|entry| is(pair[0], entry.name)) else {
+            let name = String::from_utf8_lossy(pair[0]);
+            let text = format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'");
+            return Reply::Error(text);
+        };
+        let value = String::from_utf8_lossy(pair[1]).into_owned();
+        if entry.set.is_none() && (entry.value)(shared) != value {
+            return failed(entry.name, "can't set immutable config");
+        }
+        found.push((entry, value));
+    }
+    for (entry, value) in found {
+        if let Some(set) = entry.set
+            && let Err(why) = set(&shared.settings, &value)
+        {
+            return failed(entry.name, why);
+        }
+    }
+    Reply::OK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_of_memory_have_units() {
+        for (text, bytes) in [("0", 0), ("5", 5), ("1kb", 1024), ("1k", 1000), ("2MB", 2 << 20)] {
+            assert_eq!(memory(text), Some(bytes), "{text}");
+        }
+        for text in ["", "x", "-1", "1tb", "99999999999gb"] {
+            assert_eq!(memory(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! INFO.
+
+use super::table::{Call, is};
+use crate::shared::Shared;
+use esker::Durability;
+use esker_structures::command::Reply;
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+/// The version of Redis whose commands these are: clients choose by it what they use.
+pub(super) const REDIS_VERSION: &str = "7.0.15";
+
+/// Writes a section.
+type Section = fn(&Shared, &mut String) -> std::fmt::Result;
+
+const SECTIONS: &[(&str, Section)] = &[
+    ("Server", server),
+    ("Clients", clients),
+    ("Memory", memory),
+    ("Persistence", persistence),
+    ("Stats", stats),
+    ("Replication", replication),
+    ("Keyspace", keyspace),
+];
+
+pub(super) fn info(call: &mut Call<'_>, args: &[&[u8]]) -> Option<Reply> {
+    let asked = args.get(1..).unwrap_or_default();
+    let all = asked.is_empty()
+        || asked.iter().any(|name| ["all", "default", "everything"].iter().any(|word| is(name, word)));
+    let mut text = String::new();
+    for (name, section) in SECTIONS {
+        if all || asked.iter().any(|asked| is(asked, name)) {
+            let between = if text.is_empty() { "" } else { "\r\n" };
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{between}# {name}\r\n");
+            let _ = section(call.shared, &mut text);
+        }
+    }
+    Some(Reply::Verbatim(text))
+}
+
+fn server(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    let up = shared.started.elapsed().as_secs();
+    write!(out, "redis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\n")?;
+    write!(out, "esker_version:{}\r\n", env!("CARGO_PKG_VERSION"))?;
+    write!(out, "os:{}\r\narch_bits:{}\r\n", std::env::consts::OS, usize::BITS)?;
+    write!(out, "process_id:{}\r\ntcp_port:{}\r\n", std::process::id(), shared.address.port())?;
+    write!(out, "uptime_in_seconds:{up}\r\nuptime_in_days:{}\r\n", up / 86_400)
+}
+
+fn clients(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    write!(out, "connected_clients:{}\r\n", shared.connected.load(Ordering::Relaxed))?;
+    write!(out, "maxclients:{}\r\n", shared.settings.max_clients.get())?;
+    write!(out, "blocked_clients:0\r\n")
+}
+
+/// What the process has in memory now and had at most, in bytes; 0 where the system does not tell.
+fn resident() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    };
+    (bytes("VmRSS:"), bytes("VmHWM:"))
+}
+
+/// A size as Redis shows it to people.
+fn human(bytes: u64) -> String {
+    let units = [('G', 30), ('M', 20), ('K', 10)];
+    match units.into_iter().find(|(_, bits)| bytes >> bits > 0) {
+        Some((unit, bits)) => format!("{:.2}{unit}", bytes as f64 / f64::from(1 << bits)),
+        None => format!("{bytes}B"),
+    }
+}
+
+fn memory(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    let used = shared.store.engine().stats().memory_bytes;
+    let (resident, peak) = resident();
+    for (name, bytes) in [("used_memory", used), ("used_memory_rss", resident), ("used_memory_peak", peak)] {
+        write!(out, "{name}:{bytes}\r\n{name}_human:{}\r\n", human(bytes))?;
+    }
+    write!(out, "mem_clients_normal:{}\r\n", shared.buffered.load(Ordering::Relaxed))?;
+    write!(out, "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n")
+}
+
+fn persistence(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    let db = shared.store.engine();
+    let sync = shared.store.durability() == Durability::Sync;
+    write!(out, "loading:0\r\naof_enabled:1\r\nrdb_bgsave_in_progress:0\r\n")?;
+    write!(out, "durability:{}\r\n", if sync { "sync" } else { "os" })?;
+    write!(out, "visible_seq:{}\r\ndurable_seq:{}\r\n", db.visible_seq(), db.durable_seq())?;
+    write!(out, "aof_last_write_status:{}\r\n", if db.health().poisoned.is_none() { "ok" } else { "err" })
+}
+
+fn stats(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    let counters = &shared.counters;
+    for (name, counter) in [
+        ("total_connections_received", &counters.connections),
+        ("total_commands_processed", &counters.commands),
+        ("rejected_connections", &counters.rejected),
+        ("client_limit_disconnections", &counters.closed_for_limits),
+        ("protocol_errors", &counters.protocol_errors),
+    ] {
+        write!(out, "{name}:{}\r\n", counter.load(Ordering::Relaxed))?;
+    }
+    Ok(())
+}
+
+fn replication(_: &Shared, out: &mut String) -> std::fmt::Result {
+    out.write_str("role:master\r\nconnected_slaves:0\r\n")
+}
+
+fn keyspace(shared: &Shared, out: &mut String) -> std::fmt::Result {
+    let unit = shared.store.unit();
+    for database in 0..shared.store.databases() {
+        let keys = unit.count_keys(database).unwrap_or(0);
+        if keys > 0 {
+            write!(out, "db{database}:keys={keys},expires=0,avg_ttl=0\r\n")?;
+        }
+    }
+    Ok(())
+}

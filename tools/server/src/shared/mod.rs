@@ -1,0 +1,9 @@
+//! What all threads of a server share: settings, counters, who is connected, whether it stops.
+
+mod client;
+mod settings;
+mod state;
+
+pub(crate) use client::ClientInfo;
+pub(crate) use settings::Settings;
+pub(crate) use state::Shared;

@@ -1,0 +1,55 @@
+//! Limits that CONFIG SET changes while the server runs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that any thread may change.
+#[derive(Debug)]
+pub(crate) struct Setting(AtomicU64);
+
+impl Setting {
+    const fn new(value: u64) -> Setting {
+        Setting(AtomicU64::new(value))
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// In bytes; 0 stands for no limit.
+    pub(crate) fn limit(&self) -> usize {
+        match self.get() {
+            0 => usize::MAX,
+            bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+        }
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) bulk_bytes: Setting,
+    pub(crate) query_bytes: Setting,
+    pub(crate) all_clients_bytes: Setting,
+    pub(crate) output_hard_bytes: Setting,
+    pub(crate) output_soft_bytes: Setting,
+    pub(crate) output_soft_seconds: Setting,
+    pub(crate) max_clients: Setting,
+}
+
+impl Settings {
+    pub(crate) fn new(max_clients: u64) -> Settings {
+        Settings {
+            bulk_bytes: Setting::new(512 << 20),
+            query_bytes: Setting::new(1 << 30),
+            all_clients_bytes: Setting::new(1 << 30),
+            output_hard_bytes: Setting::new(1 << 30),
+            output_soft_bytes: Setting::new(1 << 20),
+            output_soft_seconds: Setting::new(60),
+            max_clients: Setting::new(max_clients),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! The event loop of a worker.
+//!
+//! Each round: take new connections; release replies that became durable; let connections with events
+//! advance; ask once to be told when the last reply of the round that waits is durable. No round waits for
+//! the disk.
+//!
+//! Events are edges: a connection remembers that there is more to read until a read says otherwise, and one
+//! that had its turn is put into `again`. A place of the list is given to a new connection only at the start
+//! of a round, so that an event of an old one never meets it.
+
+use super::client::{Broken, Client, Desk};
+use super::inbox::Inbox;
+use super::output::Spare;
+use crate::protocol::Commands;
+use crate::shared::{ClientInfo, Shared};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+const WAKER: Token = Token(usize::MAX);
+/// What is read at once, in bytes.
+const SCRATCH_BYTES: usize = 64 << 10;
+/// How often connections that stand still are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long clients have to read what is left when the server stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+pub(crate) struct Worker {
+    poll: Poll,
+    inbox: Arc<Inbox>,
+    clients: Vec<Option<Box<Client>>>,
+    free: Vec<usize>,
+    /// Connections with more to do than they had time for.
+    again: Vec<usize>,
+    /// Connections with replies that wait for the disk.
+    holding: Vec<usize>,
+    /// The greatest sequence number that was asked for.
+    asked: u64,
+    /// When it stops for good.
+    deadline: Option<Instant>,
+    looked: Instant,
+    /// A connection takes nothing of what waits for it.
+    stalled: bool,
+    desk: Desk,
+}
+
+impl Worker {
+    pub(crate) fn poll() -> io::Result<(Poll, Arc<Waker>)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok((poll, waker))
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, poll: Poll, inbox: Arc<Inbox>) -> Worker {
+        let desk = Desk {
+            shared,
+            scratch: vec![0; SCRATCH_BYTES].into(),
+            commands: Commands::default(),
+            replies: Vec::new(),
+            spare: Spare::default(),
+        };
+        Worker {
+            poll,
+            inbox,
+            clients: Vec::new(),
+            free: Vec::new(),
+            again: Vec::new(),
+            holding: Vec::new(),
+            asked: 0,
+            deadline: None,
+            looked: Instant::now(),
+            stalled: false,
+            desk,
+        }
+    }
+
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            match self.poll.poll(&mut events, self.timeout()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Without its poller it hears nothing more.
+                Err(_) => break,
+            }
+            self.read_letters();
+            self.release();
+            let again = std::mem::take(&mut self.again);
+            for event in &events {
+                self.hear(event);
+            }
+            for at in again {
+                self.advance(at);
+            }
+            self.ask();
+            self.look();
+            if self.is_done() {
+                break;
+            }
+        }
+        (0..self.clients.len()).for_each(|at| self.close(at));
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.again.is_empty() {
+            Some(Duration::ZERO)
+        } else if self.deadline.is_some() || self.stalled {
+            Some(LOOK)
+        } else {
+            None
+        }
+    }
+
+    fn read_letters(&mut self) {
+        let letters = self.inbox.take();
+        for stream in letters.connections {
+            if self.deadline.is_some() || self.add(stream).is_err() {
+                self.desk.shared.connected.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        if let Some(why) = letters.failure {
+            // Who waits for the same later is told so, too.
+            self.asked = 0;
+            let text: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let error = format!("-ERR the write may not survive a loss of power: {text}\r\n");
+            let durable = self.desk.shared.store.engine().durable_seq();
+            for at in std::mem::take(&mut self.holding) {
+                if let Some(client) = self.clients.get_mut(at).and_then(Option::as_mut) {
+                    client.is_holding = false;
+                    client.output.release(durable);
+                    client.fail(error.as_bytes());
+                    self.advance(at);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, mut stream: TcpStream) -> io::Result<()> {
+        let at = self.free.pop().unwrap_or(self.clients.len());
+        let shared = &self.desk.shared;
+        let info = || {
+            let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, io::Error>(Arc::new(ClientInfo::new(id, stream.peer_addr()?, stream.local_addr()?)))
+        };
+        let registered = info().and_then(|info| {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(&mut stream, Token(at), interest)?;
+            Ok(info)
+        });
+        let info = match registered {
+            Ok(info) => info,
+            Err(error) => {
+                if at < self.clients.len() {
+                    self.free.push(at);
+                }
+                return Err(error);
+            }
+        };
+        shared.clients.lock().insert(info.id, info.clone());
+        let client = Some(Box::new(Client::new(stream, info, shared)));
+        match self.clients.get_mut(at) {
+            Some(place) => *place = client,
+            None => self.clients.push(client),
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, event: &Event) {
+        if event.token() == WAKER {
+            return;
+        }
+        let at = event.token().0;
+        let Some(client) = self.clients.get_mut(at).and_then(Option::as_mut) else { return };
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            client.now_readable(event.is_read_closed() || event.is_error());
+        }
+        self.advance(at);
+    }
+
+    /// Lets a connection do what it can.
+    fn advance(&mut self, at: usize) {
+        let Some(client) = self.clients.get_mut(at).and_then(Option::as_mut) else { return };
+        match client.advance(&mut self.desk) {
+            Ok(more) => {
+                self.stalled |= client.is_stalled();
+                if more {
+                    self.again.push(at);
+                }
+                if client.output.waits_for() > 0 && !client.is_holding {
+                    client.is_holding = true;
+                    self.holding.push(at);
+                }
+                if client.is_finished() {
+                    self.close(at);
+                }
+            }
+            Err(broken) => {
+                if broken == Broken::Limit {
+                    self.desk.shared.counters.closed_for_limits.fetch_add(1, Ordering::Relaxed);
+                }
+                self.close(at);
+            }
+        }
+    }
+
+    fn close(&mut self, at: usize) {
+        let Some(mut client) = self.clients.get_mut(at).and_then(Option::take) else { return };
+        // Both fail only for a connection that the other side has closed already.
+        let _ = self.poll.registry().deregister(&mut client.socket);
+        let _ = client.socket.shutdown(Shutdown::Write);
+        client.discharge(&self.desk.shared);
+        self.free.push(at);
+    }
+
+    /// Sends the replies that have become durable.
+    fn release(&mut self) {
+        if self.holding.is_empty() {
+            return;
+        }
+        let durable = self.desk.shared.store.engine().durable_seq();
+        for at in std::mem::take(&mut self.holding) {
+            let Some(client) = self.clients.get_mut(at).and_then(Option::as_mut) else { continue };
+            client.output.release(durable);
+            client.is_holding = client.output.waits_for() > 0;
+            if client.is_holding {
+                self.holding.push(at);
+            }
+            self.advance(at);
+        }
+    }
+
+    /// Asks to be woken when the replies that wait now may be told.
+    fn ask(&mut self) {
+        let waits = |at: &usize| self.clients.get(*at).and_then(Option::as_ref).map(|c| c.output.waits_for());
+        let last = self.holding.iter().filter_map(waits).max().unwrap_or(0);
+        if last > self.asked {
+            self.asked = last;
+            let inbox = self.inbox.clone();
+            self.desk.shared.store.engine().on_durable(last, move |result| inbox.synced(result));
+        }
+    }
+
+    /// Closes who has taken nothing for too long; says farewell when the server stops.
+    fn look(&mut self) {
+        if self.deadline.is_none() && self.desk.shared.is_stopping() {
+            self.deadline = Some(Instant::now() + FAREWELL);
+            for at in 0..self.clients.len() {
+                if let Some(client) = self.clients.get_mut(at).and_then(Option::as_mut) {
+                    client.part();
+                    self.advance(at);
+                }
+            }
+        }
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        self.stalled = self.clients.iter().flatten().any(|client| client.is_stalled());
+        for at in 0..self.clients.len() {
+            let client = self.clients.get(at).and_then(Option::as_ref);
+            if client.is_some_and(|client| client.is_overdue(&self.desk.shared)) {
+                self.desk.shared.counters.closed_for_limits.fetch_add(1, Ordering::Relaxed);
+                self.close(at);
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline || self.clients.iter().all(Option::is_none))
+    }
+}

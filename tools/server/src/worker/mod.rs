@@ -1,0 +1,9 @@
+//! A worker: an event loop over its connections.
+
+mod client;
+mod event_loop;
+mod inbox;
+mod output;
+
+pub(crate) use event_loop::Worker;
+pub(crate) use inbox::Inbox;
