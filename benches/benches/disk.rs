@@ -89,6 +89,7 @@ fn log(criterion: &mut Criterion) {
             store: 1,
             random: Random::seeded(1),
             segment_bytes: 64 << 20,
+            least_bytes: 64 << 20,
             mapped: true,
         };
         let mut wal = Wal::create(options, 1).expect("room on the disk");

@@ -100,8 +100,15 @@ impl FamilyRef for Family {
 fn golden_a_segment_of_the_log() {
     let (disk, fs) = disk();
     let random = Random::seeded(1);
-    let options =
-        WalOptions { fs, dir: DIR.into(), store: STORE, random, segment_bytes: 4096, mapped: false };
+    let options = WalOptions {
+        fs,
+        dir: DIR.into(),
+        store: STORE,
+        random,
+        segment_bytes: 4096,
+        least_bytes: 4096,
+        mapped: false,
+    };
     let mut wal = Wal::create(options, 3).unwrap();
     let group = GroupHeader { first_seq: 7, clock_ms: 1_700_000_000_000 };
     let mut first = WriteBatch::new();

@@ -95,17 +95,38 @@ fn check(db: &Db, expected: &Expected) {
     assert!(found.is_empty(), "{} entries that nobody has written or that were deleted", found.len());
 }
 
+/// Takes the ballast's room at a moment when the store's reserve is whole: in what is left it might not be
+/// made again, and deletions are to have it.
+fn take(db: &Db, ballast: &Path) {
+    let began = Instant::now();
+    let whole = || db.health().full.is_none();
+    // What the store is at meanwhile may find the disk full: then it is given the room back.
+    while !(whole() && written(ballast) && whole()) {
+        assert!(began.elapsed() < HANGS, "no room for the ballast: {:?}", db.health());
+        fs::remove_file(ballast).or_else(|error| gone(&error)).unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether there was room for the ballast.
+fn written(ballast: &Path) -> bool {
+    let written = fs::write(ballast, vec![1; BALLAST]);
+    assert!(written.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::StorageFull), "{written:?}");
+    written.is_ok()
+}
+
+fn gone(error: &std::io::Error) -> std::io::Result<()> {
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    Ok(())
+}
+
 fn work(mounted: &Path) {
     let (data, ballast) = (mounted.join("data"), mounted.join("ballast"));
     let mut expected = Expected { entries: BTreeMap::new(), next: 0 };
     let (mut refused, mut deleted_when_full, mut slowest) = (0, 0, Duration::ZERO);
     let mut db = open(&data);
     for round in 0..ROUNDS {
-        let began = Instant::now();
-        while let Err(error) = fs::write(&ballast, vec![1; BALLAST]) {
-            assert!(error.kind() == ErrorKind::StorageFull && began.elapsed() < HANGS, "{error}");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        take(&db, &ballast);
         let full = loop {
             match put(&db, expected.next, 0) {
                 Ok(()) => {

@@ -8,7 +8,7 @@ use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::base::panics::catch;
 use crate::base::sync::Arc;
-use crate::commit::Task;
+use crate::commit::{Drawer, Task};
 use crate::compaction::{
     Below, Calm, Claim, Claims, MergeSpec, Merged, Plan, Reason, debt_bytes, ended_ms, leftover, merge, pick,
     pick_calm, pick_erasure, pick_manual, retired,
@@ -108,10 +108,14 @@ impl Jobs {
                     return Ok(false);
                 }
                 let claims = all.entry(family.id()).or_default();
-                let (view, horizons) = (family.view(), self.picking_horizons(family));
-                let moment = self.moment(family, &horizons, &view.ranges);
-                let shape = &self.store.options.shape;
-                match pick_manual(&view.version, claims, shape, moment, level, from, to) {
+                let picked = {
+                    // Let go of before waiting: tables that others replace meanwhile would stay on the disk.
+                    let (view, horizons) = (family.view(), self.picking_horizons(family));
+                    let moment = self.moment(family, &horizons, &view.ranges);
+                    let shape = &self.store.options.shape;
+                    pick_manual(&view.version, claims, shape, moment, level, from, to)
+                };
+                match picked {
                     Ok(None) => return Ok(false),
                     Ok(Some(plan)) => break (claims.claim(&plan), plan),
                     Err(_busy) if claims.is_empty() => {
@@ -126,15 +130,15 @@ impl Jobs {
         };
         match self.run_claimed(family, plan, true, &claim) {
             // Others may be using up the room that they are about to give back.
-            Err(error @ Error::DiskFull(_)) => self.wait_for_others(family, error).map(|()| true),
+            Err(error @ Error::DiskFull(_)) => self.wait_for_others(error).map(|()| true),
             ran => ran.map(|()| level == LEVELS - 1),
         }
     }
 
     /// Waits until a compaction that is running has ended; the error if none is.
-    fn wait_for_others(&self, family: &Family, error: Error) -> Result<()> {
+    fn wait_for_others(&self, error: Error) -> Result<()> {
         let mut all = self.claims.lock();
-        if error.is_failed_sync() || all.get(&family.id()).is_none_or(Claims::is_empty) {
+        if error.is_failed_sync() || all.values().all(Claims::is_empty) {
             return Err(error);
         }
         self.released.wait_for(&mut all, Duration::from_millis(100));
@@ -144,8 +148,11 @@ impl Jobs {
     fn run_claimed(&self, family: &Arc<Family>, plan: Plan, hooked: bool, claim: &Claim) -> Result<()> {
         let calm = plan.reason == Reason::Calm;
         let run = || self.run(family, &plan, hooked);
-        let ran =
-            catch(|| self.store.latching("compacting", || if calm { run() } else { self.store.draw(run) }));
+        let ran = catch(|| {
+            self.store.latching("compacting", || {
+                if calm { run() } else { self.store.draw(Drawer::Compaction, run) }
+            })
+        });
         let mut result = match &ran {
             Ok(result) => result.clone(),
             Err(_) => self.store.poison.check(),
@@ -173,11 +180,16 @@ impl Jobs {
             self.rest(family, failure);
             return result;
         }
-        let result = result.and_then(|()| self.store.purge());
+        // Also of a job that failed: what it has held of older tables may be the room that is missing.
+        let purged = self.store.purge();
+        let result = result.and(purged);
         if !(calm && matches!(&result, Err(error @ Error::DiskFull(_)) if !error.is_failed_sync())) {
             self.judge(Task::Compact, &result);
         }
         self.refill(&result)?;
+        if result.is_ok() {
+            self.shrink_reserve();
+        }
         result
     }
 
@@ -237,6 +249,14 @@ impl Jobs {
             created_ms: store.clock.now_ms(),
             oldest_deletion_ms: metas().map(|m| m.oldest_deletion_ms).min().unwrap_or(NEVER),
         };
+        // Other tables of level 0 may hold what is older.
+        let below = match within_level0 {
+            true => Below::unknown(),
+            false => Below::new(&view.version, plan.output_level + 1),
+        };
+        let (bottom, ranges, flushed) = (is_bottom(&view, plan), view.ranges.clone(), view.flushed);
+        // Tables that are replaced meanwhile are not kept.
+        drop(view);
         let spec = MergeSpec {
             tables: &store.tables,
             next_number: &|| store.next_number(),
@@ -244,14 +264,10 @@ impl Jobs {
             level: plan.output_level,
             table_bytes: if within_level0 { u64::MAX } else { store.options.shape.table_bytes },
             horizons: horizons.clone(),
-            // Other tables of level 0 may hold what is older.
-            below: match within_level0 {
-                true => Below::unknown(&view.version),
-                false => Below::new(&view.version, plan.output_level + 1),
-            },
+            below,
             reminds: family.rules().erase_within_ms.is_some(),
-            ranges: &view.ranges,
-            ranges_seq: view.flushed,
+            ranges: &ranges,
+            ranges_seq: flushed,
             origin,
             ended_ms: ended_ms(plan, &horizons),
             check: &|| {
@@ -269,7 +285,7 @@ impl Jobs {
             hooks,
         };
         let merged = merge(&mut Merge::new(sources(plan)), spec)?;
-        let left = is_bottom(&view, plan).then(|| leftover(plan, &horizons, view.flushed, &merged));
+        let left = bottom.then(|| leftover(plan, &horizons, flushed, &merged));
         Ok((merged, left))
     }
 

@@ -14,7 +14,7 @@ use crate::base::error::Result;
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::NEVER;
 use crate::base::sync::Arc;
-use crate::commit::Task;
+use crate::commit::{Drawer, Task};
 use crate::compaction::{Below, MergeSpec, merge, replaced, retired};
 use crate::memtable::MemtableCursor;
 use crate::ranges::RangeSet;
@@ -32,12 +32,19 @@ impl Jobs {
     /// Flushes the memtables that were sealed first. Returns false if none is waiting.
     pub fn flush_next(&self) -> Result<bool> {
         let _one_at_a_time = self.flushing.lock();
+        if self.store.reserve.small().is_some() {
+            // Who flushes has nothing else to do when writing begins; who syncs may be long at it.
+            self.store.refill()?;
+        }
         let group = self.oldest_sealed();
         if group.is_empty() {
             return Ok(false);
         }
-        let result = self.store.draw(|| self.flush_group(&group));
+        let result = self.store.draw(Drawer::Anybody, || self.flush_group(&group));
         self.judge(Task::Flush, &result);
+        if result.is_ok() {
+            self.shrink_reserve();
+        }
         self.refill(&result)?;
         result.map(|()| true)
     }
@@ -99,6 +106,9 @@ impl Jobs {
             true => view.ranges.clone(),
             false => Arc::new(view.ranges.changed(&[], beside.ranges().iter().cloned())),
         };
+        let (below, hooks) = (Below::new(&view.version, 0), self.flush_hooks(family, &view, sealed));
+        // Tables that are replaced meanwhile are not kept.
+        drop(view);
         let spec = MergeSpec {
             tables: &store.tables,
             next_number: &|| store.next_number(),
@@ -109,7 +119,7 @@ impl Jobs {
                 let newer = view.memtables().filter(|other| other.id() != memtable.id());
                 newer.map(|newer| newer.oldest_operand_ms()).min().unwrap_or(NEVER)
             }),
-            below: Below::new(&view.version, 0),
+            below,
             reminds: family.rules().erase_within_ms.is_some(),
             ranges: &ranges,
             ranges_seq: sealed.seal.last_seq,
@@ -117,7 +127,7 @@ impl Jobs {
             ended_ms: NEVER,
             check: &|| store.poison.check(),
             blame: &|_| FileKind::Current.path(&store.dir),
-            hooks: self.flush_hooks(family, &view, sealed),
+            hooks,
         };
         Ok(merge(&mut MemtableCursor::new(memtable.clone()), spec)?.tables)
     }
@@ -125,7 +135,9 @@ impl Jobs {
     fn install_flush(&self, flushed: &[Flushed]) -> Result<()> {
         let store = &self.store;
         let Some(order) = flushed.first().map(|f| f.sealed.seal.order) else { return Ok(()) };
-        let oldest_wal = store.with_writer(|writer| store.oldest_wal(writer, order));
+        let oldest_wal = store.with_writer(|writer| {
+            store.settle_log(writer, order).map(|()| store.oldest_wal(writer, order))
+        })?;
         store.with_manifest(|manifest| -> Result<()> {
             let mut edit = Edit::default();
             let mut opened = Vec::new();
@@ -155,6 +167,16 @@ impl Jobs {
         })?;
         self.remove_segments(oldest_wal);
         Ok(())
+    }
+
+    /// With everything in tables a small reserve will do.
+    pub(super) fn shrink_reserve(&self) {
+        let store = &self.store;
+        let bytes =
+            |family: &Arc<Family>| family.pin().version.tables().map(|(_, t)| t.meta.size).sum::<u64>();
+        if store.with_writer(|writer| store.is_flushed(writer, 0)) {
+            store.reserve.shrink(store.families().iter().map(bytes).sum());
+        }
     }
 
     /// Removes the log segments before `oldest`, which the manifest says are not needed.

@@ -26,8 +26,8 @@ pub struct Jobs {
     pub(super) store: Arc<Store>,
     /// One flush at a time: memtables are installed oldest first.
     pub(super) flushing: Mutex<()>,
-    pub(super) claims: Mutex<BTreeMap<u32, Claims>>,
-    pub(super) released: Condvar,
+    pub(crate) claims: Mutex<BTreeMap<u32, Claims>>,
+    pub(crate) released: Condvar,
     /// Families that are left alone because a hook failed.
     pub(super) resting: Mutex<BTreeMap<u32, Rest>>,
     pub(super) counters: Counters,
@@ -235,10 +235,12 @@ impl Jobs {
 
     /// What is done about once in a sync interval.
     pub fn tick(&self) -> Result<()> {
-        let synced = self.sync();
+        // What nobody holds any more may be the room that is missing. A sync may take long.
+        let purged = self.store.purge();
         if !self.store.poison.is_set() {
             self.store.refill()?;
         }
+        let synced = self.sync();
         self.store.rotate_aged();
         let erased = self.erase();
         self.judge(Task::Sync, &erased);
@@ -247,7 +249,6 @@ impl Jobs {
         self.store.update_pressure();
         self.retry_damaged();
         self.wake_rested();
-        self.store.purge()?;
-        synced
+        purged.and(synced)
     }
 }

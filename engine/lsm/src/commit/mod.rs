@@ -27,7 +27,7 @@ pub use options::CommitOptions;
 pub use poison::Poison;
 pub use queue::Queue;
 pub use request::{Durability, Request, Ticket};
-pub use reserve::Reserve;
+pub use reserve::{Drawer, Reserve};
 pub use rotation::MOST_RANGES;
 pub use stall::{Gate, Pressure, RANGE_COST_BYTES, Stall, StallLimits, stall, stall_ranges};
 pub use store::{Parts, Store, Target, Writer};

@@ -5,17 +5,23 @@
 //!   there is room, and stays when the store is closed.
 //! - Who frees space draws on it when the disk is full: opening, flushes, compactions, edits of the
 //!   manifest, and writes that only remove. The file is then cut to nothing.
-//! - Compactions that only help reads never draw on it, and are not begun where they might fill the disk.
+//! - Of compactions one at a time works with it: another one that finds no room fails, lets go of all that
+//!   it holds, and is chosen anew later. Those that only help reads never draw on it, and are not begun
+//!   where they might fill the disk.
 //! - While it is not whole, writes that add anything are refused with the error of the full disk.
 //!   Otherwise they would use up at once what a deletion or a compaction has just freed.
 //! - It is made anew as soon as there is room for all of it: after each flush and compaction, twice
-//!   a second in the background, and before a write is refused.
+//!   a second in the background, and before a write is refused. While somebody works with what was given
+//!   up, there must be room for that beside it.
+//! - At rest, with nothing in the memtables, it is *small*: what flushes need is little. Then memtables are
+//!   flushed when they hold half of what is left of it, until it has been made whole again, which is asked
+//!   for at a quarter. Nobody waits for that, and nothing is refused because it cannot be.
 //!
 //! A disk that has never had room for it keeps a store without one: nothing is refused for its
 //! sake, and it is made when there is room.
 //!
 //! Its content is never read and its name never trusted: whatever of it a crash leaves behind is
-//! made whole, or does without, when the store is opened.
+//! made whole, taken for a small one, or done without, when the store is opened.
 
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
@@ -25,6 +31,11 @@ use crate::fs::{Fs, OpenFile};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// A small one is no smaller, in bytes, or half of a whole one.
+const LEAST_BYTES: u64 = 4 << 20;
+/// Beside much data it matters less, and compactions of it need more: a small one is so large a part of it.
+const PART_OF_TABLES: u64 = 16;
+
 /// The file, and whether it is whole.
 #[derive(Debug)]
 pub struct Reserve {
@@ -33,7 +44,9 @@ pub struct Reserve {
     bytes: u64,
     /// Read without the lock by every write; changed under it.
     short: AtomicBool,
-    /// Whether the file has yet to be made, whole or not. Changed under the lock.
+    /// How large it is while it is a small one; 0 otherwise. Changed under the lock.
+    small: AtomicU64,
+    /// Whether the file has yet to be made, whole or not. Taken back under the lock.
     wanted: AtomicBool,
     /// How often the file has been cut or an attempt was made to make it.
     changes: AtomicU64,
@@ -45,6 +58,20 @@ struct State {
     file: Option<OpenFile>,
     /// Why it is not whole.
     why: Option<Error>,
+    /// How many work with what was given up, and whether one of them is a compaction.
+    drawing: u32,
+    compacting: bool,
+    /// How much was given up last, in bytes.
+    given: u64,
+}
+
+/// Who draws on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawer {
+    /// What must go on at once: it needs little.
+    Anybody,
+    /// A compaction: it needs much, and can be left for later.
+    Compaction,
 }
 
 impl Reserve {
@@ -56,6 +83,7 @@ impl Reserve {
             dir: dir.to_owned(),
             bytes,
             short: AtomicBool::new(false),
+            small: AtomicU64::new(0),
             wanted: AtomicBool::new(bytes > 0),
             changes: AtomicU64::new(0),
             state: Mutex::default(),
@@ -76,32 +104,56 @@ impl Reserve {
     }
 
     /// Runs what frees space; if the disk is full, gives the reserve up and runs it once more.
-    pub fn draw<T>(&self, mut run: impl FnMut() -> Result<T>) -> Result<T> {
+    pub fn draw<T>(&self, drawer: Drawer, mut run: impl FnMut() -> Result<T>) -> Result<T> {
+        let compacts = drawer == Drawer::Compaction;
+        if compacts && self.is_short() && self.state.lock().compacting {
+            // It would take from the other one what that was given.
+            return Err(no_room(&FileKind::Reserve.path(&self.dir)));
+        }
         let before = self.changes.load(Ordering::Acquire);
         match run() {
-            Err(error) if is_full(&error) && self.give_up(before, &error) => run(),
+            Err(error) if is_full(&error) => match self.give_up(before, compacts, &error) {
+                Some(_drawn) => run(),
+                None => Err(error),
+            },
             result => result,
         }
     }
 
-    /// Gives the space up. Whether trying again makes sense: there was something to give up, or
-    /// somebody else has changed it since it stood at `before`.
-    fn give_up(&self, before: u64, why: &Error) -> bool {
+    /// Gives the space up, until the returned value is dropped. `None` if trying again makes no sense: there
+    /// was nothing to give up, and nobody else has changed it since it stood at `before`; or it is not
+    /// this one's turn.
+    fn give_up(&self, before: u64, compacts: bool, why: &Error) -> Option<Drawn<'_>> {
         if self.bytes == 0 {
-            return false;
+            return None;
         }
         let mut state = self.state.lock();
+        if compacts && state.compacting {
+            return None;
+        }
         let changed = self.changes.fetch_add(1, Ordering::AcqRel) != before;
         let cut = self.open(&mut state, false).and_then(|file| match file {
-            Some(file) if file.size()? > 0 => file.truncate(0).map(|()| Some(true)),
-            there => Ok(there.map(|_| false)),
+            Some(file) => match file.size()? {
+                0 => Ok(Some(0)),
+                size => file.truncate(0).map(|()| Some(size)),
+            },
+            None => Ok(None),
         });
-        if let Ok(Some(_)) = cut {
+        if let Ok(Some(size)) = cut {
+            if size > 0 {
+                state.given = size;
+            }
             state.why = Some(why.clone());
+            self.small.store(0, Ordering::Release);
             self.wanted.store(true, Ordering::Release);
             self.short.store(true, Ordering::Release);
         }
-        changed || matches!(cut, Ok(Some(true)))
+        if !changed && !matches!(cut, Ok(Some(1..))) {
+            return None;
+        }
+        state.drawing += 1;
+        state.compacting |= compacts;
+        Some(Drawn { reserve: self, compacts })
     }
 
     /// Asked by compactions while they write: they leave half of what was given up to deletions,
@@ -110,7 +162,11 @@ impl Reserve {
     /// # Errors
     /// [`Error::DiskFull`] when no more than that part is left.
     pub fn leave_some(&self) -> Result<()> {
-        if !self.is_short() || self.fs.free_bytes(&self.dir).is_none_or(|free| free >= self.bytes / 2) {
+        if !self.is_short() {
+            return Ok(());
+        }
+        let given = self.state.lock().given;
+        if self.fs.free_bytes(&self.dir).is_none_or(|free| free >= given / 2) {
             return Ok(());
         }
         Err(no_room(&FileKind::Reserve.path(&self.dir)))
@@ -133,17 +189,71 @@ impl Reserve {
         !self.is_short() && self.fs.free_bytes(&self.dir).is_none_or(|free| free >= needed)
     }
 
-    /// Makes the file whole if it is not. `Ok(false)` if it cannot be now.
+    /// Takes a small one that an earlier process has left for what it is; before anything else.
+    pub fn find(&self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let mut state = self.state.lock();
+        let found = self.open(&mut state, false).and_then(|file| file.map_or(Ok(0), OpenFile::size));
+        if let Ok(size @ 1..) = found
+            && (self.least()..self.bytes).contains(&size)
+        {
+            self.small.store(size, Ordering::Release);
+            self.wanted.store(false, Ordering::Release);
+        }
+    }
+
+    fn least(&self) -> u64 {
+        LEAST_BYTES.min(self.bytes / 2)
+    }
+
+    /// How many bytes it has while it is a small one.
+    #[must_use]
+    pub fn small(&self) -> Option<u64> {
+        let small = self.small.load(Ordering::Acquire);
+        (small > 0).then_some(small)
+    }
+
+    /// The memtables are empty, and the tables take `table_bytes`: a small one will do.
+    pub fn shrink(&self, table_bytes: u64) {
+        let most = (table_bytes / PART_OF_TABLES).max(self.least());
+        if most >= self.bytes {
+            return;
+        }
+        let mut state = self.state.lock();
+        if self.is_short() {
+            return;
+        }
+        let cut = self.open(&mut state, false).and_then(|file| match file {
+            Some(file) if file.size()? > most => file.truncate(most).map(|()| true),
+            _ => Ok(false),
+        });
+        if matches!(cut, Ok(true)) {
+            self.small.store(most, Ordering::Release);
+        }
+        if self.small().is_some() {
+            // Whoever wanted it whole has been flushed.
+            self.wanted.store(false, Ordering::Release);
+        }
+    }
+
+    /// A small one will not do much longer. Whether that is news.
+    pub fn want(&self) -> bool {
+        !self.wanted.swap(true, Ordering::AcqRel)
+    }
+
+    /// Makes the file whole if that is wanted. `Ok(false)` if it cannot be now.
     ///
     /// # Errors
     /// A failed sync, which is final for the store as any other.
     pub fn make(&self) -> Result<bool> {
-        let whole = || !self.wanted.load(Ordering::Acquire);
-        if whole() {
+        let settled = || !self.wanted.load(Ordering::Acquire);
+        if settled() {
             return Ok(true);
         }
         let mut state = self.state.lock();
-        if whole() {
+        if settled() {
             return Ok(true);
         }
         let made = self.fill(&mut state);
@@ -151,14 +261,15 @@ impl Reserve {
             Ok(()) => {
                 state.why = None;
                 self.wanted.store(false, Ordering::Release);
+                self.small.store(0, Ordering::Release);
                 self.short.store(false, Ordering::Release);
                 Ok(true)
             }
             Err(error) => {
-                // What was reserved of it is left to others.
                 if let Some(file) = &state.file {
-                    let _ = file.truncate(0);
-                    self.short.store(true, Ordering::Release);
+                    // What was reserved of it is left to others. A small one is kept: it does for now.
+                    let _ = file.truncate(self.small().unwrap_or(0));
+                    self.short.store(self.small().is_none(), Ordering::Release);
                 }
                 self.changes.fetch_add(1, Ordering::AcqRel);
                 if error.is_failed_sync() {
@@ -176,7 +287,8 @@ impl Reserve {
             None => 0,
         };
         // Asked first: a reservation that fails half way takes from others what they could use.
-        let missing = self.bytes.saturating_sub(size);
+        let theirs = if state.drawing > 0 { state.given } else { 0 };
+        let missing = self.bytes.saturating_sub(size).saturating_add(theirs);
         if self.fs.free_bytes(&self.dir).is_some_and(|free| free < missing) {
             return Err(no_room(&FileKind::Reserve.path(&self.dir)));
         }
@@ -212,6 +324,22 @@ impl Reserve {
             };
         }
         Ok(state.file.as_ref())
+    }
+}
+
+/// Somebody works with what was given up.
+struct Drawn<'r> {
+    reserve: &'r Reserve,
+    compacts: bool,
+}
+
+impl Drop for Drawn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.reserve.state.lock();
+        state.drawing -= 1;
+        if self.compacts {
+            state.compacting = false;
+        }
     }
 }
 

@@ -28,7 +28,7 @@ fn leave(sim: &SimFs, bytes: u64) {
 /// What needs space fails so often, with `error`, and then finds it. Returns how it went, and the attempts.
 fn draw(reserve: &Reserve, failures: u32, error: impl Fn() -> Error) -> (Result<()>, u32) {
     let mut attempts = 0;
-    let result = reserve.draw(|| {
+    let result = reserve.draw(Drawer::Anybody, || {
         attempts += 1;
         if attempts > failures { Ok(()) } else { Err(error()) }
     });
@@ -84,7 +84,7 @@ fn what_another_one_gave_up_is_a_reason_to_try_again() {
     let reserve = reserve(&sim, BYTES);
     reserve.make().unwrap();
     let mut attempts = 0;
-    let result = reserve.draw(|| {
+    let result = reserve.draw(Drawer::Anybody, || {
         attempts += 1;
         if attempts == 1 {
             assert_eq!(draw(&reserve, 1, full).1, 2);
@@ -188,4 +188,121 @@ fn what_nobody_waits_for_leaves_the_room_of_a_reserve_free_and_a_short_one_alone
     assert!(!reserve.has_room_for(1), "the room is what the reserve is to be made of");
     assert!(matches!(reserve.leave_all(), Err(Error::DiskFull(_))));
     assert!(reserve.make().unwrap() && reserve.has_room_for(1) && reserve.leave_all().is_ok());
+}
+
+#[test]
+fn a_small_one_is_half_or_a_part_of_the_tables_and_whole_again_when_that_is_wanted() {
+    let part = |tables: u64| {
+        let sim = SimFs::new();
+        let reserve = reserve(&sim, BYTES);
+        assert!(reserve.make().unwrap());
+        reserve.shrink(tables);
+        assert_eq!(reserve.small(), size(&sim).filter(|size| *size < BYTES));
+        (sim, reserve)
+    };
+    for (tables, left) in [(0, BYTES / 2), (PART_OF_TABLES * 40_000, 40_000), (PART_OF_TABLES * BYTES, BYTES)]
+    {
+        assert_eq!(size(&part(tables).0), Some(left), "{tables}");
+    }
+    let (sim, reserve) = part(0);
+    assert!(reserve.make().unwrap() && reserve.small().is_some(), "nobody wants it whole");
+    leave(&sim, BYTES / 2 - 1);
+    assert!(reserve.want() && !reserve.want(), "the first time it is news");
+    assert!(!reserve.make().unwrap() && !reserve.is_short(), "a small one does");
+    assert_eq!((reserve.small(), size(&sim)), (Some(BYTES / 2), Some(BYTES / 2)));
+    reserve.shrink(0);
+    assert!(reserve.make().unwrap(), "nobody wants it any more");
+    leave(&sim, BYTES / 2);
+    assert!(reserve.want() && reserve.make().unwrap() && reserve.small().is_none());
+    assert_eq!(size(&sim), Some(BYTES));
+}
+
+#[test]
+fn a_small_one_is_given_up_as_a_whole_one_is() {
+    let sim = SimFs::new();
+    let reserve = reserve(&sim, BYTES);
+    reserve.make().unwrap();
+    reserve.shrink(0);
+    leave(&sim, 0);
+    assert!(draw(&reserve, 1, full).0.is_ok());
+    assert!(reserve.is_short() && reserve.small().is_none() && size(&sim) == Some(0));
+    assert!(reserve.leave_some().is_ok(), "all of what was given up is left");
+    leave(&sim, BYTES / 4 - 512);
+    assert!(reserve.leave_some().is_err(), "half of what was given up is not for compactions");
+    leave(&sim, BYTES - 1);
+    reserve.shrink(0);
+    assert!(!reserve.make().unwrap() && reserve.is_short(), "once given up it has to be whole");
+}
+
+#[test]
+fn what_an_earlier_process_has_left_is_small_or_has_to_be_made() {
+    for (found, small) in
+        [(0, false), (BYTES / 2 - 1, false), (BYTES / 2, true), (BYTES - 1, true), (BYTES, false)]
+    {
+        let sim = SimFs::new();
+        let reserve = reserve(&sim, BYTES);
+        sim.write_raw(&path(), &vec![1; found as usize]).unwrap();
+        reserve.find();
+        assert_eq!(reserve.small(), small.then_some(found), "{found}");
+        assert!(reserve.make().unwrap());
+        assert_eq!(size(&sim), Some(if small { found } else { BYTES }), "{found}");
+    }
+}
+
+/// Two that work with what was given up to one would both fail.
+#[test]
+fn compactions_draw_on_it_one_at_a_time() {
+    let sim = SimFs::new();
+    let reserve = reserve(&sim, BYTES);
+    reserve.make().unwrap();
+    leave(&sim, 0);
+    let attempt = |attempts: &mut u32| {
+        reserve.draw(Drawer::Compaction, || {
+            *attempts += 1;
+            Err::<(), _>(full())
+        })
+    };
+    let (mut first, mut meanwhile, mut after) = (0, 0, 0);
+    let drawn = reserve.draw(Drawer::Compaction, || {
+        first += 1;
+        if first == 1 {
+            return Err(full());
+        }
+        assert!(matches!(attempt(&mut meanwhile), Err(Error::DiskFull(_))));
+        assert_eq!(draw(&reserve, 1, full).1, 1, "there is nothing left to give up");
+        Ok(())
+    });
+    assert!(drawn.is_ok());
+    assert_eq!((first, meanwhile), (2, 0), "one is not even begun while another one draws");
+    leave(&sim, BYTES);
+    assert!(reserve.make().unwrap());
+    assert!(attempt(&mut after).is_err());
+    assert_eq!(after, 2, "it is the next one's turn");
+}
+
+/// It would be made of the very room that somebody is about to use.
+#[test]
+fn it_is_not_made_of_what_somebody_works_with() {
+    let sim = SimFs::new();
+    let reserve = reserve(&sim, BYTES);
+    reserve.make().unwrap();
+    leave(&sim, 0);
+    let mut attempts = 0;
+    let drawn = reserve.draw(Drawer::Anybody, || {
+        attempts += 1;
+        if attempts == 1 {
+            return Err(full());
+        }
+        assert!(!reserve.make().unwrap() && size(&sim) == Some(0));
+        leave(&sim, 2 * BYTES - 1);
+        assert!(!reserve.make().unwrap() && size(&sim) == Some(0));
+        leave(&sim, 2 * BYTES);
+        assert!(reserve.make().unwrap() && !reserve.is_short(), "there is room for both");
+        Ok(())
+    });
+    assert!(drawn.is_ok() && attempts == 2);
+    leave(&sim, 0);
+    assert!(draw(&reserve, 1, full).0.is_ok());
+    leave(&sim, BYTES);
+    assert!(reserve.make().unwrap(), "nobody works with it any more");
 }

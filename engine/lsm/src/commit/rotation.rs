@@ -8,6 +8,7 @@ use super::request::Request;
 use super::stall::{Pressure, stall, stall_ranges};
 use super::store::{Store, Target, Writer};
 use super::work::Task;
+use crate::base::error::Result;
 use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
@@ -37,6 +38,9 @@ impl Store {
         if writer.targets.values().any(full) {
             self.rotate(writer, full);
         }
+        if let Some(small) = self.reserve.small() {
+            self.rotate_before(writer, small);
+        }
         let total: usize = writer.targets.values().map(|t| t.active.allocated_bytes()).sum();
         if total > self.options.memtables_bytes {
             let largest = writer.targets.values().max_by_key(|t| t.active.allocated_bytes());
@@ -49,6 +53,20 @@ impl Store {
             if let Some(pinned) = pinned {
                 self.rotate(writer, |target| target.active.first_seq().is_some_and(|seq| seq <= pinned));
             }
+        }
+    }
+
+    /// While the reserve is a small one of so many bytes: has it made whole in time, and seals what flushes
+    /// could else not write with it.
+    #[cold]
+    fn rotate_before(&self, writer: &mut Writer, small: u64) {
+        let used = writer.targets.values().filter(|target| !target.active.is_empty());
+        let held: u64 = used.map(|target| target.active.entry_bytes() as u64).sum();
+        if held > small / 4 && self.reserve.want() {
+            self.work.announce(Task::Flush);
+        }
+        if held > small / 2 {
+            self.rotate(writer, |_| true);
         }
     }
 
@@ -169,6 +187,29 @@ impl Store {
             }
         }
         writer.wal.oldest_needed(first_needed.saturating_sub(1))
+    }
+
+    /// Whether no memtable holds anything once those up to the given seal are flushed.
+    #[must_use]
+    pub fn is_flushed(&self, writer: &Writer, flushed: u64) -> bool {
+        let waits = |target: &Target| target.family.pin().sealed.iter().any(|s| s.seal.order > flushed);
+        writer.targets.values().all(|target| target.active.is_empty() && !waits(target))
+    }
+
+    /// If nobody has written since the memtables up to the given seal were sealed: lets the log go on in a
+    /// small segment, so that nothing of a large one is needed once they are flushed. Whoever writes again
+    /// finds it made.
+    ///
+    /// # Errors
+    /// A failed sync; that there is no room is none.
+    pub fn settle_log(&self, writer: &mut Writer, flushed: u64) -> Result<()> {
+        if !self.is_flushed(writer, flushed) || self.reserve.is_short() {
+            return Ok(());
+        }
+        match writer.wal.shrink(|| self.next_number(), self.durable.lsn()) {
+            Err(error) if error.is_failed_sync() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Whether there are so many sealed memtables that writers are stopped.

@@ -15,7 +15,7 @@ use super::options::CommitOptions;
 use super::poison::Poison;
 use super::queue::Queue;
 use super::request::{Request, Ticket};
-use super::reserve::Reserve;
+use super::reserve::{Drawer, Reserve};
 use super::stall::Gate;
 use super::work::{Task, Work};
 use crate::base::clock::ExpiryClock;
@@ -302,7 +302,7 @@ impl Store {
         let mut writer = self.writer.lock();
         let mark = CloseMark { last_seq: writer.next_seq - 1, manifest: Some(manifest) };
         let last_seq = mark.last_seq;
-        self.draw(|| {
+        self.draw(Drawer::Anybody, || {
             mark.encode(writer.wal.begin());
             let synced = self.durable.lsn();
             writer.wal.append(RecordKind::Close, synced, last_seq, Room::Any, || self.next_number())
@@ -371,7 +371,7 @@ impl Store {
             edit.push(EditOp::SyncedLog(synced));
         }
         let mut doubt = None;
-        let result = self.draw(|| match doubt.take() {
+        let result = self.draw(Drawer::Anybody, || match doubt.take() {
             Some(doubt) => Err(doubt),
             None => {
                 let result = manifest.commit(&edit, || self.next_number());
@@ -396,9 +396,9 @@ impl Store {
     }
 
     /// Runs what frees space, with the reserve if the disk is full.
-    pub fn draw<T>(&self, run: impl FnMut() -> Result<T>) -> Result<T> {
+    pub fn draw<T>(&self, drawer: Drawer, run: impl FnMut() -> Result<T>) -> Result<T> {
         let whole = !self.reserve.is_short();
-        let result = self.reserve.draw(run);
+        let result = self.reserve.draw(drawer, run);
         if whole && self.reserve.is_short() {
             // From now on it is looked more often whether space has come back.
             self.work.announce(Task::Sync);

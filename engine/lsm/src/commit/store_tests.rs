@@ -144,7 +144,7 @@ fn a_full_disk_refuses_what_adds_and_lets_what_removes_pass() {
     assert!(rig.store.refill().unwrap());
     rig.put("k", "v").unwrap();
     rig.leave(0);
-    let drawn = rig.store.draw(|| {
+    let drawn = rig.store.draw(Drawer::Anybody, || {
         let path = rig.store.dir.join("000099.sst");
         rig.store.fs.create_new(&path).and_then(|file| file.write_all_at(&[1; 4096], 0))
     });

@@ -113,6 +113,7 @@ impl Rig {
             store: 7,
             random: random.clone(),
             segment_bytes,
+            least_bytes: segment_bytes,
             mapped: true,
         };
         let clock = ManualClock::new(START_MS);

@@ -2,6 +2,7 @@
 
 use super::checks::Refused;
 use super::request::{Durability, Request, Ticket};
+use super::reserve::Drawer;
 use super::rotation::MOST_RANGES;
 use super::stall::RANGE_COST_BYTES;
 use super::store::{Store, Writer};
@@ -207,7 +208,7 @@ impl Store {
         if tickets.iter().all(Result::is_err) {
             return Err(full);
         }
-        self.draw(|| self.append(writer, group, requests, tickets, Room::Any))
+        self.draw(Drawer::Anybody, || self.append(writer, group, requests, tickets, Room::Any))
     }
 
     /// Appends what of a group goes to the log.

@@ -29,7 +29,7 @@ pub struct MergeSpec<'a> {
     /// What readers see; the last is the present.
     pub horizons: Vec<Horizon>,
     /// What may hold older entries than the input.
-    pub below: Below<'a>,
+    pub below: Below,
     /// Whether what is deleted has to be gone from every file within a time.
     pub reminds: bool,
     /// Deleted and dropped ranges: all that are registered for the family, and those beside the memtable
@@ -121,7 +121,7 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
 /// A merge under way.
 pub(super) struct Run<'a, 'o> {
     pub(super) retain: Retain,
-    pub(super) below: Below<'a>,
+    pub(super) below: Below,
     pub(super) hooks: Option<JobHooks<'a>>,
     pub(super) out: &'o mut Output<'a>,
     /// Along the keys.

@@ -13,6 +13,9 @@ pub struct Health {
     pub poisoned: Option<String>,
     /// Failures that background work is stuck in and tries to get over, such as a full disk.
     pub background: Vec<Error>,
+    /// Why writes that add anything are refused: the disk was full, and there is not yet room for the whole
+    /// reserve again ([`crate::Options::reserve_bytes`]).
+    pub full: Option<Error>,
     /// Tables that a compaction could not read, each with its file and place. They are left where
     /// they are, and what else they hold is served.
     pub damaged: Vec<Error>,
@@ -36,6 +39,7 @@ impl Health {
     pub fn is_well(&self) -> bool {
         self.poisoned.is_none()
             && self.background.is_empty()
+            && self.full.is_none()
             && self.damaged.is_empty()
             && self.resting.is_empty()
             && self.slowed_to != Some(0)
@@ -62,6 +66,7 @@ impl Db {
                 .into_iter()
                 .filter_map(|task| store.work.failure(task))
                 .collect(),
+            full: store.reserve.why(),
             damaged: self.inner().scheduler.jobs().damaged(),
             resting: self.inner().scheduler.jobs().resting(),
             failed_jobs: store.work.failed(),

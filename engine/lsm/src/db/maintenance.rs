@@ -64,3 +64,7 @@ fn edge(bound: Bound<&[u8]>) -> Option<&[u8]> {
 #[cfg(all(test, not(any(loom, shuttle))))]
 #[path = "calm_tests.rs"]
 mod calm_tests;
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "rest_tests.rs"]
+mod rest_tests;

@@ -21,7 +21,7 @@ use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, unique_number};
-use crate::commit::{Parts, Reserve, Store};
+use crate::commit::{Drawer, Parts, Reserve, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
@@ -97,6 +97,7 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     };
     let state = settle_operators(&builder, &manifest_path, state)?;
     let reserve = Arc::new(Reserve::new(&fs, &dir, builder.options.reserve_bytes()));
+    reserve.find();
     let attempt = || {
         // What an attempt on a full disk has left behind is counted and removed by the next.
         let (names, mut recovery) = (fs.list(&dir)?, recovery.clone());
@@ -106,7 +107,7 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let (store, recovery) = match attempt() {
         Err(Error::DiskFull(_)) => {
             remove_never_named(&fs, &dir, &mentioned)?;
-            reserve.draw(attempt)?
+            reserve.draw(Drawer::Anybody, attempt)?
         }
         result => result?,
     };
@@ -361,6 +362,7 @@ impl Opening {
             store: self.state.store,
             random: builder.random.clone(),
             segment_bytes: builder.options.wal_segment_bytes,
+            least_bytes: builder.options.wal_least_bytes(),
             mapped: builder.options.map_log,
         };
         let wal = Wal::create(options, self.next_number())?;

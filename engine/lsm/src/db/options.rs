@@ -140,6 +140,11 @@ impl Options {
         self.reserve_bytes.unwrap_or(self.memtable_bytes() as u64 + (1 << 20))
     }
 
+    /// The log at rest takes no more than this.
+    pub(super) fn wal_least_bytes(&self) -> u64 {
+        (self.wal_segment_bytes / 4).min(1 << 20)
+    }
+
     fn max_ranges(&self) -> usize {
         self.max_ranges.unwrap_or((self.memory_budget >> 19).clamp(64, 4096) as usize)
     }

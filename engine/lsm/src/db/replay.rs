@@ -16,7 +16,7 @@ use crate::memtable::{Memtable, MemtableCursor};
 use crate::ranges::{Range, RangeKind};
 use crate::record::HEADER_BYTES;
 use crate::table::{Origin, Tables};
-use crate::version::{Edit, EditOp, StoreState, Version};
+use crate::version::{Edit, EditOp, StoreState};
 use crate::wal::{GroupHeader, LogKnown, LoggedBatch, Replay, replay};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -173,7 +173,6 @@ impl<'a> Replayed<'a> {
         let policy = options.policy();
         // Whatever may lie below is left to compactions: no deletion is dropped here. Ranges that were
         // flushed, or replayed before, are older than what is written.
-        let version = Version::default();
         let beside = memtable.ranges().clone();
         for range in beside.ranges() {
             self.edit.push(EditOp::AddRange { family, range: range.clone() });
@@ -185,7 +184,7 @@ impl<'a> Replayed<'a> {
             level: 0,
             table_bytes: u64::MAX,
             horizons: vec![Horizon { seq: last_seq, now_ms }],
-            below: Below::unknown(&version),
+            below: Below::unknown(),
             reminds: options.erase_within.is_some(),
             ranges: &beside,
             ranges_seq: last_seq,

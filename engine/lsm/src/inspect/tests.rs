@@ -43,8 +43,15 @@ fn segment(fs: &Fs) {
 
 fn segments_of(fs: &Fs, segment_bytes: u64) {
     let random = Random::seeded(1);
-    let options =
-        WalOptions { fs: fs.clone(), dir: "/s".into(), store: 9, random, segment_bytes, mapped: true };
+    let options = WalOptions {
+        fs: fs.clone(),
+        dir: "/s".into(),
+        store: 9,
+        random,
+        segment_bytes,
+        least_bytes: segment_bytes,
+        mapped: true,
+    };
     let mut wal = Wal::create(options, 7).unwrap();
     for i in 0..5u64 {
         let mut batch = WriteBatch::new();

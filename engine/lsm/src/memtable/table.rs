@@ -204,8 +204,13 @@ impl Memtable {
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         let keys = if self.entries() > 0 { self.keys.size_bytes() } else { 0 };
-        let ranges = self.facts.range_bytes.load(Ordering::Relaxed);
-        self.facts.allocated_bytes.load(Ordering::Relaxed) + ranges + keys
+        self.entry_bytes() + keys
+    }
+
+    /// What of that the entries and ranges take: a table of them is no larger.
+    #[must_use]
+    pub fn entry_bytes(&self) -> usize {
+        self.facts.allocated_bytes.load(Ordering::Relaxed) + self.facts.range_bytes.load(Ordering::Relaxed)
     }
 
     /// The least sequence number inserted, those of ranges included; `None` while empty.

@@ -24,6 +24,9 @@ use std::path::PathBuf;
 /// What the record takes that names the next segment.
 const NEXT_BYTES: u64 = RECORD_HEADER_BYTES + 16;
 
+/// Where there is no room for a segment, one of so small a part of it is tried.
+const SMALLER: u64 = 4;
+
 /// How the log is laid out.
 #[derive(Clone, Debug)]
 pub struct WalOptions {
@@ -37,6 +40,8 @@ pub struct WalOptions {
     pub random: Random,
     /// The size to which a segment is preallocated, in bytes.
     pub segment_bytes: u64,
+    /// The size of the first segment, of those at rest, and of all while there is no room for larger ones.
+    pub least_bytes: u64,
     /// Whether segments are mapped into memory, as far as they can be.
     pub mapped: bool,
 }
@@ -92,6 +97,7 @@ pub struct Wal {
 struct Prepared {
     header: FileHeader,
     writer: RecordWriter,
+    capacity: u64,
 }
 
 impl Wal {
@@ -106,9 +112,9 @@ impl Wal {
             chain: 0,
             least_bytes: 0,
         };
-        let capacity = options.segment_bytes;
         // A store whose disk is full must open: that is how space is made.
-        let writer = create_with_room(&options, header, capacity, Room::Any)?;
+        let least = options.least_bytes;
+        let (writer, capacity) = create_with_room(&options, header, least, least, Room::Any)?;
         Ok(Wal {
             options,
             number,
@@ -152,8 +158,8 @@ impl Wal {
     ) -> Result<()> {
         let bytes = self.writer.pending_bytes();
         let full = self.writer.offset() + bytes + NEXT_BYTES > self.capacity;
-        if full && self.holds_records() {
-            self.rotate(next_number, bytes, synced, room)?;
+        if full && (self.holds_records() || self.capacity < self.options.segment_bytes) {
+            self.rotate(next_number, self.options.segment_bytes, bytes, synced, room)?;
         }
         self.writer.finish_by(kind as u8, synced, way)?;
         self.last_seq = self.last_seq.max(last_seq);
@@ -168,20 +174,32 @@ impl Wal {
 
     /// Starts a new segment, so that the current one can be removed once it is not needed.
     pub fn seal(&mut self, next_number: impl FnOnce() -> FileNumber, synced: u64) -> Result<()> {
-        self.rotate(next_number, 0, synced, Room::Reserved)
+        let most = self.capacity.min(self.options.segment_bytes);
+        self.rotate(next_number, most, 0, synced, Room::Reserved)
     }
 
-    /// Seals the current segment and starts the next, which has room for a record of `bytes`.
+    /// The same if the current one is large: the next one is small.
+    pub fn shrink(&mut self, next_number: impl FnOnce() -> FileNumber, synced: u64) -> Result<()> {
+        let least = self.options.least_bytes;
+        if self.capacity <= least {
+            return Ok(());
+        }
+        self.rotate(next_number, least, 0, synced, Room::Reserved)
+    }
+
+    /// Seals the current segment and starts the next, which has room for a record of `bytes` and otherwise
+    /// `most`, or what there is room for.
     fn rotate(
         &mut self,
         next_number: impl FnOnce() -> FileNumber,
+        most: u64,
         bytes: u64,
         synced: u64,
         room: Room,
     ) -> Result<()> {
         let start_lsn = self.writer.lsn() + NEXT_BYTES;
-        let capacity = self.options.segment_bytes.max(HEADER_BYTES + bytes + NEXT_BYTES);
-        let Prepared { header, writer: mut next } = match self.prepared.pop_back() {
+        let needed = HEADER_BYTES + bytes + NEXT_BYTES;
+        let Prepared { header, writer: mut next, capacity } = match self.prepared.pop_back() {
             Some(prepared) if prepared.header.start_lsn == start_lsn => prepared,
             older => {
                 self.prepared.extend(older);
@@ -194,8 +212,9 @@ impl Wal {
                     chain: 0,
                     least_bytes: 0,
                 };
-                let writer = create_with_room(&self.options, header, capacity, room)?;
-                Prepared { header, writer }
+                let least = self.options.least_bytes.max(needed);
+                let (writer, capacity) = create_with_room(&self.options, header, most, least, room)?;
+                Prepared { header, writer, capacity }
             }
         };
         self.writer.hand_over(&mut next);
@@ -204,7 +223,7 @@ impl Wal {
         buffer.extend_from_slice(&header.identity.to_le_bytes());
         if let Err(error) = self.writer.finish(RecordKind::Next as u8, synced) {
             // The record may turn up after a crash and must not name a file that is gone.
-            self.prepared.push_back(Prepared { header, writer: next });
+            self.prepared.push_back(Prepared { header, writer: next, capacity });
             return Err(error);
         }
         debug_assert_eq!(self.writer.lsn(), header.start_lsn);
@@ -242,7 +261,7 @@ impl Wal {
         }
         // Where they would have been named something else stands now, for good.
         while self.prepared.front().is_some_and(|p| p.header.start_lsn - NEXT_BYTES < lsn) {
-            if let Some(Prepared { header, writer }) = self.prepared.pop_front() {
+            if let Some(Prepared { header, writer, .. }) = self.prepared.pop_front() {
                 drop(writer);
                 // What cannot be removed now is removed when the store is opened.
                 let _ = self.options.fs.remove(&FileKind::Wal(header.number).path(&self.options.dir));
@@ -285,17 +304,30 @@ impl Wal {
     }
 }
 
-/// Makes a segment, one that grows if `room` allows it and there is none to reserve.
+/// Makes a segment of `most` bytes or of fewer, as far as there is room, but for `least`; one that grows if
+/// `room` allows it and there is none to reserve. Returns its size, too.
 fn create_with_room(
     options: &WalOptions,
     header: FileHeader,
-    capacity: u64,
+    most: u64,
+    least: u64,
     room: Room,
-) -> Result<RecordWriter> {
-    create_segment(options, header, capacity).or_else(|error| match error {
-        Error::DiskFull(_) if room == Room::Any => create_segment(options, header, 0),
-        other => Err(other),
-    })
+) -> Result<(RecordWriter, u64)> {
+    let mut capacity = most.max(least);
+    loop {
+        let smaller = (capacity / SMALLER).max(least);
+        let created = match create_segment(options, header, capacity) {
+            Err(error @ Error::DiskFull(_)) if !error.is_failed_sync() => {
+                if smaller < capacity {
+                    capacity = smaller;
+                    continue;
+                }
+                if room == Room::Any { create_segment(options, header, 0) } else { Err(error) }
+            }
+            created => created,
+        };
+        return created.map(|writer| (writer, capacity));
+    }
 }
 
 /// Makes a segment under a temporary name, complete and synced, and then gives it its own: a file

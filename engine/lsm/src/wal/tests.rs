@@ -21,6 +21,10 @@ struct Log {
 
 impl Log {
     fn new(segment_bytes: u64) -> Log {
+        Log::starting_with(segment_bytes, segment_bytes)
+    }
+
+    fn starting_with(least_bytes: u64, segment_bytes: u64) -> Log {
         let sim = SimFs::new();
         let fs = Fs::Sim(sim.clone());
         fs.create_dir_all(Path::new(DIR)).unwrap();
@@ -30,6 +34,7 @@ impl Log {
             store: STORE,
             random: Random::seeded(1),
             segment_bytes,
+            least_bytes,
             mapped: true,
         };
         Log { sim, wal: Wal::create(options, 1).unwrap(), synced: 0, seq: 0, numbers: 1 }
@@ -48,6 +53,20 @@ impl Log {
             *numbers
         };
         self.wal.append(RecordKind::Group, self.synced, self.seq, Room::Reserved, next).unwrap();
+    }
+
+    fn shrink(&mut self) {
+        let numbers = &mut self.numbers;
+        let next = || {
+            *numbers += 1;
+            *numbers
+        };
+        self.wal.shrink(next, self.synced).unwrap();
+    }
+
+    /// The size of the segment that is appended to.
+    fn size(&self) -> usize {
+        self.sim.read_raw(&path(self.wal.current())).unwrap().len()
     }
 
     fn sync(&mut self) {
@@ -317,6 +336,7 @@ fn a_log_starts_on_a_full_disk_too() {
         store: STORE,
         random: Random::seeded(2),
         segment_bytes: 4096,
+        least_bytes: 4096,
         mapped: true,
     };
     log.wal = Wal::create(options, 9).unwrap();
@@ -351,4 +371,60 @@ fn what_is_cut_is_counted_to_the_byte() {
     let together = replayed(&log.sim, false).1.unwrap().cut.unwrap();
     assert_eq!(together.bytes, tail - HEADER_BYTES + 2 * (300 - HEADER_BYTES));
     log.sync();
+}
+
+#[test]
+fn a_log_begins_small_and_is_small_again_at_rest() {
+    let mut log = Log::starting_with(512, 4096);
+    assert_eq!(log.size(), 512);
+    let texts: Vec<String> = (0..80).map(|i| format!("text {i:03}")).collect();
+    texts[..20].iter().for_each(|text| log.append(text));
+    assert_eq!((log.wal.current(), log.size()), (2, 4096), "with use it grows");
+    log.shrink();
+    assert_eq!((log.wal.current(), log.size()), (3, 512));
+    log.shrink();
+    assert_eq!(log.wal.current(), 3, "it is as small as it may be");
+    texts[20..].iter().for_each(|text| log.append(text));
+    assert_eq!((log.wal.current(), log.size()), (4, 4096));
+    log.sync();
+    let (found, replay) = replayed(&log.sim, false);
+    assert_eq!(found, texts);
+    assert!(replay.unwrap().cut.is_none());
+}
+
+/// A record that a small segment has no room for does not grow it: it might meet a full disk.
+#[test]
+fn a_record_larger_than_a_small_segment_gets_one_that_holds_it() {
+    let mut log = Log::starting_with(512, 4096);
+    log.append(&"x".repeat(1_000));
+    assert_eq!((log.wal.current(), log.size()), (2, 4096));
+    log.shrink();
+    log.append(&"y".repeat(5_000));
+    assert!(log.wal.current() == 4 && log.size() > 5_000);
+    log.sync();
+    let (found, replay) = replayed(&log.sim, false);
+    assert_eq!(found.iter().map(String::len).collect::<Vec<_>>(), [1_000, 5_000]);
+    assert!(replay.unwrap().cut.is_none());
+}
+
+#[test]
+fn where_there_is_no_room_for_a_large_segment_it_goes_on_in_smaller_ones() {
+    use crate::fs::sim::{Fault, OperationKind};
+    let mut log = Log::starting_with(512, 16 << 10);
+    for (room, size) in [(16 << 10, 16 << 10), (10_000, 4096), (4095, 1024), (1023, 512)] {
+        log.shrink();
+        log.sim.set_capacity(Some(log.sim.used() + room));
+        let before = log.wal.current();
+        while log.wal.current() == before {
+            log.append("text");
+        }
+        assert_eq!(log.size(), size, "with room for {room}");
+        log.sim.set_capacity(None);
+    }
+    log.sim.set_fault(Box::new(|op| (op.kind == OperationKind::Allocate).then_some(Fault::ENOSPC)));
+    let buffer = log.wal.begin();
+    buffer.extend_from_slice(&[0x5a; 500]);
+    let refused = log.wal.append(RecordKind::Group, 0, log.seq + 1, Room::Reserved, || 99);
+    assert!(matches!(refused, Err(Error::DiskFull(_))), "{refused:?}");
+    assert_eq!(log.sim.paths().iter().filter(|path| path.to_string_lossy().ends_with("99.log")).count(), 0);
 }

@@ -94,6 +94,7 @@ fn object(stats: &Stats, health: &Health, recovery: &Recovery) -> Value {
         "health": {
             "well": health.is_well(),
             "poisoned": health.poisoned,
+            "full": health.full.as_ref().map(ToString::to_string),
             "background": health.background.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "clock_skew_ms": health.clock_skew_ms,
         },
@@ -157,7 +158,8 @@ fn print_state(out: &mut Out, health: &Health, recovery: &Recovery) -> Outcome {
     };
     out.line(&format!("opened     {opened}"))?;
     out.line(&format!("health     {}", if health.is_well() { "well" } else { "not well" }))?;
-    let troubles = health.poisoned.iter().cloned().chain(health.background.iter().map(ToString::to_string));
+    let errors = health.background.iter().chain(&health.full);
+    let troubles = health.poisoned.iter().cloned().chain(errors.map(ToString::to_string));
     for trouble in troubles {
         out.line(&format!("  {trouble}"))?;
     }
