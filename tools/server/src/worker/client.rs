@@ -152,6 +152,16 @@ impl Client {
         self.stream.is_some() || self.is_paused()
     }
 
+    /// Reads and carries out what has arrived, if nothing stands before it. Returns how many bytes wait to be
+    /// sent: by [`Client::advance`], which must follow.
+    pub(super) fn listen(&mut self, desk: &mut Desk) -> Result<usize, Broken> {
+        let waits = self.backlog || self.closing || self.is_held_back();
+        if self.readable && !waits {
+            self.read(desk)?;
+        }
+        Ok(self.output.pending())
+    }
+
     /// Does what can be done: sends, carries out, reads. Returns whether there is more to do at once.
     pub(super) fn advance(&mut self, desk: &mut Desk) -> Result<bool, Broken> {
         let mut turns = 0;
