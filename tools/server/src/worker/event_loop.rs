@@ -13,7 +13,8 @@
 //! that had its turn is put into `again`. A place of the list is given to a new connection only at the start
 //! of a round, so that an event of an old one never meets it.
 
-use super::client::{Broken, Client, Desk};
+use super::client::{Broken, Client};
+use super::desk::Desk;
 use super::inbox::Inbox;
 use super::output::Spare;
 use crate::protocol::Commands;
@@ -84,6 +85,7 @@ impl Worker {
             commands: Commands::default(),
             replies: Vec::new(),
             spare: Spare::default(),
+            now: Instant::now(),
         };
         Worker {
             poll,
@@ -113,6 +115,7 @@ impl Worker {
                 Err(_) => break,
             }
             self.advanced = 0;
+            self.desk.now = Instant::now();
             self.read_letters();
             self.release();
             let again = std::mem::take(&mut self.again);
@@ -315,10 +318,10 @@ impl Worker {
                 }
             }
         }
-        if self.looked.elapsed() < LOOK {
+        if self.desk.now.saturating_duration_since(self.looked) < LOOK {
             return;
         }
-        self.looked = Instant::now();
+        self.looked = self.desk.now;
         self.stalled = self.clients.iter().flatten().any(|client| client.is_stalled());
         for at in 0..self.clients.len() {
             let client = self.clients.get(at).and_then(Option::as_ref);
