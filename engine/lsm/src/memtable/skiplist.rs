@@ -370,8 +370,8 @@ fn covers(node: NodeRef<'_>, target: &Target<'_>) -> bool {
     node.starts_before(target) && node.link().next_before(target).is_none()
 }
 
-/// Goes the rest of the ways in the lowest level, which has most of the nodes: each takes a step when its turn
-/// comes, and the node that it came to is fetched until then.
+/// Goes the rest of the ways in the lowest level, which has most of the nodes: each takes a step when its
+/// turn comes, and the node that it came to is fetched until then.
 fn go_in_step(ways: &mut [Way<'_>]) {
     let mut walking: [usize; IN_STEP] = std::array::from_fn(|at| at);
     let mut left = ways.len();
