@@ -107,8 +107,15 @@ impl Scheduler {
 
     /// Called before and after each operation of a user: in the seeded mode this is where jobs run.
     /// Writers that would have to wait work off what they would wait for.
+    #[inline]
     pub fn step(&self) {
-        let Mode::Seeded(random) = &self.mode else { return };
+        if let Mode::Seeded(random) = &self.mode {
+            self.step_by(random);
+        }
+    }
+
+    #[inline(never)]
+    fn step_by(&self, random: &Random) {
         if self.jobs.store().work.is_stopping() {
             return;
         }

@@ -6,6 +6,9 @@
 //! block that is copied to another place can be rebound by one subtraction and one addition,
 //! without reading its bytes again.
 
+use super::sync::OnceLock;
+use crc32fast::Hasher;
+
 /// A random number drawn once per file and kept both in the file and in the manifest.
 pub type Identity = u64;
 
@@ -23,7 +26,15 @@ pub fn context(identity: Identity, offset: u64) -> u32 {
 /// The checksum of `bytes` as they stand at `offset` of the file with `identity`.
 #[must_use]
 pub fn bound(bytes: &[u8], identity: Identity, offset: u64) -> u32 {
-    crc32fast::hash(bytes).wrapping_add(context(identity, offset))
+    crc32(bytes).wrapping_add(context(identity, offset))
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    // Making one asks what the processor can do, which costs as much as a short record's checksum.
+    static FRESH: OnceLock<Hasher> = OnceLock::new();
+    let mut hasher = FRESH.get_or_init(Hasher::new).clone();
+    hasher.update(bytes);
+    hasher.finalize()
 }
 
 /// Moves a checksum from one place to another without reading the bytes again.

@@ -126,6 +126,14 @@ impl ExpiryClock {
         (monotonic.saturating_add(offset), elapsed)
     }
 
+    /// No less than any time that was shown before, and no more than [`ExpiryClock::now_ms`] would show: it
+    /// looks at one clock in place of two, and so misses what the wall clock was set ahead since the last
+    /// look.
+    #[must_use]
+    pub fn shown_ms(&self) -> u64 {
+        monotonic_ms(&self.clock).saturating_add(self.offset_ms.load(Ordering::Acquire))
+    }
+
     /// How far this clock is ahead of the wall clock, in milliseconds; zero when they agree. (Both
     /// are cut to whole milliseconds: a difference of one is none.)
     #[must_use]
@@ -171,6 +179,19 @@ mod tests {
         assert_eq!(clock.now_ms(), 1_000);
         manual.advance(Duration::from_millis(3));
         assert_eq!(clock.now_ms(), 1_003);
+    }
+
+    #[test]
+    fn one_clock_is_enough_for_what_was_shown() {
+        let manual = ManualClock::new(1_000);
+        let clock = ExpiryClock::new(Clock::Manual(manual.clone()), 0);
+        assert_eq!((clock.shown_ms(), clock.now_ms(), clock.shown_ms()), (0, 1_000, 1_000));
+        manual.advance(Duration::from_millis(5));
+        assert_eq!(clock.shown_ms(), 1_005);
+        manual.set_wall_ms(2_000);
+        assert_eq!((clock.shown_ms(), clock.now_ms(), clock.shown_ms()), (1_005, 2_000, 2_000));
+        manual.set_wall_ms(10);
+        assert_eq!(clock.shown_ms(), 2_000);
     }
 
     #[test]

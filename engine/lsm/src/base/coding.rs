@@ -10,6 +10,7 @@ use std::path::Path;
 pub const MAX_VARINT_BYTES: usize = 10;
 
 /// Appends a varint.
+#[inline]
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -25,6 +26,7 @@ pub fn varint_len(value: u64) -> usize {
 }
 
 /// Appends a byte string with its length in front.
+#[inline]
 pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
@@ -62,30 +64,35 @@ impl<'a> Decoder<'a> {
     }
 
     /// How many bytes were consumed.
+    #[inline]
     #[must_use]
     pub fn position(&self) -> usize {
         self.at
     }
 
     /// How many bytes are left.
+    #[inline]
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }
 
     /// Whether all bytes were consumed.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.remaining() == 0
     }
 
     /// The error for this position.
+    #[inline]
     #[must_use]
     pub fn malformed(&self, expected: &'static str) -> Malformed {
         Malformed { at: self.at, expected }
     }
 
     /// Takes `n` bytes.
+    #[inline]
     pub fn take(&mut self, n: usize, expected: &'static str) -> Result<&'a [u8], Malformed> {
         if n > self.remaining() {
             return Err(self.malformed(expected));
@@ -96,6 +103,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Takes one byte.
+    #[inline]
     pub fn byte(&mut self, expected: &'static str) -> Result<u8, Malformed> {
         Ok(self.take(1, expected)?[0])
     }
@@ -107,6 +115,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Takes a fixed 64-bit number.
+    #[inline]
     pub fn fixed64(&mut self, expected: &'static str) -> Result<u64, Malformed> {
         let mut raw = [0; 8];
         raw.copy_from_slice(self.take(8, expected)?);
@@ -114,7 +123,19 @@ impl<'a> Decoder<'a> {
     }
 
     /// Takes a varint of at most 64 bits.
+    #[inline]
     pub fn varint(&mut self, expected: &'static str) -> Result<u64, Malformed> {
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(expected),
+        }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self, expected: &'static str) -> Result<u64, Malformed> {
         let start = self.at;
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
@@ -134,12 +155,14 @@ impl<'a> Decoder<'a> {
     }
 
     /// Takes a varint that must fit into 32 bits.
+    #[inline]
     pub fn varint32(&mut self, expected: &'static str) -> Result<u32, Malformed> {
         let at = self.at;
         u32::try_from(self.varint(expected)?).map_err(|_| Malformed { at, expected })
     }
 
     /// Takes a byte string with its length in front.
+    #[inline]
     pub fn bytes(&mut self, expected: &'static str) -> Result<&'a [u8], Malformed> {
         let at = self.at;
         let len = self.varint(expected)?;

@@ -25,6 +25,8 @@ enum Repr {
         len: u8,
         bytes: [u8; INLINE_BYTES],
     },
+    /// A copy: counted and kept in one piece of memory.
+    Copied(Arc<[u8]>),
     Shared {
         #[expect(dead_code, reason = "held so that `bytes` stays alive")]
         owner: Arc<dyn Any + Send + Sync>,
@@ -45,7 +47,7 @@ impl Slice {
         if let Some(slice) = Slice::inline(bytes) {
             return slice;
         }
-        Slice::own(bytes.to_vec())
+        Slice(Repr::Copied(Arc::from(bytes)))
     }
 
     /// Takes `bytes` over without copying them, unless they are short.
@@ -90,6 +92,7 @@ impl Deref for Slice {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
+            Repr::Copied(bytes) => bytes,
             // SAFETY: `owner`, held beside the pointer, keeps the bytes alive and unchanged.
             Repr::Shared { bytes, .. } => unsafe { &**bytes },
         }

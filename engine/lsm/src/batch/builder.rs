@@ -199,6 +199,12 @@ impl WriteBatch {
         self
     }
 
+    /// Whether [`WriteBatch::stamp`] changes anything.
+    #[inline]
+    pub(crate) fn has_stamps(&self) -> bool {
+        !self.stamps.is_empty()
+    }
+
     /// Sets the time at which the batch's operands count as written. Their times must ascend with their
     /// sequence numbers, so this is done where those are handed out.
     pub(crate) fn stamp(&mut self, now_ms: u64) {

@@ -41,6 +41,7 @@ pub fn decode_ops(bytes: &[u8]) -> OpIter<'_> {
 impl<'a> Iterator for OpIter<'a> {
     type Item = Result<Op<'a>, Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.1 || self.0.is_empty() {
             return None;
@@ -51,15 +52,16 @@ impl<'a> Iterator for OpIter<'a> {
     }
 }
 
+#[inline]
 fn decode<'a>(bytes: &mut Decoder<'a>) -> Result<Op<'a>, Malformed> {
-    let unknown = bytes.malformed("a known kind of operation");
+    let at = bytes.position();
     let tag = bytes.byte("the tag of an operation")?;
     let kind = if tag & !EXPIRY_FLAG == Kind::Merge as u8 {
         Kind::of_tag(tag)
     } else {
         Kind::of_operation(tag & !EXPIRY_FLAG)
     };
-    let kind = kind.ok_or(unknown)?;
+    let kind = kind.ok_or(Malformed { at, expected: "a known kind of operation" })?;
     if kind.is_range() {
         return decode_range(bytes, tag, kind);
     }

@@ -32,7 +32,11 @@ impl Poison {
     }
 
     /// An error if it is set.
+    #[inline]
     pub fn check(&self) -> Result<()> {
+        if !self.is_set() {
+            return Ok(());
+        }
         self.why().map_or(Ok(()), |why| Err(Error::Poisoned { why }))
     }
 }

@@ -121,38 +121,51 @@ impl<T, R> Default for Queue<T, R> {
 
 impl<T, R> Queue<T, R> {
     /// Submits a request and returns its result. `lead` is called when it is this thread's turn to
-    /// write a group; it returns one result per request. `size` and `limit` bound a group.
+    /// write a group; it gives each request its result. `size` and `limit` bound a group.
     ///
     /// If `lead` panics, every member of the group gets `lost()` and the queue goes on.
+    #[inline]
     pub fn submit(
         &self,
         request: T,
         size: impl Fn(&T) -> usize,
         limit: usize,
         lost: impl Fn() -> R,
-        mut lead: impl FnMut(&mut Vec<T>) -> Vec<R>,
+        mut lead: impl FnMut(&mut [T], &mut [Option<R>]),
     ) -> R {
-        let mut group = match self.join(request) {
-            Ok(group) => group,
-            Err(seat) => match seat.wait() {
-                Outcome::Done(result) => return result,
-                Outcome::Lead(group) => group,
-                Outcome::Waiting { .. } => unreachable!("wait returns a settled outcome"),
-            },
+        let mut turn = Turn {
+            queue: self,
+            size: &size,
+            limit,
+            lost: &lost,
+            seats: Vec::new(),
+            leads: true,
+            left: limit,
         };
-        let seats = group.seats;
-        let mut turn = Turn { queue: self, size: &size, limit, lost: &lost, seats, leads: true, left: limit };
-        let mut results = lead(&mut group.requests).into_iter();
-        let own = results.next().unwrap_or_else(&lost);
-        for led in 1.. {
-            let next = turn.pass_on(led == GROUPS_IN_A_TURN);
-            // A next leader may have started before the members of this group are told.
-            turn.answer(results);
-            let Some(mut group) = next else { break };
-            turn.seats = group.seats;
-            results = lead(&mut group.requests).into_iter();
+        match self.join(request) {
+            Ok(request) => {
+                // Most writers are alone: their group needs no memory of its own.
+                let mut result = [None];
+                lead(&mut [request], &mut result);
+                turn.go_on(Vec::new(), &mut lead);
+                let [result] = result;
+                result.unwrap_or_else(&lost)
+            }
+            Err(seat) => {
+                turn.leads = false;
+                match seat.wait() {
+                    Outcome::Done(result) => result,
+                    Outcome::Lead(group) => {
+                        turn.leads = true;
+                        let mut results = turn.lead(group, &mut lead);
+                        let own = results.remove(0);
+                        turn.go_on(results, &mut lead);
+                        own.unwrap_or_else(&lost)
+                    }
+                    Outcome::Waiting { .. } => unreachable!("wait returns a settled outcome"),
+                }
+            }
         }
-        own
     }
 
     /// How many wait for their turn.
@@ -161,12 +174,13 @@ impl<T, R> Queue<T, R> {
         self.line.lock().waiting.len()
     }
 
-    /// Leads at once, or takes a seat.
-    fn join(&self, request: T) -> Result<Group<T, R>, Arc<Seat<T, R>>> {
+    /// Leads at once, with the request that comes back, or takes a seat.
+    #[inline]
+    fn join(&self, request: T) -> Result<T, Arc<Seat<T, R>>> {
         let mut line = self.line.lock();
         if !line.leading {
             line.leading = true;
-            return Ok(Group { requests: vec![request], seats: Vec::new(), size: 0 });
+            return Ok(request);
         }
         let seat = Arc::new(Seat::default());
         line.waiting.push_back((request, seat.clone()));
@@ -174,22 +188,33 @@ impl<T, R> Queue<T, R> {
     }
 
     /// Takes the next group, all seats with it. If nobody waits, nobody leads from here on.
+    #[inline]
     fn take(&self, size: &dyn Fn(&T) -> usize, limit: usize) -> Option<Group<T, R>> {
         let mut line = self.line.lock();
+        if line.waiting.is_empty() {
+            line.leading = false;
+            return None;
+        }
+        Some(line.take(size, limit))
+    }
+}
+
+impl<T, R> Line<T, R> {
+    /// The next group of those who wait; some do.
+    fn take(&mut self, size: &dyn Fn(&T) -> usize, limit: usize) -> Group<T, R> {
         let mut group = Group { requests: Vec::new(), seats: Vec::new(), size: 0 };
-        while let Some((next, _)) = line.waiting.front() {
+        while let Some((next, _)) = self.waiting.front() {
             let size = size(next);
             if group.size + size > limit && !group.requests.is_empty() {
                 break;
             }
             group.size += size;
-            if let Some((request, seat)) = line.waiting.pop_front() {
+            if let Some((request, seat)) = self.waiting.pop_front() {
                 group.requests.push(request);
                 group.seats.push(seat);
             }
         }
-        line.leading = !group.requests.is_empty();
-        line.leading.then_some(group)
+        group
     }
 }
 
@@ -208,11 +233,41 @@ struct Turn<'q, T, R> {
 }
 
 impl<T, R> Turn<'_, T, R> {
+    /// Leads a group and returns the results of its requests.
+    fn lead(
+        &mut self,
+        mut group: Group<T, R>,
+        lead: &mut impl FnMut(&mut [T], &mut [Option<R>]),
+    ) -> Vec<Option<R>> {
+        self.seats = group.seats;
+        let mut results: Vec<Option<R>> = group.requests.iter().map(|_| None).collect();
+        lead(&mut group.requests, &mut results);
+        results
+    }
+
+    /// Goes on when a group has been led, with the results of those who wait for one of it.
+    #[inline]
+    fn go_on(&mut self, mut results: Vec<Option<R>>, lead: &mut impl FnMut(&mut [T], &mut [Option<R>])) {
+        for led in 1.. {
+            let next = self.pass_on(led == GROUPS_IN_A_TURN);
+            // A next leader may have started before the members of this group are told.
+            self.answer(results);
+            let Some(group) = next else { break };
+            results = self.lead(group, lead);
+        }
+    }
+
     /// Passes leadership on, or gives it up. A group whose first writer is asleep comes back, to be led
     /// here, unless writers are to be woken.
+    #[inline]
     fn pass_on(&mut self, wake: bool) -> Option<Group<T, R>> {
         self.leads = false;
-        let mut group = self.queue.take(self.size, self.limit)?;
+        let group = self.queue.take(self.size, self.limit)?;
+        self.offer(group, wake)
+    }
+
+    /// Offers a group to its first writer; see [`Turn::pass_on`].
+    fn offer(&mut self, mut group: Group<T, R>, wake: bool) -> Option<Group<T, R>> {
         let first = group.seats.remove(0);
         let wake = wake || group.size > self.left;
         let mut group = first.hand_over(group, wake)?;
@@ -223,9 +278,11 @@ impl<T, R> Turn<'_, T, R> {
     }
 
     /// Gives the members of the group that was led their results.
-    fn answer(&mut self, mut results: impl Iterator<Item = R>) {
-        for seat in self.seats.drain(..) {
-            seat.set(Outcome::Done(results.next().unwrap_or_else(self.lost)));
+    #[inline]
+    fn answer(&mut self, results: Vec<Option<R>>) {
+        let mut results = results.into_iter();
+        for seat in std::mem::take(&mut self.seats) {
+            seat.set(Outcome::Done(results.next().flatten().unwrap_or_else(self.lost)));
         }
     }
 }
@@ -235,7 +292,7 @@ impl<T, R> Drop for Turn<'_, T, R> {
         if self.leads {
             // Leading panicked.
             self.pass_on(true);
-            self.answer(std::iter::empty());
+            self.answer(Vec::new());
         }
     }
 }
@@ -252,16 +309,13 @@ mod tests {
             |_| 1,
             3,
             || None,
-            |requests| {
+            |requests, results| {
                 assert!(requests.len() <= 3);
-                requests
-                    .iter()
-                    .map(|request| {
-                        let mut led = led.lock();
-                        led.push(*request);
-                        Some(led.len() as u64)
-                    })
-                    .collect()
+                for (request, result) in requests.iter().zip(results) {
+                    let mut led = led.lock();
+                    led.push(*request);
+                    *result = Some(Some(led.len() as u64));
+                }
             },
         )
     }
@@ -293,7 +347,7 @@ mod tests {
     fn a_leader_that_panics_takes_nobody_with_it() {
         let queue: Queue<u64, Option<u64>> = Queue::default();
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            queue.submit(1, |_| 1, 3, || None, |_| panic!("a planted panic"))
+            queue.submit(1, |_| 1, 3, || None, |_, _| panic!("a planted panic"))
         }));
         assert!(panicked.is_err());
         assert_eq!(submit(&queue, &Mutex::new(Vec::new()), 2), Some(1));
@@ -330,17 +384,15 @@ mod loom_tests {
                     |_| 1,
                     2,
                     || 0,
-                    |requests| {
+                    |requests, results| {
                         assert!(!shared.leading.swap(true, Ordering::AcqRel), "two leaders at once");
-                        let mut results = Vec::new();
                         let mut seq = shared.visible.load(Ordering::Relaxed);
-                        for count in requests.iter() {
-                            seq += count;
-                            results.push(seq);
+                        for (count, result) in requests.iter().zip(results) {
+                            seq += *count;
+                            *result = Some(seq);
                         }
                         shared.visible.store(seq, Ordering::Release);
                         shared.leading.store(false, Ordering::Release);
-                        results
                     },
                 );
                 assert!(seq > 0 && shared.visible.load(Ordering::Acquire) >= seq);

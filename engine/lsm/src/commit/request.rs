@@ -1,6 +1,6 @@
 //! What a writer asks for, and what it gets.
 
-use super::checks::Checks;
+use super::checks::{Checks, Refused};
 use crate::base::key::SeqNum;
 use crate::batch::WriteBatch;
 
@@ -47,3 +47,6 @@ pub struct Request {
     /// What must hold when it is ordered; a plain write has none.
     pub checks: Option<Box<Checks>>,
 }
+
+/// What a request gets.
+pub type Answer = Result<Ticket, Refused>;

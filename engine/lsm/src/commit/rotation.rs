@@ -6,7 +6,8 @@
 
 use super::request::Request;
 use super::stall::{Pressure, stall, stall_ranges};
-use super::store::{Store, Target, Writer};
+use super::store::{Store, Writer};
+use super::targets::Target;
 use super::work::Task;
 use crate::base::error::Result;
 use crate::base::filename::FileNumber;
@@ -34,14 +35,15 @@ pub const MOST_RANGES: usize = 256;
 impl Store {
     /// Seals what has grown too large or pins too much of the log.
     pub(super) fn rotate_if_due(&self, writer: &mut Writer) {
-        let full = |target: &Target| target.active.allocated_bytes() >= self.options.memtable_bytes;
-        if writer.targets.values().any(full) {
-            self.rotate(writer, full);
+        let (mut total, largest) = writer.targets.sizes();
+        if largest >= self.options.memtable_bytes {
+            self.rotate(writer, |target| target.active.allocated_bytes() >= self.options.memtable_bytes);
+            total = writer.targets.sizes().0;
         }
         if let Some(small) = self.reserve.small() {
             self.rotate_before(writer, small);
+            total = writer.targets.sizes().0;
         }
-        let total: usize = writer.targets.values().map(|t| t.active.allocated_bytes()).sum();
         if total > self.options.memtables_bytes {
             let largest = writer.targets.values().max_by_key(|t| t.active.allocated_bytes());
             if let Some(id) = largest.map(|t| t.family.id()) {
@@ -77,7 +79,7 @@ impl Store {
         let ops =
             requests.iter().filter(|r| r.batch.range_count() > 0).flat_map(|r| r.batch.iter().flatten());
         for op in ops.filter(|op| op.kind.is_range()) {
-            let Some(target) = writer.targets.get(&op.family) else { continue };
+            let Some(target) = writer.targets.get(op.family) else { continue };
             let least = (target.active.entries() / 4).clamp(LEAST_COVERED, MOST_COVERED);
             if target.active.entries() >= least && target.active.holds_at_least(least, op.key, op.value) {
                 self.rotate(writer, |target| target.family.id() == op.family);

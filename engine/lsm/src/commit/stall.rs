@@ -171,23 +171,27 @@ impl Gate {
 
     /// Waits as long as a write of `bytes` must. `check` is asked while writers are stopped: an
     /// error ends the wait.
+    #[inline]
     pub fn admit(&self, bytes: u64, check: impl Fn() -> Result<()>) -> Result<()> {
         match self.get() {
             Stall::None => Ok(()),
-            Stall::Slow(rate) => {
-                self.slow(bytes, rate);
-                Ok(())
-            }
-            Stall::Stop => {
-                self.stops.fetch_add(1, Ordering::Relaxed);
-                let mut lock = self.lock.lock();
-                while self.get() == Stall::Stop {
-                    check()?;
-                    self.opened.wait_for(&mut lock, Duration::from_millis(100));
-                }
-                Ok(())
+            stall => self.wait(stall, bytes, check),
+        }
+    }
+
+    #[inline(never)]
+    fn wait(&self, stall: Stall, bytes: u64, check: impl Fn() -> Result<()>) -> Result<()> {
+        if let Stall::Slow(rate) = stall {
+            self.slow(bytes, rate);
+        } else {
+            self.stops.fetch_add(1, Ordering::Relaxed);
+            let mut lock = self.lock.lock();
+            while self.get() == Stall::Stop {
+                check()?;
+                self.opened.wait_for(&mut lock, Duration::from_millis(100));
             }
         }
+        Ok(())
     }
 
     fn slow(&self, bytes: u64, rate: u64) {

@@ -8,15 +8,15 @@
 //!
 //! Readers take none of them: they pin a family's view and load the visible sequence number.
 
-use super::checks::Refused;
 use super::counts::TransactionCounts;
 use super::durable::{Durable, Synced};
 use super::options::CommitOptions;
 use super::poison::Poison;
 use super::queue::Queue;
-use super::request::{Request, Ticket};
+use super::request::{Answer, Request};
 use super::reserve::{Drawer, Reserve};
 use super::stall::Gate;
+use super::targets::{Target, Targets};
 use super::work::{Task, Work};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Error, Result};
@@ -39,7 +39,6 @@ use crate::wal::{CloseMark, ManifestEnd, RecordKind, Room, Wal};
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// What a store is made of when it is opened.
 #[derive(Debug)]
@@ -115,7 +114,7 @@ pub struct Store {
     pub transactions: OpenTransactions,
     /// What became of transactions and conditional writes.
     pub transaction_counts: TransactionCounts,
-    pub(super) queue: Queue<Request, Result<Ticket, Refused>>,
+    pub(super) queue: Queue<Request, Answer>,
     pub(super) visible: AtomicU64,
     pub(super) writer: Mutex<Writer>,
     manifest: Mutex<Manifest>,
@@ -133,7 +132,7 @@ pub struct Writer {
     pub wal: Wal,
     pub(super) next_seq: SeqNum,
     ceiling: SeqNum,
-    pub(super) targets: BTreeMap<u32, Target>,
+    pub(super) targets: Targets,
     /// Whether any active memtable holds unlogged entries.
     pub(super) unlogged: bool,
     /// Whether some active memtable has as many ranges beside it as it may have.
@@ -143,33 +142,11 @@ pub struct Writer {
     pub(super) recent: RecentWrites,
 }
 
-/// Where writes to a family go.
-#[derive(Debug)]
-pub struct Target {
-    /// The family.
-    pub family: Arc<Family>,
-    /// Its active memtable.
-    pub active: Arc<Memtable>,
-    /// When the first entry was inserted, by monotonic time.
-    pub since: Option<Duration>,
-    /// Whether it is settled by which heads the active memtable is searched.
-    pub heads_chosen: bool,
-}
-
-impl Target {
-    pub(super) fn new(family: Arc<Family>) -> Target {
-        let active = family.pin().active.clone();
-        let heads_chosen = active.has_heads();
-        Target { family, active, since: None, heads_chosen }
-    }
-}
-
 impl Store {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Store {
-        let targets =
-            parts.families.iter().map(|family| (family.id(), Target::new(family.clone()))).collect();
+        let targets = Targets::new(parts.families.iter());
         let writer = Writer {
             wal: parts.wal,
             next_seq: parts.last_seq + 1,
@@ -454,7 +431,7 @@ impl Store {
         let (version, ranges, flushed) = (Version::default(), RangeSet::default(), writer.next_seq - 1);
         let family = Family::new(id, name, rules, active, version, ranges, flushed);
         let family = Arc::new(family.with_hooks(hooks));
-        writer.targets.insert(id, Target::new(family.clone()));
+        writer.targets.insert(Target::new(family.clone()));
         self.families.write().insert(id, family.clone());
         Ok(family)
     }
@@ -467,7 +444,7 @@ impl Store {
         let family = self.family(name).ok_or_else(|| Error::NoSuchFamily { name: name.into() })?;
         let mut manifest = self.manifest.lock();
         self.commit_edit(&mut manifest, Edit(vec![EditOp::DropFamily(family.id())]))?;
-        writer.targets.remove(&family.id());
+        writer.targets.remove(family.id());
         self.families.write().remove(&family.id());
         family.set_dropped();
         // Whoever waited for its memtables, or because of its tables, need not any more.

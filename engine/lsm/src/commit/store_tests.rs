@@ -2,6 +2,7 @@ use super::*;
 use crate::commit::Durability;
 use crate::commit::tests::{Rig, Setup};
 use crate::fs::sim::{Fault, Image, OperationKind};
+use std::time::Duration;
 
 fn syncs(rig: &Rig) -> u64 {
     rig.sim.stats().of(OperationKind::Sync)

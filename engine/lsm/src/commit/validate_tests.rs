@@ -1,6 +1,7 @@
 use super::*;
 use crate::base::hash::key_hash;
 use crate::base::refusal::FoundInstead;
+use crate::commit::Answer;
 use crate::commit::tests::{Named, Rig, START_MS, Setup};
 use crate::fs::sim::{Fault, OperationKind};
 
@@ -67,7 +68,7 @@ fn overtaken(rig: &Rig, value: &str) -> Result<Ticket> {
     let ahead = Request { batch, ..Request::default() };
     std::thread::scope(|scope| {
         let mut conditional = None;
-        let lead = |requests: &mut Vec<Request>| {
+        let lead = |requests: &mut [Request], answers: &mut [Option<Answer>]| {
             conditional = Some(scope.spawn(|| {
                 let mut batch = WriteBatch::new();
                 batch.require_value(&Named(0), "k", "v").put(&Named(0), "k", "behind");
@@ -77,7 +78,7 @@ fn overtaken(rig: &Rig, value: &str) -> Result<Ticket> {
             while rig.store.queue.waiting() == 0 {
                 std::thread::yield_now();
             }
-            rig.store.write_group(requests)
+            rig.store.write_group(requests, answers);
         };
         rig.store.queue.submit(ahead, |_| 1, 1, || unreachable!("nobody panics"), lead).unwrap();
         conditional.unwrap().join().unwrap()

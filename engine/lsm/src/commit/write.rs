@@ -1,14 +1,14 @@
 //! Writing a group: order, log, memtable, publish.
 
 use super::checks::Refused;
-use super::request::{Durability, Request, Ticket};
+use super::request::{Answer, Durability, Request, Ticket};
 use super::reserve::Drawer;
 use super::rotation::MOST_RANGES;
 use super::stall::RANGE_COST_BYTES;
 use super::store::{Store, Writer};
 use super::work::Task;
 use crate::base::error::{Error, Result};
-use crate::base::key::{EntryRef, Kind};
+use crate::base::key::{EntryRef, Kind, SeqNum};
 use crate::base::limits::MAX_BATCH_BYTES;
 use crate::base::sync::Arc;
 use crate::base::sync::atomic::Ordering;
@@ -76,7 +76,7 @@ impl Store {
         Ok(None)
     }
 
-    pub(super) fn submit(&self, request: Request) -> Result<Ticket, Refused> {
+    pub(super) fn submit(&self, request: Request) -> Answer {
         let lost = || {
             let why = self.poison.why().unwrap_or_else(|| "the leader of the group was lost".into());
             Err(Refused::Failed(Error::Poisoned { why }))
@@ -86,7 +86,7 @@ impl Store {
             |request| request.batch.size_bytes() + request.batch.range_count() * RANGE_GROUP_BYTES,
             self.options.group_bytes,
             lost,
-            |requests| self.write_group(requests),
+            |requests, answers| self.write_group(requests, answers),
         )
     }
 
@@ -113,16 +113,16 @@ impl Store {
         }
     }
 
-    pub(crate) fn write_group(&self, requests: &mut [Request]) -> Vec<Result<Ticket, Refused>> {
+    /// Writes a group, and gives each of its requests its answer.
+    pub(crate) fn write_group(&self, requests: &mut [Request], answers: &mut [Option<Answer>]) {
         let mut writer = self.writer.lock();
-        match self.latching("writing a group", || self.write_in_order(&mut writer, requests)) {
-            Ok(results) => results,
-            Err(error) => {
-                if error.is_failed_sync() {
-                    self.latch(error.to_string(), error.clone());
-                }
-                requests.iter().map(|_| Err(error.clone().into())).collect()
+        let written =
+            self.latching("writing a group", || self.write_in_order(&mut writer, requests, answers));
+        if let Err(error) = written {
+            if error.is_failed_sync() {
+                self.latch(error.to_string(), error.clone());
             }
+            answers.fill_with(|| Some(Err(error.clone().into())));
         }
     }
 
@@ -130,37 +130,32 @@ impl Store {
         &self,
         writer: &mut Writer,
         requests: &mut [Request],
-    ) -> Result<Vec<Result<Ticket, Refused>>> {
+        answers: &mut [Option<Answer>],
+    ) -> Result<()> {
         self.check_writable()?;
         self.reserve(writer, requests.iter().map(|r| r.batch.len() as u64).sum())?;
         if requests.iter().any(|request| request.batch.range_count() > 0) {
             self.seal_covered(writer, requests);
         }
         let first_seq = writer.next_seq;
-        // One look for all: what is judged here, and the times of operands, which ascend with their numbers.
-        let now_ms = self.clock.now_ms();
         let watched = writer.recent.watched();
+        // One look for all: what is judged here, and the times of operands, which ascend with their numbers.
+        // Where nothing hangs on it, the log need only learn of times that somebody was shown.
+        let exact = watched || requests.iter().any(|r| r.batch.has_stamps() || r.batch.range_count() > 0);
+        let now_ms = if exact { self.clock.now_ms() } else { self.clock.shown_ms() };
         let mut next = first_seq;
-        let mut tickets: Vec<Result<Ticket, Refused>> = requests
-            .iter_mut()
-            .map(|request| {
-                self.check_room(&request.batch, || Ok(false))?;
-                let unknown = request.batch.families().find(|id| !writer.targets.contains_key(id));
-                if let Some(id) = unknown {
-                    return Err(Error::FamilyDropped { name: format!("#{id}") }.into());
-                }
-                if watched {
-                    self.validate(&mut writer.recent, request, next, now_ms)?;
-                }
+        for (request, answer) in requests.iter_mut().zip(&mut *answers) {
+            let judged = self.judge(writer, request, watched.then_some(now_ms), next);
+            *answer = Some(judged.map(|()| {
                 let ticket = Ticket { first_seq: next, seq: next + request.batch.len() as u64 - 1 };
                 next = ticket.seq + 1;
-                Ok(ticket)
-            })
-            .collect();
-        if tickets.iter().all(Result::is_err) {
+                ticket
+            }));
+        }
+        if next == first_seq {
             // Nothing is published: numbers that an earlier group has used up in vain stay unseen, so that
             // a refused write is never taken for one that was published and then failed.
-            return Ok(tickets);
+            return Ok(());
         }
         // Numbers are used up even if the log refuses them: none is ever handed out twice.
         writer.next_seq = next;
@@ -168,13 +163,13 @@ impl Store {
             request.batch.stamp(now_ms);
         }
         let group = GroupHeader { first_seq, clock_ms: now_ms };
-        if let Err(error) = self.log(writer, group, requests, &mut tickets) {
+        if let Err(error) = self.log(writer, group, requests, answers) {
             // None of it will ever be visible: nobody is in conflict with it.
             writer.recent.start_anew(self.visible_seq());
             return Err(error);
         }
-        for (request, ticket) in requests.iter().zip(&tickets) {
-            if let Ok(ticket) = ticket {
+        for (request, answer) in requests.iter().zip(&*answers) {
+            if let Some(Ok(ticket)) = answer {
                 self.insert(writer, request, *ticket, now_ms);
             }
         }
@@ -184,7 +179,25 @@ impl Store {
         if writer.crowded {
             self.seal_crowded(writer);
         }
-        Ok(tickets)
+        Ok(())
+    }
+
+    /// Whether a request may be written with the numbers from `first_seq` on; what it depends on is judged
+    /// at `now_ms` if anybody watches.
+    #[inline]
+    fn judge(
+        &self,
+        writer: &mut Writer,
+        request: &mut Request,
+        now_ms: Option<u64>,
+        first_seq: SeqNum,
+    ) -> Result<(), Refused> {
+        self.check_room(&request.batch, || Ok(false))?;
+        let unknown = request.batch.families().find(|id| writer.targets.get(*id).is_none());
+        if let Some(id) = unknown {
+            return Err(Error::FamilyDropped { name: format!("#{id}") }.into());
+        }
+        now_ms.map_or(Ok(()), |now_ms| self.validate(&mut writer.recent, request, first_seq, now_ms))
     }
 
     /// Logs a group. If the disk is full and some of its batches only remove, these go on with
@@ -194,21 +207,34 @@ impl Store {
         writer: &mut Writer,
         group: GroupHeader,
         requests: &[Request],
-        tickets: &mut [Result<Ticket, Refused>],
+        answers: &mut [Option<Answer>],
     ) -> Result<()> {
-        let full = match self.append(writer, group, requests, tickets, Room::Reserved) {
-            Err(error @ Error::DiskFull(_)) if !error.is_failed_sync() => error,
-            result => return result,
-        };
-        for (request, ticket) in requests.iter().zip(tickets.iter_mut()) {
-            if ticket.is_ok() && !only_removes(&request.batch) {
-                *ticket = Err(full.clone().into());
+        match self.append(writer, group, requests, answers, Room::Reserved) {
+            Err(error @ Error::DiskFull(_)) if !error.is_failed_sync() => {
+                self.log_what_removes(writer, group, requests, answers, error)
+            }
+            result => result,
+        }
+    }
+
+    #[cold]
+    fn log_what_removes(
+        &self,
+        writer: &mut Writer,
+        group: GroupHeader,
+        requests: &[Request],
+        answers: &mut [Option<Answer>],
+        full: Error,
+    ) -> Result<()> {
+        for (request, answer) in requests.iter().zip(answers.iter_mut()) {
+            if matches!(answer, Some(Ok(_))) && !only_removes(&request.batch) {
+                *answer = Some(Err(full.clone().into()));
             }
         }
-        if tickets.iter().all(Result::is_err) {
+        if !answers.iter().any(|answer| matches!(answer, Some(Ok(_)))) {
             return Err(full);
         }
-        self.draw(Drawer::Anybody, || self.append(writer, group, requests, tickets, Room::Any))
+        self.draw(Drawer::Anybody, || self.append(writer, group, requests, answers, Room::Any))
     }
 
     /// Appends what of a group goes to the log.
@@ -217,29 +243,27 @@ impl Store {
         writer: &mut Writer,
         group: GroupHeader,
         requests: &[Request],
-        tickets: &[Result<Ticket, Refused>],
+        answers: &[Option<Answer>],
         room: Room,
     ) -> Result<()> {
         let last_seq = writer.next_seq - 1;
-        let mut logged = requests
-            .iter()
-            .zip(tickets)
-            .filter_map(|(request, ticket)| Some((request, ticket.as_ref().ok()?)))
-            .filter(|(request, _)| request.durability != Durability::None)
-            .peekable();
-        if logged.peek().is_none() {
-            return Ok(());
-        }
-        let mut way = Way::Copy;
+        let (mut way, mut is_empty) = (Way::Copy, true);
         let buffer = writer.wal.begin();
         begin_group(buffer, group);
-        for (request, ticket) in logged {
-            let (count, ops) = (request.batch.len() as u32, request.batch.encoded());
-            if request.durability == Durability::Sync {
+        for (request, answer) in requests.iter().zip(answers) {
+            let Some(Ok(ticket)) = answer else { continue };
+            match request.durability {
+                Durability::None => continue,
                 // A sync follows, beside which a call costs nothing; and what the call meets, it says.
-                way = Way::Call;
+                Durability::Sync => way = Way::Call,
+                Durability::Os => {}
             }
+            let (count, ops) = (request.batch.len() as u32, request.batch.encoded());
             push_batch(buffer, group, LoggedBatch { first_seq: ticket.first_seq, count, ops });
+            is_empty = false;
+        }
+        if is_empty {
+            return Ok(());
         }
         writer
             .wal
@@ -250,10 +274,12 @@ impl Store {
         let unlogged = request.durability == Durability::None;
         writer.unlogged |= unlogged;
         let mut seq = ticket.first_seq;
-        let mut ops = request.batch.iter().flatten().peekable();
+        let mut ops = request.batch.iter();
         let (mut waiting, in_step) = (Vec::new(), request.batch.len() >= LEAST_IN_STEP);
-        while let Some(family) = ops.peek().map(|op| op.family) {
-            let Some(target) = writer.targets.get_mut(&family) else { break };
+        let mut next = ops.next();
+        while let Some(Ok(mut op)) = next {
+            let family = op.family;
+            let Some(target) = writer.targets.get_mut(family) else { break };
             target.since.get_or_insert_with(|| self.clock.source().monotonic());
             if unlogged {
                 target.active.set_has_unlogged();
@@ -261,25 +287,30 @@ impl Store {
             // A run of operations on one family shares one entry into its memtable.
             let mut inserter = target.active.writer();
             let mut ranges = Vec::new();
-            while let Some(op) = ops.next_if(|op| op.family == family) {
+            loop {
                 let (key, kind, expires_at, value) = (op.key, op.kind, op.expires_at, op.value);
-                if kind == Kind::Delete {
-                    target.active.note_deletion_at(now_ms);
-                } else if let Some(kind) = RangeKind::of(kind) {
+                if let Some(kind) = RangeKind::of(kind) {
                     ranges.push(Arc::new(Range::new(kind, seq, key, value, now_ms)));
-                    seq += 1;
-                    continue;
+                } else {
+                    if kind == Kind::Delete {
+                        target.active.note_deletion_at(now_ms);
+                    }
+                    let entry = EntryRef { key, seq, kind, expires_at, value };
+                    if in_step {
+                        waiting.push(entry);
+                    } else {
+                        inserter.insert(&entry);
+                    }
+                    if waiting.len() == MOST_WAITING {
+                        inserter.insert_all(&waiting);
+                        waiting.clear();
+                    }
                 }
-                let entry = EntryRef { key, seq, kind, expires_at, value };
                 seq += 1;
-                if !in_step {
-                    inserter.insert(&entry);
-                    continue;
-                }
-                waiting.push(entry);
-                if waiting.len() == MOST_WAITING {
-                    inserter.insert_all(&waiting);
-                    waiting.clear();
+                next = ops.next();
+                match next {
+                    Some(Ok(same)) if same.family == family => op = same,
+                    _ => break,
                 }
             }
             inserter.insert_all(&waiting);

@@ -231,11 +231,16 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// Fetches the link of a level, which this node has.
-    pub(super) fn prefetch_link(self, level: usize) {
+    /// Fetches the link of level 0.
+    pub(super) fn prefetch_link(self) {
         if !cfg!(loom) {
-            prefetch(self.node.as_ptr().cast::<Link>().wrapping_sub(level));
+            prefetch(self.node.as_ptr());
         }
+    }
+
+    /// Whether it is the same node.
+    pub(super) fn is(self, other: NodeRef<'_>) -> bool {
+        self.node == other.node
     }
 
     /// Fetches this node.

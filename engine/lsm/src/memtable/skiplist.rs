@@ -58,6 +58,7 @@ use crate::base::sync::{Mutex, MutexGuard};
 const MAX_HEIGHT: usize = if cfg!(loom) { 2 } else { 12 };
 
 /// An internal key to search for, with its head in this list.
+#[derive(Clone, Copy)]
 pub(super) struct Target<'k> {
     pub(super) head: u64,
     pub(super) key: &'k [u8],
@@ -154,10 +155,17 @@ impl SkipList {
     }
 
     /// The last node that the links show to start before `target`.
+    #[inline]
     fn descend<'n>(&self, first: NodeRef<'n>, target: &Target<'_>) -> NodeRef<'n> {
+        self.descend_to(0, first, target)
+    }
+
+    /// As [`SkipList::descend`], down to a level and not further.
+    #[inline]
+    fn descend_to<'n>(&self, lowest: usize, first: NodeRef<'n>, target: &Target<'_>) -> NodeRef<'n> {
         let mut node = first;
         // A height that is out of date only makes the way longer.
-        for level in (0..self.height.load(Ordering::Relaxed)).rev() {
+        for level in (lowest..self.height.load(Ordering::Relaxed)).rev() {
             // SAFETY: the first node has every level, and any other was reached in this one.
             while let Some(next) = unsafe { node.link_at(level) }.next_before(target) {
                 node = next;
@@ -349,14 +357,11 @@ fn start_of(node: NodeRef<'_>) -> Option<Position<'_>> {
 /// How many insertions go in step. A processor waits for about a dozen cache lines at once.
 pub(super) const IN_STEP: usize = 16;
 
-/// On so many of the lowest levels: those above have few nodes, which are near.
-const LEVELS_IN_STEP: usize = 3;
-
 /// How far the search for an entry's node has come.
+#[derive(Clone, Copy)]
 struct Way<'t> {
     target: Target<'t>,
     node: NodeRef<'static>,
-    levels_left: usize,
 }
 
 /// Whether a target belongs to a node, as far as its link shows.
@@ -365,44 +370,26 @@ fn covers(node: NodeRef<'_>, target: &Target<'_>) -> bool {
     node.starts_before(target) && node.link().next_before(target).is_none()
 }
 
-impl SkipList {
-    /// As [`SkipList::descend`], down to a level and not further.
-    fn descend_to(&self, lowest: usize, target: &Target<'_>) -> NodeRef<'static> {
-        let mut node = self.first;
-        for level in (lowest..self.height.load(Ordering::Relaxed)).rev() {
-            // SAFETY: the first node has every level, and any other was reached in this one.
-            while let Some(next) = unsafe { node.link_at(level) }.next_before(target) {
-                node = next;
+/// Goes the rest of the ways in the lowest level, which has most of the nodes: each takes a step when its
+/// turn comes, and the node that it came to is fetched until then.
+fn go_in_step(ways: &mut [Way<'_>]) {
+    let mut walking: [usize; IN_STEP] = std::array::from_fn(|at| at);
+    let mut left = ways.len();
+    while left > 0 {
+        let mut still = 0;
+        for at in 0..left {
+            let walker = walking[at];
+            let way = &mut ways[walker];
+            if let Some(next) = way.node.link().next_before(&way.target) {
+                way.node = next;
+                next.prefetch_link();
+                walking[still] = walker;
+                still += 1;
+            } else {
+                way.node.prefetch();
             }
         }
-        node
-    }
-
-    /// Goes the rest of the ways: each takes a step when its turn comes, and what its next step looks at is
-    /// fetched until then.
-    fn go_in_step(&self, ways: &mut [Option<Way<'_>>]) {
-        let mut goes_on = true;
-        while goes_on {
-            goes_on = false;
-            for way in ways.iter_mut().flatten().filter(|way| way.levels_left > 0) {
-                goes_on = true;
-                let level = way.levels_left - 1;
-                // SAFETY: the way came to this node in this level or a higher one, or it is the first node,
-                // which has every level.
-                match unsafe { way.node.link_at(level) }.next_before(&way.target) {
-                    Some(next) => {
-                        way.node = next;
-                        next.prefetch_link(level);
-                    }
-                    None => {
-                        way.levels_left = level;
-                        if level == 0 {
-                            way.node.prefetch();
-                        }
-                    }
-                }
-            }
-        }
+        left = still;
     }
 }
 
@@ -420,26 +407,24 @@ impl ListWriter<'_> {
     /// Inserts copies of entries, at most [`IN_STEP`], as [`ListWriter::insert`] does one after the other.
     /// The ways to their nodes are gone in step, so that they wait for memory together.
     pub(super) fn insert_in_step(&mut self, entries: &[EntryRef<'_>]) {
-        let list = self.list;
-        let targets = entries.iter().map(|entry| list.target(entry.key, entry.trailer()));
-        let mut ways: [Option<Way<'_>>; IN_STEP] = Default::default();
-        for (way, target) in ways.iter_mut().zip(targets) {
-            let at_finger = covers(self.inserter.finger, &target);
-            let node =
-                if at_finger { self.inserter.finger } else { list.descend_to(LEVELS_IN_STEP, &target) };
-            let levels_left = if at_finger { 0 } else { LEVELS_IN_STEP };
-            *way = Some(Way { target, node, levels_left });
+        let (list, finger) = (self.list, self.inserter.finger);
+        let nowhere = Target { head: 0, key: &[], trailer: Trailer::LAST };
+        let mut ways = [Way { target: nowhere, node: finger }; IN_STEP];
+        let ways = &mut ways[..entries.len()];
+        for (way, entry) in ways.iter_mut().zip(entries) {
+            way.target = list.target(entry.key, entry.trailer());
+            if !covers(finger, &way.target) {
+                way.node = list.descend_to(1, list.first, &way.target);
+            }
         }
-        list.go_in_step(&mut ways);
-        for (way, entry) in ways.iter().flatten().zip(entries) {
-            // Those inserted just before may have split the node, or may have been put where this one goes.
-            let finger = self.inserter.finger;
-            let at_finger = covers(finger, &way.target);
-            let mut node = if at_finger { finger } else { way.node };
+        go_in_step(ways);
+        for (way, entry) in ways.iter().zip(entries) {
+            let mut node = way.node;
+            // Those inserted just before may have split it.
             while let Some(next) = node.link().next_before(&way.target) {
                 node = next;
             }
-            self.insert_at(node, at_finger, &way.target, entry);
+            self.insert_at(node, node.is(self.inserter.finger), &way.target, entry);
         }
     }
 

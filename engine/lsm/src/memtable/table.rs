@@ -313,6 +313,16 @@ pub(super) fn value_slice(table: &Arc<Memtable>, entry: Entry<'_>) -> Slice {
     unsafe { Slice::from_owner(table, value) }
 }
 
+/// Whether an entry is of a kind that can be read back.
+#[inline]
+fn is_known(entry: &EntryRef<'_>) -> bool {
+    match entry.kind {
+        Kind::Put | Kind::Delete => true,
+        Kind::Merge => entry.expires_at != NEVER,
+        _ => false,
+    }
+}
+
 /// The right to insert into a memtable.
 pub struct MemtableWriter<'a> {
     table: &'a Memtable,
@@ -351,34 +361,36 @@ impl MemtableWriter<'_> {
     /// that is only reserved.
     #[inline]
     pub fn insert(&mut self, entry: &EntryRef<'_>) {
-        assert!(entry.trailer().kind().is_some(), "{:?} is reserved", entry.kind);
+        assert!(is_known(entry), "{:?} is reserved", entry.kind);
         let hash = key_hash(entry.key);
         self.table.keys.prefetch(hash);
         self.list.insert(entry);
-        self.note(entry, hash);
+        self.table.keys.add(hash);
+        self.note(std::slice::from_ref(entry));
     }
 
-    /// Inserts copies of entries as [`MemtableWriter::insert`] does one by one, at less cost.
+    /// Inserts copies of entries as [`MemtableWriter::insert`] does one by one, in less time: it waits for
+    /// memory less often.
     ///
     /// # Panics
     /// As [`MemtableWriter::insert`].
     pub fn insert_all(&mut self, entries: &[EntryRef<'_>]) {
         for part in entries.chunks(IN_STEP) {
-            assert!(part.iter().all(|entry| entry.trailer().kind().is_some()), "a kind is reserved");
             let mut hashes = [0; IN_STEP];
             for (entry, hash) in part.iter().zip(&mut hashes) {
+                assert!(is_known(entry), "{:?} is reserved", entry.kind);
                 *hash = key_hash(entry.key);
                 self.table.keys.prefetch(*hash);
             }
             self.list.insert_in_step(part);
-            part.iter().zip(hashes).for_each(|(entry, hash)| self.note(entry, hash));
+            hashes[..part.len()].iter().for_each(|hash| self.table.keys.add(*hash));
+            self.note(part);
         }
     }
 
-    /// Keeps what is to be known of all entries, of one more.
+    /// Keeps what is to be known of all entries, of some more.
     #[inline]
-    fn note(&mut self, entry: &EntryRef<'_>, hash: u64) {
-        self.table.keys.add(hash);
+    fn note(&mut self, entries: &[EntryRef<'_>]) {
         let facts = &self.table.facts;
         // This thread is the only one that changes them: no read-modify-write is needed.
         let lower = |fact: &AtomicU64, to: u64| {
@@ -386,18 +398,23 @@ impl MemtableWriter<'_> {
                 fact.store(to, Ordering::Relaxed);
             }
         };
-        lower(&facts.first_seq, entry.seq);
-        lower(&facts.earliest_expiry, entry.may_expire_at());
-        if entry.kind == Kind::Merge {
-            lower(&facts.oldest_operand_ms, entry.expires_at);
-        }
-        if entry.seq > facts.last_seq.load(Ordering::Relaxed) {
-            facts.last_seq.store(entry.seq, Ordering::Relaxed);
-        }
-        if entry.kind == Kind::Delete {
-            facts.deletions.store(facts.deletions.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        for entry in entries {
+            lower(&facts.first_seq, entry.seq);
+            if entry.expires_at != NEVER {
+                lower(&facts.earliest_expiry, entry.may_expire_at());
+            }
+            if entry.kind == Kind::Merge {
+                lower(&facts.oldest_operand_ms, entry.expires_at);
+            }
+            if entry.seq > facts.last_seq.load(Ordering::Relaxed) {
+                facts.last_seq.store(entry.seq, Ordering::Relaxed);
+            }
+            if entry.kind == Kind::Delete {
+                facts.deletions.store(facts.deletions.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            }
         }
         facts.allocated_bytes.store(self.list.allocated_bytes(), Ordering::Relaxed);
-        facts.entries.store(facts.entries.load(Ordering::Relaxed) + 1, Ordering::Release);
+        let count = facts.entries.load(Ordering::Relaxed) + entries.len() as u64;
+        facts.entries.store(count, Ordering::Release);
     }
 }

@@ -262,12 +262,15 @@ fn a_request_is_judged_by_the_earlier_ones_of_its_group() {
         Request { batch, durability: Durability::Os, checks }
     };
     let mut group = [request("a", "a"), request("b", "c"), request("c", "a"), request("d", "c")];
-    let results = db.store().write_group(&mut group);
-    let seqs: Vec<_> =
-        results.iter().map(|result| result.as_ref().map_or(0, |ticket| ticket.seq() - since)).collect();
+    let mut results = [const { None }; 4];
+    db.store().write_group(&mut group, &mut results);
+    let seqs = results.each_ref().map(|result| match result {
+        Some(Ok(ticket)) => ticket.seq() - since,
+        _ => 0,
+    });
     assert_eq!(seqs, [1, 2, 0, 3], "what comes back takes no number");
     match &results[2] {
-        Err(Refused::Again(again)) => {
+        Some(Err(Refused::Again(again))) => {
             assert_eq!(again.why, Why::Written(LockedKey { family: 0, key: b"a".to_vec() }));
             assert_eq!(again.request.batch.len(), 1, "it may be submitted again");
         }
@@ -284,11 +287,17 @@ fn a_value_that_expires_before_the_commit_is_looked_at_again() {
     batch.put(&db, "k", "v");
     let before_ms = crate::batch::FamilyRef::now_ms(&db) + 5;
     let checks = Some(Box::new(Checks { before_ms, ..Checks::default() }));
-    let request = || Request { batch: batch.clone(), durability: Durability::Os, checks: checks.clone() };
+    let write = || {
+        let mut result = [None];
+        let checks = checks.clone();
+        let request = Request { batch: batch.clone(), durability: Durability::Os, checks };
+        db.store().write_group(&mut [request], &mut result);
+        result[0].take().unwrap()
+    };
     clock.advance(Duration::from_millis(4));
-    assert!(db.store().write_group(&mut [request()])[0].is_ok());
+    assert!(write().is_ok());
     clock.advance(Duration::from_millis(1));
-    match &db.store().write_group(&mut [request()])[0] {
+    match write() {
         Err(Refused::Again(again)) => assert_eq!(again.why, Why::Expired),
         other => panic!("{other:?}"),
     }
