@@ -5,7 +5,7 @@
 //! families stays whole, and unlogged writes stay a prefix among themselves.
 
 use super::request::Request;
-use super::stall::{Pressure, stall, stall_ranges};
+use super::stall::{Pressure, Stall, stall, stall_ranges};
 use super::store::{Store, Writer};
 use super::targets::Target;
 use super::work::Task;
@@ -217,6 +217,12 @@ impl Store {
     /// Whether there are so many sealed memtables that writers are stopped.
     pub(super) fn waits_for_flush(&self) -> bool {
         self.pressure().sealed >= self.options.stall.sealed.1
+    }
+
+    /// Whether tables or ranges have become so many that writers are stopped.
+    pub(super) fn waits_for_compaction(&self) -> bool {
+        let (limits, pressure) = (&self.options.stall, Pressure { sealed: 0, ..self.pressure() });
+        stall(pressure, limits) == Stall::Stop || stall_ranges(pressure, limits) == Stall::Stop
     }
 
     /// Judges the pressure anew; called whenever a memtable was sealed or the tables changed.

@@ -188,3 +188,20 @@ fn what_compactions_have_yet_to_move_in_all_families_presses_together() {
     assert!(debt(0) > 0 && debt(1) > debt(0));
     assert_eq!((pressure.debt_bytes, pressure.level0), (debt(0) + debt(1), 7));
 }
+
+/// Who would have to wait for a compaction that finds no room gets its error, but for those who make room.
+#[test]
+fn a_compaction_without_room_does_not_stop_deletions() {
+    use crate::base::error::Error;
+    use crate::commit::{Stall, Task};
+    let rig = Rig::new();
+    let full = Error::io("write to", &rig.store.dir, std::io::ErrorKind::StorageFull.into());
+    rig.store.work.report(Task::Compact, Err(full));
+    rig.put("k", "v").unwrap();
+    (0..rig.store.options.stall.level0.1).for_each(|_| add_table(&rig, 0, 1 << 10));
+    rig.store.update_pressure();
+    assert_eq!(rig.store.gate.get(), Stall::Stop);
+    assert!(matches!(rig.put("k", "2"), Err(Error::DiskFull(_))));
+    rig.delete("k").unwrap();
+    assert!(matches!(rig.put("k", "2"), Err(Error::DiskFull(_))));
+}

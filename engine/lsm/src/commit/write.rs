@@ -69,7 +69,11 @@ impl Store {
             return Ok(Some(Ticket { first_seq: seq, seq }));
         }
         self.check_room(batch, || self.refill())?;
-        self.gate.admit(bytes as u64, || self.check_progress())?;
+        match self.gate.admit(bytes as u64, || self.check_progress()) {
+            // It makes room for the very compaction that has found none.
+            Err(Error::DiskFull(_)) if only_removes(batch) && !self.waits_for_flush() => {}
+            admitted => admitted?,
+        }
         if batch.range_count() > 0 {
             self.range_gate.admit(batch.range_count() as u64 * RANGE_COST_BYTES, || self.check_progress())?;
         }
@@ -106,9 +110,9 @@ impl Store {
         if let Some(error) = self.work.failure(Task::Flush) {
             return Err(error);
         }
-        // What compactions have met is no reason while it is a flush that is waited for.
+        // What compactions have met is no reason while it is a flush that is waited for, or was.
         match self.work.failure(Task::Compact).or_else(|| self.work.resting()) {
-            Some(error) if !self.waits_for_flush() => Err(error),
+            Some(error) if self.waits_for_compaction() => Err(error),
             _ => Ok(()),
         }
     }
