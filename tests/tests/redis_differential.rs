@@ -1,17 +1,27 @@
 //! The same random commands to a store of structures and to a real `redis-server`: every reply is compared.
+//! Errors that chance seldom meets are met by ways that are kept ([`WAYS`]); one to which there is no way yet
+//! gets one.
 //!
 //! `ESKER_REDIS_COMMANDS` says how many, `ESKER_REDIS_SEED` from which seed on. Without a `redis-server` on
 //! the machine nothing is compared, and the test says so.
 
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
-use esker_structures::command::commands;
-use esker_tests::redis::{Both, Coverage, Generator, Pair, SHAPES, Server, looks, shown};
+use esker_structures::command::{Connection, commands};
+use esker_tests::golden;
+use esker_tests::redis::{
+    Both, Coverage, ErrorKind, Generator, Pair, SHAPES, Server, Step, Way, answer, looks, parse_ways,
+    print_ways, shown,
+};
+use esker_tests::session::shrink;
+use esker_tests::workspace;
 
 /// Commands between two emptyings of both.
 const SEQUENCE: u64 = 300;
 /// Connections that take turns.
 const CONNECTIONS: usize = 4;
+/// A way to each error that is known.
+const WAYS: &str = "fixtures/redis/errors.txt";
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -22,6 +32,52 @@ fn open(disk: &SimFs, seed: u64) -> Store {
     builder.engine(|engine| engine.fs(Fs::Sim(disk.clone())).memory_budget(16 << 20)).open().unwrap()
 }
 
+/// The error that the last of these commands is answered with, from an empty store on.
+fn leads_to(steps: &[Step]) -> Option<ErrorKind> {
+    let store = open(&SimFs::new(), 1);
+    let mut connections: Vec<Connection> = (0..CONNECTIONS).map(|_| Connection::new(&store)).collect();
+    let mut last = None;
+    for step in steps {
+        last = ErrorKind::of(&step.args, &answer(&mut connections[step.client], &step.args));
+    }
+    last
+}
+
+/// Cuts long arguments that do not matter.
+fn cut(mut way: Way) -> Way {
+    for at in 0..way.steps.len() {
+        for arg in 0..way.steps[at].args.len() {
+            let long = way.steps[at].args[arg].clone();
+            way.steps[at].args[arg].truncate(8);
+            if leads_to(&way.steps).as_ref() != Some(&way.error) {
+                way.steps[at].args[arg] = long;
+            }
+        }
+    }
+    way
+}
+
+/// Goes each way once more, by both, by other keys each time.
+fn follow(ways: &[Way], turn: usize, server: &Server, met: &mut Coverage) {
+    let store = open(&SimFs::new(), turn as u64);
+    let mut clients: Vec<Both> = (0..CONNECTIONS).map(|_| Both::inside(&store, server)).collect();
+    if turn % 2 == 1 {
+        clients.iter_mut().for_each(Both::speak_resp3);
+    }
+    for way in ways {
+        clients[0].execute(&[b"flushall".to_vec()]);
+        let mut last = None;
+        for Step { client, args } in way.turned(turn).steps {
+            let Pair { ours, theirs, same } = clients[client].execute(&args);
+            assert!(same, "{way:?}, turn {turn}: {}: ours {ours:?}, Redis' {theirs:?}", shown(&args));
+            met.note(&args, &ours);
+            last = ErrorKind::of(&args, &ours);
+        }
+        assert_eq!(last.as_ref(), Some(&way.error), "{way:?}, turn {turn}");
+        clients.iter_mut().for_each(Both::rest);
+    }
+}
+
 #[test]
 fn replies_are_those_of_redis() {
     let Some(server) = Server::start() else {
@@ -30,6 +86,8 @@ fn replies_are_those_of_redis() {
     };
     let (total, first) = (number("ESKER_REDIS_COMMANDS", 60_000), number("ESKER_REDIS_SEED", 1));
     let mut met = Coverage::default();
+    let text = std::fs::read_to_string(workspace::root().join(WAYS)).unwrap_or_default();
+    let mut ways = parse_ways(&text).unwrap();
     for seed in first..first + total.div_ceil(SEQUENCE) {
         let disk = SimFs::new();
         let mut store = open(&disk, seed);
@@ -40,7 +98,7 @@ fn replies_are_those_of_redis() {
             clients.iter_mut().for_each(Both::speak_resp3);
         }
         let mut generator = Generator::new(seed);
-        let mut log = Vec::new();
+        let (mut log, mut steps) = (Vec::new(), Vec::new());
         for at in 0..SEQUENCE {
             let client = generator.below(8).saturating_sub(4) as usize;
             let args = generator.command();
@@ -49,6 +107,13 @@ fn replies_are_those_of_redis() {
             let tail = log[log.len().saturating_sub(40)..].join("\n");
             assert!(same, "seed {seed}, command {at}:\n{tail}\nours:   {ours:?}\nRedis': {theirs:?}");
             met.note(&args, &ours);
+            let error = ErrorKind::of(&args, &ours);
+            steps.push(Step { client, args });
+            let new = error.filter(|error| !ways.iter().any(|way| way.error == *error));
+            if let Some(error) = new.filter(|error| leads_to(&steps).as_ref() == Some(error)) {
+                let steps = shrink(&steps, |steps| leads_to(steps).as_ref() == Some(&error));
+                ways.push(cut(Way { error, steps }));
+            }
         }
         let report = store.verify().unwrap();
         assert!(report.is_clean(), "seed {seed}: {:?}\n{}", report.findings, log.join("\n"));
@@ -68,7 +133,11 @@ fn replies_are_those_of_redis() {
         assert!(store.verify().unwrap().is_clean());
     }
     let least = (total / 6_000).min(500);
+    (0..least as usize).for_each(|turn| follow(&ways, turn, &server, &mut met));
     assert_eq!(met.rare(least), Vec::<String>::new(), "met fewer than {least} times");
+    let rare: Vec<&ErrorKind> = met.rare_errors(least).collect();
+    assert!(rare.is_empty(), "met fewer than {least} times, and no way leads there: {rare:?}");
+    golden::check(WAYS, &print_ways(&ways));
     let covered = met.summary();
     esker_tests::figure!("redis: {total} commands from seed {first} on; {covered}; differences: 0");
 }

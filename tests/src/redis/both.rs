@@ -90,6 +90,18 @@ impl Both {
         }
     }
 
+    /// Goes back to how connections begin: no transaction, nothing watched, the first database.
+    ///
+    /// # Panics
+    /// If one does not answer.
+    pub fn rest(&mut self) {
+        let discard: &[&str] = if self.is_queueing { &["discard"] } else { &[] };
+        for line in discard.iter().chain(&["unwatch", "select 0"]) {
+            let args: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            assert!(self.execute(&args).same, "{line}");
+        }
+    }
+
     /// Gives a command to both.
     ///
     /// # Panics
@@ -209,7 +221,10 @@ pub fn looks() -> Vec<Vec<Vec<u8>>> {
 }
 
 /// What a store in this process answers, as a client would read it.
-fn answer(connection: &mut Connection, args: &[Vec<u8>]) -> Value {
+///
+/// # Panics
+/// If it is no reply of the protocol.
+pub fn answer(connection: &mut Connection, args: &[Vec<u8>]) -> Value {
     let reply = connection.execute(args).reply;
     let mut bytes = Vec::new();
     reply.encode(connection.session().protocol, &mut bytes);

@@ -10,7 +10,28 @@ use std::collections::BTreeMap;
 pub struct Coverage {
     commands: BTreeMap<String, u64>,
     options: BTreeMap<(String, &'static str), u64>,
-    errors: BTreeMap<(String, String), u64>,
+    errors: BTreeMap<ErrorKind, u64>,
+}
+
+/// An error of a command.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ErrorKind {
+    /// The command's name, in small letters.
+    pub command: String,
+    /// How the text begins: up to what it quotes of the one command, and not all of a long one.
+    pub text: String,
+}
+
+impl ErrorKind {
+    /// What a reply to a command is, if it is an error.
+    #[must_use]
+    pub fn of(args: &[Vec<u8>], reply: &Value) -> Option<ErrorKind> {
+        let Value::Error(text) = reply else { return None };
+        let text = String::from_utf8_lossy(text);
+        let text = text.split('\'').next().unwrap_or_default().chars().take(60).collect::<String>();
+        let command = String::from_utf8_lossy(&args[0]).to_lowercase();
+        Some(ErrorKind { command, text: text.trim_end().to_owned() })
+    }
 }
 
 impl Coverage {
@@ -23,12 +44,14 @@ impl Coverage {
                 *self.options.entry((name.clone(), option)).or_default() += 1;
             }
         }
-        if let Value::Error(text) = reply {
-            // What stands in quotes, and numbers, are those of the one command.
-            let text = String::from_utf8_lossy(text);
-            let plain: String = text.split('\'').next().unwrap_or_default().chars().take(60).collect();
-            *self.errors.entry((name, plain)).or_default() += 1;
+        if let Some(error) = ErrorKind::of(args, reply) {
+            *self.errors.entry(error).or_default() += 1;
         }
+    }
+
+    /// The errors that were met fewer than `least` times.
+    pub fn rare_errors(&self, least: u64) -> impl Iterator<Item = &ErrorKind> {
+        self.errors.iter().filter(move |(_, count)| **count < least).map(|(error, _)| error)
     }
 
     /// The commands of the shapes that were met fewer than `least` times, and the options that shapes have.
@@ -58,11 +81,10 @@ impl Coverage {
         let (commands, rarest) = least(self.commands.values().copied().collect());
         let (options, rare_option) = least(self.options.values().copied().collect());
         let errors: u64 = self.errors.values().sum();
-        let often = self.errors.values().filter(|count| **count >= 10).count();
+        let (kinds, rare_error) = least(self.errors.values().copied().collect());
         format!(
             "{commands} commands, each at least {rarest} times; {options} options of commands, each at least \
-             {rare_option} times; {errors} errors of {} kinds, {often} of them at least 10 times",
-            self.errors.len()
+             {rare_option} times; {errors} errors of {kinds} kinds, each at least {rare_error} times"
         )
     }
 }

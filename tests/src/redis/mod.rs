@@ -7,11 +7,13 @@ mod generator;
 mod options;
 mod server;
 mod value;
+mod ways;
 
-pub use both::{Both, Pair, looks};
+pub use both::{Both, Pair, answer, looks};
 pub use compare::agree;
-pub use coverage::Coverage;
+pub use coverage::{Coverage, ErrorKind};
 pub use generator::{Generator, KEYS, SHAPES, shown};
 pub use options::OPTIONS;
 pub use server::{Client, Server};
 pub use value::Value;
+pub use ways::{Step, Way, parse as parse_ways, print as print_ways};

@@ -16,7 +16,7 @@ fn patience() -> Duration {
 
 /// Takes operations away as long as what is left still fails: halves first, then ever smaller runs (delta
 /// debugging; Zeller and Hildebrandt, 2002).
-pub fn shrink(history: &[Operation], mut fails: impl FnMut(&[Operation]) -> bool) -> Vec<Operation> {
+pub fn shrink<T: Clone>(history: &[T], mut fails: impl FnMut(&[T]) -> bool) -> Vec<T> {
     let mut shortest = history.to_vec();
     let (mut run, begun, patience) = (shortest.len().div_ceil(2), Instant::now(), patience());
     while run > 0 {

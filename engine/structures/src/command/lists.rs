@@ -4,14 +4,13 @@ use super::arguments::{Arguments, integer, is};
 use super::connection::wrong_number;
 use super::context::Context;
 use super::keyspec::Keys;
-use super::reply::Reply;
-use super::stream::Shape;
+use super::reply::{Bulks, Reply};
+use super::stream::{Shape, WHOLE};
 use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
 use crate::encoding::header::Type;
 use crate::list::{self, Search, Side};
-use crate::store::Unit;
 
 const WRITE: u32 = flags::WRITE | flags::FAST;
 const READ: u32 = flags::READ | flags::FAST;
@@ -20,6 +19,9 @@ const ONE: Keys = Keys::FIRST;
 const EACH: &str = "O(1) for each element";
 const INDEX: &str = "O(1), O(log N) after changes in the middle";
 const LOOKED: &str = "O(N) in the elements looked at";
+
+/// What LRANGE makes room for: a page of short elements.
+const LRANGE_BYTES: usize = 2 << 10;
 
 /// What they are about.
 const OF: Group = Group::List;
@@ -133,11 +135,18 @@ fn llen(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 fn lrange(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let (start, stop) = (integer(args[2])?, integer(args[3])?);
     let key = context.key(args[1])?;
-    let read = |unit: &mut Unit<'_>, most| {
-        list::range_up_to(unit, key, start, stop, u64::try_from(most).unwrap_or(u64::MAX))
-    };
-    let stretch = |unit: &mut Unit<'_>, _: &Vec<u8>| list::stretch(unit, key, start, stop);
-    context.at_once_or_streamed(Shape::Elements, read, stretch, Reply::bulks)
+    if !context.session.streams {
+        return list::range(context.unit, key, start, stop).map(Reply::bulks);
+    }
+    let mut bulks = Bulks::with_capacity(LRANGE_BYTES);
+    list::each_of_range(context.unit, key, start, stop, WHOLE as u64 + 1, |value| bulks.push(value))?;
+    if bulks.len() <= WHOLE {
+        return Ok(Reply::Bulks(bulks));
+    }
+    match list::stretch(context.unit, key, start, stop)? {
+        Some(stretch) => Ok(context.stream(Shape::Elements, stretch)),
+        None => list::range(context.unit, key, start, stop).map(Reply::bulks),
+    }
 }
 
 fn lindex(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {

@@ -40,7 +40,7 @@ pub use connection::{Answer, Connection};
 pub use context::Context;
 pub use keyspec::Keys;
 pub use page::page;
-pub use reply::{Protocol, Reply};
+pub use reply::{Bulks, Protocol, Reply};
 pub use session::{Outside, Session};
 pub use stream::Stream;
 pub use table::{Command, Group, Handler, commands, find, flags};

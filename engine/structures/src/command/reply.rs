@@ -30,6 +30,8 @@ pub enum Reply {
     NullArray,
     /// Several replies in order.
     Array(Vec<Reply>),
+    /// Byte strings in order, for [`super::Session::streams`].
+    Bulks(Bulks),
     /// Pairs; in RESP2 an array of twice the length.
     Map(Vec<(Reply, Reply)>),
     /// Replies without an order; in RESP2 an array.
@@ -42,6 +44,39 @@ pub enum Reply {
     Verbatim(String),
     /// What comes without being asked for; in RESP2 an array.
     Push(Vec<Reply>),
+}
+
+/// Byte strings as an array of them goes over the wire, in either protocol: one allocation for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bulks {
+    count: usize,
+    encoded: Vec<u8>,
+}
+
+impl Bulks {
+    /// None yet, with room for so many bytes on the wire.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Bulks {
+        Bulks { count: 0, encoded: Vec::with_capacity(bytes) }
+    }
+
+    /// Appends a byte string.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.count += 1;
+        bulk(&mut self.encoded, bytes);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
 }
 
 impl Reply {
@@ -89,6 +124,7 @@ impl Reply {
         16 + match self {
             Reply::Error(text) | Reply::Verbatim(text) => text.len(),
             Reply::Bulk(bytes) => bytes.len(),
+            Reply::Bulks(bulks) => bulks.encoded.len(),
             Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => {
                 items.iter().map(Reply::size_bytes).sum()
             }
@@ -123,6 +159,10 @@ impl Reply {
             Reply::Null => out.extend_from_slice(b"$-1\r\n"),
             Reply::NullArray => out.extend_from_slice(b"*-1\r\n"),
             Reply::Array(items) => many(out, b'*', items, protocol),
+            Reply::Bulks(bulks) => {
+                number(out, b'*', bulks.count as i64);
+                out.extend_from_slice(&bulks.encoded);
+            }
             Reply::Map(pairs) => {
                 let (mark, times) = if three { (b'%', 1) } else { (b'*', 2) };
                 number(out, mark, pairs.len() as i64 * times);

@@ -168,8 +168,13 @@ impl Context<'_, '_> {
         let Some(stretch) = stretch(self.unit, first)? else {
             return read(self.unit, usize::MAX).map(reply);
         };
+        Ok(self.stream(shape, stretch))
+    }
+
+    /// Has the records of a stretch be the reply; returns what stands in its place.
+    pub(super) fn stream(&mut self, shape: Shape, stretch: Stretch) -> Reply {
         let protocol = self.session.protocol;
         self.session.stream = Some(Stream { stretch, shape, protocol, begun: false });
-        Ok(Reply::Null)
+        Reply::Null
     }
 }

@@ -29,6 +29,10 @@ const ASKED: &[&str] = &[
     "hgetall small",
     "smembers none",
     "lrange l 500 600",
+    "lrange l 3 7",
+    "lrange holes -6 -2",
+    "lrange few 1 3",
+    "lrange inline 0 -1",
     "zrangebyscore z 5 5",
 ];
 
@@ -56,6 +60,7 @@ fn fill(connection: &mut Connection) {
     }
     for at in 0..20 {
         connection.execute(&words(&format!("hset small f{at} v")));
+        connection.execute(&words(&format!("rpush {} element-{at}", if at < 5 { "few" } else { "inline" })));
     }
 }
 

@@ -6,6 +6,7 @@ use super::reply::Reply;
 use super::{bits, hashes, keys, lists, server, sets, sort, strings, transactions, zsets};
 use crate::base::error::Result;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::OnceLock;
 
 /// What carries a command out. The first argument is its name.
@@ -171,13 +172,39 @@ pub fn commands() -> impl Iterator<Item = &'static Command> {
     PARTS.iter().flat_map(|part| part.iter())
 }
 
+/// Hashes names of commands: FNV-1a (Fowler, Noll and Vo, 1991). Each command is looked up by its name, and
+/// the names in the table are ours: nobody can make them collide.
+#[derive(Clone, Copy)]
+struct NameHasher(u64);
+
+impl Default for NameHasher {
+    fn default() -> NameHasher {
+        NameHasher(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        // The table chooses places by the upper bits, too.
+        self.0 ^ self.0.rotate_left(25)
+    }
+}
+
+type ByName = BuildHasherDefault<NameHasher>;
+
 /// The longest name of a command, in bytes.
 const MAX_NAME_BYTES: usize = 32;
 
 /// The command of a name, in letters of either size.
 #[must_use]
 pub fn find(name: &[u8]) -> Option<&'static Command> {
-    static BY_NAME: OnceLock<HashMap<&'static [u8], &'static Command>> = OnceLock::new();
+    static BY_NAME: OnceLock<HashMap<&'static [u8], &'static Command, ByName>> = OnceLock::new();
     let by_name =
         BY_NAME.get_or_init(|| commands().map(|command| (command.name.as_bytes(), command)).collect());
     let mut small = [0; MAX_NAME_BYTES];

@@ -13,5 +13,5 @@ mod records;
 pub use change::{Popped, insert, move_element, pop, push, push_if_exists, remove, set, trim};
 pub(crate) use check::{Elements as ElementCheck, check_inline};
 pub use iterate::{Elements, entries};
-pub use read::{Search, get, length, range, range_up_to, search, stretch};
+pub use read::{Search, each_of_range, get, length, range, search, stretch};
 pub use records::Side;

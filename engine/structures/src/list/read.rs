@@ -6,9 +6,6 @@ use crate::encoding::header::Type;
 use crate::encoding::items::Items;
 use crate::store::{Key, Stretch, Table, Unit};
 
-/// Room is made for so many elements before they are read.
-const MOST_AT_ONCE: u64 = 1024;
-
 /// An index counted from the end if it is negative; `None` outside of the list.
 pub(super) fn absolute(index: i64, length: u64) -> Option<u64> {
     let index = if index < 0 { length.checked_sub(index.unsigned_abs())? } else { index as u64 };
@@ -54,36 +51,38 @@ pub fn get(unit: &mut Unit<'_>, key: Key<'_>, index: i64) -> Result<Option<Vec<u
 /// # Errors
 /// As [`length`].
 pub fn range(unit: &mut Unit<'_>, key: Key<'_>, start: i64, stop: i64) -> Result<Vec<Vec<u8>>> {
-    range_up_to(unit, key, start, stop, u64::MAX)
+    let mut values = Vec::new();
+    each_of_range(unit, key, start, stop, u64::MAX, |value| values.push(value.to_vec()))?;
+    Ok(values)
 }
 
-/// As [`range`], but at most so many.
+/// As [`range`], but hands at most so many to `each`.
 ///
 /// # Errors
 /// As [`length`].
-pub fn range_up_to(
+pub fn each_of_range(
     unit: &mut Unit<'_>,
     key: Key<'_>,
     start: i64,
     stop: i64,
     most: u64,
-) -> Result<Vec<Vec<u8>>> {
-    let Some(view) = View::load(unit, key)? else { return Ok(Vec::new()) };
-    let Some((first, last)) = span(start, stop, view.meta.length) else { return Ok(Vec::new()) };
-    let count = (last - first + 1).min(most);
-    let mut values = Vec::with_capacity(count.min(MOST_AT_ONCE) as usize);
+    mut each: impl FnMut(&[u8]),
+) -> Result<()> {
+    let Some(view) = View::load(unit, key)? else { return Ok(()) };
+    let Some((first, last)) = span(start, stop, view.meta.length) else { return Ok(()) };
+    let mut left = (last - first + 1).min(most);
     if view.meta.records {
         let position = view.position(unit, first)?;
-        view.walk(unit, position, Side::Right, |_, value| {
-            values.push(value.to_vec());
-            Ok((values.len() as u64) < count)
-        })?;
-        return Ok(values);
+        return view.walk(unit, position, Side::Right, |_, value| {
+            each(value);
+            left -= 1;
+            Ok(left > 0)
+        });
     }
-    for item in Items::new(&view.payload).skip(first as usize).take(count as usize) {
-        values.push(item?.0.to_vec());
+    for item in Items::new(&view.payload).skip(first as usize).take(left as usize) {
+        each(item?.0);
     }
-    Ok(values)
+    Ok(())
 }
 
 /// The records of the elements from one index to another, to be read piece by piece: a value is an element.

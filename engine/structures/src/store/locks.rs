@@ -5,6 +5,9 @@
 //! command of the same unit waits only for stripes above all that the unit holds and merely tries the others,
 //! so that no two units wait for one another. Nobody waits for a disk while it holds a stripe.
 
+use super::headers::Key;
+use crate::encoding::key::{self, KEYSPACE_BYTES};
+use esker::base::hash::key_hash;
 use parking_lot::{Mutex, MutexGuard};
 
 /// How many stripes there are.
@@ -25,9 +28,21 @@ impl Stripes {
     }
 }
 
-/// The stripe of a header's key.
-pub(super) fn stripe_of(header_key: &[u8]) -> u16 {
-    (esker::base::hash::key_hash(header_key) % STRIPES as u64) as u16
+/// Names of keys up to this many bytes are hashed without an allocation.
+const SHORT_BYTES: usize = 120;
+
+/// The stripe of a key.
+pub(super) fn stripe_of(key: Key<'_>) -> u16 {
+    let hash = if key.name.len() <= SHORT_BYTES {
+        let mut header = [0; KEYSPACE_BYTES + SHORT_BYTES];
+        let (keyspace, name) = header.split_at_mut(KEYSPACE_BYTES);
+        keyspace.copy_from_slice(&key.keyspace.to_be_bytes());
+        name[..key.name.len()].copy_from_slice(key.name);
+        key_hash(&header[..KEYSPACE_BYTES + key.name.len()])
+    } else {
+        key_hash(&key::header(key.keyspace, key.name))
+    };
+    (hash % STRIPES as u64) as u16
 }
 
 /// The stripes that a unit holds.
@@ -77,6 +92,15 @@ impl<'s> Held<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stripe_is_that_of_the_headers_key() {
+        for bytes in [0, 1, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1, 1000] {
+            let name = vec![b'x'; bytes];
+            let expected = key_hash(&key::header(7, &name)) % STRIPES as u64;
+            assert_eq!(u64::from(stripe_of(Key { keyspace: 7, name: &name })), expected, "{bytes}");
+        }
+    }
 
     #[test]
     fn stripes_out_of_order_are_only_tried() {

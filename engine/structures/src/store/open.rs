@@ -277,7 +277,7 @@ fn load_counts(index: &ColumnFamily, databases: &Databases) -> Result<AllCounts>
                 cursor.key().get(prefix.len()..).and_then(|slot| slot.try_into().ok()).ok_or_else(wrong)?;
             let count = fixed64(cursor.value())? as i64;
             if count != 0 {
-                counts.add(keyspace, u16::from_be_bytes(slot), count);
+                counts.of_or_new(keyspace).add(u16::from_be_bytes(slot), count);
             }
             found = cursor.next()?;
         }

@@ -126,23 +126,26 @@ impl<'s> Unit<'s> {
     pub fn lock<'k>(&mut self, keys: impl IntoIterator<Item = super::headers::Key<'k>>) -> Result<()> {
         let mut keys = keys.into_iter();
         let Some(first) = keys.next() else { return Ok(()) };
-        let first = stripe_of(&key::header(first.keyspace, first.name));
+        let first = stripe_of(first);
         let Some(second) = keys.next() else {
-            return self.lock_stripes(vec![first]);
+            return self.take_stripes(&[first]);
         };
-        let others = std::iter::once(second).chain(keys);
-        let mut stripes: Vec<u16> = others.map(|k| stripe_of(&key::header(k.keyspace, k.name))).collect();
-        stripes.push(first);
+        let mut stripes = vec![first, stripe_of(second)];
+        stripes.extend(keys.map(stripe_of));
         self.lock_stripes(stripes)
     }
 
     pub(super) fn lock_stripes(&mut self, mut stripes: Vec<u16>) -> Result<()> {
         stripes.sort_unstable();
         stripes.dedup();
-        if self.held.take(&stripes) {
+        self.take_stripes(&stripes)
+    }
+
+    fn take_stripes(&mut self, sorted: &[u16]) -> Result<()> {
+        if self.held.take(sorted) {
             return Ok(());
         }
-        self.missing = stripes;
+        self.missing = sorted.to_vec();
         Err(Error::Busy)
     }
 
@@ -499,14 +502,7 @@ impl<'s> Unit<'s> {
     /// What must follow when the batch is visible, while the locks are held.
     fn published(&mut self) -> Vec<Expired> {
         let store = self.store;
-        for (key, write) in &self.overlays[Table::Index as usize].writes {
-            if let (Write::Add(delta), Ok((key::table::COUNT, keyspace, slot))) =
-                (write, key::split_index(key))
-                && let (Ok(slot), true) = (slot.try_into(), *delta != 0)
-            {
-                store.counts.add(keyspace, u16::from_be_bytes(slot), *delta);
-            }
-        }
+        store.counts.follow(&self.overlays[Table::Index as usize]);
         for (of, tree) in self.ranks.drain(..) {
             store.ranks.keep(of, tree);
         }

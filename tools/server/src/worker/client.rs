@@ -1,6 +1,7 @@
 //! A connection: its bytes in, its commands, its bytes out.
 
-use super::output::{Output, Spare};
+use super::desk::{Desk, few};
+use super::output::Output;
 use crate::command::{self, ReplyMode};
 use crate::protocol::{Commands, Limits, Parser};
 use crate::shared::{ClientInfo, Shared};
@@ -23,16 +24,6 @@ const PARTING_BYTES: usize = 1 << 20;
 const PIECE_BYTES: usize = 64 << 10;
 /// A connection with less than this is not closed for what all hold together.
 const SMALL_BYTES: usize = 64 << 10;
-
-/// What a worker lends to the connection that it works for.
-#[derive(Debug)]
-pub(super) struct Desk {
-    pub(super) shared: Arc<Shared>,
-    pub(super) scratch: Box<[u8]>,
-    pub(super) commands: Commands,
-    pub(super) replies: Vec<Reply>,
-    pub(super) spare: Spare,
-}
 
 /// Why a connection is closed without ceremony.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +143,16 @@ impl Client {
         self.stream.is_some() || self.is_paused()
     }
 
+    /// Reads and carries out what has arrived, if nothing stands before it. Returns how many bytes wait to be
+    /// sent: by [`Client::advance`], which must follow.
+    pub(super) fn listen(&mut self, desk: &mut Desk) -> Result<usize, Broken> {
+        let waits = self.backlog || self.closing || self.is_held_back();
+        if self.readable && !waits {
+            self.read(desk)?;
+        }
+        Ok(self.output.pending())
+    }
+
     /// Does what can be done: sends, carries out, reads. Returns whether there is more to do at once.
     pub(super) fn advance(&mut self, desk: &mut Desk) -> Result<bool, Broken> {
         let mut turns = 0;
@@ -207,7 +208,8 @@ impl Client {
             *left = left.saturating_sub(count);
             self.readable &= *left > 0;
         }
-        let active = u64::try_from(self.info.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let active = desk.now.saturating_duration_since(self.info.since);
+        let active = u64::try_from(active.as_millis()).unwrap_or(u64::MAX);
         self.info.active_ms.store(active, Ordering::Relaxed);
         if !self.input.is_empty() {
             self.input.extend_from_slice(&desk.scratch[..count]);
@@ -287,6 +289,11 @@ impl Client {
 
     /// Carries commands out until their replies are enough. Returns how many.
     fn execute(&mut self, bytes: &[u8], commands: &Commands, desk: &mut Desk) -> Result<usize, Broken> {
+        if commands.len() == 1
+            && let Some((args, count)) = few(bytes, commands.args(0))
+        {
+            return self.execute_each(&[&args[..count]], desk);
+        }
         let flat: Vec<&[u8]> = (0..commands.len())
             .flat_map(|number| commands.args(number).iter().map(|place| &bytes[place.clone()]))
             .collect();
@@ -298,6 +305,10 @@ impl Client {
                 args
             })
             .collect();
+        self.execute_each(&each, desk)
+    }
+
+    fn execute_each(&mut self, each: &[&[&[u8]]], desk: &mut Desk) -> Result<usize, Broken> {
         self.output.prepare(&mut desk.spare);
         let mut at = 0;
         while at < each.len() && !self.closing && !self.is_held_back() {
@@ -318,7 +329,7 @@ impl Client {
                 continue;
             }
             let ends = |args: &&[&[u8]]| is_exec(args) || own(args).is_some();
-            let until = each[at..].iter().position(ends).map_or(each.len(), |n| at + n);
+            let until = each[at + 1..].iter().position(ends).map_or(each.len(), |n| at + 1 + n);
             let mut replies = std::mem::take(&mut desk.replies);
             let stretch = each[at..until].iter().copied();
             let seq = self.connection.execute_while(stretch, &mut replies, PAUSE_BYTES);
@@ -337,7 +348,7 @@ impl Client {
         desk.shared.counters.commands.fetch_add(at as u64, Ordering::Relaxed);
         self.info.database.store(self.connection.session().database, Ordering::Relaxed);
         self.check_output(&desk.shared)?;
-        Ok(if self.closing { commands.len() } else { at })
+        Ok(if self.closing { each.len() } else { at })
     }
 
     fn execute_own(&mut self, command: &'static command::Own, args: &[&[u8]], desk: &mut Desk) {

@@ -4,11 +4,17 @@
 //! advance; ask once to be told when the last reply of the round that waits is durable. No round waits for
 //! the disk.
 //!
+//! Connections with events are heard first, their commands carried out, and answered then, one after the
+//! other: a client that is woken by the first reply would otherwise take the processor from those who have
+//! not been heard. For the same reason a worker that has much to do lets others run before it goes to
+//! sleep: those whom it has answered speak again together, which saves it being woken for each.
+//!
 //! Events are edges: a connection remembers that there is more to read until a read says otherwise, and one
 //! that had its turn is put into `again`. A place of the list is given to a new connection only at the start
 //! of a round, so that an event of an old one never meets it.
 
-use super::client::{Broken, Client, Desk};
+use super::client::{Broken, Client};
+use super::desk::Desk;
 use super::inbox::Inbox;
 use super::output::Spare;
 use crate::protocol::Commands;
@@ -20,6 +26,7 @@ use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 const WAKER: Token = Token(usize::MAX);
@@ -27,6 +34,15 @@ const WAKER: Token = Token(usize::MAX);
 const SCRATCH_BYTES: usize = 64 << 10;
 /// How often connections that stand still are looked at.
 const LOOK: Duration = Duration::from_millis(250);
+/// So many connections are heard before any of them is answered.
+const HEARD: usize = 64;
+/// Or fewer, if so many bytes wait to be sent to them.
+const OWED_BYTES: usize = 256 << 10;
+/// A worker for which so many connections did something in a round does not sleep at once: more are about to
+/// speak.
+const BUSY: usize = 2;
+/// So often it lets others run instead, and looks again.
+const YIELDS: usize = 2;
 /// How long clients have to read what is left when the server stops.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -37,6 +53,12 @@ pub(crate) struct Worker {
     free: Vec<usize>,
     /// Connections with more to do than they had time for.
     again: Vec<usize>,
+    /// Connections whose commands of this round are carried out, and not answered yet.
+    heard: Vec<usize>,
+    /// The bytes that wait to be sent to them.
+    owed_bytes: usize,
+    /// How many connections did something in this round.
+    advanced: usize,
     /// Connections with replies that wait for the disk.
     holding: Vec<usize>,
     /// The greatest sequence number that was asked for.
@@ -63,6 +85,7 @@ impl Worker {
             commands: Commands::default(),
             replies: Vec::new(),
             spare: Spare::default(),
+            now: Instant::now(),
         };
         Worker {
             poll,
@@ -70,6 +93,9 @@ impl Worker {
             clients: Vec::new(),
             free: Vec::new(),
             again: Vec::new(),
+            heard: Vec::new(),
+            owed_bytes: 0,
+            advanced: 0,
             holding: Vec::new(),
             asked: 0,
             deadline: None,
@@ -82,18 +108,21 @@ impl Worker {
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         loop {
-            match self.poll.poll(&mut events, self.timeout()) {
+            match self.await_events(&mut events) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 // Without its poller it hears nothing more.
                 Err(_) => break,
             }
+            self.advanced = 0;
+            self.desk.now = Instant::now();
             self.read_letters();
             self.release();
             let again = std::mem::take(&mut self.again);
             for event in &events {
                 self.hear(event);
             }
+            self.answer();
             for at in again {
                 self.advance(at);
             }
@@ -104,6 +133,19 @@ impl Worker {
             }
         }
         (0..self.clients.len()).for_each(|at| self.close(at));
+    }
+
+    fn await_events(&mut self, events: &mut Events) -> io::Result<()> {
+        if self.advanced >= BUSY && self.again.is_empty() {
+            for _ in 0..YIELDS {
+                thread::yield_now();
+                self.poll.poll(events, Some(Duration::ZERO))?;
+                if !events.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+        self.poll.poll(events, self.timeout())
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -179,12 +221,30 @@ impl Worker {
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             client.now_readable(event.is_read_closed() || event.is_error());
         }
-        self.advance(at);
+        match client.listen(&mut self.desk) {
+            Ok(bytes) => self.owed_bytes += bytes,
+            Err(broken) => return self.lose(at, broken),
+        }
+        self.heard.push(at);
+        if self.heard.len() >= HEARD || self.owed_bytes >= OWED_BYTES {
+            self.answer();
+        }
+    }
+
+    /// Lets those who were heard go on, which begins with sending.
+    fn answer(&mut self) {
+        let mut heard = std::mem::take(&mut self.heard);
+        for at in heard.drain(..) {
+            self.advance(at);
+        }
+        self.heard = heard;
+        self.owed_bytes = 0;
     }
 
     /// Lets a connection do what it can.
     fn advance(&mut self, at: usize) {
         let Some(client) = self.clients.get_mut(at).and_then(Option::as_mut) else { return };
+        self.advanced += 1;
         match client.advance(&mut self.desk) {
             Ok(more) => {
                 self.stalled |= client.is_stalled();
@@ -199,13 +259,15 @@ impl Worker {
                     self.close(at);
                 }
             }
-            Err(broken) => {
-                if broken == Broken::Limit {
-                    self.desk.shared.counters.closed_for_limits.fetch_add(1, Ordering::Relaxed);
-                }
-                self.close(at);
-            }
+            Err(broken) => self.lose(at, broken),
         }
+    }
+
+    fn lose(&mut self, at: usize, broken: Broken) {
+        if broken == Broken::Limit {
+            self.desk.shared.counters.closed_for_limits.fetch_add(1, Ordering::Relaxed);
+        }
+        self.close(at);
     }
 
     fn close(&mut self, at: usize) {
@@ -256,10 +318,10 @@ impl Worker {
                 }
             }
         }
-        if self.looked.elapsed() < LOOK {
+        if self.desk.now.saturating_duration_since(self.looked) < LOOK {
             return;
         }
-        self.looked = Instant::now();
+        self.looked = self.desk.now;
         self.stalled = self.clients.iter().flatten().any(|client| client.is_stalled());
         for at in 0..self.clients.len() {
             let client = self.clients.get(at).and_then(Option::as_ref);

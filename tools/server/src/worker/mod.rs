@@ -1,6 +1,7 @@
 //! A worker: an event loop over its connections.
 
 mod client;
+mod desk;
 mod event_loop;
 mod inbox;
 mod output;
