@@ -1,6 +1,8 @@
 use super::*;
+use crate::base::hash::key_hash;
+use crate::batch::FamilyRef;
 use crate::commit::Stall;
-use crate::commit::tests::{Named, Rig, Setup};
+use crate::commit::tests::{Named, Rig, START_MS, Setup};
 use crate::fs::sim::{Fault, OperationKind};
 
 fn refused() -> Error {
@@ -95,6 +97,46 @@ fn only_those_who_write_ranges_wait_at_their_gate() {
     assert_eq!([0, 3, 0].map(waited_ms), [0, 3, 3]);
     assert_eq!([15, 0, 1].map(waited_ms), [13, 13, 19], "ten at once, and the rest with the next");
     assert_eq!(rig.store.gate.waits().0.as_millis(), 0);
+}
+
+/// A family with a merge operator.
+struct Merging;
+
+impl FamilyRef for Merging {
+    fn family_id(&self) -> u32 {
+        0
+    }
+    fn store_id(&self) -> u64 {
+        Named(0).store_id()
+    }
+    fn now_ms(&self) -> u64 {
+        START_MS
+    }
+    fn merges(&self) -> bool {
+        true
+    }
+}
+
+/// The times of ranges and operands count from when they are ordered, also where the wall clock was set ahead
+/// and nobody has looked at it since. A plain put does without.
+#[test]
+fn the_time_of_a_group_is_exact_where_something_hangs_on_it() {
+    for ahead_ms in [START_MS, 2 * START_MS] {
+        let rig = Rig::new();
+        rig.clock.set_wall_ms(ahead_ms);
+        rig.put("k", "v").unwrap();
+        assert_eq!(rig.store.clock.shown_ms(), START_MS, "one clock tells nothing of the other");
+        let mut batch = WriteBatch::new();
+        batch.delete_prefix(&Named(0), "p");
+        rig.store.commit(batch, Durability::Os).unwrap();
+        assert_eq!(rig.active(0).ranges().ranges()[0].written_ms, ahead_ms);
+        rig.clock.set_wall_ms(ahead_ms + 7);
+        let mut batch = WriteBatch::new();
+        batch.merge(&Merging, b"n", b"+1");
+        rig.store.commit(batch, Durability::Os).unwrap();
+        let operand = rig.active(0).get(b"n", key_hash(b"n"), 9).map(|entry| entry.expires_at);
+        assert_eq!(operand, Some(ahead_ms + 7));
+    }
 }
 
 #[test]
