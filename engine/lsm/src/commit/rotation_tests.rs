@@ -1,12 +1,10 @@
 use super::*;
 use crate::base::hash::key_hash;
-use crate::base::key::{EntryRef, Kind, NEVER};
+use crate::base::key::Kind;
 use crate::batch::WriteBatch;
 use crate::commit::Durability;
 use crate::commit::tests::{Named, Rig, Setup};
-use crate::table::{TableOptions, TableWriter};
 use crate::tree::FamilyRules;
-use crate::version::{TableFile, TableMeta};
 
 /// Writes keys with ascending numbers in one batch.
 fn fill(rig: &Rig, family: u32, numbers: std::ops::Range<u32>) {
@@ -160,27 +158,12 @@ fn writers_wait_for_a_flush_once_so_many_memtables_are_sealed() {
 }
 
 /// Gives a family one table more in level 0, which says that it is so large.
-fn add_table(rig: &Rig, family: u32, bytes: u64) {
-    let (store, number) = (&rig.store, rig.store.next_number());
-    let (file, identity) = store.tables.create(number).unwrap();
-    let mut writer = TableWriter::new(file, identity, TableOptions::default()).unwrap();
-    let entry = EntryRef { key: b"k", seq: number, kind: Kind::Put, expires_at: NEVER, value: b"v" };
-    writer.add(&entry).unwrap();
-    let written = writer.finish().unwrap();
-    let reader = store.tables.open(number, identity, written.size_bytes).unwrap();
-    let meta = TableMeta { size: bytes, ..TableMeta::of(number, written, 0) };
-    let table = TableFile::new(Arc::new(meta), reader, store.purgatory.clone());
-    let family = store.family_by_id(family).unwrap();
-    let view = family.view();
-    family.install(None, view.version.changed(&[], vec![(0, table)]), view.ranges.clone());
-}
-
 #[test]
 fn what_compactions_have_yet_to_move_in_all_families_presses_together() {
     let rig = Rig::new();
     assert_eq!(rig.store.update_pressure(), Pressure::default());
     for (family, tables) in [(0, 5), (1, 7)] {
-        (0..tables).for_each(|_| add_table(&rig, family, 10 << 20));
+        (0..tables).for_each(|_| rig.add_table(family, 10 << 20));
     }
     let debt =
         |family| debt_bytes(&rig.store.family_by_id(family).unwrap().pin().version, &rig.store.options.shape);
@@ -198,7 +181,7 @@ fn a_compaction_without_room_does_not_stop_deletions() {
     let full = Error::io("write to", &rig.store.dir, std::io::ErrorKind::StorageFull.into());
     rig.store.work.report(Task::Compact, Err(full));
     rig.put("k", "v").unwrap();
-    (0..rig.store.options.stall.level0.1).for_each(|_| add_table(&rig, 0, 1 << 10));
+    (0..rig.store.options.stall.level0.1).for_each(|_| rig.add_table(0, 1 << 10));
     rig.store.update_pressure();
     assert_eq!(rig.store.gate.get(), Stall::Stop);
     assert!(matches!(rig.put("k", "2"), Err(Error::DiskFull(_))));

@@ -4,7 +4,7 @@
 use super::{CommitOptions, Durability, Parts, Reserve, StallLimits, Store, Ticket};
 use crate::base::clock::{Clock, ExpiryClock, ManualClock};
 use crate::base::error::Result;
-use crate::base::key::SeqNum;
+use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::batch::{FamilyRef, WriteBatch};
@@ -12,9 +12,9 @@ use crate::compaction::ShapeOptions;
 use crate::fs::{Fs, SimFs};
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
-use crate::table::Tables;
+use crate::table::{TableOptions, TableWriter, Tables};
 use crate::tree::{Family, FamilyRules};
-use crate::version::{FamilyState, Manifest, Purgatory, StoreState, Version};
+use crate::version::{FamilyState, Manifest, Purgatory, StoreState, TableFile, TableMeta, Version};
 use crate::wal::{Wal, WalOptions};
 use std::path::Path;
 use std::time::Duration;
@@ -171,5 +171,21 @@ impl Rig {
     /// The active memtable of a family.
     pub(super) fn active(&self, family: u32) -> Arc<Memtable> {
         self.store.family_by_id(family).unwrap().pin().active.clone()
+    }
+
+    /// Adds a table of one entry to level 0 that says to be so large.
+    pub(super) fn add_table(&self, family: u32, bytes: u64) {
+        let (store, number) = (&self.store, self.store.next_number());
+        let (file, identity) = store.tables.create(number).unwrap();
+        let mut writer = TableWriter::new(file, identity, TableOptions::default()).unwrap();
+        let entry = EntryRef { key: b"k", seq: number, kind: Kind::Put, expires_at: NEVER, value: b"v" };
+        writer.add(&entry).unwrap();
+        let written = writer.finish().unwrap();
+        let reader = store.tables.open(number, identity, written.size_bytes).unwrap();
+        let meta = TableMeta { size: bytes, ..TableMeta::of(number, written, 0) };
+        let table = TableFile::new(Arc::new(meta), reader, store.purgatory.clone());
+        let family = store.family_by_id(family).unwrap();
+        let view = family.view();
+        family.install(None, view.version.changed(&[], vec![(0, table)]), view.ranges.clone());
     }
 }

@@ -14,7 +14,7 @@ pub struct Health {
     /// Failures that background work is stuck in and tries to get over, such as a full disk.
     pub background: Vec<Error>,
     /// Why writes that add anything are refused: the disk was full, and there is not yet room for the whole
-    /// reserve again ([`crate::Options::reserve_bytes`]).
+    /// reserve again ([`crate::Builder::reserve_bytes`]).
     pub full: Option<Error>,
     /// Tables that a compaction could not read, each with its file and place. They are left where
     /// they are, and what else they hold is served.
