@@ -59,7 +59,7 @@ const REACHABLE: &[(OperationKind, &[&str])] = &[
     (OperationKind::Create, &["RESERVE", "manifest", "table", "temporary"]),
     (OperationKind::Write, &["log", "manifest", "table", "temporary"]),
     (OperationKind::Sync, &["RESERVE", "log", "manifest", "table", "temporary"]),
-    (OperationKind::Truncate, &["log"]),
+    (OperationKind::Truncate, &["RESERVE", "log"]),
     (OperationKind::Allocate, &["RESERVE", "temporary"]),
     (OperationKind::Rename, &["log", "CURRENT"]),
     (OperationKind::Remove, &["log", "manifest", "table"]),
