@@ -53,6 +53,7 @@ impl Jobs {
                 };
             }
         }
+        self.store.work.settle(Task::Compact);
         Ok(false)
     }
 

@@ -38,6 +38,7 @@ impl Jobs {
         }
         let group = self.oldest_sealed();
         if group.is_empty() {
+            self.store.work.settle(Task::Flush);
             return Ok(false);
         }
         let result = self.store.draw(Drawer::Anybody, || self.flush_group(&group));

@@ -205,12 +205,14 @@ fn work_off(
             return true;
         }
         loop {
+            let room = jobs.store().reserve.room();
             match guarded(jobs, task, || next(jobs)) {
                 Ok(true) => pause = FIRST_PAUSE,
                 Ok(false) => break,
                 Err(_) if work.is_stopping() || jobs.store().poison.is_set() => break,
                 Err(error) => {
-                    pause_after(jobs, &error, &mut pause);
+                    let room = room.filter(|_| matches!(error, Error::DiskFull(_)));
+                    pause_after(jobs, room, &mut pause);
                 }
             }
         }
@@ -246,19 +248,14 @@ impl Rest {
     }
 }
 
-/// Pauses after a failure. A job that found the disk full is not begun again before there is more
-/// room than it left, or a good while has passed.
-fn pause_after(jobs: &Jobs, error: &Error, pause: &mut Duration) {
+/// Pauses after a failure. A job that had so little `room` that it found the disk full is not begun again before
+/// there is more, or a good while has passed.
+fn pause_after(jobs: &Jobs, room: Option<u64>, pause: &mut Duration) {
     let store = jobs.store();
-    let free = || store.fs.free_bytes(&store.dir);
-    let left = free().filter(|_| matches!(error, Error::DiskFull(_)));
-    let was_short = store.reserve.is_short();
     for _ in 0..PAUSES_WHEN_FULL {
         store.work.pause(*pause);
         *pause = (*pause * 2).min(LONGEST_PAUSE);
-        // The reserve may have taken what has become free.
-        let refilled = was_short && !store.reserve.is_short();
-        if store.work.is_stopping() || left.is_none() || free() > left || refilled {
+        if store.work.is_stopping() || room.is_none() || store.reserve.room() > room {
             return;
         }
     }

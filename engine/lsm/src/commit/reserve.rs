@@ -185,6 +185,15 @@ impl Reserve {
         if self.is_short() { Err(no_room(&FileKind::Reserve.path(&self.dir))) } else { Ok(()) }
     }
 
+    /// What whoever frees space may fill, in bytes: what is free, and this one. `None` where the file system does
+    /// not tell.
+    #[must_use]
+    pub fn room(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        let held = self.open(&mut state, false).and_then(|file| file.map_or(Ok(0), OpenFile::size));
+        Some(self.fs.free_bytes(&self.dir)?.saturating_add(held.unwrap_or(0)))
+    }
+
     /// Whether what nobody waits for may write `bytes` and leaves as much room as the reserve takes. It
     /// is not to be the one that fills the disk.
     #[must_use]

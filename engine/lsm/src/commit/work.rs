@@ -111,6 +111,13 @@ impl Work {
         self.progressed.notify_all();
     }
 
+    /// There is nothing of this kind to do: what it has found no room for, others have done, or it is
+    /// needed no longer. What it could not read or write otherwise stays on the board.
+    pub fn settle(&self, task: Task) {
+        let failure = &mut self.state.lock().failures[task as usize];
+        failure.take_if(|error| matches!(error, Error::DiskFull(_)) && !error.is_failed_sync());
+    }
+
     /// Wakes those who wait for progress that came about otherwise.
     pub fn progressed(&self) {
         self.state.lock().progress += 1;
@@ -191,6 +198,22 @@ mod tests {
         work.report(Task::Compact, Ok(()));
         assert!(work.failure(Task::Compact).is_none() && work.failure(Task::Flush).is_some());
         assert_eq!(work.failed(), 2, "it forgets none");
+    }
+
+    /// A compaction that had found no room was held against the store for ever: what it was about, somebody else
+    /// had compacted meanwhile.
+    #[test]
+    fn where_nothing_is_left_to_do_no_room_was_too_little() {
+        let work = Work::default();
+        let failure = |kind: std::io::ErrorKind| Err(Error::io("write to", "t.sst".as_ref(), kind.into()));
+        work.report(Task::Compact, failure(std::io::ErrorKind::StorageFull));
+        work.settle(Task::Flush);
+        assert!(work.failure(Task::Compact).is_some());
+        work.settle(Task::Compact);
+        assert!(work.failure(Task::Compact).is_none());
+        work.report(Task::Compact, failure(std::io::ErrorKind::NotFound));
+        work.settle(Task::Compact);
+        assert!(work.failure(Task::Compact).is_some());
     }
 
     #[test]

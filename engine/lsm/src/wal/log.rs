@@ -62,7 +62,7 @@ pub struct SegmentInfo {
 pub enum Room {
     /// It is reserved whole, or not made: no append within it can then meet a full disk.
     Reserved,
-    /// If it cannot be reserved it grows with each record, as far as that goes.
+    /// It is a small one, and if it cannot be reserved it grows with each record, as far as that goes.
     Any,
 }
 
@@ -224,6 +224,8 @@ impl Wal {
                     least_bytes: 0,
                 };
                 let least = self.options.least_bytes.max(needed);
+                // On a disk that is full others need what it would only set aside.
+                let most = if room == Room::Any { least } else { most };
                 let (writer, capacity) = create_with_room(&self.options, header, most, least, room)?;
                 Prepared { header, writer, capacity }
             }

@@ -42,6 +42,10 @@ impl Log {
 
     /// Appends a group of one batch whose operations are `text`.
     fn append(&mut self, text: &str) {
+        self.append_with(text, Room::Reserved);
+    }
+
+    fn append_with(&mut self, text: &str, room: Room) {
         self.seq += 1;
         let group = GroupHeader { first_seq: self.seq, clock_ms: 7 };
         let buffer = self.wal.begin();
@@ -52,7 +56,7 @@ impl Log {
             *numbers += 1;
             *numbers
         };
-        self.wal.append(RecordKind::Group, self.synced, self.seq, Room::Reserved, next).unwrap();
+        self.wal.append(RecordKind::Group, self.synced, self.seq, room, next).unwrap();
     }
 
     fn shrink(&mut self) {
@@ -390,6 +394,22 @@ fn a_log_begins_small_and_is_small_again_at_rest() {
     let (found, replay) = replayed(&log.sim, false);
     assert_eq!(found, texts);
     assert!(replay.unwrap().cut.is_none());
+}
+
+/// Deletions on a full disk were refused: the segment that they went on in set aside what the flush needed.
+#[test]
+fn what_makes_room_takes_no_more_of_it_than_it_needs() {
+    let mut log = Log::starting_with(512, 4096);
+    let mut text = 0;
+    while log.wal.current() == 1 {
+        log.append_with(&format!("text {text:03}"), Room::Any);
+        text += 1;
+    }
+    assert_eq!((text > 5, log.size()), (true, 512));
+    log.append_with(&"long".repeat(200), Room::Any);
+    assert_eq!((log.wal.current(), log.size() > 800), (3, true));
+    let (found, replay) = replayed(&log.sim, false);
+    assert!(found.len() == text + 1 && replay.unwrap().cut.is_none());
 }
 
 /// A record that a small segment has no room for does not grow it: it might meet a full disk.
