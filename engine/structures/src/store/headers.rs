@@ -147,6 +147,7 @@ impl Unit<'_> {
         after: &mut Meta,
         payload: &[u8],
     ) -> Result<()> {
+        debug_assert!(self.has_locked(key), "a key is written that is not locked");
         if before.is_none() {
             key.check()?;
             self.count_key(key, 1);
@@ -204,6 +205,7 @@ impl Unit<'_> {
 
     /// Removes a key and leaves its records, which another key takes over.
     pub fn forget_key(&mut self, key: Key<'_>, meta: &Meta) {
+        debug_assert!(self.has_locked(key), "a key is removed that is not locked");
         self.count_key(key, -1);
         if meta.indexed_at != NEVER {
             self.delete(Table::Index, key::expiry(key.keyspace, meta.indexed_at, key.name));

@@ -61,7 +61,7 @@ impl<'s> Held<'s> {
     /// waiting out of order; some may have been taken by then.
     pub(super) fn take(&mut self, wanted: &[u16]) -> bool {
         for &stripe in wanted {
-            if self.held.iter().any(|(held, _)| *held == stripe) {
+            if self.has(stripe) {
                 continue;
             }
             let highest = self.held.iter().map(|(held, _)| *held).max();
@@ -74,6 +74,11 @@ impl<'s> Held<'s> {
             self.held.push((stripe, guard));
         }
         true
+    }
+
+    /// Whether a stripe is held.
+    pub(super) fn has(&self, stripe: u16) -> bool {
+        self.held.iter().any(|(held, _)| *held == stripe)
     }
 
     /// Lets go of all of them.

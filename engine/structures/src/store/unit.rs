@@ -154,6 +154,11 @@ impl<'s> Unit<'s> {
         std::mem::take(&mut self.missing)
     }
 
+    /// Whether nobody else can write a key: its lock is held, or the unit has the store alone.
+    pub(super) fn has_locked(&self, key: super::headers::Key<'_>) -> bool {
+        matches!(self.gate, Gate::Alone(_)) || self.held.has(stripe_of(key))
+    }
+
     pub(super) fn stripes(&self) -> Vec<u16> {
         self.held.numbers()
     }
