@@ -11,6 +11,8 @@ mod connection;
 #[cfg(test)]
 mod connection_tests;
 mod context;
+#[cfg(test)]
+mod depends_tests;
 mod expiry;
 mod hashes;
 mod keys;

@@ -146,7 +146,9 @@ fn together(store: &Store, session: &mut Session, commands: &[Queued]) -> Result
     let mut unit = if alone { store.unit_alone() } else { store.unit() };
     lock(&mut unit, session, commands)?;
     if !unit.check_watched(&session.watching)? {
-        return Ok((Reply::NullArray, 0));
+        // The reply tells of somebody's write.
+        unit.depends_on_all();
+        return Ok((Reply::NullArray, unit.depends_on()));
     }
     if commands.len() > 1 {
         unit.freeze();
