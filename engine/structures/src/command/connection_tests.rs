@@ -109,6 +109,38 @@ fn transactions_are_one_write_and_see_what_is_watched() {
 }
 
 #[test]
+fn who_watches_a_key_hears_that_it_went_before_its_database_did() {
+    for behind in ["flushdb", "flushall", "swapdb 0 1", "swapdb 1 2"] {
+        let (store, _) = store();
+        let (mut a, mut b) = (Connection::new(&store), Connection::new(&store));
+        for line in ["set k 1", "set other 1", "select 1", "set x 1"] {
+            run(&mut b, line);
+        }
+        run(&mut a, "watch k");
+        for line in ["select 0", "multi", "del k", behind, "exec"] {
+            run(&mut b, line);
+        }
+        run(&mut a, "multi");
+        assert_eq!(run(&mut a, "exec"), "*-1", "{behind}");
+    }
+    // What had expired before it was watched is not modified by its removal.
+    for behind in ["flushdb", "swapdb 0 1"] {
+        let (store, clock) = store();
+        let (mut a, mut b) = (Connection::new(&store), Connection::new(&store));
+        for line in ["set k 1 px 5", "set other 1"] {
+            run(&mut b, line);
+        }
+        clock.advance(Duration::from_millis(10));
+        run(&mut a, "watch k");
+        for line in ["multi", "del k", behind, "exec"] {
+            run(&mut b, line);
+        }
+        run(&mut a, "multi");
+        assert_eq!(run(&mut a, "exec"), "*0", "{behind}");
+    }
+}
+
+#[test]
 fn a_pipeline_is_one_write() {
     let (store, _) = store();
     let mut connection = Connection::new(&store);
