@@ -13,6 +13,9 @@ pub enum Error {
     /// The operation does not fit what is stored or what was asked for. The text is Redis' own, its first
     /// word the kind of error. Nothing was written.
     Refused(Cow<'static, str>),
+    /// Bytes on disk are not what this crate writes. Nothing of the unit in which the operation stood is
+    /// written.
+    Corrupt(String),
     /// The engine failed. Nothing of the unit in which the operation stood was written, unless the error
     /// says that it may have been.
     Engine(esker::Error),
@@ -75,7 +78,7 @@ impl Error {
     /// Bytes on disk that are not what this crate writes.
     #[must_use]
     pub fn malformed(what: &str) -> Error {
-        Error::text(format!("ERR corrupt data: {what}"))
+        Error::Corrupt(what.to_owned())
     }
 
     /// Whether the key holds another type than the operation is for.
@@ -95,6 +98,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Refused(text) => f.write_str(text),
+            Error::Corrupt(what) => write!(f, "ERR corrupt data: {what}"),
             Error::Engine(error @ esker::Error::DiskFull(_)) => write!(f, "MISCONF {error}"),
             Error::Engine(error) => write!(f, "ERR {error}"),
             Error::Busy => f.write_str("BUSY another unit of work holds a key that is needed"),
