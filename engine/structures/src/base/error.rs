@@ -56,6 +56,9 @@ impl Error {
     /// [`crate::encoding::limits::MAX_REPEATED_BYTES`] allows.
     pub const TOO_MANY_REPEATED: Error =
         Error::fixed("ERR a reply may repeat at most 1048576 members by chance, of 268435456 bytes together");
+    /// More bytes than [`crate::command::Session::most_reply_bytes`] allows.
+    pub const REPLY_TOO_LARGE: Error =
+        Error::fixed("ERR the reply would have more bytes than may wait for a client");
     /// A negative count.
     pub const NOT_POSITIVE: Error = Error::fixed("ERR value is out of range, must be positive");
     /// A user key longer than [`crate::encoding::limits::MAX_NAME_BYTES`].

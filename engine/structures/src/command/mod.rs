@@ -7,6 +7,7 @@
 mod absent;
 mod arguments;
 mod bits;
+mod budget;
 mod connection;
 #[cfg(test)]
 mod connection_tests;
@@ -17,6 +18,8 @@ mod expiry;
 mod hashes;
 mod keys;
 mod keyspec;
+#[cfg(test)]
+mod limits_tests;
 mod lists;
 #[cfg(test)]
 mod lists_tests;

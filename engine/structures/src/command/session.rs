@@ -4,6 +4,7 @@ use super::keyspec::Keys;
 use super::reply::{Protocol, Reply};
 use super::stream::Stream;
 use super::table::{Command, Group};
+use crate::encoding::limits::MAX_REPLY_BYTES;
 use crate::store::Watching;
 
 /// A command that waits for EXEC.
@@ -66,7 +67,7 @@ pub struct Outside {
 }
 
 /// The state of a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Session {
     /// The selected database.
     pub database: u32,
@@ -79,6 +80,27 @@ pub struct Session {
     /// piece. Not those of EXEC, which show one moment together and are made whole.
     pub streams: bool,
     pub(super) stream: Option<Stream>,
+    /// A reply that would have more bytes than this becomes an error. It is asked where a small command can
+    /// have a reply of any size, or where all of a collection is shown; [`MAX_REPLY_BYTES`] at first.
+    pub most_reply_bytes: usize,
+    /// What the commands of an EXEC under way have been answered so far.
+    pub(super) replied_bytes: usize,
+}
+
+impl Default for Session {
+    fn default() -> Session {
+        Session {
+            database: 0,
+            protocol: Protocol::default(),
+            queue: None,
+            watching: Watching::default(),
+            outside: Vec::new(),
+            streams: false,
+            stream: None,
+            most_reply_bytes: MAX_REPLY_BYTES,
+            replied_bytes: 0,
+        }
+    }
 }
 
 impl Session {

@@ -1,6 +1,7 @@
 //! Commands of sets.
 
 use super::arguments::{Arguments, cursor, integer, is};
+use super::budget::Budget;
 use super::context::Context;
 use super::hashes::{ScanOptions, scanned};
 use super::keyspec::Keys;
@@ -149,11 +150,11 @@ fn scard(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 
 fn smembers(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
-    let read = |unit: &mut Unit<'_>, most| {
+    let read = |unit: &mut Unit<'_>, budget: &mut Budget| {
         let mut found = Vec::new();
         set::all(unit, key, |member| {
             found.push(member.to_vec());
-            found.len() < most
+            budget.takes(member.len())
         })?;
         Ok(found)
     };

@@ -130,7 +130,7 @@ fn exec(store: &Store, session: &mut Session) -> (Reply, u64) {
     } else {
         let streams = std::mem::take(&mut session.streams);
         let result = together(store, session, &queue.commands);
-        session.streams = streams;
+        (session.streams, session.replied_bytes) = (streams, 0);
         result
     };
     if matches!(result, Ok((Reply::Array(_), _))) {
@@ -158,11 +158,15 @@ fn together(store: &Store, session: &mut Session, commands: &[Queued]) -> Result
         let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
         unit.begin(if command.has(flags::WRITE) { Access::Write } else { Access::Read });
         let reply = (command.handler)(&mut Context { unit: &mut unit, session }, &args);
-        replies.push(match reply {
+        let reply = match reply {
             Ok(reply) => reply,
             Err(error) if error.is_refusal() => error.into(),
             Err(error) => return Err(error),
-        });
+        };
+        session.budget().take(reply.size_bytes())?;
+        session.replied_bytes += reply.size_bytes();
+        replies.push(reply);
+        unit.check_size()?;
     }
     let seq = unit.commit()?;
     Ok((Reply::Array(replies), seq))

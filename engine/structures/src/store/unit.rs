@@ -27,6 +27,9 @@ use std::collections::HashMap;
 /// nothing.
 pub const FETCH: usize = 256;
 
+/// What a unit of work may write, in bytes. Tests have more sooner.
+const MOST_BYTES: usize = if cfg!(test) { 8 << 20 } else { esker::base::limits::MAX_BATCH_BYTES };
+
 /// The families of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
@@ -228,6 +231,16 @@ impl<'s> Unit<'s> {
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.overlays.iter().map(|overlay| overlay.bytes).sum()
+    }
+
+    /// Refuses more than a batch can hold: for who may write very much, so that not all of it is in memory
+    /// before the engine refuses it.
+    ///
+    /// # Errors
+    /// [`esker::Error::BatchTooLarge`].
+    pub fn check_size(&self) -> Result<()> {
+        let bytes = self.pending_bytes();
+        if bytes > MOST_BYTES { Err(esker::Error::BatchTooLarge { bytes }.into()) } else { Ok(()) }
     }
 
     /// How many ranges are removed. A batch of the engine takes 4,096.

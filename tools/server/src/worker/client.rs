@@ -310,6 +310,8 @@ impl Client {
 
     fn execute_each(&mut self, each: &[&[&[u8]]], desk: &mut Desk) -> Result<usize, Broken> {
         self.output.prepare(&mut desk.spare);
+        let most_bytes = desk.shared.settings.output_hard_bytes.limit();
+        self.connection.session_mut().most_reply_bytes = most_bytes;
         let mut at = 0;
         while at < each.len() && !self.closing && !self.is_held_back() {
             let own = |args: &&[&[u8]]| args.first().and_then(|name| command::find(name));
