@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::reply::Reply;
 use super::table::{commands, flags};
-use crate::store::Store;
+use crate::store::{Access, Store};
 use esker::fs::{Fs, SimFs};
 
 fn store(disk: &SimFs) -> Store {
@@ -126,6 +126,35 @@ fn an_exec_that_was_kept_from_it_depends_on_what_did() {
     let answer = a.execute(&["exec"]);
     assert_eq!(answer.reply, Reply::NullArray);
     assert!(answer.depends_on >= other.depends_on);
+}
+
+/// Has another connection carry a command out, on a thread of its own, and returns what it depends on.
+fn meanwhile(store: &Store, line: &str) -> u64 {
+    let run = || Connection::new(store).execute(&words(line)).depends_on;
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
+}
+
+#[test]
+fn keys_are_counted_at_the_moment_that_a_command_sees() {
+    let store = store(&SimFs::new());
+    let mut connection = Connection::new(&store);
+    pipeline(&mut connection, &["set a 1", "set b 1"]);
+    let mut unit = store.unit();
+    unit.begin(Access::Read);
+    unit.freeze();
+    meanwhile(&store, "set c 1");
+    assert_eq!(unit.count_keys(0).unwrap(), 2);
+    drop(unit);
+    let mut unit = store.unit();
+    unit.begin(Access::Read);
+    unit.pin();
+    // Here the youngest number will do, if the reply waits for it.
+    let removed = meanwhile(&store, "del c");
+    assert_eq!(unit.count_keys(0).unwrap(), 2);
+    assert!(unit.depends_on() >= removed);
+    drop(unit);
+    let (replies, _) = pipeline(&mut connection, &["multi", "set c 1", "del a b", "dbsize", "exec"]);
+    assert_eq!(replies[4], Reply::Array(vec![Reply::OK, Reply::Integer(2), Reply::Integer(1)]));
 }
 
 #[test]

@@ -175,6 +175,11 @@ impl<'s> Unit<'s> {
         self.now_ms.set(0);
     }
 
+    /// Whether it is frozen, and others may have written since.
+    pub(super) fn sees_the_past(&self) -> bool {
+        self.keeps_view && !matches!(self.gate, Gate::Alone(_))
+    }
+
     /// As [`Unit::freeze`], and lets others go on: nothing may be written from now on, and keyspaces must be
     /// known.
     pub(crate) fn freeze_and_leave(&mut self) {

@@ -354,29 +354,30 @@ impl Client {
     }
 
     fn execute_own(&mut self, command: &'static command::Own, args: &[&[u8]], desk: &mut Desk) {
-        let reply = self.call(desk, |call| command::execute(command, call, args));
+        let (reply, seq) = self.call(desk, |call| command::execute(command, call, args));
         if let Some(reply) = reply {
-            self.append(std::slice::from_ref(&reply), 0, desk);
+            self.append(std::slice::from_ref(&reply), seq, desk);
         }
     }
 
-    /// Has a command of the server work on this connection.
-    fn call<T>(&mut self, desk: &Desk, body: impl FnOnce(&mut command::Call<'_>) -> T) -> T {
+    /// Has a command of the server work on this connection. Returns what it gives, and what that depends on.
+    fn call<T>(&mut self, desk: &Desk, body: impl FnOnce(&mut command::Call<'_>) -> T) -> (T, u64) {
         let mut call = command::Call {
             shared: &desk.shared,
             connection: &mut self.connection,
             info: &self.info,
             mode: &mut self.mode,
             close: false,
+            depends_on: 0,
         };
         let done = body(&mut call);
-        let close = call.close;
+        let (close, depends_on) = (call.close, call.depends_on);
         let protocol = if self.connection.session().protocol == Protocol::Resp3 { 3 } else { 2 };
         self.info.protocol.store(protocol, Ordering::Relaxed);
         if close {
             self.finish();
         }
-        done
+        (done, depends_on)
     }
 
     /// EXEC, with commands of the server among those that it carries out: they come behind the others, which
@@ -384,7 +385,7 @@ impl Client {
     /// since HELLO may change how, amid them.
     fn execute_together(&mut self, args: &[&[u8]], desk: &mut Desk) {
         let mut replies = Vec::with_capacity(1);
-        let seq = self.connection.execute_all([args], &mut replies);
+        let mut seq = self.connection.execute_all([args], &mut replies);
         let outside = self.connection.session_mut().take_outside();
         let parts = match replies.pop() {
             Some(Reply::Array(parts)) => parts,
@@ -398,7 +399,9 @@ impl Client {
             if let Some(own) = outside.next_if(|own| own.at == at) {
                 let args: Vec<&[u8]> = own.args.iter().map(Vec::as_slice).collect();
                 let Some(command) = args.first().and_then(|name| command::find(name)) else { continue };
-                match self.call(desk, |call| command::run(command, call, &args)) {
+                let (reply, depends_on) = self.call(desk, |call| command::run(command, call, &args));
+                seq = seq.max(depends_on);
+                match reply {
                     Some(reply) => part = reply,
                     None => continue,
                 }
