@@ -110,10 +110,10 @@ impl Session {
         self.queue.is_some()
     }
 
-    /// The memory that the commands since MULTI take, in bytes.
+    /// The memory that the commands since MULTI and the keys that are watched take, in bytes.
     #[must_use]
-    pub fn queued_bytes(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.bytes)
+    pub fn held_bytes(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes) + self.watching.bytes()
     }
 
     /// Queues a command that the table does not have: in the reply of EXEC [`Reply::Null`] stands in its
@@ -166,7 +166,7 @@ mod tests {
             connection.execute(&["set", "k", "v"]);
             let queued = connection.session_mut().queue_outside(&[b"client", b"id"]);
             assert_eq!(queued, Some(Reply::Simple("QUEUED")));
-            assert!(connection.session().has_outside() && connection.session().queued_bytes() > 0);
+            assert!(connection.session().has_outside() && connection.session().held_bytes() > 0);
             connection.execute(&["get", "k"]);
             if spoilt {
                 connection.session_mut().spoil();

@@ -486,7 +486,7 @@ impl Client {
 
     /// Keeps the sum of all buffers, and to the limits.
     fn account(&mut self, shared: &Shared) -> Result<(), Broken> {
-        let queued = self.connection.session().queued_bytes();
+        let queued = self.connection.session().held_bytes();
         let input = self.input.capacity() + self.parser.memory() + queued;
         let mine = input + self.output.memory();
         if mine == self.charged {
