@@ -158,6 +158,23 @@ fn keys_are_counted_at_the_moment_that_a_command_sees() {
 }
 
 #[test]
+fn what_may_take_long_does_not_keep_others_from_what_was_written_before() {
+    let disk = SimFs::new();
+    let store = store(&disk);
+    let mut connection = Connection::new(&store);
+    disk.set_capacity(Some(0));
+    let large = "x".repeat(100_000);
+    while !connection.execute(&["set", "fill", &large]).reply.is_error() {}
+    let set = format!("set k {large}");
+    for (line, expected) in [("keys nomatch*", Some(Reply::Array(Vec::new()))), ("get k", None)] {
+        let (replies, _) = pipeline(&mut connection, &[&set, line]);
+        assert!(replies[0].is_error());
+        // What is written with others fails with them; what is written before has failed by then.
+        assert_eq!(Some(&replies[1]).filter(|reply| !reply.is_error()), expected.as_ref(), "{line}");
+    }
+}
+
+#[test]
 fn replies_that_show_what_was_not_written_become_errors() {
     let disk = SimFs::new();
     let store = store(&disk);

@@ -71,7 +71,7 @@ pub(super) const KEYS: &[Command] = &[
     OF.command(
         "copy",
         -3,
-        flags::WRITE,
+        flags::WRITE | flags::LONG,
         Keys::Placed(copied),
         "6.2.0",
         "O(N)",
@@ -119,7 +119,7 @@ pub(super) const KEYS: &[Command] = &[
     OF.command(
         "keys",
         2,
-        WALK,
+        WALK | flags::LONG,
         Keys::None,
         "1.0.0",
         "O(N) in the keys with the prefix",

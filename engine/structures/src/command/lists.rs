@@ -51,7 +51,7 @@ pub(super) const LISTS: &[Command] = &[
         "Keeps the elements between two indices.",
         ltrim,
     ),
-    OF.command("lpos", -3, flags::READ, ONE, "6.0.6", LOOKED, "The indices of a value.", lpos),
+    OF.command("lpos", -3, flags::READ | flags::LONG, ONE, "6.0.6", LOOKED, "The indices of a value.", lpos),
     OF.command(
         "lmove",
         5,

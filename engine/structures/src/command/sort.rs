@@ -25,7 +25,7 @@ pub(super) const SORT: &[Command] = &[
     OF.command(
         "sort",
         -2,
-        flags::WRITE,
+        flags::WRITE | flags::LONG,
         Keys::Placed(named),
         "1.0.0",
         "O(N log N), and a read for each pattern and element",
@@ -35,7 +35,7 @@ pub(super) const SORT: &[Command] = &[
     OF.command(
         "sort_ro",
         -2,
-        flags::READ,
+        flags::READ | flags::LONG,
         Keys::Placed(first),
         "7.0.0",
         "O(N log N), and a read for each pattern and element",

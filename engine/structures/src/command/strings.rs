@@ -135,7 +135,7 @@ pub(super) const STRINGS: &[Command] = &[
     OF.command(
         "lcs",
         -3,
-        flags::READ,
+        flags::READ | flags::LONG,
         Keys::TWO,
         "7.0.0",
         "O(N*M)",

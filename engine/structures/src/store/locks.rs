@@ -3,7 +3,9 @@
 //! A unit of work locks the stripes of the keys that a command names before it reads or writes them, and
 //! holds them until its batch is published. Within a command stripes are taken in ascending order; a later
 //! command of the same unit waits only for stripes above all that the unit holds and merely tries the others,
-//! so that no two units wait for one another. Nobody waits for a disk while it holds a stripe.
+//! so that no two units wait for one another. Nobody waits for a sync while it holds a stripe; a commit that
+//! the engine holds up, because flushes or compactions are behind, does: who wants the same stripes would be
+//! held up as well, and who reads needs none.
 
 use super::headers::Key;
 use crate::encoding::key::{self, KEYSPACE_BYTES};
