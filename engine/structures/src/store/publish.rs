@@ -5,6 +5,7 @@ use super::overlay::Write;
 use super::unit::{Table, Unit};
 use crate::base::error::Result;
 use crate::encoding::key;
+use std::collections::HashSet;
 
 /// A watched key that is modified with all of its database.
 #[derive(Debug)]
@@ -46,13 +47,15 @@ impl Unit<'_> {
 
     fn tell_watchers(&self) {
         let store = self.store;
+        let quiet: HashSet<&Vec<u8>> = self.quiet.iter().collect();
+        let expired: HashSet<&Vec<u8>> = self.expired.iter().collect();
         for (key, write) in &self.overlays[Table::Headers as usize].writes {
             let Ok((keyspace, name)) = key::split_header(key) else { continue };
             let Some(database) = self.database_of(keyspace) else { continue };
-            if *write != Write::Delete && self.quiet.contains(key) {
+            if *write != Write::Delete && quiet.contains(key) {
                 continue;
             }
-            let by_expiry = *write == Write::Delete && self.expired.contains(key);
+            let by_expiry = *write == Write::Delete && expired.contains(key);
             store.watch.touch(database, name, by_expiry);
         }
         for Touched { database, name, by_expiry } in &self.touched {

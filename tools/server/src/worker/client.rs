@@ -1,6 +1,7 @@
 //! A connection: its bytes in, its commands, its bytes out.
 
 use super::desk::{Desk, few};
+use super::input::append;
 use super::output::Output;
 use crate::command::{self, ReplyMode};
 use crate::protocol::{Commands, Limits, Parser};
@@ -94,7 +95,8 @@ impl Client {
 
     /// The poller says that there is something to read.
     pub(super) fn now_readable(&mut self, is_end: bool) {
-        self.readable = self.parting.is_none();
+        // Of a server that stops no more is read than what had arrived.
+        self.readable |= self.parting.is_none();
         self.read_closed |= is_end;
     }
 
@@ -212,7 +214,7 @@ impl Client {
         let active = u64::try_from(active.as_millis()).unwrap_or(u64::MAX);
         self.info.active_ms.store(active, Ordering::Relaxed);
         if !self.input.is_empty() {
-            self.input.extend_from_slice(&desk.scratch[..count]);
+            append(&mut self.input, &desk.scratch[..count]);
             return self.work_off(desk);
         }
         // Most often all of it is complete commands, and nothing is kept.
