@@ -50,6 +50,11 @@ fn strings_keys_and_hashes_answer() {
         ("rename h g", "+OK"),
         ("hgetall g", "*4 $1 a $1 1 $1 b $1 2"),
         ("copy g i db 3", ":1"),
+        // Keys may have the name of an option, and the last of two counts.
+        ("set db v", "+OK"),
+        ("copy db db DB 4", ":1"),
+        ("copy db db db 5 db 6", ":1"),
+        ("del db", ":1"),
         ("del k g nosuch", ":2"),
         ("dbsize", ":1"),
         ("select 3", "+OK"),

@@ -192,7 +192,7 @@ fn replies_that_show_what_was_not_written_become_errors() {
     assert!(matches!(&replies[1], Reply::Error(text) if text.starts_with("ERR unknown command")));
     for at in [2, 3, 4, 6] {
         let is_full = matches!(&replies[at], Reply::Error(text) if text.starts_with("MISCONF"));
-        assert!(is_full, "{at}: {:.100?}", replies[at]);
+        assert!(is_full, "{at}");
     }
     assert_eq!((&replies[5], a.session().database), (&Reply::OK, 3), "it is of the connection alone");
     assert!(depends_on >= seen.depends_on, "the first reply shows it");

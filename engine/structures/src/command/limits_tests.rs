@@ -11,7 +11,7 @@ fn store(dir: &tempfile::TempDir) -> Store {
 fn error(reply: &Reply) -> &str {
     match reply {
         Reply::Error(text) => text,
-        other => panic!("no error: {:.100?}", Some(other)),
+        other => panic!("no error, but {} bytes", other.size_bytes()),
     }
 }
 
@@ -27,7 +27,7 @@ fn what_no_batch_holds_is_refused_before_it_is_whole() {
     }
     for line in [&["copy", "list", "other"][..], &["move", "list", "1"]] {
         let reply = connection.execute(line).reply;
-        assert!(error(&reply).starts_with("ERR the batch has"), "{line:?}: {reply:?}");
+        assert!(error(&reply).starts_with("ERR the batch has"), "{line:?}");
     }
     assert_eq!(connection.execute(&["llen", "list"]).reply, Reply::Integer(10));
     // In a transaction each command by itself is small.
@@ -70,13 +70,13 @@ fn a_reply_of_more_bytes_than_the_session_allows_is_an_error() {
         let reply = connection.execute(&many(name, word, few)).reply;
         assert!(matches!(reply, Reply::Array(parts) if parts.len() == few), "{name}");
         let reply = connection.execute(&many(name, word, few + few / 9 + 1)).reply;
-        assert!(error(&reply).starts_with("ERR the reply would have"), "{name}: {reply:?}");
+        assert!(error(&reply).starts_with("ERR the reply would have"), "{name}");
     }
     for line in
         ["sort_ro same by nosort get *", "sort_ro same by * alpha limit 0 1", "sort same by x get * store to"]
     {
         let reply = connection.execute(&line.split(' ').collect::<Vec<_>>()).reply;
-        assert!(error(&reply).starts_with("ERR the reply would have"), "{line}: {reply:?}");
+        assert!(error(&reply).starts_with("ERR the reply would have"), "{line}");
     }
     // Of a transaction all replies count, and nothing of one that has too many is written.
     for (times, is_done) in [(9, true), (11, false)] {
