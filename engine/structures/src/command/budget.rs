@@ -4,21 +4,21 @@ use super::session::Session;
 use super::stream::{WHOLE, WHOLE_BYTES};
 use crate::base::error::{Error, Result};
 
-/// What is still taken.
+/// What is still taken; below zero if there was more.
 #[derive(Debug)]
 pub(super) struct Budget {
-    elements: usize,
-    bytes: usize,
-    is_exceeded: bool,
+    elements: i64,
+    bytes: i64,
 }
 
 /// What an element takes besides its bytes.
-const ELEMENT_BYTES: usize = 16;
+const ELEMENT_BYTES: i64 = 16;
 
 impl Budget {
     /// Up to so many elements of so many bytes.
     fn new(elements: usize, bytes: usize) -> Budget {
-        Budget { elements, bytes, is_exceeded: false }
+        let bounded = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        Budget { elements: bounded(elements), bytes: bounded(bytes) }
     }
 
     /// Everything.
@@ -32,13 +32,12 @@ impl Budget {
     }
 
     /// Counts an element of so many bytes, and says whether more are taken.
+    #[inline]
     pub(super) fn takes(&mut self, bytes: usize) -> bool {
-        let left = self.bytes.checked_sub(bytes.saturating_add(ELEMENT_BYTES));
-        match (self.elements.checked_sub(1), left) {
-            (Some(elements), Some(left)) => (self.elements, self.bytes) = (elements, left),
-            _ => self.is_exceeded = true,
-        }
-        !self.is_exceeded
+        self.elements -= 1;
+        // A slice has at most as many bytes as an `isize` counts.
+        self.bytes -= bytes as i64 + ELEMENT_BYTES;
+        !self.is_exceeded()
     }
 
     /// The same, as an error.
@@ -49,17 +48,17 @@ impl Budget {
 
     /// How many elements are still taken.
     pub(super) fn elements(&self) -> u64 {
-        u64::try_from(self.elements).unwrap_or(u64::MAX)
+        u64::try_from(self.elements).unwrap_or(0)
     }
 
     /// Whether there was more than is taken.
     pub(super) fn is_exceeded(&self) -> bool {
-        self.is_exceeded
+        (self.elements | self.bytes) < 0
     }
 
     /// The same, as an error.
     pub(super) fn check(&self) -> Result<()> {
-        if self.is_exceeded { Err(Error::REPLY_TOO_LARGE) } else { Ok(()) }
+        if self.is_exceeded() { Err(Error::REPLY_TOO_LARGE) } else { Ok(()) }
     }
 }
 
