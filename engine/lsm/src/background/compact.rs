@@ -20,6 +20,10 @@ use crate::version::{Edit, EditOp, Leftover, Source, TableFile, Version};
 use std::panic::resume_unwind;
 use std::time::Duration;
 
+/// How often a compaction that somebody asked for waits for the room that others are about to give back. Two
+/// of them might else fill the disk by turns without end.
+const MOST_WAITS_FOR_ROOM: u32 = 64;
+
 impl Jobs {
     /// Carries out the compaction that is most urgent. Returns false if none is due.
     pub fn compact_next(&self) -> Result<bool> {
@@ -86,8 +90,9 @@ impl Jobs {
         if let Some(claims) = self.claims.lock().get_mut(&family.id()) {
             claims.forgive(Duration::MAX);
         }
+        let mut patience = MOST_WAITS_FOR_ROOM;
         for level in 0..LEVELS {
-            while self.compact_level(family, level, from, to)? {}
+            while self.compact_level(family, level, from, to, &mut patience)? {}
         }
         Ok(())
     }
@@ -99,6 +104,7 @@ impl Jobs {
         level: usize,
         from: Option<&[u8]>,
         to: Option<&[u8]>,
+        patience: &mut u32,
     ) -> Result<bool> {
         let (claim, plan) = {
             let mut all = self.claims.lock();
@@ -130,7 +136,10 @@ impl Jobs {
         };
         match self.run_claimed(family, plan, true, &claim) {
             // Others may be using up the room that they are about to give back.
-            Err(error @ Error::DiskFull(_)) => self.wait_for_others(error).map(|()| true),
+            Err(error @ Error::DiskFull(_)) if *patience > 0 => {
+                *patience -= 1;
+                self.wait_for_others(error).map(|()| true)
+            }
             ran => ran.map(|()| level == LEVELS - 1),
         }
     }

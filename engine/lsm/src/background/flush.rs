@@ -174,9 +174,7 @@ impl Jobs {
         let store = &self.store;
         let bytes =
             |family: &Arc<Family>| family.pin().version.tables().map(|(_, t)| t.meta.size).sum::<u64>();
-        if store.with_writer(|writer| store.is_flushed(writer, 0)) {
-            store.reserve.shrink(store.families().iter().map(bytes).sum());
-        }
+        store.shrink_reserve(store.families().iter().map(bytes).sum());
     }
 
     /// Removes the log segments before `oldest`, which the manifest says are not needed.

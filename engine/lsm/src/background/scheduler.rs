@@ -252,10 +252,13 @@ fn pause_after(jobs: &Jobs, error: &Error, pause: &mut Duration) {
     let store = jobs.store();
     let free = || store.fs.free_bytes(&store.dir);
     let left = free().filter(|_| matches!(error, Error::DiskFull(_)));
+    let was_short = store.reserve.is_short();
     for _ in 0..PAUSES_WHEN_FULL {
         store.work.pause(*pause);
         *pause = (*pause * 2).min(LONGEST_PAUSE);
-        if store.work.is_stopping() || left.is_none() || free() > left {
+        // The reserve may have taken what has become free.
+        let refilled = was_short && !store.reserve.is_short();
+        if store.work.is_stopping() || left.is_none() || free() > left || refilled {
             return;
         }
     }

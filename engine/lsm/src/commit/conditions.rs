@@ -7,7 +7,7 @@
 use super::checks::{Checks, KeyCheck};
 use super::request::{Durability, Request, Ticket};
 use super::store::Store;
-use super::validate::MOST_ROUNDS;
+use super::validate::{Looked, MOST_ROUNDS};
 use crate::base::error::{Error, Result};
 use crate::base::refusal::{Expected, FoundInstead};
 use crate::batch::{Condition, Requirement, WriteBatch};
@@ -50,9 +50,9 @@ impl Store {
 
     /// Judges conditions by what is visible now. Returns what must not change until the commit.
     fn evaluate(&self, conditions: &[Condition]) -> Result<Checks> {
-        // Views are pinned before the sequence number is loaded: see `tree::View`.
-        let views = self.views(conditions.iter().map(|condition| condition.family))?;
-        let (seq, now_ms) = (self.read_seq(), self.clock.now_ms());
+        let Looked { since, views, seq } =
+            self.look_at(conditions.iter().map(|condition| condition.family))?;
+        let now_ms = self.clock.now_ms();
         let mut checks = Checks::default();
         for (index, condition) in conditions.iter().enumerate() {
             let family = condition.family;
@@ -72,7 +72,7 @@ impl Store {
                 return Err(Error::ConditionFailed { index, family, key, expected, found });
             }
             checks.before_ms = checks.before_ms.min(expires_at);
-            checks.keys.push(KeyCheck { family, key: condition.key.clone(), since: seq });
+            checks.keys.push(KeyCheck { family, key: condition.key.clone(), since });
         }
         Ok(checks)
     }

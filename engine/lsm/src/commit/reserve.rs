@@ -13,9 +13,10 @@
 //! - It is made anew as soon as there is room for all of it: after each flush and compaction, twice
 //!   a second in the background, and before a write is refused. While somebody works with what was given
 //!   up, there must be room for that beside it.
-//! - At rest, with nothing in the memtables, it is *small*: what flushes need is little. Then memtables are
-//!   flushed when they hold half of what is left of it, until it has been made whole again, which is asked
-//!   for at a quarter. Nobody waits for that, and nothing is refused because it cannot be.
+//! - At rest, with nothing in the memtables, it is *small*: what flushes need is little. When the memtables
+//!   hold a quarter of it, it is asked for whole again; nobody waits for that, and nothing is refused because
+//!   it cannot be. Once that has failed, and until it succeeds, memtables are flushed when they hold half
+//!   of the small one.
 //!
 //! A disk that has never had room for it keeps a store without one: nothing is refused for its
 //! sake, and it is made when there is room.
@@ -48,6 +49,8 @@ pub struct Reserve {
     small: AtomicU64,
     /// Whether the file has yet to be made, whole or not. Taken back under the lock.
     wanted: AtomicBool,
+    /// Whether the last attempt to make it has failed. Changed under the lock.
+    failed: AtomicBool,
     /// How often the file has been cut or an attempt was made to make it.
     changes: AtomicU64,
     state: Mutex<State>,
@@ -85,6 +88,7 @@ impl Reserve {
             short: AtomicBool::new(false),
             small: AtomicU64::new(0),
             wanted: AtomicBool::new(bytes > 0),
+            failed: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             state: Mutex::default(),
         }
@@ -215,15 +219,16 @@ impl Reserve {
         (small > 0).then_some(small)
     }
 
-    /// The memtables are empty, and the tables take `table_bytes`: a small one will do.
-    pub fn shrink(&self, table_bytes: u64) {
+    /// The memtables are empty, and the tables take `table_bytes`: a small one will do. Returns whether it is
+    /// one from now on.
+    pub fn shrink(&self, table_bytes: u64) -> bool {
         let most = (table_bytes / PART_OF_TABLES).max(self.least());
         if most >= self.bytes {
-            return;
+            return false;
         }
         let mut state = self.state.lock();
         if self.is_short() {
-            return;
+            return false;
         }
         let cut = self.open(&mut state, false).and_then(|file| match file {
             Some(file) if file.size()? > most => file.truncate(most).map(|()| true),
@@ -236,6 +241,13 @@ impl Reserve {
             // Whoever wanted it whole has been flushed.
             self.wanted.store(false, Ordering::Release);
         }
+        matches!(cut, Ok(true))
+    }
+
+    /// Whether it could not be made when that was last tried.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 
     /// A small one will not do much longer. Whether that is news.
@@ -256,7 +268,9 @@ impl Reserve {
         if settled() {
             return Ok(true);
         }
+        let existed = matches!(self.open(&mut state, false), Ok(Some(_)));
         let made = self.fill(&mut state);
+        self.failed.store(made.is_err(), Ordering::Release);
         match made {
             Ok(()) => {
                 state.why = None;
@@ -266,6 +280,11 @@ impl Reserve {
                 Ok(true)
             }
             Err(error) => {
+                if !existed && !error.is_failed_sync() && state.file.take().is_some() {
+                    // There has never been room for it: nothing is refused for its sake. What cannot be removed
+                    // is found when the store is opened.
+                    let _ = self.fs.remove(&FileKind::Reserve.path(&self.dir));
+                }
                 if let Some(file) = &state.file {
                     // What was reserved of it is left to others. A small one is kept: it does for now.
                     let _ = file.truncate(self.small().unwrap_or(0));

@@ -169,7 +169,10 @@ fn a_reserve_that_cannot_be_made_stops_nobody_unless_a_sync_failed() {
         sim.set_fault(Box::new(move |op| (op.kind == kind).then_some(Fault::EIO)));
         assert_eq!(reserve.make().is_err(), is_final, "{kind}");
         sim.clear_fault();
-        assert!(size(&sim).is_none_or(|size| size == 0), "{kind}: what was reserved is left to others");
+        assert_eq!((size(&sim), reserve.is_short()), (is_final.then_some(0), is_final), "{kind}");
+        let full = || Error::io("write to", &path(), io::ErrorKind::StorageFull.into());
+        let drawn = reserve.draw(Drawer::Anybody, || Err::<(), _>(full()));
+        assert!(drawn.is_err() && reserve.is_short() == is_final, "{kind}: nothing is refused for its sake");
         assert!(reserve.make().unwrap() && size(&sim) == Some(BYTES), "{kind}");
     }
 }

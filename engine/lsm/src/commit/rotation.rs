@@ -58,8 +58,8 @@ impl Store {
         }
     }
 
-    /// While the reserve is a small one of so many bytes: has it made whole in time, and seals what flushes
-    /// could else not write with it.
+    /// While the reserve is a small one of so many bytes: has it made whole in time, and where it could not be,
+    /// seals what flushes could else not write with it.
     #[cold]
     fn rotate_before(&self, writer: &mut Writer, small: u64) {
         let used = writer.targets.values().filter(|target| !target.active.is_empty());
@@ -67,8 +67,17 @@ impl Store {
         if held > small / 4 && self.reserve.want() {
             self.work.announce(Task::Flush);
         }
-        if held > small / 2 {
+        // As long as it is being made the disk is not known to be short, and nobody waits for that.
+        if held > small / 2 && self.reserve.has_failed() {
             self.rotate(writer, |_| true);
+        }
+    }
+
+    /// With everything in tables, which take `table_bytes`, a small reserve will do.
+    pub fn shrink_reserve(&self, table_bytes: u64) {
+        if self.with_writer(|writer| self.is_flushed(writer, 0)) && self.reserve.shrink(table_bytes) {
+            // What was written meanwhile did not see a small one.
+            self.with_writer(|writer| self.rotate_if_due(writer));
         }
     }
 
@@ -214,9 +223,9 @@ impl Store {
         }
     }
 
-    /// Whether there are so many sealed memtables that writers are stopped.
-    pub(super) fn waits_for_flush(&self) -> bool {
-        self.pressure().sealed >= self.options.stall.sealed.1
+    /// Whether memory holds what only removes though no memtable can be flushed: up to twice what stops others.
+    pub(super) fn holds_removals(&self) -> bool {
+        self.pressure().sealed < 2 * self.options.stall.sealed.1
     }
 
     /// Whether tables or ranges have become so many that writers are stopped.

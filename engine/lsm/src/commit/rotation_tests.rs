@@ -148,7 +148,6 @@ fn writers_wait_for_a_flush_once_so_many_memtables_are_sealed() {
     let most = rig.store.options.stall.sealed.1;
     for sealed in 0..=most {
         assert_eq!(rig.sealed(0), sealed);
-        assert_eq!(rig.store.waits_for_flush(), sealed == most, "{sealed}");
         assert_eq!(rig.store.gate.get() == crate::commit::Stall::Stop, sealed == most);
         // The write before has passed a gate that is now shut.
         rig.store.gate.set(crate::commit::Stall::None);
@@ -187,4 +186,23 @@ fn a_compaction_without_room_does_not_stop_deletions() {
     assert!(matches!(rig.put("k", "2"), Err(Error::DiskFull(_))));
     rig.delete("k").unwrap();
     assert!(matches!(rig.put("k", "2"), Err(Error::DiskFull(_))));
+}
+
+/// Deletions were refused when as many memtables were sealed as stop writers and none could be flushed. They
+/// go on, as far as memory goes.
+#[test]
+fn a_flush_without_room_does_not_stop_deletions_for_long() {
+    use crate::base::error::Error;
+    use crate::commit::Task;
+    let rig = Rig::new();
+    let full = Error::io("write to", &rig.store.dir, std::io::ErrorKind::StorageFull.into());
+    rig.store.work.report(Task::Flush, Err(full));
+    let most = rig.store.options.stall.sealed.1;
+    for sealed in 0..2 * most {
+        assert_eq!(rig.sealed(0), sealed);
+        assert_eq!(rig.put("k", "v").is_ok(), sealed < most, "{sealed}");
+        rig.delete("k").unwrap();
+        rig.store.rotate_all();
+    }
+    assert!(matches!(rig.delete("k"), Err(Error::DiskFull(_))));
 }

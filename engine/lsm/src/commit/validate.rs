@@ -41,6 +41,17 @@ use std::time::Duration;
 /// How often a request is judged anew before it is called a conflict.
 pub(super) const MOST_ROUNDS: u32 = 16;
 
+/// What is visible of some families.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// Up to here the views lack nothing. What came later may stand in a memtable that came later, too.
+    pub since: SeqNum,
+    /// By the family's number.
+    pub views: BTreeMap<u32, Arc<View>>,
+    /// Where they are read at.
+    pub seq: SeqNum,
+}
+
 /// Keeps the table of recent writes filled while it lives.
 #[derive(Debug)]
 pub struct Watch(Arc<Store>);
@@ -190,7 +201,7 @@ impl Store {
     }
 
     /// Asks the tree what the table of recent writes could not tell. Returns a key that was written;
-    /// if there is none, the checks are raised to what is visible now.
+    /// if there is none, the checks are raised to what was visible at the start.
     ///
     /// # Errors
     /// Those of reading.
@@ -198,9 +209,7 @@ impl Store {
         self.transaction_counts.count_look();
         let families = checks.keys.iter().map(|check| check.family);
         let families = families.chain(checks.ranges.iter().map(|check| check.family));
-        // Views are pinned before the sequence number is loaded: see `tree::View`.
-        let views = self.views(families)?;
-        let seq = self.read_seq();
+        let Looked { since: looked, views, seq } = self.look_at(families)?;
         let written = |family: u32, bounds: &Bounds, since: SeqNum| match views.get(&family) {
             Some(view) if since < seq => written_between(view, bounds, since, seq),
             _ => Ok(None),
@@ -218,12 +227,17 @@ impl Store {
                 return Ok(Some(LockedKey { family: check.family, key }));
             }
         }
-        checks.raise(seq);
+        checks.raise(looked);
         Ok(None)
     }
 
-    /// The present views of these families.
-    pub(super) fn views(&self, families: impl Iterator<Item = u32>) -> Result<BTreeMap<u32, Arc<View>>> {
+    /// Pins the present views of these families.
+    ///
+    /// # Errors
+    /// [`Error::FamilyDropped`].
+    pub(super) fn look_at(&self, families: impl Iterator<Item = u32>) -> Result<Looked> {
+        let since = self.read_seq();
+        // Views are pinned before the sequence number is loaded that they are read at: see `tree::View`.
         let mut views = BTreeMap::new();
         for id in families {
             if let std::collections::btree_map::Entry::Vacant(entry) = views.entry(id) {
@@ -231,7 +245,7 @@ impl Store {
                 entry.insert(self.family_by_id(id).ok_or_else(gone)?.view());
             }
         }
-        Ok(views)
+        Ok(Looked { since, views, seq: self.read_seq() })
     }
 
     /// Locks a key for a transaction and waits until no write is under way that did not see the lock.

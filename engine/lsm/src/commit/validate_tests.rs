@@ -4,6 +4,7 @@ use crate::base::refusal::FoundInstead;
 use crate::commit::Answer;
 use crate::commit::tests::{Named, Rig, START_MS, Setup};
 use crate::fs::sim::{Fault, OperationKind};
+use crate::tree::lookup;
 
 fn key(text: &str) -> LockedKey {
     LockedKey { family: 0, key: text.into() }
@@ -34,6 +35,24 @@ fn a_plain_write_gives_back_one_lock_before_it_waits_for_the_next() {
     assert_eq!(holders(), [Some(owner); 3]);
     drop(waiter);
     assert_eq!(holders(), [None, None, Some(owner)], "what it had locked before is its own");
+}
+
+/// A compare-and-set was lost: a view was pinned, its memtable sealed, the key written into the next one, and only
+/// then the number loaded up to which the key was taken for unwritten.
+#[test]
+fn what_a_view_lacks_counts_as_written_behind_it() {
+    let rig = Rig::new();
+    rig.put("k", "1").unwrap();
+    let mut written = 0;
+    let meanwhile = std::iter::from_fn(|| {
+        rig.store.rotate_all();
+        written = rig.put("k", "2").unwrap().seq();
+        None
+    });
+    let looked = rig.store.look_at(std::iter::once(0).chain(meanwhile)).unwrap();
+    let found = lookup(&looked.views[&0], b"k", looked.seq, || 0, |found| found.seq()).unwrap();
+    assert_eq!((found, looked.seq), (Some(1), written), "the view lacks what the number promises");
+    assert!(looked.since < written);
 }
 
 /// A value that a condition relies on expires between judging and numbering: the condition is judged anew,

@@ -70,8 +70,8 @@ impl Store {
         }
         self.check_room(batch, || self.refill())?;
         match self.gate.admit(bytes as u64, || self.check_progress()) {
-            // It makes room for the very compaction that has found none.
-            Err(Error::DiskFull(_)) if only_removes(batch) && !self.waits_for_flush() => {}
+            // It makes room for the very job that has found none.
+            Err(Error::DiskFull(_)) if only_removes(batch) && self.holds_removals() => {}
             admitted => admitted?,
         }
         if batch.range_count() > 0 {
@@ -126,7 +126,10 @@ impl Store {
             if error.is_failed_sync() {
                 self.latch(error.to_string(), error.clone());
             }
-            answers.fill_with(|| Some(Err(error.clone().into())));
+            // Who was sent back, or refused for a reason of its own, is told that.
+            for answer in answers.iter_mut().filter(|answer| !matches!(answer, Some(Err(_)))) {
+                *answer = Some(Err(error.clone().into()));
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use crate::base::error::Error;
 use crate::base::limits::LEVELS;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex, thread};
+use crate::batch::WriteBatch;
 use crate::commit::Durability;
 use crate::compaction::{Plan, Reason};
 use crate::db::{Builder, Db};
@@ -52,6 +53,8 @@ fn log_and_reserve_are_small_at_rest_and_grow_with_use() {
     db.flush().unwrap();
     assert_eq!(sizes(&sim, ".log"), [SEGMENT_BYTES / 4]);
     assert_eq!(sizes(&sim, "RESERVE"), [RESERVE_BYTES / 2]);
+    let named: u64 = sizes(&sim, "").iter().sum();
+    assert!(sim.used() < named + SEGMENT_BYTES / 4, "a removed segment is still open: {} bytes", sim.used());
     fill(&db, 0..10);
     db.inner().scheduler.jobs().tick().unwrap();
     assert_eq!(sizes(&sim, "RESERVE"), [RESERVE_BYTES / 2], "it does for a little");
@@ -64,6 +67,21 @@ fn log_and_reserve_are_small_at_rest_and_grow_with_use() {
     let db = builder(&sim).open().unwrap();
     assert_eq!(sizes(&sim, "RESERVE"), [RESERVE_BYTES / 2], "a small one is no rest of a larger one");
     assert_eq!(db.iter().unwrap().count(), 200);
+}
+
+/// A store at rest that somebody writes much to again was stopped, by memtables that were sealed for the sake of a
+/// reserve that was being made.
+#[test]
+fn nothing_is_sealed_as_long_as_the_reserve_may_still_become_whole() {
+    let sim = SimFs::new();
+    let db = builder(&sim).open().unwrap();
+    fill(&db, 0..1);
+    db.flush().unwrap();
+    let mut batch = WriteBatch::new();
+    (0..250_u32).for_each(|n| _ = batch.put(&db, n.to_be_bytes(), [7; 200]));
+    db.write(batch, Durability::Os).unwrap();
+    let view = db.inner().store.family("default").unwrap().view();
+    assert!(view.active.entry_bytes() as u64 > RESERVE_BYTES / 4 && view.sealed.is_empty());
 }
 
 /// With a small reserve no memtable may hold more than can be flushed with it.

@@ -33,6 +33,11 @@ pub struct Sealed {
 /// A reader pins the view first and *then* loads the sequence number that it reads at. In the other
 /// order a compaction in between could drop the very version that the reader wants: a merge keeps
 /// what is seen at the sequence number visible when it starts, or later.
+///
+/// What was written behind the pin into a memtable that came behind it too is not in the view, and may be
+/// older than that number: the view shows what was visible when it was pinned, or later, up to some point.
+/// So nobody may conclude that nothing was written up to the number; up to one that was loaded before
+/// the pin, one may.
 #[derive(Debug)]
 pub struct View {
     /// Takes the writes.

@@ -6,7 +6,7 @@ use crate::base::sync::Arc;
 use crate::batch::WriteBatch;
 use crate::commit::Durability::Os;
 use crate::db::Db;
-use crate::db::tests::rig::{NO_TIMER, builder, explore, thread, together};
+use crate::db::tests::rig::{NO_TIMER, builder, explore, seal, thread, together};
 use crate::fs::SimFs;
 
 fn store(recent_writes_bytes: usize) -> Arc<Db> {
@@ -77,6 +77,22 @@ fn shuttle_no_update_is_lost() {
     }
     explore("shuttle_no_update_is_lost", 4, || program(64 << 10));
     explore("shuttle_no_update_is_lost, with a short memory", 4, || program(1 << 10));
+}
+
+/// What a condition is judged by may be the view of before a rotation, and the writes behind it stand elsewhere.
+#[test]
+fn shuttle_no_update_is_lost_over_a_rotation() {
+    fn program(recent_writes_bytes: usize) {
+        let db = store(recent_writes_bytes);
+        together(vec![
+            thread(&db, count_if_equal),
+            thread(&db, |db| (0..2).for_each(|_| count_if_equal(db))),
+            thread(&db, |db| (0..2).for_each(|_| seal(db))),
+        ]);
+        assert_eq!(number(db.get("count").unwrap()), 3);
+    }
+    explore("shuttle_no_update_is_lost_over_a_rotation", 4, || program(64 << 10));
+    explore("shuttle_no_update_is_lost_over_a_rotation, with a short memory", 4, || program(1 << 10));
 }
 
 /// What is read under a lock stays as it is until the lock is given back: a plain write is either before

@@ -84,10 +84,19 @@ pub struct Wal {
     last_seq: SeqNum,
     writer: RecordWriter,
     sealed: VecDeque<SegmentInfo>,
-    /// Files of sealed segments that no sync has covered yet, with the log position of their end.
-    unsynced: VecDeque<(Arc<OpenFile>, u64)>,
+    /// Sealed segments that are needed and that no sync has covered yet.
+    unsynced: VecDeque<Ended>,
     /// Segments that were made and could not be started, oldest first.
     prepared: VecDeque<Prepared>,
+}
+
+/// A sealed segment that has yet to be synced.
+#[derive(Debug)]
+struct Ended {
+    number: FileNumber,
+    file: Arc<OpenFile>,
+    /// The log position of its end.
+    lsn: u64,
 }
 
 /// A segment that was made while the record that would have named it could not be written. It is
@@ -200,7 +209,9 @@ impl Wal {
         let start_lsn = self.writer.lsn() + NEXT_BYTES;
         let needed = HEADER_BYTES + bytes + NEXT_BYTES;
         let Prepared { header, writer: mut next, capacity } = match self.prepared.pop_back() {
-            Some(prepared) if prepared.header.start_lsn == start_lsn => prepared,
+            Some(prepared) if prepared.header.start_lsn == start_lsn && prepared.capacity >= needed => {
+                prepared
+            }
             older => {
                 self.prepared.extend(older);
                 let header = FileHeader {
@@ -229,7 +240,8 @@ impl Wal {
         debug_assert_eq!(self.writer.lsn(), header.start_lsn);
         let (last_seq, bytes) = (self.last_seq, self.writer.offset() - HEADER_BYTES);
         self.sealed.push_back(SegmentInfo { number: self.number, last_seq, bytes });
-        self.unsynced.push_back((self.writer.file().clone(), self.writer.lsn()));
+        let (number, file, lsn) = (self.number, self.writer.file().clone(), self.writer.lsn());
+        self.unsynced.push_back(Ended { number, file, lsn });
         self.writer = next;
         self.number = header.number;
         self.capacity = capacity;
@@ -250,13 +262,13 @@ impl Wal {
     /// What must be synced now.
     #[must_use]
     pub fn unsynced(&self) -> Unsynced {
-        let sealed = self.unsynced.iter().map(|(file, _)| file.clone());
+        let sealed = self.unsynced.iter().map(|ended| ended.file.clone());
         Unsynced { files: sealed.chain([self.writer.file().clone()]).collect(), lsn: self.lsn() }
     }
 
     /// Everything up to `lsn` is durable now.
     pub fn synced(&mut self, lsn: u64) {
-        while self.unsynced.front().is_some_and(|(_, end)| *end <= lsn) {
+        while self.unsynced.front().is_some_and(|ended| ended.lsn <= lsn) {
             self.unsynced.pop_front();
         }
         // Where they would have been named something else stands now, for good.
@@ -299,6 +311,10 @@ impl Wal {
         while let Some(segment) = self.sealed.front().filter(|s| s.number < oldest) {
             released.push(segment.number);
             self.sealed.pop_front();
+        }
+        // As long as one of them is open, the disk has its room.
+        while self.unsynced.front().is_some_and(|ended| ended.number < oldest) {
+            self.unsynced.pop_front();
         }
         released
     }

@@ -101,6 +101,11 @@ pub(super) fn quiet(sim: &SimFs) -> Builder {
     builder
 }
 
+/// Seals what the memtables hold, and waits for nothing.
+pub(crate) fn seal(db: &Db) {
+    db.inner().store.rotate_all();
+}
+
 /// Starts the threads of a program and waits for all of them.
 pub(crate) fn together(programs: Vec<Box<dyn FnOnce() + Send>>) {
     let threads: Vec<_> = programs.into_iter().map(crate::base::sync::thread::spawn).collect();
