@@ -16,7 +16,7 @@ const UNIT_BYTES: usize = 1 << 20;
 const UNIT_RANGES: usize = 1024;
 /// So is one of so many commands.
 const UNIT_COMMANDS: usize = 1024;
-// And one with anything to write before a command that may take long: others would wait for its locks.
+// And one that holds locks before a command that may take long: others would wait for them.
 
 /// A reply, and what it depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,7 +156,7 @@ impl<'c> Pipeline<'c> {
             return queue.push(command, args);
         }
         let full = |unit: &Unit<'_>| unit.pending_bytes() > UNIT_BYTES || unit.pending_ranges() > UNIT_RANGES;
-        let waits = |unit: &Unit<'_>| command.has(flags::LONG) && !unit.is_clean();
+        let waits = |unit: &Unit<'_>| command.has(flags::LONG) && unit.holds_locks();
         let ends = |unit: &Unit<'_>| full(unit) || waits(unit);
         if self.falls_with_it.len() >= UNIT_COMMANDS || self.unit.as_ref().is_some_and(ends) {
             self.commit(replies);

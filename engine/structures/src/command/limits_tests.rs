@@ -82,11 +82,14 @@ fn a_reply_of_more_bytes_than_the_session_allows_is_an_error() {
     for (times, is_done) in [(9, true), (11, false)] {
         connection.execute(&["multi"]);
         connection.execute(&["set", "written", if is_done { "once" } else { "twice" }]);
+        connection.execute(&["select", "3"]);
         for _ in 0..times {
-            connection.execute(&["get", "k"]);
+            connection.execute(&[b"echo".as_slice(), &value]);
         }
         let reply = connection.execute(&["exec"]).reply;
         assert_eq!(!reply.is_error(), is_done, "{times}");
+        assert_eq!(connection.session().database, if is_done { 3 } else { 0 }, "nothing was done");
+        connection.execute(&["select", "0"]);
     }
     assert_eq!(connection.execute(&["get", "written"]).reply, "once".into());
     // Nor is all of a collection taken, where it is not streamed.

@@ -128,9 +128,11 @@ fn exec(store: &Store, session: &mut Session) -> (Reply, u64) {
     let result = if queue.spoiled {
         Err(Error::fixed("EXECABORT Transaction discarded because of previous errors."))
     } else {
-        let streams = std::mem::take(&mut session.streams);
+        let (database, streams) = (session.database, std::mem::take(&mut session.streams));
         let result = together(store, session, &queue.commands);
         (session.streams, session.replied_bytes) = (streams, 0);
+        // Nothing was done: nor is another database selected.
+        session.database = if result.is_ok() { session.database } else { database };
         result
     };
     if matches!(result, Ok((Reply::Array(_), _))) {

@@ -83,6 +83,11 @@ impl<'s> Held<'s> {
         self.held.iter().any(|(held, _)| *held == stripe)
     }
 
+    /// Whether none is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Lets go of all of them.
     pub(super) fn release(&mut self) {
         self.held.clear();

@@ -163,6 +163,12 @@ impl<'s> Unit<'s> {
         matches!(self.gate, Gate::Alone(_)) || self.held.has(stripe_of(key))
     }
 
+    /// Whether others may have to wait for it.
+    #[must_use]
+    pub fn holds_locks(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     pub(super) fn stripes(&self) -> Vec<u16> {
         self.held.numbers()
     }
