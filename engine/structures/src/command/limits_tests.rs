@@ -144,6 +144,20 @@ fn a_few_large_values_are_streamed() {
         }
         assert!(bytes == whole && pieces >= 3, "{line:?}");
     }
+    // A walk has pages of a mebibyte, whatever it asks for.
+    let (mut cursor, mut pages, mut fields) = ("0".to_owned(), 0, 0);
+    loop {
+        let Reply::Array(parts) = connection.execute(&["hscan", "h", &cursor, "count", "1000"]).reply else {
+            panic!("a page")
+        };
+        let [Reply::Bulk(next), Reply::Array(pairs)] = &parts[..] else { panic!("a cursor and pairs") };
+        cursor = String::from_utf8(next.clone()).unwrap();
+        (pages, fields) = (pages + 1, fields + pairs.len() / 2);
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!((pages, fields), (2, 4));
     connection.execute(&["lrange", "short", "0", "-1"]);
     connection.execute(&["hkeys", "h"]);
     assert!(connection.session_mut().take_stream().is_none());
