@@ -66,8 +66,8 @@ impl Scattered {
         unit.stretch(&self.prefix, self.prefix.to_vec(), false, count)
     }
 
-    /// Hands about `count` members from the cursor `from` on to `each`, fewer if they are large; returns the cursor to go on with, 0
-    /// at the end. A member that is there from the first call to the last is shown.
+    /// Hands about `count` members from the cursor `from` on to `each`, fewer if they are large; returns the
+    /// cursor to go on with, 0 at the end. A member that is there from the first call to the last is shown.
     ///
     /// # Errors
     /// As [`Scattered::walk`].
