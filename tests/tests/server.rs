@@ -190,6 +190,38 @@ fn who_never_reads_is_held_back_and_then_closed() {
 }
 
 #[test]
+fn small_commands_that_ask_for_much_are_within_the_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let mut client = server.connect();
+    let mut said = |args: &[&[u8]]| {
+        client.send(&Client::encode(args)).unwrap();
+        String::from_utf8(client.reply().unwrap()).unwrap()
+    };
+    said(&[b"SET", b"k", &vec![b'x'; 1 << 20]]);
+    for (name, value) in [
+        ("client-output-buffer-limit", "normal 8mb 1mb 60"),
+        ("client-query-buffer-limit", "100kb"),
+        ("tcp-keepalive", "60"),
+    ] {
+        assert_eq!(said(&[b"CONFIG", b"SET", name.as_bytes(), value.as_bytes()]), "+OK\r\n");
+    }
+    assert_eq!(said(&[b"CONFIG", b"GET", b"tcp-keepalive"]), "*2\r\n$13\r\ntcp-keepalive\r\n$2\r\n60\r\n");
+    assert!(said(&[b"CONFIG", b"SET", b"tcp-keepalive", b"-1"]).contains("must be between 0 and 2147483647"));
+    let times = |times: usize| [vec![&b"MGET"[..]], vec![&b"k"[..]; times]].concat();
+    assert!(said(&times(7)).starts_with("*7\r\n$1048576\r\n"));
+    assert!(said(&times(9)).starts_with("-ERR the reply would have more bytes"));
+    assert_eq!(said(&[b"PING"]), "+PONG\r\n", "the connection goes on");
+    // What is watched counts as what is queued does.
+    let mut watcher = server.connect();
+    let closed = (0..10_000).any(|at| {
+        let watch = Client::encode(&[b"WATCH", format!("key{at}").as_bytes()]);
+        watcher.send(&watch).is_err() || watcher.reply().is_err()
+    });
+    assert!(closed);
+}
+
+#[test]
 fn thousands_of_connections_cost_little() {
     let dir = tempfile::tempdir().unwrap();
     let server = serve(dir.path());

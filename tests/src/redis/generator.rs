@@ -14,7 +14,8 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("type", "key"),
     ("rename", "key key"),
     ("renamenx", "key key"),
-    ("copy", "key key ?db,base ?replace"),
+    // Keys may have the name of an option, and the last of two options counts.
+    ("copy", "key|key|key|db key|key|key|db ?db,base ?replace ?db,base"),
     ("move", "key base"),
     ("expire", "key life ?nx|xx|gt|lt ?gt|lt|xx"),
     ("pexpire", "key lifems ?nx|xx|gt|lt"),

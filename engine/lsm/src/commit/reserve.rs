@@ -290,8 +290,8 @@ impl Reserve {
             }
             Err(error) => {
                 if !existed && !error.is_failed_sync() && state.file.take().is_some() {
-                    // There has never been room for it: nothing is refused for its sake. What cannot be removed
-                    // is found when the store is opened.
+                    // There has never been room for it: nothing is refused for its sake. What cannot be
+                    // removed is found when the store is opened.
                     let _ = self.fs.remove(&FileKind::Reserve.path(&self.dir));
                 }
                 if let Some(file) = &state.file {

@@ -58,8 +58,8 @@ impl Store {
         }
     }
 
-    /// While the reserve is a small one of so many bytes: has it made whole in time, and where it could not be,
-    /// seals what flushes could else not write with it.
+    /// While the reserve is a small one of so many bytes: has it made whole in time, and where it could not
+    /// be, seals what flushes could else not write with it.
     #[cold]
     fn rotate_before(&self, writer: &mut Writer, small: u64) {
         let used = writer.targets.values().filter(|target| !target.active.is_empty());
@@ -223,7 +223,8 @@ impl Store {
         }
     }
 
-    /// Whether memory holds what only removes though no memtable can be flushed: up to twice what stops others.
+    /// Whether memory holds what only removes though no memtable can be flushed: up to twice what stops
+    /// others.
     pub(super) fn holds_removals(&self) -> bool {
         self.pressure().sealed < 2 * self.options.stall.sealed.1
     }

@@ -37,8 +37,8 @@ fn a_plain_write_gives_back_one_lock_before_it_waits_for_the_next() {
     assert_eq!(holders(), [None, None, Some(owner)], "what it had locked before is its own");
 }
 
-/// A compare-and-set was lost: a view was pinned, its memtable sealed, the key written into the next one, and only
-/// then the number loaded up to which the key was taken for unwritten.
+/// A compare-and-set was lost: a view was pinned, its memtable sealed, the key written into the next one, and
+/// only then the number loaded up to which the key was taken for unwritten.
 #[test]
 fn what_a_view_lacks_counts_as_written_behind_it() {
     let rig = Rig::new();

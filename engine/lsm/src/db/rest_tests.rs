@@ -69,8 +69,8 @@ fn log_and_reserve_are_small_at_rest_and_grow_with_use() {
     assert_eq!(db.iter().unwrap().count(), 200);
 }
 
-/// A store at rest that somebody writes much to again was stopped, by memtables that were sealed for the sake of a
-/// reserve that was being made.
+/// A store at rest that somebody writes much to again was stopped, by memtables that were sealed for the sake
+/// of a reserve that was being made.
 #[test]
 fn nothing_is_sealed_as_long_as_the_reserve_may_still_become_whole() {
     let sim = SimFs::new();

@@ -80,9 +80,9 @@ impl Snapshots {
     pub fn register(&self, visible: impl FnOnce() -> SeqNum, now_ms: impl FnOnce() -> u64) -> Registered {
         let mut held = self.held.lock();
         let (seq, now_ms) = (visible(), now_ms());
-        // Pinned behind it, unlike those of plain reads: a view that was pinned before may lack what is visible,
-        // in a memtable that came behind it. What is visible goes from no view before this lock is given
-        // back: a merge without a filter respects it, and one with a filter cannot end.
+        // Pinned behind it, unlike those of plain reads: a view that was pinned before may lack what is
+        // visible, in a memtable that came behind it. What is visible goes from no view before this lock is
+        // given back: a merge without a filter respects it, and one with a filter cannot end.
         let views = held.filtered.iter().map(|family| (family.id(), family.view())).collect();
         let holders = held.by_seq.entry(seq).or_insert(Holders { count: 0, now_ms, respected: false });
         holders.count += 1;

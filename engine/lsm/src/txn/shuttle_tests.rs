@@ -79,7 +79,8 @@ fn shuttle_no_update_is_lost() {
     explore("shuttle_no_update_is_lost, with a short memory", 4, || program(1 << 10));
 }
 
-/// What a condition is judged by may be the view of before a rotation, and the writes behind it stand elsewhere.
+/// What a condition is judged by may be the view of before a rotation, and the writes behind it stand
+/// elsewhere.
 #[test]
 fn shuttle_no_update_is_lost_over_a_rotation() {
     fn program(recent_writes_bytes: usize) {

@@ -13,6 +13,9 @@ pub enum Error {
     /// The operation does not fit what is stored or what was asked for. The text is Redis' own, its first
     /// word the kind of error. Nothing was written.
     Refused(Cow<'static, str>),
+    /// Bytes on disk are not what this crate writes. Nothing of the unit in which the operation stood is
+    /// written.
+    Corrupt(String),
     /// The engine failed. Nothing of the unit in which the operation stood was written, unless the error
     /// says that it may have been.
     Engine(esker::Error),
@@ -53,6 +56,9 @@ impl Error {
     /// [`crate::encoding::limits::MAX_REPEATED_BYTES`] allows.
     pub const TOO_MANY_REPEATED: Error =
         Error::fixed("ERR a reply may repeat at most 1048576 members by chance, of 268435456 bytes together");
+    /// More bytes than [`crate::command::Session::most_reply_bytes`] allows.
+    pub const REPLY_TOO_LARGE: Error =
+        Error::fixed("ERR the reply would have more bytes than may wait for a client");
     /// A negative count.
     pub const NOT_POSITIVE: Error = Error::fixed("ERR value is out of range, must be positive");
     /// A user key longer than [`crate::encoding::limits::MAX_NAME_BYTES`].
@@ -75,7 +81,7 @@ impl Error {
     /// Bytes on disk that are not what this crate writes.
     #[must_use]
     pub fn malformed(what: &str) -> Error {
-        Error::text(format!("ERR corrupt data: {what}"))
+        Error::Corrupt(what.to_owned())
     }
 
     /// Whether the key holds another type than the operation is for.
@@ -95,6 +101,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Refused(text) => f.write_str(text),
+            Error::Corrupt(what) => write!(f, "ERR corrupt data: {what}"),
             Error::Engine(error @ esker::Error::DiskFull(_)) => write!(f, "MISCONF {error}"),
             Error::Engine(error) => write!(f, "ERR {error}"),
             Error::Busy => f.write_str("BUSY another unit of work holds a key that is needed"),

@@ -23,7 +23,7 @@ pub(super) const BITS: &[Command] = &[
     OF.command(
         "bitcount",
         -2,
-        flags::READ,
+        flags::READ | flags::LONG,
         ONE,
         "2.6.0",
         "O(N) in the range",
@@ -33,7 +33,7 @@ pub(super) const BITS: &[Command] = &[
     OF.command(
         "bitpos",
         -3,
-        flags::READ,
+        flags::READ | flags::LONG,
         ONE,
         "2.8.7",
         "O(N) in the range",
@@ -43,7 +43,7 @@ pub(super) const BITS: &[Command] = &[
     OF.command(
         "bitop",
         -4,
-        flags::WRITE,
+        flags::WRITE | flags::LONG,
         Keys::Range { first: 2, last: -1, step: 1 },
         "2.6.0",
         "O(N) in the strings",

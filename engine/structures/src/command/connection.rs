@@ -16,6 +16,7 @@ const UNIT_BYTES: usize = 1 << 20;
 const UNIT_RANGES: usize = 1024;
 /// So is one of so many commands.
 const UNIT_COMMANDS: usize = 1024;
+// And one that holds locks before a command that may take long: others would wait for them.
 
 /// A reply, and what it depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,8 +105,7 @@ impl Connection {
     ) -> u64 {
         let mut bytes = 0;
         let Connection { store, session } = self;
-        let mut pipeline =
-            Pipeline { store, session, unit: None, depends_on: 0, since: replies.len(), wrote: Vec::new() };
+        let mut pipeline = Pipeline { store, session, unit: None, depends_on: 0, falls_with_it: Vec::new() };
         for args in commands {
             let reply = pipeline.one(args, replies);
             if enough_bytes < usize::MAX {
@@ -127,10 +127,9 @@ struct Pipeline<'c> {
     session: &'c mut Session,
     unit: Option<Unit<'c>>,
     depends_on: u64,
-    /// The first reply that belongs to the open unit.
-    since: usize,
-    /// The replies since then that say something was written.
-    wrote: Vec<usize>,
+    /// The replies that are wrong if the open unit is not written: those of its writes, and of reads behind
+    /// the first of them.
+    falls_with_it: Vec<usize>,
 }
 
 impl<'c> Pipeline<'c> {
@@ -151,14 +150,15 @@ impl<'c> Pipeline<'c> {
             self.commit(replies);
             let (reply, depends_on) = transactions::immediate(self.store, self.session, command, args);
             self.depends_on = self.depends_on.max(depends_on);
-            self.since = replies.len() + 1;
             return reply;
         }
         if let Some(queue) = &mut self.session.queue {
             return queue.push(command, args);
         }
         let full = |unit: &Unit<'_>| unit.pending_bytes() > UNIT_BYTES || unit.pending_ranges() > UNIT_RANGES;
-        if self.wrote.len() >= UNIT_COMMANDS || self.unit.as_ref().is_some_and(full) {
+        let waits = |unit: &Unit<'_>| command.has(flags::LONG) && unit.holds_locks();
+        let ends = |unit: &Unit<'_>| full(unit) || waits(unit);
+        if self.falls_with_it.len() >= UNIT_COMMANDS || self.unit.as_ref().is_some_and(ends) {
             self.commit(replies);
         }
         if command.has(flags::ALONE) {
@@ -170,17 +170,17 @@ impl<'c> Pipeline<'c> {
             match run(unit, self.session, command, args) {
                 // What the unit holds is in the way; alone the command waits in order.
                 Err(Error::Busy) => self.commit(replies),
-                Ok(reply) => {
-                    if command.has(flags::WRITE) {
-                        self.wrote.push(replies.len());
-                    }
-                    return reply;
-                }
-                Err(error) if error.is_refusal() => return error.into(),
-                Err(error) => {
+                Err(error) if !error.is_refusal() => {
                     unit.roll_back();
                     self.fail(&error, replies);
                     return error.into();
+                }
+                result => {
+                    let behind_a_write = !self.falls_with_it.is_empty() && command.has(flags::READ);
+                    if behind_a_write || command.has(flags::WRITE) {
+                        self.falls_with_it.push(replies.len());
+                    }
+                    return result.unwrap_or_else(Reply::from);
                 }
             }
         }
@@ -201,20 +201,22 @@ impl<'c> Pipeline<'c> {
         }
     }
 
-    /// Ends the open unit. If it cannot be written, those who said they had written say so.
+    /// Ends the open unit.
     fn commit(&mut self, replies: &mut [Reply]) {
         if let Some(mut unit) = self.unit.take() {
-            match unit.commit() {
-                Ok(seq) => self.depends_on = self.depends_on.max(seq),
-                Err(error) => self.fail(&error, replies),
+            let result = unit.commit();
+            // Whatever becomes of its writes: replies show what it has read.
+            self.depends_on = self.depends_on.max(unit.depends_on());
+            if let Err(error) = result {
+                self.fail(&error, replies);
             }
         }
-        self.since = replies.len();
-        self.wrote.clear();
+        self.falls_with_it.clear();
     }
 
+    /// What the open unit has written is not there.
     fn fail(&mut self, error: &Error, replies: &mut [Reply]) {
-        for at in self.wrote.drain(..) {
+        for at in self.falls_with_it.drain(..) {
             if let Some(reply) = replies.get_mut(at) {
                 *reply = error.clone().into();
             }

@@ -50,6 +50,11 @@ fn strings_keys_and_hashes_answer() {
         ("rename h g", "+OK"),
         ("hgetall g", "*4 $1 a $1 1 $1 b $1 2"),
         ("copy g i db 3", ":1"),
+        // Keys may have the name of an option, and the last of two counts.
+        ("set db v", "+OK"),
+        ("copy db db DB 4", ":1"),
+        ("copy db db db 5 db 6", ":1"),
+        ("del db", ":1"),
         ("del k g nosuch", ":2"),
         ("dbsize", ":1"),
         ("select 3", "+OK"),
@@ -106,6 +111,38 @@ fn transactions_are_one_write_and_see_what_is_watched() {
     assert_eq!(run(&mut a, "exec"), "*5 +OK +OK +OK :1 $-1");
     assert_eq!(run(&mut b, "keys *"), "*1 $1 x");
     assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn who_watches_a_key_hears_that_it_went_before_its_database_did() {
+    for behind in ["flushdb", "flushall", "swapdb 0 1", "swapdb 1 2"] {
+        let (store, _) = store();
+        let (mut a, mut b) = (Connection::new(&store), Connection::new(&store));
+        for line in ["set k 1", "set other 1", "select 1", "set x 1"] {
+            run(&mut b, line);
+        }
+        run(&mut a, "watch k");
+        for line in ["select 0", "multi", "del k", behind, "exec"] {
+            run(&mut b, line);
+        }
+        run(&mut a, "multi");
+        assert_eq!(run(&mut a, "exec"), "*-1", "{behind}");
+    }
+    // What had expired before it was watched is not modified by its removal.
+    for behind in ["flushdb", "swapdb 0 1"] {
+        let (store, clock) = store();
+        let (mut a, mut b) = (Connection::new(&store), Connection::new(&store));
+        for line in ["set k 1 px 5", "set other 1"] {
+            run(&mut b, line);
+        }
+        clock.advance(Duration::from_millis(10));
+        run(&mut a, "watch k");
+        for line in ["multi", "del k", behind, "exec"] {
+            run(&mut b, line);
+        }
+        run(&mut a, "multi");
+        assert_eq!(run(&mut a, "exec"), "*0", "{behind}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Commands of hashes.
 
 use super::arguments::{Arguments, count_by_chance, cursor, integer, is};
+use super::budget::Budget;
 use super::connection::wrong_number;
 use super::context::Context;
 use super::keyspec::Keys;
@@ -143,8 +144,14 @@ fn hget(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 
 fn hmget(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
-    let values = hash::get_many(context.unit, key, &args[2..])?;
-    Ok(Reply::Array(values.into_iter().map(Reply::bulk_or_null).collect()))
+    let mut values = Vec::with_capacity(args.len() - 2);
+    let mut budget = context.session.budget();
+    hash::each_of(context.unit, key, &args[2..], |value| {
+        values.push(Reply::bulk_or_null(value));
+        budget.takes(value.map_or(0, <[u8]>::len))
+    })?;
+    budget.check()?;
+    Ok(Reply::Array(values))
 }
 
 fn hdel(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
@@ -191,11 +198,15 @@ fn fields<T>(
     reply: impl FnOnce(Vec<T>) -> Reply,
 ) -> Result<Reply> {
     let key = context.key(args[1])?;
-    let read = |unit: &mut Unit<'_>, most| {
+    let read = |unit: &mut Unit<'_>, budget: &mut Budget| {
         let mut shown = Vec::new();
         hash::all(unit, key, |name, value| {
             shown.push(show(name, value));
-            shown.len() < most
+            budget.takes(match shape {
+                Shape::Fields => name.len(),
+                Shape::Values => value.len(),
+                _ => name.len() + value.len(),
+            })
         })?;
         Ok(shown)
     };

@@ -71,7 +71,7 @@ pub(super) const KEYS: &[Command] = &[
     OF.command(
         "copy",
         -3,
-        flags::WRITE,
+        flags::WRITE | flags::LONG,
         Keys::Placed(copied),
         "6.2.0",
         "O(N)",
@@ -119,7 +119,7 @@ pub(super) const KEYS: &[Command] = &[
     OF.command(
         "keys",
         2,
-        WALK,
+        WALK | flags::LONG,
         Keys::None,
         "1.0.0",
         "O(N) in the keys with the prefix",
@@ -195,8 +195,15 @@ fn place(text: &[u8]) -> Option<u32> {
 
 /// The keys of COPY: the second may stand in another database.
 fn copied(args: &[&[u8]], own: u32) -> Vec<(u32, usize)> {
-    let named = args.iter().position(|arg| is(arg, "db")).filter(|at| *at >= 3);
-    let target = named.and_then(|at| args.get(at + 1)).and_then(|text| place(text)).unwrap_or(own);
+    // As `copy` reads them: the last one counts, and keys may have the name of the option.
+    let (mut at, mut target) = (3, own);
+    while let Some(word) = args.get(at) {
+        if is(word, "db") {
+            at += 1;
+            target = args.get(at).and_then(|text| place(text)).unwrap_or(target);
+        }
+        at += 1;
+    }
     vec![(own, 1), (target, 2)]
 }
 
@@ -380,3 +387,26 @@ const OBJECT_HELP: &[&str] = &[
     "IDLETIME <key>",
     "    Always 0: when a key was read is not kept.",
 ];
+
+#[cfg(test)]
+mod tests {
+    use crate::command::find;
+
+    #[test]
+    fn copy_locks_where_it_writes() {
+        for (line, target) in [
+            ("copy a b", 7),
+            ("copy a b db 1", 1),
+            ("copy db x DB 1", 1),
+            ("copy a DB DB 1", 1),
+            ("copy a b DB 1 DB 2", 2),
+            ("copy a b replace db 1 replace", 1),
+            ("copy a b db", 7),
+        ] {
+            let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            let mut found = Vec::new();
+            find(b"copy").unwrap().keys.each(&args, 7, |database, at| found.push((database, at)));
+            assert_eq!(found, [(7, 1), (target, 2)], "{line}");
+        }
+    }
+}

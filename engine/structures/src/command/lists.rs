@@ -1,11 +1,12 @@
 //! Commands of lists.
 
 use super::arguments::{Arguments, integer, is};
+use super::budget::Budget;
 use super::connection::wrong_number;
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::{Bulks, Reply};
-use super::stream::{Shape, WHOLE};
+use super::stream::Shape;
 use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
@@ -50,7 +51,7 @@ pub(super) const LISTS: &[Command] = &[
         "Keeps the elements between two indices.",
         ltrim,
     ),
-    OF.command("lpos", -3, flags::READ, ONE, "6.0.6", LOOKED, "The indices of a value.", lpos),
+    OF.command("lpos", -3, flags::READ | flags::LONG, ONE, "6.0.6", LOOKED, "The indices of a value.", lpos),
     OF.command(
         "lmove",
         5,
@@ -135,18 +136,27 @@ fn llen(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 fn lrange(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let (start, stop) = (integer(args[2])?, integer(args[3])?);
     let key = context.key(args[1])?;
-    if !context.session.streams {
-        return list::range(context.unit, key, start, stop).map(Reply::bulks);
+    if context.session.streams {
+        let mut bulks = Bulks::with_capacity(LRANGE_BYTES);
+        let mut whole = Budget::whole();
+        list::each_of_range(context.unit, key, start, stop, |value| {
+            bulks.push(value);
+            whole.takes(value.len())
+        })?;
+        if !whole.is_exceeded() {
+            return Ok(Reply::Bulks(bulks));
+        }
+        if let Some(stretch) = list::stretch(context.unit, key, start, stop)? {
+            return Ok(context.stream(Shape::Elements, stretch));
+        }
     }
-    let mut bulks = Bulks::with_capacity(LRANGE_BYTES);
-    list::each_of_range(context.unit, key, start, stop, WHOLE as u64 + 1, |value| bulks.push(value))?;
-    if bulks.len() <= WHOLE {
-        return Ok(Reply::Bulks(bulks));
-    }
-    match list::stretch(context.unit, key, start, stop)? {
-        Some(stretch) => Ok(context.stream(Shape::Elements, stretch)),
-        None => list::range(context.unit, key, start, stop).map(Reply::bulks),
-    }
+    let (mut values, mut budget) = (Vec::new(), context.session.budget());
+    list::each_of_range(context.unit, key, start, stop, |value| {
+        values.push(Reply::Bulk(value.to_vec()));
+        budget.takes(value.len())
+    })?;
+    budget.check()?;
+    Ok(Reply::Array(values))
 }
 
 fn lindex(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {

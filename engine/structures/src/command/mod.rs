@@ -7,14 +7,19 @@
 mod absent;
 mod arguments;
 mod bits;
+mod budget;
 mod connection;
 #[cfg(test)]
 mod connection_tests;
 mod context;
+#[cfg(test)]
+mod depends_tests;
 mod expiry;
 mod hashes;
 mod keys;
 mod keyspec;
+#[cfg(test)]
+mod limits_tests;
 mod lists;
 #[cfg(test)]
 mod lists_tests;

@@ -4,6 +4,7 @@ use super::keyspec::Keys;
 use super::reply::{Protocol, Reply};
 use super::stream::Stream;
 use super::table::{Command, Group};
+use crate::encoding::limits::MAX_REPLY_BYTES;
 use crate::store::Watching;
 
 /// A command that waits for EXEC.
@@ -66,7 +67,7 @@ pub struct Outside {
 }
 
 /// The state of a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Session {
     /// The selected database.
     pub database: u32,
@@ -79,6 +80,27 @@ pub struct Session {
     /// piece. Not those of EXEC, which show one moment together and are made whole.
     pub streams: bool,
     pub(super) stream: Option<Stream>,
+    /// A reply that would have more bytes than this becomes an error. It is asked where a small command can
+    /// have a reply of any size, or where all of a collection is shown; [`MAX_REPLY_BYTES`] at first.
+    pub most_reply_bytes: usize,
+    /// What the commands of an EXEC under way have been answered so far.
+    pub(super) replied_bytes: usize,
+}
+
+impl Default for Session {
+    fn default() -> Session {
+        Session {
+            database: 0,
+            protocol: Protocol::default(),
+            queue: None,
+            watching: Watching::default(),
+            outside: Vec::new(),
+            streams: false,
+            stream: None,
+            most_reply_bytes: MAX_REPLY_BYTES,
+            replied_bytes: 0,
+        }
+    }
 }
 
 impl Session {
@@ -88,10 +110,10 @@ impl Session {
         self.queue.is_some()
     }
 
-    /// The memory that the commands since MULTI take, in bytes.
+    /// The memory that the commands since MULTI and the keys that are watched take, in bytes.
     #[must_use]
-    pub fn queued_bytes(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.bytes)
+    pub fn held_bytes(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes) + self.watching.bytes()
     }
 
     /// Queues a command that the table does not have: in the reply of EXEC [`Reply::Null`] stands in its
@@ -144,7 +166,7 @@ mod tests {
             connection.execute(&["set", "k", "v"]);
             let queued = connection.session_mut().queue_outside(&[b"client", b"id"]);
             assert_eq!(queued, Some(Reply::Simple("QUEUED")));
-            assert!(connection.session().has_outside() && connection.session().queued_bytes() > 0);
+            assert!(connection.session().has_outside() && connection.session().held_bytes() > 0);
             connection.execute(&["get", "k"]);
             if spoilt {
                 connection.session_mut().spoil();

@@ -1,6 +1,7 @@
 //! Commands of sets.
 
 use super::arguments::{Arguments, cursor, integer, is};
+use super::budget::Budget;
 use super::context::Context;
 use super::hashes::{ScanOptions, scanned};
 use super::keyspec::Keys;
@@ -68,11 +69,20 @@ pub(super) const SETS: &[Command] = &[
     ),
     OF.command("smove", 4, WRITE, Keys::TWO, "1.0.0", "O(1)", "Moves a member to another set.", smove),
     OF.command("sscan", -3, WALK, ONE, "2.8.0", "O(1) for each member", "Walks over a set.", sscan),
-    OF.command("sinter", -2, WALK, ALL, "1.0.0", INTERSECTION, "The members that all sets have.", sinter),
+    OF.command(
+        "sinter",
+        -2,
+        WALK | flags::LONG,
+        ALL,
+        "1.0.0",
+        INTERSECTION,
+        "The members that all sets have.",
+        sinter,
+    ),
     OF.command(
         "sinterstore",
         -3,
-        flags::WRITE,
+        flags::WRITE | flags::LONG,
         ALL,
         "1.0.0",
         INTERSECTION,
@@ -82,29 +92,47 @@ pub(super) const SETS: &[Command] = &[
     OF.command(
         "sintercard",
         -3,
-        flags::READ,
+        flags::READ | flags::LONG,
         COUNTED,
         "7.0.0",
         INTERSECTION,
         "How many members all sets have.",
         sintercard,
     ),
-    OF.command("sunion", -2, WALK, ALL, "1.0.0", ALGEBRA, "The members that any set has.", sunion),
+    OF.command(
+        "sunion",
+        -2,
+        WALK | flags::LONG,
+        ALL,
+        "1.0.0",
+        ALGEBRA,
+        "The members that any set has.",
+        sunion,
+    ),
     OF.command(
         "sunionstore",
         -3,
-        flags::WRITE,
+        flags::WRITE | flags::LONG,
         ALL,
         "1.0.0",
         ALGEBRA,
         "Keeps the members that any set has.",
         sunionstore,
     ),
-    OF.command("sdiff", -2, WALK, ALL, "1.0.0", DIFFERENCE, "The members of the first set alone.", sdiff),
+    OF.command(
+        "sdiff",
+        -2,
+        WALK | flags::LONG,
+        ALL,
+        "1.0.0",
+        DIFFERENCE,
+        "The members of the first set alone.",
+        sdiff,
+    ),
     OF.command(
         "sdiffstore",
         -3,
-        flags::WRITE,
+        flags::WRITE | flags::LONG,
         ALL,
         "1.0.0",
         DIFFERENCE,
@@ -149,11 +177,11 @@ fn scard(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 
 fn smembers(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
-    let read = |unit: &mut Unit<'_>, most| {
+    let read = |unit: &mut Unit<'_>, budget: &mut Budget| {
         let mut found = Vec::new();
         set::all(unit, key, |member| {
             found.push(member.to_vec());
-            found.len() < most
+            budget.takes(member.len())
         })?;
         Ok(found)
     };

@@ -5,6 +5,7 @@
 //! locked.
 
 use super::arguments::{Arguments, integer, is};
+use super::budget::Budget;
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::Reply;
@@ -24,7 +25,7 @@ pub(super) const SORT: &[Command] = &[
     OF.command(
         "sort",
         -2,
-        flags::WRITE,
+        flags::WRITE | flags::LONG,
         Keys::Placed(named),
         "1.0.0",
         "O(N log N), and a read for each pattern and element",
@@ -34,7 +35,7 @@ pub(super) const SORT: &[Command] = &[
     OF.command(
         "sort_ro",
         -2,
-        flags::READ,
+        flags::READ | flags::LONG,
         Keys::Placed(first),
         "7.0.0",
         "O(N log N), and a read for each pattern and element",
@@ -120,7 +121,7 @@ fn sort(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     // The locks stay; keys that are not locked may be read, and must not be written.
     context.unit.begin(Access::Read);
     context.unit.pin();
-    let rows = rows(context.unit, key, &options);
+    let rows = rows(context.unit, key, &options, &mut context.session.budget());
     context.unit.begin(Access::Write);
     // Whatever comes of it.
     unpack(context.unit, key)?;
@@ -142,7 +143,7 @@ fn sort_ro(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let options = Options::parse(args, false)?;
     let key = context.key(args[1])?;
     context.unit.pin();
-    Ok(shown(rows(context.unit, key, &options)?))
+    Ok(shown(rows(context.unit, key, &options, &mut context.session.budget())?))
 }
 
 fn shown(rows: Vec<Option<Vec<u8>>>) -> Reply {
@@ -160,23 +161,39 @@ fn unpack(unit: &mut Unit<'_>, key: Key<'_>) -> Result<()> {
     unit.put_header_quietly(key, &before, &mut after, &payload)
 }
 
-/// What the command answers, or stores.
-fn rows(unit: &mut Unit<'_>, key: Key<'_>, options: &Options<'_>) -> Result<Vec<Option<Vec<u8>>>> {
-    let elements = ordered(unit, key, options)?;
+/// What the command answers, or stores: of a budget, since patterns can show the same again and again.
+fn rows(
+    unit: &mut Unit<'_>,
+    key: Key<'_>,
+    options: &Options<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Option<Vec<u8>>>> {
+    let elements = ordered(unit, key, options, budget)?;
     if options.get.is_empty() {
         return Ok(elements.into_iter().map(Some).collect());
     }
-    let mut rows = Vec::with_capacity(elements.len() * options.get.len());
+    let mut rows = Vec::new();
     for element in &elements {
         for pattern in &options.get {
-            rows.push(look_up(unit, key.keyspace, pattern, element)?);
+            rows.push(budgeted(look_up(unit, key.keyspace, pattern, element)?, budget)?);
         }
     }
     Ok(rows)
 }
 
+/// What a pattern stands for, as far as there is room for it.
+fn budgeted(value: Option<Vec<u8>>, budget: &mut Budget) -> Result<Option<Vec<u8>>> {
+    budget.take(value.as_ref().map_or(0, Vec::len))?;
+    Ok(value)
+}
+
 /// The elements that are wanted, in their order.
-fn ordered(unit: &mut Unit<'_>, key: Key<'_>, options: &Options<'_>) -> Result<Vec<Vec<u8>>> {
+fn ordered(
+    unit: &mut Unit<'_>,
+    key: Key<'_>,
+    options: &Options<'_>,
+    budget: &mut Budget,
+) -> Result<Vec<Vec<u8>>> {
     let Some(meta) = unit.meta(key)? else { return Ok(Vec::new()) };
     let length = usize::try_from(meta.length).unwrap_or(usize::MAX);
     let (from, to) = options.span(length);
@@ -206,6 +223,7 @@ fn ordered(unit: &mut Unit<'_>, key: Key<'_>, options: &Options<'_>) -> Result<V
         _ => return Err(Error::WRONG_TYPE),
     };
     if by.is_none_or(|by| by.contains(&b'*')) {
+        let by = by.map(|by| (by, budget));
         elements = sorted(unit, key.keyspace, elements, by, alphabetic, options.descending)?;
     }
     Ok(elements.drain(from..to).collect())
@@ -251,17 +269,21 @@ fn sorted(
     unit: &mut Unit<'_>,
     keyspace: u64,
     elements: Vec<Vec<u8>>,
-    by: Option<&[u8]>,
+    mut by: Option<(&[u8], &mut Budget)>,
     alphabetic: bool,
     descending: bool,
 ) -> Result<Vec<Vec<u8>>> {
     let mut weighed = Vec::with_capacity(elements.len());
     let mut all_numbers = true;
     for element in elements {
-        let weight = match by {
-            Some(by) => {
+        let weight = match &mut by {
+            Some((by, budget)) => {
                 let text = look_up(unit, keyspace, by, &element)?;
-                if alphabetic { Weight::Text(text) } else { number(text.as_deref(), &mut all_numbers) }
+                if alphabetic {
+                    Weight::Text(budgeted(text, budget)?)
+                } else {
+                    number(text.as_deref(), &mut all_numbers)
+                }
             }
             None if alphabetic => Weight::Itself,
             None => number(Some(&element), &mut all_numbers),

@@ -1,5 +1,6 @@
 //! Replies that are encoded while they are read: a large collection is never in memory as a whole.
 
+use super::budget::Budget;
 use super::context::Context;
 use super::reply::{Protocol, Reply};
 use crate::base::error::Result;
@@ -10,6 +11,8 @@ use crate::zset;
 /// Up to so many elements a reply is made whole, in which case it shares its unit of work with others. Tests
 /// have more often more.
 pub(super) const WHOLE: usize = if cfg!(any(test, feature = "invariants")) { 8 } else { 128 };
+/// And up to so many bytes.
+pub(super) const WHOLE_BYTES: usize = 1 << 20;
 
 /// What is shown of each record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,26 +152,29 @@ impl Shape {
 }
 
 impl Context<'_, '_> {
-    /// The reply to a command that asks for elements of a collection. `read` reads at most so many of them,
-    /// of which `reply` is made; if there are many and the connection streams, `stretch` has the records
-    /// from the first on, or `None` where there are no records.
+    /// The reply to a command that asks for elements of a collection. `read` reads them, to the first beyond
+    /// a budget, and `reply` is made of them; if there are many and the connection streams, `stretch` has the
+    /// records from the first on, or `None` where there are no records.
     pub(super) fn at_once_or_streamed<T>(
         &mut self,
         shape: Shape,
-        mut read: impl FnMut(&mut Unit<'_>, usize) -> Result<Vec<T>>,
+        mut read: impl FnMut(&mut Unit<'_>, &mut Budget) -> Result<Vec<T>>,
         stretch: impl FnOnce(&mut Unit<'_>, &T) -> Result<Option<Stretch>>,
         reply: impl FnOnce(Vec<T>) -> Reply,
     ) -> Result<Reply> {
-        if !self.session.streams {
-            return read(self.unit, usize::MAX).map(reply);
+        if self.session.streams {
+            let mut whole = Budget::whole();
+            let found = read(self.unit, &mut whole)?;
+            let first = found.first().filter(|_| whole.is_exceeded());
+            let Some(first) = first else { return Ok(reply(found)) };
+            if let Some(stretch) = stretch(self.unit, first)? {
+                return Ok(self.stream(shape, stretch));
+            }
         }
-        let found = read(self.unit, WHOLE + 1)?;
-        let first = found.first().filter(|_| found.len() > WHOLE);
-        let Some(first) = first else { return Ok(reply(found)) };
-        let Some(stretch) = stretch(self.unit, first)? else {
-            return read(self.unit, usize::MAX).map(reply);
-        };
-        Ok(self.stream(shape, stretch))
+        let mut budget = self.session.budget();
+        let found = read(self.unit, &mut budget)?;
+        budget.check()?;
+        Ok(reply(found))
     }
 
     /// Has the records of a stretch be the reply; returns what stands in its place.

@@ -135,7 +135,7 @@ pub(super) const STRINGS: &[Command] = &[
     OF.command(
         "lcs",
         -3,
-        flags::READ,
+        flags::READ | flags::LONG,
         Keys::TWO,
         "7.0.0",
         "O(N*M)",
@@ -289,12 +289,15 @@ fn mget(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         context.unit.pin();
     }
     let mut values = Vec::with_capacity(args.len() - 1);
+    let mut budget = context.session.budget();
     for name in &args[1..] {
         let key = context.key(name)?;
-        values.push(match string::get(context.unit, key) {
-            Err(error) if error.is_refusal() => Reply::Null,
-            value => Reply::bulk_or_null(value?),
-        });
+        let value = match string::get(context.unit, key) {
+            Err(error) if error.is_refusal() => None,
+            value => value?,
+        };
+        budget.take(value.as_ref().map_or(0, Vec::len))?;
+        values.push(Reply::bulk_or_null(value));
     }
     Ok(Reply::Array(values))
 }

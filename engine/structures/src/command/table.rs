@@ -105,6 +105,8 @@ pub mod flags {
     pub const UNORDERED: u32 = 1 << 6;
     /// It needs no more memory, so that it is carried out on a full disk.
     pub const FREES: u32 = 1 << 7;
+    /// It may take long, however little it answers: others do not wait for it with what was written before.
+    pub const LONG: u32 = 1 << 8;
 }
 
 /// A command.

@@ -128,9 +128,11 @@ fn exec(store: &Store, session: &mut Session) -> (Reply, u64) {
     let result = if queue.spoiled {
         Err(Error::fixed("EXECABORT Transaction discarded because of previous errors."))
     } else {
-        let streams = std::mem::take(&mut session.streams);
+        let (database, streams) = (session.database, std::mem::take(&mut session.streams));
         let result = together(store, session, &queue.commands);
-        session.streams = streams;
+        (session.streams, session.replied_bytes) = (streams, 0);
+        // Nothing was done: nor is another database selected.
+        session.database = if result.is_ok() { session.database } else { database };
         result
     };
     if matches!(result, Ok((Reply::Array(_), _))) {
@@ -146,7 +148,9 @@ fn together(store: &Store, session: &mut Session, commands: &[Queued]) -> Result
     let mut unit = if alone { store.unit_alone() } else { store.unit() };
     lock(&mut unit, session, commands)?;
     if !unit.check_watched(&session.watching)? {
-        return Ok((Reply::NullArray, 0));
+        // The reply tells of somebody's write.
+        unit.depends_on_all();
+        return Ok((Reply::NullArray, unit.depends_on()));
     }
     if commands.len() > 1 {
         unit.freeze();
@@ -156,11 +160,15 @@ fn together(store: &Store, session: &mut Session, commands: &[Queued]) -> Result
         let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
         unit.begin(if command.has(flags::WRITE) { Access::Write } else { Access::Read });
         let reply = (command.handler)(&mut Context { unit: &mut unit, session }, &args);
-        replies.push(match reply {
+        let reply = match reply {
             Ok(reply) => reply,
             Err(error) if error.is_refusal() => error.into(),
             Err(error) => return Err(error),
-        });
+        };
+        session.budget().take(reply.size_bytes())?;
+        session.replied_bytes += reply.size_bytes();
+        replies.push(reply);
+        unit.check_size()?;
     }
     let seq = unit.commit()?;
     Ok((Reply::Array(replies), seq))

@@ -1,6 +1,7 @@
 //! Commands of sorted sets that name their members by a range.
 
 use super::arguments::{integer, is};
+use super::budget::Budget;
 use super::context::Context;
 use super::reply::Reply;
 use super::stream::Shape;
@@ -133,10 +134,12 @@ impl<'a> Question<'a> {
         (u64::try_from(self.offset).unwrap_or(0), limit)
     }
 
-    fn answer(&self, unit: &mut Unit<'_>, key: Key<'_>, most: usize) -> Result<Vec<Entry>> {
+    fn answer(&self, unit: &mut Unit<'_>, key: Key<'_>, budget: &mut Budget) -> Result<Vec<Entry>> {
         let (offset, limit) = self.window();
-        let limit = limit.min(u64::try_from(most).unwrap_or(u64::MAX));
-        zset::members(unit, key, &self.range, self.reverse, offset, limit)
+        let limit = limit.min(budget.elements().saturating_add(1));
+        let entries = zset::members(unit, key, &self.range, self.reverse, offset, limit)?;
+        entries.iter().all(|(member, _)| budget.takes(member.len()));
+        Ok(entries)
     }
 }
 
@@ -148,7 +151,7 @@ fn asked(
 ) -> Result<Reply> {
     let question = Question::parse(args, 1, by, reverse, false)?;
     let (key, protocol) = (context.key(args[1])?, context.session.protocol);
-    let read = |unit: &mut Unit<'_>, most| question.answer(unit, key, most);
+    let read = |unit: &mut Unit<'_>, budget: &mut Budget| question.answer(unit, key, budget);
     let stretch = |unit: &mut Unit<'_>, first: &Entry| {
         zset::stretch(unit, key, &question.range, question.reverse, question.window(), first)
     };
@@ -184,7 +187,7 @@ pub(super) fn zrevrangebylex(context: &mut Context<'_, '_>, args: &[&[u8]]) -> R
 pub(super) fn zrangestore(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let question = Question::parse(args, 2, None, None, true)?;
     let (key, source) = (context.key(args[1])?, context.key(args[2])?);
-    let entries = question.answer(context.unit, source, usize::MAX)?;
+    let entries = question.answer(context.unit, source, &mut Budget::unlimited())?;
     Ok(Reply::count(zset::store(context.unit, key, entries)?))
 }
 

@@ -21,6 +21,10 @@ pub const MAX_INLINE_BYTES: usize = 2 << 10;
 /// A collection with an element longer than this is never shown as one of Redis' compact encodings, in bytes.
 pub const COMPACT_ELEMENT_BYTES: usize = 64;
 
+/// What the reply to a command may have that is made as a whole, in bytes (1 GiB), unless the connection has
+/// another limit.
+pub const MAX_REPLY_BYTES: usize = 1 << 30;
+
 /// How many members by chance, the same one perhaps more than once, one call returns at most: a reply of
 /// members that differ is bounded by what there is, one of repeated members by this alone.
 pub const MAX_REPEATED: u64 = 1 << 20;

@@ -55,31 +55,51 @@ pub fn contains(unit: &mut Unit<'_>, key: Key<'_>, name: &[u8]) -> Result<bool> 
     Ok(read(unit, key, name, |_| ())?.is_some())
 }
 
-/// The values of several fields. The header, and the fields' records read together.
+/// How many fields' records are read together at first; more as long as they are small.
+const TOGETHER: usize = 16;
+/// Values of more bytes than this are read one by one.
+const TOGETHER_BYTES: usize = 64 << 10;
+
+/// Hands the values of several fields to `each`, until it says `false`. The header, and the fields' records
+/// read together.
 ///
 /// # Errors
 /// As [`length`].
-pub fn get_many(unit: &mut Unit<'_>, key: Key<'_>, names: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+pub fn each_of(
+    unit: &mut Unit<'_>,
+    key: Key<'_>,
+    names: &[&[u8]],
+    mut each: impl FnMut(Option<&[u8]>) -> bool,
+) -> Result<()> {
     let found = unit.read_of(key, Type::Hash, |meta, payload| {
-        if meta.records {
-            return Ok::<_, crate::base::error::Error>((*meta, Vec::new()));
+        for name in names.iter().filter(|_| !meta.records) {
+            let found = Fields::new(payload).find(name)?;
+            if !each(found.map(|(field, _)| field.value)) {
+                break;
+            }
         }
-        let value =
-            |name: &&[u8]| Ok(Fields::new(payload).find(name)?.map(|(field, _)| field.value.to_vec()));
-        Ok((*meta, names.iter().map(value).collect::<Result<Vec<_>>>()?))
+        Ok::<_, crate::base::error::Error>(*meta)
     })?;
-    let Some((meta, inline)) = found.transpose()? else { return Ok(vec![None; names.len()]) };
-    if !meta.records {
-        return Ok(inline);
-    }
-    let records: Vec<Vec<u8>> =
-        names.iter().map(|name| field_key(unit, key.keyspace, meta.incarnation, name)).collect();
-    let values = unit.multi_get(Table::Elements, &records)?;
-    let value = |(name, record): (&&[u8], Option<esker::Slice>)| {
-        let Some(record) = record else { return Ok(None) };
-        Ok(Some(Field::from_record(name, &record)?.value.to_vec()))
+    let Some(meta) = found.transpose()? else {
+        let _ = names.iter().all(|_| each(None));
+        return Ok(());
     };
-    names.iter().zip(values).map(value).collect()
+    let (mut rest, mut together) = (if meta.records { names } else { &[] }, TOGETHER);
+    while !rest.is_empty() {
+        let (page, behind) = rest.split_at(together.min(rest.len()));
+        rest = behind;
+        let record = |name: &&[u8]| field_key(unit, key.keyspace, meta.incarnation, name);
+        let records = unit.multi_get(Table::Elements, &page.iter().map(record).collect::<Vec<_>>())?;
+        let bytes: usize = records.iter().flatten().map(|record| record.len()).sum();
+        together = if bytes > TOGETHER_BYTES { 1 } else { (together * 2).min(FETCH) };
+        for (name, record) in page.iter().zip(&records) {
+            let value = record.as_ref().map(|record| Field::from_record(name, record)).transpose()?;
+            if !each(value.map(|field| field.value)) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Sets fields, and returns how many are new. One header, and for a large hash a read and a record for each

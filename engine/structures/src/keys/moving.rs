@@ -37,7 +37,7 @@ pub fn rename(unit: &mut Unit<'_>, from: Key<'_>, to: Key<'_>, only_new: bool) -
 /// Says whether it was done. Records are read and written one by one.
 ///
 /// # Errors
-/// As [`rename`].
+/// As [`rename`]; those of [`Unit::check_size`].
 pub fn copy(unit: &mut Unit<'_>, from: Key<'_>, to: Key<'_>, replace: bool, removing: bool) -> Result<bool> {
     let Some((meta, payload)) = unit.read_header(from, |meta, payload| (*meta, payload.to_vec()))? else {
         return Ok(false);
@@ -82,5 +82,6 @@ fn copy_records(unit: &mut Unit<'_>, from: u64, number: u64, to: u64, new: u64) 
             let rest = old.get(key::INCARNATION_BYTES..).unwrap_or_default();
             unit.put(Table::Elements, [&key::incarnation(to, new)[..], rest].concat(), value);
         }
+        unit.check_size()?;
     }
 }

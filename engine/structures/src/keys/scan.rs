@@ -81,6 +81,8 @@ fn scan_prefix(
 
 /// The names of about `count` keys from a position on, and the position to go on with.
 fn positioned(unit: &Unit<'_>, keyspace: u64, from: u64, count: u64) -> Result<(u64, Vec<Vec<u8>>)> {
+    // What is not there shows, too.
+    unit.depends_on_all();
     let prefix = key::index_prefix(table::POSITION, keyspace);
     let mut cursor = unit.cursor(Table::Index, &prefix)?;
     let mut found = cursor.seek(&key::positioned(keyspace, from, b""))?;

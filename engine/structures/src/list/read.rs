@@ -52,11 +52,14 @@ pub fn get(unit: &mut Unit<'_>, key: Key<'_>, index: i64) -> Result<Option<Vec<u
 /// As [`length`].
 pub fn range(unit: &mut Unit<'_>, key: Key<'_>, start: i64, stop: i64) -> Result<Vec<Vec<u8>>> {
     let mut values = Vec::new();
-    each_of_range(unit, key, start, stop, u64::MAX, |value| values.push(value.to_vec()))?;
+    each_of_range(unit, key, start, stop, |value| {
+        values.push(value.to_vec());
+        true
+    })?;
     Ok(values)
 }
 
-/// As [`range`], but hands at most so many to `each`.
+/// As [`range`], but hands them to `each`, until it says `false`.
 ///
 /// # Errors
 /// As [`length`].
@@ -65,22 +68,22 @@ pub fn each_of_range(
     key: Key<'_>,
     start: i64,
     stop: i64,
-    most: u64,
-    mut each: impl FnMut(&[u8]),
+    mut each: impl FnMut(&[u8]) -> bool,
 ) -> Result<()> {
     let Some(view) = View::load(unit, key)? else { return Ok(()) };
     let Some((first, last)) = span(start, stop, view.meta.length) else { return Ok(()) };
-    let mut left = (last - first + 1).min(most);
+    let mut left = last - first + 1;
     if view.meta.records {
         let position = view.position(unit, first)?;
         return view.walk(unit, position, Side::Right, |_, value| {
-            each(value);
             left -= 1;
-            Ok(left > 0)
+            Ok(each(value) && left > 0)
         });
     }
     for item in Items::new(&view.payload).skip(first as usize).take(left as usize) {
-        each(item?.0);
+        if !each(item?.0) {
+            break;
+        }
     }
     Ok(())
 }

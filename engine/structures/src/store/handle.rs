@@ -198,10 +198,11 @@ impl Store {
     /// Has `watching` know of every modification of a key from now on.
     ///
     /// # Errors
-    /// [`Error::DATABASE_RANGE`]; what reading gives.
+    /// [`Error::DATABASE_RANGE`], [`Error::KEY_TOO_LONG`]; what reading gives.
     pub fn watch(&self, watching: &mut Watching, database: u32, name: &[u8]) -> Result<()> {
         let mut unit = self.unit();
         let key = Key { keyspace: unit.keyspace(database)?, name };
+        key.check()?;
         unit.lock([key])?;
         let now_ms = unit.now_ms();
         let meta = self

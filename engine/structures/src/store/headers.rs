@@ -147,6 +147,7 @@ impl Unit<'_> {
         after: &mut Meta,
         payload: &[u8],
     ) -> Result<()> {
+        debug_assert!(self.has_locked(key), "a key is written that is not locked");
         if before.is_none() {
             key.check()?;
             self.count_key(key, 1);
@@ -204,6 +205,7 @@ impl Unit<'_> {
 
     /// Removes a key and leaves its records, which another key takes over.
     pub fn forget_key(&mut self, key: Key<'_>, meta: &Meta) {
+        debug_assert!(self.has_locked(key), "a key is removed that is not locked");
         self.count_key(key, -1);
         if meta.indexed_at != NEVER {
             self.delete(Table::Index, key::expiry(key.keyspace, meta.indexed_at, key.name));
@@ -256,17 +258,29 @@ impl Unit<'_> {
         self.put(Table::Elements, record, key.name.to_vec());
     }
 
-    /// How many keys a database has, those included that have expired and are not removed yet.
+    /// How many keys a database has, those included that have expired and are not removed yet. A unit that
+    /// is frozen beside others reads the counts of its moment, a record for each slot that holds something.
     ///
     /// # Errors
-    /// [`Error::DATABASE_RANGE`].
+    /// [`Error::DATABASE_RANGE`]; what reading gives.
     pub fn count_keys(&self, database: u32) -> Result<u64> {
-        self.depends_on_all();
         let keyspace = self.keyspace(database)?;
         let own = &self.overlays[Table::Index as usize];
         let prefix = key::index_prefix(key::table::COUNT, keyspace);
+        if self.sees_the_past() {
+            self.depends_on_all();
+            let mut cursor = self.cursor(Table::Index, &prefix)?;
+            let (mut found, mut total) = (cursor.seek_to_first()?, 0_i64);
+            while found {
+                total += super::overlay::integer(cursor.value());
+                found = cursor.next()?;
+            }
+            return Ok(u64::try_from(total).unwrap_or(0));
+        }
         let hidden = own.hides(&prefix);
         let below = if hidden { 0 } else { self.store.counts.total(keyspace) };
+        // Younger than what the command sees besides, perhaps; but what it counts was visible before.
+        self.depend(self.store.db.visible_seq());
         let writes = own.writes.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(&prefix));
         let delta: i64 = writes
             .map(|(_, write)| match write {

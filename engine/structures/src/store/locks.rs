@@ -3,7 +3,9 @@
 //! A unit of work locks the stripes of the keys that a command names before it reads or writes them, and
 //! holds them until its batch is published. Within a command stripes are taken in ascending order; a later
 //! command of the same unit waits only for stripes above all that the unit holds and merely tries the others,
-//! so that no two units wait for one another. Nobody waits for a disk while it holds a stripe.
+//! so that no two units wait for one another. Nobody waits for a sync while it holds a stripe; a commit that
+//! the engine holds up, because flushes or compactions are behind, does: who wants the same stripes would be
+//! held up as well, and who reads needs none.
 
 use super::headers::Key;
 use crate::encoding::key::{self, KEYSPACE_BYTES};
@@ -61,7 +63,7 @@ impl<'s> Held<'s> {
     /// waiting out of order; some may have been taken by then.
     pub(super) fn take(&mut self, wanted: &[u16]) -> bool {
         for &stripe in wanted {
-            if self.held.iter().any(|(held, _)| *held == stripe) {
+            if self.has(stripe) {
                 continue;
             }
             let highest = self.held.iter().map(|(held, _)| *held).max();
@@ -74,6 +76,16 @@ impl<'s> Held<'s> {
             self.held.push((stripe, guard));
         }
         true
+    }
+
+    /// Whether a stripe is held.
+    pub(super) fn has(&self, stripe: u16) -> bool {
+        self.held.iter().any(|(held, _)| *held == stripe)
+    }
+
+    /// Whether none is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
     }
 
     /// Lets go of all of them.

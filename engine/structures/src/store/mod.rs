@@ -11,6 +11,7 @@ mod locks;
 mod open;
 mod overlay;
 mod pages;
+mod publish;
 mod remember;
 mod scans;
 mod scattered;

@@ -12,6 +12,16 @@ pub(super) enum Write {
     Add(i64),
 }
 
+impl Write {
+    fn value_bytes(&self) -> usize {
+        match self {
+            Write::Put(value) => value.len(),
+            Write::Delete => 0,
+            Write::Add(_) => size_of::<i64>(),
+        }
+    }
+}
+
 /// A removed range: from, up to and without (the end of all keys if `None`), never to be read again.
 #[derive(Clone, Debug)]
 pub(super) struct Removed {
@@ -45,6 +55,7 @@ pub(super) enum Own<'o> {
 pub(super) struct Overlay {
     pub(super) writes: BTreeMap<Vec<u8>, Write>,
     pub(super) removed: Vec<Removed>,
+    /// Of the keys, values and ranges that are there.
     pub(super) bytes: usize,
 }
 
@@ -88,30 +99,44 @@ impl Overlay {
     }
 
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.bytes += key.len() + value.len();
-        self.writes.insert(key, Write::Put(value));
+        let key_bytes = key.len();
+        self.bytes += key_bytes + value.len();
+        let before = self.writes.insert(key, Write::Put(value));
+        self.is_replaced(key_bytes, before);
     }
 
     pub(super) fn delete(&mut self, key: Vec<u8>) {
-        self.bytes += key.len();
-        self.writes.insert(key, Write::Delete);
+        let key_bytes = key.len();
+        self.bytes += key_bytes;
+        let before = self.writes.insert(key, Write::Delete);
+        self.is_replaced(key_bytes, before);
+    }
+
+    /// A record that was written before is not counted any more.
+    fn is_replaced(&mut self, key_bytes: usize, before: Option<Write>) {
+        if let Some(before) = before {
+            self.bytes -= key_bytes + before.value_bytes();
+        }
     }
 
     pub(super) fn add(&mut self, key: Vec<u8>, delta: i64) {
-        self.bytes += key.len() + 8;
+        const BYTES: usize = size_of::<i64>();
         let hidden = self.hides(&key);
         match self.writes.get_mut(&key) {
             Some(Write::Put(value)) => {
-                let base = integer(value);
-                *value = base.wrapping_add(delta).to_le_bytes().to_vec();
+                let sum = integer(value).wrapping_add(delta);
+                self.bytes = self.bytes - value.len() + BYTES;
+                *value = sum.to_le_bytes().to_vec();
             }
             Some(Write::Add(sum)) => *sum = sum.wrapping_add(delta),
-            Some(write @ Write::Delete) => *write = Write::Put(delta.to_le_bytes().to_vec()),
-            None if hidden => {
-                self.writes.insert(key, Write::Put(delta.to_le_bytes().to_vec()));
+            Some(write @ Write::Delete) => {
+                self.bytes += BYTES;
+                *write = Write::Put(delta.to_le_bytes().to_vec());
             }
             None => {
-                self.writes.insert(key, Write::Add(delta));
+                self.bytes += key.len() + BYTES;
+                let put = || Write::Put(delta.to_le_bytes().to_vec());
+                self.writes.insert(key, if hidden { put() } else { Write::Add(delta) });
             }
         }
     }
@@ -130,7 +155,8 @@ impl Overlay {
         let upper = to.map_or(Bound::Unbounded, Bound::Excluded);
         let inside = self.writes.range::<Vec<u8>, _>((Bound::Included(from), upper));
         for key in inside.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
-            self.writes.remove(&key);
+            let before = self.writes.remove(&key);
+            self.is_replaced(key.len(), before);
         }
     }
 }
@@ -143,6 +169,28 @@ pub(super) fn integer(value: &[u8]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_those_of_what_is_there() {
+        let mut overlay = Overlay::default();
+        let counted = |overlay: &Overlay| {
+            let writes = overlay.writes.iter().map(|(key, write)| key.len() + write.value_bytes());
+            writes.sum::<usize>() + overlay.removed.len() * 2
+        };
+        for round in 0..3 {
+            overlay.put(b"a".to_vec(), vec![0; 100 - round]);
+            overlay.add(b"ab".to_vec(), 1);
+            overlay.put(b"b".to_vec(), vec![0; 8]);
+            overlay.add(b"b".to_vec(), 1);
+            overlay.delete(b"b".to_vec());
+            overlay.add(b"b".to_vec(), 1);
+            overlay.delete(b"c".to_vec());
+            assert_eq!(overlay.bytes, counted(&overlay), "{round}");
+        }
+        overlay.remove(Removed { from: b"b".to_vec(), to: Some(b"c".to_vec()), dropped: false });
+        overlay.add(b"bb".to_vec(), 1);
+        assert_eq!(overlay.bytes, counted(&overlay));
+    }
 
     #[test]
     fn ranges_hide_what_was_and_not_what_comes() {

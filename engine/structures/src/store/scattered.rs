@@ -17,6 +17,9 @@ const MEAN: u64 = 16;
 /// How many it is taken to hold at most.
 const MOST: u64 = 64;
 
+/// A page ends behind so many bytes, however many members are wanted.
+const PAGE_BYTES: usize = 1 << 20;
+
 /// The records of one kind of an incarnation, keyed by hash and member.
 #[derive(Clone, Copy, Debug)]
 pub struct Scattered {
@@ -63,8 +66,8 @@ impl Scattered {
         unit.stretch(&self.prefix, self.prefix.to_vec(), false, count)
     }
 
-    /// Hands about `count` members from the cursor `from` on to `each`; returns the cursor to go on with, 0
-    /// at the end. A member that is there from the first call to the last is shown.
+    /// Hands about `count` members from the cursor `from` on to `each`, fewer if they are large; returns the
+    /// cursor to go on with, 0 at the end. A member that is there from the first call to the last is shown.
     ///
     /// # Errors
     /// As [`Scattered::walk`].
@@ -80,14 +83,15 @@ impl Scattered {
         }
         let mut cursor = unit.cursor(Table::Elements, &self.prefix)?;
         let mut found = cursor.seek(&self.place(from))?;
-        let (mut last, mut shown) = (None, 0);
+        let (mut last, mut shown, mut bytes) = (None, 0, 0);
         while found {
             let (position, member) = split_scattered(cursor.key())?;
             // Members of one position are shown together: a cursor cannot tell them apart.
-            if shown >= count && last != Some(position) {
+            if (shown >= count || bytes > PAGE_BYTES) && last != Some(position) {
                 return Ok(last.map_or(0, |last| last + 1));
             }
             each(member, cursor.value())?;
+            bytes += member.len() + cursor.value().len();
             (last, shown) = (Some(position), shown + 1);
             found = cursor.next()?;
         }

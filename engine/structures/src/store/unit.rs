@@ -11,9 +11,10 @@
 
 use super::cost::Tally;
 use super::databases::Gate;
-use super::handle::{Expired, Inner};
+use super::handle::Inner;
 use super::locks::{Held, stripe_of};
 use super::overlay::{Overlay, Own, Removed, Write, integer};
+use super::publish::Touched;
 use crate::base::error::{Error, Result};
 use crate::encoding::key;
 use crate::ranks::{Of, Tree};
@@ -25,6 +26,9 @@ use std::collections::HashMap;
 /// How many records a command reads together that it changes one by one: more would be held in memory for
 /// nothing.
 pub const FETCH: usize = 256;
+
+/// What a unit of work may write, in bytes. Tests have more sooner.
+const MOST_BYTES: usize = if cfg!(test) { 8 << 20 } else { esker::base::limits::MAX_BATCH_BYTES };
 
 /// The families of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +64,7 @@ pub struct Unit<'s> {
     missing: Vec<u16>,
     pub(super) overlays: [Overlay; 3],
     /// Keyspace of each database and the next free number, where this unit changes them.
-    databases: Option<(Vec<u64>, u64)>,
+    pub(super) databases: Option<(Vec<u64>, u64)>,
     view: Option<Snapshot>,
     keeps_view: bool,
     pub(super) access: Access,
@@ -68,8 +72,8 @@ pub struct Unit<'s> {
     depends_on: Cell<u64>,
     /// Keys that this unit removes because they have expired.
     pub(super) expired: Vec<Vec<u8>>,
-    /// Watched keys that this unit modifies by emptying or swapping their database.
-    touched: Vec<(u32, Vec<u8>)>,
+    /// Watched keys that this unit modifies besides: with all of their database.
+    pub(super) touched: Vec<Touched>,
     /// Records of elements that a command has read ahead, by their keys.
     fetched: HashMap<Vec<u8>, Option<Slice>>,
     /// The counts of sorted sets that this unit changes.
@@ -154,6 +158,17 @@ impl<'s> Unit<'s> {
         std::mem::take(&mut self.missing)
     }
 
+    /// Whether nobody else can write a key: its lock is held, or the unit has the store alone.
+    pub(super) fn has_locked(&self, key: super::headers::Key<'_>) -> bool {
+        matches!(self.gate, Gate::Alone(_)) || self.held.has(stripe_of(key))
+    }
+
+    /// Whether others may have to wait for it.
+    #[must_use]
+    pub fn holds_locks(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     pub(super) fn stripes(&self) -> Vec<u16> {
         self.held.numbers()
     }
@@ -164,6 +179,11 @@ impl<'s> Unit<'s> {
         self.view = Some(self.store.db.snapshot());
         self.keeps_view = true;
         self.now_ms.set(0);
+    }
+
+    /// Whether it is frozen, and others may have written since.
+    pub(super) fn sees_the_past(&self) -> bool {
+        self.keeps_view && !matches!(self.gate, Gate::Alone(_))
     }
 
     /// As [`Unit::freeze`], and lets others go on: nothing may be written from now on, and keyspaces must be
@@ -222,6 +242,16 @@ impl<'s> Unit<'s> {
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.overlays.iter().map(|overlay| overlay.bytes).sum()
+    }
+
+    /// Refuses more than a batch can hold: for who may write very much, so that not all of it is in memory
+    /// before the engine refuses it.
+    ///
+    /// # Errors
+    /// [`esker::Error::BatchTooLarge`].
+    pub fn check_size(&self) -> Result<()> {
+        let bytes = self.pending_bytes();
+        if bytes > MOST_BYTES { Err(esker::Error::BatchTooLarge { bytes }.into()) } else { Ok(()) }
     }
 
     /// How many ranges are removed. A batch of the engine takes 4,096.
@@ -497,67 +527,6 @@ impl<'s> Unit<'s> {
         }
         self.tally.write(batch.len(), batch.size_bytes());
         batch
-    }
-
-    /// What must follow when the batch is visible, while the locks are held.
-    fn published(&mut self) -> Vec<Expired> {
-        let store = self.store;
-        store.counts.follow(&self.overlays[Table::Index as usize]);
-        for (of, tree) in self.ranks.drain(..) {
-            store.ranks.keep(of, tree);
-        }
-        let before = self.databases.as_ref().map(|_| store.databases.all().0);
-        if !self.is_upkeep && !store.watch.is_idle() {
-            self.tell_watchers();
-        }
-        let mut events = Vec::new();
-        for key in &self.expired {
-            if let Ok((keyspace, name)) = key::split_header(key) {
-                let database = self.database_of(keyspace);
-                events.extend(database.map(|database| Expired { database, key: name.to_vec() }));
-            }
-        }
-        if let (Some(before), Some((keyspaces, next))) = (before, &self.databases) {
-            store.databases.set(keyspaces, *next);
-            for gone in before.iter().filter(|id| !keyspaces.contains(id)) {
-                store.counts.forget(*gone);
-            }
-        }
-        store.sweep.expects(self.earliest_expiry);
-        events
-    }
-
-    fn tell_watchers(&self) {
-        let store = self.store;
-        for (key, write) in &self.overlays[Table::Headers as usize].writes {
-            let Ok((keyspace, name)) = key::split_header(key) else { continue };
-            let Some(database) = self.database_of(keyspace) else { continue };
-            if *write != Write::Delete && self.quiet.contains(key) {
-                continue;
-            }
-            let by_expiry = *write == Write::Delete && self.expired.contains(key);
-            store.watch.touch(database, name, by_expiry);
-        }
-        for (database, name) in &self.touched {
-            store.watch.touch(*database, name, false);
-        }
-    }
-
-    /// The keys of a database that somebody watches and that exist in a keyspace are modified by what
-    /// follows.
-    pub(super) fn touch_watched(&mut self, database: u32, keyspace: u64) -> Result<()> {
-        for name in self.store.watch.of_database(database) {
-            if self.get_with(Table::Headers, &key::header(keyspace, &name), |_| ())?.is_some() {
-                self.touched.push((database, name));
-            }
-        }
-        Ok(())
-    }
-
-    /// The database of a keyspace as this unit leaves it, or as it found it.
-    fn database_of(&self, keyspace: u64) -> Option<u32> {
-        let own = self.databases.as_ref().and_then(|(ids, _)| ids.iter().position(|id| *id == keyspace));
-        own.map(|at| at as u32).or_else(|| self.store.databases.number_of(keyspace))
     }
 }
 

@@ -5,7 +5,7 @@
 //! watcher registers, or told. Where nobody watches, one load says so.
 
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -49,19 +49,18 @@ impl Registry {
 
     /// Registers `watching` for a key, whose lock is held.
     pub(super) fn register(&self, watching: &mut Watching, database: u32, key: &[u8], was_expired: bool) {
-        if watching.keys.iter().any(|(number, known, _)| *number == database && known == key) {
-            return;
-        }
+        let hash_map::Entry::Vacant(place) = watching.keys.entry((database, key.to_vec())) else { return };
+        place.insert(was_expired);
+        watching.bytes += 2 * (key.len() + WATCHED_BYTES);
         let entry = Entry { flag: watching.flag.clone(), was_expired };
         self.shard(key).lock().entry((database, key.to_vec())).or_default().push(entry);
         self.registered.fetch_add(1, Ordering::AcqRel);
-        watching.keys.push((database, key.to_vec(), was_expired));
     }
 
     /// Takes back every registration of `watching`, and its flag down.
     pub(super) fn unregister(&self, watching: &mut Watching) {
-        for (database, key, _) in watching.keys.drain(..) {
-            let name = (database, key);
+        watching.bytes = 0;
+        for (name, _) in std::mem::take(&mut watching.keys) {
             let mut shard = self.shard(&name.1).lock();
             if let Some(entries) = shard.get_mut(&name) {
                 entries.retain(|entry| !Arc::ptr_eq(&entry.flag, &watching.flag));
@@ -102,8 +101,13 @@ impl Registry {
 #[derive(Debug, Default)]
 pub struct Watching {
     flag: Arc<Flag>,
-    keys: Vec<(u32, Vec<u8>, bool)>,
+    /// Whether it had expired when it was registered, of each by database and name.
+    keys: HashMap<(u32, Vec<u8>), bool>,
+    bytes: usize,
 }
+
+/// What a key that is watched takes besides its name, at either end.
+const WATCHED_BYTES: usize = 64;
 
 impl Watching {
     /// Whether nothing is watched.
@@ -118,9 +122,15 @@ impl Watching {
         self.flag.0.load(Ordering::Acquire)
     }
 
+    /// The memory that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Database, name, and whether it had expired when it was registered, of each key.
     pub(super) fn keys(&self) -> impl Iterator<Item = (u32, &[u8], bool)> {
-        self.keys.iter().map(|(database, key, was_expired)| (*database, key.as_slice(), *was_expired))
+        self.keys.iter().map(|((database, key), was_expired)| (*database, key.as_slice(), *was_expired))
     }
 }
 
@@ -135,13 +145,14 @@ mod tests {
         assert!(registry.is_idle());
         registry.register(&mut a, 0, b"k", false);
         registry.register(&mut a, 0, b"k", false);
+        assert_eq!(a.bytes(), 2 * (1 + WATCHED_BYTES), "once");
         registry.register(&mut b, 1, b"k", false);
         registry.touch(1, b"k", false);
         registry.touch(0, b"other", false);
         assert!(!a.is_touched() && b.is_touched());
         registry.unregister(&mut a);
         registry.unregister(&mut b);
-        assert!(registry.is_idle() && !b.is_touched());
+        assert!(registry.is_idle() && !b.is_touched() && a.bytes() == 0);
     }
 
     #[test]

@@ -158,24 +158,25 @@ pub fn bit_operation(
     target: Key<'_>,
     sources: &[Key<'_>],
 ) -> Result<u64> {
-    let mut result: Option<Vec<u8>> = None;
-    let mut values = Vec::with_capacity(sources.len());
-    for source in sources {
-        values.push(super::assign::get(unit, *source)?.unwrap_or_default());
-    }
-    let longest = values.iter().map(Vec::len).max().unwrap_or(0);
-    for mut value in values {
-        value.resize(longest, 0);
-        match &mut result {
-            None => result = Some(value),
-            Some(result) => result.iter_mut().zip(value).for_each(|(byte, other)| match operation {
-                BitOperation::And => *byte &= other,
-                BitOperation::Or => *byte |= other,
-                BitOperation::Xor | BitOperation::Not => *byte ^= other,
-            }),
+    let mut result: Vec<u8> = Vec::new();
+    for (number, source) in sources.iter().enumerate() {
+        let value = super::assign::get(unit, *source)?.unwrap_or_default();
+        if number == 0 {
+            result = value;
+            continue;
+        }
+        // What is shorter counts as followed by zeros.
+        result.resize(result.len().max(value.len()), 0);
+        let (both, beyond) = result.split_at_mut(value.len());
+        both.iter_mut().zip(value).for_each(|(byte, other)| match operation {
+            BitOperation::And => *byte &= other,
+            BitOperation::Or => *byte |= other,
+            BitOperation::Xor | BitOperation::Not => *byte ^= other,
+        });
+        if operation == BitOperation::And {
+            beyond.fill(0);
         }
     }
-    let mut result = result.unwrap_or_default();
     if operation == BitOperation::Not {
         result.iter_mut().for_each(|byte| *byte = !*byte);
     }

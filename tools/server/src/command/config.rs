@@ -40,6 +40,8 @@ macro_rules! bytes {
     };
 }
 
+const NO_INTEGER: &str = "argument couldn't be parsed into an integer";
+
 /// What may be asked for. A fixed one may be set to what it is.
 const ENTRIES: &[Entry] = &[
     fixed!("save", ""),
@@ -59,7 +61,18 @@ const ENTRIES: &[Entry] = &[
     fixed!("maxmemory", 0),
     fixed!("maxmemory-policy", "noeviction"),
     fixed!("timeout", 0),
-    fixed!("tcp-keepalive", 0),
+    Entry {
+        name: "tcp-keepalive",
+        value: |shared| shared.settings.keepalive_seconds.get().to_string(),
+        set: Some(|settings, text| {
+            let seconds: i64 = text.parse().map_err(|_| NO_INTEGER)?;
+            let seconds = i32::try_from(seconds).ok().and_then(|seconds| u64::try_from(seconds).ok());
+            settings
+                .keepalive_seconds
+                .set(seconds.ok_or("argument must be between 0 and 2147483647 inclusive")?);
+            Ok(())
+        }),
+    },
     fixed!("requirepass", ""),
     fixed!("daemonize", "no"),
     fixed!("cluster-enabled", "no"),
@@ -74,7 +87,7 @@ const ENTRIES: &[Entry] = &[
         name: "maxclients",
         value: |shared| shared.settings.max_clients.get().to_string(),
         set: Some(|settings, text| {
-            let most: u64 = text.parse().map_err(|_| "argument couldn't be parsed into an integer")?;
+            let most: u64 = text.parse().map_err(|_| NO_INTEGER)?;
             if !(1..=1_000_000).contains(&most) {
                 return Err("argument must be between 1 and 1000000 inclusive");
             }

@@ -36,6 +36,8 @@ pub(super) fn info(call: &mut Call<'_>, args: &[&[u8]]) -> Option<Reply> {
             let _ = section(call.shared, &mut text);
         }
     }
+    // What it counts was visible before.
+    call.depends_on = call.shared.store.engine().visible_seq();
     Some(Reply::Verbatim(text))
 }
 
@@ -119,4 +121,37 @@ fn keyspace(shared: &Shared, out: &mut String) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::table::ReplyMode;
+    use crate::shared::ClientInfo;
+    use esker_structures::Store;
+    use std::sync::Arc;
+
+    #[test]
+    fn counts_depend_on_what_they_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path().join("data")).unwrap();
+        let address = "127.0.0.1:1".parse().unwrap();
+        let shared = Shared::new(store.clone(), address, 1, Vec::new());
+        let (mut connection, mut mode) = (shared.connect(), ReplyMode::On);
+        let written = connection.execute(&["set", "k", "v"]).depends_on;
+        let info = Arc::new(ClientInfo::new(1, address, address));
+        let mut call = Call {
+            shared: &shared,
+            connection: &mut connection,
+            info: &info,
+            mode: &mut mode,
+            close: false,
+            depends_on: 0,
+        };
+        let reply = super::info(&mut call, &[b"info", b"keyspace"]);
+        assert!(matches!(reply, Some(Reply::Verbatim(text)) if text.contains("db0:keys=1,")));
+        assert!(written > 0 && call.depends_on >= written);
+        drop((connection, shared));
+        store.close().unwrap();
+    }
 }

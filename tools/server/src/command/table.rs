@@ -13,6 +13,8 @@ pub(crate) struct Call<'c> {
     pub(crate) mode: &'c mut ReplyMode,
     /// The connection is to be closed when the replies are sent.
     pub(crate) close: bool,
+    /// What the reply depends on: it is sent when that is as durable as the store promises.
+    pub(crate) depends_on: u64,
 }
 
 /// Which replies are sent (CLIENT REPLY).

@@ -4,6 +4,7 @@ use crate::shared::Shared;
 use crate::worker::Inbox;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -79,11 +80,47 @@ impl Acceptor {
         }
         // Without it small replies would wait for others; a socket that refuses it works.
         let _ = stream.set_nodelay(true);
+        // So does one that refuses this.
+        let _ = keep_alive(&stream, shared.settings.keepalive_seconds.get());
         shared.connected.fetch_add(1, Ordering::Relaxed);
         shared.counters.connections.fetch_add(1, Ordering::Relaxed);
         self.next = (self.next + 1) % self.workers.len().max(1);
         if let Some(worker) = self.workers.get(self.next) {
             worker.send(stream);
+        }
+    }
+}
+
+/// Has the system ask whether the other side of a silent connection is still there: after so many seconds,
+/// and then three times more often. Three times without an answer end it. 0 for never.
+fn keep_alive(stream: &TcpStream, seconds: u64) -> io::Result<()> {
+    if seconds == 0 {
+        return Ok(());
+    }
+    let (first, next) = (Duration::from_secs(seconds), Duration::from_secs((seconds / 3).max(1)));
+    let how = TcpKeepalive::new().with_time(first).with_interval(next).with_retries(3);
+    SockRef::from(stream).set_tcp_keepalive(&how)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silent_connections_are_asked_whether_they_are_there() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for (seconds, expected) in [(0, None), (1, Some((1, 1))), (300, Some((300, 100)))] {
+            let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let stream = TcpStream::from_std(stream);
+            keep_alive(&stream, seconds).unwrap();
+            let socket = SockRef::from(&stream);
+            assert_eq!(socket.keepalive().unwrap(), expected.is_some());
+            if let Some((first, next)) = expected {
+                assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(first));
+                assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(next));
+                assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+            }
         }
     }
 }

@@ -57,16 +57,18 @@ impl Server {
         wakers.push(acceptor_poll.1.clone());
         let max_clients = descriptors::affordable(options.max_clients);
         let shared = Arc::new(Shared::new(store.clone(), address, max_clients, wakers));
-        let mut server = Server { shared: shared.clone(), threads: Vec::new() };
-        let mut inboxes = Vec::new();
-        for (number, (poll, waker)) in polls.into_iter().enumerate() {
+        let (mut workers, mut inboxes) = (Vec::new(), Vec::new());
+        for (poll, waker) in polls {
             let inbox = Arc::new(Inbox::new(waker));
             inboxes.push(inbox.clone());
-            let worker = Worker::new(shared.clone(), poll, inbox);
-            let run = move || worker.run();
-            server.spawn(format!("esker-worker-{number}"), run)?;
+            workers.push(Worker::new(shared.clone(), poll, inbox));
         }
-        let acceptor = Acceptor::new(shared, listener, acceptor_poll.0, inboxes)?;
+        // Before any thread runs: where this fails nothing is left behind.
+        let acceptor = Acceptor::new(shared.clone(), listener, acceptor_poll.0, inboxes)?;
+        let mut server = Server { shared, threads: Vec::new() };
+        for (number, worker) in workers.into_iter().enumerate() {
+            server.spawn(format!("esker-worker-{number}"), move || worker.run())?;
+        }
         server.spawn("esker-acceptor".into(), move || acceptor.run())?;
         Ok(server)
     }

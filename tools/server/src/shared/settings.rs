@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) output_soft_bytes: Setting,
     pub(crate) output_soft_seconds: Setting,
     pub(crate) max_clients: Setting,
+    pub(crate) keepalive_seconds: Setting,
 }
 
 impl Settings {
@@ -50,6 +51,7 @@ impl Settings {
             output_soft_bytes: Setting::new(1 << 20),
             output_soft_seconds: Setting::new(60),
             max_clients: Setting::new(max_clients),
+            keepalive_seconds: Setting::new(300),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A connection: its bytes in, its commands, its bytes out.
 
 use super::desk::{Desk, few};
+use super::input::append;
 use super::output::Output;
 use crate::command::{self, ReplyMode};
 use crate::protocol::{Commands, Limits, Parser};
@@ -94,7 +95,8 @@ impl Client {
 
     /// The poller says that there is something to read.
     pub(super) fn now_readable(&mut self, is_end: bool) {
-        self.readable = self.parting.is_none();
+        // Of a server that stops no more is read than what had arrived.
+        self.readable |= self.parting.is_none();
         self.read_closed |= is_end;
     }
 
@@ -212,7 +214,7 @@ impl Client {
         let active = u64::try_from(active.as_millis()).unwrap_or(u64::MAX);
         self.info.active_ms.store(active, Ordering::Relaxed);
         if !self.input.is_empty() {
-            self.input.extend_from_slice(&desk.scratch[..count]);
+            append(&mut self.input, &desk.scratch[..count]);
             return self.work_off(desk);
         }
         // Most often all of it is complete commands, and nothing is kept.
@@ -310,6 +312,8 @@ impl Client {
 
     fn execute_each(&mut self, each: &[&[&[u8]]], desk: &mut Desk) -> Result<usize, Broken> {
         self.output.prepare(&mut desk.spare);
+        let most_bytes = desk.shared.settings.output_hard_bytes.limit();
+        self.connection.session_mut().most_reply_bytes = most_bytes;
         let mut at = 0;
         while at < each.len() && !self.closing && !self.is_held_back() {
             let own = |args: &&[&[u8]]| args.first().and_then(|name| command::find(name));
@@ -352,29 +356,30 @@ impl Client {
     }
 
     fn execute_own(&mut self, command: &'static command::Own, args: &[&[u8]], desk: &mut Desk) {
-        let reply = self.call(desk, |call| command::execute(command, call, args));
+        let (reply, seq) = self.call(desk, |call| command::execute(command, call, args));
         if let Some(reply) = reply {
-            self.append(std::slice::from_ref(&reply), 0, desk);
+            self.append(std::slice::from_ref(&reply), seq, desk);
         }
     }
 
-    /// Has a command of the server work on this connection.
-    fn call<T>(&mut self, desk: &Desk, body: impl FnOnce(&mut command::Call<'_>) -> T) -> T {
+    /// Has a command of the server work on this connection. Returns what it gives, and what that depends on.
+    fn call<T>(&mut self, desk: &Desk, body: impl FnOnce(&mut command::Call<'_>) -> T) -> (T, u64) {
         let mut call = command::Call {
             shared: &desk.shared,
             connection: &mut self.connection,
             info: &self.info,
             mode: &mut self.mode,
             close: false,
+            depends_on: 0,
         };
         let done = body(&mut call);
-        let close = call.close;
+        let (close, depends_on) = (call.close, call.depends_on);
         let protocol = if self.connection.session().protocol == Protocol::Resp3 { 3 } else { 2 };
         self.info.protocol.store(protocol, Ordering::Relaxed);
         if close {
             self.finish();
         }
-        done
+        (done, depends_on)
     }
 
     /// EXEC, with commands of the server among those that it carries out: they come behind the others, which
@@ -382,7 +387,7 @@ impl Client {
     /// since HELLO may change how, amid them.
     fn execute_together(&mut self, args: &[&[u8]], desk: &mut Desk) {
         let mut replies = Vec::with_capacity(1);
-        let seq = self.connection.execute_all([args], &mut replies);
+        let mut seq = self.connection.execute_all([args], &mut replies);
         let outside = self.connection.session_mut().take_outside();
         let parts = match replies.pop() {
             Some(Reply::Array(parts)) => parts,
@@ -396,7 +401,9 @@ impl Client {
             if let Some(own) = outside.next_if(|own| own.at == at) {
                 let args: Vec<&[u8]> = own.args.iter().map(Vec::as_slice).collect();
                 let Some(command) = args.first().and_then(|name| command::find(name)) else { continue };
-                match self.call(desk, |call| command::run(command, call, &args)) {
+                let (reply, depends_on) = self.call(desk, |call| command::run(command, call, &args));
+                seq = seq.max(depends_on);
+                match reply {
                     Some(reply) => part = reply,
                     None => continue,
                 }
@@ -481,7 +488,7 @@ impl Client {
 
     /// Keeps the sum of all buffers, and to the limits.
     fn account(&mut self, shared: &Shared) -> Result<(), Broken> {
-        let queued = self.connection.session().queued_bytes();
+        let queued = self.connection.session().held_bytes();
         let input = self.input.capacity() + self.parser.memory() + queued;
         let mine = input + self.output.memory();
         if mine == self.charged {

@@ -111,8 +111,11 @@ impl Worker {
             match self.await_events(&mut events) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                // Without its poller it hears nothing more.
-                Err(_) => break,
+                // Without its poller it hears nothing more, nor do connections that it is handed.
+                Err(_) => {
+                    self.desk.shared.stop();
+                    break;
+                }
             }
             self.advanced = 0;
             self.desk.now = Instant::now();

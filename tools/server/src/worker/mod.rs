@@ -4,6 +4,7 @@ mod client;
 mod desk;
 mod event_loop;
 mod inbox;
+mod input;
 mod output;
 
 pub(crate) use event_loop::Worker;

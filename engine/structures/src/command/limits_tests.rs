@@ -1,0 +1,194 @@
+//! What is too much for memory, or for a batch.
+
+use super::connection::Connection;
+use super::reply::{Protocol, Reply};
+use crate::store::Store;
+
+fn store(dir: &tempfile::TempDir) -> Store {
+    Store::builder(dir.path()).durability(esker::Durability::Os).open().unwrap()
+}
+
+fn error(reply: &Reply) -> &str {
+    match reply {
+        Reply::Error(text) => text,
+        other => panic!("no error, but {} bytes", other.size_bytes()),
+    }
+}
+
+#[test]
+fn what_no_batch_holds_is_refused_before_it_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut connection = Connection::new(&store);
+    let value = vec![b'x'; 1 << 20];
+    for at in 0..10 {
+        connection.execute(&[b"rpush".as_slice(), b"list", &value]);
+        connection.execute(&[b"set".as_slice(), format!("k{at}").as_bytes(), &value]);
+    }
+    for line in [&["copy", "list", "other"][..], &["move", "list", "1"]] {
+        let reply = connection.execute(line).reply;
+        assert!(error(&reply).starts_with("ERR the batch has"), "{line:?}");
+    }
+    assert_eq!(connection.execute(&["llen", "list"]).reply, Reply::Integer(10));
+    // In a transaction each command by itself is small.
+    connection.execute(&["multi"]);
+    for at in 0..10 {
+        connection.execute(&["copy", &format!("k{at}"), &format!("to{at}")]);
+    }
+    assert!(error(&connection.execute(&["exec"]).reply).starts_with("ERR the batch has"));
+    assert_eq!(connection.execute(&["exists", "to0", "other"]).reply, Reply::Integer(0));
+    // One key written again and again is small.
+    connection.execute(&["multi"]);
+    for _ in 0..10 {
+        connection.execute(&[b"set".as_slice(), b"same", &value]);
+    }
+    assert!(matches!(connection.execute(&["exec"]).reply, Reply::Array(parts) if parts.len() == 10));
+    assert!(store.verify().unwrap().is_clean());
+    store.close().unwrap();
+}
+
+#[test]
+fn a_reply_of_more_bytes_than_the_session_allows_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut connection = Connection::new(&store);
+    let value = vec![b'x'; 10_000];
+    connection.execute(&[b"set".as_slice(), b"k", &value]);
+    connection.execute(&["hset", "small", "f", &"y".repeat(1000)]);
+    for at in 0..40 {
+        connection.execute(&[b"hset".as_slice(), b"h", format!("f{at}").as_bytes(), &value]);
+        connection.execute(&[b"rpush".as_slice(), b"list", &value]);
+        connection.execute(&["rpush", "same", "k"]);
+    }
+    connection.session_mut().most_reply_bytes = 100_000;
+    let many = |name: &str, word: &str, times: usize| {
+        name.split(' ').map(str::to_owned).chain(vec![word.to_owned(); times]).collect::<Vec<_>>()
+    };
+    for (name, word, few) in
+        [("mget", "k", 9), ("hmget h", "f1", 9), ("hmget small", "f", 90), ("hmget none", "f", 6000)]
+    {
+        let reply = connection.execute(&many(name, word, few)).reply;
+        assert!(matches!(reply, Reply::Array(parts) if parts.len() == few), "{name}");
+        let reply = connection.execute(&many(name, word, few + few / 9 + 1)).reply;
+        assert!(error(&reply).starts_with("ERR the reply would have"), "{name}");
+    }
+    for line in
+        ["sort_ro same by nosort get *", "sort_ro same by * alpha limit 0 1", "sort same by x get * store to"]
+    {
+        let reply = connection.execute(&line.split(' ').collect::<Vec<_>>()).reply;
+        assert!(error(&reply).starts_with("ERR the reply would have"), "{line}");
+    }
+    // Of a transaction all replies count, and nothing of one that has too many is written.
+    for (times, is_done) in [(9, true), (11, false)] {
+        connection.execute(&["multi"]);
+        connection.execute(&["set", "written", if is_done { "once" } else { "twice" }]);
+        connection.execute(&["select", "3"]);
+        for _ in 0..times {
+            connection.execute(&[b"echo".as_slice(), &value]);
+        }
+        let reply = connection.execute(&["exec"]).reply;
+        assert_eq!(!reply.is_error(), is_done, "{times}");
+        assert_eq!(connection.session().database, if is_done { 3 } else { 0 }, "nothing was done");
+        connection.execute(&["select", "0"]);
+    }
+    assert_eq!(connection.execute(&["get", "written"]).reply, "once".into());
+    // Nor is all of a collection taken, where it is not streamed.
+    for line in [&["hgetall", "h"][..], &["hvals", "h"], &["lrange", "list", "0", "-1"]] {
+        assert!(error(&connection.execute(line).reply).starts_with("ERR the reply would have"), "{line:?}");
+    }
+    assert!(!connection.execute(&["lrange", "list", "0", "8"]).reply.is_error());
+    store.close().unwrap();
+}
+
+#[test]
+fn patterns_of_sort_reserve_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut connection = Connection::new(&store);
+    let elements: Vec<String> = (0..20_000).map(|at| format!("{at}")).collect();
+    for some in elements.chunks(1000) {
+        let args = ["rpush", "list"].into_iter().chain(some.iter().map(String::as_str));
+        connection.execute(&args.collect::<Vec<_>>());
+    }
+    // More rows than any memory holds.
+    let mut args = vec!["sort", "list"];
+    args.extend(["get", "#"].repeat(500_000));
+    connection.session_mut().most_reply_bytes = 1 << 20;
+    assert!(error(&connection.execute(&args).reply).starts_with("ERR the reply would have"));
+    store.close().unwrap();
+}
+
+#[test]
+fn a_few_large_values_are_streamed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut connection = Connection::new(&store);
+    let value = vec![b'x'; 600_000];
+    for at in 0..4 {
+        connection.execute(&[b"hset".as_slice(), b"h", format!("f{at}").as_bytes(), &value]);
+        connection.execute(&[b"rpush".as_slice(), b"list", &value]);
+        connection.execute(&["rpush", "short", "x"]);
+    }
+    for line in [&["hgetall", "h"][..], &["hvals", "h"], &["lrange", "list", "1", "-1"]] {
+        let mut whole = Vec::new();
+        connection.session_mut().streams = false;
+        connection.execute(line).reply.encode(Protocol::Resp2, &mut whole);
+        connection.session_mut().streams = true;
+        assert_eq!(connection.execute(line).reply, Reply::Null);
+        let mut stream = connection.session_mut().take_stream().expect("a stream");
+        let (mut bytes, mut pieces) = (Vec::new(), 0);
+        while !stream.is_done() {
+            let enough = bytes.len() + 1;
+            stream.encode(&mut bytes, enough).unwrap();
+            pieces += 1;
+        }
+        assert!(bytes == whole && pieces >= 3, "{line:?}");
+    }
+    // A walk has pages of a mebibyte, whatever it asks for.
+    let (mut cursor, mut pages, mut fields) = ("0".to_owned(), 0, 0);
+    loop {
+        let Reply::Array(parts) = connection.execute(&["hscan", "h", &cursor, "count", "1000"]).reply else {
+            panic!("a page")
+        };
+        let [Reply::Bulk(next), Reply::Array(pairs)] = &parts[..] else { panic!("a cursor and pairs") };
+        cursor = String::from_utf8(next.clone()).unwrap();
+        (pages, fields) = (pages + 1, fields + pairs.len() / 2);
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!((pages, fields), (2, 4));
+    connection.execute(&["lrange", "short", "0", "-1"]);
+    connection.execute(&["hkeys", "h"]);
+    assert!(connection.session_mut().take_stream().is_none());
+    store.close().unwrap();
+}
+
+#[test]
+fn a_command_that_meets_corrupt_data_leaves_nothing_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut connection = Connection::new(&store);
+    for key in ["good", "bad"] {
+        connection.execute(&["set", key, "v"]);
+    }
+    let headers = store.engine().column_family("structures.headers").unwrap();
+    let keyspace = store.unit().keyspace(0).unwrap();
+    headers.put(crate::encoding::key::header(keyspace, b"bad"), b"").unwrap();
+    let before = store.engine().visible_seq();
+    for transaction in [false, true] {
+        if transaction {
+            connection.execute(&["multi"]);
+        }
+        let mut reply = connection.execute(&["del", "good", "bad"]).reply;
+        if transaction {
+            reply = connection.execute(&["exec"]).reply;
+        }
+        assert!(error(&reply).starts_with("ERR corrupt data"), "{reply:?}");
+        assert_eq!(store.engine().visible_seq(), before);
+        assert_eq!(connection.execute(&["get", "good"]).reply, "v".into());
+    }
+    assert!(error(&connection.execute(&["mget", "good", "bad"]).reply).starts_with("ERR corrupt data"));
+    drop(connection);
+    store.close().unwrap();
+}
