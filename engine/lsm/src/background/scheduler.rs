@@ -248,8 +248,8 @@ impl Rest {
     }
 }
 
-/// Pauses after a failure. A job that had so little `room` that it found the disk full is not begun again before
-/// there is more, or a good while has passed.
+/// Pauses after a failure. A job that had so little `room` that it found the disk full is not begun again
+/// before there is more, or a good while has passed.
 fn pause_after(jobs: &Jobs, room: Option<u64>, pause: &mut Duration) {
     let store = jobs.store();
     for _ in 0..PAUSES_WHEN_FULL {

@@ -185,8 +185,8 @@ impl Reserve {
         if self.is_short() { Err(no_room(&FileKind::Reserve.path(&self.dir))) } else { Ok(()) }
     }
 
-    /// What whoever frees space may fill, in bytes: what is free, and this one. `None` where the file system does
-    /// not tell.
+    /// What whoever frees space may fill, in bytes: what is free, and this one. `None` where the file system
+    /// does not tell.
     #[must_use]
     pub fn room(&self) -> Option<u64> {
         let mut state = self.state.lock();

@@ -200,8 +200,8 @@ mod tests {
         assert_eq!(work.failed(), 2, "it forgets none");
     }
 
-    /// A compaction that had found no room was held against the store for ever: what it was about, somebody else
-    /// had compacted meanwhile.
+    /// A compaction that had found no room was held against the store for ever: what it was about, somebody
+    /// else had compacted meanwhile.
     #[test]
     fn where_nothing_is_left_to_do_no_room_was_too_little() {
         let work = Work::default();
