@@ -130,6 +130,7 @@ impl Jobs {
             horizons,
             ranges,
             erase_ms,
+            room: self.store.reserve.room_to_compact().unwrap_or(u64::MAX),
         }
     }
 }

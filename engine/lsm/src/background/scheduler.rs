@@ -249,13 +249,17 @@ impl Rest {
 }
 
 /// Pauses after a failure. A job that had so little `room` that it found the disk full is not begun again
-/// before there is more, or a good while has passed.
+/// before there is more, or the reserve is whole again, or a good while has passed.
 fn pause_after(jobs: &Jobs, room: Option<u64>, pause: &mut Duration) {
     let store = jobs.store();
     for _ in 0..PAUSES_WHEN_FULL {
         store.work.pause(*pause);
         *pause = (*pause * 2).min(LONGEST_PAUSE);
-        if store.work.is_stopping() || room.is_none() || store.reserve.room() > room {
+        if store.work.is_stopping()
+            || room.is_none()
+            || !store.reserve.is_short()
+            || store.reserve.room() > room
+        {
             return;
         }
     }

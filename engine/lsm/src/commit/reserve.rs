@@ -189,9 +189,19 @@ impl Reserve {
     /// does not tell.
     #[must_use]
     pub fn room(&self) -> Option<u64> {
+        let free = self.fs.free_bytes(&self.dir)?;
+        if self.bytes == 0 {
+            return Some(free);
+        }
         let mut state = self.state.lock();
         let held = self.open(&mut state, false).and_then(|file| file.map_or(Ok(0), OpenFile::size));
-        Some(self.fs.free_bytes(&self.dir)?.saturating_add(held.unwrap_or(0)))
+        Some(free.saturating_add(held.unwrap_or(0)))
+    }
+
+    /// What a compaction may fill of that: see [`Reserve::leave_some`].
+    #[must_use]
+    pub fn room_to_compact(&self) -> Option<u64> {
+        Some(self.room()?.saturating_sub(self.bytes / 2))
     }
 
     /// Whether what nobody waits for may write `bytes` and leaves as much room as the reserve takes. It

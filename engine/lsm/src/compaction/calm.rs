@@ -52,7 +52,7 @@ pub fn pick_calm(
         return None;
     }
     let plan = if upper == 0 {
-        pick_level0(version, claims, targets(version, options).base_level)
+        pick_level0(version, claims, targets(version, options).base_level, u64::MAX)
     } else if version.level_bytes(upper) * calm.drag() >= version.level_bytes(upper + 1) {
         pick_level(version, claims, options, upper)
     } else {

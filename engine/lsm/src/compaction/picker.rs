@@ -58,6 +58,8 @@ pub struct Moment<'a> {
     /// What has been hidden since this time or longer - tables' deletions and expired entries, ranges that
     /// were written - is to be compacted, in ms since the epoch; 0 if nothing is.
     pub erase_ms: u64,
+    /// What may be written before the disk is full, in bytes.
+    pub room: u64,
 }
 
 impl Moment<'_> {
@@ -156,7 +158,7 @@ pub fn pick(
     scores.sort_by(|a, b| b.0.total_cmp(&a.0));
     for (_, level) in scores {
         let plan = if level == 0 {
-            pick_level0(version, claims, targets.base_level)
+            pick_level0(version, claims, targets.base_level, moment.room)
                 .or_else(|| pick_within_level0(version, claims, options))
         } else {
             pick_level(version, claims, options, level)
@@ -202,11 +204,18 @@ fn moving_only_if_the_codec_stays(mut plan: Plan, policy: &TablePolicy) -> Plan 
     plan
 }
 
-/// All of level 0 into the base level. Partial choices would have to keep older tables below newer
-/// ones; with few tables in level 0 the whole is simple and never wrong.
-pub(super) fn pick_level0(version: &Version, claims: &Claims, base_level: usize) -> Option<Plan> {
-    let tables: Vec<_> = version.level(0).iter().map(|t| (0, t.clone())).collect();
-    with_overlap(version, claims, Reason::Level0, tables, base_level)
+/// All of level 0 into the base level; of what is more than there is `room` for, the older half, or the older
+/// half of that: newer tables may stay above older ones, and not the other way round.
+pub(super) fn pick_level0(version: &Version, claims: &Claims, base_level: usize, room: u64) -> Option<Plan> {
+    let mut tables = version.level(0);
+    loop {
+        let inputs = tables.iter().map(|t| (0, t.clone())).collect();
+        let plan = with_overlap(version, claims, Reason::Level0, inputs, base_level)?;
+        if plan.trivial_move || plan.input_bytes() <= room || tables.len() == 1 {
+            return Some(plan);
+        }
+        tables = &tables[tables.len() / 2..];
+    }
 }
 
 /// Where damage below keeps level 0 from being compacted down, its tables are merged with one
@@ -394,7 +403,7 @@ fn pick_touched(
                 continue;
             }
             let plan = if level == 0 {
-                pick_level0(version, claims, targets(version, options).base_level)
+                pick_level0(version, claims, targets(version, options).base_level, moment.room)
             } else if level == deepest {
                 let this = |other: &TableFile| other.meta.number == meta.number;
                 pick_bottom(version, claims, Reason::Ranges, this)

@@ -28,7 +28,7 @@ static NO_RANGES: LazyLock<RangeSet> = LazyLock::new(RangeSet::default);
 
 /// A moment at which all readers see everything up to `oldest_seq`.
 fn moment(oldest_seq: u64, oldest_ms: u64) -> Moment<'static> {
-    Moment { oldest_seq, oldest_ms, horizons: &[], ranges: &NO_RANGES, erase_ms: 0 }
+    Moment { oldest_seq, oldest_ms, horizons: &[], ranges: &NO_RANGES, erase_ms: 0, room: u64::MAX }
 }
 
 fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
@@ -102,6 +102,24 @@ fn level_0_goes_to_the_level_whose_share_is_worth_having_when_the_tree_is_large(
     let text = "L0: 5[a-c]9 6[b-d]9 7[a-b]9 8[c-d]9\n L6: 1[a-c]1000 2[d-z]1000";
     assert_eq!(targets(&tree(text), &SHAPE).base_level, 4);
     assert_eq!(picked(text), "level 0: L0[8 7 6 5] -> L4");
+}
+
+/// Writers stood still on a disk with room enough, because all of level 0 at once needed more.
+#[test]
+fn level_0_goes_down_in_parts_the_oldest_first_where_there_is_no_room_for_all_of_it() {
+    let text = "L0: 5[a-c]9 6[b-d]9 7[a-b]9 8[c-d]9 9[x-z]9\n L6: 1[a-c]50 2[d-g]30";
+    let tree = tree(text);
+    for (room, expected) in [
+        (125, "L0[9 8 7 6 5] + L6[1 2] -> L6"),
+        (124, "L0[7 6 5] + L6[1 2] -> L6"),
+        (106, "L0[6 5] + L6[1 2] -> L6"),
+        (97, "L0[5] + L6[1] -> L6"),
+        (0, "L0[5] + L6[1] -> L6"),
+    ] {
+        let moment = Moment { room: room << 10, ..moment(1000, 1000) };
+        let plan = pick(&tree, &Claims::default(), &SHAPE, &TablePolicy::default(), moment);
+        assert_eq!(plan.unwrap().describe(), format!("level 0: {expected}"), "{room} KiB");
+    }
 }
 
 #[test]
