@@ -213,8 +213,8 @@ pub(super) fn pick_level0(version: &Version, claims: &Claims, base_level: usize,
     })
 }
 
-/// The plan for these tables, or for the latter half of them, or of that, as long as it needs more than there is
-/// `room` for.
+/// The plan for these tables, or for the latter half of them, or of that, as long as it needs more than there
+/// is `room` for.
 fn with_room(
     mut tables: &[Arc<TableFile>],
     room: u64,
