@@ -107,7 +107,7 @@ impl Jobs {
         to: Option<&[u8]>,
         patience: &mut u32,
     ) -> Result<bool> {
-        let (claim, plan, partly) = {
+        let (claim, plan) = {
             let mut all = self.claims.lock();
             loop {
                 self.check()?;
@@ -120,20 +120,11 @@ impl Jobs {
                     let (view, horizons) = (family.view(), self.picking_horizons(family));
                     let moment = self.moment(family, &horizons, &view.ranges);
                     let shape = &self.store.options.shape;
-                    let inputs = |plan: Plan| {
-                        let chosen = plan.inputs.iter().filter(|(of, _)| *of == level).count();
-                        let there = match level {
-                            0 => view.version.level(0).len(),
-                            _ => view.version.overlapping(level, from, to).len(),
-                        };
-                        (chosen < there, plan)
-                    };
                     pick_manual(&view.version, claims, shape, moment, level, from, to)
-                        .map(|plan| plan.map(inputs))
                 };
                 match picked {
                     Ok(None) => return Ok(false),
-                    Ok(Some((partly, plan))) => break (claims.claim(&plan), plan, partly),
+                    Ok(Some(plan)) => break (claims.claim(&plan), plan),
                     Err(_busy) if claims.is_empty() => {
                         // Nothing runs that it would have to wait for: damage stands in its way.
                         return claims.damaged().next().map_or(Ok(false), |(_, error)| Err(error.clone()));
@@ -150,7 +141,7 @@ impl Jobs {
                 *patience -= 1;
                 self.wait_for_others(error).map(|()| true)
             }
-            ran => ran.map(|()| partly || level == LEVELS - 1),
+            ran => ran.map(|()| level == LEVELS - 1),
         }
     }
 

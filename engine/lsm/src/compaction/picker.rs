@@ -207,21 +207,10 @@ fn moving_only_if_the_codec_stays(mut plan: Plan, policy: &TablePolicy) -> Plan 
 /// All of level 0 into the base level; of what is more than there is `room` for, the older half, or the older
 /// half of that: newer tables may stay above older ones, and not the other way round.
 pub(super) fn pick_level0(version: &Version, claims: &Claims, base_level: usize, room: u64) -> Option<Plan> {
-    with_room(version.level(0), room, |tables| {
-        let inputs = tables.iter().map(|t| (0, t.clone())).collect();
-        with_overlap(version, claims, Reason::Level0, inputs, base_level)
-    })
-}
-
-/// The plan for these tables, or for the latter half of them, or of that, as long as it needs more than there
-/// is `room` for.
-fn with_room(
-    mut tables: &[Arc<TableFile>],
-    room: u64,
-    plan: impl Fn(&[Arc<TableFile>]) -> Option<Plan>,
-) -> Option<Plan> {
+    let mut tables = version.level(0);
     loop {
-        let plan = plan(tables)?;
+        let inputs = tables.iter().map(|t| (0, t.clone())).collect();
+        let plan = with_overlap(version, claims, Reason::Level0, inputs, base_level)?;
         if plan.trivial_move || plan.input_bytes() <= room || tables.len() == 1 {
             return Some(plan);
         }
@@ -512,17 +501,14 @@ pub fn pick_manual(
     if touched.is_empty() {
         return Ok(None);
     }
-    // Any table of level 0 may hold older versions of what another one holds.
-    let (tables, output) = match level {
-        0 => (version.level(0), targets(version, options).base_level),
-        _ => (touched.as_slice(), level + 1),
+    let (inputs, output) = if level == 0 {
+        // Any table of level 0 may hold older versions of what another one holds.
+        let all = version.level(0).iter().map(|t| (0, t.clone())).collect();
+        (all, targets(version, options).base_level)
+    } else {
+        (touched.into_iter().map(|t| (level, t)).collect(), level + 1)
     };
-    let plan = |tables: &[Arc<TableFile>]| {
-        let inputs = tables.iter().map(|t| (level, t.clone())).collect();
-        with_overlap(version, claims, Reason::Manual, inputs, output)
-    };
-    // Of level 0 the older ones go first; of others it does not matter.
-    with_room(tables, moment.room, plan).map(Some).ok_or(Busy)
+    with_overlap(version, claims, Reason::Manual, inputs, output).map(Some).ok_or(Busy)
 }
 
 /// What was asked for is part of a running compaction.

@@ -123,22 +123,6 @@ fn level_0_goes_down_in_parts_the_oldest_first_where_there_is_no_room_for_all_of
 }
 
 #[test]
-fn what_somebody_asks_for_is_done_in_parts_where_there_is_no_room_for_all_of_it() {
-    let tree = tree("L0: 8[a-b]9 9[a-z]9\n L5: 5[a-c]9 6[d-e]9 7[f-z]9\n L6: 1[a-c]50 2[d-g]30");
-    for (level, room, expected) in [
-        (0, 45, "L0[9 8] + L5[5 6 7] -> L5"),
-        (0, 44, "L0[8] + L5[5] -> L5"),
-        (5, 107, "L5[5 6 7] + L6[1 2] -> L6"),
-        (5, 106, "L5[6 7] + L6[2] -> L6"),
-        (5, 0, "L5[7] + L6[2] -> L6"),
-    ] {
-        let moment = Moment { room: room << 10, ..moment(1000, 1000) };
-        let plan = pick_manual(&tree, &Claims::default(), &SHAPE, moment, level, None, None);
-        assert_eq!(plan.unwrap().unwrap().describe(), format!("manual: {expected}"), "{room} KiB");
-    }
-}
-
-#[test]
 fn a_full_level_sends_down_what_drags_along_the_least() {
     let text = "L5: 5[a-c]90 6[d-f]90 7[g-i]90\n L6: 1[a-b]500 2[c-e]500 3[h-i]20 4[x-z]600";
     assert_eq!(picked(text), "level size: L5[7] + L6[3] -> L6");
