@@ -175,7 +175,7 @@ impl Jobs {
         let store = &self.store;
         let bytes =
             |family: &Arc<Family>| family.pin().version.tables().map(|(_, t)| t.meta.size).sum::<u64>();
-        store.shrink_reserve(store.families().iter().map(bytes).sum());
+        store.shrink_reserve(|| store.families().iter().map(bytes).sum());
     }
 
     /// Removes the log segments before `oldest`, which the manifest says are not needed.

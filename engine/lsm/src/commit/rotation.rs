@@ -73,9 +73,10 @@ impl Store {
         }
     }
 
-    /// With everything in tables, which take `table_bytes`, a small reserve will do.
-    pub fn shrink_reserve(&self, table_bytes: u64) {
-        if self.with_writer(|writer| self.is_flushed(writer, 0)) && self.reserve.shrink(table_bytes) {
+    /// With everything in tables, which take `table_bytes`, a small reserve will do. They are only added up
+    /// where nothing waits for a flush.
+    pub fn shrink_reserve(&self, table_bytes: impl FnOnce() -> u64) {
+        if self.with_writer(|writer| self.is_flushed(writer, 0)) && self.reserve.shrink(table_bytes()) {
             // What was written meanwhile did not see a small one.
             self.with_writer(|writer| self.rotate_if_due(writer));
         }

@@ -14,9 +14,9 @@ use std::fmt::Write;
 const UNIT_BYTES: usize = 1 << 20;
 /// So is one that removes more ranges.
 const UNIT_RANGES: usize = 1024;
-/// So is one of so many commands.
+/// So is one of so many commands, and one that holds locks before a command that may take long: others would
+/// wait for them.
 const UNIT_COMMANDS: usize = 1024;
-// And one that holds locks before a command that may take long: others would wait for them.
 
 /// A reply, and what it depends on.
 #[derive(Clone, Debug, PartialEq)]
