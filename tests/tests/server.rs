@@ -3,6 +3,7 @@
 use esker_tests::served::{Client, Served};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_esker-under-test");
@@ -328,6 +329,36 @@ fn what_has_arrived_whole_is_answered_before_a_stop() {
     let store = esker_structures::Store::open(dir.path()).unwrap();
     assert_eq!(store.unit().count_keys(0).unwrap(), 8 * count as u64);
     store.close().unwrap();
+}
+
+/// A server that stopped read on of those who went on speaking, for as long as it waits for its clients.
+#[test]
+fn who_never_falls_silent_does_not_hold_up_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let mut other = server.connect();
+    let mut heard = server.stream();
+    let mut spoken = heard.try_clone().unwrap();
+    let commands = Client::encode(&[b"ECHO", &[b'x'; 1000]]).repeat(64);
+    let is_stopped = AtomicBool::new(false);
+    let after = std::thread::scope(|scope| {
+        scope.spawn(|| while spoken.write_all(&commands).is_ok() {});
+        let mut buffer = vec![0; 64 << 10];
+        heard.read_exact(&mut buffer).unwrap();
+        scope.spawn(|| {
+            other.send(&Client::encode(&[b"SHUTDOWN"])).unwrap();
+            assert_eq!(other.rest().unwrap(), b"");
+            is_stopped.store(true, Ordering::Release);
+        });
+        let mut after = 0;
+        while let Ok(count @ 1..) = heard.read(&mut buffer) {
+            after += if is_stopped.load(Ordering::Acquire) { count } else { 0 };
+        }
+        after
+    });
+    assert!(server.wait().0.success());
+    // A MiB is read of it, and what was on its way to it is sent.
+    assert!(after < 50 << 20, "{after}");
 }
 
 fn esker(args: &[&str]) -> String {

@@ -233,22 +233,21 @@ impl Jobs {
         }
     }
 
-    /// What is done about once in a sync interval.
-    pub fn tick(&self) -> Result<()> {
-        // What nobody holds any more may be the room that is missing. A sync may take long.
+    /// What is done about once in a sync interval, besides syncing.
+    pub fn upkeep(&self) -> Result<()> {
+        // What nobody holds any more may be the room that is missing.
         let purged = self.store.purge();
         if !self.store.poison.is_set() {
             self.store.refill()?;
         }
-        let synced = self.sync();
         self.store.rotate_aged();
         let erased = self.erase();
-        self.judge(Task::Sync, &erased);
+        self.judge(Task::Upkeep, &erased);
         self.store.persist_clock(CLOCK_EVERY_MS)?;
         self.store.balance_memory();
         self.store.update_pressure();
         self.retry_damaged();
         self.wake_rested();
-        purged.and(synced)
+        purged
     }
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 /// How background work is run.
 #[derive(Clone, Debug)]
 pub enum Mode {
-    /// On threads of its own: one that flushes, one that compacts, one that syncs and tidies.
+    /// On threads of its own: one that flushes, one that compacts, one that syncs, one that runs callbacks, one
+    /// that tidies.
     Threads,
     /// On the threads that use the store, one job at a time, when the random numbers say so. With
     /// one user thread everything that happens follows from the seed.
@@ -60,16 +61,28 @@ impl Scheduler {
                     rest.use_calm(&jobs);
                 }
             })?;
+            // Nothing stands between two syncs but the interval: what is lost with the power is bounded by it.
             scheduler.spawn("esker-sync", move |jobs| {
+                while jobs.store().work.wait(Task::Sync, Some(sync_interval)).is_some() {
+                    // A failure is latched.
+                    let _ = guarded(&jobs, Task::Sync, || jobs.sync());
+                }
+            })?;
+            // They are users' code, which may take its time.
+            scheduler.spawn("esker-callbacks", |jobs| {
+                while jobs.store().work.wait(Task::Callbacks, None).is_some() {
+                    jobs.store().durable.run_callbacks();
+                }
+            })?;
+            scheduler.spawn("esker-upkeep", move |jobs| {
                 let patience = || {
                     // Space that comes back is noticed within a second.
                     let short = jobs.store().reserve.is_short();
                     Some(if short { sync_interval.min(REFILL_EVERY) } else { sync_interval })
                 };
-                while jobs.store().work.wait(Task::Sync, patience()).is_some() {
+                while jobs.store().work.wait(Task::Upkeep, patience()).is_some() {
                     // A failure is latched or kept on the board; the next interval is the pause.
-                    let _ = guarded(&jobs, Task::Sync, || jobs.tick());
-                    jobs.store().durable.run_callbacks();
+                    let _ = guarded(&jobs, Task::Upkeep, || jobs.upkeep());
                 }
             })?;
         }
@@ -122,7 +135,10 @@ impl Scheduler {
         match random.below(16) {
             0 | 1 => drop(self.jobs.flush_next()),
             2 | 3 => drop(self.jobs.compact_next()),
-            4 => drop(self.jobs.tick()),
+            4 => {
+                let _ = self.jobs.sync();
+                let _ = self.jobs.upkeep();
+            }
             // Seldom: trees of many levels are to be met, too.
             5 if random.below(16) == 0 => drop(self.jobs.compact_calm(Calm::Long)),
             _ => {}

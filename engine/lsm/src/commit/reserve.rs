@@ -353,8 +353,9 @@ impl Reserve {
             let path = FileKind::Reserve.path(&self.dir);
             state.file = match self.fs.open_writable(&path) {
                 Err(error) if error.is_not_found() && create => {
+                    let dir = self.fs.dir(&self.dir)?;
                     let file = self.fs.create_new(&path)?;
-                    self.fs.sync_dir(&self.dir)?;
+                    dir.sync()?;
                     Some(file)
                 }
                 Err(error) if error.is_not_found() => None,

@@ -206,3 +206,16 @@ fn a_flush_without_room_does_not_stop_deletions_for_long() {
     }
     assert!(matches!(rig.delete("k"), Err(Error::DiskFull(_))));
 }
+
+/// What was written while the reserve became a small one had not seen that, and nobody made it whole for it.
+#[test]
+fn what_is_written_while_the_reserve_is_made_small_wants_it_whole() {
+    let rig = Rig::with(Setup { reserve_bytes: 64 << 10, ..Setup::default() });
+    assert!(rig.store.reserve.make().unwrap());
+    rig.store.shrink_reserve(|| {
+        rig.put("k", [7; 20_000]).unwrap();
+        0
+    });
+    assert_eq!(rig.store.reserve.small(), Some(32 << 10));
+    assert!(!rig.store.reserve.want(), "it is wanted already");
+}

@@ -296,7 +296,7 @@ impl Store {
         // cannot raise it in between, to the middle of what a reader has seen already. And nobody hears
         // of the failure before the latch is set: no later write of theirs may succeed.
         self.durable.fail_and(error, || self.poison.set(why));
-        self.work.announce(Task::Sync);
+        self.work.announce(Task::Callbacks);
         self.work.progressed();
         self.gate.wake();
         self.range_gate.wake();
@@ -316,7 +316,7 @@ impl Store {
     pub fn wait_durable(&self, seq: SeqNum) -> Result<()> {
         let result = self.durable.wait(seq, || self.latching("syncing the log", || self.sync_log()));
         if self.durable.has_settled() {
-            self.work.announce(Task::Sync);
+            self.work.announce(Task::Callbacks);
         }
         result
     }
@@ -378,7 +378,7 @@ impl Store {
         let result = self.reserve.draw(drawer, run);
         if whole && self.reserve.is_short() {
             // From now on it is looked more often whether space has come back.
-            self.work.announce(Task::Sync);
+            self.work.announce(Task::Upkeep);
         }
         result
     }

@@ -14,14 +14,20 @@ pub enum Task {
     Compact,
     /// Somebody wants the log synced soon.
     Sync,
+    /// Callbacks wait to be run.
+    Callbacks,
+    /// The disk is full, and space that comes back is to be noticed.
+    Upkeep,
 }
+
+const TASKS: usize = 5;
 
 /// A board on which work is announced and progress reported.
 #[derive(Debug, Default)]
 pub struct Work {
     state: Mutex<WorkState>,
     /// For each kind of work, so that only those wake who do it.
-    announced: [Condvar; 3],
+    announced: [Condvar; TASKS],
     stopped: Condvar,
     progressed: Condvar,
 }
@@ -29,12 +35,12 @@ pub struct Work {
 /// What stands on the board.
 #[derive(Debug, Default)]
 pub struct WorkState {
-    wanted: [bool; 3],
+    wanted: [bool; TASKS],
     stopping: bool,
     /// Counts finished jobs and failures.
     pub progress: u64,
     /// The failure of each kind of work, until that kind succeeds again.
-    failures: [Option<Error>; 3],
+    failures: [Option<Error>; TASKS],
     failed: u64,
     /// Why a family is not being compacted for the moment: one of its hooks has failed.
     resting: Option<Error>,

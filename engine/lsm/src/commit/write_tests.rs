@@ -164,3 +164,22 @@ fn what_only_removes_is_known_by_its_operations() {
     batch.put(&family, "d", "");
     assert!(!only_removes(&batch));
 }
+
+/// A request that is refused for a reason of its own was told of the log's failure instead, which met the others
+/// of its group.
+#[test]
+fn who_is_refused_hears_why_also_where_the_log_fails() {
+    let rig = Rig::new();
+    let put = |family| {
+        let mut batch = WriteBatch::new();
+        batch.put(&Named(family), "k", "v");
+        Request { batch, ..Request::default() }
+    };
+    rig.sim.set_fault(Box::new(|op| (op.kind == OperationKind::Write).then_some(Fault::EIO)));
+    let mut answers = [None, None];
+    rig.store.write_group(&mut [put(9), put(0)], &mut answers);
+    let [Some(Err(Refused::Failed(own))), Some(Err(Refused::Failed(log)))] = answers else {
+        panic!("{answers:?}")
+    };
+    assert!(matches!(own, Error::FamilyDropped { .. }) && matches!(log, Error::Io { .. }), "{own}, {log}");
+}

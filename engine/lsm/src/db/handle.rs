@@ -184,7 +184,8 @@ impl Db {
 
     /// Calls `callback` once every logged write up to `seq` survives a loss of power, or never will;
     /// at once if that is known. It runs on a background thread, one
-    /// callback after another, and may use the store; a panic in it shows in [`Db::health`].
+    /// callback after another, and may use the store; a panic in it shows in [`Db::health`]. Nothing but
+    /// other callbacks, and closing the store, waits for it.
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {

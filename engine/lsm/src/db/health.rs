@@ -62,7 +62,7 @@ impl Db {
         let store = &self.inner().store;
         Health {
             poisoned: store.poison.why().map(|why| why.to_string()),
-            background: [Task::Flush, Task::Compact, Task::Sync]
+            background: [Task::Flush, Task::Compact, Task::Sync, Task::Upkeep]
                 .into_iter()
                 .filter_map(|task| store.work.failure(task))
                 .collect(),

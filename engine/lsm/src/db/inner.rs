@@ -74,13 +74,13 @@ impl Inner {
         let ended = self.end_log();
         let purged = self.store.purge();
         // The next to open it may need what is free now.
-        let _ = self.store.reserve.make();
+        let made = self.store.reserve.make();
         // What has not become durable by now never will.
         self.store.durable.fail(Error::Closed);
         self.store.durable.run_callbacks();
         // Only now may somebody else have it.
         drop(self.lock.lock().take());
-        flushed.and(ended).and(purged)
+        flushed.and(ended).and(purged).and(made.map(drop))
     }
 
     /// Syncs the log and writes the mark of a close in good order.

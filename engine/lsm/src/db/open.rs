@@ -29,9 +29,10 @@ use crate::table::Tables;
 use crate::tree::Family;
 use crate::version::{
     Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, check_levels,
-    check_ranges, load_manifest, read_current,
+    check_ranges, load_manifest,
 };
 use crate::wal::{Cut, ManifestEnd, Wal, WalOptions};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -98,14 +99,16 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
     let state = settle_operators(&builder, &manifest_path, state)?;
     let reserve = Arc::new(Reserve::new(&fs, &dir, builder.options.reserve_bytes()));
     reserve.find();
+    let in_doubt = Cell::new(false);
     let attempt = || {
         // What an attempt on a full disk has left behind is counted and removed by the next.
         let (names, mut recovery) = (fs.list(&dir)?, recovery.clone());
         let opening = Opening::new(&builder, &manifest_path, state.clone(), manifest_end, &names)?;
-        opening.recover(&builder, &names, &mut recovery, &reserve).map(|store| (store, recovery))
+        opening.recover(&builder, &names, &mut recovery, &reserve, &in_doubt).map(|store| (store, recovery))
     };
     let (store, recovery) = match attempt() {
-        Err(Error::DiskFull(_)) => {
+        // What a manifest names that may be in force stays.
+        Err(error @ Error::DiskFull(_)) if !error.is_failed_sync() && !in_doubt.get() => {
             remove_never_named(&fs, &dir, &mentioned)?;
             reserve.draw(Drawer::Anybody, attempt)?
         }
@@ -295,6 +298,7 @@ impl Opening {
         names: &[String],
         recovery: &mut Recovery,
         reserve: &Arc<Reserve>,
+        in_doubt: &Cell<bool>,
     ) -> Result<Store> {
         let (fs, dir) = (&builder.fs, &builder.path);
         let first = self.numbers.load(Ordering::Relaxed);
@@ -309,13 +313,13 @@ impl Opening {
         let created = Manifest::create(fs.clone(), dir, builder.random.clone(), self.state.clone());
         let mut manifest = match created {
             Ok(manifest) => manifest,
-            Err(error) => {
-                // Unless `CURRENT` names the new manifest already, nothing names what it would name.
-                let current = read_current(fs, dir);
-                if !matches!(current, Ok(Some(current)) if current.manifest == self.state.next_file) {
+            Err(failed) => {
+                // A manifest that may be in force names what was made.
+                in_doubt.set(failed.in_doubt);
+                if !failed.in_doubt {
                     self.remove_made(builder, first);
                 }
-                return Err(error);
+                return Err(failed.error);
             }
         };
         manifest.set_least_bytes(builder.options.manifest_bytes);

@@ -56,7 +56,7 @@ fn log_and_reserve_are_small_at_rest_and_grow_with_use() {
     let named: u64 = sizes(&sim, "").iter().sum();
     assert!(sim.used() < named + SEGMENT_BYTES / 4, "a removed segment is still open: {} bytes", sim.used());
     fill(&db, 0..10);
-    db.inner().scheduler.jobs().tick().unwrap();
+    db.inner().scheduler.jobs().upkeep().unwrap();
     assert_eq!(sizes(&sim, "RESERVE"), [RESERVE_BYTES / 2], "it does for a little");
     fill(&db, 10..100);
     assert!(!db.inner().scheduler.jobs().flush_next().unwrap());
@@ -104,7 +104,7 @@ fn memtables_are_sealed_early_while_there_is_no_room_for_a_whole_reserve() {
     }
     assert!(n > 50, "{n}");
     fill(&db, n..3 * n);
-    db.inner().scheduler.jobs().tick().unwrap();
+    db.inner().scheduler.jobs().upkeep().unwrap();
     assert!(db.health().is_well(), "nothing is refused for its sake: {:?}", db.health());
     assert_eq!(sizes(&sim, "RESERVE"), [RESERVE_BYTES / 2]);
     sim.clear_fault();

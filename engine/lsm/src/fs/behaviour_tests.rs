@@ -270,6 +270,10 @@ fn directories(fs: &Fs, dir: &Path) {
     assert_eq!(kind(fs.create_dir_all(&path)), ErrorKind::AlreadyExists);
     assert_eq!(kind(fs.create_dir_all(&path.join("below"))), ErrorKind::NotADirectory);
     assert_eq!(kind(fs.sync_dir(&path)), ErrorKind::NotADirectory);
+    if let Fs::Os(_) = fs {
+        let unopened = fs.sync_dir(&dir.join("none")).unwrap_err();
+        assert!(!unopened.is_failed_sync(), "nothing was synced: {unopened}");
+    }
 }
 
 fn locks(fs: &Fs, dir: &Path) {

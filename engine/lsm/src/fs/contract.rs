@@ -1,7 +1,7 @@
 //! The traits that a file system implements, and the handles through which the engine uses one. The
 //! contract itself stands in the documentation of [`crate::fs`].
 
-use super::os::{OsFile, OsFs};
+use super::os::{OsFile, OsFs, open_dir};
 use super::sim::{SimFile, SimFs};
 use crate::base::error::{Error, Result};
 use crate::base::sync::Arc;
@@ -171,7 +171,17 @@ impl Fs {
 
     /// Makes the entries of a directory durable.
     pub fn sync_dir(&self, dir: &Path) -> Result<()> {
-        each!(self, fs => fs.sync_dir(dir)).map_err(|e| Error::io("sync directory", dir, e))
+        self.dir(dir)?.sync()
+    }
+
+    /// A directory that is to be synced. Who is about to change what stands in it takes it before that: where
+    /// descriptors run out nothing is changed, and no sync has failed.
+    pub fn dir(&self, dir: &Path) -> Result<OpenDir<'_>> {
+        let file = match self {
+            Fs::Os(_) => Some(open_dir(dir).map_err(|e| Error::io("open directory", dir, e))?),
+            Fs::Sim(_) | Fs::Custom(_) => None,
+        };
+        Ok(OpenDir { fs: self, path: dir.into(), file })
     }
 
     /// Where a path leads that need not be there yet: its existing part with all links followed, and
@@ -230,6 +240,25 @@ impl Fs {
         let mut bytes = vec![0; size as usize];
         file.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
+    }
+}
+
+/// A directory whose entries can be made durable.
+#[derive(Debug)]
+pub struct OpenDir<'f> {
+    fs: &'f Fs,
+    path: PathBuf,
+    file: Option<std::fs::File>,
+}
+
+impl OpenDir<'_> {
+    /// Makes its entries durable. A failure is final: see the contract.
+    pub fn sync(&self) -> Result<()> {
+        let synced = match &self.file {
+            Some(file) => file.sync_all(),
+            None => each!(self.fs, fs => fs.sync_dir(&self.path)),
+        };
+        synced.map_err(|e| Error::io("sync directory", &self.path, e))
     }
 }
 

@@ -30,6 +30,6 @@ mod mapping;
 mod os;
 pub mod sim;
 
-pub use contract::{File, FileHandle, FileSystem, Fs, LockGuard, LockToken, OpenFile};
+pub use contract::{File, FileHandle, FileSystem, Fs, LockGuard, LockToken, OpenDir, OpenFile};
 pub use os::OsFs;
 pub use sim::SimFs;

@@ -46,6 +46,12 @@ fn or_current(dir: &Path) -> &Path {
     if dir.as_os_str().is_empty() { Path::new(".") } else { dir }
 }
 
+/// A directory, opened to be synced.
+pub(super) fn open_dir(dir: &Path) -> io::Result<fs::File> {
+    let dir = fs::File::open(or_current(dir))?;
+    if dir.metadata()?.is_dir() { Ok(dir) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}
+
 impl FileSystem for OsFs {
     fn create_new(&self, path: &Path) -> io::Result<FileHandle> {
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
@@ -100,11 +106,7 @@ impl FileSystem for OsFs {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let dir = fs::File::open(or_current(dir))?;
-        if !dir.metadata()?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        dir.sync_all()
+        open_dir(dir)?.sync_all()
     }
 
     fn canonical(&self, path: &Path) -> io::Result<PathBuf> {

@@ -6,7 +6,7 @@
 
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
-use crate::fs::Fs;
+use crate::fs::{Fs, OpenDir};
 use std::path::Path;
 
 /// What `CURRENT` says.
@@ -65,19 +65,25 @@ impl Current {
 
     /// Puts the temporary file in the place of `CURRENT`, durably. After a failure either of the
     /// two may be in force.
-    pub(super) fn switch(fs: &Fs, dir: &Path, temp: FileNumber) -> Result<()> {
+    pub(super) fn switch(fs: &Fs, opened: &OpenDir<'_>, dir: &Path, temp: FileNumber) -> Result<()> {
         fs.rename(&FileKind::Temp(temp).path(dir), &FileKind::Current.path(dir))?;
-        fs.sync_dir(dir)
+        opened.sync()
     }
 
     /// Whether the manifest `number` is certainly not in force although `error` was what switching
     /// to it gave. Only a full disk is trusted that far: it says that nothing was done, reading
     /// `CURRENT` again shows it, and with the directory synced no crash can change it any more.
-    pub(super) fn certainly_not(number: FileNumber, fs: &Fs, dir: &Path, error: &Error) -> bool {
+    pub(super) fn certainly_not(
+        number: FileNumber,
+        fs: &Fs,
+        opened: &OpenDir<'_>,
+        dir: &Path,
+        error: &Error,
+    ) -> bool {
         matches!(error, Error::DiskFull(_))
             && !error.is_failed_sync()
             && read_current(fs, dir).is_ok_and(|current| current.is_none_or(|c| c.manifest != number))
-            && fs.sync_dir(dir).is_ok()
+            && opened.sync().is_ok()
     }
 }
 
@@ -122,7 +128,7 @@ mod tests {
         assert_eq!(read_current(&fs, dir).unwrap(), None);
         let current = Current { manifest: 5, store: 0xabc };
         current.prepare(&fs, dir, 6).unwrap();
-        Current::switch(&fs, dir, 6).unwrap();
+        Current::switch(&fs, &fs.dir(dir).unwrap(), dir, 6).unwrap();
         assert_eq!(read_current(&fs, dir).unwrap(), Some(current));
         for kind in [OperationKind::Open, OperationKind::Read] {
             sim.set_fault(Box::new(move |op| (op.kind == kind).then_some(Fault::EIO)));

@@ -56,12 +56,15 @@ pub struct Manifest {
 impl Manifest {
     /// Writes a new manifest with the whole of `state` and switches `CURRENT` to it. Two file
     /// numbers are taken: `state.next_file` and the one after.
-    pub fn create(fs: Fs, dir: &Path, random: Random, mut state: StoreState) -> Result<Manifest> {
+    pub fn create(
+        fs: Fs,
+        dir: &Path,
+        random: Random,
+        mut state: StoreState,
+    ) -> std::result::Result<Manifest, NotSwitched> {
         let number = state.next_file;
         state.next_file += 2;
-        let (writer, switched) = write_new(&fs, dir, &random, number, &state);
-        let writer = writer?;
-        switched?;
+        let writer = write_new(&fs, dir, &random, number, number + 1, &state)?;
         let dir = dir.to_owned();
         let mut manifest = Manifest {
             fs,
@@ -170,12 +173,12 @@ impl Manifest {
         let mut state = self.state.clone();
         state.next_file = state.next_file.max(number.max(temp) + 1);
         self.rewrite_at = self.writer.offset() * 2;
-        let (writer, switched) = write_new_as(&self.fs, &self.dir, &self.random, number, temp, &state);
-        let writer = writer?;
-        if let Err(error) = switched {
-            self.broken = true;
-            return Err(error);
-        }
+        let new = write_new(&self.fs, &self.dir, &self.random, number, temp, &state);
+        let writer = new.map_err(|NotSwitched { error, in_doubt }| {
+            // A directory that could not be synced may hold what others have put there.
+            self.broken |= in_doubt || error.is_failed_sync();
+            error
+        })?;
         let old = std::mem::replace(&mut self.number, number);
         self.writer = writer;
         self.state = state;
@@ -185,22 +188,29 @@ impl Manifest {
     }
 }
 
-type NewManifest = (Result<RecordWriter>, Result<()>);
-
-fn write_new(fs: &Fs, dir: &Path, random: &Random, number: FileNumber, state: &StoreState) -> NewManifest {
-    write_new_as(fs, dir, random, number, number + 1, state)
+/// Why a new manifest is not in force, or may not be.
+#[derive(Debug)]
+pub struct NotSwitched {
+    /// What failed.
+    pub error: Error,
+    /// Whether `CURRENT` may name it all the same, now or after a loss of power. If not, its files are gone.
+    pub in_doubt: bool,
 }
 
-/// The first result is about the new files, which are removed again if it failed; the second about
-/// `CURRENT`, whose content is uncertain if that failed.
-fn write_new_as(
+impl From<NotSwitched> for Error {
+    fn from(NotSwitched { error, .. }: NotSwitched) -> Error {
+        error
+    }
+}
+
+fn write_new(
     fs: &Fs,
     dir: &Path,
     random: &Random,
     number: FileNumber,
     temp: FileNumber,
     state: &StoreState,
-) -> NewManifest {
+) -> std::result::Result<RecordWriter, NotSwitched> {
     let path = FileKind::Manifest(number).path(dir);
     let header = FileHeader {
         identity: random.next_u64(),
@@ -216,27 +226,26 @@ fn write_new_as(
         encode_edit(writer.begin(), &state.to_edit());
         writer.finish(EDIT, 0)?;
         writer.file().sync()?;
-        fs.sync_dir(dir)?;
+        let opened = fs.dir(dir)?;
+        opened.sync()?;
         Current { manifest: number, store: state.store }.prepare(fs, dir, temp)?;
-        Ok(writer)
+        Ok((writer, opened))
     };
-    match write() {
-        Ok(writer) => {
-            let switched = Current::switch(fs, dir, temp);
-            match switched {
-                Err(error) if Current::certainly_not(number, fs, dir, &error) => {
-                    let _ = fs.remove(&FileKind::Temp(temp).path(dir));
-                    let _ = fs.remove(&path);
-                    (Err(error), Ok(()))
-                }
-                switched => (Ok(writer), switched),
+    let (error, in_doubt) = match write() {
+        Err(error) => (error, false),
+        Ok((writer, opened)) => match Current::switch(fs, &opened, dir, temp) {
+            Ok(()) => return Ok(writer),
+            Err(error) => {
+                let in_doubt = !Current::certainly_not(number, fs, &opened, dir, &error);
+                (error, in_doubt)
             }
-        }
-        Err(error) => {
-            let _ = fs.remove(&path);
-            (Err(error), Ok(()))
-        }
+        },
+    };
+    if !in_doubt {
+        let _ = fs.remove(&FileKind::Temp(temp).path(dir));
+        let _ = fs.remove(&path);
     }
+    Err(NotSwitched { error, in_doubt })
 }
 
 /// A manifest as it was found.

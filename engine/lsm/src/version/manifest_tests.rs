@@ -204,3 +204,30 @@ fn a_switch_that_fails_leaves_no_doubt_only_where_the_disk_was_full() {
         }
     }
 }
+
+/// A directory that could not be synced for a new manifest may have held tables of others, which a later sync
+/// reports as durable: such a failure was passed over, since the edit itself was safe.
+#[test]
+fn a_sync_that_fails_within_a_rewrite_is_not_passed_over() {
+    use OperationKind::{Create, Sync, SyncDir, Write};
+    for (kind, fault, broken) in [
+        (SyncDir, Fault::EIO, true),
+        (SyncDir, Fault::ENOSPC, true),
+        (Sync, Fault::EIO, true),
+        (Create, Fault::EMFILE, false),
+        (Write, Fault::ENOSPC, false),
+    ] {
+        let (sim, mut manifest) = created();
+        manifest.set_least_bytes(1);
+        let (mut begun, mut failed) = (false, false);
+        sim.set_fault(Box::new(move |op| {
+            begun |= op.kind == Create;
+            let due = begun && op.kind == kind && !failed;
+            failed |= due;
+            due.then_some(fault)
+        }));
+        let committed = (1..100).map(|id| commit(&mut manifest, id)).find(Result::is_err);
+        assert_eq!((committed.is_some(), manifest.broken()), (broken, broken), "{kind} {fault:?}");
+        assert!(sim.stats().of(Create) > 2, "it was to be rewritten");
+    }
+}

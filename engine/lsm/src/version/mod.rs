@@ -13,7 +13,7 @@ pub use checker::{check_levels, check_ranges};
 pub use current::{Current, current_is_sound, read_current};
 pub use edit::{Edit, EditOp, decode_edit, edit_ops, encode_edit};
 pub use levels::{Leftover, Purgatory, TableFile, Version};
-pub use manifest::{Loaded, Manifest, load_manifest};
+pub use manifest::{Loaded, Manifest, NotSwitched, load_manifest};
 pub use meta::TableMeta;
 pub use source::{LevelRun, Source};
 pub use state::{FamilyState, History, StoreState};

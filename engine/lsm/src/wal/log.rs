@@ -354,6 +354,7 @@ fn create_with_room(
 fn create_segment(options: &WalOptions, mut header: FileHeader, capacity: u64) -> Result<RecordWriter> {
     let temp = FileKind::Temp(header.number).path(&options.dir);
     let path = FileKind::Wal(header.number).path(&options.dir);
+    let dir = options.fs.dir(&options.dir)?;
     let file = options.fs.create_new(&temp)?;
     let mut create = || {
         if capacity > 0 && file.allocate(capacity)? {
@@ -362,7 +363,7 @@ fn create_segment(options: &WalOptions, mut header: FileHeader, capacity: u64) -
         file.write_all_at(&header.encode(LogKind::Wal), 0)?;
         file.sync()?;
         options.fs.rename(&temp, &path)?;
-        options.fs.sync_dir(&options.dir)?;
+        dir.sync()?;
         let file = options.fs.open_writable(&path)?;
         if options.mapped && header.least_bytes > 0 {
             // Where it cannot be mapped, each record is a call.

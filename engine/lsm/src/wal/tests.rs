@@ -412,6 +412,29 @@ fn what_makes_room_takes_no_more_of_it_than_it_needs() {
     assert!(found.len() == text + 1 && replay.unwrap().cut.is_none());
 }
 
+/// A segment that was made for little, and could not be started, was taken for a record that it had no room for.
+#[test]
+fn a_segment_that_was_made_and_not_started_is_passed_over_where_it_is_too_small() {
+    use crate::fs::sim::{Fault, OperationKind};
+    let mut log = Log::starting_with(512, 4096);
+    (0..20).for_each(|_| log.append("text"));
+    let current = path(log.wal.current());
+    log.sim.set_fault(Box::new(move |op| {
+        (op.kind == OperationKind::Write && op.path == current).then_some(Fault::EIO)
+    }));
+    log.numbers += 1;
+    assert!(log.wal.shrink(|| 3, log.synced).is_err());
+    log.sim.clear_fault();
+    assert_eq!((log.wal.current(), log.sim.read_raw(&path(3)).unwrap().len()), (2, 512));
+    let long = "x".repeat(5_000);
+    log.append(&long);
+    assert!(log.wal.current() == 4 && log.size() > 5_000, "{} of {}", log.wal.current(), log.size());
+    log.sync();
+    assert!(log.sim.read_raw(&path(3)).is_err(), "nobody will start it any more");
+    let (found, replay) = replayed(&log.sim, false);
+    assert_eq!((found.len(), found.last(), replay.unwrap().cut.is_none()), (21, Some(&long), true));
+}
+
 /// A record that a small segment has no room for does not grow it: it might meet a full disk.
 #[test]
 fn a_record_larger_than_a_small_segment_gets_one_that_holds_it() {

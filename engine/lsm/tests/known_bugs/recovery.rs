@@ -3,7 +3,7 @@
 use super::store::{contents, entries, files, idle, put, recovered, small, value};
 use esker::base::sync::Mutex;
 use esker::fs::SimFs;
-use esker::fs::sim::{Fault, Image};
+use esker::fs::sim::{Fault, Image, OperationKind};
 use esker::{Db, Durability, Error, Result, WriteBatch};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -94,20 +94,35 @@ fn a_store_that_cannot_be_opened_is_left_as_it_was() -> Result<()> {
     Ok(())
 }
 
-/// 14. Opening failed half way for want of a disk that works, and left the store unusable.
+/// 14. Opening failed half way for want of a disk that works, and left the store unusable. It had removed tables
+///     that the manifest names which it had just put in force.
 #[test]
 fn opening_may_fail_at_every_call_and_loses_nothing() -> Result<()> {
-    let (disk, expected) = killed()?;
-    for number in 0.. {
-        let disk = disk.image(Image::All, 0);
-        disk.set_fault(Box::new(move |operation| (operation.index >= number).then_some(Fault::EIO)));
-        let opened = small(&disk).open().map(drop);
-        disk.clear_fault();
-        assert_eq!(recovered(&disk.image(Image::Nothing, 0)), expected, "power lost after call {number}");
-        assert_eq!(recovered(&disk), expected, "opened again after call {number}");
-        if opened.is_ok() && disk.stats().total() < number {
-            assert!(number > 50);
-            return Ok(());
+    let (left, expected) = killed()?;
+    // The disk is gone; or files can only be removed, as where a process has no descriptors left; or it is full
+    // first and then gone, so that what is tried again fails, too.
+    for (first, then, removes) in [
+        (Fault::EIO, Fault::EIO, false),
+        (Fault::EMFILE, Fault::EMFILE, true),
+        (Fault::ENOSPC, Fault::EIO, true),
+    ] {
+        for number in 0.. {
+            let disk = left.image(Image::All, 0);
+            disk.set_fault(Box::new(move |operation| {
+                let spared = removes && operation.kind == OperationKind::Remove;
+                let fault = if operation.index == number { first } else { then };
+                (operation.index >= number && !spared).then_some(fault)
+            }));
+            let opened = small(&disk).open().map(drop);
+            disk.clear_fault();
+            let place = format!("{first:?} at call {number}");
+            assert_eq!(recovered(&disk.image(Image::Nothing, 0)), expected, "power lost after {place}");
+            assert_eq!(recovered(&disk.image(Image::All, 0)), expected, "power lost late after {place}");
+            assert_eq!(recovered(&disk), expected, "opened again after {place}");
+            if opened.is_ok() && disk.stats().total() < number {
+                assert!(number > 50);
+                break;
+            }
         }
     }
     Ok(())

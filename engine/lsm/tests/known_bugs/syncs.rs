@@ -198,7 +198,7 @@ fn an_empty_or_short_table_is_refused() -> Result<()> {
 #[test]
 fn no_result_of_a_sync_is_ignored() -> Result<()> {
     let work = |sim: &SimFs| -> Result<()> {
-        let db = small(sim).open()?;
+        let db = small(sim).manifest_bytes(256).open()?;
         let family = db.column_family("f")?;
         put(&db, "k", b"v", Durability::Sync)?;
         family.put("k", value(1, 5_000))?;

@@ -1,12 +1,13 @@
 //! Closing from several places at once.
 
-use crate::store::{fill, small};
+use crate::store::{eventually, fill, small};
 use esker::fs::sim::OperationKind;
 use esker::fs::{Fs, SimFs};
 use esker::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 #[test]
 fn whoever_closes_second_returns_when_all_is_closed() -> Result<()> {
@@ -46,6 +47,27 @@ fn whoever_closes_second_returns_when_all_is_closed() -> Result<()> {
     });
     // Whoever has closed it may open it.
     small(&sim).open()?.close()
+}
+
+/// Syncs in the background came from the thread that ran the callbacks: one of them could hold up all that bounds
+/// what a loss of power takes.
+#[test]
+fn a_callback_that_takes_its_time_holds_up_no_sync() -> Result<()> {
+    let sim = SimFs::new();
+    let db = small(&sim).sync_interval(Duration::from_millis(1)).open()?;
+    let (go_on, told) = channel::<()>();
+    let (begin, begun) = channel();
+    db.on_durable(db.visible_seq() + 1, move |_| {
+        let _ = begin.send(());
+        let _ = told.recv();
+    });
+    fill(&db, 0, 1)?;
+    begun.recv().expect("it is called");
+    fill(&db, 1, 2)?;
+    let seq = db.visible_seq();
+    eventually("a sync of the log", || db.durable_seq() >= seq);
+    drop(go_on);
+    db.close()
 }
 
 #[test]
