@@ -34,6 +34,9 @@ pub(super) struct Own {
     writes: Arc<Writes>,
     family: ColumnFamily,
     snapshot: Arc<Snapshot>,
+    /// What was there when the iterator was made, for operands of keys that are read at present. They are
+    /// locked then; when the iterator comes to them, the transaction may have ended.
+    present: Arc<Snapshot>,
     now_ms: u64,
     lower: Bound<Vec<u8>>,
     upper: Bound<Vec<u8>>,
@@ -43,14 +46,15 @@ pub(super) struct Own {
 impl Own {
     pub(super) fn new(
         writes: Arc<Writes>,
-        (family, snapshot): (&ColumnFamily, &Arc<Snapshot>),
+        family: &ColumnFamily,
+        (snapshot, present): (Arc<Snapshot>, Arc<Snapshot>),
         now_ms: u64,
         options: &ScanOptions,
     ) -> Own {
         let (lower, upper) = options.bounds();
         let (lower, upper) = (lower.clone(), upper.clone());
-        let (family, snapshot) = (family.clone(), snapshot.clone());
-        Own { writes, family, snapshot, now_ms, lower, upper, keys_only: options.leaves_values_out() }
+        let (family, keys_only) = (family.clone(), options.leaves_values_out());
+        Own { writes, family, snapshot, present, now_ms, lower, upper, keys_only }
     }
 
     /// The write that is nearest to an end.
@@ -67,7 +71,8 @@ impl Own {
     fn shown(&self, key: &[u8], write: &Write) -> Result<Option<(Slice, Slice)>> {
         let base = match write.changes_what_was_there() {
             Some(at_present) if !self.writes.hides(key) => {
-                value_and_expiry(&self.family, (!at_present).then_some(&*self.snapshot), key)?
+                let shows = if at_present { &self.present } else { &self.snapshot };
+                value_and_expiry(&self.family, Some(shows), key)?
             }
             _ => None,
         };

@@ -124,6 +124,8 @@ pub(super) struct Pending {
     undo_bytes: usize,
     /// The length of `undo` at each savepoint.
     savepoints: Vec<usize>,
+    /// Whether there are operands, or were, that change what was there at present.
+    changes_present: bool,
 }
 
 /// How to take a change back.
@@ -257,6 +259,7 @@ impl Pending {
     /// that is the present and not what the snapshot shows.
     pub(super) fn merge(&mut self, family: u32, key: &[u8], operand: OwnOperand, at_present: bool) {
         let added = operand_bytes(key, &operand);
+        self.changes_present |= at_present;
         let writes = Arc::make_mut(self.families.entry(family).or_default());
         if let Some(Write::Merge(chain)) = writes.keys.get_mut(key) {
             chain.operands.push(operand);
@@ -268,6 +271,11 @@ impl Pending {
         let on = writes.keys.get(key).cloned().map(Box::new);
         let bytes = added + on.as_ref().map_or(0, |write| write.bytes(key));
         self.insert(family, key, Write::Merge(Chain { on, at_present, operands: vec![operand], bytes }));
+    }
+
+    /// Whether anything may change what is there at present, and not what the snapshot shows.
+    pub(super) fn changes_present(&self) -> bool {
+        self.changes_present
     }
 
     /// Takes the last operand of a key back.

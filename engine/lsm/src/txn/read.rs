@@ -6,6 +6,7 @@ use super::tracked::Scanned;
 use super::transaction::Transaction;
 use crate::base::error::Result;
 use crate::base::slice::Slice;
+use crate::base::sync::Arc;
 use crate::batch::FamilyRef;
 use crate::db::{ColumnFamily, ScanOptions, Ttl, value_and_expiry};
 use crate::locks::LockedKey;
@@ -197,8 +198,10 @@ impl Transaction {
         let (lower, upper) = options.bounds();
         let tracked = || self.tracked.lock().scan(Scanned::new(id, lower.clone(), upper.clone()));
         let scanned = self.options.serialisable.then(tracked);
-        let below = (family, &self.snapshot);
-        let own = Own::new(self.pending.writes(id), below, self.now_ms(), &options);
+        let present =
+            if self.pending.changes_present() { Arc::new(self.db.snapshot()) } else { self.snapshot.clone() };
+        let below = (self.snapshot.clone(), present);
+        let own = Own::new(self.pending.writes(id), family, below, self.now_ms(), &options);
         Ok(TransactionIter::new(self.snapshot.scan(family, options)?, own, scanned))
     }
 

@@ -194,3 +194,31 @@ fn removed_ranges_are_limited_and_cheap_to_read_over() -> Result<()> {
     assert_eq!(db.iter()?.count(), left.len());
     Ok(())
 }
+
+/// Operands were applied to the present of each step: after the commit twice, after a rollback to what
+/// others had written.
+#[test]
+fn an_iterator_that_outlives_its_transaction_goes_on_with_what_it_saw() -> Result<()> {
+    let ends: [fn(Transaction, &Db) -> Result<()>; 3] = [
+        |transaction, _| Ok(transaction.commit().map(drop)?),
+        |transaction, db| {
+            transaction.rollback();
+            db.put("k", "theirs, later")
+        },
+        |mut transaction, db| transaction.merge(db, "k", "3"),
+    ];
+    for end in ends {
+        let (db, clock) = store();
+        db.put("k", "0")?;
+        let mut transaction = db.begin(LOCKING)?;
+        db.put_with_ttl("k", "1", Duration::from_secs(1))?;
+        transaction.get_for_update(&db, "k")?;
+        transaction.merge(&db, "k", "2")?;
+        let (mut front, mut back) = (transaction.iter(&db)?, transaction.iter(&db)?);
+        end(transaction, &db)?;
+        assert_eq!(front.next().unwrap()?.1, "12");
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(back.next_back().unwrap()?.1, "12");
+    }
+    Ok(())
+}
