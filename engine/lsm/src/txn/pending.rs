@@ -10,7 +10,7 @@ use super::operands::{Chain, OwnOperand};
 use crate::base::bounds::HalfOpen;
 use crate::base::error::Result;
 use crate::base::slice::Slice;
-use crate::base::sync::{Arc, OnceLock};
+use crate::base::sync::{Arc, OnceLock, unique_number};
 use crate::batch::{FamilyRef, WriteBatch};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -122,8 +122,8 @@ pub(super) struct Pending {
     undo: Vec<Undo>,
     /// What `undo` takes, in bytes, roughly.
     undo_bytes: usize,
-    /// The length of `undo` at each savepoint.
-    savepoints: Vec<usize>,
+    /// Each savepoint with the length of `undo` there. Their numbers ascend.
+    savepoints: Vec<(u64, usize)>,
     /// Whether there are operands, or were, that change what was there at present.
     changes_present: bool,
 }
@@ -303,16 +303,23 @@ impl Pending {
         before
     }
 
-    /// Notes a place to go back to; returns how many there were before.
-    pub(super) fn savepoint(&mut self) -> usize {
-        self.savepoints.push(self.undo.len());
-        self.savepoints.len() - 1
+    /// Notes a place to go back to, under a number that no other has, of any transaction.
+    pub(super) fn savepoint(&mut self) -> u64 {
+        let number = unique_number();
+        self.savepoints.push((number, self.undo.len()));
+        number
+    }
+
+    /// How many savepoints were noted before this one; `None` if it is not there, or no longer.
+    fn before(&self, savepoint: u64) -> Option<usize> {
+        self.savepoints.binary_search_by_key(&savepoint, |(number, _)| *number).ok()
     }
 
     /// Undoes what was written behind a savepoint, which stays. Returns whether there is such a one.
-    pub(super) fn rollback_to(&mut self, savepoint: usize) -> bool {
-        let Some(length) = self.savepoints.get(savepoint).copied() else { return false };
-        self.savepoints.truncate(savepoint + 1);
+    pub(super) fn rollback_to(&mut self, savepoint: u64) -> bool {
+        let Some(before) = self.before(savepoint) else { return false };
+        let (_, length) = self.savepoints[before];
+        self.savepoints.truncate(before + 1);
         while self.undo.len() > length {
             let undo = self.undo.pop();
             self.undo_bytes -= undo.as_ref().map_or(0, Undo::bytes);
@@ -330,11 +337,9 @@ impl Pending {
     }
 
     /// Forgets a savepoint and the later ones. Returns whether there is such a one.
-    pub(super) fn release(&mut self, savepoint: usize) -> bool {
-        if savepoint >= self.savepoints.len() {
-            return false;
-        }
-        self.savepoints.truncate(savepoint);
+    pub(super) fn release(&mut self, savepoint: u64) -> bool {
+        let Some(before) = self.before(savepoint) else { return false };
+        self.savepoints.truncate(before);
         if self.savepoints.is_empty() {
             self.undo = Vec::new();
             self.undo_bytes = 0;
@@ -429,18 +434,18 @@ mod tests {
             steps in prop::collection::vec((0u8..7, 0u8..6, 0u8..3, any::<bool>()), 0..60),
         ) {
             let mut pending = Pending::default();
-            let mut saved: Vec<(usize, BTreeMap<u32, Arc<Writes>>, usize)> = Vec::new();
+            let mut saved: Vec<(u64, BTreeMap<u32, Arc<Writes>>, usize)> = Vec::new();
+            let mut gone = vec![0];
             for (what, key, family, delete) in steps {
                 match what {
                     0 => {
                         let held = (pending.savepoint(), pending.families.clone(), pending.bytes);
-                        prop_assert_eq!(held.0, saved.len());
                         saved.push(held);
                     }
                     1 if !saved.is_empty() => {
                         let at = usize::from(key) % saved.len();
-                        prop_assert!(pending.rollback_to(at));
-                        saved.truncate(at + 1);
+                        prop_assert!(pending.rollback_to(saved[at].0));
+                        gone.extend(saved.drain(at + 1..).map(|(number, ..)| number));
                         let alive = |all: &BTreeMap<u32, Arc<Writes>>| {
                             all.iter().filter(|(_, writes)| !writes.is_empty()).map(|(f, w)| (*f, w.clone()))
                                 .collect::<Vec<_>>()
@@ -465,7 +470,7 @@ mod tests {
                     }
                 }
             }
-            prop_assert!(!pending.rollback_to(saved.len()));
+            prop_assert!(gone.iter().all(|number| !pending.rollback_to(*number) && !pending.release(*number)));
             let whole = |writes: &Arc<Writes>| {
                 writes.ranges.list.len() + writes.keys.values().map(operations).sum::<usize>()
             };
@@ -477,10 +482,10 @@ mod tests {
             };
             prop_assert_eq!(pending.bytes, pending.families.values().map(bytes).sum::<usize>());
             prop_assert_eq!(pending.undo_bytes, pending.undo.iter().map(Undo::bytes).sum::<usize>());
-            if !saved.is_empty() {
-                prop_assert!(pending.release(0));
+            if let Some((first, ..)) = saved.first() {
+                prop_assert!(pending.release(*first) && !pending.release(*first));
             }
-            prop_assert!(pending.undo_bytes == 0 && !pending.release(0));
+            prop_assert_eq!(pending.undo_bytes, 0);
         }
     }
 }

@@ -222,3 +222,32 @@ fn an_iterator_that_outlives_its_transaction_goes_on_with_what_it_saw() -> Resul
     }
     Ok(())
 }
+
+/// The number of a savepoint that was gone behind was given to the next one, and both were taken.
+#[test]
+fn a_savepoint_that_was_gone_behind_is_never_good_again() -> Result<()> {
+    let (db, _) = store();
+    let (other, _) = store();
+    let mut transaction = db.begin(NO_WAIT)?;
+    let first = transaction.savepoint();
+    transaction.put(&db, "a", "1")?;
+    let behind = transaction.savepoint();
+    transaction.put(&db, "b", "1")?;
+    transaction.rollback_to(first)?;
+    transaction.put(&db, "c", "1")?;
+    let again = transaction.savepoint();
+    transaction.put(&db, "d", "1")?;
+    let mut of_another = other.begin(NO_WAIT)?;
+    let elsewhere = of_another.savepoint();
+    for stale in [behind, elsewhere] {
+        assert!(matches!(transaction.rollback_to(stale), Err(Error::InvalidArgument { .. })));
+        assert!(matches!(transaction.release(stale), Err(Error::InvalidArgument { .. })));
+        assert_eq!(transaction.len(), 2, "nothing is taken back");
+    }
+    transaction.release(again)?;
+    let last = transaction.savepoint();
+    assert!(transaction.rollback_to(again).is_err() && transaction.rollback_to(last).is_ok());
+    transaction.rollback_to(first)?;
+    assert!(transaction.is_empty());
+    Ok(())
+}

@@ -79,8 +79,7 @@ pub(super) struct Held {
 /// A place in a transaction to go back to; see [`Transaction::savepoint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Savepoint {
-    transaction: OwnerId,
-    number: usize,
+    number: u64,
 }
 
 impl Transaction {
@@ -282,7 +281,7 @@ impl Transaction {
     /// # Ok(()) }
     /// ```
     pub fn savepoint(&mut self) -> Savepoint {
-        Savepoint { transaction: self.id, number: self.pending.savepoint() }
+        Savepoint { number: self.pending.savepoint() }
     }
 
     /// Takes back what was written since `savepoint`, which can be gone back to again; later savepoints
@@ -291,7 +290,7 @@ impl Transaction {
     /// # Errors
     /// [`Error::InvalidArgument`] for a savepoint of another transaction, or one that was gone behind.
     pub fn rollback_to(&mut self, savepoint: Savepoint) -> Result<()> {
-        if savepoint.transaction == self.id && self.pending.rollback_to(savepoint.number) {
+        if self.pending.rollback_to(savepoint.number) {
             return Ok(());
         }
         Err(Error::invalid("savepoint", "it is not one of this transaction, or no longer"))
@@ -303,7 +302,7 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::rollback_to`].
     pub fn release(&mut self, savepoint: Savepoint) -> Result<()> {
-        if savepoint.transaction == self.id && self.pending.release(savepoint.number) {
+        if self.pending.release(savepoint.number) {
             return Ok(());
         }
         Err(Error::invalid("savepoint", "it is not one of this transaction, or no longer"))
