@@ -161,3 +161,30 @@ fn operands_that_fail_do_not_keep_compaction_busy_once_their_times_are_over() ->
     assert!(db.get("k").is_err());
     Ok(())
 }
+
+/// A sum that was too great on the way was an error, until a flush had put the operands together.
+#[test]
+fn a_counter_reads_the_same_before_and_after_its_operands_are_folded() -> Result<()> {
+    let (sim, clock) = (SimFs::new(), ManualClock::new(START_MS));
+    let db = small(&sim, &clock).merge_operator("default", Counter).open()?;
+    db.put("k", i64::MAX.to_le_bytes())?;
+    db.put("over", i64::MAX.to_le_bytes())?;
+    db.compact()?;
+    for step in [1i64, 1, -2] {
+        db.merge("k", step.to_le_bytes())?;
+    }
+    db.merge("over", 1i64.to_le_bytes())?;
+    let check = || -> Result<()> {
+        assert_eq!(db.get("k")?.unwrap(), i64::MAX.to_le_bytes());
+        assert!(matches!(db.get("over"), Err(Error::MergeFailed { .. })));
+        Ok(())
+    };
+    check()?;
+    db.flush()?;
+    check()?;
+    db.compact()?;
+    check()?;
+    db.merge("over", (-1i64).to_le_bytes())?;
+    assert_eq!(db.get("over")?.unwrap(), i64::MAX.to_le_bytes());
+    Ok(())
+}
