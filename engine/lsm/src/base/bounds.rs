@@ -55,6 +55,16 @@ fn next_key(key: &[u8]) -> Option<Vec<u8>> {
     Some(next)
 }
 
+/// The first key from `from` on that a lower bound leaves.
+#[must_use]
+pub fn first_from(lower: Bound<&[u8]>, from: &[u8]) -> Vec<u8> {
+    match lower {
+        Bound::Included(lower) => lower.max(from).to_vec(),
+        Bound::Excluded(lower) if lower >= from => next_key(lower).unwrap_or_else(|| lower.to_vec()),
+        _ => from.to_vec(),
+    }
+}
+
 /// Of two bounds on the same side the one that leaves fewer keys; `further_in` says whether a key lies
 /// further in than another: greater for lower bounds, less for upper ones.
 #[must_use]

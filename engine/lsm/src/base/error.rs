@@ -98,7 +98,8 @@ pub enum Error {
     Conflict {
         /// The column family's name.
         family: Box<str>,
-        /// A key that was written by somebody else.
+        /// A key that was written by somebody else; of a range that was removed, the first that is concerned;
+        /// or one whose value has expired. If looking was given up, one that may be as it was.
         key: Box<[u8]>,
     },
     /// Another transaction holds the lock on a key and did not give it back in time.

@@ -1,6 +1,7 @@
 //! What must hold when a batch is ordered, and why it may be sent back.
 
 use super::request::Request;
+use crate::base::bounds::first_from;
 use crate::base::error::Error;
 use crate::base::key::{NEVER, SeqNum};
 use crate::locks::{KeyLocks, LockedKey, OwnerId, Recent, RecentWrites};
@@ -128,7 +129,7 @@ impl Checks {
                 Recent::Unknown => stale = true,
                 Recent::Written(_) => {
                     let key = recent.written_key(check.family, bounds, check.since);
-                    let key = key.unwrap_or_default().to_vec();
+                    let key = key.unwrap_or_else(|| first_from(bounds.0, &[]));
                     return Err(Why::Written(LockedKey { family: check.family, key }));
                 }
             }

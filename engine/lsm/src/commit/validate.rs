@@ -23,10 +23,11 @@
 //! A check about the time behind `since` is only asked of the tree while a snapshot with that number or
 //! an earlier one is registered (see [`crate::tree::written_between`]). Raising `since` keeps that true.
 
-use super::checks::{Again, Checks, KeyCheck, Refused, Why};
+use super::checks::{Again, Checks, KeyCheck, RangeCheck, Refused, Why};
 use super::ranges::put_together;
 use super::request::{Durability, Request, Ticket};
 use super::store::Store;
+use crate::base::bounds::first_from;
 use crate::base::error::{Error, Result};
 use crate::base::key::SeqNum;
 use crate::base::refusal::LockWait;
@@ -310,9 +311,13 @@ impl Checks {
 
     /// A key to name in a conflict of which no more is known.
     pub(crate) fn first_key(&self) -> LockedKey {
-        let of_range = || self.ranges.first().map_or(0, |check| check.family);
+        let of_range = |check: &RangeCheck| {
+            let lower = check.lower.as_ref().map(Vec::as_slice);
+            LockedKey { family: check.family, key: first_from(lower, &[]) }
+        };
         let key = self.keys.first().map(KeyCheck::locked_key);
-        key.unwrap_or_else(|| LockedKey { family: of_range(), key: Vec::new() })
+        let key = key.or_else(|| self.ranges.first().map(of_range));
+        key.unwrap_or_else(|| LockedKey { family: 0, key: Vec::new() })
     }
 }
 

@@ -13,6 +13,7 @@
 
 use super::bounds::{holds_nothing, within};
 use super::removed::RemovedRanges;
+use crate::base::bounds::first_from;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
 use std::collections::{BTreeMap, VecDeque};
@@ -196,16 +197,17 @@ impl RecentWrites {
         }
     }
 
-    /// A key within the bounds that was written behind `since`, for messages. Takes as long as
-    /// [`RecentWrites::range`].
+    /// A key within the bounds that was written behind `since`, or the first of those that were removed with
+    /// a range, for messages. Takes as long as [`RecentWrites::range`].
     #[must_use]
     pub fn written_key(
         &self,
         family: u32,
         bounds: (Bound<&[u8]>, Bound<&[u8]>),
         since: SeqNum,
-    ) -> Option<&[u8]> {
-        self.point(family, bounds, since).0.map(|(key, _)| key)
+    ) -> Option<Vec<u8>> {
+        let written = self.point(family, bounds, since).0.map(|(key, _)| key.to_vec());
+        written.or_else(|| self.removal(family, bounds, since).0.map(|(from, _)| first_from(bounds.0, from)))
     }
 
     /// Whether any key within the bounds was written behind `since`. Takes time in proportion to the
@@ -216,7 +218,7 @@ impl RecentWrites {
             return Recent::Unknown;
         }
         let point = || self.point(family, bounds, since).0.map(|(_, seq)| seq);
-        let removed = || self.removal(family, bounds, since).0;
+        let removed = || self.removal(family, bounds, since).0.map(|(_, seq)| seq);
         match (!holds_nothing(bounds)).then(|| point().or_else(removed)).flatten() {
             Some(seq) => Recent::Written(seq),
             None => Recent::Unwritten,
@@ -252,22 +254,23 @@ impl RecentWrites {
         }
     }
 
-    /// A removal behind `since` of keys within the bounds, and how many pieces and ranges were looked at.
+    /// A removal behind `since` of keys within the bounds, with where it begins, and how many pieces and
+    /// ranges were looked at.
     fn removal(
         &self,
         family: u32,
         bounds: (Bound<&[u8]>, Bound<&[u8]>),
         since: SeqNum,
-    ) -> (Option<SeqNum>, usize) {
+    ) -> (Option<(&[u8], SeqNum)>, usize) {
         let by_age = self.ranges.iter().rev().take_while(|(seq, ..)| *seq > since);
         let mut looked_at = 0;
-        for (last, range) in self.removed.within(family, bounds).zip(by_age) {
+        for ((from, last), range) in self.removed.within(family, bounds).zip(by_age) {
             looked_at += 2;
             if last > since {
-                return (Some(last), looked_at);
+                return (Some((from, last)), looked_at);
             }
             if range.1 == family && meets(range, bounds) {
-                return (Some(range.0), looked_at);
+                return (Some((&range.2, range.0)), looked_at);
             }
         }
         (None, looked_at)

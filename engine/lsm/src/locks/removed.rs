@@ -78,13 +78,13 @@ impl RemovedRanges {
         Some(piece.seq)
     }
 
-    /// When the keys between the bounds were removed last, piece by piece. Some pieces may just
-    /// touch the bounds.
+    /// When the keys between the bounds were removed last, piece by piece, each with its first key. Some
+    /// pieces may just touch the bounds.
     pub(super) fn within(
         &self,
         family: u32,
         bounds: (Bound<&[u8]>, Bound<&[u8]>),
-    ) -> impl Iterator<Item = SeqNum> {
+    ) -> impl Iterator<Item = (&[u8], SeqNum)> {
         let pieces = self.families.get(&family).filter(|_| !holds_nothing(bounds));
         pieces.into_iter().flat_map(move |pieces| {
             let first = match bounds.0 {
@@ -94,7 +94,7 @@ impl RemovedRanges {
                 }
             };
             let lower = first.map_or(bounds.0, Bound::Included);
-            pieces.range::<[u8], _>((lower, bounds.1)).map(|(_, piece)| piece.seq)
+            pieces.range::<[u8], _>((lower, bounds.1)).map(|(from, piece)| (&from[..], piece.seq))
         })
     }
 

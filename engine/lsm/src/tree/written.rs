@@ -7,6 +7,7 @@
 
 use super::scan::Bounds;
 use super::view::View;
+use crate::base::bounds::first_from;
 use crate::base::cursor::Cursor;
 use crate::base::error::Result;
 use crate::base::key::{MAX_SEQ, SeqNum};
@@ -68,7 +69,7 @@ fn removed_between(view: &View, bounds: &Bounds, since: SeqNum, upto: SeqNum) ->
     let beside =
         view.memtables().filter_map(|memtable| memtable.ranges().ranges().iter().find(meets).cloned());
     let range = view.ranges.ranges().iter().find(meets).cloned().or_else(|| beside.into_iter().next())?;
-    Some(edge(&bounds.lower).map_or(&*range.from, |lower| lower.max(&range.from)).to_vec())
+    Some(first_from(bounds.lower.as_ref().map(Vec::as_slice), &range.from))
 }
 
 /// Whether a table may hold a key of the range: for a single key its filter says.

@@ -159,3 +159,25 @@ fn a_dirty_read_and_a_fuzzy_read_are_impossible() {
     writer.rollback();
     assert_eq!(db.get("k").unwrap().unwrap(), [2]);
 }
+
+/// The conflict named an empty key.
+#[test]
+fn a_range_that_others_removed_is_named_by_the_first_key_that_was_read_of_it() {
+    type Read = std::ops::Range<&'static str>;
+    let cases: [(Read, Read, &[u8]); 3] =
+        [("a".."z", "b".."c", b"b"), ("b".."z", "a".."c", b"b"), ("b".."c", "a".."z", b"b")];
+    for (read, removed, named) in cases {
+        let (db, _) = store();
+        db.put("b", "1").unwrap();
+        let mut transaction = db.begin(NO_WAIT.serialisable()).unwrap();
+        assert_eq!(transaction.range(&db, read).unwrap().count(), 1);
+        transaction.put(&db, "~result", "").unwrap();
+        db.delete_range(removed).unwrap();
+        conflicts_at(transaction.commit(), named);
+    }
+    let (db, _) = store();
+    let mut transaction = db.begin(NO_WAIT).unwrap();
+    transaction.delete_range(&db, "b".."d").unwrap();
+    db.delete_range("a".."c").unwrap();
+    conflicts_at(transaction.commit(), b"b");
+}
