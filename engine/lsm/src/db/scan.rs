@@ -195,12 +195,12 @@ impl Scan {
         changes
     }
 
-    /// Moves on to the present; does nothing on a snapshot's. Returns whether a cursor over it may go
-    /// on with the runs that it has.
+    /// Moves on to the present; a snapshot's only back to what is durable. Returns whether a cursor over it
+    /// may go on with the runs that it has.
     pub(super) fn refresh(&mut self) -> Result<bool> {
         self.family.check()?;
         if self.frozen {
-            return Ok(true);
+            return Ok(!self.keeps_to_durable());
         }
         // The view is pinned before the sequence number is loaded: see `tree::View`.
         let view = self.family.family().view();

@@ -114,6 +114,33 @@ fn what_was_held_before_the_failure_shows_what_is_durable_too() -> Result<()> {
     Ok(())
 }
 
+/// A refreshed cursor of a snapshot went on with what was lost.
+#[test]
+fn a_cursor_that_is_refreshed_shows_what_is_durable_too() -> Result<()> {
+    let sim = SimFs::new();
+    let db = small(&sim).sync_interval(Duration::from_secs(3600)).open()?;
+    fill(&db, 0, 10)?;
+    db.sync()?;
+    db.put(key(3), "lost")?;
+    db.put(key(3) + "b", "lost")?;
+    let snapshot = db.snapshot();
+    let (all, stand) = (esker::ScanOptions::default, [key(3), key(3) + "b"]);
+    let mut cursors = Vec::new();
+    for at in &stand {
+        for mut cursor in [snapshot.cursor(&db, all())?, db.cursor(all())?] {
+            assert!(cursor.seek(at)? && cursor.value() == b"lost");
+            cursors.push(cursor);
+        }
+    }
+    lose_a_sync(&db, &sim);
+    for (n, cursor) in cursors.iter_mut().enumerate() {
+        assert!(cursor.refresh()?);
+        let stands_at = if n < 2 { key(3) } else { key(4) };
+        assert_eq!((cursor.key(), cursor.value()), (stands_at.as_bytes(), &[b'v'; 100][..]), "cursor {n}");
+    }
+    Ok(())
+}
+
 #[test]
 fn every_later_write_says_what_the_disk_said() -> Result<()> {
     let sim = SimFs::new();
