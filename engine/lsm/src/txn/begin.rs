@@ -43,7 +43,7 @@ impl Db {
             options,
             snapshot: Arc::new(snapshot),
             pending: Pending::default(),
-            tracked: Mutex::new(Tracked::new(options.max_tracked)),
+            tracked: Mutex::new(Tracked::new(options.max_tracked, options.max_bytes / 4)),
             locked: BTreeMap::new(),
             locked_bytes: 0,
             _watch: watch,

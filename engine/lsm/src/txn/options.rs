@@ -28,8 +28,9 @@ pub struct TransactionOptions {
     /// [`crate::Error::TransactionTooLarge`]. Default: 256 MiB.
     pub max_bytes: usize,
     /// How many keys and ranges of its reads are remembered one by one. Beyond it they are put together
-    /// into one range for each column family, so that conflicts become more likely, and none is missed.
-    /// Default: 65,536.
+    /// into one range for each column family, so that conflicts become more likely, and none is missed. So
+    /// they are when they take more than about a quarter of [`TransactionOptions::max_bytes`], beside what
+    /// that allows. Default: 65,536.
     pub max_tracked: usize,
 }
 

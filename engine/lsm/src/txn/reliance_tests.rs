@@ -251,3 +251,25 @@ fn a_savepoint_that_was_gone_behind_is_never_good_again() -> Result<()> {
     assert!(transaction.is_empty());
     Ok(())
 }
+
+/// Keys were only counted, whatever their length: 65,536 of 128 KiB would have taken 8 GiB.
+#[test]
+fn what_is_remembered_of_reads_is_bounded_in_bytes() -> Result<()> {
+    let (db, _) = store();
+    let key = |n: u32| [format!("{n:06}").into_bytes(), vec![b'k'; 50_000]].concat();
+    let mut transaction = db.begin(NO_WAIT.serialisable())?;
+    for n in 0..100 {
+        transaction.get(&db, key(n))?;
+        let most = NO_WAIT.max_bytes / 4 / 50_000 + 1;
+        assert!(transaction.tracked.lock().len() <= most, "{n}");
+    }
+    for n in 0..400 {
+        // Ended at once; what they have come to is not known when they are begun.
+        let walked = transaction.range(&db, key(n)..key(n + 1))?.next();
+        assert!(walked.is_none() && transaction.tracked.lock().len() <= 100, "{n}");
+    }
+    transaction.put(&db, "mine", "1")?;
+    db.put(key(7), "theirs")?;
+    assert_eq!(conflict(transaction), key(7));
+    Ok(())
+}

@@ -16,10 +16,21 @@ pub(super) struct Tracked {
     ranges: Vec<Scanned>,
     /// What iterators that may still be alive have walked over.
     scans: Vec<Arc<Mutex<Scanned>>>,
+    /// What `keys` and `ranges` take, in bytes, roughly.
+    bytes: usize,
     most: usize,
+    most_bytes: usize,
+    /// With how many scans it is looked which have ended: what those take is known only then.
+    settle_at: usize,
     /// Of the values that were read the one that expires first.
     expiring: Option<Expiring>,
 }
+
+/// What a key or a range takes beside its bytes, roughly.
+const OVERHEAD_BYTES: usize = 100;
+
+/// So many scans may have ended before it is looked what they take.
+const SETTLE_AT: usize = 64;
 
 /// When a value expires, and where it stands.
 pub(super) type Expiring = (u64, u32, Vec<u8>);
@@ -71,6 +82,17 @@ impl Scanned {
         first(&mut self.expiring, expires_at, self.family, key);
     }
 
+    /// What it takes, in bytes, roughly.
+    fn bytes(&self) -> usize {
+        let edges = [&self.lower, &self.upper].into_iter().filter_map(|edge| match edge {
+            Bound::Unbounded => None,
+            Bound::Included(key) | Bound::Excluded(key) => Some(key),
+        });
+        let seen = self.expiring.as_ref().map(|(.., key)| key);
+        let keys = edges.chain(&self.front).chain(&self.back).chain(seen);
+        keys.map(Vec::len).sum::<usize>() + 2 * OVERHEAD_BYTES
+    }
+
     fn checks(&self, since: u64) -> impl Iterator<Item = RangeCheck> {
         let Scanned { family, lower, upper, front, back, all, .. } = self;
         let check = |lower: &Edge, upper: &Edge| RangeCheck {
@@ -88,14 +110,25 @@ impl Scanned {
 }
 
 impl Tracked {
-    pub(super) fn new(most: usize) -> Tracked {
-        let (keys, ranges, scans) = (BTreeSet::new(), Vec::new(), Vec::new());
-        Tracked { keys, ranges, scans, most: most.max(1), expiring: None }
+    /// Remembers so many keys and ranges one by one, as long as they take no more than so many bytes.
+    pub(super) fn new(most: usize, most_bytes: usize) -> Tracked {
+        Tracked {
+            keys: BTreeSet::new(),
+            ranges: Vec::new(),
+            scans: Vec::new(),
+            bytes: 0,
+            most: most.max(1),
+            most_bytes,
+            settle_at: SETTLE_AT,
+            expiring: None,
+        }
     }
 
     /// Notes that a key was read.
     pub(super) fn key(&mut self, family: u32, key: &[u8]) {
-        self.keys.insert((family, key.to_vec()));
+        if self.keys.insert((family, key.to_vec())) {
+            self.bytes += key.len() + OVERHEAD_BYTES;
+        }
         self.keep_small();
     }
 
@@ -115,6 +148,9 @@ impl Tracked {
     pub(super) fn scan(&mut self, scanned: Scanned) -> Arc<Mutex<Scanned>> {
         let scan = Arc::new(Mutex::new(scanned));
         self.scans.push(scan.clone());
+        if self.scans.len() >= self.settle_at {
+            self.settle();
+        }
         self.keep_small();
         scan
     }
@@ -142,16 +178,28 @@ impl Tracked {
         self.keys.len() + self.ranges.len() + self.scans.len()
     }
 
+    /// Takes what has been walked over to its end for a range.
+    fn settle(&mut self) {
+        let (alive, ended): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.scans).into_iter().partition(|scan| Arc::strong_count(scan) > 1);
+        self.settle_at = SETTLE_AT.max(2 * alive.len());
+        self.scans = alive;
+        for scan in ended {
+            let range = scan.lock().clone();
+            self.bytes += range.bytes();
+            self.ranges.push(range);
+        }
+    }
+
     /// Puts together what is too much, at some precision's cost.
     fn keep_small(&mut self) {
-        if self.len() <= self.most {
+        let small =
+            |tracked: &Tracked, count: usize| count <= tracked.most && tracked.bytes <= tracked.most_bytes;
+        if small(self, self.len()) {
             return;
         }
-        let (alive, ended) =
-            std::mem::take(&mut self.scans).into_iter().partition(|s| Arc::strong_count(s) > 1);
-        self.scans = alive;
-        self.ranges.extend(ended.into_iter().map(|scan: Arc<Mutex<Scanned>>| scan.lock().clone()));
-        if self.keys.len() + self.ranges.len() <= self.most {
+        self.settle();
+        if small(self, self.keys.len() + self.ranges.len()) {
             return;
         }
         self.expiring = self.expiring();
@@ -172,6 +220,9 @@ impl Tracked {
             range.came_to_the_end();
             self.ranges.push(range);
         }
+        self.bytes = self.ranges.iter().map(Scanned::bytes).sum();
+        // Long keys of many families: what cannot be made smaller is not put together at each read.
+        self.most_bytes = self.most_bytes.max(2 * self.bytes);
     }
 }
 
@@ -209,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_is_put_together_covers_what_was_read() {
-        let mut tracked = Tracked::new(8);
+        let mut tracked = Tracked::new(8, 1 << 20);
         for n in 0..100u8 {
             tracked.key(u32::from(n % 2), &[n]);
             if n % 5 == 0 {
@@ -228,7 +279,7 @@ mod tests {
 
     #[test]
     fn only_what_was_walked_over_counts() {
-        let mut tracked = Tracked::new(8);
+        let mut tracked = Tracked::new(8, 1 << 20);
         let scan = tracked.scan(Scanned::new(0, Bound::Included(vec![10]), Bound::Excluded(vec![20])));
         assert!(!covered(&tracked, 0, &[10]) && tracked.is_being_scanned());
         scan.lock().came_to(&[12]);
