@@ -21,7 +21,7 @@ fn is_conflict<T>(result: &Result<T>, named: &str) -> bool {
     matches!(result, Err(Error::Conflict { key, .. }) if **key == *named.as_bytes())
 }
 
-/// An operator that writes to the store whenever it is asked, as another thread might at that very moment.
+/// An operator that has another thread write to the store whenever it is asked.
 #[derive(Clone, Debug, Default)]
 struct Meddling {
     /// Where it writes, and for how many calls.
@@ -53,8 +53,10 @@ impl MergeOperator for Meddling {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let store = self.store.lock().unwrap().clone();
         if let Some((db, _)) = store.filter(|(_, calls)| call < *calls) {
-            let written =
-                if key == self.target.as_bytes() { db.merge(key, "") } else { db.put(self.target, "v") };
+            let write =
+                || if key == self.target.as_bytes() { db.merge(key, "") } else { db.put(self.target, "v") };
+            let written = std::thread::scope(|scope| scope.spawn(write).join());
+            let written = written.map_err(|_| MergeError::new("a panic"))?;
             written.map_err(|error| MergeError::new(error.to_string()))?;
         }
         Ok(base.into_iter().chain(operands.iter().copied()).collect::<Vec<_>>().concat())

@@ -91,6 +91,8 @@ pub enum Error {
     /// A merge operator or a compaction filter panicked, or gave what it must not, while its family was
     /// being compacted. Nothing is lost; the family is compacted again after a while.
     HookFailed(Box<HookFailure>),
+    /// A merge operator or a compaction filter has called the store that it works for. Nothing was done.
+    CalledFromHook,
     /// A handle or a snapshot of one store was used with another.
     WrongDatabase,
     /// Somebody else has written what a transaction has read or writes. Nothing was written; a new
@@ -298,6 +300,9 @@ impl fmt::Display for Error {
             ),
             Error::TransactionTooLarge { bytes, limit } => {
                 write!(f, "the transaction has {bytes} bytes; its options allow {limit}")
+            }
+            Error::CalledFromHook => {
+                f.write_str("a merge operator or a compaction filter has called the store that it works for")
             }
             Error::WrongDatabase => f.write_str("a handle of another store was used"),
             Error::Closed => f.write_str("the store is closed"),

@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod error;
 pub mod filename;
 pub mod hash;
+pub mod in_hook;
 pub mod key;
 pub mod key_buffer;
 pub mod limits;

@@ -21,6 +21,7 @@ use super::work::{Task, Work};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileNumber;
+use crate::base::in_hook::in_hook_of;
 use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;
 use crate::base::panics::{catch, words};
@@ -231,8 +232,14 @@ impl Store {
         self.families.read().get(&id).cloned()
     }
 
-    /// An error once the store was closed.
+    /// An error to who calls from within a hook of this store.
+    pub fn check_caller(&self) -> Result<()> {
+        if in_hook_of(self.handle) { Err(Error::CalledFromHook) } else { Ok(()) }
+    }
+
+    /// An error once the store was closed, and as [`Store::check_caller`].
     pub fn check_open(&self) -> Result<()> {
+        self.check_caller()?;
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 

@@ -190,7 +190,7 @@ impl Cursor {
 
     fn go(&mut self, movement: impl FnOnce(&mut TreeCursor) -> Result<()>) -> Result<bool> {
         self.at.check()?;
-        if self.scan.keeps_to_durable() {
+        if self.scan.keeps_to_durable()? {
             self.at = self.scan.cursor();
         }
         movement(&mut self.at)?;
@@ -201,7 +201,7 @@ impl Cursor {
     /// or where `seek` leads to from there.
     fn rejoin(&mut self, seek: impl FnOnce(&mut TreeCursor, &[u8]) -> Result<()>) -> Result<Stand> {
         self.at.check()?;
-        if !self.scan.keeps_to_durable() {
+        if !self.scan.keeps_to_durable()? {
             return Ok(Stand::Kept);
         }
         let stood = self.valid().then(|| self.at.key().to_vec());

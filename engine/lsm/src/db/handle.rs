@@ -370,8 +370,9 @@ impl Db {
     /// and lets go of the directory. Other handles answer [`Error::Closed`] from then on.
     ///
     /// # Errors
-    /// What could not be made durable.
+    /// What could not be made durable; [`Error::CalledFromHook`], and then it stays open.
     pub fn close(self) -> Result<()> {
+        self.inner().store.check_caller()?;
         self.inner().close()
     }
 }

@@ -15,12 +15,14 @@ pub(super) struct Hooks {
     pub(super) of_family: BTreeMap<String, String>,
     /// By the family's name.
     pub(super) filters: BTreeMap<String, Arc<dyn CompactionFilterFactory>>,
+    /// The number of the open store that they work for.
+    pub(super) store: u64,
 }
 
 impl Default for Hooks {
     fn default() -> Hooks {
         let (operators, of_family, filters) = Default::default();
-        let mut hooks = Hooks { operators, of_family, filters };
+        let mut hooks = Hooks { operators, of_family, filters, store: 0 };
         hooks.register(Arc::new(Counter));
         hooks.register(Arc::new(Append::new()));
         hooks.register(Arc::new(Maximum));
@@ -78,6 +80,6 @@ impl Hooks {
     pub(super) fn of(&self, family: &str, options: &FamilyOptions) -> FamilyHooks {
         let name = options.merge_operator.as_deref();
         let operator = name.and_then(|name| self.operators.get(name)).cloned();
-        FamilyHooks::new(name, operator, self.filters.get(family).cloned())
+        FamilyHooks::new(name, operator, self.filters.get(family).cloned()).of_store(self.store)
     }
 }

@@ -67,7 +67,7 @@ impl Iter {
     /// After a failed sync goes on with what is durable, from where it stands: what was published
     /// and never reached the disk is not served any more.
     fn keep_to_durable(&mut self) -> Result<()> {
-        if !self.scan.keeps_to_durable() {
+        if !self.scan.keeps_to_durable()? {
             return Ok(());
         }
         if let Some(front) = self.front.take() {

@@ -64,7 +64,8 @@ pub struct Recovery {
     pub removed_files: Vec<String>,
 }
 
-pub(super) fn open(builder: Builder) -> Result<Db> {
+pub(super) fn open(mut builder: Builder) -> Result<Db> {
+    builder.hooks.store = unique_number();
     builder.options.validate()?;
     if builder.layer.as_ref().is_some_and(|name| name.is_empty() || name.len() > MAX_LAYER_BYTES) {
         return Err(Error::invalid("layer", "the name of a layer has 1 to 255 bytes"));
@@ -329,7 +330,7 @@ impl Opening {
         Ok(Store::new(Parts {
             fs: fs.clone(),
             dir: dir.clone(),
-            handle: unique_number(),
+            handle: builder.hooks.store,
             random: builder.random.clone(),
             clock,
             options: builder.options.commit_options(),

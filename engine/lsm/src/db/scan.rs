@@ -186,13 +186,18 @@ impl Scan {
         scan(&self.view, self.seq, self.now_ms, bounds, access)
     }
 
-    /// After a failed sync goes on with what is durable. Returns whether cursors over it have to be
-    /// made anew: what was published and never reached the disk is not served any more.
-    pub(super) fn keeps_to_durable(&mut self) -> bool {
-        let readable = self.family.inner().store.readable(self.seq);
+    /// Before each movement: after a failed sync goes on with what is durable. Returns whether cursors
+    /// over it have to be made anew: what was published and never reached the disk is not served any more.
+    ///
+    /// # Errors
+    /// [`crate::Error::CalledFromHook`].
+    pub(super) fn keeps_to_durable(&mut self) -> Result<bool> {
+        let store = &self.family.inner().store;
+        store.check_caller()?;
+        let readable = store.readable(self.seq);
         let changes = readable < self.seq;
         self.seq = self.seq.min(readable);
-        changes
+        Ok(changes)
     }
 
     /// Moves on to the present; a snapshot's only back to what is durable. Returns whether a cursor over it
@@ -200,7 +205,7 @@ impl Scan {
     pub(super) fn refresh(&mut self) -> Result<bool> {
         self.family.check()?;
         if self.frozen {
-            return Ok(!self.keeps_to_durable());
+            return self.keeps_to_durable().map(|changes| !changes);
         }
         // The view is pinned before the sequence number is loaded: see `tree::View`.
         let view = self.family.family().view();

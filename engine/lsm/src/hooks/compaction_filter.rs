@@ -37,8 +37,9 @@ pub trait CompactionFilterFactory: fmt::Debug + Send + Sync + 'static {
 /// a live snapshot can see is never changed, so it is not shown; neither are deletions, expired values
 /// and operands that have not been merged. A value may be shown in several compactions, or in none for
 /// a long time. What it removes or replaces is no write: a transaction or a condition that has read the
-/// value before may still be committed. A filter is given no handle of the store, and must not use one:
-/// it would read what is just being replaced.
+/// value before may still be committed. A filter is given no handle of the store. One that has got hold
+/// of it is answered with [`crate::Error::CalledFromHook`]: it would read what is just being replaced, or
+/// wait for what waits for it.
 ///
 /// ```
 /// use esker::hooks::{CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};

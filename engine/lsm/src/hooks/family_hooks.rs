@@ -1,10 +1,11 @@
 //! What a column family has hooked in. User code is called here and nowhere else: a panic in it is
-//! caught, and what it answers is checked and counted.
+//! caught, and what it answers is checked and counted. While it runs, its store does not answer its thread.
 
 use super::compaction_filter::{CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
 use super::merge_operator::MergeOperator;
+use crate::base::in_hook::InHook;
 use crate::base::limits::MAX_VALUE_BYTES;
-use crate::base::panics::{catch, words};
+use crate::base::panics::{Panic, catch, words};
 use crate::base::sync::Arc;
 use crate::base::sync::quiet::{AtomicU64, Ordering};
 
@@ -15,6 +16,8 @@ pub struct FamilyHooks {
     operator_name: Option<Arc<str>>,
     operator: Option<Arc<dyn MergeOperator>>,
     filter: Option<Arc<dyn CompactionFilterFactory>>,
+    /// The number of the store, which the hooks must not call.
+    store: u64,
     counts: Counts,
 }
 
@@ -85,7 +88,19 @@ impl FamilyHooks {
         filter: Option<Arc<dyn CompactionFilterFactory>>,
     ) -> FamilyHooks {
         let operator_name = operator_name.map(Arc::from);
-        FamilyHooks { operator_name, operator, filter, counts: Counts::default() }
+        FamilyHooks { operator_name, operator, filter, store: 0, counts: Counts::default() }
+    }
+
+    /// The same, of the store with this number.
+    #[must_use]
+    pub fn of_store(self, store: u64) -> FamilyHooks {
+        FamilyHooks { store, ..self }
+    }
+
+    /// Runs a hook.
+    fn call<R>(&self, hook: impl FnOnce() -> R) -> Result<R, Panic> {
+        let _inside = InHook::of(self.store);
+        catch(hook)
     }
 
     /// Whether operands may be written to the family.
@@ -137,7 +152,7 @@ impl FamilyHooks {
         operands: &[&[u8]],
     ) -> Result<Vec<u8>, MergeFailure> {
         let Some(operator) = &self.operator else { return Err(self.no_operator()) };
-        match catch(|| operator.full(key, base, operands)) {
+        match self.call(|| operator.full(key, base, operands)) {
             Ok(Ok(value)) if value.len() > MAX_VALUE_BYTES => {
                 Err(MergeFailure::Failed(format!("the result has {} bytes", value.len()).into()))
             }
@@ -156,7 +171,7 @@ impl FamilyHooks {
     /// The words of a panic.
     pub fn combine(&self, key: &[u8], older: &[u8], newer: &[u8]) -> Result<Option<Vec<u8>>, String> {
         let Some(operator) = &self.operator else { return Ok(None) };
-        match catch(|| operator.partial(key, older, newer)) {
+        match self.call(|| operator.partial(key, older, newer)) {
             Ok(combined) => Ok(combined.filter(|operand| operand.len() < MAX_VALUE_BYTES / 2)),
             Err(panic) => {
                 self.counts.panics.fetch_add(1, Ordering::Relaxed);
@@ -186,7 +201,7 @@ impl FamilyHooks {
     /// The words of a panic.
     pub fn make_filter(&self, context: &FilterContext) -> Result<Option<Box<dyn CompactionFilter>>, String> {
         let Some(factory) = &self.filter else { return Ok(None) };
-        catch(|| factory.make(context)).map(Some).map_err(|panic| {
+        self.call(|| factory.make(context)).map(Some).map_err(|panic| {
             self.counts.panics.fetch_add(1, Ordering::Relaxed);
             words(&panic).into()
         })
@@ -203,7 +218,7 @@ impl FamilyHooks {
         value: &[u8],
         expires_at: u64,
     ) -> Decided {
-        match catch(|| filter.decide(key, value, expires_at)) {
+        match self.call(|| filter.decide(key, value, expires_at)) {
             Ok(Verdict::Replace(value)) if value.len() > MAX_VALUE_BYTES => {
                 Err(format!("a value of {} bytes in the place of another", value.len()))
             }

@@ -30,7 +30,8 @@ impl std::error::Error for MergeError {}
 /// another one is refused, since operands that one has written mean something else to another.
 ///
 /// An operator must be a pure function of its arguments: the engine calls it whenever it likes, on
-/// reads and in the background, as often as it likes. A panic in it is caught: a read returns it as an
+/// reads and in the background, as often as it likes. Calls of the store itself are answered with
+/// [`crate::Error::CalledFromHook`]. A panic in it is caught: a read returns it as an
 /// error, and compaction of the family pauses.
 ///
 /// ```

@@ -89,8 +89,7 @@ fn a_removal_hides_what_is_older_and_below() -> Result<()> {
     Ok(())
 }
 
-/// A filter that begins a transaction of the very store while it runs, which stands for a thread that does.
-/// It removes everything.
+/// A filter that has another thread begin a transaction of the very store while it runs. It removes everything.
 #[derive(Debug, Clone, Default)]
 struct Taking(Arc<Mutex<(Option<Db>, Option<Transaction>)>>);
 
@@ -100,7 +99,8 @@ impl CompactionFilterFactory for Taking {
         Box::new(move |_: &[u8], _: &[u8], _: u64| {
             let mut taken = taken.lock().unwrap();
             let options = TransactionOptions::default().serialisable();
-            taken.1 = taken.0.as_ref().map(|db| db.begin(options).unwrap());
+            let begin = |db: &Db| std::thread::scope(|scope| scope.spawn(|| db.begin(options)).join());
+            taken.1 = taken.0.as_ref().map(|db| begin(db).unwrap().unwrap());
             Verdict::Remove
         })
     }

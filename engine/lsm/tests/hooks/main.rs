@@ -1,5 +1,6 @@
 //! Merge operators and compaction filters, as a program that brings its own meets them.
 
+mod calls;
 mod filters;
 mod merges;
 mod operators;
