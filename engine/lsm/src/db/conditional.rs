@@ -116,6 +116,62 @@ impl ColumnFamily {
         self.write_if(batch)
     }
 
+    /// Sets `key` to `value` if its value is the one that was written with this version, as
+    /// [`ColumnFamily::get_versioned`] returned it, with the store's default durability. Returns whether it
+    /// was set. Unlike [`ColumnFamily::compare_and_set`] it tells a value from an equal one that was written
+    /// later, and holds no copy of it.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::put_if_absent`]; [`Error::InvalidArgument`] if the family does not keep versions
+    /// ([`super::FamilyOptions::keep_versions`]).
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let options = esker::FamilyOptions { keep_versions: true, ..Default::default() };
+    /// let pages = db.create_column_family("pages", options)?;
+    /// pages.put(b"home", b"first")?;
+    /// let read = pages.get_versioned(b"home")?.unwrap();
+    /// assert!(pages.put_if_version(b"home", read.version, b"second")?);
+    /// assert!(!pages.put_if_version(b"home", read.version, b"third")?, "it has another version now");
+    /// # Ok(()) }
+    /// ```
+    pub fn put_if_version(
+        &self,
+        key: impl AsRef<[u8]>,
+        version: SeqNum,
+        value: impl AsRef<[u8]>,
+    ) -> Result<bool> {
+        let mut batch = WriteBatch::new();
+        batch.require_version(self, &key, version).put(self, key, value);
+        self.write_if(batch)
+    }
+
+    /// Removes `key` if its value is the one that was written with this version, with the store's default
+    /// durability. Returns whether it was removed.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::put_if_version`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let options = esker::FamilyOptions { keep_versions: true, ..Default::default() };
+    /// let leases = db.create_column_family("leases", options)?;
+    /// leases.put(b"printer", b"ada")?;
+    /// let mine = leases.get_versioned(b"printer")?.unwrap().version;
+    /// leases.put(b"printer", b"ada")?; // somebody of the same name
+    /// assert!(!leases.delete_if_version(b"printer", mine)?);
+    /// # Ok(()) }
+    /// ```
+    pub fn delete_if_version(&self, key: impl AsRef<[u8]>, version: SeqNum) -> Result<bool> {
+        let mut batch = WriteBatch::new();
+        batch.require_version(self, &key, version).delete(self, key);
+        self.write_if(batch)
+    }
+
     fn write_if(&self, batch: WriteBatch) -> Result<bool> {
         match self.write_default(batch) {
             Ok(()) => Ok(true),

@@ -1,6 +1,6 @@
 use super::tests::{LOCKING, NO_WAIT, store};
 use crate::base::error::Error;
-use crate::db::Ttl;
+use crate::db::{FamilyOptions, Ttl};
 use std::time::Duration;
 
 #[test]
@@ -51,4 +51,36 @@ fn many_keys_are_locked_in_their_order_and_stay_so_after_an_error() {
     optimistic.put(&db, "mine", "1").unwrap();
     let failed = optimistic.commit().unwrap_err();
     assert!(matches!(failed.error, Error::Conflict { ref key, .. } if **key == *b"y"), "{failed:?}");
+}
+
+#[test]
+fn a_key_is_written_by_its_version_in_one_call_where_versions_are_kept() {
+    let (db, clock) = store();
+    let options = FamilyOptions { keep_versions: true, ..FamilyOptions::default() };
+    let pages = db.create_column_family("pages", options).unwrap();
+    let version = || pages.get_versioned("k").unwrap().map(|read| read.version);
+    pages.put("k", "v").unwrap();
+    let first = version().unwrap();
+    pages.put("k", "v").unwrap();
+    let second = version().unwrap();
+    // The value is equal, the write another.
+    assert!(!pages.put_if_version("k", first, "w").unwrap() && !pages.delete_if_version("k", first).unwrap());
+    db.compact().unwrap();
+    assert_eq!((version(), pages.get("k").unwrap().unwrap()), (Some(second), b"v"[..].into()));
+    assert!(pages.put_if_version("k", second, "w").unwrap());
+    let third = version().unwrap();
+    assert!(third > second && !pages.delete_if_version("k", second).unwrap());
+    assert!(pages.delete_if_version("k", third).unwrap() && version().is_none());
+    assert!(!pages.put_if_version("k", third, "w").unwrap(), "it is gone");
+    // What has expired is absent.
+    pages.put_with_ttl("k", "v", Duration::from_secs(1)).unwrap();
+    let fourth = version().unwrap();
+    clock.advance(Duration::from_secs(1));
+    assert!(!pages.put_if_version("k", fourth, "w").unwrap());
+    db.put("k", "v").unwrap();
+    for refused in
+        [db.put_if_version("k", db.visible_seq(), "w"), db.delete_if_version("k", db.visible_seq())]
+    {
+        assert!(matches!(refused, Err(Error::InvalidArgument { .. })), "{refused:?}");
+    }
 }
