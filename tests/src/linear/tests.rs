@@ -82,6 +82,24 @@ fn what_an_update_saw_is_so_when_it_writes() {
 }
 
 #[test]
+fn a_range_that_was_walked_over_is_as_it_was_when_it_is_written_into() {
+    let scan = |read: [Cell; 3], cells: &[(usize, Cell)]| {
+        let read = read.into_iter().enumerate().collect();
+        call(3, 0, 9, What::Update { read, cells: cells.to_vec(), seq: 0 })
+    };
+    let phantom = [scan([0, 0, 0], &[(0, 1)]), scan([0, 0, 0], &[(2, 2)])];
+    assert!(!fits(&phantom), "each has overlooked what the other one put into its range");
+    assert!(fits(&[phantom[0].clone(), scan([1, 0, 0], &[(2, 2)])]));
+    // A range is removed at once: it is seen whole or not at all.
+    let removed = [write(0, 1, &[(0, 1), (1, 1), (2, 1)]), write(2, 9, &[(0, 0), (1, 0)])];
+    let seen = |cells: [Cell; 3]| {
+        let cells: Vec<(usize, Cell)> = cells.into_iter().enumerate().collect();
+        fits(&[removed[0].clone(), removed[1].clone(), read(3, 4, &cells)])
+    };
+    assert!(seen([1, 1, 1]) && seen([0, 0, 1]) && !seen([0, 1, 1]) && !seen([1, 0, 1]));
+}
+
+#[test]
 fn sequence_numbers_are_the_order() {
     let two = |first: u64, second: u64| {
         [numbered(0, 9, &[(0, 1)], first), numbered(0, 9, &[(0, 2)], second), read(10, 11, &[(0, 2)])]

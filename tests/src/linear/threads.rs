@@ -6,6 +6,7 @@ use esker::base::random::Random;
 use esker::fs::sim::Image;
 use esker::fs::{Fs, SimFs};
 use esker::{Builder, ColumnFamily, Db, Durability, Result, WriteBatch};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -157,28 +158,31 @@ impl Shared {
         let cell = random.below(KEYS as u64) as usize;
         let began = self.clock.elapsed();
         let mut ended = None;
-        let what = match random.below(if plan.single { 11 } else { 22 }) {
+        let what = match random.below(if plan.single { 13 } else { 27 }) {
             0..=2 => self.write(plan, vec![(cell, value)], random)?,
             3 => self.write(plan, vec![(cell, 0)], random)?,
             4..=6 => What::Read { cells: vec![(cell, self.get(cell)?)] },
             7 | 8 => self.compare_and_set(cell, value, random)?,
             9 => self.transaction(&[cell], value, random)?,
             10 => self.put_if_absent(cell, value, plan.numbered)?,
-            11 | 12 => {
+            11 => self.delete_range(self.span(plan, cell, random))?,
+            12 => self.scan_and_write(self.span(plan, cell, random), value, random)?,
+            13 | 14 => {
                 let second = (cell + 1 + random.below(KEYS as u64 - 1) as usize) % KEYS;
                 self.write(plan, vec![(cell, value), (second, value)], random)?
             }
-            13 => self.write(
+            15 => self.write(
                 plan,
                 (0..KEYS).map(|each| (each, if each == cell { 0 } else { value })).collect(),
                 random,
             )?,
-            14 => self.multi_get(random)?,
-            15..=18 => {
+            16 => self.multi_get(random)?,
+            17..=20 => {
                 let others = 1 + random.below(KEYS as u64 - 1) as usize;
                 self.transaction(&[cell, (cell + others) % KEYS], value, random)?
             }
-            19 | 20 => {
+            21..=23 => self.scan_and_write(self.span(plan, cell, random), value, random)?,
+            24 | 25 => {
                 let snapshot = self.db.snapshot();
                 ended = Some(self.clock.elapsed());
                 // What it shows is settled; what comes later must not change it.
@@ -197,6 +201,16 @@ impl Shared {
 
     pub(super) fn place(&self, cell: usize) -> (&ColumnFamily, String) {
         (&self.families[usize::from(cell >= IN_FIRST)], format!("cell{cell}"))
+    }
+
+    /// Cells beside each other in one family, this one among them.
+    fn span(&self, plan: &Plan, cell: usize, random: &Random) -> RangeInclusive<usize> {
+        if plan.single {
+            return cell..=cell;
+        }
+        let family = if cell < IN_FIRST { 0..IN_FIRST } else { IN_FIRST..KEYS };
+        let other = family.start + random.below(family.len() as u64) as usize;
+        cell.min(other)..=cell.max(other)
     }
 
     pub(super) fn get(&self, cell: usize) -> Result<Cell> {

@@ -1,9 +1,11 @@
 //! Calls that depend on what they read: conditional writes and transactions.
 
 use super::call::{Cell, What};
-use super::threads::{Shared, decode, encode};
+use super::threads::{FAMILIES, Shared, cell_of, decode, encode};
 use esker::base::random::Random;
-use esker::{Durability, Error, Locking, Result, Transaction, TransactionOptions, WriteBatch};
+use esker::{ColumnFamily, Durability, Error, Locking, Result, Transaction, TransactionOptions, WriteBatch};
+use std::ops::RangeInclusive;
+use std::thread;
 use std::time::Duration;
 
 /// Cells, and what they hold.
@@ -61,15 +63,75 @@ impl Shared {
         // One cell is written, or all.
         let written = if random.below(2) == 0 { 1 } else { cells.len() };
         let deletes = random.below(6) == 0;
+        self.until_committed(options, |transaction| {
+            self.work(transaction, cells, written, value, for_update, deletes)
+        })
+    }
+
+    /// Walks over cells beside each other, and sets one of them or removes a range of them, in a transaction
+    /// that is tried until it is committed.
+    pub(super) fn scan_and_write(
+        &self,
+        cells: RangeInclusive<usize>,
+        value: Cell,
+        random: &Random,
+    ) -> Result<What> {
+        let options = TransactionOptions::default().serialisable().lock_timeout(Duration::from_secs(600));
+        let within = || cells.start() + random.below(cells.clone().count() as u64) as usize;
+        let (backward, removes, one, other) =
+            (random.below(2) == 0, random.below(3) == 0, within(), within());
+        self.until_committed(options, |transaction| {
+            let (family, range) = self.range(&cells);
+            let entries = transaction.range(family, range)?;
+            let entries: Result<Vec<_>> = if backward { entries.rev().collect() } else { entries.collect() };
+            let mut read: Held = cells.clone().map(|cell| (cell, 0)).collect();
+            for (key, found) in entries? {
+                let (cell, held) = cell_of(usize::from(family.name() == FAMILIES[1]), &key, &found);
+                read[cell - cells.start()].1 = held;
+            }
+            // Others come in between.
+            thread::yield_now();
+            if removes {
+                let removed = one.min(other)..=one.max(other);
+                let (family, range) = self.range(&removed);
+                transaction.delete_range(family, range)?;
+                return Ok((read, removed.map(|cell| (cell, 0)).collect()));
+            }
+            let (family, key) = self.place(one);
+            transaction.put(family, &key, encode(value, self.value_bytes))?;
+            Ok((read, vec![(one, value)]))
+        })
+    }
+
+    /// Removes cells beside each other with one write.
+    pub(super) fn delete_range(&self, cells: RangeInclusive<usize>) -> Result<What> {
+        let (family, range) = self.range(&cells);
+        let mut batch = WriteBatch::new();
+        batch.delete_range(family, range);
+        let ticket = self.db.commit(batch, Durability::Os)?;
+        Ok(What::Write { cells: cells.map(|cell| (cell, 0)).collect(), seq: ticket.seq() })
+    }
+
+    /// The keys of cells beside each other.
+    fn range(&self, cells: &RangeInclusive<usize>) -> (&ColumnFamily, RangeInclusive<String>) {
+        let (family, from) = self.place(*cells.start());
+        (family, from..=self.place(*cells.end()).1)
+    }
+
+    /// Begins transactions until one with what `work` does in it is committed.
+    fn until_committed(
+        &self,
+        options: TransactionOptions,
+        mut work: impl FnMut(&mut Transaction) -> Result<(Held, Held)>,
+    ) -> Result<What> {
         loop {
             let mut transaction = self.db.begin(options)?;
-            let worked = self.work(&mut transaction, cells, written, value, for_update, deletes);
-            let result = worked.and_then(|(read, cells)| {
+            let result = work(&mut transaction).and_then(|(read, cells)| {
                 let ticket = transaction.commit_with(Durability::Os)?;
                 Ok(What::Update { read, cells, seq: ticket.seq() })
             });
             match result {
-                Err(error) if error.is_transient_conflict() => std::thread::yield_now(),
+                Err(error) if error.is_transient_conflict() => thread::yield_now(),
                 result => return result,
             }
         }
