@@ -94,14 +94,14 @@ fn a_store_that_cannot_be_opened_is_left_as_it_was() -> Result<()> {
     Ok(())
 }
 
-/// 14. Opening failed half way for want of a disk that works, and left the store unusable. It had removed tables
-///     that the manifest names which it had just put in force.
+/// 14. Opening failed half way for want of a disk that works, and left the store unusable. It had removed
+///     tables that the manifest names which it had just put in force.
 #[test]
 fn opening_may_fail_at_every_call_and_loses_nothing() -> Result<()> {
     let (left, expected) = killed()?;
     use OperationKind::{List, Open, Read, Remove, Size};
-    // The disk is gone; or files can only be removed, as where a process has no descriptors left; or it is full
-    // first and then only to be read and removed from, so that what is tried again fails, too.
+    // The disk is gone; or files can only be removed, as where a process has no descriptors left; or it is
+    // full first and then only to be read and removed from, so that what is tried again fails, too.
     for (first, then, spared) in [
         (Fault::EIO, Fault::EIO, &[][..]),
         (Fault::EMFILE, Fault::EMFILE, &[Remove]),
