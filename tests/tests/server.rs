@@ -331,7 +331,7 @@ fn what_has_arrived_whole_is_answered_before_a_stop() {
     store.close().unwrap();
 }
 
-/// A server that stopped read on of those who went on speaking, for as long as it waits for its clients.
+/// Of who goes on speaking no more than a MiB is read once the server stops.
 #[test]
 fn who_never_falls_silent_does_not_hold_up_a_stop() {
     let dir = tempfile::tempdir().unwrap();
@@ -357,7 +357,7 @@ fn who_never_falls_silent_does_not_hold_up_a_stop() {
         after
     });
     assert!(server.wait().0.success());
-    // A MiB is read of it, and what was on its way to it is sent.
+    // And what was on its way to it is sent.
     assert!(after < 50 << 20, "{after}");
 }
 
