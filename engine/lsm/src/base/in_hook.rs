@@ -1,5 +1,5 @@
-//! Whether this thread is inside a hook of a store. A hook runs in the middle of the store's own work and must not
-//! call it: it would read what is just being replaced, or wait for what waits for it.
+//! Whether this thread is inside a hook of a store. A hook runs in the middle of the store's own work and
+//! must not call it: it would read what is just being replaced, or wait for what waits for it.
 
 use std::cell::Cell;
 

@@ -92,7 +92,7 @@ proptest! {
                 let since = since.max(table.floor);
                 match (table.range(1, bounds, since), table.written_key(1, bounds, since)) {
                     (Recent::Written(_), Some(key)) => {
-                        // The first key behind an excluded one is that with a zero byte, and so has its number.
+                        // The first key behind an excluded one is that with a zero byte.
                         let fits = [above || from < key[0] || key.len() == 2, below || key[0] < to];
                         prop_assert!(fits == [true; 2], "{:?} {:?}", key, bounds);
                         let behind = (5..).zip(&steps).filter(|(seq, _)| *seq > since);
@@ -103,7 +103,7 @@ proptest! {
                         prop_assert!(written, "{:?}", key);
                     }
                     (written, key) => {
-                        prop_assert!(written == Recent::Unwritten && key.is_none(), "{:?} {:?}", written, key);
+                        prop_assert_eq!((written, key), (Recent::Unwritten, None));
                     }
                 }
             }

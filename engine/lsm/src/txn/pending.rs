@@ -470,7 +470,8 @@ mod tests {
                     }
                 }
             }
-            prop_assert!(gone.iter().all(|number| !pending.rollback_to(*number) && !pending.release(*number)));
+            let refused = |number: &u64| !pending.rollback_to(*number) && !pending.release(*number);
+            prop_assert!(gone.iter().all(refused));
             let whole = |writes: &Arc<Writes>| {
                 writes.ranges.list.len() + writes.keys.values().map(operations).sum::<usize>()
             };

@@ -89,7 +89,7 @@ fn a_removal_hides_what_is_older_and_below() -> Result<()> {
     Ok(())
 }
 
-/// A filter that has another thread begin a transaction of the very store while it runs. It removes everything.
+/// A filter that has another thread begin a transaction of the very store while it runs. It removes all.
 #[derive(Debug, Clone, Default)]
 struct Taking(Arc<Mutex<(Option<Db>, Option<Transaction>)>>);
 
