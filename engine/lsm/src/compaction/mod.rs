@@ -19,4 +19,4 @@ pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use merge::{MergeSpec, Merged, merge};
 pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_erasure, pick_manual, targets};
 pub use plan::{Claim, Claims, Plan, Reason};
-pub use ranges::{is_seen, oldest_range_ms, replaced, retired};
+pub use ranges::{is_seen, joined, oldest_range_ms, retired};

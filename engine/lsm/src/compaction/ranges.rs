@@ -25,17 +25,27 @@ pub fn retired(version: &Version, ranges: &RangeSet) -> Vec<SeqNum> {
     ranges.ranges().iter().filter(needed).map(|range| range.seq).collect()
 }
 
-/// The ranges that one of `added`, all of which `ranges` has, makes superfluous: a newer one covers them
-/// whole, and nobody reads at a moment in between.
+/// `ranges` with `added`, which are newer, and without those that one of these makes superfluous: it covers
+/// them whole, and nobody reads at a moment in between. It takes over the time of the oldest of them: what had
+/// to be gone by then still has.
 #[must_use]
-pub fn replaced(ranges: &RangeSet, added: &[Arc<Range>], horizons: &[Horizon]) -> Vec<SeqNum> {
-    let by = |older: &Range, newer: &Range| newer.replaces(older) && !is_seen(horizons, older.seq, newer.seq);
-    let gone = |older: &&Arc<Range>| added.iter().any(|newer| by(older, newer));
-    ranges.ranges().iter().filter(gone).map(|range| range.seq).collect()
+pub fn joined(ranges: &RangeSet, added: &[Arc<Range>], horizons: &[Horizon]) -> RangeSet {
+    let mut all = ranges.ranges().to_vec();
+    for newer in added {
+        let mut newer = Range::clone(newer);
+        all.retain(|older| {
+            let replaced = newer.replaces(older) && !is_seen(horizons, older.seq, newer.seq);
+            if replaced {
+                newer.written_ms = newer.written_ms.min(older.written_ms);
+            }
+            !replaced
+        });
+        all.push(Arc::new(newer));
+    }
+    RangeSet::new(all)
 }
 
-/// When the oldest range was written of which a table may still hold something, in milliseconds since the
-/// epoch.
+/// Since when the oldest range hides something that a table may still hold, in milliseconds since the epoch.
 #[must_use]
 pub fn oldest_range_ms(ranges: &RangeSet) -> Option<u64> {
     ranges.ranges().iter().map(|range| range.written_ms).min()

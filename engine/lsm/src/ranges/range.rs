@@ -42,7 +42,7 @@ pub struct Range {
     pub from: Box<[u8]>,
     /// The first key behind it; `None` if it has no end.
     pub to: Option<Box<[u8]>>,
-    /// When it was written, in milliseconds since the epoch.
+    /// When it was written, or the oldest of those that it has replaced, in milliseconds since the epoch.
     pub written_ms: u64,
 }
 

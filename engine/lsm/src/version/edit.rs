@@ -90,6 +90,14 @@ pub enum EditOp {
     },
 }
 
+impl EditOp {
+    /// Whether something leaves of which an earlier edit holds keys: the bounds of tables and of ranges.
+    #[must_use]
+    pub fn removes_keys(&self) -> bool {
+        matches!(self, EditOp::RemoveTable { .. } | EditOp::RemoveRange { .. } | EditOp::DropFamily(_))
+    }
+}
+
 /// Changes that take effect together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edit(

@@ -1,0 +1,73 @@
+//! Erasure beside those who never stop writing, and beside ranges that are deleted again and again.
+
+use crate::store::{files_with, live, now, of_family, open, raw};
+use esker::base::clock::ManualClock;
+use esker::fs::SimFs;
+use esker::{ColumnFamily, Db, FamilyOptions, Result};
+use std::time::Duration;
+
+const SECRET: &str = "secret-of-one-test";
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn plain(erase_within: Duration) -> FamilyOptions {
+    FamilyOptions { merge_operator: None, ..raw(erase_within) }
+}
+
+/// One table in the last level in which the secrets stand between other things.
+fn fill(db: &Db, family: &ColumnFamily) -> Result<()> {
+    for n in 0..20 {
+        family.put(format!("a-{n:02}"), "stays")?;
+        family.put(format!("tmp-{n:02}"), format!("{SECRET}-{n}"))?;
+        family.put(format!("u-{n:02}"), "stays")?;
+    }
+    db.compact()
+}
+
+/// Each range took the place of the one before, with a time of its own: none ever became old enough for the
+/// table to be written again.
+#[test]
+fn what_is_deleted_by_the_same_range_again_and_again_is_gone_within_its_time() -> Result<()> {
+    let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+    let db = open(&sim, &clock, 23)?;
+    let family = db.create_column_family("f", plain(24 * HOUR))?;
+    fill(&db, &family)?;
+    let (begun_ms, mut since) = (now(&clock), Vec::new());
+    for hour in 0..24 {
+        family.delete_prefix("tmp-")?;
+        family.put(format!("z-{hour:02}"), "v")?;
+        db.flush()?;
+        live(&db, &clock, 1)?;
+        since.push(of_family(&db, "f").hidden_since_ms);
+    }
+    assert_eq!(files_with(&sim, SECRET), [""; 0]);
+    assert_eq!(since[..11], [Some(begun_ms); 11], "it stands there since the first of them");
+    assert_eq!(family.iter()?.count(), 40 + 24);
+    Ok(())
+}
+
+/// Each of the ranges had a table written again of which a snapshot held all that they hide.
+#[test]
+fn what_a_snapshot_holds_is_not_tried_again_with_each_range_that_is_deleted_again() -> Result<()> {
+    let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+    let db = open(&sim, &clock, 37)?;
+    let family = db.create_column_family("f", plain(24 * HOUR))?;
+    fill(&db, &family)?;
+    let snapshot = db.snapshot();
+    // The table holds something newer, too, so that only a merge can tell.
+    family.put("b", "v")?;
+    db.compact()?;
+    let mut tables = std::collections::BTreeSet::new();
+    for hour in 0..96 {
+        family.delete_prefix("tmp-")?;
+        family.put(format!("z-{hour:02}"), "v")?;
+        db.flush()?;
+        live(&db, &clock, 1)?;
+        tables.extend(files_with(&sim, SECRET));
+    }
+    assert!(tables.len() <= 2 + 96 / 12, "{tables:?}");
+    assert_eq!(snapshot.prefix(&family, "tmp-")?.count(), 20);
+    drop(snapshot);
+    live(&db, &clock, 24)?;
+    assert_eq!(files_with(&sim, SECRET), [""; 0]);
+    Ok(())
+}
