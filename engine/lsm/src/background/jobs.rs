@@ -4,7 +4,7 @@ use super::erase::Watched;
 use super::resting::Rest;
 use crate::base::error::{Error, Result};
 use crate::base::key::NEVER;
-use crate::base::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::commit::{Store, Task};
 use crate::compaction::Claims;
@@ -28,6 +28,8 @@ pub struct Jobs {
     pub(super) flushing: Mutex<()>,
     pub(crate) claims: Mutex<BTreeMap<u32, Claims>>,
     pub(crate) released: Condvar,
+    /// Whether the last compaction was one that could not wait for the sizes of levels any longer.
+    pub(super) erased_last: AtomicBool,
     /// Families that are left alone because a hook failed.
     pub(super) resting: Mutex<BTreeMap<u32, Rest>>,
     pub(super) counters: Counters,
@@ -111,6 +113,7 @@ impl Jobs {
             flushing: Mutex::new(()),
             claims: Mutex::new(BTreeMap::new()),
             released: Condvar::new(),
+            erased_last: AtomicBool::new(false),
             resting: Mutex::new(BTreeMap::new()),
             counters: Counters::default(),
             watched: Mutex::default(),

@@ -14,10 +14,12 @@
 use super::merge::Merged;
 use super::picker::{Moment, has_expired, nothing_below, with_overlap};
 use super::plan::{Claims, Plan, Reason};
+use super::ranges::oldest_range_ms;
 use super::{ShapeOptions, targets};
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::sync::Arc;
 use crate::iter::Horizon;
+use crate::ranges::RangeSet;
 use crate::version::{Leftover, TableFile, TableMeta, Version};
 
 /// A table is worth compacting for its deletions alone from so many on.
@@ -26,8 +28,15 @@ const DENSE_DELETIONS: u64 = 64;
 /// The moment from which on what a table hides is older than it should be: the earlier of its oldest
 /// deletion and its earliest expiry; [`NEVER`] if it hides nothing.
 #[must_use]
-pub fn hides_since(meta: &TableMeta) -> u64 {
+fn hides_since(meta: &TableMeta) -> u64 {
     meta.oldest_deletion_ms.min(meta.earliest_expiry)
+}
+
+/// Whether a table hides something since `ms` or longer, or a range does.
+#[must_use]
+pub fn hides_since_before(version: &Version, ranges: &RangeSet, ms: u64) -> bool {
+    version.tables().any(|(_, table)| hides_since(&table.meta) <= ms)
+        || oldest_range_ms(ranges).is_some_and(|range_ms| range_ms <= ms)
 }
 
 /// Whether the bytes that a table hides must be on their way.
@@ -187,7 +196,7 @@ pub fn unerased(version: &Version, moment: Moment<'_>, now_ms: u64) -> Unerased 
             unerased.held_bytes += if can_be_erased(version, moment, level, table) { 0 } else { meta.size };
         }
     }
-    if let Some(written_ms) = super::ranges::oldest_range_ms(moment.ranges) {
+    if let Some(written_ms) = oldest_range_ms(moment.ranges) {
         unerased.since_ms = unerased.since_ms.min(written_ms);
     }
     unerased

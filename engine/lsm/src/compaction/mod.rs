@@ -14,7 +14,7 @@ mod picker_tests;
 
 pub use below::Below;
 pub use calm::{Calm, pick_calm};
-pub use erasure::{Unerased, can_be_erased, ended_ms, hides_since, is_due, leftover, unerased};
+pub use erasure::{Unerased, can_be_erased, ended_ms, hides_since_before, is_due, leftover, unerased};
 pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use merge::{MergeSpec, Merged, merge};
 pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_erasure, pick_manual, targets};

@@ -1,6 +1,6 @@
 //! Erasure beside those who never stop writing, and beside ranges that are deleted again and again.
 
-use crate::store::{files_with, live, now, of_family, open, raw};
+use crate::store::{STEP, files_with, live, now, of_family, open, raw};
 use esker::base::clock::ManualClock;
 use esker::fs::SimFs;
 use esker::{ColumnFamily, Db, FamilyOptions, Result};
@@ -69,5 +69,36 @@ fn what_a_snapshot_holds_is_not_tried_again_with_each_range_that_is_deleted_agai
     drop(snapshot);
     live(&db, &clock, 24)?;
     assert_eq!(files_with(&sim, SECRET), [""; 0]);
+    Ok(())
+}
+
+/// Writes without end, so that there is always a level that is too large.
+fn write_on(clock: &ManualClock, busy: &ColumnFamily, steps: u32) -> Result<()> {
+    for step in 0..steps {
+        for n in 0..10 {
+            busy.put(format!("z-{:05}", (step * 10 + n) * 7919 % 10_007), [n as u8; 30_000])?;
+        }
+        clock.advance(STEP);
+    }
+    Ok(())
+}
+
+/// What was to be erased came after whatever the sizes of levels asked for, of the same family and of others.
+#[test]
+fn what_is_to_be_erased_does_not_wait_for_writers_to_pause() -> Result<()> {
+    let mut found = Vec::new();
+    for busy in ["f", "other"] {
+        let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+        let db = open(&sim, &clock, 29)?;
+        let family = db.create_column_family("f", plain(24 * HOUR))?;
+        let other = db.create_column_family("other", plain(24 * HOUR))?;
+        fill(&db, &family)?;
+        family.delete_prefix("tmp-")?;
+        write_on(&clock, if busy == "f" { &family } else { &other }, 24 * 6)?;
+        if !files_with(&sim, SECRET).is_empty() {
+            found.push(busy);
+        }
+    }
+    assert_eq!(found, [""; 0]);
     Ok(())
 }
