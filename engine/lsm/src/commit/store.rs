@@ -447,6 +447,7 @@ impl Store {
         writer.targets.remove(family.id());
         self.families.write().remove(&family.id());
         family.set_dropped();
+        self.work.set_resting(family.id(), None);
         // Whoever waited for its memtables, or because of its tables, need not any more.
         self.update_pressure();
         self.work.announce(Task::Flush);

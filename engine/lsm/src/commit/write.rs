@@ -111,9 +111,9 @@ impl Store {
             return Err(error);
         }
         // What compactions have met is no reason while it is a flush that is waited for, or was.
-        match self.work.failure(Task::Compact).or_else(|| self.work.resting()) {
+        match self.work.failure(Task::Compact) {
             Some(error) if self.waits_for_compaction() => Err(error),
-            _ => Ok(()),
+            _ => self.rest_in_the_way().map_or(Ok(()), Err),
         }
     }
 

@@ -40,15 +40,24 @@ fn a_stopped_writer_gives_up_when_what_it_waits_for_has_failed() {
     assert!(matches!(store.check_progress(), Err(Error::Closed)));
 }
 
+/// Writers of a family got the error of another one's hook, which nobody waited for; and of one that was
+/// dropped, for as long as the store was open.
 #[test]
-fn a_resting_family_is_a_reason_only_while_compactions_are_waited_for() {
+fn a_resting_family_is_a_reason_only_while_its_own_compactions_are_waited_for() {
     let rig = Rig::new();
-    rig.store.work.set_resting(Some(refused()));
-    assert!(rig.store.check_progress().is_ok());
+    let store = &rig.store;
+    store.work.set_resting(0, Some(refused()));
+    store.work.set_resting(1, Some(refused()));
+    assert!(store.check_progress().is_ok());
     stop_by_tables(&rig);
-    assert!(rig.store.check_progress().is_err());
-    rig.store.work.set_resting(None);
-    assert!(rig.store.check_progress().is_ok());
+    assert!(store.check_progress().is_err());
+    store.work.set_resting(0, None);
+    assert!(store.check_progress().is_ok(), "it goes on, whatever the other one does");
+    store.work.set_resting(0, Some(refused()));
+    let stopping = store.family_by_id(0).unwrap();
+    store.drop_family(stopping.name()).unwrap();
+    assert_eq!(store.work.resting().into_keys().collect::<Vec<_>>(), [1]);
+    assert!(store.check_progress().is_ok());
 }
 
 /// A segment can be released once what it says is its last number is flushed: it must not say more.
