@@ -1,6 +1,6 @@
 //! Erasure beside those who never stop writing, and beside ranges that are deleted again and again.
 
-use crate::store::{STEP, files_with, live, now, of_family, open, raw};
+use crate::store::{STEP, files_with, live, now, of_family, open, raw, settle};
 use esker::base::clock::ManualClock;
 use esker::fs::SimFs;
 use esker::{ColumnFamily, Db, FamilyOptions, Result};
@@ -100,5 +100,27 @@ fn what_is_to_be_erased_does_not_wait_for_writers_to_pause() -> Result<()> {
         }
     }
     assert_eq!(found, [""; 0]);
+    Ok(())
+}
+
+/// It was judged by another time than the one that compactions go by.
+#[test]
+fn what_a_snapshot_holds_of_a_family_with_operands_is_said() -> Result<()> {
+    let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+    let db = open(&sim, &clock, 31)?;
+    let family = db.create_column_family("f", raw(HOUR))?;
+    family.put_with_ttl("key", SECRET, Duration::from_secs(60))?;
+    db.flush()?;
+    clock.advance(STEP);
+    // It has ended for the snapshot, too; but there may be operands on it.
+    let snapshot = db.snapshot();
+    live(&db, &clock, 3)?;
+    let stats = of_family(&db, "f");
+    assert!(!files_with(&sim, SECRET).is_empty() && stats.erase_due_bytes > 0);
+    assert_eq!(stats.erase_held_bytes, stats.erase_due_bytes);
+    drop(snapshot);
+    live(&db, &clock, 1)?;
+    settle(&db)?;
+    assert_eq!(files_with(&sim, SECRET), [""; 0]);
     Ok(())
 }
