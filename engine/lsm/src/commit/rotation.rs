@@ -230,10 +230,10 @@ impl Store {
         self.pressure().sealed < 2 * self.options.stall.sealed.1
     }
 
-    /// Whether tables or ranges have become so many that writers are stopped.
+    /// Whether tables have become so many that writers are stopped.
     pub(super) fn waits_for_compaction(&self) -> bool {
         let (limits, pressure) = (&self.options.stall, Pressure { sealed: 0, ..self.pressure() });
-        stall(pressure, limits) == Stall::Stop || stall_ranges(pressure, limits) == Stall::Stop
+        stall(pressure, limits) == Stall::Stop
     }
 
     /// Why families rest that are themselves a reason for which writers are stopped: what is left of it when

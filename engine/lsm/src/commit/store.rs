@@ -246,6 +246,7 @@ impl Store {
     pub fn set_closed(&self) {
         self.closed.store(true, Ordering::Release);
         self.gate.wake();
+        self.range_gate.wake();
     }
 
     /// Makes everything written so far durable. Does nothing if it is already.
