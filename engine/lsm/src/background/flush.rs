@@ -201,7 +201,7 @@ impl Jobs {
         if beside.is_empty() {
             return before;
         }
-        let all = joined(&before, beside.ranges(), &self.horizons());
+        let all = joined(&before, beside.ranges(), version, &self.horizons());
         let ranges = all.changed(&retired(version, &all), None);
         let has = |set: &RangeSet, seq| set.ranges().binary_search_by_key(&seq, |r| r.seq).is_ok();
         for range in before.ranges().iter().filter(|range| !has(&ranges, range.seq)) {

@@ -11,6 +11,8 @@ mod ranges;
 
 #[cfg(all(test, not(loom)))]
 mod picker_tests;
+#[cfg(all(test, not(loom)))]
+mod ranges_tests;
 
 pub use below::Below;
 pub use calm::{Calm, pick_calm};

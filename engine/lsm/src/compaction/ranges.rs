@@ -25,21 +25,24 @@ pub fn retired(version: &Version, ranges: &RangeSet) -> Vec<SeqNum> {
     ranges.ranges().iter().filter(needed).map(|range| range.seq).collect()
 }
 
-/// `ranges` with `added`, which are newer, and without those that one of these makes superfluous: it covers
-/// them whole, and nobody reads at a moment in between. It takes over the time of the oldest of them: what had
-/// to be gone by then still has.
+/// `ranges` with `added`, which are newer, in as few as can be: what one of these covers whole is superfluous,
+/// and of neighbours that `version` holds nothing between in the order of commits one range is made - unless
+/// somebody reads at a moment in between. A range takes over the time of the oldest of what it stands for: what
+/// had to be gone by then still has.
 #[must_use]
-pub fn joined(ranges: &RangeSet, added: &[Arc<Range>], horizons: &[Horizon]) -> RangeSet {
+pub fn joined(ranges: &RangeSet, added: &[Arc<Range>], version: &Version, horizons: &[Horizon]) -> RangeSet {
     let mut all = ranges.ranges().to_vec();
     for newer in added {
         let mut newer = Range::clone(newer);
-        all.retain(|older| {
-            let replaced = newer.replaces(older) && !is_seen(horizons, older.seq, newer.seq);
-            if replaced {
-                newer.written_ms = newer.written_ms.min(older.written_ms);
-            }
-            !replaced
-        });
+        let joins = |newer: &Range, older: &Range| {
+            let apart = || version.holds_between(older, newer);
+            (newer.replaces(older) || newer.adjoins(older) && !apart())
+                && !is_seen(horizons, older.seq, newer.seq)
+        };
+        // What it has grown by one, it may meet another.
+        while let Some(at) = all.iter().position(|older| joins(&newer, older)) {
+            newer.take_in(&all.remove(at));
+        }
         all.push(Arc::new(newer));
     }
     RangeSet::new(all)

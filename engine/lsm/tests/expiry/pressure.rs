@@ -124,3 +124,42 @@ fn what_a_snapshot_holds_of_a_family_with_operands_is_said() -> Result<()> {
     assert_eq!(files_with(&sim, SECRET), [""; 0]);
     Ok(())
 }
+
+/// Neighbours stayed beside each other, each for itself, until all of them were cleaned away.
+#[test]
+fn neighbours_that_are_deleted_one_after_another_are_one_range_on_record() -> Result<()> {
+    let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+    let db = open(&sim, &clock, 43)?;
+    let family = db.create_column_family("f", plain(24 * HOUR))?;
+    for n in 0..100 {
+        family.put(format!("k-{n:02}"), "v")?;
+    }
+    db.compact()?;
+    let ranges = || of_family(&db, "f").ranges.deleted;
+    for n in 10..50 {
+        family.delete_range(format!("k-{n:02}")..format!("k-{:02}", n + 1))?;
+        if n % 7 == 0 {
+            db.flush()?;
+            assert_eq!(ranges(), 1);
+        }
+    }
+    db.flush()?;
+    // What is written between two of them is hidden by neither.
+    family.put("k-20", "new")?;
+    family.delete_range("k-50".."k-60")?;
+    db.flush()?;
+    assert_eq!(ranges(), 2);
+    let there = |db: &Db| -> Result<usize> {
+        let family = db.open_column_family("f")?;
+        assert_eq!(family.get("k-20")?.unwrap(), "new");
+        Ok(family.iter()?.count())
+    };
+    assert_eq!(there(&db)?, 51);
+    drop(family);
+    db.close()?;
+    let db = open(&sim, &clock, 44)?;
+    assert_eq!((there(&db)?, of_family(&db, "f").ranges.deleted), (51, 2));
+    db.compact()?;
+    assert_eq!((there(&db)?, of_family(&db, "f").ranges.deleted), (51, 0));
+    Ok(())
+}
