@@ -46,8 +46,8 @@ pub struct Registered {
     pub seq: SeqNum,
     /// The time against which entries expire for it.
     pub now_ms: u64,
-    /// Families of which it must read this view, by their numbers.
-    pub views: Vec<(u32, Arc<View>)>,
+    /// Families of which it must read this view.
+    pub views: Vec<(Arc<Family>, Arc<View>)>,
 }
 
 /// A compaction with a filter, while it runs.
@@ -83,7 +83,7 @@ impl Snapshots {
         // Pinned behind it, unlike those of plain reads: a view that was pinned before may lack what is
         // visible, in a memtable that came behind it. What is visible goes from no view before this lock is
         // given back: a merge without a filter respects it, and one with a filter cannot end.
-        let views = held.filtered.iter().map(|family| (family.id(), family.view())).collect();
+        let views = held.filtered.iter().map(|family| (family.clone(), family.view())).collect();
         let holders = held.by_seq.entry(seq).or_insert(Holders { count: 0, now_ms, respected: false });
         holders.count += 1;
         holders.now_ms = holders.now_ms.min(now_ms);
