@@ -22,8 +22,12 @@ use crate::iter::Horizon;
 use crate::ranges::RangeSet;
 use crate::version::{Leftover, TableFile, TableMeta, Version};
 
-/// A table is worth compacting for its deletions alone from so many on.
+/// A table is worth compacting for its deletions alone from so many on, if they are more than half of it ...
 const DENSE_DELETIONS: u64 = 64;
+/// ... or if so many follow one another, as many as a block or more, and are this part of it ...
+const SHARE_OF_RUN: u64 = 16;
+/// ... or so many, whatever stands beside them.
+const LONG_RUN: u64 = 4096;
 
 /// The moment from which on what a table hides is older than it should be: the earlier of its oldest
 /// deletion and its earliest expiry; [`NEVER`] if it hides nothing.
@@ -123,9 +127,9 @@ pub(super) fn pick_due(
     due.into_iter().find_map(|(level, table)| down(version, claims, options, Reason::Erasure, level, table))
 }
 
-/// The compaction of a table more than half of which are deletions: whoever reads across it steps over
-/// all of them, and over what they hide. (Where every value stands on a deletion that only reminds, they are
-/// half.)
+/// The compaction of a table more than half of which are deletions, or that has many in a row: whoever reads
+/// across these steps over all of them, and over what they hide. (Where every value stands on a deletion that
+/// only reminds, they are half.)
 pub(super) fn pick_dense(
     version: &Version,
     claims: &Claims,
@@ -133,10 +137,10 @@ pub(super) fn pick_dense(
     moment: Moment<'_>,
 ) -> Option<Plan> {
     let dense = |level: usize, table: &TableFile| {
-        let meta = &table.meta;
-        meta.deletions >= DENSE_DELETIONS
-            && meta.deletions * 2 > meta.entries
-            && frees_something(version, moment, level, table)
+        let (meta, run) = (&table.meta, table.reader.properties().longest_deletions);
+        let half = meta.deletions >= DENSE_DELETIONS && meta.deletions * 2 > meta.entries;
+        let long = run >= LONG_RUN || run > 0 && run * SHARE_OF_RUN > meta.entries;
+        (half || long) && frees_something(version, moment, level, table)
     };
     let mut tables = version.tables().filter(|(level, table)| dense(*level, table));
     tables.find_map(|(level, table)| down(version, claims, options, Reason::Deletions, level, table))

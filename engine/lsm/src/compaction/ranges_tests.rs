@@ -60,9 +60,9 @@ fn ranges_that_touch_become_one() {
 fn ranges_stay_apart_if_anything_was_written_between_them() {
     // The table of level 0 holds the numbers 14 and 15.
     let level0 = |keys: &str, before, added| registered(&format!("L0: 7[{keys}]9"), before, added, &[]);
-    assert_eq!(level0("a-a", "a-b@13", "b-c@16"), "a-b@13 since 13, b-c@16 since 16");
-    assert_eq!(level0("a-a", "a-b@15", "b-c@20"), "a-c@20 since 15", "it is older than both");
-    assert_eq!(level0("a-a", "a-b@10", "b-c@14"), "a-c@14 since 10", "or newer");
+    assert_eq!(level0("a-aa", "a-b@13", "b-c@16"), "a-b@13 since 13, b-c@16 since 16");
+    assert_eq!(level0("a-aa", "a-b@15", "b-c@20"), "a-c@20 since 15", "it is older than both");
+    assert_eq!(level0("a-aa", "a-b@10", "b-c@14"), "a-c@14 since 10", "or newer");
     assert_eq!(level0("b-c", "a-b@13", "b-d@16"), "a-d@16 since 13", "the newer one hides it by itself");
     assert_eq!(level0("a-x", "a-z@13", "b-d@16"), "a-z@13 since 13, b-d@16 since 16");
     assert_eq!(level0("x-y", "b-z@13", "a-d@16"), "b-z@13 since 13, a-d@16 since 16");

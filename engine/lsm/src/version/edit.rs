@@ -81,7 +81,7 @@ pub enum EditOp {
         /// The range.
         range: Arc<Range>,
     },
-    /// No table holds anything any more that a range concerns.
+    /// No table holds anything any more that a range concerns, or another range stands for it.
     RemoveRange {
         /// The family.
         family: u32,

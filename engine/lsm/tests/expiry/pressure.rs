@@ -1,6 +1,6 @@
 //! Erasure beside those who never stop writing, and beside ranges that are deleted again and again.
 
-use crate::store::{STEP, files_with, live, now, of_family, open, raw, settle};
+use crate::store::{STEP, files_with, live, now, of_family, open, raw, settle, small};
 use esker::base::clock::ManualClock;
 use esker::fs::SimFs;
 use esker::{ColumnFamily, Db, FamilyOptions, Result};
@@ -125,6 +125,33 @@ fn what_a_snapshot_holds_of_a_family_with_operands_is_said() -> Result<()> {
     Ok(())
 }
 
+/// What lay below a table less than half of which were deletions was read in vain until it was to be erased.
+#[test]
+fn a_run_of_deletions_among_many_other_things_goes_as_soon_as_nothing_else_is_due() -> Result<()> {
+    let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+    let builder = small(&sim, &clock, 41).memory_budget(16 << 20).memtable_bytes(1 << 20);
+    let db =
+        builder.target_file_bytes(1 << 20).level_base_bytes(4 << 20).wal_segment_bytes(1 << 20).open()?;
+    let family = db.create_column_family("f", plain(24 * HOUR))?;
+    for n in 0..2_000 {
+        family.put(format!("cold-{n:04}"), "v")?;
+    }
+    db.compact()?;
+    for n in 0..3_000 {
+        family.put(format!("new-{n:04}"), "v")?;
+    }
+    for n in 500..1_500 {
+        family.delete(format!("cold-{n:04}"))?;
+    }
+    db.flush()?;
+    settle(&db)?;
+    let levels = of_family(&db, "f").levels;
+    let (entries, deletions) = levels.iter().fold((0, 0), |(e, d), l| (e + l.entries, d + l.deletions));
+    assert_eq!((entries, deletions), (4_000, 0));
+    assert_eq!(family.iter()?.count(), 4_000);
+    Ok(())
+}
+
 /// Neighbours stayed beside each other, each for itself, until all of them were cleaned away.
 #[test]
 fn neighbours_that_are_deleted_one_after_another_are_one_range_on_record() -> Result<()> {
@@ -161,5 +188,23 @@ fn neighbours_that_are_deleted_one_after_another_are_one_range_on_record() -> Re
     assert_eq!((there(&db)?, of_family(&db, "f").ranges.deleted), (51, 2));
     db.compact()?;
     assert_eq!((there(&db)?, of_family(&db, "f").ranges.deleted), (51, 0));
+    Ok(())
+}
+
+/// A few ranges with long bounds are as much as many with short ones.
+#[test]
+fn ranges_that_take_much_memory_are_compacted_away_as_many_are() -> Result<()> {
+    for (bytes, left) in [(10, 1), (4_000, 0)] {
+        let (sim, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+        // A sixty-fourth of its memory is 16 KiB, and from an eighth of that on ...
+        let db = open(&sim, &clock, 47)?;
+        let family = db.create_column_family("f", plain(24 * HOUR))?;
+        fill(&db, &family)?;
+        family.delete_range("tmp-".to_owned()..format!("tmp-{}", "~".repeat(bytes)))?;
+        db.flush()?;
+        settle(&db)?;
+        assert_eq!(of_family(&db, "f").ranges.deleted, left, "{bytes}");
+        assert_eq!(family.iter()?.count(), 40);
+    }
     Ok(())
 }
