@@ -212,6 +212,7 @@ fn every_call_may_fail() {
         violations.len()
     );
     assert!(violations.is_empty(), "{violations:#?}");
+    assert!(sum >= histories * per_kind * 10, "only {sum} runs");
     for kind in FaultKind::ALL {
         for call in OperationKind::ALL.into_iter().filter(|call| kind.fits(*call)) {
             assert!(cells.contains_key(&(format!("{kind:?}"), call)), "{kind:?} at no {call}");

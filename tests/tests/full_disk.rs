@@ -20,8 +20,11 @@ const BALLAST: usize = 6 << 20;
 
 const ROUNDS: u32 = 6;
 
-/// Nobody waits for so long: the promise is a second, and the figure says what it was.
+/// Nobody waits for so long, not on the busiest machine.
 const HANGS: Duration = Duration::from_secs(20);
+
+/// The promise, which is held against a machine that has nothing else to do: the long run's.
+const RESUMED: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_real_disk_runs_full_and_has_room_again() {
@@ -38,7 +41,7 @@ fn a_real_disk_runs_full_and_has_room_again() {
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let refused = said.contains("unshare failed") || said.contains("permission denied");
-    if refused && std::env::var("ESKER_FULL_DISK").as_deref() != Ok("must") {
+    if refused && !must() {
         esker_tests::figure!(
             "a real full disk: not tried, no file system may be mounted here: {}",
             said.trim()
@@ -48,6 +51,11 @@ fn a_real_disk_runs_full_and_has_room_again() {
     assert!(output.status.success(), "{said}");
     let figure = said.lines().find_map(|line| line.strip_prefix("figure: ")).expect("a figure");
     esker_tests::figure!("{figure}");
+}
+
+/// Whether this is the long run.
+fn must() -> bool {
+    std::env::var("ESKER_FULL_DISK").as_deref() == Ok("must")
 }
 
 /// What the store must hold.
@@ -178,6 +186,7 @@ fn work(mounted: &Path) {
             check(&db, &expected);
         }
     }
+    assert!(!must() || slowest < RESUMED, "writes resumed only after {slowest:?}");
     esker_tests::figure!(
         "a real full disk: {ROUNDS} rounds, {} writes, {refused} times full, {deleted_when_full} deletions \
          then; writes resumed within {} ms at most; 0 violations",

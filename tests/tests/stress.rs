@@ -63,11 +63,23 @@ fn nothing_that_returned_is_lost_to_a_kill() {
     );
     assert!(of("kills") >= kills as f64 && of("violations") == 0.0, "{summary}");
     assert!(of("operations") > 0.0 && of("entries_read") > 0.0, "{summary}");
+    // The promise is a second; the busiest machine gets ten of them.
+    assert!(of("reopen_p99_ms") < 10_000.0, "{summary}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
 }
 
 #[test]
 fn a_synced_write_returns_after_a_sync_that_began_after_its_bytes_were_written() {
+    trace_one(&[]);
+}
+
+/// What goes to the log through memory shows in no trace: here all of it does, also what waits for nothing.
+#[test]
+fn so_it_is_where_the_log_is_written_by_calls() {
+    trace_one(&["--log-by-calls"]);
+}
+
+fn trace_one(more: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let db = Db::open(folder.path().join("store")).unwrap();
     for name in ["odds", "ends"] {
@@ -76,7 +88,7 @@ fn a_synced_write_returns_after_a_sync_that_began_after_its_bytes_were_written()
     db.close().unwrap();
     let seed = number_from("ESKER_STRESS_SEED", Random::default().next_u64() >> 1).to_string();
     let args = ["stress-child", "--store", "store", "--seed", &seed, "--commits", "250"];
-    let Some((said, calls)) = trace::run(ESKER, &args, folder.path()) else { return };
+    let Some((said, calls)) = trace::run(ESKER, &[&args, more].concat(), folder.path()) else { return };
     assert!(said.ends_with("closed\n") && !said.contains("wrong"), "{said}");
     let found = trace::check(&calls, "store");
     let Findings { reports, groups, tables, segments, switches, removals, violations } = &found;

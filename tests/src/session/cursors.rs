@@ -2,7 +2,8 @@
 
 use super::read::shown;
 use super::runner::Session;
-use super::span::{Entries, scan_options};
+use super::span::scan_options;
+use super::standing::{Standing, move_to};
 use crate::history::{DROPPING, Movement, Span};
 use crate::oracle::FamilyId;
 use esker::{Cursor, Error};
@@ -16,55 +17,25 @@ pub(super) struct Roaming {
     span: Span,
     /// Of a snapshot: no refresh changes what it shows.
     frozen: bool,
-    entries: Entries,
-    /// On which of the entries it stands.
-    at: Option<usize>,
+    standing: Standing,
     /// An error came: from now on every movement must give one.
     failed: bool,
 }
 
 impl Roaming {
-    /// Where a movement must lead.
-    fn expected(&self, to: &Movement) -> Option<usize> {
-        let before = |key: &Vec<u8>| self.entries.partition_point(|(known, _)| known < key);
-        let up_to = |key: &Vec<u8>| self.entries.partition_point(|(known, _)| known <= key);
-        let at = match to {
-            Movement::First => Some(0),
-            Movement::Last => self.entries.len().checked_sub(1),
-            Movement::Next => self.at.map(|at| at + 1),
-            Movement::Prev => self.at.and_then(|at| at.checked_sub(1)),
-            Movement::Seek(key) => Some(before(key)),
-            Movement::SeekForPrev(key) => up_to(key).checked_sub(1),
-            Movement::Refresh => self.at,
-        };
-        at.filter(|at| *at < self.entries.len())
-    }
-
-    fn carry_out(&mut self, to: &Movement) -> esker::Result<bool> {
-        match to {
-            Movement::First => self.cursor.seek_to_first(),
-            Movement::Last => self.cursor.seek_to_last(),
-            Movement::Next => self.cursor.next(),
-            Movement::Prev => self.cursor.prev(),
-            Movement::Seek(key) => self.cursor.seek(key),
-            Movement::SeekForPrev(key) => self.cursor.seek_for_prev(key),
-            Movement::Refresh => self.cursor.refresh(),
-        }
-    }
-
     /// Whether it stands where it must.
     fn compare(&self, found: bool) -> Result<(), String> {
-        let expected = self.at.map(|at| &self.entries[at]);
+        let expected = self.standing.entry();
         let stands = found.then(|| (self.cursor.key(), self.cursor.value()));
         let agrees = found == self.cursor.valid() && self.cursor.value_slice()[..] == *self.cursor.value();
-        if agrees && stands == expected.map(|(key, value)| (&key[..], &value[..])) {
+        if agrees && stands == expected {
             return Ok(());
         }
         let entry = |entry: Option<(&[u8], &[u8])>| match entry {
             Some((key, value)) => format!("{} = {}", key.escape_ascii(), shown(Some(value))),
             None => "nowhere".into(),
         };
-        let expected = entry(expected.map(|(key, value)| (&key[..], &value[..])));
+        let expected = entry(expected);
         Err(format!("the cursor must stand at {expected}, and stands at {}", entry(stands)))
     }
 }
@@ -93,7 +64,8 @@ impl Session {
         };
         let (entries, id) = (self.expected_entries(family, held, span), self.oracle.lock().family(family));
         let (family, span, frozen) = (family.into(), span.clone(), held.is_some());
-        let roaming = Roaming { cursor, family, id, span, frozen, entries, at: None, failed: false };
+        let standing = Standing::new(entries);
+        let roaming = Roaming { cursor, family, id, span, frozen, standing, failed: false };
         roaming.compare(false)?;
         self.cursors.insert(slot, roaming);
         Ok(())
@@ -110,7 +82,7 @@ impl Session {
     }
 
     fn moved(&self, roaming: &mut Roaming, to: &Movement) -> Result<(), String> {
-        let found = roaming.carry_out(to);
+        let found = move_to(&mut roaming.cursor, to);
         let is_there = self.oracle.lock().family(&roaming.family) == roaming.id;
         let refreshed = *to == Movement::Refresh;
         match found {
@@ -126,16 +98,9 @@ impl Session {
             }
             Ok(_) if !self.is_writable() => Ok(()),
             Ok(found) => {
-                let stood = roaming.at.map(|at| roaming.entries[at].0.clone());
-                if refreshed && !roaming.frozen {
-                    roaming.entries = self.expected_entries(&roaming.family, None, &roaming.span);
-                }
-                // A refresh leads to the key that it stood on, or the first one behind it.
-                let to = match stood {
-                    Some(key) if refreshed => &Movement::Seek(key),
-                    _ => to,
-                };
-                roaming.at = roaming.expected(to);
+                let renewed = refreshed && !roaming.frozen;
+                let present = renewed.then(|| self.expected_entries(&roaming.family, None, &roaming.span));
+                roaming.standing.moved(to, present);
                 roaming.compare(found)
             }
         }

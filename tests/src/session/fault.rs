@@ -48,17 +48,21 @@ impl FaultKind {
     /// Whether it can happen to a call of this kind.
     #[must_use]
     pub fn fits(self, kind: OperationKind) -> bool {
-        use OperationKind::{Allocate, Create, CreateDir, Lock, Open, Read, Rename, Write};
+        use OperationKind::{
+            Allocate, Create, CreateDir, List, Lock, Open, Read, Rename, Sync, SyncDir, Write,
+        };
         match self {
             FaultKind::Fail(Fault::ShortWrite(_)) | FaultKind::FailOn(Fault::ShortWrite(_)) => kind == Write,
             FaultKind::Fail(Fault::ShortRead(_)) | FaultKind::FailOn(Fault::ShortRead(_)) => kind == Read,
             FaultKind::FailReads(_) => kind == Read,
             FaultKind::Fail(Fault::EMFILE) | FaultKind::FailOn(Fault::EMFILE) => {
-                matches!(kind, Create | Open)
+                // Whoever syncs a directory, lists it or takes a lock opens a file for it.
+                matches!(kind, Create | List | Lock | Open | SyncDir)
             }
             FaultKind::Fail(Fault::ENOSPC) => {
-                matches!(kind, Allocate | Create | CreateDir | Lock | Rename | Write)
+                matches!(kind, Allocate | Create | CreateDir | Lock | Rename | Sync | SyncDir | Write)
             }
+            // A full disk that heals: no sync has failed.
             FaultKind::FailOn(Fault::ENOSPC) | FaultKind::FailFor(Fault::ENOSPC, _) => {
                 matches!(kind, Allocate | Create | Write)
             }

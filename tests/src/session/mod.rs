@@ -14,6 +14,7 @@ mod runner;
 mod settle;
 mod shrink;
 mod span;
+mod standing;
 mod transact;
 mod watchdog;
 
@@ -28,5 +29,7 @@ pub use place::Place;
 pub use reached::Reached;
 pub use runner::{Session, digests, run};
 pub use shrink::{keep_failure, shrink};
-pub(crate) use span::{compact_span, open_iter, remove_span, walk};
+pub(crate) use span::{Entries, compact_span, open_iter, remove_span, scan_options, walk};
+pub(crate) use standing::{Standing, move_to};
+pub(crate) use transact::change_within;
 pub use watchdog::Watchdog;

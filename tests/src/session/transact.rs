@@ -13,7 +13,9 @@ use std::time::Duration;
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl TransactionKind {
-    fn options(self) -> TransactionOptions {
+    /// The options of a transaction that does so and waits for nobody.
+    #[must_use]
+    pub(crate) fn options(self) -> TransactionOptions {
         let options = TransactionOptions::default().lock_timeout(Duration::ZERO);
         match self {
             TransactionKind::Optimistic => options,
@@ -291,6 +293,20 @@ impl Session {
             Ok(found) => Err(format!("a key {} there to expire", if found { "is" } else { "is not" })),
             Err(error) => self.tolerate(&error),
         }
+    }
+}
+
+/// Carries out a change within a transaction, a range too.
+pub(crate) fn change_within(
+    transaction: &mut Transaction,
+    family: &ColumnFamily,
+    change: &Change,
+    number: u32,
+    at: usize,
+) -> esker::Result<()> {
+    match &change.what {
+        What::DeleteRange(span) => remove_span(transaction, family, span),
+        _ => change_of(transaction, family, change, number, at),
     }
 }
 

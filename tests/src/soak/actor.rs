@@ -5,17 +5,18 @@
 //! `!status`. When the input ends, so does the process: nobody is there any more.
 
 use super::answer::{Answer, Status, What};
+use super::callbacks::Callbacks;
 use super::limited::LimitedFs;
 use super::options;
 use super::print::{Sum, hex, print};
 use super::workload::MERGING;
-use crate::history::{self, Change, Operation, Span, Step, value};
+use crate::history::{self, Change, DROPPING, Operation, Span, Step, value};
 use crate::session::{compact_span, open_iter, remove_span, walk};
 use esker::base::clock::{Clock, ManualClock};
 use esker::batch::FamilyRef as _;
 use esker::fs::Fs;
 use esker::hooks::Maximum;
-use esker::{ColumnFamily, Db, Durability, Slice, Snapshot, WriteBatch};
+use esker::{ColumnFamily, Cursor, Db, Durability, Slice, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
@@ -45,22 +46,25 @@ pub fn main() -> ExitCode {
     }
 }
 
-struct Actor {
+pub(super) struct Actor {
     dir: PathBuf,
     /// The number of the options for the next opening.
     set: u32,
     fs: LimitedFs,
     clock: Arc<ManualClock>,
     db: Option<Db>,
-    families: BTreeMap<String, ColumnFamily>,
-    snapshots: BTreeMap<u32, Snapshot>,
+    pub(super) families: BTreeMap<String, ColumnFamily>,
+    pub(super) snapshots: BTreeMap<u32, Snapshot>,
+    pub(super) cursors: BTreeMap<u32, Cursor>,
+    pub(super) callbacks: Callbacks,
 }
 
 impl Actor {
     fn open(dir: PathBuf, set: u32, wall_ms: u64) -> Result<Actor, String> {
         let (fs, clock) = (LimitedFs::default(), ManualClock::new(wall_ms));
-        let (families, snapshots) = (BTreeMap::new(), BTreeMap::new());
-        let mut actor = Actor { dir, set, fs, clock, db: None, families, snapshots };
+        let (families, snapshots, cursors) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let callbacks = Callbacks::default();
+        let mut actor = Actor { dir, set, fs, clock, db: None, families, snapshots, cursors, callbacks };
         actor.open_store().map_err(|error| format!("cannot open: {error}"))?;
         Ok(actor)
     }
@@ -77,7 +81,7 @@ impl Actor {
         Ok(())
     }
 
-    fn db(&self) -> &Db {
+    pub(super) fn db(&self) -> &Db {
         self.db.as_ref().expect("a child without a store has ended")
     }
 
@@ -106,7 +110,10 @@ impl Actor {
     }
 
     fn answer(&self, what: What) -> Answer {
-        Answer { durable_seq: self.db().durable_seq(), what }
+        let told = self.callbacks.told();
+        let durable_seq = self.db().durable_seq();
+        assert!(durable_seq >= told, "a callback for {told} came when {durable_seq} was durable");
+        Answer { durable_seq, what }
     }
 
     fn request(&mut self, request: &str, output: &mut impl Write) -> Result<io::Result<()>, String> {
@@ -147,6 +154,10 @@ impl Actor {
         for (name, family) in &self.families {
             let mut line = || writeln!(output, "family {name}").map_err(|e| e.to_string());
             line()?;
+            if name == DROPPING {
+                // What was dropped must not be read.
+                continue;
+            }
             for entry in family.iter().map_err(|e| e.to_string())? {
                 let (key, value) = entry.map_err(|e| e.to_string())?;
                 writeln!(output, "entry {} {}", hex(&key), hex(&print(&value))).map_err(|e| e.to_string())?;
@@ -166,6 +177,25 @@ impl Actor {
     fn carry_out(&mut self, number: u32, operation: &Operation) -> What {
         let result = match operation {
             Operation::Write { changes, durability } => return self.write(number, changes, *durability),
+            Operation::Transaction { kind, changes, durability, .. } => {
+                return self.transaction(number, *kind, changes, *durability);
+            }
+            Operation::If { condition, changes, durability } => {
+                return self.write_if(number, condition, changes, *durability);
+            }
+            Operation::Expire { family, key, ttl_ms } => return self.expire(family, key, *ttl_ms),
+            Operation::Cursor { slot, at, family, span } => {
+                return self.make_cursor(*slot, *at, family, span);
+            }
+            Operation::Move { slot, to } => return self.move_cursor(*slot, to),
+            Operation::LetGo(slot) => {
+                self.cursors.remove(slot);
+                Ok(())
+            }
+            Operation::OnDurable => {
+                self.callbacks.ask(self.db());
+                Ok(())
+            }
             Operation::Get { at, family, key } => return self.get(*at, family, key),
             Operation::MultiGet { at, family, keys } => return self.multi_get(*at, family, keys),
             Operation::Scan { at, family, span, step } => return self.scan(*at, family, span, *step),
@@ -230,18 +260,33 @@ impl Actor {
     fn reopen(&mut self) -> esker::Result<()> {
         self.families.clear();
         self.snapshots.clear();
+        self.cursors.clear();
         if let Some(db) = self.db.take() {
             db.close().expect("closing");
         }
+        self.callbacks.closed();
         self.open_store().expect("opening again");
         Ok(())
     }
 
     fn write(&self, number: u32, changes: &[Change], durability: Durability) -> What {
         let mut batch = WriteBatch::new();
+        match self.put_into(&mut batch, number, changes) {
+            Ok(()) => self.published(|| self.db().write(batch, durability)),
+            Err(why) => What::Refused(why),
+        }
+    }
+
+    /// Adds changes to a batch; an error says that one of their families is not there.
+    pub(super) fn put_into(
+        &self,
+        batch: &mut WriteBatch,
+        number: u32,
+        changes: &[Change],
+    ) -> Result<(), String> {
         for (at, change) in changes.iter().enumerate() {
             let Some(family) = self.families.get(&change.family) else {
-                return What::Refused(format!("there is no family {}", change.family));
+                return Err(format!("there is no family {}", change.family));
             };
             match &change.what {
                 history::What::Put { bytes } => {
@@ -259,12 +304,17 @@ impl Actor {
                     };
                 }
                 history::What::Delete => drop(batch.delete(family, &change.key).len()),
-                history::What::DeleteRange(span) => remove_span(&mut batch, family, span, false),
-                history::What::DropRange(span) => remove_span(&mut batch, family, span, true),
+                history::What::DeleteRange(span) => remove_span(batch, family, span, false),
+                history::What::DropRange(span) => remove_span(batch, family, span, true),
             };
         }
+        Ok(())
+    }
+
+    /// What a commit comes to.
+    pub(super) fn published(&self, commit: impl FnOnce() -> esker::Result<()>) -> What {
         let before = self.db().visible_seq();
-        match self.db().write(batch, durability) {
+        match commit() {
             Ok(()) => What::Done(self.db().visible_seq()),
             Err(error) if self.db().visible_seq() > before => What::Published(error.to_string()),
             Err(error) => What::Refused(error.to_string()),

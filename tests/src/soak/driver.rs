@@ -7,7 +7,7 @@ use super::measure::{self, Sample};
 use super::plan::Plan;
 use super::report::{Report, Space};
 use super::workload::Workload;
-use crate::history::Operation;
+use crate::history::{DROPPING, Operation};
 use crate::oracle::Outcome;
 use crate::session::Watchdog;
 use std::fs::File;
@@ -21,6 +21,9 @@ const WINDOW: usize = 48;
 
 /// How long nothing may happen.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// So many writes that hang on what is there are made in a row.
+const DEPENDENT: usize = 32;
 
 /// How long writes may be refused after space has come back. What the store promises is far less; this only
 /// tells slow from never.
@@ -93,7 +96,7 @@ pub fn run(plan: Plan, program: &Path, dir: &Path, log: &Path) -> Result<Report,
 impl Driver {
     fn periods(&mut self) -> Result<(), String> {
         self.recovered(Instant::now())?;
-        for name in ["f0", "f1", "f2"] {
+        for name in ["f0", "f1", "f2", DROPPING] {
             self.apart(Operation::Create(name.into()))?;
         }
         for period in 1..=self.plan.periods {
@@ -133,6 +136,10 @@ impl Driver {
                 self.last_apart = Instant::now();
                 let operation = self.workload.apart(&self.judge);
                 self.apart(operation)?;
+                for _ in 0..DEPENDENT {
+                    let operation = self.workload.dependent(&self.judge);
+                    self.apart(operation)?;
+                }
             }
             self.sample();
         }
@@ -313,6 +320,7 @@ impl Driver {
             }
         };
         self.judge.recovered(&lines, &status)?;
+        self.judge.default_durability = super::options::options(self.options).default_durability;
         self.last_advance = Instant::now();
         self.apart(Operation::Verify).map(drop)
     }

@@ -2,9 +2,12 @@
 //! is known when its answer arrives.
 
 use super::answer::{Answer, Status, What};
+use super::guarded::DOES_NOT_HOLD;
 use super::print::{Sum, print, unhex};
-use crate::history::{self, Operation, Operator, Span, value};
+use crate::history::{self, Asked, Change, Condition, Movement, Operation, Operator, Span, value};
 use crate::oracle::{Contract, Dump, FamilyId, Loss, Merge, Oracle, Outcome, State, Version};
+use crate::session::{Entries, Standing};
+use esker::Durability;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -12,8 +15,31 @@ use std::sync::Arc;
 /// What an answer is awaited to.
 #[derive(Debug)]
 enum Awaited {
-    Write { number: u32, bytes: u64 },
+    Write {
+        number: u32,
+        bytes: u64,
+    },
+    /// One that changes nothing.
+    Unchanged,
     Other(Operation),
+}
+
+/// What another expiry makes of a key.
+enum Expired {
+    Written(Version),
+    /// It has that expiry already.
+    Unchanged,
+    /// There is no such key.
+    Absent,
+}
+
+/// A cursor with what it must show.
+struct Roaming {
+    standing: Standing,
+    family: String,
+    span: Span,
+    /// Of a snapshot: no refresh changes what it shows.
+    frozen: bool,
 }
 
 /// A snapshot with what it must show.
@@ -28,6 +54,9 @@ pub struct Judge {
     oracle: Oracle,
     awaited: VecDeque<Awaited>,
     snapshots: BTreeMap<u32, Held>,
+    cursors: BTreeMap<u32, Roaming>,
+    /// What is asked of writes that do not say it.
+    pub default_durability: Durability,
     /// The time when everything on its way has been carried out, in milliseconds since the epoch.
     planned_ms: u64,
     planned_wall_ms: u64,
@@ -58,6 +87,8 @@ impl Judge {
             oracle: Oracle::new(Contract::read(), now_ms, sync_interval_ms),
             awaited: VecDeque::new(),
             snapshots: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            default_durability: Durability::Sync,
             planned_ms: now_ms,
             planned_wall_ms: now_ms,
             may_be_full: false,
@@ -83,6 +114,14 @@ impl Judge {
         let touched =
             |awaited: &Awaited| matches!(awaited, Awaited::Other(Operation::Release(s)) if *s == slot);
         self.snapshots.contains_key(&slot) && !self.awaited.iter().any(touched)
+    }
+
+    /// Whether the cursor is there, and will be by the time that the next question is answered.
+    #[must_use]
+    pub fn has_cursor(&self, slot: u32) -> bool {
+        let touched =
+            |awaited: &Awaited| matches!(awaited, Awaited::Other(Operation::LetGo(s)) if *s == slot);
+        self.cursors.contains_key(&slot) && !self.awaited.iter().any(touched)
     }
 
     /// The snapshots that are held.
@@ -116,23 +155,22 @@ impl Judge {
         self.counts.requests += 1;
         let mut number = 0;
         let awaited = match operation {
-            Operation::Write { changes, durability } => {
-                let (next, mut bytes, mut versions) = (self.oracle.next_commit(), 0, Vec::new());
-                self.counts.operations += changes.len() as u64;
-                for (at, change) in changes.into_iter().enumerate() {
-                    let version = self.version(next, at, &change.what);
-                    bytes += change.key.len() as u64 + length(&change.what) as u64;
-                    let family = self.oracle.family(&change.family).expect("a family that exists");
-                    match &change.what {
-                        history::What::DeleteRange(span) | history::What::DropRange(span) => {
-                            self.oracle.remove_range(family, span, &version, &mut versions);
-                        }
-                        _ => versions.push((family, change.key, version)),
-                    }
-                }
-                number = self.oracle.begin_write(durability, versions);
-                Awaited::Write { number, bytes }
+            Operation::Write { changes, durability } | Operation::Transaction { changes, durability, .. } => {
+                self.begin(changes, durability, &mut number)
             }
+            Operation::If { condition, changes, durability } if self.holds(&condition) => {
+                self.begin(changes, durability, &mut number)
+            }
+            Operation::Expire { family, key, ttl_ms } => match self.expired(&family, &key, ttl_ms) {
+                Expired::Written(version) => {
+                    let id = self.oracle.family(&family).expect("a family that exists");
+                    let bytes = key.len() as u64;
+                    number = self.oracle.begin_write(self.default_durability, vec![(id, key, version)]);
+                    Awaited::Write { number, bytes }
+                }
+                Expired::Unchanged => Awaited::Unchanged,
+                Expired::Absent => Awaited::Other(Operation::Expire { family, key, ttl_ms }),
+            },
             other => {
                 match &other {
                     Operation::Advance(ms) => {
@@ -152,6 +190,50 @@ impl Judge {
         };
         self.awaited.push_back(awaited);
         format!("{number} {text}")
+    }
+
+    /// Changes that will be committed together; `number` becomes that of their commit.
+    fn begin(&mut self, changes: Vec<Change>, durability: Durability, number: &mut u32) -> Awaited {
+        let (next, mut bytes, mut versions) = (self.oracle.next_commit(), 0, Vec::new());
+        self.counts.operations += changes.len() as u64;
+        for (at, change) in changes.into_iter().enumerate() {
+            let version = self.version(next, at, &change.what);
+            bytes += change.key.len() as u64 + length(&change.what) as u64;
+            let family = self.oracle.family(&change.family).expect("a family that exists");
+            match &change.what {
+                history::What::DeleteRange(span) | history::What::DropRange(span) => {
+                    self.oracle.remove_range(family, span, &version, &mut versions);
+                }
+                _ => versions.push((family, change.key, version)),
+            }
+        }
+        *number = self.oracle.begin_write(durability, versions);
+        Awaited::Write { number: *number, bytes }
+    }
+
+    /// Whether a condition holds, with nothing on its way.
+    fn holds(&self, condition: &Condition) -> bool {
+        let (state, now_ms) = self.visible();
+        let id = self.oracle.family(&condition.family);
+        let is_there = id.is_some_and(|id| state.get(id, &condition.key, now_ms).is_some());
+        match condition.asked {
+            Asked::Absent => !is_there,
+            Asked::Value | Asked::Version => is_there,
+            Asked::OtherValue => false,
+        }
+    }
+
+    /// What another expiry makes of a key, with nothing on its way.
+    fn expired(&self, family: &str, key: &[u8], ttl_ms: Option<u64>) -> Expired {
+        let (state, now_ms) = self.visible();
+        let held = self.oracle.family(family).and_then(|id| state.version(id, key));
+        let Some(held) = held.filter(|held| held.at(now_ms).is_some()) else { return Expired::Absent };
+        let expires_at = ttl_ms.map_or(u64::MAX, |ttl_ms| now_ms + ttl_ms);
+        if held.expires_at == expires_at {
+            return Expired::Unchanged;
+        }
+        let (order, value) = ((self.oracle.next_commit(), 0), held.value.clone());
+        Expired::Written(Version { order, value, expires_at, dropped: false, merge: None })
     }
 
     fn version(&self, commit: u32, at: usize, what: &history::What) -> Version {
@@ -193,6 +275,7 @@ impl Judge {
                 }
                 Err(why) => Err(why),
             },
+            Awaited::Unchanged => self.written(&answer.what, 0).map(drop),
             Awaited::Other(operation) => self.other(operation, answer.what),
         };
         judged.map_err(|why| format!("{awaited:?}: {why}"))?;
@@ -234,6 +317,11 @@ impl Judge {
                 self.counts.operations += found.count;
                 if found == expected { Ok(()) } else { Err(format!("{found:?} instead of {expected:?}")) }
             }
+            (Operation::Move { slot, to }, What::Entries(found)) => self.moved(*slot, to, found),
+            (Operation::If { .. }, What::Refused(why)) if why == DOES_NOT_HOLD => Ok(()),
+            (Operation::Expire { .. }, What::Values(found)) if found == [None] => Ok(()),
+            (Operation::If { .. } | Operation::Expire { .. }, What::Refused(why)) => self.tolerate(&why),
+            (Operation::If { .. } | Operation::Expire { .. }, other) => Err(format!("{other:?}")),
             (Operation::Families, What::Names(mut found)) => {
                 let mut expected = self.oracle.family_names();
                 found.sort();
@@ -278,9 +366,16 @@ impl Judge {
                 self.snapshots.insert(*slot, Held { state, now_ms, families });
             }
             Operation::Release(slot) => drop(self.snapshots.remove(slot)),
+            Operation::Cursor { slot, at, family, span } => {
+                let standing = Standing::new(self.entries(*at, family, span));
+                let (family, span, frozen) = (family.clone(), span.clone(), at.is_some());
+                self.cursors.insert(*slot, Roaming { standing, family, span, frozen });
+            }
+            Operation::LetGo(slot) => drop(self.cursors.remove(slot)),
             Operation::Reopen => {
                 self.oracle.closed();
                 self.snapshots.clear();
+                self.cursors.clear();
             }
             other => self.time_passed(other),
         }
@@ -330,14 +425,34 @@ impl Judge {
         Ok(())
     }
 
+    fn moved(&mut self, slot: u32, to: &Movement, found: Sum) -> Result<(), String> {
+        let mut roaming = self.cursors.remove(&slot).ok_or("no such cursor")?;
+        let renewed = *to == Movement::Refresh && !roaming.frozen;
+        let present = renewed.then(|| self.entries(None, &roaming.family, &roaming.span));
+        roaming.standing.moved(to, present);
+        let mut expected = Sum::default();
+        if let Some((key, print)) = roaming.standing.entry() {
+            expected.add(key, print);
+        }
+        let stands = format!("{:?}", roaming.standing.entry().map(|(key, _)| key.escape_ascii().to_string()));
+        self.cursors.insert(slot, roaming);
+        if found == expected { Ok(()) } else { Err(format!("a cursor must stand at {stands}, and does not")) }
+    }
+
     fn sum(&self, at: Option<u32>, family: &str, span: &Span) -> Sum {
+        let mut sum = Sum::default();
+        self.entries(at, family, span).iter().for_each(|(key, print)| sum.add(key, print));
+        sum
+    }
+
+    fn entries(&self, at: Option<u32>, family: &str, span: &Span) -> Entries {
         let (state, now_ms, id) = self.target(at, family);
         let (from, to): (Bound<&[u8]>, Bound<&[u8]>) = match span {
             Span::All => (Bound::Unbounded, Bound::Unbounded),
             Span::Prefix(prefix) => (Bound::Included(prefix), Bound::Unbounded),
             Span::Range(from, to) => (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice)),
         };
-        let mut sum = Sum::default();
+        let mut entries = Entries::new();
         for (key, print) in id.into_iter().flat_map(|id| state.entries_from(id, from, now_ms)) {
             let beyond = match to {
                 Bound::Included(to) => key > to,
@@ -347,9 +462,9 @@ impl Judge {
             if beyond || !span.contains(key) {
                 break;
             }
-            sum.add(key, print);
+            entries.push((key.to_vec(), print.to_vec()));
         }
-        sum
+        entries
     }
 
     /// The child was killed: whatever was on its way may have been done, and the time that was has passed.
@@ -360,6 +475,7 @@ impl Judge {
             }
         }
         self.snapshots.clear();
+        self.cursors.clear();
     }
 
     /// The store was opened again, and these lines are everything in it.

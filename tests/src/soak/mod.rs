@@ -4,8 +4,10 @@
 
 pub mod actor;
 mod answer;
+mod callbacks;
 mod child;
 mod driver;
+mod guarded;
 mod judge;
 mod limited;
 mod measure;

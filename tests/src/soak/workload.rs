@@ -1,7 +1,9 @@
 //! What a store is asked for: much is overwritten, little is kept.
 
 use super::judge::Judge;
-use crate::history::{Change, Operation, Span, Step, What};
+use crate::history::{
+    Asked, Change, Condition, DROPPING, Movement, Operation, Span, Step, TransactionKind, What,
+};
 use esker::Durability;
 use esker::base::random::Random;
 use std::ops::Bound;
@@ -51,7 +53,8 @@ impl Workload {
     #[must_use]
     pub fn next(&self, judge: &Judge) -> Operation {
         match self.below(1_000) {
-            0..400 => self.write(judge),
+            0..320 => self.write(judge),
+            320..400 => self.transaction(judge),
             400..650 => {
                 let n = self.number();
                 let (at, family) = self.place(judge, n);
@@ -67,6 +70,9 @@ impl Workload {
             850..950 => self.scan(judge),
             950 | 951 => Operation::Snapshot(self.below(SLOTS) as u32),
             952 => Operation::Release(self.below(SLOTS) as u32),
+            953 | 954 => self.cursor(judge),
+            955..985 => self.movement(judge),
+            985..990 => Operation::OnDurable,
             _ => Operation::Families,
         }
     }
@@ -90,6 +96,17 @@ impl Workload {
             }
             _ => Operation::Verify,
         }
+    }
+
+    /// A write that hangs on what is there: it is judged by what is known when nothing is on its way.
+    #[must_use]
+    pub fn dependent(&self, judge: &Judge) -> Operation {
+        if self.below(2) == 0 {
+            return self.conditional(judge);
+        }
+        let n = self.number();
+        let ttl_ms = [None, Some(500), Some(60_000)][self.below(3) as usize];
+        Operation::Expire { family: self.family(judge, n), key: key(n), ttl_ms }
     }
 
     /// A write of one key that survives a kill.
@@ -133,6 +150,57 @@ impl Workload {
         Operation::Write { changes, durability }
     }
 
+    /// Nobody writes beside it.
+    fn transaction(&self, judge: &Judge) -> Operation {
+        let kinds =
+            [TransactionKind::Optimistic, TransactionKind::Pessimistic, TransactionKind::Serialisable];
+        let kind = kinds[self.below(3) as usize];
+        let changes = (0..1 + self.below(8)).map(|_| self.change(judge));
+        // A transaction gives up no ranges.
+        let changes: Vec<_> = changes.filter(|change| change.family != DROPPING).collect();
+        if changes.is_empty() {
+            return self.write(judge);
+        }
+        let durability = if self.below(25) == 0 { Durability::Sync } else { Durability::Os };
+        Operation::Transaction { kind, changes, meddle: Vec::new(), durability }
+    }
+
+    fn conditional(&self, judge: &Judge) -> Operation {
+        let n = self.number();
+        let asked = [Asked::Absent, Asked::Value, Asked::OtherValue][self.below(3) as usize];
+        let condition = Condition { family: self.family(judge, n), key: key(n), asked };
+        let changes = (0..1 + self.below(4)).map(|_| self.change(judge)).collect();
+        Operation::If { condition, changes, durability: Durability::Os }
+    }
+
+    /// A cursor over some keys; not of the family that passes.
+    fn cursor(&self, judge: &Judge) -> Operation {
+        let n = self.number();
+        let (at, family) = self.place(judge, n);
+        let family = if family == PASSING { "default".into() } else { family };
+        let (a, b) = (key(n), key(n + self.below(256) * 8));
+        let span = Span::Range(Bound::Included(a.clone().min(b.clone())), Bound::Excluded(a.max(b)));
+        Operation::Cursor { slot: self.below(SLOTS) as u32, at, family, span }
+    }
+
+    fn movement(&self, judge: &Judge) -> Operation {
+        let slot = self.below(SLOTS) as u32;
+        if !judge.has_cursor(slot) {
+            return Operation::Families;
+        }
+        let to = match self.below(12) {
+            0 => Movement::First,
+            1 => Movement::Last,
+            2 => Movement::Refresh,
+            3 => Movement::Seek(key(self.number())),
+            4 => Movement::SeekForPrev(key(self.number())),
+            5..9 => Movement::Next,
+            9 => return Operation::LetGo(slot),
+            _ => Movement::Prev,
+        };
+        Operation::Move { slot, to }
+    }
+
     fn change(&self, judge: &Judge) -> Change {
         let n = self.number();
         let bytes = match self.below(6) {
@@ -151,6 +219,14 @@ impl Workload {
             }
             what => what,
         };
+        if self.below(100) == 0 && judge.has_family(DROPPING) {
+            // Nobody reads there: see `docs/testing.md`.
+            let what = match self.below(4) {
+                0 => return Change::of_range(DROPPING, What::DropRange(Span::Prefix(key(n / 8 * 8)))),
+                _ => What::Put { bytes },
+            };
+            return Change { family: DROPPING.into(), key: key(n), what };
+        }
         if self.below(400) == 0 {
             // A few keys: the stock of them must not run out.
             let (a, b) = (key(n), key(n + self.below(8) * 8));

@@ -57,6 +57,11 @@ pub(crate) fn run(step: &Step, log: Option<File>) -> Result<Outcome, String> {
     match verdict {
         Ok(()) => {
             println!("  passed in {} s", outcome.seconds);
+            if outcome.figures.is_empty() && outcome.passed > 0 {
+                let figure = format!("{} tests passed", outcome.passed);
+                println!("figure: {figure}");
+                outcome.figures.push(figure);
+            }
             Ok(outcome)
         }
         Err(why) => Err(format!("{why} after {} s: {}", outcome.seconds, step.shown())),

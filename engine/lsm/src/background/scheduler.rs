@@ -13,8 +13,8 @@ use std::time::Duration;
 /// How background work is run.
 #[derive(Clone, Debug)]
 pub enum Mode {
-    /// On threads of its own: one that flushes, one that compacts, one that syncs, one that runs callbacks, one
-    /// that tidies.
+    /// On threads of its own: one that flushes, one that compacts, one that syncs, one that runs callbacks,
+    /// one that tidies.
     Threads,
     /// On the threads that use the store, one job at a time, when the random numbers say so. With
     /// one user thread everything that happens follows from the seed.
@@ -61,7 +61,7 @@ impl Scheduler {
                     rest.use_calm(&jobs);
                 }
             })?;
-            // Nothing stands between two syncs but the interval: what is lost with the power is bounded by it.
+            // Nothing stands between two syncs but the interval, which bounds what a loss of power takes.
             scheduler.spawn("esker-sync", move |jobs| {
                 while jobs.store().work.wait(Task::Sync, Some(sync_interval)).is_some() {
                     // A failure is latched.

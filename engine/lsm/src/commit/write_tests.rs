@@ -174,8 +174,8 @@ fn what_only_removes_is_known_by_its_operations() {
     assert!(!only_removes(&batch));
 }
 
-/// A request that is refused for a reason of its own was told of the log's failure instead, which met the others
-/// of its group.
+/// A request that is refused for a reason of its own was told of the log's failure instead, which met the
+/// others of its group.
 #[test]
 fn who_is_refused_hears_why_also_where_the_log_fails() {
     let rig = Rig::new();

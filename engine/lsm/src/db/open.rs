@@ -130,7 +130,8 @@ pub(super) fn open(builder: Builder) -> Result<Db> {
 
 /// Removes tables that were being written when a process ended, and temporary files: they may take
 /// up the very space that opening needs. No state that a loss of power may yet bring back names
-/// them, and so they may go before anything is synced.
+/// them, as long as no manifest but the one that was read can be in force, and so they may go before
+/// anything is synced.
 fn remove_never_named(fs: &Fs, dir: &Path, mentioned: &BTreeSet<FileNumber>) -> Result<()> {
     for name in fs.list(dir)? {
         let never = match FileKind::parse(&name) {

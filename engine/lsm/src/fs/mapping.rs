@@ -7,9 +7,11 @@
 //! # What must hold, and who sees to it
 //! - **The space is there.** Where the system finds no block for a page that is copied to, or cannot read it,
 //!   it ends the process (SIGBUS): there is no call that could fail. So a mapping is only made of a part that
-//!   was allocated, and only on file systems that write in place what was allocated ([`writes_in_place`]). A
-//!   disk that cannot read back a page of the log which the system had put out of memory kills the process,
-//!   which comes to what a read error in a page fault always does.
+//!   was allocated, and only on file systems that write in place what was allocated ([`writes_in_place`]).
+//!   What is left: a disk that cannot read back a page of the log which the system had put out of memory; a
+//!   file system that has shut itself down after an error of its own, and makes no page writable any more;
+//!   and a segment that somebody else has copied by sharing its blocks (`cp --reflink`), whose pages then
+//!   need new ones. Each ends the process, where a call would have given an error.
 //! - **The file is not cut** below its mapped length: `truncate` ends the mapping first.
 //! - **Nobody holds a reference** into the mapping; it is written by pointer, under a lock, and never read.
 

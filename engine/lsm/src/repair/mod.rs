@@ -14,6 +14,7 @@
 
 mod catalog;
 mod contents;
+mod holes;
 mod job;
 mod owner;
 mod plan;

@@ -13,6 +13,7 @@
 //! had been replaced, and ranges that were deleted may have come back.
 
 use super::catalog::Catalog;
+use super::holes::Holes;
 use super::report::{
     Doubt, DoubtKind, FileRole, FileState, KeyRange, LogEnd, Order, RepairedFile, SeqRange, Use,
 };
@@ -47,7 +48,7 @@ pub(super) struct FamilyPlan {
     pub(super) flushed: SeqNum,
     pub(super) inputs: Vec<Input>,
     /// Where tables that count cannot be read.
-    pub(super) holes: Vec<KeyRange>,
+    pub(super) holes: Holes,
 }
 
 /// What is to be done.
@@ -153,7 +154,7 @@ impl Plan {
             options: None,
             flushed: 0,
             inputs: Vec::new(),
-            holes: Vec::new(),
+            holes: Holes::default(),
         };
         self.families.insert(id, family);
         self.next_family = self.next_family.max(id.saturating_add(1));
@@ -203,7 +204,7 @@ impl Plan {
         let name = family.name.clone();
         let first = self.doubts.len();
         for keys in &table.lost_keys {
-            family.holes.push(keys.clone());
+            family.holes.add(keys);
             let why = format!("{} cannot be read there", table.name);
             self.doubts.push(lost(DoubtKind::MayBeLost, &name, keys.clone(), seqs, why));
         }
@@ -222,7 +223,7 @@ impl Plan {
         let Some(family) = self.families.get_mut(&id) else { return };
         let keys = KeyRange { from: Some(meta.smallest.0.clone()), to: Some(meta.largest.0.clone()) };
         let seqs = SeqRange { first: meta.min_seq, last: Some(meta.max_seq) };
-        family.holes.push(keys.clone());
+        family.holes.add(&keys);
         let why = format!("{name} is missing");
         let first = self.doubts.len();
         self.doubts.push(lost(DoubtKind::MayBeLost, &family.name, keys.clone(), seqs, why));
@@ -315,12 +316,7 @@ impl Plan {
         let Some(family) = self.families.get_mut(&id) else { return };
         let name = family.name.clone();
         let range = table.keys.as_ref();
-        let fills = family.holes.iter().any(|hole| {
-            range.is_some_and(|(first, last)| {
-                hole.from.as_ref().is_none_or(|from| from <= last)
-                    && hole.to.as_ref().is_none_or(|to| to >= first)
-            })
-        });
+        let fills = range.is_some_and(|(first, last)| family.holes.meets(first, last));
         if !fills {
             return self.leave_out(table, Some(name), "no manifest names it");
         }
@@ -391,13 +387,14 @@ impl Plan {
             let inputs = self.families.get(&damaged.family).into_iter().flat_map(|family| &family.inputs);
             *count = inputs.filter(|input| input.filling).map(|input| input.table.entries).sum();
         }
+        let lost = |damaged: &Damaged| self.files.get(damaged.file).map(|file| Holes::of(&file.lost_keys));
+        let holes: Vec<Holes> = damaged.iter().map(|damaged| lost(damaged).unwrap_or_default()).collect();
         let counted = log.filling().try_for_each(|segment| {
             operations(fs, segment, |seq, op| {
-                for (count, damaged) in elsewhere.iter_mut().zip(&damaged) {
-                    let flushed = self.families.get(&op.family).is_some_and(|family| seq <= family.flushed);
-                    let holes = self.files.get(damaged.file).map_or(&[][..], |file| &file.lost_keys);
-                    let inside = holes.iter().any(|hole| hole.contains(op.key));
-                    *count += u64::from(flushed && op.family == damaged.family && inside);
+                if self.families.get(&op.family).is_some_and(|family| seq <= family.flushed) {
+                    for ((count, damaged), holes) in elsewhere.iter_mut().zip(&damaged).zip(&holes) {
+                        *count += u64::from(op.family == damaged.family && holes.contains(op.key));
+                    }
                 }
                 Ok(())
             })

@@ -1,8 +1,8 @@
 //! The sorted runs that a new store is merged from: tables as far as they can be read, one behind the
 //! other where they do not overlap.
 
+use super::holes::Holes;
 use super::plan::Input;
-use super::report::KeyRange;
 use super::tables::{Blocks, Summary, open, read_again};
 use crate::base::error::Result;
 use crate::base::filename::FileNumber;
@@ -51,7 +51,7 @@ struct Run {
     fs: Fs,
     waiting: VecDeque<Input>,
     reading: Option<Reading>,
-    holes: Arc<Vec<KeyRange>>,
+    holes: Arc<Holes>,
 }
 
 /// A table that is being read.
@@ -114,7 +114,7 @@ impl Run {
                 continue;
             }
             let (entry, filling) = (reading.cursor.entry(), reading.input.filling);
-            if filling && !self.holes.iter().any(|hole| hole.contains(entry.key)) {
+            if filling && !self.holes.contains(entry.key) {
                 continue;
             }
             return Ok(Some(Entry {
@@ -177,7 +177,7 @@ impl Newest {
     ///
     /// # Errors
     /// A table is not what it was when it was read first.
-    pub(super) fn of(fs: &Fs, inputs: Vec<Input>, holes: Vec<KeyRange>) -> Result<Newest> {
+    pub(super) fn of(fs: &Fs, inputs: Vec<Input>, holes: Holes) -> Result<Newest> {
         let holes = Arc::new(holes);
         let runs = chains(inputs).into_iter();
         let run = |waiting| Run { fs: fs.clone(), waiting, reading: None, holes: holes.clone() };

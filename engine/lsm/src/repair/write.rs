@@ -12,7 +12,6 @@
 
 use super::catalog::Catalog;
 use super::plan::{FamilyPlan, Input, Plan};
-use super::report::KeyRange;
 use super::runs::{Entry, Newest};
 use super::segments::{Log, operations};
 use super::tables::survey;
@@ -229,7 +228,7 @@ impl Output<'_> {
                     removed.add(op.family, Arc::new(range), counts && plan.is_certain());
                     return Ok(());
                 }
-                if !counts && !in_holes(&family.holes, op.key) {
+                if !counts && !family.holes.contains(op.key) {
                     return Ok(());
                 }
                 bytes += (op.key.len() + op.value.len() + 64) as u64;
@@ -343,8 +342,4 @@ fn finish(writer: &mut Option<(FileNumber, TableWriter)>, metas: &mut Vec<TableM
         metas.push(TableMeta::of(number, writer.finish()?, 0));
     }
     Ok(())
-}
-
-fn in_holes(holes: &[KeyRange], key: &[u8]) -> bool {
-    holes.iter().any(|hole| hole.contains(key))
 }

@@ -17,7 +17,8 @@
 //!
 //! If the rename finds the disk full, `CURRENT` is read again and the directory is synced: when it
 //! still names the old manifest, that is durable, and the attempt has changed nothing. After any
-//! other failure of this step either of the two may be in force, and the store becomes read-only.
+//! other failure of this step either of the two may be in force: the store becomes read-only, or is not
+//! opened, and what the new one names stays.
 
 use super::current::{Current, read_current};
 use super::edit::{Edit, EditOp, decode_edit, encode_edit};

@@ -412,7 +412,8 @@ fn what_makes_room_takes_no_more_of_it_than_it_needs() {
     assert!(found.len() == text + 1 && replay.unwrap().cut.is_none());
 }
 
-/// A segment that was made for little, and could not be started, was taken for a record that it had no room for.
+/// A segment that was made for little, and could not be started, was taken for a record that it could not
+/// hold.
 #[test]
 fn a_segment_that_was_made_and_not_started_is_passed_over_where_it_is_too_small() {
     use crate::fs::sim::{Fault, OperationKind};

@@ -94,24 +94,25 @@ fn a_store_that_cannot_be_opened_is_left_as_it_was() -> Result<()> {
     Ok(())
 }
 
-/// 14. Opening failed half way for want of a disk that works, and left the store unusable. It had removed tables
-///     that the manifest names which it had just put in force.
+/// 14. Opening failed half way for want of a disk that works, and left the store unusable. It had removed
+///     tables that the manifest names which it had just put in force.
 #[test]
 fn opening_may_fail_at_every_call_and_loses_nothing() -> Result<()> {
     let (left, expected) = killed()?;
-    // The disk is gone; or files can only be removed, as where a process has no descriptors left; or it is full
-    // first and then gone, so that what is tried again fails, too.
-    for (first, then, removes) in [
-        (Fault::EIO, Fault::EIO, false),
-        (Fault::EMFILE, Fault::EMFILE, true),
-        (Fault::ENOSPC, Fault::EIO, true),
+    use OperationKind::{List, Open, Read, Remove, Size};
+    // The disk is gone; or files can only be removed, as where a process has no descriptors left; or it is
+    // full first and then only to be read and removed from, so that what is tried again fails, too.
+    for (first, then, spared) in [
+        (Fault::EIO, Fault::EIO, &[][..]),
+        (Fault::EMFILE, Fault::EMFILE, &[Remove]),
+        (Fault::ENOSPC, Fault::EIO, &[Remove, List, Open, Read, Size]),
     ] {
         for number in 0.. {
             let disk = left.image(Image::All, 0);
             disk.set_fault(Box::new(move |operation| {
-                let spared = removes && operation.kind == OperationKind::Remove;
-                let fault = if operation.index == number { first } else { then };
-                (operation.index >= number && !spared).then_some(fault)
+                let is_first = operation.index == number;
+                let due = is_first || operation.index > number && !spared.contains(&operation.kind);
+                due.then_some(if is_first { first } else { then })
             }));
             let opened = small(&disk).open().map(drop);
             disk.clear_fault();

@@ -49,8 +49,8 @@ fn whoever_closes_second_returns_when_all_is_closed() -> Result<()> {
     small(&sim).open()?.close()
 }
 
-/// Syncs in the background came from the thread that ran the callbacks: one of them could hold up all that bounds
-/// what a loss of power takes.
+/// Syncs in the background came from the thread that ran the callbacks: one of them could hold up all that
+/// bounds what a loss of power takes.
 #[test]
 fn a_callback_that_takes_its_time_holds_up_no_sync() -> Result<()> {
     let sim = SimFs::new();

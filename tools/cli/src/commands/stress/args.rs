@@ -72,4 +72,7 @@ pub struct ChildArgs {
     /// End in good order after so many commits of each writer
     #[arg(long)]
     pub commits: Option<u32>,
+    /// Write the log by calls, which a trace shows, and never through memory
+    #[arg(long)]
+    pub log_by_calls: bool,
 }

@@ -69,7 +69,8 @@ pub fn is_the_worlds_fault(error: &Error) -> bool {
 pub fn run(args: &ChildArgs) -> Outcome {
     let stop: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
     std::thread::spawn(move || obey(stop));
-    let opened = builder(&args.store, args.seed, args.round).create_if_missing(false).open();
+    let builder = builder(&args.store, args.seed, args.round).map_log(!args.log_by_calls);
+    let opened = builder.create_if_missing(false).open();
     let db = opened.unwrap_or_else(|error| give_up("opening the store", &error));
     let seq = db.visible_seq();
     say(&Line::Open(seq));

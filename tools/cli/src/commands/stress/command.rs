@@ -169,6 +169,7 @@ impl Run<'_> {
             passing: self.oracle.passing.is_some(),
             idle: false,
             commits: None,
+            log_by_calls: self.random.below(4) == 0,
         };
         let mut remains = self.let_work(&args, orderly)?;
         if !orderly && self.random.below(6) == 0 {
