@@ -219,9 +219,9 @@ impl Gate {
         self.opened.wait_for(&mut lock, wait);
     }
 
-    /// Waits for all that a write of `bytes` must, behind those who came before: over all threads no more goes
-    /// through than the rate allows. What is left of it when the pressure has gone need not be waited for.
-    /// `check` is asked now and then: an error ends the wait.
+    /// Waits for all that a write of `bytes` must, behind those who came before: over all threads no more
+    /// goes through than the rate allows. What is left of it when the pressure has gone need not be waited
+    /// for. `check` is asked now and then: an error ends the wait.
     pub fn admit_whole(&self, bytes: u64, check: impl Fn() -> Result<()>) -> Result<()> {
         if self.get() == Stall::None {
             return Ok(());

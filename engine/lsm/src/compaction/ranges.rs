@@ -25,10 +25,10 @@ pub fn retired(version: &Version, ranges: &RangeSet) -> Vec<SeqNum> {
     ranges.ranges().iter().filter(needed).map(|range| range.seq).collect()
 }
 
-/// `ranges` with `added`, which are newer, in as few as can be: what one of these covers whole is superfluous,
-/// and of neighbours that `version` holds nothing between in the order of commits one range is made - unless
-/// somebody reads at a moment in between. A range takes over the time of the oldest of what it stands for: what
-/// had to be gone by then still has.
+/// `ranges` with `added`, which are newer, in as few as can be: what one of these covers whole is
+/// superfluous, and of neighbours that `version` holds nothing between in the order of commits one range is
+/// made - unless somebody reads at a moment in between. A range takes over the time of the oldest of what it
+/// stands for: what had to be gone by then still has.
 #[must_use]
 pub fn joined(ranges: &RangeSet, added: &[Arc<Range>], version: &Version, horizons: &[Horizon]) -> RangeSet {
     let mut all = ranges.ranges().to_vec();

@@ -100,8 +100,8 @@ impl Range {
         self.kind == older.kind && reaches(&self.to, &older.from) && reaches(&older.to, &self.from)
     }
 
-    /// What of `older`, which it adjoins, lies outside of it: before and behind, each from its first key up to
-    /// the first behind it.
+    /// What of `older`, which it adjoins, lies outside of it: before and behind, each from its first key up
+    /// to the first behind it.
     pub fn outside<'a>(&'a self, older: &'a Range) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
         let before = (older.from < self.from).then_some((&*older.from, Some(&*self.from)));
         let behind = self.to.as_deref().and_then(|to| {

@@ -113,8 +113,8 @@ impl Snapshots {
         count == 0 && oldest && respected
     }
 
-    /// The horizons that a merge starting now must respect, ascending; the last is the present. If it does not
-    /// `respect` them but only asks, nobody need look for work when they are released.
+    /// The horizons that a merge starting now must respect, ascending; the last is the present. If it does
+    /// not `respect` them but only asks, nobody need look for work when they are released.
     pub fn horizons(
         &self,
         visible: impl FnOnce() -> SeqNum,

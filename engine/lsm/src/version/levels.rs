@@ -175,8 +175,8 @@ impl Version {
         levels.filter(move |(_, table)| table.meta.is_touched_by(range))
     }
 
-    /// Whether a table may hold anything that was written between two ranges which adjoin each other, and that
-    /// the newer one would hide if it were as wide as both.
+    /// Whether a table may hold anything that was written between two ranges which adjoin each other, and
+    /// that the newer one would hide if it were as wide as both.
     #[must_use]
     pub fn holds_between(&self, older: &Range, newer: &Range) -> bool {
         if older.seq + 1 >= newer.seq {
