@@ -8,10 +8,11 @@ use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::base::panics::catch;
 use crate::base::sync::Arc;
-use crate::commit::{Drawer, Task};
+use crate::base::sync::atomic::Ordering;
+use crate::commit::{Drawer, Stall, Task};
 use crate::compaction::{
-    Below, Calm, Claim, Claims, MergeSpec, Merged, Plan, Reason, debt_bytes, ended_ms, leftover, merge, pick,
-    pick_calm, pick_erasure, pick_manual, retired,
+    Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, debt_bytes, ended_ms,
+    hides_since_before, leftover, merge, pick, pick_calm, pick_erasure, pick_manual, retired,
 };
 use crate::iter::Merge;
 use crate::table::Origin;
@@ -33,20 +34,16 @@ impl Jobs {
             let version = &family.pin().version;
             std::cmp::Reverse((version.level(0).len(), debt_bytes(version, &self.store.options.shape)))
         });
-        for family in families {
-            // Its hooks have failed: only what was deleted or has ended goes on its way, without them.
-            let hooked = !self.rests(&family);
-            let choose = if hooked { pick } else { pick_erasure };
-            let claimed = {
-                let mut claims = self.claims.lock();
-                let claims = claims.entry(family.id()).or_default();
-                let (view, horizons) = (family.view(), self.picking_horizons(&family));
-                let moment = self.moment(&family, &horizons, &view.ranges);
-                choose(&view.version, claims, &self.store.options.shape, family.policy(), moment)
-                    .map(|plan| (claims.claim(&plan), plan))
-            };
-            if let Some((claim, plan)) = claimed {
-                return match self.run_claimed(&family, plan, hooked, &claim) {
+        // What should be gone soon goes before what is too large; by turns where writers wait for that.
+        let late_first =
+            !self.erased_last.swap(false, Ordering::Relaxed) || self.store.gate.get() == Stall::None;
+        for late in [late_first, !late_first] {
+            for family in &families {
+                let hooked = !self.rests(family);
+                let claimed = if late { self.claim_late(family) } else { self.claim_next(family, hooked) };
+                let Some((claim, plan)) = claimed else { continue };
+                self.erased_last.store(late, Ordering::Relaxed);
+                return match self.run_claimed(family, plan, hooked, &claim) {
                     // It rests now; the others go on.
                     Err(Error::HookFailed(_)) => Ok(true),
                     result => result.map(|()| true),
@@ -55,6 +52,33 @@ impl Jobs {
         }
         self.store.work.settle(Task::Compact);
         Ok(false)
+    }
+
+    /// Chooses and claims what is most urgent in a family.
+    fn claim_next(&self, family: &Family, hooked: bool) -> Option<(Claim, Plan)> {
+        // Its hooks have failed: only what was deleted or has ended goes on its way, without them.
+        let choose = if hooked { pick } else { pick_erasure };
+        let mut claims = self.claims.lock();
+        let claims = claims.entry(family.id()).or_default();
+        let (view, horizons) = (family.view(), self.picking_horizons(family));
+        let moment = self.moment(family, &horizons, &view.ranges);
+        choose(&view.version, claims, &self.store.options.shape, family.policy(), moment)
+            .map(|plan| (claims.claim(&plan), plan))
+    }
+
+    /// Chooses and claims what of a family should be gone soon and is still there.
+    fn claim_late(&self, family: &Family) -> Option<(Claim, Plan)> {
+        let late_ms = self.late_ms(family)?;
+        let mut claims = self.claims.lock();
+        let claims = claims.entry(family.id()).or_default();
+        let view = family.view();
+        if !hides_since_before(&view.version, &view.ranges, late_ms) {
+            return None;
+        }
+        let horizons = self.picking_horizons(family);
+        let moment = Moment { erase_ms: late_ms, ..self.moment(family, &horizons, &view.ranges) };
+        pick_erasure(&view.version, claims, &self.store.options.shape, family.policy(), moment)
+            .map(|plan| (claims.claim(&plan), plan))
     }
 
     /// Carries out a compaction that only helps reads. Returns false if none is worth it, or the disk has not

@@ -2,7 +2,8 @@
 //!
 //! Of the time that a family allows (`erase_within`), an eighth may pass until a memtable and the log
 //! segment that holds the same are closed, and a half until a table that hides something is compacted
-//! (see [`crate::compaction::pick`]). What is removed from the manifest - the first and last keys of
+//! when nothing presses more (see [`crate::compaction::pick`]); after three quarters this goes before the
+//! sizes of levels. What is removed from the manifest - the first and last keys of
 //! tables stand in it - is written out of it within another eighth. The rest is slack for the work
 //! itself.
 
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 /// What part of the allowed time a table may hide something.
 const SHARE_OF_TABLES: u64 = 2;
+/// What part is left when nothing else may stand in the way any more.
+const SHARE_LEFT: u64 = 4;
 
 /// Since when something is as it is, by monotonic time.
 #[derive(Debug, Default)]
@@ -114,6 +117,12 @@ impl Jobs {
             }
             store.shorten_manifest(manifest)
         })
+    }
+
+    /// What a family hides since then is to be compacted before all else, in ms since the epoch.
+    pub(super) fn late_ms(&self, family: &Family) -> Option<u64> {
+        let within = family.rules().erase_within_ms?;
+        Some(self.store.clock.now_ms().saturating_sub(within - within / SHARE_LEFT))
     }
 
     /// What the picker must know beside the version of a family: of `horizons`, and of the ranges of the

@@ -15,7 +15,7 @@ use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::NEVER;
 use crate::base::sync::Arc;
 use crate::commit::{Drawer, Task};
-use crate::compaction::{Below, MergeSpec, merge, replaced, retired};
+use crate::compaction::{Below, MergeSpec, joined, merge, retired};
 use crate::memtable::MemtableCursor;
 use crate::ranges::RangeSet;
 use crate::table::Origin;
@@ -201,10 +201,8 @@ impl Jobs {
         if beside.is_empty() {
             return before;
         }
-        let all = before.changed(&[], beside.ranges().iter().cloned());
-        let mut gone = replaced(&all, beside.ranges(), &self.horizons());
-        gone.extend(retired(version, &all));
-        let ranges = all.changed(&gone, None);
+        let all = joined(&before, beside.ranges(), version, &self.horizons());
+        let ranges = all.changed(&retired(version, &all), None);
         let has = |set: &RangeSet, seq| set.ranges().binary_search_by_key(&seq, |r| r.seq).is_ok();
         for range in before.ranges().iter().filter(|range| !has(&ranges, range.seq)) {
             edit.push(EditOp::RemoveRange { family: family.id(), seq: range.seq });

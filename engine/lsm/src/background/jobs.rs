@@ -4,7 +4,7 @@ use super::erase::Watched;
 use super::resting::Rest;
 use crate::base::error::{Error, Result};
 use crate::base::key::NEVER;
-use crate::base::sync::atomic::{AtomicU64, Ordering};
+use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Condvar, Mutex, RwLock};
 use crate::commit::{Store, Task};
 use crate::compaction::Claims;
@@ -28,6 +28,8 @@ pub struct Jobs {
     pub(super) flushing: Mutex<()>,
     pub(crate) claims: Mutex<BTreeMap<u32, Claims>>,
     pub(crate) released: Condvar,
+    /// Whether the last compaction was one that could not wait for the sizes of levels any longer.
+    pub(super) erased_last: AtomicBool,
     /// Families that are left alone because a hook failed.
     pub(super) resting: Mutex<BTreeMap<u32, Rest>>,
     pub(super) counters: Counters,
@@ -111,6 +113,7 @@ impl Jobs {
             flushing: Mutex::new(()),
             claims: Mutex::new(BTreeMap::new()),
             released: Condvar::new(),
+            erased_last: AtomicBool::new(false),
             resting: Mutex::new(BTreeMap::new()),
             counters: Counters::default(),
             watched: Mutex::default(),
@@ -131,9 +134,9 @@ impl Jobs {
     }
 
     /// What readers see, as of now.
-    pub fn horizons(&self) -> Vec<Horizon> {
+    pub(super) fn horizons(&self) -> Vec<Horizon> {
         let store = &self.store;
-        store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms())
+        store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms(), true)
     }
 
     /// The horizons that a merge of the family starting now must respect.
@@ -150,12 +153,22 @@ impl Jobs {
         family: &Family,
         oldest_operand: impl FnOnce(&View) -> u64,
     ) -> Vec<Horizon> {
+        self.horizons_of(family, oldest_operand, true)
+    }
+
+    /// As [`Jobs::merge_horizons`], to `respect` them or only to ask.
+    fn horizons_of(
+        &self,
+        family: &Family,
+        oldest_operand: impl FnOnce(&View) -> u64,
+        respect: bool,
+    ) -> Vec<Horizon> {
         let store = &self.store;
         if !family.hooks().merges() {
-            return self.horizons();
+            return store.snapshots.horizons(|| store.visible_seq(), || store.clock.now_ms(), respect);
         }
         let now_ms = store.with_writer(|_| store.clock.now_ms());
-        let mut horizons = store.snapshots.horizons(|| store.visible_seq(), || now_ms);
+        let mut horizons = store.snapshots.horizons(|| store.visible_seq(), || now_ms, respect);
         let latest_ms = now_ms.min(oldest_operand(&family.view()));
         for horizon in &mut horizons {
             horizon.now_ms = if horizon.now_ms < now_ms { 0 } else { latest_ms };
@@ -167,6 +180,12 @@ impl Jobs {
     /// hold is the picker's to see.
     pub(super) fn picking_horizons(&self, family: &Family) -> Vec<Horizon> {
         self.merge_horizons(family, |view| oldest_operand(view, |_, _| false))
+    }
+
+    /// The same, only to be shown.
+    #[must_use]
+    pub fn shown_horizons(&self, family: &Family) -> Vec<Horizon> {
+        self.horizons_of(family, |view| oldest_operand(view, |_, _| false), false)
     }
 
     /// An error that ends a long job: the store is closing, or became read-only.

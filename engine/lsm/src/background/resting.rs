@@ -56,7 +56,7 @@ impl Jobs {
         let until = self.store.clock.source().monotonic() + pause;
         resting.insert(family.id(), Rest { failure: failure.clone(), failures, until });
         drop(resting);
-        self.store.work.set_resting(Some(Error::HookFailed(Box::new(failure.clone()))));
+        self.store.work.set_resting(family.id(), Some(Error::HookFailed(Box::new(failure.clone()))));
         // Whoever waits for what this compaction would have done need not.
         self.store.gate.wake();
         self.store.work.progressed();
@@ -64,11 +64,8 @@ impl Jobs {
 
     /// Its hooks have worked.
     pub(super) fn rested(&self, family: &Family) {
-        let mut resting = self.resting.lock();
-        if resting.remove(&family.id()).is_some() {
-            let left = resting.values().next().map(|rest| Error::HookFailed(Box::new(rest.failure.clone())));
-            drop(resting);
-            self.store.work.set_resting(left);
+        if self.resting.lock().remove(&family.id()).is_some() {
+            self.store.work.set_resting(family.id(), None);
         }
     }
 

@@ -9,7 +9,7 @@ use super::stall::{Pressure, Stall, stall, stall_ranges};
 use super::store::{Store, Writer};
 use super::targets::Target;
 use super::work::Task;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
@@ -230,10 +230,27 @@ impl Store {
         self.pressure().sealed < 2 * self.options.stall.sealed.1
     }
 
-    /// Whether tables or ranges have become so many that writers are stopped.
+    /// Whether tables have become so many that writers are stopped.
     pub(super) fn waits_for_compaction(&self) -> bool {
         let (limits, pressure) = (&self.options.stall, Pressure { sealed: 0, ..self.pressure() });
-        stall(pressure, limits) == Stall::Stop || stall_ranges(pressure, limits) == Stall::Stop
+        stall(pressure, limits) == Stall::Stop
+    }
+
+    /// Why families rest that are themselves a reason for which writers are stopped: what is left of it when
+    /// all others have been compacted.
+    pub(super) fn rest_in_the_way(&self) -> Option<Error> {
+        let resting = self.work.resting();
+        let mut pressure = Pressure::default();
+        let mut worst = None;
+        for family in self.families().into_iter().filter(|family| resting.contains_key(&family.id())) {
+            let version = &family.pin().version;
+            let (level0, debt_bytes) = (version.level(0).len(), debt_bytes(version, &self.options.shape));
+            pressure.level0 = pressure.level0.max(level0);
+            pressure.debt_bytes += debt_bytes;
+            worst = worst.max(Some((level0, debt_bytes, family.id())));
+        }
+        let (.., worst) = worst.filter(|_| stall(pressure, &self.options.stall) == Stall::Stop)?;
+        resting.get(&worst).cloned()
     }
 
     /// Judges the pressure anew; called whenever a memtable was sealed or the tables changed.

@@ -2,8 +2,10 @@
 //!
 //! The decision is a pure function of a few numbers. Between the point where it starts and the point
 //! where it stops, writers are slowed smoothly: the rate that they are held to falls with the square
-//! of the distance left, and no single wait is longer than ten milliseconds.
+//! of the distance left, and no single wait is longer than ten milliseconds. Writes on ranges wait as long as
+//! all that they hold costs, one behind the other: each of a batch's ranges takes a place of its own.
 
+use crate::base::clock::Clock;
 use crate::base::error::Result;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Condvar, Mutex};
@@ -68,8 +70,10 @@ fn share(now: u64, (start, stop): (u64, u64)) -> f64 {
     if now < start { 0.0 } else { (now - start + 1) as f64 / (stop - start + 1).max(1) as f64 }
 }
 
-/// What a write on a range counts for at the gate of ranges, in bytes.
+/// What an operation on a range counts for at the gate of ranges, in bytes.
 pub const RANGE_COST_BYTES: u64 = 64 << 10;
+/// The rate that those who delete or drop ranges keep at least: a hundred ranges a second.
+const SLOWEST_RANGES: u64 = 100 * RANGE_COST_BYTES;
 
 /// Decides for those who delete or drop ranges. They are slowed and never stopped: what a held snapshot
 /// still reads cannot be cleaned away, and its holder may be the one who writes.
@@ -80,7 +84,7 @@ pub fn stall_ranges(pressure: Pressure, limits: &StallLimits) -> Stall {
         return Stall::None;
     }
     let left = (1.0 - share).max(0.0);
-    Stall::Slow(((limits.rate as f64 * left * left) as u64).max(SLOWEST))
+    Stall::Slow(((limits.rate as f64 * left * left) as u64).max(SLOWEST_RANGES))
 }
 
 /// Decides.
@@ -106,6 +110,8 @@ pub fn stall(pressure: Pressure, limits: &StallLimits) -> Stall {
 
 /// Longest single wait of a slowed writer.
 const LONGEST_WAIT: Duration = Duration::from_millis(10);
+/// After so long one who waits for all of a write looks whether there is a reason to give up.
+const LONGEST_SLICE: Duration = Duration::from_millis(100);
 /// Shorter waits are saved up until they are worth a system call.
 const SHORTEST_WAIT_NS: u64 = 500_000;
 
@@ -121,6 +127,8 @@ pub struct Gate {
     /// Bytes per second; [`FREE`] without pressure, [`STOPPED`] when writers must wait.
     rate: AtomicU64,
     owed_ns: AtomicU64,
+    /// Held by the one who pays for all of a write; the others wait behind it.
+    paying: Mutex<()>,
     lock: Mutex<()>,
     opened: Condvar,
     slowed_ns: AtomicU64,
@@ -132,6 +140,7 @@ impl Default for Gate {
         Gate {
             rate: AtomicU64::new(FREE),
             owed_ns: AtomicU64::new(0),
+            paying: Mutex::new(()),
             lock: Mutex::new(()),
             opened: Condvar::new(),
             slowed_ns: AtomicU64::new(0),
@@ -210,6 +219,33 @@ impl Gate {
         self.opened.wait_for(&mut lock, wait);
     }
 
+    /// Waits for all that a write of `bytes` must, behind those who came before: over all threads no more
+    /// goes through than the rate allows. What is left of it when the pressure has gone need not be waited
+    /// for. `check` is asked now and then: an error ends the wait.
+    pub fn admit_whole(&self, bytes: u64, check: impl Fn() -> Result<()>) -> Result<()> {
+        if self.get() == Stall::None {
+            return Ok(());
+        }
+        let _turn = self.paying.lock();
+        // In bytes times nanoseconds in a second, so that nothing is lost when the rate changes.
+        let mut left = u128::from(bytes) * 1_000_000_000;
+        let mut lock = self.lock.lock();
+        while left > 0
+            && let Stall::Slow(rate) = self.get()
+        {
+            check()?;
+            let rate = u128::from(rate.max(1));
+            let all = Duration::from_nanos(left.div_ceil(rate).min(u128::from(u64::MAX)) as u64);
+            let (wait, begun) = (all.min(LONGEST_SLICE), Clock::System.monotonic());
+            let woken = !self.opened.wait_for(&mut lock, wait).timed_out();
+            // Woken when the pressure has changed: what is left is waited for at the new rate.
+            let waited = if woken { (Clock::System.monotonic() - begun).min(wait) } else { wait };
+            self.slowed_ns.fetch_add(waited.as_nanos() as u64, Ordering::Relaxed);
+            left = left.saturating_sub(waited.as_nanos() * rate);
+        }
+        Ok(())
+    }
+
     /// How long writers were slowed in all, and how often one was stopped.
     #[must_use]
     pub fn waits(&self) -> (Duration, u64) {
@@ -255,7 +291,8 @@ mod tests {
         };
         assert_eq!(at(1_999), Stall::None);
         assert!(matches!(at(2_000), Stall::Slow(rate) if rate > limits.rate / 2));
-        assert_eq!((at(8_000), at(1 << 40)), (Stall::Slow(SLOWEST), Stall::Slow(SLOWEST)));
+        let slowest = Stall::Slow(100 * RANGE_COST_BYTES);
+        assert_eq!((at(8_000), at(1 << 40)), (slowest, slowest));
     }
 
     /// Waits too short for a system call are saved up, those that are longer than one wait are split.
@@ -274,6 +311,28 @@ mod tests {
         assert_eq!(waited_us(1), 500 + 20_000, "the rest is left to the writes that follow");
         assert_eq!(waited_us(500), 500 + 25_000 + 1_000);
         assert_eq!(gate.waits().1, 0, "nobody was stopped");
+    }
+
+    /// A batch of ranges waited as long as one range, and what it still owed was forgiven.
+    #[test]
+    fn a_write_that_is_paid_for_whole_waits_for_all_of_it() {
+        let gate = Gate::default();
+        let waited_ms = |bytes| {
+            gate.admit_whole(bytes, || Ok(())).unwrap();
+            gate.waits().0.as_millis()
+        };
+        assert_eq!(waited_ms(1 << 40), 0, "nothing presses");
+        gate.set(Stall::Slow(1_000_000));
+        assert_eq!(waited_ms(1_000), 1);
+        assert_eq!(waited_ms(250_000), 251, "longer than any single wait");
+        assert_eq!(waited_ms(0), 251, "and it owes nothing");
+        let closed = || Err(crate::base::error::Error::Closed);
+        assert!(gate.admit_whole(1 << 40, closed).is_err());
+        std::thread::scope(|scope| {
+            let writers = [(); 2].map(|()| scope.spawn(|| gate.admit_whole(1 << 40, || Ok(()))));
+            gate.set(Stall::None);
+            assert!(writers.into_iter().all(|writer| writer.join().unwrap().is_ok()));
+        });
     }
 
     #[test]

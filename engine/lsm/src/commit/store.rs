@@ -253,6 +253,7 @@ impl Store {
     pub fn set_closed(&self) {
         self.closed.store(true, Ordering::Release);
         self.gate.wake();
+        self.range_gate.wake();
     }
 
     /// Makes everything written so far durable. Does nothing if it is already.
@@ -454,6 +455,7 @@ impl Store {
         writer.targets.remove(family.id());
         self.families.write().remove(&family.id());
         family.set_dropped();
+        self.work.set_resting(family.id(), None);
         // Whoever waited for its memtables, or because of its tables, need not any more.
         self.update_pressure();
         self.work.announce(Task::Flush);

@@ -180,7 +180,7 @@ fn a_snapshot_amid_a_compaction_with_a_filter_holds_all_that_it_counts() {
         rig.put("k", "v").unwrap().seq()
     };
     let registered = store.snapshots.register(visible, || 0);
-    let [(0, view)] = &registered.views[..] else { panic!("{:?}", registered.views) };
+    let [(_, view)] = &registered.views[..] else { panic!("{:?}", registered.views) };
     let found = lookup(view, b"k", registered.seq, || 0, |found| found.bytes().to_vec()).unwrap();
     assert_eq!((newest, found.as_deref()), (None, Some(&b"v"[..])));
     drop(filtering);

@@ -3,6 +3,7 @@
 use crate::base::clock::Clock;
 use crate::base::error::Error;
 use crate::base::sync::{Condvar, Mutex, MutexGuard};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The kinds of background work.
@@ -42,8 +43,8 @@ pub struct WorkState {
     /// The failure of each kind of work, until that kind succeeds again.
     failures: [Option<Error>; TASKS],
     failed: u64,
-    /// Why a family is not being compacted for the moment: one of its hooks has failed.
-    resting: Option<Error>,
+    /// Families that are not being compacted for the moment, by number: one of their hooks has failed.
+    resting: BTreeMap<u32, Error>,
 }
 
 impl Work {
@@ -136,14 +137,18 @@ impl Work {
         self.state.lock().failures[task as usize].clone()
     }
 
-    /// Says why a family is not being compacted for the moment, or that all are again.
-    pub fn set_resting(&self, why: Option<Error>) {
-        self.state.lock().resting = why;
+    /// Says why a family is not being compacted for the moment, or that it is again.
+    pub fn set_resting(&self, family: u32, why: Option<Error>) {
+        let resting = &mut self.state.lock().resting;
+        match why {
+            Some(why) => resting.insert(family, why),
+            None => resting.remove(&family),
+        };
     }
 
-    /// Why a family is not being compacted for the moment.
+    /// The families that are not being compacted for the moment, by number, and why.
     #[must_use]
-    pub fn resting(&self) -> Option<Error> {
+    pub fn resting(&self) -> BTreeMap<u32, Error> {
         self.state.lock().resting.clone()
     }
 

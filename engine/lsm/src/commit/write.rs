@@ -75,7 +75,9 @@ impl Store {
             admitted => admitted?,
         }
         if batch.range_count() > 0 {
-            self.range_gate.admit(batch.range_count() as u64 * RANGE_COST_BYTES, || self.check_progress())?;
+            // Nobody is refused because of ranges: what a snapshot holds, its holder alone can release.
+            let bytes = batch.range_count() as u64 * RANGE_COST_BYTES;
+            self.range_gate.admit_whole(bytes, || self.check_writable())?;
         }
         Ok(None)
     }
@@ -111,9 +113,9 @@ impl Store {
             return Err(error);
         }
         // What compactions have met is no reason while it is a flush that is waited for, or was.
-        match self.work.failure(Task::Compact).or_else(|| self.work.resting()) {
+        match self.work.failure(Task::Compact) {
             Some(error) if self.waits_for_compaction() => Err(error),
-            _ => Ok(()),
+            _ => self.rest_in_the_way().map_or(Ok(()), Err),
         }
     }
 

@@ -14,20 +14,33 @@
 use super::merge::Merged;
 use super::picker::{Moment, has_expired, nothing_below, with_overlap};
 use super::plan::{Claims, Plan, Reason};
+use super::ranges::oldest_range_ms;
 use super::{ShapeOptions, targets};
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::sync::Arc;
 use crate::iter::Horizon;
+use crate::ranges::RangeSet;
 use crate::version::{Leftover, TableFile, TableMeta, Version};
 
-/// A table is worth compacting for its deletions alone from so many on.
+/// A table is worth compacting for its deletions alone from so many on, if they are more than half of it ...
 const DENSE_DELETIONS: u64 = 64;
+/// ... or if so many follow one another, as many as a block or more, and are this part of it ...
+const SHARE_OF_RUN: u64 = 16;
+/// ... or so many, whatever stands beside them.
+const LONG_RUN: u64 = 4096;
 
 /// The moment from which on what a table hides is older than it should be: the earlier of its oldest
 /// deletion and its earliest expiry; [`NEVER`] if it hides nothing.
 #[must_use]
-pub fn hides_since(meta: &TableMeta) -> u64 {
+fn hides_since(meta: &TableMeta) -> u64 {
     meta.oldest_deletion_ms.min(meta.earliest_expiry)
+}
+
+/// Whether a table hides something since `ms` or longer, or a range does.
+#[must_use]
+pub fn hides_since_before(version: &Version, ranges: &RangeSet, ms: u64) -> bool {
+    version.tables().any(|(_, table)| hides_since(&table.meta) <= ms)
+        || oldest_range_ms(ranges).is_some_and(|range_ms| range_ms <= ms)
 }
 
 /// Whether the bytes that a table hides must be on their way.
@@ -114,9 +127,9 @@ pub(super) fn pick_due(
     due.into_iter().find_map(|(level, table)| down(version, claims, options, Reason::Erasure, level, table))
 }
 
-/// The compaction of a table more than half of which are deletions: whoever reads across it steps over
-/// all of them, and over what they hide. (Where every value stands on a deletion that only reminds, they are
-/// half.)
+/// The compaction of a table more than half of which are deletions, or that has many in a row: whoever reads
+/// across these steps over all of them, and over what they hide. (Where every value stands on a deletion that
+/// only reminds, they are half.)
 pub(super) fn pick_dense(
     version: &Version,
     claims: &Claims,
@@ -124,10 +137,10 @@ pub(super) fn pick_dense(
     moment: Moment<'_>,
 ) -> Option<Plan> {
     let dense = |level: usize, table: &TableFile| {
-        let meta = &table.meta;
-        meta.deletions >= DENSE_DELETIONS
-            && meta.deletions * 2 > meta.entries
-            && frees_something(version, moment, level, table)
+        let (meta, run) = (&table.meta, table.reader.properties().longest_deletions);
+        let half = meta.deletions >= DENSE_DELETIONS && meta.deletions * 2 > meta.entries;
+        let long = run >= LONG_RUN || run > 0 && run * SHARE_OF_RUN > meta.entries;
+        (half || long) && frees_something(version, moment, level, table)
     };
     let mut tables = version.tables().filter(|(level, table)| dense(*level, table));
     tables.find_map(|(level, table)| down(version, claims, options, Reason::Deletions, level, table))
@@ -187,7 +200,7 @@ pub fn unerased(version: &Version, moment: Moment<'_>, now_ms: u64) -> Unerased 
             unerased.held_bytes += if can_be_erased(version, moment, level, table) { 0 } else { meta.size };
         }
     }
-    if let Some(written_ms) = super::ranges::oldest_range_ms(moment.ranges) {
+    if let Some(written_ms) = oldest_range_ms(moment.ranges) {
         unerased.since_ms = unerased.since_ms.min(written_ms);
     }
     unerased

@@ -11,12 +11,14 @@ mod ranges;
 
 #[cfg(all(test, not(loom)))]
 mod picker_tests;
+#[cfg(all(test, not(loom)))]
+mod ranges_tests;
 
 pub use below::Below;
 pub use calm::{Calm, pick_calm};
-pub use erasure::{Unerased, can_be_erased, ended_ms, hides_since, is_due, leftover, unerased};
+pub use erasure::{Unerased, can_be_erased, ended_ms, hides_since_before, is_due, leftover, unerased};
 pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use merge::{MergeSpec, Merged, merge};
 pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_erasure, pick_manual, targets};
 pub use plan::{Claim, Claims, Plan, Reason};
-pub use ranges::{is_seen, oldest_range_ms, replaced, retired};
+pub use ranges::{is_seen, joined, oldest_range_ms, retired};

@@ -399,7 +399,10 @@ fn pick_touched(
         let urgent = range.written_ms <= moment.erase_ms;
         for (level, table) in version.touched_by(range) {
             let meta = &table.meta;
-            if claims.has(meta.number) || !is_worth_cleaning(table, range, moment, urgent) {
+            let worth = |urgent| is_worth_cleaning(table, range, moment, urgent);
+            if claims.has(meta.number)
+                || !(worth(false) || urgent && !was_tried(table, moment) && worth(true))
+            {
                 continue;
             }
             let plan = if level == 0 {
@@ -427,6 +430,13 @@ fn is_worth_cleaning(table: &TableFile, range: &Range, moment: Moment<'_>, urgen
     let tried =
         |leftover: &Leftover| range.seq <= leftover.ranges_seq && !released(leftover, moment.horizons);
     !is_seen(moment.horizons, entry, range.seq) && !table.leftover().is_some_and(tried)
+}
+
+/// Whether a table was written lately, and had to keep something for a snapshot that is still held. A range
+/// that is deleted again and again would else have it written as often.
+fn was_tried(table: &TableFile, moment: Moment<'_>) -> bool {
+    table.leftover().is_some_and(|leftover| !released(leftover, moment.horizons))
+        && table.reader.properties().created_ms > moment.erase_ms
 }
 
 /// Whether no table holds anything older in the range of `table`.

@@ -64,7 +64,7 @@ fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
     TableFile::new(Arc::new(meta), reader, Arc::new(Purgatory::default()))
 }
 
-fn tree(text: &str) -> Version {
+pub(super) fn tree(text: &str) -> Version {
     let fs = Fs::Sim(SimFs::new());
     let dir = Path::new("/db");
     fs.create_dir_all(dir).unwrap();

@@ -25,17 +25,30 @@ pub fn retired(version: &Version, ranges: &RangeSet) -> Vec<SeqNum> {
     ranges.ranges().iter().filter(needed).map(|range| range.seq).collect()
 }
 
-/// The ranges that one of `added`, all of which `ranges` has, makes superfluous: a newer one covers them
-/// whole, and nobody reads at a moment in between.
+/// `ranges` with `added`, which are newer, in as few as can be: what one of these covers whole is
+/// superfluous, and of neighbours that `version` holds nothing between in the order of commits one range is
+/// made - unless somebody reads at a moment in between. A range takes over the time of the oldest of what it
+/// stands for: what had to be gone by then still has.
 #[must_use]
-pub fn replaced(ranges: &RangeSet, added: &[Arc<Range>], horizons: &[Horizon]) -> Vec<SeqNum> {
-    let by = |older: &Range, newer: &Range| newer.replaces(older) && !is_seen(horizons, older.seq, newer.seq);
-    let gone = |older: &&Arc<Range>| added.iter().any(|newer| by(older, newer));
-    ranges.ranges().iter().filter(gone).map(|range| range.seq).collect()
+pub fn joined(ranges: &RangeSet, added: &[Arc<Range>], version: &Version, horizons: &[Horizon]) -> RangeSet {
+    let mut all = ranges.ranges().to_vec();
+    for newer in added {
+        let mut newer = Range::clone(newer);
+        let joins = |newer: &Range, older: &Range| {
+            let apart = || version.holds_between(older, newer);
+            (newer.replaces(older) || newer.adjoins(older) && !apart())
+                && !is_seen(horizons, older.seq, newer.seq)
+        };
+        // What it has grown by one, it may meet another.
+        while let Some(at) = all.iter().position(|older| joins(&newer, older)) {
+            newer.take_in(&all.remove(at));
+        }
+        all.push(Arc::new(newer));
+    }
+    RangeSet::new(all)
 }
 
-/// When the oldest range was written of which a table may still hold something, in milliseconds since the
-/// epoch.
+/// Since when the oldest range hides something that a table may still hold, in milliseconds since the epoch.
 #[must_use]
 pub fn oldest_range_ms(ranges: &RangeSet) -> Option<u64> {
     ranges.ranges().iter().map(|range| range.written_ms).min()

@@ -18,8 +18,9 @@ pub struct PinInfo {
     pub seq: SeqNum,
     /// How long ago it was taken.
     pub age: Duration,
-    /// Memtables and tables that an iterator alone keeps in memory and on disk, in bytes. A snapshot
-    /// holds no files, but what compactions keep for it; its share of that is not known.
+    /// Memtables and tables that have been replaced and that it keeps in memory and on disk, in bytes: those
+    /// that an iterator reads; of a snapshot only those of families that were being compacted with a filter
+    /// when it was taken. What compactions keep for a snapshot comes beside that; its share is not known.
     pub held_bytes: u64,
 }
 

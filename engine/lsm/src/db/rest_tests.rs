@@ -12,6 +12,7 @@ use crate::db::{Builder, Db};
 use crate::fs::sim::{Fault, OperationKind};
 use crate::fs::{Fs, SimFs};
 use crate::hooks::{CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
+use crate::tree::PinKind;
 use std::path::PathBuf;
 
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -208,4 +209,27 @@ fn a_compaction_that_waits_holds_nothing() {
     waiter.join().unwrap().unwrap();
     assert_eq!(view.version.level(0).len(), 1);
     assert_eq!(family.view().version.level(0).len(), 0, "it has gone on");
+}
+
+/// A snapshot that pins tables was listed as if it held nothing.
+#[test]
+fn what_a_snapshot_pins_amid_a_compaction_with_a_filter_counts_as_held() {
+    let sim = SimFs::new();
+    let db = builder(&sim).open().unwrap();
+    fill(&db, 0..100);
+    db.flush().unwrap();
+    let store = &db.inner().store;
+    let before = db.snapshot();
+    let filtering = store.snapshots.begin_filtering(&store.family("default").unwrap());
+    let amid = db.snapshot();
+    drop(filtering);
+    let held = || db.pins().into_iter().map(|pin| (pin.kind, pin.held_bytes)).collect::<Vec<_>>();
+    assert_eq!(held(), [(PinKind::Snapshot, 0); 2], "all of it is there for everybody");
+    let tables: u64 = sizes(&sim, ".sst").iter().sum();
+    fill(&db, 0..100);
+    db.compact().unwrap();
+    let bytes: Vec<_> = held().into_iter().map(|(_, bytes)| bytes).collect();
+    assert!(bytes[0] == 0 && bytes[1] >= tables, "{bytes:?}");
+    drop((before, amid));
+    assert_eq!(held(), []);
 }

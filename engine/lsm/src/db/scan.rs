@@ -172,6 +172,7 @@ impl Scan {
             seq,
             since,
             view: Some((family.family().clone(), Arc::downgrade(&view))),
+            pinned: Vec::new(),
         });
         let (family, frozen) = (family.clone(), snapshot.is_some());
         let without_active = view.active.is_empty();

@@ -26,7 +26,7 @@ pub struct Snapshot {
     seq: SeqNum,
     now_ms: u64,
     /// Views of families that were being filtered when it was taken.
-    views: Vec<(u32, Arc<View>)>,
+    views: Vec<(Arc<Family>, Arc<View>)>,
     _pin: Pin,
 }
 
@@ -36,13 +36,14 @@ impl Snapshot {
         let registered = store.snapshots.register(|| store.read_seq(), || store.clock.now_ms());
         let Registered { seq, now_ms, views } = registered;
         let since = store.clock.source().monotonic();
-        let pin = store.pins.hold(Held { kind: PinKind::Snapshot, seq, since, view: None });
+        let pinned = views.iter().map(|(family, view)| (family.clone(), Arc::downgrade(view))).collect();
+        let pin = store.pins.hold(Held { kind: PinKind::Snapshot, seq, since, view: None, pinned });
         Snapshot { inner, seq, now_ms, views, _pin: pin }
     }
 
     /// The view of a family that it must read instead of the present one.
     pub(super) fn pinned_view(&self, family: &Family) -> Option<&Arc<View>> {
-        self.views.iter().find(|(id, _)| *id == family.id()).map(|(_, view)| view)
+        self.views.iter().find(|(of, _)| of.id() == family.id()).map(|(_, view)| view)
     }
 
     /// The view of a family to read.

@@ -209,7 +209,7 @@ impl Db {
                 stats.pinned_table_bytes += table.reader.pinned_bytes() as u64;
             }
             let now_ms = store.clock.now_ms();
-            let (jobs, horizons) = (inner.scheduler.jobs(), inner.scheduler.jobs().horizons());
+            let (jobs, horizons) = (inner.scheduler.jobs(), inner.scheduler.jobs().shown_horizons(&family));
             let moment = jobs.moment(&family, &horizons, &view.ranges);
             let unerased = unerased(&view.version, moment, now_ms);
             let of_memtables = view.memtables().flat_map(|memtable| {

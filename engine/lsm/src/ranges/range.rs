@@ -42,7 +42,7 @@ pub struct Range {
     pub from: Box<[u8]>,
     /// The first key behind it; `None` if it has no end.
     pub to: Option<Box<[u8]>>,
-    /// When it was written, in milliseconds since the epoch.
+    /// When it was written, or the oldest of what it stands for, in milliseconds since the epoch.
     pub written_ms: u64,
 }
 
@@ -91,6 +91,35 @@ impl Range {
             };
         // What is deleted must go on reading as absent; of what is dropped, nobody asks.
         self.seq > older.seq && wide && (self.kind == older.kind || self.kind == RangeKind::Deleted)
+    }
+
+    /// Whether together with `older`, which is of the same kind, it holds all keys between the ends of both.
+    #[must_use]
+    pub fn adjoins(&self, older: &Range) -> bool {
+        let reaches = |to: &Option<Box<[u8]>>, from: &[u8]| to.as_deref().is_none_or(|to| from <= to);
+        self.kind == older.kind && reaches(&self.to, &older.from) && reaches(&older.to, &self.from)
+    }
+
+    /// What of `older`, which it adjoins, lies outside of it: before and behind, each from its first key up
+    /// to the first behind it.
+    pub fn outside<'a>(&'a self, older: &'a Range) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+        let before = (older.from < self.from).then_some((&*older.from, Some(&*self.from)));
+        let behind = self.to.as_deref().and_then(|to| {
+            older.to.as_deref().is_none_or(|end| to < end).then_some((to, older.to.as_deref()))
+        });
+        before.into_iter().chain(behind)
+    }
+
+    /// Stands for `older`, too, which it covers or adjoins.
+    pub fn take_in(&mut self, older: &Range) {
+        if older.from < self.from {
+            self.from.clone_from(&older.from);
+        }
+        let shorter = |to: &[u8]| older.to.as_deref().is_none_or(|end| to < end);
+        if self.to.as_deref().is_some_and(shorter) {
+            self.to.clone_from(&older.to);
+        }
+        self.written_ms = self.written_ms.min(older.written_ms);
     }
 
     /// The memory that it takes, in bytes, roughly.

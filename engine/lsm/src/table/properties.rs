@@ -67,6 +67,9 @@ pub struct Properties {
     pub latest_expiry: u64,
     /// When the oldest operand was written; [`NEVER`] if there is none, and only stored if there is.
     pub oldest_operand_ms: u64,
+    /// The most deletions that follow one another; 0, and not stored, if they are few. Tables of the first
+    /// versions do not say.
+    pub longest_deletions: u64,
     /// The time of the oldest deletion; [`NEVER`] if there is none.
     pub oldest_deletion_ms: u64,
     /// When the table was written, in milliseconds since the epoch.
@@ -102,6 +105,7 @@ impl Default for Properties {
             earliest_expiry: NEVER,
             latest_expiry: 0,
             oldest_operand_ms: NEVER,
+            longest_deletions: 0,
             oldest_deletion_ms: NEVER,
             created_ms: 0,
             family: 0,
@@ -117,6 +121,31 @@ const SMALLEST: u64 = 10;
 const LARGEST: u64 = 12;
 const STORE: u64 = 24;
 const OLDEST_OPERAND: u64 = 25;
+const LONGEST_DELETIONS: u64 = 26;
+
+/// Fewer deletions in a row are nothing to a reader who steps over them.
+const LEAST_RUN: u64 = 64;
+
+/// Counts deletions that follow one another.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    now: u64,
+    longest: u64,
+}
+
+impl Runs {
+    /// Counts an entry.
+    #[inline]
+    pub(super) fn count(&mut self, entry: &EntryRef<'_>) {
+        self.now = if entry.kind == Kind::Delete { self.now + 1 } else { 0 };
+        self.longest = self.longest.max(self.now);
+    }
+
+    /// The most in a row, if they are worth mentioning; otherwise 0.
+    pub(super) fn longest(&self) -> u64 {
+        if self.longest < LEAST_RUN { 0 } else { self.longest }
+    }
+}
 
 impl Properties {
     /// Counts an entry; smallest and largest key are left to the caller.
@@ -170,7 +199,8 @@ impl Properties {
             [(21, u64::from(self.family)), (22, u64::from(self.codec)), (23, u64::from(self.filter_policy))];
         let numbers = copy.numbers().map(|(tag, value)| (tag, *value));
         let operand = (self.oldest_operand_ms != NEVER).then_some((OLDEST_OPERAND, self.oldest_operand_ms));
-        for (tag, value) in numbers.into_iter().chain(small).chain(operand) {
+        let run = (self.longest_deletions > 0).then_some((LONGEST_DELETIONS, self.longest_deletions));
+        for (tag, value) in numbers.into_iter().chain(small).chain(operand).chain(run) {
             put_varint(out, tag);
             put_varint(out, varint_len(value) as u64);
             put_varint(out, value);
@@ -202,6 +232,7 @@ impl Properties {
                 SMALLEST => properties.smallest.user_key = field.to_vec(),
                 LARGEST => properties.largest.user_key = field.to_vec(),
                 OLDEST_OPERAND => properties.oldest_operand_ms = number("a time")?,
+                LONGEST_DELETIONS => properties.longest_deletions = number("a number of deletions")?,
                 STORE => {
                     let expected = "a store's number";
                     let number = <[u8; 8]>::try_from(field).map_err(|_| Malformed { at, expected })?;
@@ -244,6 +275,7 @@ mod tests {
             codec: 1,
             filter_policy: 1,
             oldest_operand_ms: 77,
+            longest_deletions: 640,
             ..Properties::default()
         };
         for (i, (_, value)) in properties.numbers().into_iter().enumerate() {

@@ -412,6 +412,26 @@ fn intact_pieces_that_do_not_fit_together_are_found() {
 }
 
 #[test]
+fn a_table_says_how_many_deletions_follow_one_another() {
+    for (runs, longest) in [(&[63, 63][..], 0), (&[64], 64), (&[70, 90, 80], 90), (&[0], 0)] {
+        let mut entries = Vec::new();
+        for &run in runs {
+            entries.push(Owned::put(format!("{:05}", entries.len()), 7, "v"));
+            for _ in 0..run {
+                entries.push(Owned::delete(format!("{:05}", entries.len()), 7));
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.sst");
+        let options = TableOptions { block_bytes: 256, ..TableOptions::default() };
+        assert_eq!(write(&path, &entries, &options).properties.longest_deletions, longest);
+        let table = open(&path, None).unwrap();
+        assert_eq!(table.properties().longest_deletions, longest);
+        table.verify().unwrap();
+    }
+}
+
+#[test]
 fn entries_out_of_order_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = Fs::default().create_new(&dir.path().join("1.sst")).unwrap();

@@ -2,7 +2,7 @@
 
 use super::format::{FOOTER_BYTES, Handle};
 use super::index::Index;
-use super::properties::{InternalKey, Properties};
+use super::properties::{InternalKey, Properties, Runs};
 use super::reader::{Layout, TableReader};
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::hash::key_hash;
@@ -29,6 +29,7 @@ pub struct Verified {
 struct Walk<'a> {
     table: &'a TableReader,
     counted: Properties,
+    runs: Runs,
     last: InternalKey,
     blocks: u64,
     bytes: u64,
@@ -46,6 +47,7 @@ impl TableReader {
         let mut walk = Walk {
             table: self,
             counted: Properties::default(),
+            runs: Runs::default(),
             last: InternalKey::default(),
             blocks: 0,
             bytes: FOOTER_BYTES as u64,
@@ -157,6 +159,7 @@ impl Walk<'_> {
                 return Err(self.wrong(handle.offset, "heads that lead to each entry", format!("{here:?}")));
             }
             self.counted.count(&entry);
+            self.runs.count(&entry);
             self.last.user_key.clear();
             self.last.user_key.extend_from_slice(entry.key);
             self.last.trailer = here.1;
@@ -177,6 +180,9 @@ impl Walk<'_> {
         self.counted.filter_policy = stored.filter_policy;
         if self.counted.deletions > 0 {
             self.counted.oldest_deletion_ms = stored.oldest_deletion_ms;
+        }
+        if stored.longest_deletions > 0 {
+            self.counted.longest_deletions = self.runs.longest();
         }
         let offset = self.table.footer.properties.offset;
         if self.counted != *stored {

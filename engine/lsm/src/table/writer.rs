@@ -3,7 +3,7 @@
 use super::format::{FOOTER_BYTES, Footer, Handle, MAX_META_BYTES, seal};
 use super::index::{IndexBuilder, separator};
 use super::options::TableOptions;
-use super::properties::{InternalKey, Properties};
+use super::properties::{InternalKey, Properties, Runs};
 use crate::base::checksum::Identity;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, NEVER, Trailer, compare};
@@ -45,6 +45,7 @@ pub struct TableWriter {
     top: IndexBuilder,
     filters: Vec<Handle>,
     properties: Properties,
+    runs: Runs,
     scratch: Vec<u8>,
 }
 
@@ -75,6 +76,7 @@ impl TableWriter {
                 filter_policy: options.filter as u8,
                 ..Properties::default()
             },
+            runs: Runs::default(),
             scratch: Vec::new(),
             options,
         })
@@ -111,6 +113,7 @@ impl TableWriter {
         }
         self.block.add(entry);
         self.properties.count(entry);
+        self.runs.count(entry);
         if !same_key {
             self.last.user_key.clear();
             self.last.user_key.extend_from_slice(entry.key);
@@ -162,6 +165,7 @@ impl TableWriter {
         };
         self.properties.index_bytes += index.stored_bytes();
         self.properties.largest = self.last;
+        self.properties.longest_deletions = self.runs.longest();
         if self.properties.deletions > 0 {
             self.properties.oldest_deletion_ms = self.options.origin.oldest_deletion_ms;
         } else {

@@ -4,13 +4,15 @@ use super::family::Family;
 use super::view::View;
 use crate::base::key::SeqNum;
 use crate::base::sync::{Arc, Mutex, Weak};
+use crate::version::TableFile;
 use std::time::Duration;
 
 /// What holds a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PinKind {
-    /// A snapshot: of all families. It holds no file, but keeps compactions from removing what it sees.
+    /// A snapshot: of all families. It keeps compactions from removing what it sees, and holds no files but
+    /// those of families that were being compacted with a filter when it was taken.
     Snapshot,
     /// An iterator or a cursor: of one family. It holds the tables and memtables that it reads.
     Iterator,
@@ -39,6 +41,8 @@ pub struct Held {
     pub since: Duration,
     /// What an iterator reads, and of which family.
     pub view: Option<(Arc<Family>, Weak<View>)>,
+    /// What a snapshot reads of families that were being filtered when it was taken.
+    pub pinned: Vec<(Arc<Family>, Weak<View>)>,
 }
 
 /// Ends its entry in the list when it is dropped.
@@ -93,23 +97,22 @@ impl Drop for Pin {
 }
 
 impl Held {
-    /// The bytes that only it keeps: memtables and tables that its family has replaced.
+    /// The bytes that it keeps: memtables and tables that families have replaced.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let Some((family, view)) = &self.view else { return 0 };
-        let Some(view) = view.upgrade() else { return 0 };
-        let present = family.view();
-        if Arc::ptr_eq(&view, &present) {
-            return 0;
-        }
-        let memtables = view.memtables().filter(|old| !present.memtables().any(|new| Arc::ptr_eq(old, new)));
-        let tables = view
-            .version
-            .tables()
-            .filter(|(_, old)| !present.version.tables().any(|(_, new)| new.meta.number == old.meta.number));
-        memtables.map(|memtable| memtable.allocated_bytes() as u64).sum::<u64>()
-            + tables.map(|(_, table)| table.meta.size).sum::<u64>()
+        let held =
+            |(family, view): &(Arc<Family>, Weak<View>)| Some(replaced(&*view.upgrade()?, &family.view()));
+        self.view.iter().chain(&self.pinned).filter_map(held).sum()
     }
+}
+
+/// The bytes of what a view of a family has and the present one has not.
+fn replaced(view: &View, present: &View) -> u64 {
+    let memtables = view.memtables().filter(|old| !present.memtables().any(|new| Arc::ptr_eq(old, new)));
+    let there = |old: &TableFile| present.version.tables().any(|(_, new)| new.meta.number == old.meta.number);
+    let tables = view.version.tables().filter(|(_, old)| !there(old));
+    memtables.map(|memtable| memtable.allocated_bytes() as u64).sum::<u64>()
+        + tables.map(|(_, table)| table.meta.size).sum::<u64>()
 }
 
 #[cfg(all(test, not(loom)))]
@@ -119,7 +122,13 @@ mod tests {
     #[test]
     fn what_is_dropped_leaves_the_list_and_its_place_is_used_again() {
         let pins = Arc::new(Pins::default());
-        let held = |seq| Held { kind: PinKind::Snapshot, seq, since: Duration::from_secs(seq), view: None };
+        let held = |seq| Held {
+            kind: PinKind::Snapshot,
+            seq,
+            since: Duration::from_secs(seq),
+            view: None,
+            pinned: vec![],
+        };
         let seqs = |pins: &Pins| pins.list().iter().map(|held| held.seq).collect::<Vec<_>>();
         let (second, first) = (pins.hold(held(2)), pins.hold(held(1)));
         assert_eq!(seqs(&pins), [1, 2], "oldest first");

@@ -46,8 +46,8 @@ pub struct Registered {
     pub seq: SeqNum,
     /// The time against which entries expire for it.
     pub now_ms: u64,
-    /// Families of which it must read this view, by their numbers.
-    pub views: Vec<(u32, Arc<View>)>,
+    /// Families of which it must read this view.
+    pub views: Vec<(Arc<Family>, Arc<View>)>,
 }
 
 /// A compaction with a filter, while it runs.
@@ -83,7 +83,7 @@ impl Snapshots {
         // Pinned behind it, unlike those of plain reads: a view that was pinned before may lack what is
         // visible, in a memtable that came behind it. What is visible goes from no view before this lock is
         // given back: a merge without a filter respects it, and one with a filter cannot end.
-        let views = held.filtered.iter().map(|family| (family.id(), family.view())).collect();
+        let views = held.filtered.iter().map(|family| (family.clone(), family.view())).collect();
         let holders = held.by_seq.entry(seq).or_insert(Holders { count: 0, now_ms, respected: false });
         holders.count += 1;
         holders.now_ms = holders.now_ms.min(now_ms);
@@ -113,16 +113,22 @@ impl Snapshots {
         count == 0 && oldest && respected
     }
 
-    /// The horizons that a merge starting now must respect, ascending; the last is the present.
-    pub fn horizons(&self, visible: impl FnOnce() -> SeqNum, now_ms: impl FnOnce() -> u64) -> Vec<Horizon> {
+    /// The horizons that a merge starting now must respect, ascending; the last is the present. If it does
+    /// not `respect` them but only asks, nobody need look for work when they are released.
+    pub fn horizons(
+        &self,
+        visible: impl FnOnce() -> SeqNum,
+        now_ms: impl FnOnce() -> u64,
+        respect: bool,
+    ) -> Vec<Horizon> {
         let mut held = self.held.lock();
         let now_ms = now_ms();
         let present = Horizon { seq: visible(), now_ms };
-        let respected = held.by_seq.iter_mut().map(|(&seq, holders)| {
-            holders.respected = true;
+        let all = held.by_seq.iter_mut().map(|(&seq, holders)| {
+            holders.respected |= respect;
             Horizon { seq, now_ms: holders.now_ms }
         });
-        let mut horizons: Vec<_> = respected.collect();
+        let mut horizons: Vec<_> = all.collect();
         match horizons.last_mut() {
             // Snapshots of the present freeze no later than it: the earlier time counts.
             Some(last) if last.seq == present.seq => last.now_ms = last.now_ms.min(now_ms),
@@ -154,11 +160,11 @@ mod tests {
         register(5, 40);
         register(9, 90);
         let h = |seq, now_ms| Horizon { seq, now_ms };
-        assert_eq!(snapshots.horizons(|| 12, || 100), [h(5, 40), h(9, 90), h(12, 100)]);
-        assert_eq!(snapshots.horizons(|| 9, || 100), [h(5, 40), h(9, 90)]);
+        assert_eq!(snapshots.horizons(|| 12, || 100, true), [h(5, 40), h(9, 90), h(12, 100)]);
+        assert_eq!(snapshots.horizons(|| 9, || 100, true), [h(5, 40), h(9, 90)]);
         assert!(!snapshots.release(5));
         assert!(!snapshots.release(9), "an older one is still held");
-        assert_eq!(snapshots.horizons(|| 12, || 100), [h(5, 40), h(12, 100)]);
+        assert_eq!(snapshots.horizons(|| 12, || 100, true), [h(5, 40), h(12, 100)]);
         assert!(snapshots.release(5));
         assert_eq!(snapshots.held(), (0, None));
     }
@@ -170,10 +176,13 @@ mod tests {
         snapshots.register(|| 5, || 50);
         assert!(!snapshots.release(5));
         snapshots.register(|| 6, || 60);
-        snapshots.horizons(|| 12, || 100);
+        snapshots.horizons(|| 12, || 100, true);
         snapshots.register(|| 13, || 110);
         assert!(snapshots.release(6), "a merge has kept something for it");
         assert!(!snapshots.release(13), "it came behind the merge");
+        snapshots.register(|| 14, || 120);
+        snapshots.horizons(|| 15, || 130, false);
+        assert!(!snapshots.release(14), "figures were shown, and nothing was kept");
     }
 }
 
@@ -198,7 +207,7 @@ mod loom_tests {
                 let (snapshots, visible) = (snapshots.clone(), visible.clone());
                 thread::spawn(move || snapshots.register(|| visible.load(Ordering::Acquire), || 9).seq)
             };
-            let horizons = snapshots.horizons(|| visible.load(Ordering::Acquire), || 9);
+            let horizons = snapshots.horizons(|| visible.load(Ordering::Acquire), || 9, true);
             let seq = reader.join().unwrap();
             publisher.join().unwrap();
             let present = horizons.last().expect("the present").seq;

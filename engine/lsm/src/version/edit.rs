@@ -81,13 +81,21 @@ pub enum EditOp {
         /// The range.
         range: Arc<Range>,
     },
-    /// No table holds anything any more that a range concerns.
+    /// No table holds anything any more that a range concerns, or another range stands for it.
     RemoveRange {
         /// The family.
         family: u32,
         /// The range's sequence number.
         seq: SeqNum,
     },
+}
+
+impl EditOp {
+    /// Whether something leaves of which an earlier edit holds keys: the bounds of tables and of ranges.
+    #[must_use]
+    pub fn removes_keys(&self) -> bool {
+        matches!(self, EditOp::RemoveTable { .. } | EditOp::RemoveRange { .. } | EditOp::DropFamily(_))
+    }
 }
 
 /// Changes that take effect together.

@@ -175,6 +175,23 @@ impl Version {
         levels.filter(move |(_, table)| table.meta.is_touched_by(range))
     }
 
+    /// Whether a table may hold anything that was written between two ranges which adjoin each other, and
+    /// that the newer one would hide if it were as wide as both.
+    #[must_use]
+    pub fn holds_between(&self, older: &Range, newer: &Range) -> bool {
+        if older.seq + 1 >= newer.seq {
+            return false;
+        }
+        let between = |(_, table): (usize, &Arc<TableFile>)| {
+            let meta = &table.meta;
+            let inside = |(from, to): (&[u8], Option<&[u8]>)| {
+                *meta.largest.0 >= *from && to.is_none_or(|to| *meta.smallest.0 < *to)
+            };
+            meta.max_seq > older.seq && meta.min_seq < newer.seq && newer.outside(older).any(inside)
+        };
+        self.tables().any(between)
+    }
+
     /// The table of `level` (below level 0) that may hold `key`.
     #[inline]
     #[must_use]

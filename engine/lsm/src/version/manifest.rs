@@ -142,8 +142,7 @@ impl Manifest {
             return Err(error);
         }
         self.state = state;
-        self.names_removed |=
-            edit.0.iter().any(|op| matches!(op, EditOp::RemoveTable { .. } | EditOp::DropFamily(_)));
+        self.names_removed |= edit.0.iter().any(EditOp::removes_keys);
         if self.writer.offset() >= self.rewrite_at {
             // The edit is durable whatever becomes of the rewrite, which is tried again later.
             let result = self.rewrite(next_file(), next_file());

@@ -6,8 +6,10 @@ use super::state::StoreState;
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::random::Random;
+use crate::base::sync::Arc;
 use crate::fs::sim::{Fault, Image, OperationKind};
 use crate::fs::{Fs, SimFs};
+use crate::ranges::{Range, RangeKind};
 use crate::record::HEADER_BYTES;
 use std::path::{Path, PathBuf};
 
@@ -159,6 +161,10 @@ fn a_manifest_names_what_was_removed_until_it_is_shortened() {
     shortened.unwrap();
     assert!(!manifest.names_removed());
     assert!(!text(&manifest).windows(8).any(|bytes| bytes == b"a secret"));
+    // The bounds of ranges are keys, too.
+    let range = Arc::new(Range::new(RangeKind::Deleted, 5, b"from", b"to", 0));
+    assert!(!committed(&mut manifest, EditOp::AddRange { family: 2, range }));
+    assert!(committed(&mut manifest, EditOp::RemoveRange { family: 2, seq: 5 }));
     assert_eq!(&loaded(&sim).unwrap().state, manifest.state());
 }
 

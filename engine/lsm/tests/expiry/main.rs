@@ -3,4 +3,5 @@
 mod defaults;
 mod erasure;
 mod held;
+mod pressure;
 mod store;

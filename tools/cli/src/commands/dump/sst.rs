@@ -85,6 +85,7 @@ fn properties(found: &Properties, printer: &mut ItemPrinter) -> Outcome {
         ("earliest expiry", time(found.earliest_expiry)),
         ("latest expiry", time(found.latest_expiry)),
         ("oldest operand", time(found.oldest_operand_ms)),
+        ("deletions in a row", number(found.longest_deletions)),
         ("oldest deletion", time(found.oldest_deletion_ms)),
         ("created", time(found.created_ms)),
         ("history", hex(found.history)),
