@@ -333,3 +333,37 @@ fn keys_that_have_expired_are_counted_apart() {
         assert_eq!(db.iter().unwrap().count() as u64, shown);
     }
 }
+
+/// A family that was made up for a table which does not say whose it is had the number of one that another
+/// table belongs to, and the keys of both came together.
+#[test]
+fn a_table_that_says_not_whose_it_is_joins_nobody() {
+    let disk = SimFs::new();
+    let db = builder(&disk, OLD, 1).open().unwrap();
+    db.put("k", "of nobody").unwrap();
+    db.flush().unwrap();
+    let family = db.create_column_family("f", FamilyOptions::default()).unwrap();
+    family.put("k", "of f").unwrap();
+    db.flush().unwrap();
+    db.close().unwrap();
+    // Nothing else tells of families.
+    for path in [manifest_of(&disk), log_of(&disk)] {
+        Fs::Sim(disk.clone()).remove(&path).unwrap();
+    }
+    let paths = disk.paths();
+    let is_table = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "sst");
+    let first = paths.iter().find(is_table).unwrap();
+    let mut made_up = 0;
+    for at in 0..disk.read_raw(first).unwrap().len() as u64 {
+        let damaged = disk.kill_image();
+        damaged.flip(first, at, 0x10).unwrap();
+        let report = repair(&damaged).write(NEW).unwrap();
+        let own = |name: &str| report.families.iter().find(|family| family.name.starts_with(name));
+        assert_eq!(own("family-1").and_then(|family| family.keys), Some(1), "{at}: {report}");
+        if let Some(own) = own("table-") {
+            made_up += 1;
+            assert_eq!(own.keys, Some(1), "{at}: {report}");
+        }
+    }
+    assert!(made_up > 50, "{made_up}");
+}

@@ -204,8 +204,12 @@ impl Case<'_> {
 
     /// What the report counts of the log is so.
     fn count_log(&mut self, report: &RepairReport) {
-        let taken =
-            |file: &&esker::repair::RepairedFile| file.role == FileRole::Log && file.used == Use::Taken;
+        // A segment that is missing may have the name under which another one lies there now.
+        let taken = |file: &&esker::repair::RepairedFile| {
+            file.role == FileRole::Log
+                && file.used == Use::Taken
+                && file.state != esker::repair::FileState::Missing
+        };
         for file in report.files.iter().filter(taken) {
             let Some(after) = self.before.get(&file.name) else { continue };
             // It may stand under another name; no two have the same header.

@@ -260,6 +260,9 @@ impl Plan {
         let gaps = log.gaps.iter().any(|gap| gap.certain);
         // A store that was closed leaves no table behind that it does not name.
         let doubtful = catalog.torn.is_some() || holes || gaps || log.end == LogEnd::Closed;
+        // Those that do not say whose they are come last: a family that is made up for one of them must not
+        // get the number of one that another table turns out to belong to.
+        let mut nobodys = Vec::new();
         for name in names.iter().filter(|name| !named.contains(*name)) {
             let table = survey(fs, dir, name, None);
             let properties = table.properties.as_ref();
@@ -271,10 +274,13 @@ impl Plan {
             let family = properties.map(|properties| properties.family);
             if self.certain {
                 self.unnamed(table, family, catalog, doubtful);
+            } else if family.is_none() {
+                nobodys.push(table);
             } else {
                 self.unlisted(table, family, catalog);
             }
         }
+        nobodys.into_iter().for_each(|table| self.unlisted(table, None, catalog));
     }
 
     /// A table that the manifest in force does not name.
