@@ -31,5 +31,5 @@ pub use runner::{Session, digests, run};
 pub use shrink::{keep_failure, shrink};
 pub(crate) use span::{Entries, compact_span, open_iter, remove_span, scan_options, walk};
 pub(crate) use standing::{Standing, move_to};
-pub(crate) use transact::change_within;
+pub(crate) use transact::change_of;
 pub use watchdog::Watchdog;

@@ -297,20 +297,7 @@ impl Session {
 }
 
 /// Carries out a change within a transaction, a range too.
-pub(crate) fn change_within(
-    transaction: &mut Transaction,
-    family: &ColumnFamily,
-    change: &Change,
-    number: u32,
-    at: usize,
-) -> esker::Result<()> {
-    match &change.what {
-        What::DeleteRange(span) => remove_span(transaction, family, span),
-        _ => change_of(transaction, family, change, number, at),
-    }
-}
-
-fn change_of(
+pub(crate) fn change_of(
     transaction: &mut Transaction,
     family: &ColumnFamily,
     change: &Change,
@@ -319,6 +306,7 @@ fn change_of(
 ) -> esker::Result<()> {
     let key = &change.key;
     match change.what {
+        What::DeleteRange(ref span) => remove_span(transaction, family, span),
         What::Put { bytes } => transaction.put(family, key, value(number, at, bytes)),
         What::PutTtl { bytes, ttl_ms } => {
             transaction.put_with_ttl(family, key, value(number, at, bytes), Duration::from_millis(ttl_ms))
@@ -327,8 +315,8 @@ fn change_of(
         What::Merge { bytes, ttl_ms } => {
             transaction.merge_with_ttl(family, key, value(number, at, bytes), Duration::from_millis(ttl_ms))
         }
-        // Ranges are removed by another call.
-        What::Delete | What::DeleteRange(_) | What::DropRange(_) => transaction.delete(family, key),
+        // A transaction gives up no ranges.
+        What::Delete | What::DropRange(_) => transaction.delete(family, key),
     }
 }
 

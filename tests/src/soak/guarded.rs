@@ -5,7 +5,7 @@ use super::actor::Actor;
 use super::answer::What;
 use super::print::{Sum, print};
 use crate::history::{Asked, Change, Condition, Movement, Span, TransactionKind};
-use crate::session::{change_within, move_to, scan_options};
+use crate::session::{change_of, move_to, scan_options};
 use esker::{ColumnFamily, Durability, Error, Transaction, WriteBatch};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Actor {
                     return Err(Error::FamilyDropped { name: change.family.clone() });
                 };
                 read(&mut transaction, kind, family, &change.key)?;
-                change_within(&mut transaction, family, change, number, at)?;
+                change_of(&mut transaction, family, change, number, at)?;
             }
             Ok(transaction)
         });
