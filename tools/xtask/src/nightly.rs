@@ -13,17 +13,22 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let dir = runner::root().join("target/nightly");
     fs::create_dir_all(&dir).map_err(|e| format!("cannot create {}: {e}", dir.display()))?;
     let revision = revision();
+    let kept = dir.join("state");
     let mut state = match words {
         ["again"] => State::new(&revision),
-        _ => State::read(&dir.join("state"), &revision),
+        _ => State::read(&kept, &revision),
     };
+    state.write(&kept)?;
     let chosen = choose(words, &state)?;
     let mut failed = Vec::new();
     for part in chosen {
         println!("== {}", part.name);
         let log = dir.join(format!("{}.log", part.name));
         let file = File::create(&log).map_err(|e| format!("cannot create {}: {e}", log.display()))?;
-        match runner::run(&part.step, Some(file)) {
+        let outcome = runner::run(&part.step, Some(file));
+        // Parts may run beside each other: another one may have passed meanwhile.
+        state.take_in(State::read(&kept, &revision));
+        match outcome {
             Ok(outcome) => state.passed(part.name, &outcome),
             Err(why) => {
                 eprintln!("{}: {why}; its output is in {}", part.name, log.display());
@@ -31,7 +36,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
                 failed.push(part.name);
             }
         }
-        state.write(&dir.join("state"))?;
+        state.write(&kept)?;
     }
     print!("{}", state.text());
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }

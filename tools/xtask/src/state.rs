@@ -74,6 +74,15 @@ impl State {
         self.parts.retain(|(line, _)| line.split(':').next() != Some(name));
     }
 
+    /// Adds what has passed elsewhere and is not here yet.
+    pub(crate) fn take_in(&mut self, other: State) {
+        for part in other.parts {
+            if !self.parts.iter().any(|(line, _)| line.split(':').next() == part.0.split(':').next()) {
+                self.parts.push(part);
+            }
+        }
+    }
+
     pub(crate) fn passed(&mut self, name: &str, outcome: &Outcome) {
         self.forget(name);
         let line = format!("{name}: {} tests in {} s", outcome.passed, outcome.seconds);
@@ -107,5 +116,15 @@ mod tests {
         state.passed("test", &outcome(&[]));
         assert!(!State::parse(&state.text(), "abd").has("test"));
         assert_eq!(State::parse("", "abc"), State::new("abc"));
+    }
+
+    #[test]
+    fn runs_beside_each_other_keep_what_both_have_passed() {
+        let (mut one, mut other) = (State::new("abc"), State::new("abc"));
+        one.passed("test", &outcome(&["mine"]));
+        other.passed("test", &outcome(&["its"]));
+        other.passed("kill", &outcome(&[]));
+        one.take_in(other);
+        assert_eq!(one.text(), "abc\ntest: 3 tests in 7 s\n  mine\nkill: 3 tests in 7 s\n");
     }
 }
