@@ -5,7 +5,7 @@ use super::recovered::read_all;
 use esker::base::random::Random;
 use esker::fs::sim::Image;
 use esker::fs::{Fs, SimFs};
-use esker::{Builder, ColumnFamily, Db, Durability, Result, WriteBatch};
+use esker::{Builder, ColumnFamily, Db, Durability, FamilyOptions, Result, WriteBatch};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Barrier;
@@ -84,7 +84,8 @@ pub(super) fn builder(plan: &Plan, sim: &SimFs) -> Builder {
 pub fn run(plan: &Plan) -> Result<Recorded> {
     let sim = SimFs::new();
     let db = builder(plan, &sim).open()?;
-    let families = vec![db.default_family(), db.column_family(FAMILIES[1])?];
+    let versions = FamilyOptions { keep_versions: true, ..FamilyOptions::default() };
+    let families = vec![db.default_family(), db.create_column_family(FAMILIES[1], versions)?];
     let random = Random::seeded(plan.seed);
     let shared = Shared {
         told: AtomicU64::new(db.durable_seq()),
@@ -261,6 +262,11 @@ impl Shared {
         }
         Ok(What::Write { cells, seq: ticket.seq() })
     }
+}
+
+/// Whether a cell can be set by the version of what it holds: the second family keeps versions.
+pub(super) fn keeps_versions(cell: usize) -> bool {
+    cell >= IN_FIRST
 }
 
 pub(super) fn encode(value: Cell, bytes: usize) -> Vec<u8> {

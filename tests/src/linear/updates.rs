@@ -1,7 +1,7 @@
 //! Calls that depend on what they read: conditional writes and transactions.
 
 use super::call::{Cell, What};
-use super::threads::{FAMILIES, Shared, cell_of, decode, encode};
+use super::threads::{FAMILIES, Shared, cell_of, decode, encode, keeps_versions};
 use esker::base::random::Random;
 use esker::{ColumnFamily, Durability, Error, Locking, Result, Transaction, TransactionOptions, WriteBatch};
 use std::ops::RangeInclusive;
@@ -12,13 +12,16 @@ use std::time::Duration;
 type Held = Vec<(usize, Cell)>;
 
 impl Shared {
-    /// Sets a cell if it holds what it was just read to hold.
+    /// Sets a cell if it holds what it was just read to hold: by its value, or by the version of this where
+    /// the family keeps versions.
     pub(super) fn compare_and_set(&self, cell: usize, value: Cell, random: &Random) -> Result<What> {
-        let from = self.get(cell)?;
         let (family, key) = self.place(cell);
         let mut batch = WriteBatch::new();
+        let by_version = keeps_versions(cell) && random.below(2) == 0;
+        let from = if by_version { self.require_version(cell, &mut batch)? } else { self.get(cell)? };
         match from {
             0 => batch.require_absent(family, &key),
+            _ if by_version => &mut batch,
             _ => batch.require_value(family, &key, encode(from, self.value_bytes)),
         };
         let to = if random.below(4) == 0 { 0 } else { value };
@@ -35,6 +38,14 @@ impl Shared {
             Err(Error::Conflict { .. }) => Ok(What::Read { cells: Vec::new() }),
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads a cell, and makes the batch depend on the version of what it holds.
+    fn require_version(&self, cell: usize, batch: &mut WriteBatch) -> Result<Cell> {
+        let (family, key) = self.place(cell);
+        let Some(read) = family.get_versioned(&key)? else { return Ok(0) };
+        batch.require_version(family, &key, read.version);
+        Ok(decode(&read.value))
     }
 
     /// The same through the call for one key, which does not tell its sequence number.
