@@ -57,6 +57,7 @@ impl Session {
             let place = self.beside(&format!("restored-{number}"));
             // Beside what is observed, and as a loss of power leaves it.
             let disk = self.place.disk.as_ref().map(|disk| disk.image(Image::Nothing, number));
+            disk.iter().for_each(|disk| disk.set_capacity(None));
             let fs = disk.clone().map_or_else(Fs::default, Fs::Sim);
             let backups = backups.clone().fs(fs);
             let restored = backups.restore(number, &place).map_err(|error| error.to_string());
@@ -74,6 +75,8 @@ impl Session {
         match Dump::read(self.db()) {
             Ok(content) => Ok(Some(content)),
             Err(Unreadable::Error(error)) if self.faulty && is_of_the_disk(&error) => Ok(None),
+            // Between two reads it has come to show what is durable.
+            Err(_) if !self.is_writable() => Ok(None),
             Err(why) => Err(format!("cannot read what is to be copied: {why}")),
         }
     }
@@ -99,6 +102,8 @@ impl Session {
     fn read_copy(&self, dir: &Path, disk: Option<SimFs>) -> Result<Dump, String> {
         let opened = self.place.opened + 1_000 * self.copies;
         let place = Place { disk, path: dir.into(), opened, ..self.place.clone() };
+        // Whether there is room for another store is no question here.
+        place.disk.iter().for_each(|disk| disk.set_capacity(None));
         let simulated = place.disk.is_some();
         let db = place.builder().create_if_missing(false).open();
         let db = db.map_err(|error| format!("cannot open a copy: {error}"))?;

@@ -38,6 +38,7 @@ pub const LAYERS: &[Folder] = &[
     ("commit", 6, "the write path: order, log, memtable, publish"),
     ("background", 7, "jobs in the background and their scheduler; seeded and single-threaded in tests"),
     ("db", 8, "what the user holds: database, families, snapshots, iterators, options"),
+    ("backup", 9, "copies of a store: checkpoints; backups, which are made, checked, pruned and restored"),
     ("txn", 9, "transactions: own writes over a snapshot, validated or locked; retries"),
     ("repair", 9, "a new store from what is left of a damaged one, and the report of what was lost"),
 ];

@@ -104,7 +104,8 @@ impl Backups {
         self.drill_with(number, Builder::any_layer)
     }
 
-    /// As [`Backups::drill`], opening the store as `open` says: with the merge operators of its families, say.
+    /// As [`Backups::drill`], opening the store as `open` says: with the merge operators of its families,
+    /// say.
     ///
     /// # Errors
     /// As [`Backups::drill`].

@@ -34,21 +34,21 @@ pub struct Checkpoint {
 }
 
 impl Db {
-    /// Makes a copy of the store, as it is now, in a new directory: another store, that can be opened, written
-    /// to, moved and removed by itself. Writers and readers go on meanwhile.
+    /// Makes a copy of the store, as it is now, in a new directory: another store, that can be opened,
+    /// written to, moved and removed by itself. Writers and readers go on meanwhile.
     ///
     /// It takes a moment and hardly any space if the directory stands on the same file system: tables are
-    /// linked, and only the end of the log is copied. Elsewhere everything is copied. What was written before the
-    /// call is in it, in whatever mode; of what is written meanwhile, a beginning. It is durable when the call
-    /// returns. When it is first opened it starts a history of its own (see docs/durability.md).
+    /// linked, and only the end of the log is copied. Elsewhere everything is copied. What was written before
+    /// the call is in it, in whatever mode; of what is written meanwhile, a beginning. It is durable when the
+    /// call returns. When it is first opened it starts a history of its own (see docs/durability.md).
     ///
     /// A call that fails leaves no files; a process that ends amid it leaves a directory that is refused by
     /// [`Db::open`], and may be removed.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the directory exists and is not empty; [`Error::DiskFull`]; what reading
-    /// and writing gives; [`Error::Poisoned`] if the store is read-only, since what memory holds cannot be made
-    /// durable then.
+    /// and writing gives; [`Error::Poisoned`] if the store is read-only, since what memory holds cannot be
+    /// made durable then.
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {

@@ -3,8 +3,9 @@
 //! # Steps
 //! 1. What the store holds is held still, as for a checkpoint. The log is copied first, so that the store may
 //!    let go of it soon.
-//! 2. Each file that no earlier backup has becomes an object, and the copy of a table is read and checked. A table never changes, and its identity says
-//!    which one it is: it is not even read if an earlier backup has it.
+//! 2. Each file that no earlier backup has becomes an object, and the copy of a table is read and checked. A
+//!    table never changes, and its identity says which one it is: it is not even read if an earlier backup
+//!    has it.
 //! 3. The directory of objects is synced, and only then the backup is named.
 
 use super::copy::read_pieces;
@@ -57,17 +58,17 @@ struct Making<'b> {
 }
 
 impl Backups {
-    /// Makes a backup of what a store holds now. Writers and readers go on; what was written before the call is
-    /// in it. It is durable when the call returns; one that fails or is interrupted leaves the earlier ones as
-    /// they are, and nothing that the next one or a prune would not remove.
+    /// Makes a backup of what a store holds now. Writers and readers go on; what was written before the call
+    /// is in it. It is durable when the call returns; one that fails or is interrupted leaves the earlier
+    /// ones as they are, and nothing that the next one or a prune would not remove.
     ///
     /// What is read are the files that no earlier backup has, and the log.
     ///
     /// # Errors
     /// [`Error::Locked`] while somebody else changes the directory; [`Error::NotADatabase`] if it holds
-    /// something else; [`Error::DiskFull`]; [`Error::Poisoned`] if the store is read-only;
-    /// [`Error::Closed`] if it is closed meanwhile; [`Error::Corruption`] if a table of the store is damaged: a
-    /// backup of it would be of no use; what reading and writing gives.
+    /// something else; [`Error::DiskFull`]; [`Error::Poisoned`] if the store is read-only; [`Error::Closed`]
+    /// if it is closed meanwhile; [`Error::Corruption`] if a table of the store is damaged: a backup of it
+    /// would be of no use; what reading and writing gives.
     pub fn create(&self, db: &Db) -> Result<Backup> {
         self.create_with(db, BackupOptions::default())
     }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The BLAKE3 hash of an object's bytes, which is its name. Two objects with the same name hold the same bytes,
-/// whoever has made them: the hash is one for which nobody knows how to find two.
+/// The BLAKE3 hash of an object's bytes, which is its name. Two objects with the same name hold the same
+/// bytes, whoever has made them: the hash is one for which nobody knows how to find two.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId([u8; 32]);
 

@@ -45,8 +45,8 @@ pub struct Pruned {
 }
 
 impl Backups {
-    /// Removes backups that are not to be kept, and then the objects that none needs any more. Whatever
-    /// is interrupted, those that stay are whole. While a backup's own file cannot be read no object is removed.
+    /// Removes backups that are not to be kept, and then the objects that none needs any more. Whatever is
+    /// interrupted, those that stay are whole. While a backup's own file cannot be read no object is removed.
     ///
     /// # Errors
     /// [`crate::Error::Locked`] while somebody else changes the directory; what reading and removing gives.

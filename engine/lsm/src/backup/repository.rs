@@ -30,7 +30,8 @@ const FORMAT: &str = "esker-backups 1\n";
 const MOST_RECORD_BYTES: u64 = 1 << 30;
 
 /// Backups of a store in a directory of their own: incremental, since each object is kept once however many
-/// backups hold it; made while the store is being written; and complete or not there, whatever is interrupted.
+/// backups hold it; made while the store is being written; and complete or not there, whatever is
+/// interrupted.
 ///
 /// One directory may hold the backups of several stores. One process at a time changes it; others may read
 /// meanwhile, unless what they read is pruned.
@@ -139,7 +140,8 @@ impl Backups {
         }
     }
 
-    /// Makes an empty directory one of backups, and any of them ready to be written to. The caller holds its lock.
+    /// Makes an empty directory one of backups, and any of them ready to be written to. The caller holds its
+    /// lock.
     pub(super) fn prepare(&self) -> Result<()> {
         self.fs.create_dir_all(&self.staging())?;
         // Of an attempt that was interrupted.

@@ -24,8 +24,8 @@ impl Backups {
     /// Makes a store of a backup in a new directory, as it was when the backup was made. It is durable when
     /// the call returns. When it is first opened it starts a history of its own (see docs/durability.md).
     ///
-    /// Every byte is checked on the way. A call that fails leaves no files; a process that ends amid it leaves a
-    /// directory that is refused by [`crate::Db::open`], and may be removed.
+    /// Every byte is checked on the way. A call that fails leaves no files; a process that ends amid it
+    /// leaves a directory that is refused by [`crate::Db::open`], and may be removed.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if there is no such backup, or the directory is not empty;
