@@ -5,6 +5,7 @@ mod batch;
 mod crash;
 mod cursors;
 mod fault;
+mod ingest;
 mod leave;
 mod options;
 mod place;
