@@ -413,6 +413,25 @@ fn unlogged_writes_in_the_way_are_flushed_with_all_that_belongs_to_them() {
     assert_eq!(get(&db.column_family("tokens").unwrap(), "t").as_deref(), Some("unlogged"));
 }
 
+/// Whatever was logged before it survives wherever it does, in other families, too.
+#[test]
+fn an_ingest_does_not_outrun_the_log() {
+    let rig = Rig::new();
+    let db = rig.open();
+    let tokens = db.column_family("tokens").unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put(&db, b"x", b"logged").put(&tokens, b"t", b"logged");
+    db.write(batch, Durability::Os).unwrap();
+    rig.file("1", &["a", "b"], "new");
+    ingest(&db, "1");
+    rig.disk.power_off();
+    let after = Rig { disk: rig.disk.image(Image::Nothing, 1), ..rig };
+    drop((db, tokens));
+    let db = after.open();
+    assert_eq!(all(&db), ["a=new", "b=new", "x=logged"]);
+    assert_eq!(get(&db.column_family("tokens").unwrap(), "t").as_deref(), Some("logged"));
+}
+
 /// Power is lost before and after each call of an ingest: both families have their files or neither, whatever
 /// was acknowledged before is there, nothing is left behind, and a file that was moved is in one place at least.
 #[test]

@@ -5,14 +5,13 @@ use super::scheduler::Scheduler;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileNumber;
 use crate::base::key::{SeqNum, Trailer};
-use crate::base::limits::LEVELS;
 use crate::base::refusal::IngestRefusal;
 use crate::base::sync::Arc;
 use crate::commit::{Intake, Task, Turned};
-use crate::compaction::{Claims, ShapeOptions, targets};
+use crate::compaction::deepest_free;
 use crate::table::{InternalKey, TableReader};
 use crate::tree::Family;
-use crate::version::{Edit, EditOp, TableFile, TableMeta, Version};
+use crate::version::{Edit, EditOp, TableFile, TableMeta};
 use std::path::PathBuf;
 
 /// So often memtables are flushed that were in the way before writers are held back.
@@ -89,7 +88,7 @@ impl Jobs {
             move |intake: &Intake| {
                 let version = &intake.family.pin().version;
                 let claims = claims.get(&intake.family.id());
-                level_for(version, claims, &store.options.shape, &intake.first, &intake.last)
+                deepest_free(version, claims, &store.options.shape, &intake.first, &intake.last)
             }
         };
         let turned = store.take_in(intakes, owner, prepare, |manifest, levels, first| {
@@ -167,21 +166,4 @@ impl Taken {
             last: properties.largest.user_key.clone(),
         }
     }
-}
-
-/// The deepest level that has room for a table from `first` to `last`, which is newer than everything: none
-/// at or above it may overlap the table. Levels above the base level are not used, but for level 0.
-fn level_for(
-    version: &Version,
-    claims: Option<&Claims>,
-    shape: &ShapeOptions,
-    first: &[u8],
-    last: &[u8],
-) -> usize {
-    let base = targets(version, shape).base_level;
-    let free = |level: &usize| version.overlapping(*level, Some(first), Some(last)).is_empty();
-    // What a running compaction writes may come to lie around the table, though it shares no key with it.
-    let written = |level: usize| claims.is_some_and(|claims| claims.writes(level, first, last));
-    let free = (0..LEVELS).take_while(free).filter(|level| *level >= base && !written(*level));
-    free.last().unwrap_or(0)
 }

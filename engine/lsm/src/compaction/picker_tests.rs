@@ -16,7 +16,7 @@ use crate::version::{Leftover, Purgatory, TableFile, TableMeta, Version, check_l
 use std::path::Path;
 use std::sync::LazyLock;
 
-const SHAPE: ShapeOptions = ShapeOptions {
+pub(super) const SHAPE: ShapeOptions = ShapeOptions {
     level0_tables: 4,
     base_bytes: 100 << 10,
     fanout: 10,
