@@ -48,10 +48,12 @@ pub mod background;
 
 pub mod db;
 
+pub mod backup;
 pub mod repair;
 pub mod txn;
 
 pub use background::RestingFamily;
+pub use backup::{Backup, BackupOptions, Backups, Checkpoint, Keep};
 pub use base::error::{Corruption, Error, HookFailure, IoFailure, Result};
 pub use base::refusal::{Expected, FoundInstead, IngestRefusal, LockWait};
 pub use base::slice::Slice;

@@ -1,8 +1,8 @@
 //! The command line: the list of commands, and the arguments that several of them share.
 
 use crate::commands::{
-    compact, delete, dump, export, families, get, import, ingest, put, repair, scan, serve, stats, stress,
-    verify,
+    backup, checkpoint, compact, delete, dump, export, families, get, import, ingest, put, repair, scan,
+    serve, stats, stress, verify,
 };
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};
@@ -65,6 +65,12 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Make a new store from what is left of a damaged one, with a report of what was lost
     Repair(repair::RepairArgs),
+    /// Add, list, check and remove backups of a store
+    Backup(backup::BackupArgs),
+    /// Make a store of a backup
+    Restore(backup::RestoreArgs),
+    /// Make a second store that holds what a store holds now, in a moment
+    Checkpoint(checkpoint::CheckpointArgs),
     /// List, create and drop column families
     Families(families::FamiliesArgs),
     /// Try a disk: kill processes that work on a store, and check what they leave

@@ -2,8 +2,8 @@
 
 use crate::args::{Command, CommandLine};
 use crate::commands::{
-    compact, delete, dump, export, families, get, import, ingest, put, repair, scan, serve, stats, stress,
-    verify,
+    backup, checkpoint, compact, delete, dump, export, families, get, import, ingest, put, repair, scan,
+    serve, stats, stress, verify,
 };
 use crate::failure::{self, Failure, Outcome};
 use crate::output::notes;
@@ -39,6 +39,9 @@ fn dispatch(command: Command) -> Outcome {
         Command::Compact(args) => compact::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Repair(args) => repair::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::restore(&args),
+        Command::Checkpoint(args) => checkpoint::run(&args),
         Command::Families(args) => families::run(&args),
         Command::Stress(args) => stress::run(&args),
         Command::StressChild(args) => stress::run_child(&args),

@@ -183,10 +183,7 @@ impl Jobs {
     pub(super) fn remove_segments(&self, oldest: FileNumber) {
         let store = &self.store;
         let released = store.with_writer(|writer| writer.wal.release(oldest));
-        for number in released {
-            // A segment that cannot be removed now is removed when the store is opened.
-            let _ = store.fs.remove(&FileKind::Wal(number).path(&store.dir));
-        }
+        store.retention.release(released);
     }
 
     /// Puts the ranges that stood beside a memtable into the registry of its family, `version` being what is

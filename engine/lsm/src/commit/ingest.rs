@@ -3,7 +3,7 @@
 //! # Steps
 //! Whoever comes here has the tables ready under their names in the store's directory, checked and synced.
 //! 1. The turn to sync the log is taken, and then the ordering section: from here on nobody writes.
-//! 2. If a memtable holds a key in the range of a table, or a transaction has locked one, the caller is sent
+//! 2. If a memtable holds a key or a removed range in that of a table, or a transaction has locked one, the caller is sent
 //!    back, to have it flushed or to wait for the lock, and comes again.
 //! 3. The tables get sequence numbers, one each, and their levels. The log is synced up to these: like a flush,
 //!    an ingest must not outrun it.
@@ -61,9 +61,12 @@ impl Intake {
         [&self.last[..], &[0]].concat()
     }
 
-    /// Whether a memtable holds a key in the range of the table.
+    /// Whether a memtable holds a key in the range of the table, or a removed range that overlaps it. Such a
+    /// range would be older than the table and yet not on record: a compaction, which only looks there, would
+    /// take the entries' numbers from them, and the range would hide them.
     fn meets(&self, memtable: &Memtable) -> bool {
-        !memtable.is_empty() && memtable.holds_at_least(1, &self.first, &self.behind())
+        memtable.holds_at_least(1, &self.first, &self.behind())
+            || memtable.ranges().ranges().iter().any(|range| range.overlaps(&self.first, &self.last))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Layer 6: the write path: order, log, memtable, publish.
 
+mod capture;
 mod checks;
 mod conditions;
 mod counts;
@@ -11,6 +12,7 @@ mod queue;
 mod ranges;
 mod request;
 mod reserve;
+mod retention;
 mod rotation;
 mod stall;
 mod store;
@@ -22,6 +24,7 @@ mod write;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
+pub use capture::{Capture, CapturedSegment};
 pub use checks::{Checks, KeyCheck, RangeCheck, Refused, Why};
 pub use counts::{TransactionCounts, TransactionStats};
 pub use durable::{Callback, Durable, Synced};
@@ -31,6 +34,7 @@ pub use poison::Poison;
 pub use queue::Queue;
 pub use request::{Answer, Durability, Request, Ticket};
 pub use reserve::{Drawer, Reserve};
+pub use retention::{LogHold, Retention};
 pub use rotation::MOST_RANGES;
 pub use stall::{Gate, Pressure, RANGE_COST_BYTES, Stall, StallLimits, stall, stall_ranges};
 pub use store::{Parts, Store, Writer};

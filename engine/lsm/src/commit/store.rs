@@ -15,6 +15,7 @@ use super::poison::Poison;
 use super::queue::Queue;
 use super::request::{Answer, Request};
 use super::reserve::{Drawer, Reserve};
+use super::retention::Retention;
 use super::stall::Gate;
 use super::targets::{Target, Targets};
 use super::work::{Task, Work};
@@ -113,6 +114,8 @@ pub struct Store {
     pub poison: Poison,
     /// Space for when the disk is full.
     pub reserve: Arc<Reserve>,
+    /// Removes segments of the log.
+    pub retention: Arc<Retention>,
     /// The keys that transactions have locked.
     pub locks: KeyLocks,
     /// The transactions that are open.
@@ -124,7 +127,7 @@ pub struct Store {
     pub(super) writer: Mutex<Writer>,
     manifest: Mutex<Manifest>,
     families: RwLock<BTreeMap<u32, Arc<Family>>>,
-    numbers: AtomicU64,
+    pub(super) numbers: AtomicU64,
     closed: AtomicBool,
     /// Held while the pressure on writers is judged; nothing else is taken under it but `families`.
     pub(super) judging: Mutex<()>,
@@ -163,6 +166,7 @@ impl Store {
             recent: RecentWrites::new(parts.options.recent_bytes),
         };
         Store {
+            retention: Arc::new(Retention::new(&parts.fs, &parts.dir)),
             fs: parts.fs,
             dir: parts.dir,
             handle: parts.handle,

@@ -176,7 +176,7 @@ impl<'i> Ingest<'i> {
         }
         self.store.check_room_to_ingest()?;
         let offered = self.offered(batch)?;
-        let tables = self.take(batch, &offered);
+        let tables = self.take(batch, options, &offered);
         if let Err(error) = &tables
             && error.is_failed_sync()
         {
@@ -233,13 +233,18 @@ impl<'i> Ingest<'i> {
     }
 
     /// Brings the files into the store's directory, synced, and checks every byte of what stands there then.
-    fn take(&mut self, batch: &IngestBatch, offered: &[Offered]) -> Result<Vec<Taken>> {
+    fn take(
+        &mut self,
+        batch: &IngestBatch,
+        options: IngestOptions,
+        offered: &[Offered],
+    ) -> Result<Vec<Taken>> {
         let store = self.store;
         let mut numbers = Vec::with_capacity(batch.len());
         for (_, path) in &batch.files {
             let number = store.next_number();
             self.made.push(number);
-            copy(store, path, &store.tables.path(number))?;
+            bring(store, path, &store.tables.path(number), options.move_files)?;
             numbers.push(number);
         }
         store.tables.sync_dir()?;
@@ -275,6 +280,15 @@ fn unfit(properties: &Properties) -> Option<IngestRefusal> {
     }
     // They count from when they are committed, and would have had to be written then.
     (properties.oldest_operand_ms != NEVER).then_some(IngestRefusal::HoldsOperands)
+}
+
+/// Gives a file a second name, or copies it, and syncs what has the new one. A file that is not to be `moved` is
+/// copied: its owner may go on to write to it.
+fn bring(store: &Store, from: &Path, to: &Path, moved: bool) -> Result<()> {
+    if moved && store.fs.link(from, to)? {
+        return store.fs.open(to)?.sync();
+    }
+    copy(store, from, to)
 }
 
 /// Copies a file and syncs the copy.

@@ -74,13 +74,14 @@ fn two_ways_to_one_place_are_told() {
 }
 
 fn behaves(fs: &Fs, dir: &Path) {
-    let parts: [Part; 9] = [
+    let parts: [Part; 10] = [
         ("contents", contents),
         ("handles", handles),
         ("lengths", lengths),
         ("space", space),
         ("names", names),
         ("renames", renames),
+        ("links", links),
         ("removal", removal),
         ("directories", directories),
         ("locks", locks),
@@ -234,6 +235,27 @@ fn renames(fs: &Fs, dir: &Path) {
     assert_eq!(all(fs, &other.join("b")), b"First");
     fs.sync_dir(dir).unwrap();
     fs.sync_dir(&other).unwrap();
+}
+
+fn links(fs: &Fs, dir: &Path) {
+    let (a, b) = (dir.join("a"), dir.join("b"));
+    let open = file(fs, &a, b"shared");
+    assert!(fs.link(&a, &b).unwrap());
+    assert_eq!(fs.list(dir).unwrap(), ["a", "b"]);
+    open.write_all_at(b"S", 0).unwrap();
+    assert_eq!(all(fs, &b), b"Shared");
+    assert_eq!(kind(fs.link(&a, &b)), ErrorKind::AlreadyExists);
+    let other = dir.join("other");
+    fs.create_dir_all(&other).unwrap();
+    assert_eq!(kind(fs.link(&a, &other)), ErrorKind::AlreadyExists);
+    assert_eq!(kind(fs.link(&a, &dir.join("none/b"))), ErrorKind::NotFound);
+    assert_eq!(kind(fs.link(&dir.join("none"), &dir.join("c"))), ErrorKind::NotFound);
+    assert!(fs.link(&a, &other.join("c")).unwrap());
+    // Each name goes by itself.
+    fs.remove(&a).unwrap();
+    assert_eq!(all(fs, &b), b"Shared");
+    fs.remove(&b).unwrap();
+    assert_eq!(all(fs, &other.join("c")), b"Shared");
 }
 
 fn removal(fs: &Fs, dir: &Path) {

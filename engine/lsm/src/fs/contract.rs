@@ -21,6 +21,13 @@ pub trait FileSystem: fmt::Debug + Send + Sync + 'static {
     fn open(&self, path: &Path, writable: bool) -> io::Result<FileHandle>;
     /// Renames a file, replacing `to` if it exists.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name, which must not exist: each name stands for the same content from then on.
+    /// Errors with [`io::ErrorKind::Unsupported`] where it cannot, which is what it does unless it is
+    /// overridden.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// The names of the entries of a directory, sorted.
@@ -152,6 +159,20 @@ impl Fs {
     /// Renames a file, replacing `to` if it exists.
     pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         each!(self, fs => fs.rename(from, to)).map_err(|e| Error::io("rename", from, e))
+    }
+
+    /// Gives a file a second name, which must not exist; `Ok(false)` where that cannot be done, as between
+    /// two media, or with a file that has as many names as it may have.
+    pub fn link(&self, from: &Path, to: &Path) -> Result<bool> {
+        use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+        match each!(self, fs => fs.link(from, to)) {
+            Ok(()) => Ok(true),
+            // The last is what file systems without such names answer.
+            Err(e) if matches!(e.kind(), Unsupported | CrossesDevices | TooManyLinks | PermissionDenied) => {
+                Ok(false)
+            }
+            Err(e) => Err(Error::io("link", from, e)),
+        }
     }
 
     /// Removes a file.

@@ -289,6 +289,12 @@ impl Wal {
         self.number
     }
 
+    /// Where the last record of that segment ends in its file.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.writer.offset()
+    }
+
     /// The sealed segments that are still needed, oldest first.
     pub fn sealed(&self) -> impl Iterator<Item = &SegmentInfo> {
         self.sealed.iter()

@@ -360,6 +360,11 @@ impl FileSystem for SimFs {
         self.run(call, |state, _| state.rename(from, to))
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let call = Call { to: Some(to), ..Call::new(OperationKind::Link, from) };
+        self.run(call, |state, _| state.link(from, to))
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.run(Call::new(OperationKind::Remove, path), |state, _| state.remove(path))
     }

@@ -12,7 +12,7 @@ pub struct Operation {
     pub kind: OperationKind,
     /// The file or directory: for an open file the path that it was opened under.
     pub path: PathBuf,
-    /// The target of a rename.
+    /// The target of a rename or of a link.
     pub to: Option<PathBuf>,
     /// Where a read or a write begins, in bytes; 0 otherwise.
     pub offset: u64,
@@ -68,11 +68,13 @@ pub enum OperationKind {
     SyncDir,
     /// A lock is asked for.
     Lock,
+    /// A file gets a second name.
+    Link,
 }
 
 impl OperationKind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [OperationKind; 14] = [
+    pub const ALL: [OperationKind; 15] = [
         OperationKind::Create,
         OperationKind::Open,
         OperationKind::Read,
@@ -87,6 +89,7 @@ impl OperationKind {
         OperationKind::CreateDir,
         OperationKind::SyncDir,
         OperationKind::Lock,
+        OperationKind::Link,
     ];
 
     /// Whether it can change what is on the disk or what of it is durable. Only such operations are
@@ -115,6 +118,7 @@ impl OperationKind {
             OperationKind::CreateDir => "create-dir",
             OperationKind::SyncDir => "sync-dir",
             OperationKind::Lock => "lock",
+            OperationKind::Link => "link",
         }
     }
 }

@@ -215,6 +215,18 @@ impl State {
         Ok(())
     }
 
+    pub fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let inode = self.lookup(from)?;
+        match self.lookup(to) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) if e.kind() != io::ErrorKind::IsADirectory => return Err(e),
+            _ => return Err(io::ErrorKind::AlreadyExists.into()),
+        }
+        let put = self.entry(to, inode)?;
+        self.change(None, Some(put));
+        Ok(())
+    }
+
     pub fn remove(&mut self, path: &Path) -> io::Result<()> {
         let inode = self.lookup(path)?;
         let take = self.entry(path, inode)?;

@@ -145,6 +145,26 @@ fn a_rename_between_directories_never_loses_the_file() {
 }
 
 #[test]
+fn a_second_name_is_volatile_until_its_directory_is_synced() {
+    let (sim, fs) = disk();
+    fs.create_dir_all(path("e")).unwrap();
+    let open = durable_file(&fs, "d/a", b"x");
+    assert!(fs.link(path("d/a"), path("e/a")).unwrap());
+    assert!(shows(&sim, Image::Random, |left| has(left, "e/a")));
+    assert!(shows(&sim, Image::Random, |left| !has(left, "e/a")));
+    // Only one of the two names takes up space.
+    assert_eq!(sim.used(), 512);
+    fs.remove(path("d/a")).unwrap();
+    assert!(images(&sim).any(|(_, _, left)| left.paths().is_empty()), "gone, and not yet there");
+    fs.sync_dir(path("e")).unwrap();
+    assert!(images(&sim).all(|(_, _, left)| raw(&left, "e/a") == b"x"));
+    // What is written under one name is synced under the other.
+    open.write_all_at(b"y", 0).unwrap();
+    fs.open_writable(path("e/a")).unwrap().sync().unwrap();
+    assert!(images(&sim).all(|(_, _, left)| raw(&left, "e/a") == b"y"));
+}
+
+#[test]
 fn an_entry_made_durable_is_not_undone_by_older_changes_of_it() {
     let (sim, fs) = disk();
     fs.create_dir_all(path("e")).unwrap();

@@ -1,0 +1,225 @@
+//! Making a backup.
+//!
+//! # Steps
+//! 1. What the store holds is held still, as for a checkpoint. The log is copied first, so that the store may
+//!    let go of it soon.
+//! 2. Each file that no earlier backup has becomes an object. A table never changes, and its identity says
+//!    which one it is: it is not even read if an earlier backup has it.
+//! 3. The directory of objects is synced, and only then the backup is named.
+
+use super::copy::read_pieces;
+use super::object::ObjectId;
+use super::record::{Backup, Record, Stored, StoredFile};
+use super::repository::{Backups, file_name};
+use crate::base::checksum::Identity;
+use crate::base::error::{Error, Result};
+use crate::base::filename::FileKind;
+use crate::commit::Store;
+use crate::db::Db;
+use crate::version::encode_edit;
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::time::Duration;
+
+/// How a backup is made.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct BackupOptions {
+    /// How many bytes are read from the store in a second at most, so that its users have the disk; `None`:
+    /// as many as there can be.
+    pub bytes_per_second: Option<NonZeroU64>,
+}
+
+impl BackupOptions {
+    /// With a limit on the bytes that are read in a second.
+    #[must_use]
+    pub fn bytes_per_second(mut self, bytes: NonZeroU64) -> BackupOptions {
+        self.bytes_per_second = Some(bytes);
+        self
+    }
+}
+
+/// A table of a store: never changed, never mistaken for another.
+type TableKey = (u64, u64, Identity);
+
+/// A backup on its way.
+struct Making<'b> {
+    backups: &'b Backups,
+    store: &'b Store,
+    pace: Pace<'b>,
+    there: BTreeSet<ObjectId>,
+    new_bytes: u64,
+    temps: u64,
+}
+
+impl Backups {
+    /// Makes a backup of what a store holds now. Writers and readers go on; what was written before the call is
+    /// in it. It is durable when the call returns; one that fails or is interrupted leaves the earlier ones as
+    /// they are, and nothing that the next one or a prune would not remove.
+    ///
+    /// What is read are the files that no earlier backup has, and the log.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while somebody else changes the directory; [`Error::NotADatabase`] if it holds
+    /// something else; [`Error::DiskFull`]; [`Error::Poisoned`] if the store is read-only;
+    /// [`Error::Closed`] if it is closed meanwhile; what reading and writing gives.
+    pub fn create(&self, db: &Db) -> Result<Backup> {
+        self.create_with(db, BackupOptions::default())
+    }
+
+    /// As [`Backups::create`], with options.
+    ///
+    /// # Errors
+    /// As [`Backups::create`].
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let slowly = esker::BackupOptions::default().bytes_per_second(10_000_000.try_into().unwrap());
+    /// let backup = esker::Backups::at(dir.path().join("backups")).create_with(&db, slowly)?;
+    /// assert_eq!((backup.number, backup.seq), (1, db.visible_seq()));
+    /// # db.close() }
+    /// ```
+    pub fn create_with(&self, db: &Db, options: BackupOptions) -> Result<Backup> {
+        db.step();
+        let store = db.store();
+        store.check_writable()?;
+        self.take_directory()?;
+        let _lock = self.lock()?;
+        self.prepare()?;
+        let earlier = self.records()?;
+        let there = self.object_names()?;
+        let tables = known_tables(earlier.sound.values(), &there);
+        let numbers = self.numbers()?;
+        let mut capture = db.capture()?;
+        let pace = Pace { store, options, since: store.clock.source().monotonic(), bytes: 0 };
+        let mut making = Making { backups: self, store, pace, there, new_bytes: 0, temps: 0 };
+
+        let mut files = Vec::new();
+        for segment in &capture.segments {
+            let path = FileKind::Wal(segment.number).path(&store.dir);
+            let object = making.store_file(&path, segment.end)?;
+            let length = store.fs.open(&path)?.size()?.max(segment.end);
+            files.push(StoredFile::Log { number: segment.number, length, object });
+        }
+        capture.let_go_of_log();
+        let all = capture.state.families.values().flat_map(|family| &family.tables).flatten();
+        for (&number, meta) in all {
+            let identity = meta.identity;
+            let object = match tables.get(&(capture.state.store, number, identity)) {
+                Some(object) => *object,
+                None => making.store_file(&FileKind::Table(number).path(&store.dir), meta.size)?,
+            };
+            files.push(StoredFile::Table { number, identity, object });
+        }
+        let mut edit = Vec::new();
+        encode_edit(&mut edit, &capture.state.to_edit());
+        let state = making.store_bytes(&edit)?;
+        let new_bytes = making.new_bytes;
+        self.fs.sync_dir(&self.objects())?;
+
+        let backup = Backup {
+            number: numbers.last().map_or(1, |last| last + 1),
+            created_ms: self.clock.wall_ms(),
+            store: capture.state.store,
+            history: capture.state.history.id,
+            seq: capture.seq,
+            files: files.len(),
+            bytes: files.iter().map(|file| file.object().bytes).sum::<u64>() + state.bytes,
+            new_bytes,
+        };
+        let record = Record { backup, state, files };
+        let temp = self.staging().join("record");
+        self.write_new(&temp, record.encode().as_bytes())?;
+        let named = self.fs.dir(&self.named())?;
+        self.fs.rename(&temp, &self.named().join(file_name(record.backup.number)))?;
+        named.sync()?;
+        Ok(record.backup)
+    }
+}
+
+/// The objects of tables that earlier backups have.
+fn known_tables<'r>(
+    records: impl Iterator<Item = &'r Record>,
+    there: &BTreeSet<ObjectId>,
+) -> HashMap<TableKey, Stored> {
+    let mut known = HashMap::new();
+    for record in records {
+        for file in &record.files {
+            if let StoredFile::Table { number, identity, object } = file
+                && there.contains(&object.id)
+            {
+                known.insert((record.backup.store, *number, *identity), *object);
+            }
+        }
+    }
+    known
+}
+
+impl Making<'_> {
+    fn temp(&mut self) -> std::path::PathBuf {
+        self.temps += 1;
+        self.backups.staging().join(format!("object-{}", self.temps))
+    }
+
+    /// Makes an object of the first `end` bytes of a file.
+    fn store_file(&mut self, path: &Path, end: u64) -> Result<Stored> {
+        let temp = self.temp();
+        let (fs, source) = (&self.backups.fs, self.store.fs.open(path)?);
+        let target = fs.create_new(&temp)?;
+        let mut hasher = blake3::Hasher::new();
+        let copied = read_pieces(&source, end, |piece, at| {
+            self.pace.wait(piece.len() as u64)?;
+            hasher.update(piece);
+            target.write_all_at(piece, at)
+        });
+        let synced = copied.and_then(|()| target.sync());
+        synced.inspect_err(|_| drop(fs.remove(&temp)))?;
+        self.name(&temp, Stored { id: ObjectId::seen(&hasher), bytes: end })
+    }
+
+    fn store_bytes(&mut self, bytes: &[u8]) -> Result<Stored> {
+        let temp = self.temp();
+        self.backups.write_new(&temp, bytes)?;
+        self.name(&temp, Stored { id: ObjectId::of(bytes), bytes: bytes.len() as u64 })
+    }
+
+    /// Gives an object its name, unless there is one like it.
+    fn name(&mut self, temp: &Path, object: Stored) -> Result<Stored> {
+        if self.there.insert(object.id) {
+            self.backups.fs.rename(temp, &self.backups.object(object.id))?;
+            self.new_bytes += object.bytes;
+        } else {
+            self.backups.fs.remove(temp)?;
+        }
+        Ok(object)
+    }
+}
+
+/// Keeps a backup from reading faster than it may.
+struct Pace<'s> {
+    store: &'s Store,
+    options: BackupOptions,
+    since: Duration,
+    bytes: u64,
+}
+
+impl Pace<'_> {
+    /// Waits until so many bytes more may have been read; ends when the store is closed.
+    fn wait(&mut self, bytes: u64) -> Result<()> {
+        self.bytes += bytes;
+        let work = &self.store.work;
+        if work.is_stopping() {
+            return Err(Error::Closed);
+        }
+        let Some(rate) = self.options.bytes_per_second else { return Ok(()) };
+        let due = self.since + Duration::from_secs_f64(self.bytes as f64 / rate.get() as f64);
+        let early = due.saturating_sub(self.store.clock.source().monotonic());
+        if !early.is_zero() {
+            work.pause(early);
+        }
+        Ok(())
+    }
+}
