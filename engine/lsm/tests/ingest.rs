@@ -432,8 +432,8 @@ fn an_ingest_does_not_outrun_the_log() {
     assert_eq!(get(&db.column_family("tokens").unwrap(), "t").as_deref(), Some("logged"));
 }
 
-/// Power is lost before and after each call of an ingest: both families have their files or neither, whatever
-/// was acknowledged before is there, nothing is left behind, and a file that was moved is in one place at least.
+/// Power is lost before each call of an ingest: both families have their files or neither, whatever was
+/// acknowledged before is there, nothing is left behind, and a file that was moved is in one place at least.
 #[test]
 fn a_loss_of_power_leaves_all_of_it_or_nothing() {
     let mut outcomes = [0, 0];

@@ -3,10 +3,10 @@
 //! # Steps
 //! Whoever comes here has the tables ready under their names in the store's directory, checked and synced.
 //! 1. The turn to sync the log is taken, and then the ordering section: from here on nobody writes.
-//! 2. If a memtable holds a key or a removed range in that of a table, or a transaction has locked one, the caller is sent
-//!    back, to have it flushed or to wait for the lock, and comes again.
-//! 3. The tables get sequence numbers, one each, and their levels. The log is synced up to these: like a flush,
-//!    an ingest must not outrun it.
+//! 2. If a memtable holds a key or a removed range in that of a table, or a transaction has locked one, the
+//!    caller is sent back, to have it flushed or to wait for the lock, and comes again.
+//! 3. The tables get sequence numbers, one each, and their levels. The log is synced up to these: like a
+//!    flush, an ingest must not outrun it.
 //! 4. One edit of the manifest names all of them; it is synced, and then readers see them.
 //!
 //! So a table is always newer than everything that could stand beside it, and everything that comes later
@@ -14,8 +14,8 @@
 //! is removed behind them, or a snapshot that is taken, meets tables that are there.
 //!
 //! # Progress
-//! Writers may fill a memtable in the range again and again. After some rounds the caller holds them
-//! back at the gate ([`Store::hold_writers`]); those that have passed it are few, and then there is none left.
+//! Writers may fill a memtable in the range again and again. After some rounds the caller holds them back at
+//! the gate ([`Store::hold_writers`]); those that have passed it are few, and then there is none left.
 
 use super::durable::Synced;
 use super::request::Request;
@@ -152,8 +152,8 @@ impl Store {
         turned
     }
 
-    /// Seals the memtables that may be in the way: of each family those that hold anything. Returns the number
-    /// of the last seal.
+    /// Seals the memtables that may be in the way: of each family those that hold anything. Returns the
+    /// number of the last seal.
     pub fn rotate_for(&self, intakes: &[Intake]) -> u64 {
         self.with_writer(|writer| {
             self.rotate(writer, |target| {

@@ -282,8 +282,8 @@ fn unfit(properties: &Properties) -> Option<IngestRefusal> {
     (properties.oldest_operand_ms != NEVER).then_some(IngestRefusal::HoldsOperands)
 }
 
-/// Gives a file a second name, or copies it, and syncs what has the new one. A file that is not to be `moved` is
-/// copied: its owner may go on to write to it.
+/// Gives a file a second name, or copies it, and syncs what has the new one. A file that is not to be `moved`
+/// is copied: its owner may go on to write to it.
 fn bring(store: &Store, from: &Path, to: &Path, moved: bool) -> Result<()> {
     if moved && store.fs.link(from, to)? {
         return store.fs.open(to)?.sync();
