@@ -562,5 +562,6 @@ fn an_ingest_gets_its_turn_beside_writers() {
         let last = written.checked_sub(1).map(|last| last.to_string());
         assert_eq!(get(&db, &format!("k{thread}")), last);
     }
-    sound(&db);
+    // Compactions go on beside it: what they are writing nothing names yet.
+    assert!(db.verify().unwrap().problems.is_empty());
 }
