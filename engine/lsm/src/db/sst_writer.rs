@@ -41,10 +41,10 @@ pub struct SstFile {
     pub largest: Vec<u8>,
 }
 
-/// Writes a table outside of a store, in the order of keys, to be taken in by [`Db::ingest`](super::Db::ingest).
+/// Writes a table outside of a store, in the order of keys, for [`Db::ingest`](super::Db::ingest) to take in.
 ///
-/// The file is one of the store's own kind, but that its entries have no sequence numbers: those they get when
-/// they are ingested. An unfinished file is removed when the writer is dropped.
+/// The file is one of the store's own kind, but that its entries have no sequence numbers: those they get
+/// when they are ingested. An unfinished file is removed when the writer is dropped.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -77,8 +77,8 @@ impl SstWriter {
     /// operator and erasure do not matter; a default time to live does.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an option out of its range; what creating the file gives, above all if it
-    /// is there already.
+    /// [`Error::InvalidArgument`] for an option out of its range; what creating the file gives, above all if
+    /// it is there already.
     pub fn create(path: impl AsRef<Path>, options: &FamilyOptions) -> Result<SstWriter> {
         SstWriter::create_with(path, options, SstSettings::default())
     }
@@ -132,8 +132,8 @@ impl SstWriter {
         self.add(Kind::Put, key.as_ref(), value.as_ref(), expires_at)
     }
 
-    /// Adds `key` with `value` until the moment `expires_at_ms`, in milliseconds since the epoch; `u64::MAX` is
-    /// never, whatever the family's default.
+    /// Adds `key` with `value` until the moment `expires_at_ms`, in milliseconds since the epoch; `u64::MAX`
+    /// is never, whatever the family's default.
     ///
     /// # Errors
     /// As [`SstWriter::put`].

@@ -53,8 +53,8 @@ impl Tables {
         Ok((file, self.random.next_u64()))
     }
 
-    /// Opens a table that must be the one described. `base` is the number of all its entries if they have none
-    /// of their own, and otherwise 0.
+    /// Opens a table that must be the one described. `base` is the number of all its entries if they have
+    /// none of their own, and otherwise 0.
     pub fn open(
         &self,
         number: FileNumber,

@@ -40,8 +40,8 @@ pub struct TableMeta {
     /// Every deleted or dropped range up to here has been applied: nothing that one of them concerns is in
     /// the table, whatever snapshots there were.
     pub cleaned_seq: SeqNum,
-    /// The sequence number that all entries were given when the table was ingested, as they have none of their
-    /// own; 0 of a table that a store has written.
+    /// The sequence number that all entries were given when the table was ingested, as they have none of
+    /// their own; 0 of a table that a store has written.
     pub ingested_seq: SeqNum,
 }
 
