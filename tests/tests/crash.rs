@@ -56,13 +56,14 @@ fn profile(seed: u64) -> &'static Profile {
 /// Which cells the histories must reach: the rest of the table cannot be reached, since the engine never does
 /// such a thing to such a file.
 const REACHABLE: &[(OperationKind, &[&str])] = &[
-    (OperationKind::Create, &["RESERVE", "manifest", "table", "temporary"]),
-    (OperationKind::Write, &["log", "manifest", "table", "temporary"]),
-    (OperationKind::Sync, &["RESERVE", "log", "manifest", "table", "temporary"]),
+    (OperationKind::Create, &["RESERVE", "manifest", "outside", "table", "temporary"]),
+    (OperationKind::Write, &["log", "manifest", "outside", "table", "temporary"]),
+    (OperationKind::Sync, &["RESERVE", "log", "manifest", "outside", "table", "temporary"]),
     (OperationKind::Truncate, &["RESERVE", "log"]),
     (OperationKind::Allocate, &["RESERVE", "temporary"]),
     (OperationKind::Rename, &["log", "CURRENT"]),
-    (OperationKind::Remove, &["log", "manifest", "table"]),
+    (OperationKind::Link, &["table"]),
+    (OperationKind::Remove, &["log", "manifest", "outside", "table"]),
     (OperationKind::SyncDir, &["directory"]),
     (OperationKind::CreateDir, &["directory"]),
     (OperationKind::Lock, &["LOCK"]),

@@ -79,7 +79,7 @@ impl Intact {
             return Ok(None);
         }
         let bytes = disk.read_raw(path).map_err(|e| e.to_string())?;
-        let mut expected = Expected { identity: None, size_bytes: Some(bytes.len() as u64) };
+        let mut expected = Expected { size_bytes: Some(bytes.len() as u64), ..Expected::default() };
         let mut parts = Vec::new();
         if matches!(kind, FileKind::Table(_)) {
             let file = Fs::Sim(disk.clone()).open(path).map_err(|e| e.to_string())?;

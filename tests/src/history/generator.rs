@@ -143,6 +143,7 @@ impl Writer<'_> {
                 let ttl_ms = (self.random.below(3) > 0).then(|| self.choose(&[1, 50, 400, 60_000]));
                 Operation::Expire { family: self.family(), key: self.choose(&self.keys), ttl_ms }
             }
+            Kind::Ingest => self.ingest(),
             Kind::Sync => Operation::Sync,
             Kind::Flush => Operation::Flush,
             Kind::Compact if self.random.below(2) == 0 => Operation::Compact,
@@ -220,6 +221,31 @@ impl Writer<'_> {
             changes[0] = Change { family, key, ..self.change_of_key() };
         }
         Operation::If { condition, changes, durability: self.durability() }
+    }
+
+    /// Mostly a few neighbouring keys of one family, which may go deep; sometimes keys of all.
+    fn ingest(&self) -> Operation {
+        let mut keys = self.keys.clone();
+        keys.sort();
+        let (from, family) = (self.random.below(keys.len() as u64) as usize, self.family());
+        let near = self.random.below(3) > 0;
+        let changes = (0..1 + self.random.below(6)).map(|n| {
+            let change = self.change();
+            let mut what = self.what();
+            if let What::Put { .. } = what
+                && self.random.below(12) == 0
+            {
+                what = What::Put { bytes: self.profile.value_bytes as usize * 2 };
+            }
+            if near {
+                let key = keys[(from + n as usize) % keys.len()].clone();
+                return Change { family: family.clone(), key, what };
+            }
+            // An operand or a range is no entry of a table; and what is too long is refused elsewhere.
+            let key = if change.is_out_of_range() { Vec::new() } else { change.key };
+            Change { family: change.family, key, what }
+        });
+        Operation::Ingest { changes: changes.collect(), move_files: self.random.below(2) == 0 }
     }
 
     fn durability(&mut self) -> Durability {

@@ -44,6 +44,14 @@ pub enum Operation {
         /// In how many milliseconds it expires; never if there is no number.
         ttl_ms: Option<u64>,
     },
+    /// Changes that are written into tables outside of the store, one for each family, which are ingested
+    /// together.
+    Ingest {
+        /// The changes; the last one of each key counts.
+        changes: Vec<Change>,
+        /// Whether the files are moved.
+        move_files: bool,
+    },
     /// Everything logged becomes durable.
     Sync,
     /// Everything becomes durable, in tables.
@@ -149,7 +157,9 @@ impl Operation {
     /// All changes that it may make.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         let (own, meddle): (&[Change], &[Change]) = match self {
-            Operation::Write { changes, .. } | Operation::If { changes, .. } => (changes, &[]),
+            Operation::Write { changes, .. }
+            | Operation::If { changes, .. }
+            | Operation::Ingest { changes, .. } => (changes, &[]),
             Operation::Transaction { changes, meddle, .. } => (changes, meddle),
             _ => (&[], &[]),
         };

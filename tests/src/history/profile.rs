@@ -33,6 +33,8 @@ pub enum Kind {
     If,
     /// As [`super::Operation::Expire`].
     Expire,
+    /// As [`super::Operation::Ingest`].
+    Ingest,
     /// As [`super::Operation::Sync`].
     Sync,
     /// As [`super::Operation::Flush`].
@@ -85,6 +87,7 @@ impl Profile {
             (Kind::Transaction, 8),
             (Kind::If, 5),
             (Kind::Expire, 3),
+            (Kind::Ingest, 4),
             (Kind::Sync, 3),
             (Kind::Flush, 3),
             (Kind::Compact, 2),
@@ -117,6 +120,7 @@ impl Profile {
             (Kind::Transaction, 8),
             (Kind::If, 4),
             (Kind::Expire, 2),
+            (Kind::Ingest, 4),
             (Kind::Sync, 2),
             (Kind::Flush, 8),
             (Kind::Compact, 3),
@@ -142,6 +146,7 @@ impl Profile {
         weights: &[
             (Kind::Single, 40),
             (Kind::Batch, 30),
+            (Kind::Ingest, 5),
             (Kind::Flush, 8),
             (Kind::Tick, 20),
             (Kind::Snapshot, 2),
@@ -162,6 +167,7 @@ impl Profile {
             (Kind::Transaction, 12),
             (Kind::If, 8),
             (Kind::Expire, 5),
+            (Kind::Ingest, 5),
             (Kind::Sync, 1),
             (Kind::Flush, 3),
             (Kind::Compact, 3),

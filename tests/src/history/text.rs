@@ -9,6 +9,7 @@
 //! batch sync : put default a 10 : delete f1 b
 //! transaction pessimistic sync : put default a 10 ! put default a 20
 //! if absent default a os : put default a 10
+//! ingest move : put default a 10 : delete f1 b
 //! expire default a 500
 //! persist default a
 //! scan default forward [a )b
@@ -76,6 +77,9 @@ fn line(operation: &Operation) -> String {
             format!("expire {family} {} {ttl_ms}", key_text(key))
         }
         Operation::Expire { family, key, ttl_ms: None } => format!("persist {family} {}", key_text(key)),
+        Operation::Ingest { changes, move_files } => {
+            format!("ingest {}{}", if *move_files { "move" } else { "copy" }, changes_text(changes, ':'))
+        }
         Operation::Sync => "sync".into(),
         Operation::Flush => "flush".into(),
         Operation::Compact => "compact".into(),
@@ -260,6 +264,15 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
         ) => {
             let changes = vec![change(&words[..words.len() - 1])?];
             Operation::Write { changes, durability: parse_durability(durability)? }
+        }
+        ("ingest", [how @ ("move" | "copy"), rest @ ..]) => {
+            let changes = changes(rest, ":")?;
+            let is_entry =
+                |c: &Change| matches!(c.what, What::Put { .. } | What::PutTtl { .. } | What::Delete);
+            if !changes.iter().all(is_entry) {
+                return Err("a file has no operands and no ranges".into());
+            }
+            Operation::Ingest { changes, move_files: *how == "move" }
         }
         ("sync", []) => Operation::Sync,
         ("flush", []) => Operation::Flush,

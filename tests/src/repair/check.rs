@@ -240,6 +240,10 @@ impl Case<'_> {
             // A table and the one that it was compacted into may both count.
             return false;
         }
+        if newest.ingested {
+            // The manifest alone says what became of it.
+            return self.has_manifest(report);
+        }
         if is_certain(report) {
             // Where the manifest itself is damaged, numbers of the last level say nothing; and one that was
             // cut between two edits does not know all tables.

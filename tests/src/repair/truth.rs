@@ -12,7 +12,7 @@ use esker::fs::{Fs, SimFs};
 use esker::inspect::{SegmentItem, walk_segment};
 use esker::ranges::{Range as KeyRange, RangeKind};
 use esker::table::{Expected, TableReader, TableSource};
-use esker::version::load_manifest;
+use esker::version::{TableMeta, load_manifest};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -34,6 +34,8 @@ pub struct Newest {
     pub bytes: Range<usize>,
     /// Whether it is an operand.
     pub operand: bool,
+    /// Whether it was ingested: its file does not know its number, nor its family.
+    pub ingested: bool,
     /// Of an operand, the older entries that it changes, down to the first that is none, newest first.
     pub below: Vec<Newest>,
 }
@@ -95,7 +97,7 @@ impl Truth {
             truth.families.insert(*id, family.name.clone());
             truth.ranges.extend(family.ranges.values().map(|range| (*id, range.clone())));
             for meta in family.tables.iter().flat_map(BTreeMap::values) {
-                truth.table(&fs, dir, (*id, meta.number), &mut seen)?;
+                truth.table(&fs, dir, (*id, meta), &mut seen)?;
             }
         }
         for name in fs.list(dir)? {
@@ -147,10 +149,10 @@ impl Truth {
         &mut self,
         fs: &Fs,
         dir: &Path,
-        (family, number): (u32, u64),
+        (family, meta): (u32, &TableMeta),
         seen: &mut Versions,
     ) -> Result<()> {
-        let file = FileKind::Table(number).name();
+        let file = FileKind::Table(meta.number).name();
         let source = TableSource::File(Arc::new(fs.open(&dir.join(&file))?));
         let reader = TableReader::open(source, Expected::default(), None)?;
         let (mut blocks, mut all) = (Vec::new(), Vec::new());
@@ -164,9 +166,10 @@ impl Truth {
             while cursor.valid() {
                 let entry = cursor.entry();
                 let value = (entry.kind == Kind::Put).then(|| entry.value.to_vec());
-                let (seq, expires_at, operand) = (entry.seq, entry.expires_at, entry.kind == Kind::Merge);
+                let (seq, ingested) = (entry.seq | meta.ingested_seq, meta.ingested_seq != 0);
+                let (expires_at, operand) = (entry.expires_at, entry.kind == Kind::Merge);
                 let (file, bytes, below) = (file.clone(), bytes.clone(), Vec::new());
-                let version = Newest { seq, value, expires_at, file, bytes, operand, below };
+                let version = Newest { seq, value, expires_at, file, bytes, operand, ingested, below };
                 seen.entry((family, entry.key.to_vec())).or_default().push(version);
                 written.push((family, entry.key.to_vec(), seq));
                 entries += 1;
@@ -221,7 +224,8 @@ impl Truth {
                     let value = (op.kind == Kind::Put).then(|| op.value.to_vec());
                     let (expires_at, operand) = (op.expires_at, op.kind == Kind::Merge);
                     let (file, bytes, below) = (file.into(), bytes.clone(), Vec::new());
-                    let version = Newest { seq, value, expires_at, file, bytes, operand, below };
+                    let ingested = false;
+                    let version = Newest { seq, value, expires_at, file, bytes, operand, ingested, below };
                     seen.entry((op.family, op.key.to_vec())).or_default().push(version);
                 }
                 _ => {}

@@ -66,6 +66,7 @@ pub fn file_kind(path: &Path) -> &'static str {
         Some(FileKind::Lock) => "LOCK",
         Some(FileKind::Reserve) => "RESERVE",
         Some(FileKind::Temp(_)) => "temporary",
+        None if name.ends_with(".table") => "outside",
         None => "directory",
     }
 }
@@ -88,7 +89,8 @@ fn has_large_value(history: &[Operation]) -> bool {
     let writes_it = |operation: &Operation| match operation {
         Operation::Write { changes, .. }
         | Operation::Transaction { changes, .. }
-        | Operation::If { changes, .. } => changes.iter().any(is_large),
+        | Operation::If { changes, .. }
+        | Operation::Ingest { changes, .. } => changes.iter().any(is_large),
         _ => false,
     };
     history.iter().any(writes_it)

@@ -6,6 +6,7 @@ mod copies;
 mod crash;
 mod cursors;
 mod fault;
+mod ingest;
 mod leave;
 mod options;
 mod place;

@@ -113,6 +113,12 @@ impl Place {
         self.builder().open()
     }
 
+    /// The directory for files that are written outside of the store.
+    #[must_use]
+    pub fn outside(&self) -> PathBuf {
+        self.path.with_extension("outside")
+    }
+
     /// The file system that the store lives on.
     #[must_use]
     pub fn fs(&self) -> Fs {

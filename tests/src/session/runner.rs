@@ -205,6 +205,7 @@ impl Session {
                 self.write_if(condition, changes, *durability)?;
             }
             Operation::Expire { family, key, ttl_ms } => self.expire(family, key, *ttl_ms)?,
+            Operation::Ingest { changes, move_files } => self.ingest(changes, *move_files)?,
             Operation::Sync => self.sync()?,
             Operation::Flush => {
                 let result = self.db().flush();

@@ -47,11 +47,11 @@ pub fn main() -> ExitCode {
 }
 
 pub(super) struct Actor {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// The number of the options for the next opening.
     set: u32,
-    fs: LimitedFs,
-    clock: Arc<ManualClock>,
+    pub(super) fs: LimitedFs,
+    pub(super) clock: Arc<ManualClock>,
     db: Option<Db>,
     pub(super) families: BTreeMap<String, ColumnFamily>,
     pub(super) snapshots: BTreeMap<u32, Snapshot>,
@@ -186,6 +186,7 @@ impl Actor {
             Operation::If { condition, changes, durability } => {
                 return self.write_if(number, condition, changes, *durability);
             }
+            Operation::Ingest { changes, .. } => return self.ingest(number, changes),
             Operation::Expire { family, key, ttl_ms } => return self.expire(family, key, *ttl_ms),
             Operation::Cursor { slot, at, family, span } => {
                 return self.make_cursor(*slot, *at, family, span);

@@ -158,6 +158,7 @@ impl Judge {
             Operation::Write { changes, durability } | Operation::Transaction { changes, durability, .. } => {
                 self.begin(changes, durability, &mut number)
             }
+            Operation::Ingest { changes, .. } => self.begin(changes, Durability::Sync, &mut number),
             Operation::If { condition, changes, durability } if self.holds(&condition) => {
                 self.begin(changes, durability, &mut number)
             }

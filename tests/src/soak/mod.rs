@@ -8,6 +8,7 @@ mod callbacks;
 mod child;
 mod driver;
 mod guarded;
+mod ingest;
 mod judge;
 mod limited;
 mod measure;

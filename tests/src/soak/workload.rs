@@ -72,7 +72,8 @@ impl Workload {
             952 => Operation::Release(self.below(SLOTS) as u32),
             953 | 954 => self.cursor(judge),
             955..985 => self.movement(judge),
-            985..990 => Operation::OnDurable,
+            985..989 => Operation::OnDurable,
+            989 => self.ingest(judge),
             _ => Operation::Families,
         }
     }
@@ -149,6 +150,18 @@ impl Workload {
             _ => Durability::Os,
         };
         Operation::Write { changes, durability }
+    }
+
+    /// A run of keys of one family, which goes by their number.
+    fn ingest(&self, judge: &Judge) -> Operation {
+        let n = self.number();
+        let family = self.family(judge, n);
+        let change = |i| {
+            let bytes = 100 + self.below(400) as usize;
+            let what = if self.below(8) == 0 { What::Delete } else { What::Put { bytes } };
+            Change { family: family.clone(), key: key(n + i * 10), what }
+        };
+        Operation::Ingest { changes: (0..1 + self.below(64)).map(change).collect(), move_files: true }
     }
 
     /// Nobody writes beside it.

@@ -99,6 +99,7 @@ mod tests {
                 latest_expiry: NEVER,
                 oldest_deletion_ms: NEVER,
                 cleaned_seq: 0,
+                ingested_seq: 0,
             });
             edit.push(EditOp::AddTable { family: 0, level: 0, meta });
         }

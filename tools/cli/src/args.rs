@@ -1,8 +1,8 @@
 //! The command line: the list of commands, and the arguments that several of them share.
 
 use crate::commands::{
-    backup, checkpoint, compact, delete, dump, export, families, get, import, put, repair, scan, serve,
-    stats, stress, verify,
+    backup, checkpoint, compact, delete, dump, export, families, get, import, ingest, put, repair, scan,
+    serve, stats, stress, verify,
 };
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};
@@ -43,6 +43,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Load records from a file: JSON lines, a JSON array, CSV, TSV, semicolon-separated, or an export
     Import(import::ImportArgs),
+    /// Take in tables that a program has written for it, without writing their entries again
+    Ingest(ingest::IngestArgs),
     /// Write keys and values to a file from which `import` restores them
     Export(export::ExportArgs),
     /// Print the value of a key

@@ -2,8 +2,8 @@
 
 use crate::args::{Command, CommandLine};
 use crate::commands::{
-    backup, checkpoint, compact, delete, dump, export, families, get, import, put, repair, scan, serve,
-    stats, stress, verify,
+    backup, checkpoint, compact, delete, dump, export, families, get, import, ingest, put, repair, scan,
+    serve, stats, stress, verify,
 };
 use crate::failure::{self, Failure, Outcome};
 use crate::output::notes;
@@ -28,6 +28,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Import(args) => import::run(&args),
+        Command::Ingest(args) => ingest::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Get(args) => get::run(&args),
         Command::Put(args) => put::run(&args),

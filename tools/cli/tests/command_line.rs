@@ -9,6 +9,7 @@ use support::folder::Ran;
 
 const COMMANDS: &[&[&str]] = &[
     &["import"],
+    &["ingest"],
     &["export"],
     &["get"],
     &["put"],
@@ -97,6 +98,8 @@ fn mistakes_are_told_in_one_line() {
         (&["export", "--all-families", "--format", "csv"], 2, "--all-families"),
         (&["export", "-o", "no/such/folder"], 1, "no/such/folder"),
         (&["sst", "dump", "none.sst"], 1, "none.sst"),
+        (&["ingest", "none.sst"], 1, "cannot open none.sst"),
+        (&["ingest", "plain.txt"], 1, "this is not a table"),
         (&["import", "none.csv", "--key", "id"], 1, "cannot open none.csv: No such file"),
         (&["import", "data", "--key", "id"], 1, "it is a directory"),
         (&["import", "plain.txt", "--key", "id"], 2, "name it with --format"),

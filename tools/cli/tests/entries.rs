@@ -216,6 +216,23 @@ fn a_store_is_described_checked_and_compacted() {
     assert!(hidden.contains("hidden     since 1"), "{hidden}");
 }
 
+#[test]
+fn files_are_ingested_once() {
+    let folder = Folder::new();
+    let path = folder.path().join("new.sst");
+    let mut writer = esker::SstWriter::create(&path, &esker::FamilyOptions::default()).unwrap();
+    writer.put("k1", "v1").unwrap();
+    writer.put("k2", "v2").unwrap();
+    writer.finish().unwrap();
+    assert_eq!(folder.ok(&["ingest", "new.sst", "--family", "f"]), "1 file ingested, 2 records\n");
+    assert_eq!(folder.ok(&["get", "k2", "--family", "f"]), "v2\n");
+    folder.run(&["ingest", "new.sst", "--family", "f"]).assert_refused(1, "the store has it already");
+    assert!(folder.ok(&["sst", "dump", "new.sst"]).contains("made outside"));
+    assert!(path.exists());
+    folder.ok(&["ingest", "new.sst", "--dir", "other", "--move"]);
+    assert!(!path.exists());
+}
+
 /// `export -o /dev/null` once put a file in the place of the device.
 #[test]
 fn an_export_writes_to_a_device_as_it_stands() {

@@ -282,6 +282,7 @@ impl Jobs {
             history: store.with_manifest(|manifest| manifest.state().history.id),
             created_ms: store.clock.now_ms(),
             oldest_deletion_ms: metas().map(|m| m.oldest_deletion_ms).min().unwrap_or(NEVER),
+            outside: false,
         };
         // Other tables of level 0 may hold what is older.
         let below = match within_level0 {

@@ -101,6 +101,7 @@ impl Jobs {
             history: store.with_manifest(|manifest| manifest.state().history.id),
             created_ms: store.clock.now_ms(),
             oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),
+            outside: false,
         };
         let beside = memtable.ranges();
         let ranges = match beside.is_empty() {
@@ -212,7 +213,7 @@ impl Jobs {
 
     /// Opens a table that was just written.
     pub(super) fn open_table(&self, meta: &Arc<TableMeta>) -> Result<Arc<TableFile>> {
-        let reader = self.store.tables.open(meta.number, meta.identity, meta.size)?;
+        let reader = self.store.tables.open(meta.number, meta.identity, meta.size, meta.ingested_seq)?;
         Ok(TableFile::new(meta.clone(), reader, self.store.purgatory.clone()))
     }
 

@@ -47,6 +47,8 @@ pub struct Counters {
     moves: AtomicU64,
     compacted_bytes_in: AtomicU64,
     compacted_bytes_out: AtomicU64,
+    ingested_files: AtomicU64,
+    ingested_bytes: AtomicU64,
 }
 
 /// A reading of [`Counters`].
@@ -64,6 +66,10 @@ pub struct JobCounts {
     pub compacted_bytes_in: u64,
     /// Bytes that compactions wrote.
     pub compacted_bytes_out: u64,
+    /// Tables that were ingested.
+    pub ingested_files: u64,
+    /// Their bytes.
+    pub ingested_bytes: u64,
 }
 
 impl Counters {
@@ -82,6 +88,11 @@ impl Counters {
         self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn ingested(&self, files: u64, bytes: u64) {
+        self.ingested_files.fetch_add(files, Ordering::Relaxed);
+        self.ingested_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn read(&self) -> JobCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         JobCounts {
@@ -91,6 +102,8 @@ impl Counters {
             moves: read(&self.moves),
             compacted_bytes_in: read(&self.compacted_bytes_in),
             compacted_bytes_out: read(&self.compacted_bytes_out),
+            ingested_files: read(&self.ingested_files),
+            ingested_bytes: read(&self.ingested_bytes),
         }
     }
 }

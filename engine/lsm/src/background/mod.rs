@@ -3,10 +3,12 @@
 mod compact;
 mod erase;
 mod flush;
+mod ingest;
 mod jobs;
 mod resting;
 mod scheduler;
 
+pub use ingest::{Taken, TakenIn};
 pub use jobs::Jobs;
 pub use resting::RestingFamily;
 pub use scheduler::{Mode, Scheduler};

@@ -1,7 +1,7 @@
 //! The errors that a user of the engine can meet.
 
 use super::limits;
-use super::refusal::{Expected, FoundInstead, LockWait};
+use super::refusal::{Expected, FoundInstead, IngestRefusal, LockWait};
 use crate::base::sync::Arc;
 use std::fmt;
 use std::io;
@@ -139,6 +139,20 @@ pub enum Error {
         bytes: usize,
         /// What they may take.
         limit: usize,
+    },
+    /// A key was put into a table that does not come behind the one before.
+    KeysOutOfOrder {
+        /// The key before.
+        previous: Box<[u8]>,
+        /// The key that was refused.
+        key: Box<[u8]>,
+    },
+    /// A file cannot be ingested. Nothing of what was to be ingested with it was.
+    IngestRefused {
+        /// The file.
+        file: Box<Path>,
+        /// Why.
+        why: IngestRefusal,
     },
     /// The store was closed.
     Closed,
@@ -300,6 +314,13 @@ impl fmt::Display for Error {
             ),
             Error::TransactionTooLarge { bytes, limit } => {
                 write!(f, "the transaction has {bytes} bytes; its options allow {limit}")
+            }
+            Error::KeysOutOfOrder { previous, key } => {
+                let (previous, key) = (previous.escape_ascii(), key.escape_ascii());
+                write!(f, "the key \"{key}\" does not come behind \"{previous}\"")
+            }
+            Error::IngestRefused { file, why } => {
+                write!(f, "{} cannot be ingested: {why}", file.display())
             }
             Error::CalledFromHook => {
                 f.write_str("a merge operator or a compaction filter has called the store that it works for")

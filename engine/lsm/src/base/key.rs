@@ -112,6 +112,14 @@ impl Trailer {
         Trailer(seq << 8 | u64::from(kind as u8 | flag))
     }
 
+    /// The same with the sequence number `base` in the place of 0; what has one already is not raised.
+    #[inline]
+    #[must_use]
+    pub fn raised(self, base: SeqNum) -> Trailer {
+        debug_assert!(base <= MAX_SEQ);
+        Trailer(self.0 | base << 8)
+    }
+
     /// The sequence number.
     #[must_use]
     pub fn seq(self) -> SeqNum {

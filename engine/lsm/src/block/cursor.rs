@@ -177,9 +177,14 @@ impl BlockCursor {
 
     /// Moves to the last entry before where [`BlockCursor::seek`] would stop.
     pub fn seek_before(&mut self, key: &[u8], seq: SeqNum) -> Result<(), Malformed> {
+        self.seek_before_trailer(key, Trailer::seek(seq))
+    }
+
+    /// Moves to the last entry before the internal key.
+    pub fn seek_before_trailer(&mut self, key: &[u8], trailer: Trailer) -> Result<(), Malformed> {
         self.invalidate();
         let Some(block) = self.block.clone() else { return Ok(()) };
-        let at = match block.locate(key, Trailer::seek(seq))? {
+        let at = match block.locate(key, trailer)? {
             Some(landing) => landing.at,
             None => block.entries_end(),
         };

@@ -104,6 +104,30 @@ impl Durable {
         }
     }
 
+    /// Runs `run` while nobody syncs: what it says it has synced is durable then. If it says nothing, nothing
+    /// has changed.
+    ///
+    /// # Errors
+    /// That of an earlier failure, and then `run` was not called; what `run` gives.
+    pub fn turn<R>(&self, run: impl FnOnce() -> (Result<R>, Option<Synced>)) -> Result<R> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if !state.syncing {
+                break;
+            }
+            self.changed.wait(&mut state);
+        }
+        state.syncing = true;
+        drop(state);
+        let turn = SyncTurn { durable: self, result: None };
+        let (result, synced) = run();
+        turn.end(Ok(synced.unwrap_or(Synced { seq: 0, lsn: 0 })));
+        result
+    }
+
     /// Has `callback` called once `seq` is durable or can no longer become so; at once, on this
     /// thread, if it is known.
     pub fn on_durable(&self, seq: SeqNum, callback: Callback) {

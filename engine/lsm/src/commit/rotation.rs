@@ -161,7 +161,7 @@ impl Store {
         self.with_writer(|writer| writer.unlogged || writer.targets.values().any(sealed))
     }
 
-    fn rotate(&self, writer: &mut Writer, which: impl Fn(&Target) -> bool) {
+    pub(super) fn rotate(&self, writer: &mut Writer, which: impl Fn(&Target) -> bool) {
         let (order, last_seq) = (writer.seals + 1, writer.next_seq - 1);
         let together = writer.unlogged;
         let mut sealed = false;

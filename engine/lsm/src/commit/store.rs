@@ -106,6 +106,10 @@ pub struct Store {
     pub gate: Gate,
     /// Backpressure on those who delete or drop ranges faster than compactions clean tables of them.
     pub range_gate: Gate,
+    /// Holds all writers back while an ingest that they would overtake without end goes on.
+    pub(super) ingest_gate: Gate,
+    /// By one ingest at a time.
+    pub(super) holding: Mutex<()>,
     /// The latch.
     pub poison: Poison,
     /// Space for when the disk is full.
@@ -180,6 +184,8 @@ impl Store {
             work: Work::default(),
             gate: Gate::default(),
             range_gate: Gate::default(),
+            ingest_gate: Gate::default(),
+            holding: Mutex::new(()),
             poison: Poison::default(),
             reserve: parts.reserve,
             queue: Queue::default(),
@@ -258,6 +264,7 @@ impl Store {
         self.closed.store(true, Ordering::Release);
         self.gate.wake();
         self.range_gate.wake();
+        self.ingest_gate.wake();
     }
 
     /// Makes everything written so far durable. Does nothing if it is already.
@@ -312,6 +319,7 @@ impl Store {
         self.work.progressed();
         self.gate.wake();
         self.range_gate.wake();
+        self.ingest_gate.wake();
     }
 
     /// Runs a job of ours; a panic in it is a bug and makes the store read-only before it goes on

@@ -181,7 +181,7 @@ impl Rig {
         let entry = EntryRef { key: b"k", seq: number, kind: Kind::Put, expires_at: NEVER, value: b"v" };
         writer.add(&entry).unwrap();
         let written = writer.finish().unwrap();
-        let reader = store.tables.open(number, identity, written.size_bytes).unwrap();
+        let reader = store.tables.open(number, identity, written.size_bytes, 0).unwrap();
         let meta = TableMeta { size: bytes, ..TableMeta::of(number, written, 0) };
         let table = TableFile::new(Arc::new(meta), reader, store.purgatory.clone());
         let family = store.family_by_id(family).unwrap();

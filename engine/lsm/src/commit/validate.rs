@@ -322,7 +322,7 @@ impl Checks {
 }
 
 /// A write that waits for locks, and holds what it got until it is written.
-struct Waiter<'s> {
+pub(super) struct Waiter<'s> {
     store: &'s Store,
     owner: OwnerId,
     /// Whether the owner is a transaction, which has locks of its own that it keeps.
@@ -332,7 +332,7 @@ struct Waiter<'s> {
 }
 
 impl<'s> Waiter<'s> {
-    fn new(store: &'s Store, request: &mut Request) -> Waiter<'s> {
+    pub(super) fn new(store: &'s Store, request: &mut Request) -> Waiter<'s> {
         let checks = request.checks.get_or_insert_default();
         let is_transaction = checks.owner.is_some();
         let owner = *checks.owner.get_or_insert_with(|| store.locks.new_owner());
@@ -341,7 +341,12 @@ impl<'s> Waiter<'s> {
         Waiter { store, owner, is_transaction, until, held: Vec::new() }
     }
 
-    fn acquire(&mut self, key: &LockedKey) -> Result<()> {
+    /// Who holds what it got.
+    pub(super) fn owner(&self) -> OwnerId {
+        self.owner
+    }
+
+    pub(super) fn acquire(&mut self, key: &LockedKey) -> Result<()> {
         if !self.is_transaction {
             self.let_go();
         }

@@ -69,6 +69,7 @@ impl Store {
             return Ok(Some(Ticket { first_seq: seq, seq }));
         }
         self.check_room(batch, || self.refill())?;
+        self.ingest_gate.admit(0, || self.check_writable())?;
         match self.gate.admit(bytes as u64, || self.check_progress()) {
             // It makes room for the very job that has found none.
             Err(Error::DiskFull(_)) if only_removes(batch) && self.holds_removals() => {}

@@ -16,7 +16,7 @@ use crate::version::{Leftover, Purgatory, TableFile, TableMeta, Version, check_l
 use std::path::Path;
 use std::sync::LazyLock;
 
-const SHAPE: ShapeOptions = ShapeOptions {
+pub(super) const SHAPE: ShapeOptions = ShapeOptions {
     level0_tables: 4,
     base_bytes: 100 << 10,
     fanout: 10,
@@ -44,7 +44,7 @@ fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
         writer.add(&entry).unwrap();
     }
     let size = writer.finish().unwrap().size_bytes;
-    let reader = tables.open(number, identity, size).unwrap();
+    let reader = tables.open(number, identity, size, 0).unwrap();
     let key = |key: &str| (key.as_bytes().to_vec(), Trailer::FIRST);
     let meta = TableMeta {
         number,
@@ -60,6 +60,7 @@ fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
         latest_expiry: if text.ends_with('x') { 600 } else { NEVER },
         oldest_deletion_ms: NEVER,
         cleaned_seq: 0,
+        ingested_seq: 0,
     };
     TableFile::new(Arc::new(meta), reader, Arc::new(Purgatory::default()))
 }

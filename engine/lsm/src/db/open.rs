@@ -426,13 +426,14 @@ impl Opening {
     }
 
     fn open_table(&self, dir: &Path, meta: &Arc<crate::version::TableMeta>) -> Result<Arc<TableFile>> {
-        let reader = self.tables.open(meta.number, meta.identity, meta.size).map_err(|error| {
-            if !error.is_not_found() {
-                return error;
-            }
-            let path = FileKind::Table(meta.number).path(dir);
-            Corruption::new(&path, 0, "a table that the manifest names", "no such file").into()
-        })?;
+        let reader =
+            self.tables.open(meta.number, meta.identity, meta.size, meta.ingested_seq).map_err(|error| {
+                if !error.is_not_found() {
+                    return error;
+                }
+                let path = FileKind::Table(meta.number).path(dir);
+                Corruption::new(&path, 0, "a table that the manifest names", "no such file").into()
+            })?;
         Ok(TableFile::new(meta.clone(), reader, self.purgatory.clone()))
     }
 
@@ -452,7 +453,7 @@ impl Opening {
             for op in &edit.0 {
                 match op {
                     EditOp::AddTable { family, level, meta } if *family == id => {
-                        let reader = self.tables.open(meta.number, meta.identity, meta.size)?;
+                        let reader = self.tables.open(meta.number, meta.identity, meta.size, 0)?;
                         added.push((*level, TableFile::new(meta.clone(), reader, self.purgatory.clone())));
                     }
                     EditOp::AddRange { family, range } if *family == id => ranges.push(range.clone()),

@@ -194,6 +194,7 @@ impl<'a> Replayed<'a> {
                 history: self.state.history.id,
                 created_ms: now_ms,
                 oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),
+                outside: false,
             },
             ended_ms: NEVER,
             check: &|| Ok(()),

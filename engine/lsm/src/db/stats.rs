@@ -54,6 +54,10 @@ pub struct Stats {
     pub compacted_bytes_in: u64,
     /// Bytes that compactions wrote.
     pub compacted_bytes_out: u64,
+    /// Tables that were ingested.
+    pub ingested_files: u64,
+    /// Their bytes.
+    pub ingested_bytes: u64,
     /// How long writers were slowed, in all.
     pub slowed: Duration,
     /// How often a writer was stopped.
@@ -244,6 +248,8 @@ impl Db {
         stats.table_moves = jobs.moves;
         stats.compacted_bytes_in = jobs.compacted_bytes_in;
         stats.compacted_bytes_out = jobs.compacted_bytes_out;
+        stats.ingested_files = jobs.ingested_files;
+        stats.ingested_bytes = jobs.ingested_bytes;
         (stats.slowed, stats.stops) = store.gate.waits();
         stats.transactions = store.transaction_counts.read();
         stats.open_transactions = store.transactions.len();

@@ -271,7 +271,8 @@ impl Plan {
                 self.leave_out(table, None, "it is a table of another store");
                 continue;
             }
-            let family = properties.map(|properties| properties.family);
+            // One that was made outside knows neither its family nor its number.
+            let family = properties.filter(|properties| !properties.outside).map(|p| p.family);
             if self.certain {
                 self.unnamed(table, family, catalog, doubtful);
             } else if family.is_none() {

@@ -119,7 +119,7 @@ impl Run {
             }
             return Ok(Some(Entry {
                 key: entry.key.to_vec(),
-                seq: entry.seq,
+                seq: entry.seq | reading.input.table.base,
                 kind: entry.kind,
                 expires_at: entry.expires_at,
                 value: reading.cursor.value_slice(),

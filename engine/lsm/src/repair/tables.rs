@@ -39,6 +39,8 @@ pub(super) struct Surveyed {
     pub(super) bytes: u64,
     pub(super) identity: Option<Identity>,
     pub(super) properties: Option<Properties>,
+    /// The sequence number of all its entries if the manifest gives it one; otherwise 0.
+    pub(super) base: SeqNum,
     /// Entries that can be read.
     pub(super) entries: u64,
     pub(super) entries_lost: Option<u64>,
@@ -99,6 +101,7 @@ pub(super) fn survey(fs: &Fs, dir: &Path, name: &str, meta: Option<&TableMeta>) 
         identity: identity_of(fs, &path).or(meta.map(|meta| meta.identity)),
         path,
         properties,
+        base: meta.map_or(0, |meta| meta.ingested_seq),
         entries: 0,
         entries_lost: None,
         lost_keys: Vec::new(),
@@ -124,8 +127,8 @@ impl Surveyed {
                         self.lose(meta, Some(&summary.first));
                     }
                     self.entries += summary.entries;
-                    self.min_seq = self.min_seq.min(summary.min_seq);
-                    self.max_seq = self.max_seq.max(summary.max_seq);
+                    self.min_seq = self.min_seq.min(summary.min_seq | self.base);
+                    self.max_seq = self.max_seq.max(summary.max_seq | self.base);
                     let first = self.keys.take().map_or(summary.first, |(first, _)| first);
                     self.keys = Some((first, summary.last));
                 }

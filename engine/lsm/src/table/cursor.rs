@@ -216,12 +216,12 @@ impl Cursor for TableCursor {
 
     #[inline]
     fn trailer(&self) -> Trailer {
-        self.block.trailer()
+        self.block.trailer().raised(self.table.base)
     }
 
     #[inline]
     fn entry(&self) -> EntryRef<'_> {
-        self.block.entry()
+        self.table.numbered(self.block.entry())
     }
 
     fn value_slice(&self) -> Slice {
@@ -243,11 +243,12 @@ impl Cursor for TableCursor {
 
     fn seek(&mut self, key: &[u8], seq: SeqNum) -> Result<()> {
         self.stick(|cursor| {
-            if !cursor.open_target(key, Trailer::seek(seq))? {
+            let target = cursor.table.target(seq);
+            if !cursor.open_target(key, target)? {
                 cursor.block.clear();
                 return Ok(());
             }
-            cursor.block.seek(key, seq).map_err(|m| cursor.damaged(m))?;
+            cursor.block.seek_trailer(key, target).map_err(|m| cursor.damaged(m))?;
             // A separator may be greater than every key of its block.
             if cursor.block.valid() { Ok(()) } else { cursor.next_block() }
         })
@@ -255,10 +256,11 @@ impl Cursor for TableCursor {
 
     fn seek_before(&mut self, key: &[u8], seq: SeqNum) -> Result<()> {
         self.stick(|cursor| {
-            if !cursor.open_target(key, Trailer::seek(seq))? {
+            let target = cursor.table.target(seq);
+            if !cursor.open_target(key, target)? {
                 return cursor.last();
             }
-            cursor.block.seek_before(key, seq).map_err(|m| cursor.damaged(m))?;
+            cursor.block.seek_before_trailer(key, target).map_err(|m| cursor.damaged(m))?;
             if cursor.block.valid() { Ok(()) } else { cursor.prev_block() }
         })
     }

@@ -43,11 +43,13 @@ pub struct Origin {
     /// The time of the oldest deletion among the entries, in milliseconds since the epoch: that of
     /// the flush, or the least of a compaction's inputs. Recorded only if there is a deletion.
     pub oldest_deletion_ms: u64,
+    /// Whether the table is made outside of a store, where entries have no sequence numbers yet.
+    pub outside: bool,
 }
 
 impl Default for Origin {
     fn default() -> Self {
-        Origin { family: 0, store: 0, history: 0, created_ms: 0, oldest_deletion_ms: NEVER }
+        Origin { family: 0, store: 0, history: 0, created_ms: 0, oldest_deletion_ms: NEVER, outside: false }
     }
 }
 

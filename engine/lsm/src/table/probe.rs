@@ -54,7 +54,7 @@ impl<'a> Probe<'a> {
     /// As [`TableReader::get`], here as below.
     #[inline]
     pub fn new(table: &'a TableReader, key: &'a [u8], hash: u64, seq: SeqNum) -> Result<Option<Probe<'a>>> {
-        let trailer = Trailer::seek(seq);
+        let trailer = table.target(seq);
         let (part, partition, filter) = match &table.layout {
             Layout::Whole { partition, filter } => {
                 (0, Held::Pinned(&**partition), filter.as_deref().map(Held::Pinned))
@@ -122,7 +122,7 @@ impl<'a> Probe<'a> {
     pub fn get(&self) -> Result<Option<(EntryRef<'_>, &Arc<Block>)>> {
         let Some(block) = &self.block else { return Ok(None) };
         match block.get_at(self.aim, self.key, self.trailer) {
-            Ok(found) => Ok(found.map(|entry| (entry, block))),
+            Ok(found) => Ok(found.map(|entry| (self.table.numbered(entry), block))),
             Err(malformed) => Err(self.table.damaged_block(&self.partition.get().index, self.at, malformed)),
         }
     }

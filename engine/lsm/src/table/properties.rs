@@ -84,6 +84,9 @@ pub struct Properties {
     pub history: u64,
     /// The random number of the store that wrote it; 0 if it does not say.
     pub store: u64,
+    /// Whether it was made outside of a store: its entries have no sequence numbers of their own (they are
+    /// stored with 0), and it belongs to no family. Whoever takes it in remembers both.
+    pub outside: bool,
 }
 
 impl Default for Properties {
@@ -113,6 +116,7 @@ impl Default for Properties {
             filter_policy: FilterPolicy::None as u8,
             history: 0,
             store: 0,
+            outside: false,
         }
     }
 }
@@ -122,6 +126,7 @@ const LARGEST: u64 = 12;
 const STORE: u64 = 24;
 const OLDEST_OPERAND: u64 = 25;
 const LONGEST_DELETIONS: u64 = 26;
+const OUTSIDE: u64 = 27;
 
 /// Fewer deletions in a row are nothing to a reader who steps over them.
 const LEAST_RUN: u64 = 64;
@@ -167,6 +172,15 @@ impl Properties {
         self.latest_expiry = self.latest_expiry.max(entry.expiry());
     }
 
+    /// As they are once a table that was made outside has been given the number `base`.
+    pub(super) fn raise(&mut self, base: SeqNum) {
+        if base != 0 {
+            (self.min_seq, self.max_seq) = (self.min_seq | base, self.max_seq | base);
+            self.smallest.trailer = self.smallest.trailer.raised(base);
+            self.largest.trailer = self.largest.trailer.raised(base);
+        }
+    }
+
     /// The numbers with their tags, in the order in which they are stored. Tags 10 and 12 are the
     /// smallest and the largest user key.
     fn numbers(&mut self) -> [(u64, &mut u64); 18] {
@@ -200,7 +214,8 @@ impl Properties {
         let numbers = copy.numbers().map(|(tag, value)| (tag, *value));
         let operand = (self.oldest_operand_ms != NEVER).then_some((OLDEST_OPERAND, self.oldest_operand_ms));
         let run = (self.longest_deletions > 0).then_some((LONGEST_DELETIONS, self.longest_deletions));
-        for (tag, value) in numbers.into_iter().chain(small).chain(operand).chain(run) {
+        let outside = self.outside.then_some((OUTSIDE, 1));
+        for (tag, value) in numbers.into_iter().chain(small).chain(operand).chain(run).chain(outside) {
             put_varint(out, tag);
             put_varint(out, varint_len(value) as u64);
             put_varint(out, value);
@@ -233,6 +248,7 @@ impl Properties {
                 LARGEST => properties.largest.user_key = field.to_vec(),
                 OLDEST_OPERAND => properties.oldest_operand_ms = number("a time")?,
                 LONGEST_DELETIONS => properties.longest_deletions = number("a number of deletions")?,
+                OUTSIDE => properties.outside = number("whether it was made outside")? != 0,
                 STORE => {
                     let expected = "a store's number";
                     let number = <[u8; 8]>::try_from(field).map_err(|_| Malformed { at, expected })?;
@@ -276,6 +292,7 @@ mod tests {
             filter_policy: 1,
             oldest_operand_ms: 77,
             longest_deletions: 640,
+            outside: true,
             ..Properties::default()
         };
         for (i, (_, value)) in properties.numbers().into_iter().enumerate() {

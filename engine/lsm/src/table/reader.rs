@@ -22,6 +22,8 @@ pub struct Expected {
     pub identity: Option<Identity>,
     /// The size of the file in bytes.
     pub size_bytes: Option<u64>,
+    /// The sequence number that all entries of a table from outside were given; 0 for any other table.
+    pub base: SeqNum,
 }
 
 /// An open table. Index and filter of a small one, the top index of a large one are kept in memory
@@ -32,6 +34,8 @@ pub struct TableReader {
     pub(super) layout: Layout,
     pub(super) footer: Footer,
     properties: Properties,
+    /// The number of all its entries, which are stored with 0; 0 if they have their own.
+    pub(super) base: SeqNum,
 }
 
 /// How index and filter are laid out.
@@ -100,15 +104,20 @@ impl TableReader {
         }
         drop(file);
         let loader = Loader { source, identity: footer.identity, end, cache };
-        let properties = match Self::load_properties(&loader, footer.properties) {
+        let mut properties = match Self::load_properties(&loader, footer.properties) {
             Err(_) if lenient => Properties::default(),
             properties => properties?,
         };
+        if expected.base != 0 && !(properties.outside && properties.max_seq == 0) {
+            let expected = "a table made outside of a store, without sequence numbers";
+            return Err(loader.damaged(footer.properties, Malformed { at: 0, expected }));
+        }
+        properties.raise(expected.base);
         let layout = match Layout::load(&loader, &footer) {
             Err(_) if lenient => Layout::load(&loader, &Footer { filter: Handle::NONE, ..footer })?,
             layout => layout?,
         };
-        Ok(TableReader { loader, layout, footer, properties })
+        Ok(TableReader { loader, layout, footer, properties, base: expected.base })
     }
 
     fn load_properties(loader: &Loader, handle: Handle) -> Result<Properties> {
@@ -163,6 +172,25 @@ impl TableReader {
         &self.footer
     }
 
+    /// Gives all entries of a table from outside the sequence number `base`, before anybody reads it.
+    pub fn number(&mut self, base: SeqNum) {
+        self.base = base;
+        self.properties.raise(base);
+    }
+
+    /// Where to look for the newest entry of a key that `seq` sees: entries that have none of their own
+    /// stand before it if their number is greater.
+    #[inline]
+    pub(super) fn target(&self, seq: SeqNum) -> Trailer {
+        if seq < self.base { Trailer::LAST } else { Trailer::seek(seq) }
+    }
+
+    /// An entry with the number that it has in the store.
+    #[inline]
+    pub(super) fn numbered<'e>(&self, entry: EntryRef<'e>) -> EntryRef<'e> {
+        EntryRef { seq: entry.seq | self.base, ..entry }
+    }
+
     /// The identity that the table's checksums are bound to.
     #[must_use]
     pub fn identity(&self) -> Identity {
@@ -211,7 +239,7 @@ impl TableReader {
         seq: SeqNum,
         read: impl FnOnce(EntryRef<'_>, &Arc<Block>) -> R,
     ) -> Result<Option<R>> {
-        let trailer = Trailer::seek(seq);
+        let trailer = self.target(seq);
         match &self.layout {
             Layout::Whole { partition, filter } => {
                 if filter.as_ref().is_some_and(|filter| !filter.may_contain(key, hash)) {
@@ -251,7 +279,7 @@ impl TableReader {
     ) -> Result<Option<R>> {
         let Some(block) = self.loader.data(partition, at, Through::Cache)? else { return Ok(None) };
         match block.get(key, trailer) {
-            Ok(Some(entry)) => Ok(Some(read(entry, &block))),
+            Ok(Some(entry)) => Ok(Some(read(self.numbered(entry), &block))),
             Ok(None) => Ok(None),
             Err(malformed) => Err(self.damaged_block(&partition.index, at, malformed)),
         }

@@ -5,6 +5,7 @@ use super::reader::{Expected, TableReader};
 use crate::base::checksum::Identity;
 use crate::base::error::Result;
 use crate::base::filename::{FileKind, FileNumber};
+use crate::base::key::SeqNum;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::cache::FilePool;
@@ -52,11 +53,30 @@ impl Tables {
         Ok((file, self.random.next_u64()))
     }
 
-    /// Opens a table that must be the one described.
-    pub fn open(&self, number: FileNumber, identity: Identity, size_bytes: u64) -> Result<Arc<TableReader>> {
+    /// Opens a table that must be the one described. `base` is the number of all its entries if they have
+    /// none of their own, and otherwise 0.
+    pub fn open(
+        &self,
+        number: FileNumber,
+        identity: Identity,
+        size_bytes: u64,
+        base: SeqNum,
+    ) -> Result<Arc<TableReader>> {
         let source = TableSource::Pool(self.pool.clone(), FileKind::Table(number));
-        let expected = Expected { identity: Some(identity), size_bytes: Some(size_bytes) };
+        let expected = Expected { identity: Some(identity), size_bytes: Some(size_bytes), base };
         Ok(Arc::new(TableReader::open(source, expected, Some(self.cache.clone()))?))
+    }
+
+    /// Opens a table that was just taken in, of which nothing is known yet.
+    pub fn open_unknown(&self, number: FileNumber) -> Result<TableReader> {
+        let source = TableSource::Pool(self.pool.clone(), FileKind::Table(number));
+        TableReader::open(source, Expected::default(), Some(self.cache.clone()))
+    }
+
+    /// The path of a table.
+    #[must_use]
+    pub fn path(&self, number: FileNumber) -> PathBuf {
+        FileKind::Table(number).path(&self.dir)
     }
 
     /// Makes the directory entries of new tables durable.

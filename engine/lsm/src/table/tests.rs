@@ -315,8 +315,9 @@ fn a_table_says_what_it_is_not() {
     let path = dir.path().join("1.sst");
     let summary = write(&path, &small_entries(), &TableOptions::default());
     let source = || TableSource::File(Arc::new(file(&path)));
-    let expect =
-        |identity, size_bytes| TableReader::open(source(), Expected { identity, size_bytes }, None).map(drop);
+    let expect = |identity, size_bytes| {
+        TableReader::open(source(), Expected { identity, size_bytes, base: 0 }, None).map(drop)
+    };
     expect(Some(IDENTITY), Some(summary.size_bytes)).unwrap();
     let error = expect(Some(7), None).unwrap_err().to_string();
     assert!(error.contains("expected table 0x0000000000000007"), "{error}");

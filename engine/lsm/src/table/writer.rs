@@ -72,6 +72,7 @@ impl TableWriter {
                 family: origin.family,
                 store: origin.store,
                 history: origin.history,
+                outside: origin.outside,
                 codec: options.codec as u8,
                 filter_policy: options.filter as u8,
                 ..Properties::default()
@@ -90,9 +91,11 @@ impl TableWriter {
     pub fn add(&mut self, entry: &EntryRef<'_>) -> Result<()> {
         let trailer = entry.trailer();
         let first = self.properties.entries == 0;
-        if !first && compare((&self.last.user_key, self.last.trailer), (entry.key, trailer)) != Ordering::Less
-        {
-            return Err(Error::invalid("entry", format!("{:?} is out of order", entry.key)));
+        if !first {
+            let order = compare((&self.last.user_key, self.last.trailer), (entry.key, trailer));
+            if order != Ordering::Less || self.properties.outside && self.last.user_key == entry.key {
+                return Err(self.out_of_order(entry.key));
+            }
         }
         if entry.key.len() > MAX_KEY_BYTES {
             return Err(Error::KeyTooLarge { bytes: entry.key.len() });
@@ -123,6 +126,15 @@ impl TableWriter {
             self.properties.smallest = self.last.clone();
         }
         Ok(())
+    }
+
+    #[cold]
+    fn out_of_order(&self, key: &[u8]) -> Error {
+        if self.properties.outside {
+            let previous = self.last.user_key.as_slice().into();
+            return Error::KeysOutOfOrder { previous, key: key.into() };
+        }
+        Error::invalid("entry", format!("{key:?} is out of order"))
     }
 
     /// Records when the oldest deletion of the table was written; a merge only knows at the end.

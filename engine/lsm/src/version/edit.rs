@@ -113,8 +113,7 @@ impl Edit {
     }
 }
 
-/// Tags on disk; never reused. 15 to 31 are reserved for blob files, ingested tables and prepared
-/// transactions.
+/// Tags on disk; never reused. 16 to 31 are reserved for blob files and prepared transactions.
 mod tag {
     pub const STORE: u64 = 1;
     pub const NEXT_FILE: u64 = 2;
@@ -130,6 +129,7 @@ mod tag {
     pub const REMOVE_TABLE: u64 = 12;
     pub const ADD_RANGE: u64 = 13;
     pub const REMOVE_RANGE: u64 = 14;
+    pub const INGEST_TABLE: u64 = 15;
     pub const SYNCED_LOG: u64 = 32;
 }
 
@@ -161,7 +161,10 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             EditOp::NextFamily(id) => numbers(out, tag::NEXT_FAMILY, &[u64::from(*id)]),
             EditOp::Flushed { family, seq } => numbers(out, tag::FLUSHED, &[u64::from(*family), *seq]),
             EditOp::AddTable { family, level, meta } => {
-                numbers(out, tag::ADD_TABLE, &[u64::from(*family), *level as u64]);
+                match meta.ingested_seq {
+                    0 => numbers(out, tag::ADD_TABLE, &[u64::from(*family), *level as u64]),
+                    seq => numbers(out, tag::INGEST_TABLE, &[u64::from(*family), *level as u64, seq]),
+                }
                 meta.encode(out);
             }
             EditOp::RemoveTable { family, level, number } => {
@@ -230,6 +233,10 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
             level: level(bytes)?,
             meta: Arc::new(TableMeta::decode(bytes)?),
         },
+        tag::INGEST_TABLE => {
+            let (family, level) = (bytes.varint32("a family's number")?, level(bytes)?);
+            EditOp::AddTable { family, level, meta: ingested(bytes)? }
+        }
         tag::REMOVE_TABLE => EditOp::RemoveTable {
             family: bytes.varint32("a family's number")?,
             level: level(bytes)?,
@@ -243,6 +250,18 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         }
         _ => return Err(unknown),
     })
+}
+
+/// A table all of whose entries have one sequence number.
+fn ingested(bytes: &mut Decoder<'_>) -> Result<Arc<TableMeta>, Malformed> {
+    let wrong = bytes.malformed("an ingested table whose entries have its sequence number");
+    let seq = seq_num(bytes)?;
+    let meta = TableMeta::decode(bytes)?;
+    let seqs = [meta.min_seq, meta.max_seq, meta.smallest.1.seq(), meta.largest.1.seq()];
+    if seq == 0 || seqs.iter().any(|has| *has != seq) {
+        return Err(wrong);
+    }
+    Ok(Arc::new(TableMeta { ingested_seq: seq, ..meta }))
 }
 
 /// A range that holds keys, with bounds that are keys.
@@ -308,7 +327,15 @@ mod tests {
             latest_expiry: 11,
             oldest_deletion_ms: 12,
             cleaned_seq: 7,
+            ingested_seq: 0,
         }
+    }
+
+    fn ingested_meta(seq: SeqNum) -> Arc<TableMeta> {
+        let key = |key: &[u8]| (key.to_vec(), Trailer(2).raised(seq));
+        let (smallest, largest) = (key(b"a"), key(b"z"));
+        let (min_seq, max_seq, ingested_seq) = (seq, seq, seq);
+        Arc::new(TableMeta { smallest, largest, min_seq, max_seq, ingested_seq, ..meta() })
     }
 
     fn range(kind: RangeKind, seq: SeqNum, to: &[u8]) -> EditOp {
@@ -330,6 +357,7 @@ mod tests {
             EditOp::NextFamily(10),
             EditOp::Flushed { family: 11, seq: 12 },
             EditOp::AddTable { family: 13, level: 6, meta: Arc::new(meta()) },
+            EditOp::AddTable { family: 13, level: 5, meta: ingested_meta(9) },
             EditOp::RemoveTable { family: 14, level: 0, number: 15 },
             range(RangeKind::Deleted, 16, b"to"),
             range(RangeKind::Dropped, 17, b""),

@@ -38,7 +38,7 @@ impl Shelf {
             writer.add(&entry(key, *seq)).unwrap();
         }
         let written = writer.finish().unwrap();
-        let reader = self.tables.open(number, identity, written.size_bytes).unwrap();
+        let reader = self.tables.open(number, identity, written.size_bytes, 0).unwrap();
         let meta = TableMeta::of(number, written, cleaned_seq);
         TableFile::new(Arc::new(meta), reader, self.purgatory.clone())
     }

@@ -40,6 +40,9 @@ pub struct TableMeta {
     /// Every deleted or dropped range up to here has been applied: nothing that one of them concerns is in
     /// the table, whatever snapshots there were.
     pub cleaned_seq: SeqNum,
+    /// The sequence number that all entries were given when the table was ingested, as they have none of
+    /// their own; 0 of a table that a store has written.
+    pub ingested_seq: SeqNum,
 }
 
 impl TableMeta {
@@ -61,6 +64,7 @@ impl TableMeta {
             latest_expiry: properties.latest_expiry,
             oldest_deletion_ms: properties.oldest_deletion_ms,
             cleaned_seq,
+            ingested_seq: 0,
         }
     }
 
@@ -127,6 +131,7 @@ impl TableMeta {
             latest_expiry: bytes.varint("a table's latest expiry")?,
             oldest_deletion_ms: bytes.varint("the time of a table's oldest deletion")?,
             cleaned_seq: seq_num(bytes)?,
+            ingested_seq: 0,
         })
     }
 }

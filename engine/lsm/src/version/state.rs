@@ -2,6 +2,7 @@
 
 use super::edit::{Edit, EditOp};
 use super::meta::TableMeta;
+use crate::base::checksum::Identity;
 use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
@@ -153,6 +154,13 @@ impl StoreState {
             }
         }
         edit
+    }
+
+    /// The number of the table with this identity.
+    #[must_use]
+    pub fn table_with(&self, identity: Identity) -> Option<FileNumber> {
+        let tables = self.families.values().flat_map(|f| f.tables.iter().flat_map(BTreeMap::values));
+        tables.filter(|meta| meta.identity == identity).map(|meta| meta.number).next()
     }
 
     /// The numbers of all tables.

@@ -9,6 +9,7 @@ pub mod export;
 pub mod families;
 pub mod get;
 pub mod import;
+pub mod ingest;
 pub mod put;
 pub mod repair;
 pub mod scan;

@@ -72,7 +72,7 @@ fn words(op: &EditOp) -> (&'static str, String) {
                 key(&meta.largest.0),
                 meta.cleaned_seq,
             );
-            ("add table", about)
+            (if meta.ingested_seq == 0 { "add table" } else { "ingest table" }, about)
         }
         EditOp::RemoveTable { family, level, number } => {
             ("remove table", format!("{number:06}.sst from level {level} of family {family}"))
