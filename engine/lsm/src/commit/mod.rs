@@ -5,6 +5,7 @@ mod checks;
 mod conditions;
 mod counts;
 mod durable;
+mod events;
 mod options;
 mod poison;
 mod queue;
