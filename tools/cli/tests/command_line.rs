@@ -11,6 +11,7 @@ const COMMANDS: &[&[&str]] = &[
     &["import"],
     &["export"],
     &["get"],
+    &["explain"],
     &["put"],
     &["delete"],
     &["scan"],

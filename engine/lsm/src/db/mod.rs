@@ -4,6 +4,8 @@ mod builder;
 mod conditional;
 mod cursor;
 mod expiry;
+pub mod explain;
+mod explain_text;
 mod family;
 mod handle;
 mod health;
