@@ -19,6 +19,7 @@ mod pins;
 mod read;
 mod replay;
 mod scan;
+mod sizes;
 mod snapshot;
 mod stats;
 mod verify;

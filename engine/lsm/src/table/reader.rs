@@ -332,6 +332,17 @@ impl TableReader {
         Ok(found.map_or(self.loader.end, |handle| handle.offset))
     }
 
+    /// The keys that separate its blocks, or where the index is in partitions, these: as far as they are kept
+    /// in memory. The last one is behind all keys.
+    #[must_use]
+    pub fn separators(&self) -> Vec<Vec<u8>> {
+        let index = match &self.layout {
+            Layout::Whole { partition, .. } => &partition.index,
+            Layout::Partitioned(parts) => &parts.top,
+        };
+        (0..index.len()).map(|at| index.key(at).0).collect()
+    }
+
     /// Whether index and filter are in partitions.
     #[must_use]
     pub fn is_partitioned(&self) -> bool {

@@ -2,4 +2,5 @@
 
 mod context;
 mod explain;
+mod sizes;
 mod store;
