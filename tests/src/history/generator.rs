@@ -163,6 +163,8 @@ impl Writer<'_> {
             Kind::Read => self.read(),
             Kind::Cursor => self.cursor(),
             Kind::Verify => Operation::Verify,
+            Kind::Copy if self.random.below(2) == 0 => Operation::Backup,
+            Kind::Copy => Operation::Checkpoint,
             Kind::Reopen => {
                 self.let_go();
                 Operation::Reopen

@@ -128,6 +128,10 @@ pub enum Operation {
     Families,
     /// The store's own check of everything on disk.
     Verify,
+    /// A checkpoint is made and read.
+    Checkpoint,
+    /// A backup is made, old ones are pruned, and what is left is restored and read.
+    Backup,
     /// The store is closed and opened again.
     Reopen,
     /// The process is killed; the store is opened again on what the system still has in memory.

@@ -53,6 +53,8 @@ pub enum Kind {
     Cursor,
     /// As [`super::Operation::Verify`].
     Verify,
+    /// As [`super::Operation::Checkpoint`] or [`super::Operation::Backup`].
+    Copy,
     /// As [`super::Operation::Reopen`].
     Reopen,
     /// As [`super::Operation::Kill`] or [`super::Operation::PowerLoss`].
@@ -97,6 +99,7 @@ impl Profile {
             (Kind::Clock, 2),
             (Kind::Options, 1),
             (Kind::OnDurable, 2),
+            (Kind::Copy, 1),
         ],
         keys: 32,
         value_bytes: 2_000,
@@ -124,6 +127,7 @@ impl Profile {
             (Kind::Cursor, 4),
             (Kind::Clock, 1),
             (Kind::OnDurable, 1),
+            (Kind::Copy, 1),
         ],
         keys: 48,
         value_bytes: 1_200,
@@ -172,6 +176,7 @@ impl Profile {
             (Kind::Clock, 2),
             (Kind::Options, 1),
             (Kind::OnDurable, 2),
+            (Kind::Copy, 1),
         ],
         keys: 40,
         value_bytes: 3_000,

@@ -109,6 +109,8 @@ fn line(operation: &Operation) -> String {
         Operation::LetGo(slot) => format!("let-go {slot}"),
         Operation::Families => "families".into(),
         Operation::Verify => "verify".into(),
+        Operation::Checkpoint => "checkpoint".into(),
+        Operation::Backup => "backup".into(),
         Operation::Reopen => "reopen".into(),
         Operation::Kill => "kill".into(),
         Operation::PowerLoss { image, seed } => format!("power-loss {image} {seed}"),
@@ -286,6 +288,8 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
         ("let-go", [slot]) => Operation::LetGo(number(slot)? as u32),
         ("families", []) => Operation::Families,
         ("verify", []) => Operation::Verify,
+        ("checkpoint", []) => Operation::Checkpoint,
+        ("backup", []) => Operation::Backup,
         ("reopen", []) => Operation::Reopen,
         ("kill", []) => Operation::Kill,
         ("power-loss", [image, seed]) => {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod batch;
+mod copies;
 mod crash;
 mod cursors;
 mod fault;

@@ -36,6 +36,10 @@ pub struct Session {
     pub(super) reached: Reached,
     /// Callbacks that were asked for and have not been heard of, by the last commit before each.
     pub(super) asked: Vec<u32>,
+    /// How many copies of the store were made.
+    pub(super) copies: u64,
+    /// The backups that there must be, and what each holds.
+    pub(super) backups: BTreeMap<u64, Dump>,
     /// What callbacks have been told.
     heard: Arc<Mutex<Vec<(u32, bool)>>>,
 }
@@ -114,6 +118,8 @@ impl Session {
             on_disk: None,
             reached: Reached::default(),
             asked: Vec::new(),
+            copies: 0,
+            backups: BTreeMap::new(),
             heard: Arc::default(),
         }
     }
@@ -234,6 +240,8 @@ impl Session {
             Operation::LetGo(slot) => drop(self.cursors.remove(slot)),
             Operation::Families => self.list_families()?,
             Operation::Verify => self.verify()?,
+            Operation::Checkpoint => self.checkpoint()?,
+            Operation::Backup => self.backup()?,
             Operation::Reopen => self.reopen()?,
             Operation::Kill => self.kill()?,
             Operation::PowerLoss { image, seed } => self.power_loss(*image, *seed)?,

@@ -16,7 +16,7 @@ use esker::base::clock::{Clock, ManualClock};
 use esker::batch::FamilyRef as _;
 use esker::fs::Fs;
 use esker::hooks::Maximum;
-use esker::{ColumnFamily, Cursor, Db, Durability, Slice, Snapshot, WriteBatch};
+use esker::{Backups, Builder, ColumnFamily, Cursor, Db, Durability, Keep, Slice, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
@@ -70,15 +70,18 @@ impl Actor {
     }
 
     fn open_store(&mut self) -> esker::Result<()> {
-        let builder = Db::builder(&self.dir).options(options::options(self.set));
-        let builder = builder.merge_operator(MERGING, Maximum);
         let fs = Fs::Custom(Arc::new(self.fs.clone()));
-        let db = builder.fs(fs).clock(Clock::Manual(self.clock.clone())).open()?;
+        let db = self.configured(Db::builder(&self.dir)).fs(fs).open()?;
         for name in db.column_families() {
             self.families.insert(name.clone(), db.open_column_family(&name)?);
         }
         self.db = Some(db);
         Ok(())
+    }
+
+    fn configured(&self, builder: Builder) -> Builder {
+        let builder = builder.options(options::options(self.set)).merge_operator(MERGING, Maximum);
+        builder.clock(Clock::Manual(self.clock.clone()))
     }
 
     pub(super) fn db(&self) -> &Db {
@@ -236,6 +239,7 @@ impl Actor {
                 Ok(())
             }
             Operation::Verify => return self.verify(),
+            Operation::Backup => return self.backup(),
             Operation::Reopen => self.reopen(),
             other => return What::Failed(format!("a soak knows no {other:?}")),
         };
@@ -252,6 +256,23 @@ impl Actor {
         match self.db().verify() {
             Ok(report) if report.problems.is_empty() => What::Done(0),
             Ok(report) => What::Failed(format!("verify finds {:?}", report.problems)),
+            Err(error) => What::Failed(error.to_string()),
+        }
+    }
+
+    /// Makes a backup, and proves it.
+    fn backup(&self) -> What {
+        let backups = Backups::at(self.dir.with_file_name("backups"));
+        let proven = backups.create(self.db()).and_then(|made| {
+            let drill = backups.drill_with(made.number, |builder| self.configured(builder))?;
+            backups.prune(Keep::last(2))?;
+            Ok((drill, backups.verify()?))
+        });
+        match proven {
+            Ok((drill, verified)) if verified.is_sound() && drill.families.len() == self.families.len() => {
+                What::Done(0)
+            }
+            Ok(found) => What::Failed(format!("a backup is not what it was: {found:?}")),
             Err(error) => What::Failed(error.to_string()),
         }
     }

@@ -341,7 +341,11 @@ impl Judge {
                 Ok(())
             }
             (
-                Operation::Sync | Operation::Flush | Operation::Compact | Operation::CompactRange { .. },
+                Operation::Sync
+                | Operation::Flush
+                | Operation::Compact
+                | Operation::CompactRange { .. }
+                | Operation::Backup,
                 What::Failed(why),
             ) => self.tolerate(&why),
             (_, other) => Err(format!("{other:?}")),

@@ -81,6 +81,7 @@ impl Workload {
     #[must_use]
     pub fn apart(&self, judge: &Judge) -> Operation {
         match self.below(10) {
+            0 if self.below(2) == 0 => Operation::Backup,
             0..4 => Operation::Sync,
             4..6 => Operation::Flush,
             6 => {

@@ -3,7 +3,7 @@
 //! # Steps
 //! 1. What the store holds is held still, as for a checkpoint. The log is copied first, so that the store may
 //!    let go of it soon.
-//! 2. Each file that no earlier backup has becomes an object. A table never changes, and its identity says
+//! 2. Each file that no earlier backup has becomes an object, and the copy of a table is read and checked. A table never changes, and its identity says
 //!    which one it is: it is not even read if an earlier backup has it.
 //! 3. The directory of objects is synced, and only then the backup is named.
 
@@ -12,10 +12,13 @@ use super::object::ObjectId;
 use super::record::{Backup, Record, Stored, StoredFile};
 use super::repository::{Backups, file_name};
 use crate::base::checksum::Identity;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::FileKind;
+use crate::base::sync::Arc;
 use crate::commit::Store;
 use crate::db::Db;
+use crate::fs::OpenFile;
+use crate::table::{Expected, TableReader, TableSource};
 use crate::version::encode_edit;
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU64;
@@ -63,7 +66,8 @@ impl Backups {
     /// # Errors
     /// [`Error::Locked`] while somebody else changes the directory; [`Error::NotADatabase`] if it holds
     /// something else; [`Error::DiskFull`]; [`Error::Poisoned`] if the store is read-only;
-    /// [`Error::Closed`] if it is closed meanwhile; what reading and writing gives.
+    /// [`Error::Closed`] if it is closed meanwhile; [`Error::Corruption`] if a table of the store is damaged: a
+    /// backup of it would be of no use; what reading and writing gives.
     pub fn create(&self, db: &Db) -> Result<Backup> {
         self.create_with(db, BackupOptions::default())
     }
@@ -100,7 +104,7 @@ impl Backups {
         let mut files = Vec::new();
         for segment in &capture.segments {
             let path = FileKind::Wal(segment.number).path(&store.dir);
-            let object = making.store_file(&path, segment.end)?;
+            let object = making.store_file(&path, segment.end, |_| Ok(()))?;
             let length = store.fs.open(&path)?.size()?.max(segment.end);
             files.push(StoredFile::Log { number: segment.number, length, object });
         }
@@ -110,7 +114,11 @@ impl Backups {
             let identity = meta.identity;
             let object = match tables.get(&(capture.state.store, number, identity)) {
                 Some(object) => *object,
-                None => making.store_file(&FileKind::Table(number).path(&store.dir), meta.size)?,
+                None => {
+                    let path = FileKind::Table(number).path(&store.dir);
+                    let expected = Expected { identity: Some(identity), size_bytes: Some(meta.size) };
+                    making.store_file(&path, meta.size, |copy| check_table(copy, expected))?
+                }
             };
             files.push(StoredFile::Table { number, identity, object });
         }
@@ -140,6 +148,12 @@ impl Backups {
     }
 }
 
+/// Reads a copy of a table as `Db::verify` does: what is damaged in the store, or was misread, is not to
+/// be relied on one day.
+fn check_table(copy: OpenFile, expected: Expected) -> Result<()> {
+    TableReader::open(TableSource::File(Arc::new(copy)), expected, None)?.verify().map(drop)
+}
+
 /// The objects of tables that earlier backups have.
 fn known_tables<'r>(
     records: impl Iterator<Item = &'r Record>,
@@ -164,8 +178,13 @@ impl Making<'_> {
         self.backups.staging().join(format!("object-{}", self.temps))
     }
 
-    /// Makes an object of the first `end` bytes of a file.
-    fn store_file(&mut self, path: &Path, end: u64) -> Result<Stored> {
+    /// Makes an object of the first `end` bytes of a file, if `check` finds nothing wrong with the copy.
+    fn store_file(
+        &mut self,
+        path: &Path,
+        end: u64,
+        check: impl FnOnce(OpenFile) -> Result<()>,
+    ) -> Result<Stored> {
         let temp = self.temp();
         let (fs, source) = (&self.backups.fs, self.store.fs.open(path)?);
         let target = fs.create_new(&temp)?;
@@ -176,7 +195,14 @@ impl Making<'_> {
             target.write_all_at(piece, at)
         });
         let synced = copied.and_then(|()| target.sync());
-        synced.inspect_err(|_| drop(fs.remove(&temp)))?;
+        let checked = synced.and_then(|()| {
+            check(target).map_err(|error| match error {
+                // The copy is of no interest to anybody.
+                Error::Corruption(damage) => Corruption { file: path.into(), ..*damage }.into(),
+                error => error,
+            })
+        });
+        checked.inspect_err(|_| drop(fs.remove(&temp)))?;
         self.name(&temp, Stored { id: ObjectId::seen(&hasher), bytes: end })
     }
 

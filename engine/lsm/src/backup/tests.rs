@@ -107,6 +107,30 @@ fn tables_that_a_backup_has_are_not_read_again() {
     assert!(objects(&sim).len() <= before + 1 && third.new_bytes < 2000, "{third:?}");
 }
 
+/// A damaged block must not look sound from then on because the damage has got a hash of its own.
+#[test]
+fn a_damaged_table_does_not_become_a_backup() {
+    let sim = SimFs::new();
+    let (db, backups) = (store(&sim), backups(&sim));
+    backups.create(&db).unwrap();
+    write(&db, 300..600, 1);
+    db.flush().unwrap();
+    let tables = |dir: &str| -> Vec<PathBuf> {
+        let dir = Path::new(dir);
+        sim.paths()
+            .into_iter()
+            .filter(|p| p.starts_with(dir) && p.extension().is_some_and(|e| e == "sst"))
+            .collect()
+    };
+    let newest = tables("/db").pop().unwrap();
+    sim.flip(&newest, 100, 1).unwrap();
+    let refused = backups.create(&db);
+    assert!(matches!(&refused, Err(Error::Corruption(c)) if c.file == newest), "{refused:?}");
+    assert_eq!(backups.list().unwrap().backups.len(), 1);
+    sim.flip(&newest, 100, 1).unwrap();
+    backups.create(&db).unwrap();
+}
+
 /// After a loss of power a table's number may be used again: what counts is its identity.
 #[test]
 fn a_table_is_told_by_its_identity() {
