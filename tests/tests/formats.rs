@@ -181,6 +181,7 @@ fn meta() -> TableMeta {
         latest_expiry: NEVER,
         oldest_deletion_ms: 1_700_000_000_000,
         cleaned_seq: 9,
+        ingested_seq: 0,
     }
 }
 

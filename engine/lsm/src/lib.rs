@@ -55,10 +55,12 @@ pub mod txn;
 pub use background::RestingFamily;
 pub use backup::{Backup, BackupOptions, Backups, Checkpoint, Keep};
 pub use base::error::{Corruption, Error, HookFailure, IoFailure, Result};
+pub use base::observe::ReadContext;
 pub use base::refusal::{Expected, FoundInstead, IngestRefusal, LockWait};
 pub use base::slice::Slice;
 pub use batch::{Versioned, WriteBatch};
 pub use commit::{Durability, Ticket, TransactionStats};
+pub use db::explain;
 pub use db::{
     Builder, ColumnFamily, Cursor, Db, FamilyOptions, FamilyStats, Health, IngestBatch, IngestOptions,
     Ingested, IngestedFile, Iter, LevelStats, OpenTransactionStats, Options, PinInfo, RangeStats, Recovery,

@@ -5,6 +5,7 @@ use super::span::{Entries, open_iter, walk};
 use crate::history::{DROPPING, Span, Step};
 use crate::oracle::{Dump, Unreadable};
 use esker::batch::FamilyRef as _;
+use esker::explain::Answer;
 use esker::{ColumnFamily, Db};
 
 impl Session {
@@ -91,7 +92,8 @@ impl Session {
                 let found = found.map(|value| value.to_vec());
                 let agree = handle.get_with(key, <[u8]>::to_vec)? == found
                     && handle.size_of(key)? == found.as_ref().map(Vec::len)
-                    && handle.contains_key(key)? == found.is_some();
+                    && handle.contains_key(key)? == found.is_some()
+                    && explained_bytes(handle, key)? == found.as_ref().map(Vec::len);
                 Ok([agree, found == expected])
             }),
         };
@@ -185,6 +187,15 @@ impl Session {
             Err(Unreadable::Error(error)) => self.tolerate(&error),
             Err(why) => Err(why.to_string()),
         }
+    }
+}
+
+/// The size of the value that a get answers, as an explanation has it.
+fn explained_bytes(family: &ColumnFamily, key: &[u8]) -> esker::Result<Option<usize>> {
+    match family.explain(key)?.answer {
+        Answer::Value { bytes, .. } => Ok(Some(bytes)),
+        Answer::Failed(error) => Err(error),
+        _ => Ok(None),
     }
 }
 

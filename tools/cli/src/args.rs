@@ -1,8 +1,8 @@
 //! The command line: the list of commands, and the arguments that several of them share.
 
 use crate::commands::{
-    backup, checkpoint, compact, delete, dump, export, families, get, import, ingest, put, repair, scan,
-    serve, stats, stress, verify,
+    backup, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest, put, repair,
+    scan, serve, stats, stress, verify,
 };
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};
@@ -49,6 +49,8 @@ pub enum Command {
     Export(export::ExportArgs),
     /// Print the value of a key
     Get(get::GetArgs),
+    /// Say where a key stands, what a get of it answers, and why
+    Explain(explain::ExplainArgs),
     /// Store a value under a key
     Put(put::PutArgs),
     /// Remove keys

@@ -2,8 +2,8 @@
 
 use crate::args::{Command, CommandLine};
 use crate::commands::{
-    backup, checkpoint, compact, delete, dump, export, families, get, import, ingest, put, repair, scan,
-    serve, stats, stress, verify,
+    backup, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest, put, repair,
+    scan, serve, stats, stress, verify,
 };
 use crate::failure::{self, Failure, Outcome};
 use crate::output::notes;
@@ -31,6 +31,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Ingest(args) => ingest::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Get(args) => get::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Put(args) => put::run(&args),
         Command::Delete(args) => delete::run(&args),
         Command::Scan(args) => scan::run(&args),

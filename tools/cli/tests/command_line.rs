@@ -12,6 +12,7 @@ const COMMANDS: &[&[&str]] = &[
     &["ingest"],
     &["export"],
     &["get"],
+    &["explain"],
     &["put"],
     &["delete"],
     &["scan"],

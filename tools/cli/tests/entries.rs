@@ -244,3 +244,21 @@ fn an_export_writes_to_a_device_as_it_stands() {
         assert!(std::fs::metadata(device).unwrap().file_type().is_char_device(), "{device}");
     }
 }
+
+#[test]
+fn an_explanation_says_where_a_key_stands_and_why() {
+    let folder = Folder::new();
+    folder.ok(&["put", "k", "value"]);
+    let text = folder.ok(&["explain", "k"]);
+    assert!(text.contains("a get answers: a value of 5 bytes, written by sequence number 1\n"), "{text}");
+    assert!(text.contains("level 0, table 0"), "{text}");
+    folder.ok(&["delete", "k"]);
+    let json: serde_json::Value = serde_json::from_str(&folder.ok(&["explain", "k", "--json"])).unwrap();
+    assert_eq!((&json["answer"]["found"], &json["answer"]["why"]), (&false.into(), &"deleted".into()));
+    let places = json["places"].as_array().unwrap();
+    let kinds: Vec<_> = places.iter().filter_map(|place| place["entry"]["kind"].as_str()).collect();
+    assert_eq!(kinds, ["deletion", "value"], "{json}");
+    assert_eq!(places[2]["entry"]["hidden_by"], "newer", "{json}");
+    let nothing = folder.ok(&["explain", "other", "--json"]);
+    assert!(nothing.contains("\"why\":\"nowhere\""), "{nothing}");
+}

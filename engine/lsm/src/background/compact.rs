@@ -14,6 +14,7 @@ use crate::compaction::{
     Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, debt_bytes, ended_ms,
     hides_since_before, leftover, merge, pick, pick_calm, pick_erasure, pick_manual, retired,
 };
+use crate::hooks::TableInfo;
 use crate::iter::Merge;
 use crate::table::Origin;
 use crate::tree::{Family, Filtering};
@@ -50,7 +51,7 @@ impl Jobs {
                 };
             }
         }
-        self.store.work.settle(Task::Compact);
+        self.store.settle(Task::Compact);
         Ok(false)
     }
 
@@ -182,15 +183,19 @@ impl Jobs {
     fn run_claimed(&self, family: &Arc<Family>, plan: Plan, hooked: bool, claim: &Claim) -> Result<()> {
         let calm = plan.reason == Reason::Calm;
         let run = || self.run(family, &plan, hooked);
+        let begun = self.store.clock.source().monotonic();
+        self.tell_compaction_begun(family, &plan);
         let ran = catch(|| {
             self.store.latching("compacting", || {
                 if calm { run() } else { self.store.draw(Drawer::Compaction, run) }
             })
         });
-        let mut result = match &ran {
+        let outputs = match &ran {
             Ok(result) => result.clone(),
-            Err(_) => self.store.poison.check(),
+            Err(_) => self.store.poison.check().map(|()| Vec::new()),
         };
+        self.tell_compaction_ended(family, &plan, begun, &outputs);
+        let mut result = outputs.map(drop);
         if family.is_dropped() {
             // What was being compacted is gone, and so is the reason to complain.
             result = Ok(());
@@ -227,11 +232,14 @@ impl Jobs {
         result
     }
 
-    /// Carries out a plan, with the family's hooks or, where one of them has failed, without.
-    fn run(&self, family: &Arc<Family>, plan: &Plan, hooked: bool) -> Result<()> {
+    /// Carries out a plan, with the family's hooks or, where one of them has failed, without. Returns the
+    /// tables that came of it.
+    fn run(&self, family: &Arc<Family>, plan: &Plan, hooked: bool) -> Result<Vec<TableInfo>> {
+        let mut outputs = Vec::new();
         if plan.trivial_move {
             let moved = plan.inputs.iter().map(|(_, table)| (plan.output_level, table.clone())).collect();
             self.install_compaction(family, plan, moved, None)?;
+            outputs.extend(plan.inputs.iter().map(|(_, table)| table.meta.shown(plan.output_level)));
             self.counters.moved();
         } else if plan.drop_whole {
             self.install_compaction(family, plan, Vec::new(), None)?;
@@ -241,6 +249,10 @@ impl Jobs {
             let filtering = filters.then(|| self.store.snapshots.begin_filtering(family));
             let (filtering, above) = filtering.map_or((None, None), |(f, above)| (Some(f), above));
             let (merged, left) = self.merge(family, plan, hooked, above)?;
+            for table in &merged.tables {
+                self.store.created(FileKind::Table(table.number), table.size);
+                outputs.push(table.shown(plan.output_level));
+            }
             let open = |meta| {
                 let table = self.open_table(meta)?;
                 left.into_iter().for_each(|left| table.set_leftover(left));
@@ -259,7 +271,7 @@ impl Jobs {
         }
         self.store.balance_memory();
         self.store.work.announce(Task::Compact);
-        Ok(())
+        Ok(outputs)
     }
 
     fn merge(

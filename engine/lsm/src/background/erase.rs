@@ -83,7 +83,8 @@ impl Jobs {
             if age_of(&mut self.watched.lock().segment, writer.wal.current(), now) < most {
                 return Ok(());
             }
-            writer.wal.seal(|| store.next_number(), store.durable.lsn())
+            let synced = store.durable.lsn();
+            store.watching_log(writer, |writer| writer.wal.seal(|| store.next_number(), synced))
         })
     }
 

@@ -22,10 +22,11 @@ use crate::table::Origin;
 use crate::tree::{Family, Sealed};
 use crate::version::{Edit, EditOp, TableFile, TableMeta, Version};
 
-struct Flushed {
+/// What came of a memtable.
+pub(super) struct Flushed {
     family: Arc<Family>,
     sealed: Arc<Sealed>,
-    tables: Vec<Arc<TableMeta>>,
+    pub(super) tables: Vec<Arc<TableMeta>>,
 }
 
 impl Jobs {
@@ -38,10 +39,14 @@ impl Jobs {
         }
         let group = self.oldest_sealed();
         if group.is_empty() {
-            self.store.work.settle(Task::Flush);
+            self.store.settle(Task::Flush);
             return Ok(false);
         }
-        let result = self.store.draw(Drawer::Anybody, || self.flush_group(&group));
+        let begun = self.store.clock.source().monotonic();
+        self.tell_flush_begun(&group);
+        let flushed = self.store.draw(Drawer::Anybody, || self.flush_group(&group));
+        self.tell_flush_ended(&group, begun, &flushed);
+        let result = flushed.map(drop);
         self.judge(Task::Flush, &result);
         if result.is_ok() {
             self.shrink_reserve();
@@ -62,7 +67,7 @@ impl Jobs {
         waiting
     }
 
-    fn flush_group(&self, group: &[(Arc<Family>, Arc<Sealed>)]) -> Result<()> {
+    fn flush_group(&self, group: &[(Arc<Family>, Arc<Sealed>)]) -> Result<Vec<Flushed>> {
         let store = &self.store;
         let mut flushed: Vec<Flushed> = Vec::new();
         let mut last_seq = 0;
@@ -70,6 +75,7 @@ impl Jobs {
             last_seq = last_seq.max(sealed.seal.last_seq);
             match self.write_tables(family, sealed) {
                 Ok(tables) => {
+                    tables.iter().for_each(|t| store.created(FileKind::Table(t.number), t.size));
                     let (family, sealed) = (family.clone(), sealed.clone());
                     flushed.push(Flushed { family, sealed, tables });
                 }
@@ -88,7 +94,7 @@ impl Jobs {
         self.counters.flushed(bytes);
         store.update_pressure();
         store.work.announce(Task::Compact);
-        Ok(())
+        Ok(flushed)
     }
 
     fn write_tables(&self, family: &Family, sealed: &Sealed) -> Result<Vec<Arc<TableMeta>>> {
@@ -224,7 +230,8 @@ impl Jobs {
             return;
         }
         for table in tables {
-            let _ = self.store.tables.remove(table.number);
+            let remove = || self.store.tables.remove(table.number);
+            let _ = self.store.removing(FileKind::Table(table.number), remove);
         }
     }
 }

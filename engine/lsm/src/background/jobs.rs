@@ -216,7 +216,7 @@ impl Jobs {
                 return;
             }
         }
-        self.store.work.report(task, result.clone());
+        self.store.report(task, result.clone());
         if result.is_err() {
             self.store.gate.wake();
         }

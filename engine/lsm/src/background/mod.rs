@@ -2,6 +2,7 @@
 
 mod compact;
 mod erase;
+mod events;
 mod flush;
 mod ingest;
 mod jobs;

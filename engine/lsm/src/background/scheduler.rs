@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub enum Mode {
     /// On threads of its own: one that flushes, one that compacts, one that syncs, one that runs callbacks,
-    /// one that tidies.
+    /// one that tidies, and one that tells events if anybody listens.
     Threads,
     /// On the threads that use the store, one job at a time, when the random numbers say so. With
     /// one user thread everything that happens follows from the seed.
@@ -74,6 +74,14 @@ impl Scheduler {
                     jobs.store().durable.run_callbacks();
                 }
             })?;
+            // So are listeners, for whom callbacks are not to wait.
+            if scheduler.jobs.store().events.wanted() {
+                scheduler.spawn("esker-events", |jobs| {
+                    while jobs.store().events.wait() {
+                        jobs.store().events.tell();
+                    }
+                })?;
+            }
             scheduler.spawn("esker-upkeep", move |jobs| {
                 let patience = || {
                     // Space that comes back is noticed within a second.
@@ -124,6 +132,7 @@ impl Scheduler {
     pub fn step(&self) {
         if let Mode::Seeded(random) = &self.mode {
             self.step_by(random);
+            self.tell();
         }
     }
 
@@ -152,6 +161,13 @@ impl Scheduler {
         }
     }
 
+    /// In the seeded mode: tells what has happened to those who listen.
+    pub fn tell(&self) {
+        if let Mode::Seeded(_) = self.mode {
+            self.jobs.store().events.tell();
+        }
+    }
+
     /// Asks for the log to be synced soon, without waiting for it.
     pub fn request_sync(&self) {
         match &self.mode {
@@ -172,8 +188,12 @@ impl Scheduler {
             store.families().iter().filter_map(oldest).any(|oldest| oldest <= order)
         };
         if let Mode::Seeded(_) = self.mode {
-            while waiting() && self.jobs.flush_next()? {}
-            return store.poison.check();
+            let mut flushed = Ok(true);
+            while waiting() && matches!(flushed, Ok(true)) {
+                flushed = self.jobs.flush_next();
+            }
+            store.events.tell();
+            return flushed.and_then(|_| store.poison.check());
         }
         store.work.announce(Task::Flush);
         let mut state = store.work.lock();
@@ -194,6 +214,7 @@ impl Scheduler {
     /// Ends all background work and waits for its threads.
     pub fn stop(&self) {
         self.jobs.store().work.stop();
+        self.jobs.store().events.stop();
         for thread in std::mem::take(&mut *self.threads.lock()) {
             // The last handle may be dropped by a background thread itself (in a callback); it must
             // not wait for itself. A panic was caught and latched inside.
@@ -288,7 +309,7 @@ fn guarded<R>(jobs: &Jobs, task: Task, job: impl FnOnce() -> Result<R>) -> Resul
         let store = jobs.store();
         let error = Error::Poisoned { why: why.clone() };
         store.latch(why, error.clone());
-        store.work.report(task, Err(error.clone()));
+        store.report(task, Err(error.clone()));
         Err(error)
     })
 }

@@ -117,7 +117,8 @@ impl Backups {
                 Some(object) => *object,
                 None => {
                     let path = FileKind::Table(number).path(&store.dir);
-                    let expected = Expected { identity: Some(identity), size_bytes: Some(meta.size) };
+                    let (size_bytes, base) = (Some(meta.size), meta.ingested_seq);
+                    let expected = Expected { identity: Some(identity), size_bytes, base };
                     making.store_file(&path, meta.size, |copy| check_table(copy, expected))?
                 }
             };

@@ -13,6 +13,7 @@ pub mod key;
 pub mod key_buffer;
 pub mod limits;
 pub mod memory;
+pub mod observe;
 pub mod operand;
 pub mod panics;
 pub mod random;

@@ -27,6 +27,7 @@ use crate::base::error::{Error, Result};
 use crate::base::key::SeqNum;
 use crate::base::sync::atomic::Ordering;
 use crate::base::sync::{Arc, MutexGuard};
+use crate::hooks::SealReason;
 use crate::locks::{LockedKey, OwnerId};
 use crate::memtable::Memtable;
 use crate::tree::Family;
@@ -156,7 +157,7 @@ impl Store {
     /// number of the last seal.
     pub fn rotate_for(&self, intakes: &[Intake]) -> u64 {
         self.with_writer(|writer| {
-            self.rotate(writer, |target| {
+            self.rotate(writer, SealReason::Ingest, |target| {
                 intakes.iter().any(|intake| intake.family.id() == target.family.id())
             });
             writer.seals

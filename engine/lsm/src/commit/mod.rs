@@ -5,6 +5,7 @@ mod checks;
 mod conditions;
 mod counts;
 mod durable;
+mod events;
 mod ingest;
 mod options;
 mod poison;

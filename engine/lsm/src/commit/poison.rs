@@ -13,10 +13,13 @@ pub struct Poison {
 }
 
 impl Poison {
-    /// Sets the latch; only the first reason is kept.
-    pub fn set(&self, why: impl Into<Arc<str>>) {
-        self.why.lock().get_or_insert(why.into());
+    /// Sets the latch; only the first reason is kept. Returns whether this was it.
+    pub fn set(&self, why: impl Into<Arc<str>>) -> bool {
+        let mut kept = self.why.lock();
+        let first = kept.is_none();
+        kept.get_or_insert_with(|| why.into());
         self.set.store(true, Ordering::Release);
+        first
     }
 
     /// Whether it is set.
@@ -49,8 +52,8 @@ mod tests {
     fn the_first_reason_is_kept_and_given_to_all() {
         let poison = Poison::default();
         assert!(poison.check().is_ok() && !poison.is_set() && poison.why().is_none());
-        poison.set("the first");
-        poison.set("the second");
+        assert!(poison.set("the first"));
+        assert!(!poison.set("the second"));
         assert!(poison.is_set());
         assert_eq!(poison.why().as_deref(), Some("the first"));
         assert!(matches!(poison.check(), Err(Error::Poisoned { why }) if &*why == "the first"));

@@ -1,8 +1,10 @@
 //! Segments of the log that somebody still reads although the store itself needs them no more.
 
+use super::events::removing;
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::sync::{Arc, Mutex};
 use crate::fs::Fs;
+use crate::hooks::Events;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 pub struct Retention {
     fs: Fs,
     dir: PathBuf,
+    events: Arc<Events>,
     state: Mutex<State>,
 }
 
@@ -35,8 +38,9 @@ pub struct LogHold {
 impl Retention {
     /// For the log of the store in `dir`.
     #[must_use]
-    pub fn new(fs: &Fs, dir: &std::path::Path) -> Retention {
-        Retention { fs: fs.clone(), dir: dir.into(), state: Mutex::default() }
+    pub fn new(fs: &Fs, dir: &std::path::Path, events: &Arc<Events>) -> Retention {
+        let events = events.clone();
+        Retention { fs: fs.clone(), dir: dir.into(), events, state: Mutex::default() }
     }
 
     /// Keeps all segments from `from` on. Those that were let go before may be gone.
@@ -63,7 +67,9 @@ impl Retention {
         drop(state);
         for number in free {
             // A segment that cannot be removed now is removed when the store is opened.
-            let _ = self.fs.remove(&FileKind::Wal(number).path(&self.dir));
+            let file = FileKind::Wal(number);
+            let remove = || self.fs.remove(&file.path(&self.dir));
+            let _ = removing(&self.events, &self.fs, &self.dir, file, remove);
         }
     }
 }
@@ -93,7 +99,7 @@ mod tests {
             let names = Fs::Sim(sim.clone()).list(dir).unwrap();
             names.iter().filter_map(|name| FileKind::parse(name)?.number()).collect()
         };
-        let retention = Arc::new(Retention::new(&Fs::Sim(sim.clone()), dir));
+        let retention = Arc::new(Retention::new(&Fs::Sim(sim.clone()), dir, &Arc::default()));
         let (from_two, from_four) = (retention.hold(2), retention.hold(4));
         retention.release(vec![1, 2, 3]);
         assert_eq!(left(), [2, 3, 4, 5]);

@@ -14,6 +14,7 @@ use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
 use crate::compaction::debt_bytes;
+use crate::hooks::{Event, MemtableSealed, SealReason, Stalled};
 use crate::memtable::Memtable;
 use crate::tree::Seal;
 use std::time::Duration;
@@ -37,7 +38,8 @@ impl Store {
     pub(super) fn rotate_if_due(&self, writer: &mut Writer) {
         let (mut total, largest) = writer.targets.sizes();
         if largest >= self.options.memtable_bytes {
-            self.rotate(writer, |target| target.active.allocated_bytes() >= self.options.memtable_bytes);
+            let full = |target: &Target| target.active.allocated_bytes() >= self.options.memtable_bytes;
+            self.rotate(writer, SealReason::Full, full);
             total = writer.targets.sizes().0;
         }
         if let Some(small) = self.reserve.small() {
@@ -47,13 +49,14 @@ impl Store {
         if total > self.options.memtables_bytes {
             let largest = writer.targets.values().max_by_key(|t| t.active.allocated_bytes());
             if let Some(id) = largest.map(|t| t.family.id()) {
-                self.rotate(writer, |target| target.family.id() == id);
+                self.rotate(writer, SealReason::Memory, |target| target.family.id() == id);
             }
         }
         if writer.wal.bytes() > self.options.wal_bytes {
             let pinned = writer.wal.sealed().next().map(|segment| segment.last_seq);
             if let Some(pinned) = pinned {
-                self.rotate(writer, |target| target.active.first_seq().is_some_and(|seq| seq <= pinned));
+                let pins = |target: &Target| target.active.first_seq().is_some_and(|seq| seq <= pinned);
+                self.rotate(writer, SealReason::LogSize, pins);
             }
         }
     }
@@ -69,7 +72,7 @@ impl Store {
         }
         // As long as it is being made the disk is not known to be short, and nobody waits for that.
         if held > small / 2 && self.reserve.has_failed() {
-            self.rotate(writer, |_| true);
+            self.rotate(writer, SealReason::SmallReserve, |_| true);
         }
     }
 
@@ -92,7 +95,7 @@ impl Store {
             let Some(target) = writer.targets.get(op.family) else { continue };
             let least = (target.active.entries() / 4).clamp(LEAST_COVERED, MOST_COVERED);
             if target.active.entries() >= least && target.active.holds_at_least(least, op.key, op.value) {
-                self.rotate(writer, |target| target.family.id() == op.family);
+                self.rotate(writer, SealReason::RangeDeleted, |target| target.family.id() == op.family);
             }
         }
     }
@@ -101,7 +104,8 @@ impl Store {
     #[cold]
     pub(super) fn seal_crowded(&self, writer: &mut Writer) {
         writer.crowded = false;
-        self.rotate(writer, |target| target.active.ranges().len() >= MOST_RANGES);
+        let crowded = |target: &Target| target.active.ranges().len() >= MOST_RANGES;
+        self.rotate(writer, SealReason::ManyRanges, crowded);
     }
 
     /// The first memtable of a family is created before anything is known of its keys. Once it
@@ -141,7 +145,7 @@ impl Store {
         let old = |since: Duration| now.saturating_sub(since) >= most;
         self.with_writer(|writer| {
             if writer.targets.values().any(|t| t.since.is_some_and(old)) {
-                self.rotate(writer, |target| target.since.is_some_and(old));
+                self.rotate(writer, SealReason::Age, |target| target.since.is_some_and(old));
             }
         });
     }
@@ -149,7 +153,7 @@ impl Store {
     /// Seals every memtable that holds anything. Returns the number of the last seal.
     pub fn rotate_all(&self) -> u64 {
         self.with_writer(|writer| {
-            self.rotate(writer, |_| true);
+            self.rotate(writer, SealReason::Asked, |_| true);
             writer.seals
         })
     }
@@ -161,7 +165,7 @@ impl Store {
         self.with_writer(|writer| writer.unlogged || writer.targets.values().any(sealed))
     }
 
-    pub(super) fn rotate(&self, writer: &mut Writer, which: impl Fn(&Target) -> bool) {
+    pub(super) fn rotate(&self, writer: &mut Writer, why: SealReason, which: impl Fn(&Target) -> bool) {
         let (order, last_seq) = (writer.seals + 1, writer.next_seq - 1);
         let together = writer.unlogged;
         let mut sealed = false;
@@ -169,10 +173,16 @@ impl Store {
             if target.active.is_empty() || !(together || which(target)) {
                 continue;
             }
+            let reason = if which(target) { why } else { SealReason::Together };
             let heads = target.active.suggested_heads();
             let next = Arc::new(Memtable::new(self.next_number(), heads, self.options.memtable_bytes));
-            target.family.rotate(Seal { order, last_seq }, next.clone());
-            target.active = next;
+            target.family.rotate(Seal { order, last_seq, reason }, next.clone());
+            let memtable = std::mem::replace(&mut target.active, next);
+            self.emit(|at_ms| {
+                let (bytes, entries) = (memtable.allocated_bytes() as u64, memtable.entries());
+                let family = target.family.name().into();
+                Event::MemtableSealed(MemtableSealed { at_ms, family, reason, bytes, entries })
+            });
             target.since = None;
             target.heads_chosen = true;
             sealed = true;
@@ -218,7 +228,9 @@ impl Store {
         if !self.is_flushed(writer, flushed) || self.reserve.is_short() {
             return Ok(());
         }
-        match writer.wal.shrink(|| self.next_number(), self.durable.lsn()) {
+        let synced = self.durable.lsn();
+        let shrunk = self.watching_log(writer, |w| w.wal.shrink(|| self.next_number(), synced));
+        match shrunk {
             Err(error) if error.is_failed_sync() => Err(error),
             _ => Ok(()),
         }
@@ -258,8 +270,13 @@ impl Store {
         // Judging and setting are one step: a stale judgement must not overwrite a newer one.
         let _judging = self.judging.lock();
         let pressure = self.pressure();
-        self.gate.set(stall(pressure, &self.options.stall));
-        self.range_gate.set(stall_ranges(pressure, &self.options.stall));
+        for (who, gate, new) in [
+            (Stalled::Writers, &self.gate, stall(pressure, &self.options.stall)),
+            (Stalled::RangeWriters, &self.range_gate, stall_ranges(pressure, &self.options.stall)),
+        ] {
+            let old = gate.set(new);
+            self.stall_judged(who, old, new, pressure);
+        }
         pressure
     }
 

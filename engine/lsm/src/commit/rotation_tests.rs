@@ -111,7 +111,11 @@ fn what_no_log_holds_is_known_until_it_is_flushed() {
     assert!(rig.store.holds_unlogged(), "sealed it is no safer");
     for family in rig.store.families() {
         let (view, last_seq) = (family.view(), rig.store.visible_seq());
-        family.install(Some(Seal { order, last_seq }), (*view.version).clone(), view.ranges.clone());
+        family.install(
+            Some(Seal { order, last_seq, reason: SealReason::Asked }),
+            (*view.version).clone(),
+            view.ranges.clone(),
+        );
     }
     assert!(!rig.store.holds_unlogged());
 }

@@ -9,6 +9,8 @@ use crate::base::clock::Clock;
 use crate::base::error::Result;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Condvar, Mutex};
+pub use crate::hooks::Stall;
+use crate::hooks::StallReason;
 use std::time::Duration;
 
 /// What presses.
@@ -52,17 +54,6 @@ impl Default for StallLimits {
     }
 }
 
-/// What a writer must do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stall {
-    /// Go on.
-    None,
-    /// Keep to this many bytes per second.
-    Slow(u64),
-    /// Wait until the pressure falls.
-    Stop,
-}
-
 const SLOWEST: u64 = 1 << 20;
 
 /// How far `now` has come between two limits.
@@ -87,17 +78,28 @@ pub fn stall_ranges(pressure: Pressure, limits: &StallLimits) -> Stall {
     Stall::Slow(((limits.rate as f64 * left * left) as u64).max(SLOWEST_RANGES))
 }
 
+/// How far each pressure on all writers has come, and what it is.
+fn shares(pressure: Pressure, limits: &StallLimits) -> [(f64, StallReason); 3] {
+    let pair = |(a, b): (usize, usize)| (a as u64, b as u64);
+    let Pressure { sealed, level0, debt_bytes, .. } = pressure;
+    [
+        (share(sealed as u64, pair(limits.sealed)), StallReason::Memtables(sealed)),
+        (share(level0 as u64, pair(limits.level0)), StallReason::Level0(level0)),
+        (share(debt_bytes, limits.debt_bytes), StallReason::Debt(debt_bytes)),
+    ]
+}
+
+/// What presses most on all writers.
+#[must_use]
+pub fn presses_most(pressure: Pressure, limits: &StallLimits) -> StallReason {
+    let most = |a: &(f64, StallReason), b: &(f64, StallReason)| a.0.total_cmp(&b.0);
+    shares(pressure, limits).into_iter().max_by(most).map_or(StallReason::Nothing, |(_, reason)| reason)
+}
+
 /// Decides.
 #[must_use]
 pub fn stall(pressure: Pressure, limits: &StallLimits) -> Stall {
-    let pair = |(a, b): (usize, usize)| (a as u64, b as u64);
-    let share = [
-        share(pressure.sealed as u64, pair(limits.sealed)),
-        share(pressure.level0 as u64, pair(limits.level0)),
-        share(pressure.debt_bytes, limits.debt_bytes),
-    ]
-    .into_iter()
-    .fold(0.0, f64::max);
+    let share = shares(pressure, limits).into_iter().fold(0.0, |most, (share, _)| f64::max(most, share));
     if share <= 0.0 {
         Stall::None
     } else if share >= 1.0 {
@@ -120,6 +122,15 @@ const LARGEST_DEBT_NS: u64 = 1_000_000_000;
 
 const FREE: u64 = u64::MAX;
 const STOPPED: u64 = 0;
+
+/// What a rate stands for.
+fn stall_of(rate: u64) -> Stall {
+    match rate {
+        FREE => Stall::None,
+        STOPPED => Stall::Stop,
+        rate => Stall::Slow(rate),
+    }
+}
 
 /// The gate that writers pass.
 #[derive(Debug)]
@@ -150,26 +161,23 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Sets what writers must do from now on.
-    pub fn set(&self, stall: Stall) {
+    /// Sets what writers must do from now on. Returns what they had to do.
+    pub fn set(&self, stall: Stall) -> Stall {
         let rate = match stall {
             Stall::None => FREE,
             Stall::Slow(rate) => rate,
             Stall::Stop => STOPPED,
         };
         let _lock = self.lock.lock();
-        self.rate.store(rate, Ordering::Release);
+        let before = self.rate.swap(rate, Ordering::AcqRel);
         self.opened.notify_all();
+        stall_of(before)
     }
 
     /// What writers must do now.
     #[must_use]
     pub fn get(&self) -> Stall {
-        match self.rate.load(Ordering::Acquire) {
-            FREE => Stall::None,
-            STOPPED => Stall::Stop,
-            rate => Stall::Slow(rate),
-        }
+        stall_of(self.rate.load(Ordering::Acquire))
     }
 
     /// Wakes stopped writers, so that they see an error or the end.
@@ -277,8 +285,9 @@ mod tests {
     #[test]
     fn the_worst_pressure_decides() {
         let limits = StallLimits::default();
-        let pressure = Pressure { sealed: 4, ..Pressure::default() };
+        let pressure = Pressure { sealed: 4, level0: 20, ..Pressure::default() };
         assert_eq!(stall(pressure, &limits), Stall::Stop);
+        assert_eq!(presses_most(pressure, &limits), StallReason::Memtables(4));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::targets::{Target, Targets};
 use super::work::{Task, Work};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Error, Result};
-use crate::base::filename::FileNumber;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::in_hook::in_hook_of;
 use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;
@@ -30,7 +30,7 @@ use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
 use crate::fs::Fs;
-use crate::hooks::FamilyHooks;
+use crate::hooks::{BecameReadOnly, Event, Events, FamilyCreated, FamilyDropped, FamilyHooks};
 use crate::locks::{KeyLocks, OpenTransactions, RecentWrites};
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
@@ -69,6 +69,8 @@ pub struct Parts {
     pub wal: Wal,
     /// Space for when the disk is full.
     pub reserve: Arc<Reserve>,
+    /// What is on its way to those who listen.
+    pub events: Arc<Events>,
     /// The next file number.
     pub next_number: FileNumber,
     /// The last sequence number that may have been handed out.
@@ -114,6 +116,8 @@ pub struct Store {
     pub poison: Poison,
     /// Space for when the disk is full.
     pub reserve: Arc<Reserve>,
+    /// What is on its way to those who listen.
+    pub events: Arc<Events>,
     /// Removes segments of the log.
     pub retention: Arc<Retention>,
     /// The keys that transactions have locked.
@@ -166,7 +170,7 @@ impl Store {
             recent: RecentWrites::new(parts.options.recent_bytes),
         };
         Store {
-            retention: Arc::new(Retention::new(&parts.fs, &parts.dir)),
+            retention: Arc::new(Retention::new(&parts.fs, &parts.dir, &parts.events)),
             fs: parts.fs,
             dir: parts.dir,
             handle: parts.handle,
@@ -188,6 +192,7 @@ impl Store {
             holding: Mutex::new(()),
             poison: Poison::default(),
             reserve: parts.reserve,
+            events: parts.events,
             queue: Queue::default(),
             visible: AtomicU64::new(parts.last_seq),
             writer: Mutex::new(writer),
@@ -301,7 +306,9 @@ impl Store {
         self.draw(Drawer::Anybody, || {
             mark.encode(writer.wal.begin());
             let synced = self.durable.lsn();
-            writer.wal.append(RecordKind::Close, synced, last_seq, Room::Any, || self.next_number())
+            self.watching_log(&mut writer, |writer| {
+                writer.wal.append(RecordKind::Close, synced, last_seq, Room::Any, || self.next_number())
+            })
         })?;
         let unsynced = writer.wal.unsynced();
         unsynced.files.iter().try_for_each(|file| file.sync())?;
@@ -314,7 +321,11 @@ impl Store {
         // The watermark stands still before anybody is told to read at it: a sync that is under way
         // cannot raise it in between, to the middle of what a reader has seen already. And nobody hears
         // of the failure before the latch is set: no later write of theirs may succeed.
-        self.durable.fail_and(error, || self.poison.set(why));
+        let (why, mut first): (Arc<str>, bool) = (why.into(), false);
+        self.durable.fail_and(error, || first = self.poison.set(why.clone()));
+        if first {
+            self.emit(|at_ms| Event::BecameReadOnly(BecameReadOnly { at_ms, why }));
+        }
         self.work.announce(Task::Callbacks);
         self.work.progressed();
         self.gate.wake();
@@ -371,7 +382,7 @@ impl Store {
         let result = self.draw(Drawer::Anybody, || match doubt.take() {
             Some(doubt) => Err(doubt),
             None => {
-                let result = manifest.commit(&edit, || self.next_number());
+                let result = self.watching_manifest(manifest, |m| m.commit(&edit, || self.next_number()));
                 doubt = result.as_ref().err().filter(|_| manifest.broken()).cloned();
                 result
             }
@@ -385,7 +396,7 @@ impl Store {
     /// Writes the manifest anew, without what was removed.
     pub fn shorten_manifest(&self, manifest: &mut Manifest) -> Result<()> {
         self.poison.check()?;
-        let result = manifest.shorten(|| self.next_number());
+        let result = self.watching_manifest(manifest, |manifest| manifest.shorten(|| self.next_number()));
         if let (Err(error), true) = (&result, manifest.broken()) {
             self.latch(format!("the manifest is in doubt: {error}"), error.clone());
         }
@@ -453,6 +464,7 @@ impl Store {
         let family = Arc::new(family.with_hooks(hooks));
         writer.targets.insert(Target::new(family.clone()));
         self.families.write().insert(id, family.clone());
+        self.emit(|at_ms| Event::FamilyCreated(FamilyCreated { at_ms, family: name.into() }));
         Ok(family)
     }
 
@@ -467,6 +479,7 @@ impl Store {
         writer.targets.remove(family.id());
         self.families.write().remove(&family.id());
         family.set_dropped();
+        self.emit(|at_ms| Event::FamilyDropped(FamilyDropped { at_ms, family: name.into() }));
         self.work.set_resting(family.id(), None);
         // Whoever waited for its memtables, or because of its tables, need not any more.
         self.update_pressure();
@@ -506,7 +519,7 @@ impl Store {
     pub fn purge(&self) -> Result<()> {
         let mut result = Ok(());
         for number in self.purgatory.take() {
-            if let Err(error) = self.tables.remove(number)
+            if let Err(error) = self.removing(FileKind::Table(number), || self.tables.remove(number))
                 && !error.is_not_found()
             {
                 self.purgatory.put_back(number);

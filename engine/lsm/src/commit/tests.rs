@@ -128,6 +128,7 @@ impl Rig {
             tables: Arc::new(Tables::new(fs.clone(), dir, random.clone(), 1 << 20, 64)),
             purgatory: Arc::new(Purgatory::default()),
             reserve: Arc::new(Reserve::new(&fs, dir, setup.reserve_bytes)),
+            events: Arc::default(),
             next_number: 10,
             last_seq: 0,
             fs,

@@ -104,25 +104,23 @@ impl Work {
         self.state.lock().stopping
     }
 
-    /// Reports that a job has ended.
-    pub fn report(&self, task: Task, result: Result<(), Error>) {
+    /// Reports that a job has ended. Returns the failure that this kind of work was stuck in before.
+    pub fn report(&self, task: Task, result: Result<(), Error>) -> Option<Error> {
         let mut state = self.state.lock();
         state.progress += 1;
-        if let Err(error) = &result {
-            state.failed += 1;
-            state.failures[task as usize] = Some(error.clone());
-        } else {
-            state.failures[task as usize] = None;
-        }
+        state.failed += u64::from(result.is_err());
+        let before = std::mem::replace(&mut state.failures[task as usize], result.err());
         drop(state);
         self.progressed.notify_all();
+        before
     }
 
     /// There is nothing of this kind to do: what it has found no room for, others have done, or it is
-    /// needed no longer. What it could not read or write otherwise stays on the board.
-    pub fn settle(&self, task: Task) {
+    /// needed no longer. What it could not read or write otherwise stays on the board. Returns what is no
+    /// longer there.
+    pub fn settle(&self, task: Task) -> Option<Error> {
         let failure = &mut self.state.lock().failures[task as usize];
-        failure.take_if(|error| matches!(error, Error::DiskFull(_)) && !error.is_failed_sync());
+        failure.take_if(|error| matches!(error, Error::DiskFull(_)) && !error.is_failed_sync())
     }
 
     /// Wakes those who wait for progress that came about otherwise.

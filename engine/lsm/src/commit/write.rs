@@ -275,9 +275,11 @@ impl Store {
         if is_empty {
             return Ok(());
         }
-        writer
-            .wal
-            .append_by(way, RecordKind::Group, self.durable.lsn(), last_seq, room, || self.next_number())
+        let synced = self.durable.lsn();
+        self.watching_log(writer, |writer| {
+            let number = || self.next_number();
+            writer.wal.append_by(way, RecordKind::Group, synced, last_seq, room, number)
+        })
     }
 
     fn insert(&self, writer: &mut Writer, request: &Request, ticket: Ticket, now_ms: u64) {

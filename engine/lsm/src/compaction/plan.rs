@@ -3,34 +3,11 @@
 use crate::base::error::Error;
 use crate::base::filename::FileNumber;
 use crate::base::sync::Arc;
+pub use crate::hooks::CompactionReason as Reason;
+use crate::hooks::{CompactionWay, TableInfo};
 use crate::version::TableFile;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Why a compaction was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Level 0 holds too many tables.
-    Level0,
-    /// A level is larger than its target.
-    LevelSize,
-    /// A table of the deepest level holds deletions that no snapshot needs any more.
-    BottomDeletions,
-    /// Every entry of a table has expired.
-    Expired,
-    /// A table has hidden deleted or expired bytes for too long.
-    Erasure,
-    /// A table holds little but deletions.
-    Deletions,
-    /// Every entry of a table lies in a range that was deleted or dropped behind it.
-    Covered,
-    /// A table holds entries of ranges that were deleted or dropped.
-    Ranges,
-    /// Nothing else is to be done, and reads get less to look into.
-    Calm,
-    /// Somebody asked for it.
-    Manual,
-}
 
 /// A compaction that was chosen but not yet carried out.
 #[derive(Clone, Debug)]
@@ -55,6 +32,22 @@ impl Plan {
         let smallest = metas().map(|m| m.smallest.0.as_slice()).min()?;
         let largest = metas().map(|m| m.largest.0.as_slice()).max()?;
         Some((smallest, largest))
+    }
+
+    /// What is done with the inputs.
+    #[must_use]
+    pub fn way(&self) -> CompactionWay {
+        match (self.trivial_move, self.drop_whole) {
+            (true, _) => CompactionWay::Moved,
+            (_, true) => CompactionWay::Dropped,
+            _ => CompactionWay::Merged,
+        }
+    }
+
+    /// The inputs, as those who listen are told of them.
+    #[must_use]
+    pub fn shown_inputs(&self) -> Vec<TableInfo> {
+        self.inputs.iter().map(|(level, table)| table.meta.shown(*level)).collect()
     }
 
     /// The bytes of the inputs.
@@ -88,10 +81,10 @@ impl Plan {
                 format!("L{level}[{}]", numbers.join(" "))
             })
             .collect();
-        let verb = match (self.trivial_move, self.drop_whole) {
-            (true, _) => "moves to",
-            (_, true) => "is dropped from",
-            _ => "->",
+        let verb = match self.way() {
+            CompactionWay::Moved => "moves to",
+            CompactionWay::Dropped => "is dropped from",
+            CompactionWay::Merged => "->",
         };
         format!("{reason}: {} {verb} L{}", inputs.join(" + "), self.output_level)
     }

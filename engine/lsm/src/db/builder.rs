@@ -11,7 +11,7 @@ use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::commit::Durability;
 use crate::fs::Fs;
-use crate::hooks::{CompactionFilterFactory, MergeOperator};
+use crate::hooks::{CompactionFilterFactory, EventListener, MergeOperator};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -291,6 +291,14 @@ impl Builder {
     #[must_use]
     pub fn compaction_filter(mut self, family: &str, factory: impl CompactionFilterFactory) -> Builder {
         self.hooks.filters.insert(family.into(), Arc::new(factory));
+        self
+    }
+
+    /// Has `listener` told of what happens in the store: flushes, compactions, stalls, failures, files.
+    /// Several may listen. See [`EventListener`] for when and from where it is called, and for an example.
+    #[must_use]
+    pub fn listener(mut self, listener: Arc<dyn EventListener>) -> Builder {
+        self.hooks.listeners.push(listener);
         self
     }
 

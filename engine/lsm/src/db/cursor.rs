@@ -5,6 +5,7 @@ use super::scan::{Scan, ScanOptions};
 use super::snapshot::Snapshot;
 use crate::base::error::Result;
 use crate::base::key::{NEVER, SeqNum};
+use crate::base::observe::ReadContext;
 use crate::base::slice::Slice;
 use crate::tree::TreeCursor;
 use std::fmt;
@@ -86,6 +87,18 @@ impl Cursor {
     #[must_use]
     pub fn seq(&self) -> SeqNum {
         self.scan.seq()
+    }
+
+    /// What it has cost so far; `None` without [`ScanOptions::with_context`].
+    #[must_use]
+    pub fn context(&self) -> Option<ReadContext> {
+        self.scan.context(self.at.skipped(), self.at.operands())
+    }
+
+    /// Begins to walk anew over what is held.
+    fn begin_anew(&mut self) {
+        self.scan.keep_context(&self.at);
+        self.at = self.scan.cursor();
     }
 
     fn shows_values(&self) -> bool {
@@ -180,7 +193,7 @@ impl Cursor {
         if same {
             self.scan.show(&mut self.at);
         } else {
-            self.at = self.scan.cursor();
+            self.begin_anew();
         }
         if let Some(key) = stood {
             self.at.seek(&key)?;
@@ -191,7 +204,7 @@ impl Cursor {
     fn go(&mut self, movement: impl FnOnce(&mut TreeCursor) -> Result<()>) -> Result<bool> {
         self.at.check()?;
         if self.scan.keeps_to_durable()? {
-            self.at = self.scan.cursor();
+            self.begin_anew();
         }
         movement(&mut self.at)?;
         Ok(self.valid())
@@ -205,7 +218,7 @@ impl Cursor {
             return Ok(Stand::Kept);
         }
         let stood = self.valid().then(|| self.at.key().to_vec());
-        self.at = self.scan.cursor();
+        self.begin_anew();
         let Some(key) = stood else { return Ok(Stand::Kept) };
         seek(&mut self.at, &key)?;
         Ok(if self.valid() { Stand::Kept } else { Stand::Lost })

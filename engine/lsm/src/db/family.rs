@@ -6,6 +6,7 @@ use super::read;
 use super::scan::ScanOptions;
 use crate::base::error::{Error, Result};
 use crate::base::key::SeqNum;
+use crate::base::observe::ReadContext;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::batch::{FamilyRef, WriteBatch};
@@ -108,6 +109,18 @@ impl ColumnFamily {
     /// ```
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
         read::get(self, None, key.as_ref(), |found| found.slice())
+    }
+
+    /// As [`ColumnFamily::get`], and adds what it cost to `context`; see [`ReadContext`] for an example.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::get`].
+    pub fn get_with_context(
+        &self,
+        key: impl AsRef<[u8]>,
+        context: &mut ReadContext,
+    ) -> Result<Option<Slice>> {
+        read::get_observed(self, None, key.as_ref(), context, |found| found.slice())
     }
 
     /// Hands the value of `key` to `read` where it stands, without copying or pinning it.

@@ -26,6 +26,10 @@ pub struct Health {
     pub failed_jobs: u64,
     /// Callbacks given to [`Db::on_durable`] that have panicked.
     pub panicked_callbacks: u64,
+    /// How often a listener has panicked ([`crate::Builder::listener`]).
+    pub panicked_listeners: u64,
+    /// Events that listeners were not told of because they were too slow.
+    pub dropped_events: u64,
     /// Whether writers are being slowed, in bytes per second; zero when they are stopped.
     pub slowed_to: Option<u64>,
     /// How far the expiry clock is ahead of the wall clock, in milliseconds: somebody has set that
@@ -71,6 +75,8 @@ impl Db {
             resting: self.inner().scheduler.jobs().resting(),
             failed_jobs: store.work.failed(),
             panicked_callbacks: store.durable.panicked(),
+            panicked_listeners: store.events.panicked(),
+            dropped_events: store.events.dropped(),
             slowed_to: match store.gate.get() {
                 Stall::None => None,
                 Stall::Slow(rate) => Some(rate),

@@ -3,11 +3,14 @@
 use super::options::FamilyOptions;
 use crate::base::error::{Error, Result};
 use crate::base::sync::Arc;
-use crate::hooks::{Append, CompactionFilterFactory, Counter, FamilyHooks, Maximum, MergeOperator, Minimum};
+use crate::hooks::{
+    Append, CompactionFilterFactory, Counter, EventListener, FamilyHooks, Maximum, MergeOperator, Minimum,
+};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What a builder was given.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Hooks {
     /// By name.
     operators: BTreeMap<String, Arc<dyn MergeOperator>>,
@@ -15,14 +18,27 @@ pub(super) struct Hooks {
     pub(super) of_family: BTreeMap<String, String>,
     /// By the family's name.
     pub(super) filters: BTreeMap<String, Arc<dyn CompactionFilterFactory>>,
+    /// In the order in which they are told.
+    pub(super) listeners: Vec<Arc<dyn EventListener>>,
     /// The number of the open store that they work for.
     pub(super) store: u64,
 }
 
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("operators", &self.operators)
+            .field("of_family", &self.of_family)
+            .field("filters", &self.filters)
+            .field("listeners", &self.listeners.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Hooks {
     fn default() -> Hooks {
-        let (operators, of_family, filters) = Default::default();
-        let mut hooks = Hooks { operators, of_family, filters, store: 0 };
+        let (operators, of_family, filters, listeners) = Default::default();
+        let mut hooks = Hooks { operators, of_family, filters, listeners, store: 0 };
         hooks.register(Arc::new(Counter));
         hooks.register(Arc::new(Append::new()));
         hooks.register(Arc::new(Maximum));

@@ -8,6 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::sync::{Arc, Condvar, Mutex, thread};
 use crate::commit::Store;
 use crate::fs::LockGuard;
+use crate::hooks::{Closed, Event};
 
 /// An open store. Dropping the last handle closes it as [`super::Db::close`] does, without a word.
 #[derive(Debug)]
@@ -80,7 +81,10 @@ impl Inner {
         self.store.durable.run_callbacks();
         // Only now may somebody else have it.
         drop(self.lock.lock().take());
-        flushed.and(ended).and(purged).and(made.map(drop))
+        let result = flushed.and(ended).and(purged).and(made.map(drop));
+        self.store.emit(|at_ms| Event::Closed(Closed { at_ms, error: result.clone().err() }));
+        self.store.events.tell();
+        result
     }
 
     /// Syncs the log and writes the mark of a close in good order.

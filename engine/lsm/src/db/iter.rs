@@ -5,6 +5,7 @@ use super::scan::{Scan, ScanOptions};
 use super::snapshot::Snapshot;
 use crate::base::error::Result;
 use crate::base::key::NEVER;
+use crate::base::observe::ReadContext;
 use crate::base::slice::Slice;
 use crate::tree::TreeCursor;
 use std::fmt;
@@ -54,6 +55,15 @@ impl Iter {
         self.skipped + of(&self.front) + of(&self.back)
     }
 
+    /// What it has cost so far; `None` without [`ScanOptions::with_context`].
+    #[must_use]
+    pub fn context(&self) -> Option<ReadContext> {
+        let of =
+            |cursor: &Option<TreeCursor>| cursor.as_ref().map_or((0, 0), |c| (c.skipped(), c.operands()));
+        let (front, back) = (of(&self.front), of(&self.back));
+        self.scan.context(front.0 + back.0, front.1 + back.1)
+    }
+
     /// When the entry that was yielded last from the front expires, in milliseconds since the epoch.
     pub(crate) fn front_expires_at(&self) -> u64 {
         self.front.as_ref().filter(|cursor| cursor.valid()).map_or(NEVER, TreeCursor::expires_at)
@@ -71,11 +81,13 @@ impl Iter {
             return Ok(());
         }
         if let Some(front) = self.front.take() {
+            self.scan.keep_context(&front);
             let mut cursor = self.scan.cursor();
             cursor.seek_for_prev(front.key())?;
             self.front = cursor.valid().then_some(cursor);
         }
         if let Some(back) = self.back.take() {
+            self.scan.keep_context(&back);
             let mut cursor = self.scan.cursor();
             cursor.seek(back.key())?;
             self.back = cursor.valid().then_some(cursor);
@@ -118,8 +130,9 @@ impl Iter {
         if !matches!(item, Some(Ok(_))) {
             self.ended = true;
             self.skipped = self.skipped();
-            self.front = None;
-            self.back = None;
+            for gone in [self.front.take(), self.back.take()].iter().flatten() {
+                self.scan.keep_context(gone);
+            }
         }
         item
     }

@@ -36,10 +36,10 @@ impl Db {
     pub fn compact(&self) -> Result<()> {
         self.flush()?;
         let inner = self.inner();
-        for family in inner.store.families() {
-            inner.scheduler.jobs().compact_range(&family, None, None)?;
-        }
-        Ok(())
+        let compact = |family| inner.scheduler.jobs().compact_range(&family, None, None);
+        let compacted = inner.store.families().into_iter().try_for_each(compact);
+        inner.scheduler.tell();
+        compacted
     }
 }
 
@@ -50,7 +50,9 @@ impl ColumnFamily {
         inner.store.check_writable()?;
         inner.scheduler.wait_flushed(inner.store.rotate_all())?;
         // An excluded bound is compacted along with the table that it stands in.
-        inner.scheduler.jobs().compact_range(self.family(), edge(from), edge(to))
+        let compacted = inner.scheduler.jobs().compact_range(self.family(), edge(from), edge(to));
+        inner.scheduler.tell();
+        compacted
     }
 }
 

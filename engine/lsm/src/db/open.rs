@@ -23,6 +23,7 @@ use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, unique_number};
 use crate::commit::{Drawer, Parts, Reserve, Store};
 use crate::fs::{Fs, LockGuard};
+use crate::hooks::Events;
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
 use crate::table::Tables;
@@ -341,6 +342,7 @@ impl Opening {
             manifest,
             wal,
             reserve: reserve.clone(),
+            events: Arc::new(Events::new(builder.hooks.listeners.clone(), builder.clock.clone())),
             next_number: self.numbers.into_inner(),
             last_seq,
         }))

@@ -3,15 +3,28 @@
 use super::family::ColumnFamily;
 use super::snapshot::Snapshot;
 use crate::base::error::{Error, Result};
+use crate::base::observe::Observe;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
-use crate::tree::{Found, lookup, lookup_many};
+use crate::tree::{Found, lookup_many, lookup_observed};
 
 /// Looks `key` up at a snapshot, or in the present.
 pub(super) fn get<R>(
     family: &ColumnFamily,
     snapshot: Option<&Snapshot>,
     key: &[u8],
+    read: impl FnOnce(Found<'_>) -> R,
+) -> Result<Option<R>> {
+    get_observed(family, snapshot, key, &mut (), read)
+}
+
+/// The same, and tells `observe` of its way.
+#[inline]
+pub(super) fn get_observed<R>(
+    family: &ColumnFamily,
+    snapshot: Option<&Snapshot>,
+    key: &[u8],
+    observe: &mut impl Observe,
     read: impl FnOnce(Found<'_>) -> R,
 ) -> Result<Option<R>> {
     check(family, snapshot)?;
@@ -22,9 +35,9 @@ pub(super) fn get<R>(
     match snapshot {
         Some(snapshot) => {
             let view = snapshot.pinned_view(family.family()).unwrap_or(&view);
-            lookup(view, key, snapshot.read_seq(), || snapshot.now_ms(), read)
+            lookup_observed(view, key, snapshot.read_seq(), || snapshot.now_ms(), observe, read)
         }
-        None => lookup(&view, key, family.read_seq(), || clock.now_ms(), read),
+        None => lookup_observed(&view, key, family.read_seq(), || clock.now_ms(), observe, read),
     }
 }
 

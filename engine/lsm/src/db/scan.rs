@@ -6,6 +6,7 @@ use super::snapshot::Snapshot;
 use crate::base::bounds::{narrower, prefix_end};
 use crate::base::error::Result;
 use crate::base::key::SeqNum;
+use crate::base::observe::{ReadContext, Watch};
 use crate::base::sync::Arc;
 use crate::table::Access;
 use crate::tree::{Bounds, Held, Pin, PinKind, TreeCursor, View, scan};
@@ -33,6 +34,7 @@ pub struct ScanOptions {
     keys_only: bool,
     fill_cache: bool,
     read_ahead_bytes: usize,
+    with_context: bool,
 }
 
 impl Default for ScanOptions {
@@ -44,6 +46,7 @@ impl Default for ScanOptions {
             keys_only: false,
             fill_cache: true,
             read_ahead_bytes: 0,
+            with_context: false,
         }
     }
 }
@@ -109,6 +112,28 @@ impl ScanOptions {
         self
     }
 
+    /// Counts what the walk costs: [`Iter::context`](crate::Iter::context) and
+    /// [`Cursor::context`](crate::Cursor::context) say it.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put("a", "1")?;
+    /// db.put("b", "2")?;
+    /// db.delete("a")?;
+    /// let mut entries = db.scan(esker::ScanOptions::default().with_context())?;
+    /// assert_eq!(entries.by_ref().count(), 1);
+    /// let context = entries.context().unwrap();
+    /// assert_eq!((context.memtables, context.entries_hidden), (1, 2));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_context(mut self) -> ScanOptions {
+        self.with_context = true;
+        self
+    }
+
     /// Where the range starts and ends.
     pub(crate) fn bounds(&self) -> (&Bound<Vec<u8>>, &Bound<Vec<u8>>) {
         (&self.lower, &self.upper)
@@ -142,6 +167,8 @@ pub(super) struct Scan {
     frozen: bool,
     /// Whether the active memtable was empty, and is no run of cursors over this.
     without_active: bool,
+    /// What the walk costs, if anybody wants to know.
+    watch: Watch,
     pin: Pin,
 }
 
@@ -176,14 +203,15 @@ impl Scan {
         });
         let (family, frozen) = (family.clone(), snapshot.is_some());
         let without_active = view.active.is_empty();
-        Ok(Scan { family, view, seq, now_ms, options, frozen, without_active, pin })
+        let watch = options.with_context.then(Arc::default);
+        Ok(Scan { family, view, seq, now_ms, options, frozen, without_active, watch, pin })
     }
 
     /// A cursor over it that stands nowhere yet.
     pub(super) fn cursor(&self) -> TreeCursor {
         let bounds = Bounds { lower: self.options.lower.clone(), upper: self.options.upper.clone() };
-        let access =
-            Access { fill_cache: self.options.fill_cache, read_ahead_bytes: self.options.read_ahead_bytes };
+        let ScanOptions { fill_cache, read_ahead_bytes, .. } = self.options;
+        let access = Access { fill_cache, read_ahead_bytes, watch: self.watch.clone() };
         scan(&self.view, self.seq, self.now_ms, bounds, access)
     }
 
@@ -222,6 +250,23 @@ impl Scan {
     /// Has a cursor over the same runs show this state.
     pub(super) fn show(&self, at: &mut TreeCursor) {
         at.see(self.seq, self.now_ms, self.view.hidden(self.seq));
+    }
+
+    /// What the walk has cost so far, with what its cursors have met of that.
+    pub(super) fn context(&self, hidden: u64, operands: u64) -> Option<ReadContext> {
+        let mut context = *self.watch.as_ref()?.lock();
+        context.entries_hidden += hidden;
+        context.operands += operands;
+        Some(context)
+    }
+
+    /// Keeps what a cursor has met that goes.
+    pub(super) fn keep_context(&self, gone: &TreeCursor) {
+        if let Some(watch) = &self.watch {
+            let mut context = watch.lock();
+            context.entries_hidden += gone.skipped();
+            context.operands += gone.operands();
+        }
     }
 
     pub(super) fn step(&self) {

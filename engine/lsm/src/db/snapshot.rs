@@ -7,6 +7,7 @@ use super::read;
 use super::scan::ScanOptions;
 use crate::base::error::Result;
 use crate::base::key::SeqNum;
+use crate::base::observe::ReadContext;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::commit::Task;
@@ -78,6 +79,19 @@ impl Snapshot {
     /// As [`ColumnFamily::get`]; [`crate::Error::WrongDatabase`] for a family of another store.
     pub fn get(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
         read::get(family, Some(self), key.as_ref(), |found| found.slice())
+    }
+
+    /// As [`Snapshot::get`], and adds what it cost to `context`.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get_with_context(
+        &self,
+        family: &ColumnFamily,
+        key: impl AsRef<[u8]>,
+        context: &mut ReadContext,
+    ) -> Result<Option<Slice>> {
+        read::get_observed(family, Some(self), key.as_ref(), context, |found| found.slice())
     }
 
     /// Whether `key` of `family` was present.

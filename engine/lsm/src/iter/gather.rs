@@ -22,6 +22,8 @@ pub struct Merged {
     pub seq: SeqNum,
     /// When it expires.
     pub expires_at: u64,
+    /// How many operands there were.
+    pub operands: usize,
 }
 
 /// The operands of a key, newest first, and what they change.
@@ -101,7 +103,8 @@ fn merge(
     let base = gathered.base.as_ref().map(|(value, expires_at)| (&value[..], *expires_at));
     let oldest_first = gathered.operands.iter().rev().map(Kept::operand);
     let merged = merge_operands(key, base, oldest_first, hooks, now_ms)?;
-    Ok(merged.map(|(value, expires_at)| Merged { value, seq, expires_at }))
+    let operands = gathered.operands.len();
+    Ok(merged.map(|(value, expires_at)| Merged { value, seq, expires_at, operands }))
 }
 
 /// What operands, oldest first, make at `now_ms` of a value with its expiry, or of nothing, and when that

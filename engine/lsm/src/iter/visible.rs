@@ -45,6 +45,7 @@ pub struct Visible<C> {
     key: KeyBuffer,
     kept: Kept,
     skipped: u64,
+    operands: u64,
     error: Option<Error>,
     hooks: Option<Arc<FamilyHooks>>,
 }
@@ -94,6 +95,7 @@ impl<C: Cursor> Visible<C> {
             key: KeyBuffer::default(),
             kept: Kept::default(),
             skipped: 0,
+            operands: 0,
             error: None,
             hooks: None,
         }
@@ -182,6 +184,12 @@ impl<C: Cursor> Visible<C> {
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped
+    }
+
+    /// How many operands were combined so far.
+    #[must_use]
+    pub fn operands(&self) -> u64 {
+        self.operands
     }
 
     /// Moves to the first visible key.
@@ -420,6 +428,7 @@ impl<C: Cursor> Visible<C> {
         let none = FamilyHooks::default();
         let hooks = self.hooks.as_deref().unwrap_or(&none);
         let Some(merged) = gather(&mut self.below, hooks, range, self.now_ms)? else { return Ok(false) };
+        self.operands += merged.operands as u64;
         self.kept.seq = merged.seq;
         self.kept.expires_at = merged.expires_at;
         if merged.value.len() <= COPY_VALUE_BYTES {

@@ -276,6 +276,12 @@ impl Memtable {
         Some(self.list.last_position()?.entry().key())
     }
 
+    /// Some of its keys in order, about evenly spread: all of few, at least a hundred of many.
+    #[must_use]
+    pub fn sample(&self) -> Vec<&[u8]> {
+        self.list.sample(SAMPLED_KEYS)
+    }
+
     /// The heads that suit its keys: what the family's next memtable may be created with. Plain ones while
     /// there are no keys. Looks at some hundred keys.
     #[must_use]

@@ -7,17 +7,29 @@ use crate::base::coding::Malformed;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, MAX_SEQ, SeqNum, Trailer};
+use crate::base::observe::Watch;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::BlockCursor;
 
 /// How blocks come to a cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Access {
     /// Whether blocks that are not cached are put into the cache.
     pub fill_cache: bool,
     /// Walking forward, so many bytes behind a block are asked for ahead of their use; 0 for none.
     pub read_ahead_bytes: usize,
+    /// Who is told what is read.
+    pub watch: Watch,
+}
+
+impl Access {
+    /// Blocks that are not cached are put into the cache if `fill_cache`; nothing is read ahead, and nobody
+    /// watches.
+    #[must_use]
+    pub fn plain(fill_cache: bool) -> Access {
+        Access { fill_cache, read_ahead_bytes: 0, watch: None }
+    }
 }
 
 /// A position in a table; it keeps the table open. Errors are sticky.
@@ -35,6 +47,7 @@ pub struct TableCursor {
     read_ahead_bytes: u64,
     /// Up to where the file was asked for ahead.
     asked_to: u64,
+    watch: Watch,
 }
 
 impl TableCursor {
@@ -42,7 +55,7 @@ impl TableCursor {
     /// being put into the cache: for scans of what will not be read again soon.
     #[must_use]
     pub fn new(table: Arc<TableReader>, fill_cache: bool) -> TableCursor {
-        TableCursor::with(table, Access { fill_cache, read_ahead_bytes: 0 })
+        TableCursor::with(table, Access::plain(fill_cache))
     }
 
     /// A cursor over `table`.
@@ -59,6 +72,7 @@ impl TableCursor {
             error: None,
             read_ahead_bytes: access.read_ahead_bytes as u64,
             asked_to: 0,
+            watch: access.watch,
         }
     }
 
@@ -106,7 +120,7 @@ impl TableCursor {
     fn open_partition(&mut self, partition: usize) -> Result<bool> {
         if self.index.is_none() || self.partition != partition {
             self.block.clear();
-            self.index = self.table.partition(partition, self.through)?;
+            self.index = self.table.partition(partition, self.through, &mut self.watch)?;
             self.partition = partition;
         }
         Ok(self.index.is_some())
@@ -119,7 +133,8 @@ impl TableCursor {
             return Ok(true);
         }
         let of = self.index.as_deref();
-        let block = of.map(|of| self.table.loader.data(of, slot, self.through)).transpose()?.flatten();
+        let (loader, through, watch) = (&self.table.loader, self.through, &mut self.watch);
+        let block = of.map(|of| loader.data(of, slot, through, watch)).transpose()?.flatten();
         let Some(block) = block else {
             self.block.clear();
             return Ok(false);

@@ -7,6 +7,7 @@ use crate::base::coding::Malformed;
 use crate::base::error::Result;
 use crate::base::filename::FileKind;
 use crate::base::memory::{Account, Charge};
+use crate::base::observe::Observe;
 use crate::base::sync::{Arc, Mutex, Weak};
 use crate::block::Block;
 use crate::cache::{BlockCache, Counted, FilePool, Slots, Weigh};
@@ -118,17 +119,33 @@ impl Loader {
 
     /// The data block of an entry of an index; `None` behind the last.
     #[inline]
-    pub(super) fn data(&self, of: &Partition, at: usize, through: Through) -> Result<Option<Arc<Block>>> {
+    pub(super) fn data(
+        &self,
+        of: &Partition,
+        at: usize,
+        through: Through,
+        observe: &mut impl Observe,
+    ) -> Result<Option<Arc<Block>>> {
         match self.cached(&of.blocks, at, through) {
-            Some(block) => Ok(Some(block)),
-            None => self.load_data(of, at, through),
+            Some(block) => {
+                observe.cached();
+                Ok(Some(block))
+            }
+            None => self.load_data(of, at, through, observe),
         }
     }
 
     #[cold]
-    fn load_data(&self, of: &Partition, at: usize, through: Through) -> Result<Option<Arc<Block>>> {
+    fn load_data(
+        &self,
+        of: &Partition,
+        at: usize,
+        through: Through,
+        observe: &mut impl Observe,
+    ) -> Result<Option<Arc<Block>>> {
         let Some(handle) = of.index.handle(at) else { return Ok(None) };
         let block = self.read_data(handle)?;
+        observe.read(handle.stored_bytes(), block.size_bytes());
         self.fill(&of.blocks, at, through, &block);
         Ok(Some(block))
     }

@@ -61,8 +61,8 @@ impl<'a> Probe<'a> {
             }
             Layout::Partitioned(parts) => {
                 let Some(part) = parts.top.find(key, trailer) else { return Ok(None) };
-                let filter = parts.filter(&table.loader, part)?.map(Held::Counted);
-                let Some(partition) = parts.partition(&table.loader, part, Through::Cache)? else {
+                let filter = parts.filter(&table.loader, part, &mut ())?.map(Held::Counted);
+                let Some(partition) = parts.partition(&table.loader, part, Through::Cache, &mut ())? else {
                     return Ok(None);
                 };
                 (part, Held::Counted(partition), filter)
@@ -102,7 +102,7 @@ impl<'a> Probe<'a> {
     /// Takes the block, from the file if it is not cached.
     #[inline]
     pub fn take(&mut self) -> Result<()> {
-        self.block = self.table.loader.data(self.partition.get(), self.at, Through::Cache)?;
+        self.block = self.table.loader.data(self.partition.get(), self.at, Through::Cache, &mut ())?;
         if let Some(block) = &self.block {
             block.prefetch();
         }

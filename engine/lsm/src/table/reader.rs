@@ -9,6 +9,7 @@ use crate::base::coding::Malformed;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::hash::key_hash;
 use crate::base::key::{EntryRef, SeqNum, Trailer};
+use crate::base::observe::Observe;
 use crate::base::sync::Arc;
 use crate::block::Block;
 use crate::cache::{Slots, Weigh};
@@ -239,29 +240,51 @@ impl TableReader {
         seq: SeqNum,
         read: impl FnOnce(EntryRef<'_>, &Arc<Block>) -> R,
     ) -> Result<Option<R>> {
-        let trailer = self.target(seq);
+        self.get_observed(key, hash, seq, &mut (), read)
+    }
+
+    /// As [`TableReader::get`], and tells `observe` of its way.
+    ///
+    /// # Errors
+    /// As [`TableReader::get`].
+    #[inline]
+    pub fn get_observed<R, O: Observe>(
+        &self,
+        key: &[u8],
+        hash: u64,
+        seq: SeqNum,
+        observe: &mut O,
+        read: impl FnOnce(EntryRef<'_>, &Arc<Block>) -> R,
+    ) -> Result<Option<R>> {
+        let target = (key, self.target(seq));
         match &self.layout {
             Layout::Whole { partition, filter } => {
-                if filter.as_ref().is_some_and(|filter| !filter.may_contain(key, hash)) {
+                if filter.as_ref().is_some_and(|filter| !is_passed(filter, key, hash, observe)) {
                     return Ok(None);
                 }
-                match partition.index.find(key, trailer) {
-                    Some(at) => self.get_in_block(partition, at, key, trailer, read),
-                    None => Ok(None),
+                match partition.index.find(key, target.1) {
+                    Some(at) => self.get_in_block(partition, at, target, filter.is_some(), observe, read),
+                    None => {
+                        observe.missed(filter.is_some());
+                        Ok(None)
+                    }
                 }
             }
             Layout::Partitioned(parts) => {
-                let Some(i) = parts.top.find(key, trailer) else { return Ok(None) };
-                if !parts.filters.is_empty()
-                    && !parts.filter(&self.loader, i)?.is_none_or(|filter| filter.may_contain(key, hash))
+                let Some(i) = parts.top.find(key, target.1) else { return Ok(None) };
+                let filtered = !parts.filters.is_empty();
+                if filtered
+                    && !parts
+                        .filter(&self.loader, i, observe)?
+                        .is_none_or(|filter| is_passed(&filter, key, hash, observe))
                 {
                     return Ok(None);
                 }
-                let Some(partition) = parts.partition(&self.loader, i, Through::Cache)? else {
+                let Some(partition) = parts.partition(&self.loader, i, Through::Cache, observe)? else {
                     return Ok(None);
                 };
-                match partition.index.find(key, trailer) {
-                    Some(at) => self.get_in_block(&partition, at, key, trailer, read),
+                match partition.index.find(key, target.1) {
+                    Some(at) => self.get_in_block(&partition, at, target, filtered, observe, read),
                     None => Err(self.partition_ends_early(i)),
                 }
             }
@@ -273,14 +296,19 @@ impl TableReader {
         &self,
         partition: &Partition,
         at: usize,
-        key: &[u8],
-        trailer: Trailer,
+        (key, trailer): (&[u8], Trailer),
+        filtered: bool,
+        observe: &mut impl Observe,
         read: impl FnOnce(EntryRef<'_>, &Arc<Block>) -> R,
     ) -> Result<Option<R>> {
-        let Some(block) = self.loader.data(partition, at, Through::Cache)? else { return Ok(None) };
+        let found = self.loader.data(partition, at, Through::Cache, observe)?;
+        let Some(block) = found else { return Ok(None) };
         match block.get(key, trailer) {
             Ok(Some(entry)) => Ok(Some(read(self.numbered(entry), &block))),
-            Ok(None) => Ok(None),
+            Ok(None) => {
+                observe.missed(filtered);
+                Ok(None)
+            }
             Err(malformed) => Err(self.damaged_block(&partition.index, at, malformed)),
         }
     }
@@ -323,13 +351,24 @@ impl TableReader {
             Layout::Whole { partition, .. } => offset(&partition.index),
             Layout::Partitioned(parts) => match parts.top.find(key, trailer) {
                 Some(i) => parts
-                    .partition(&self.loader, i, Through::Cache)?
+                    .partition(&self.loader, i, Through::Cache, &mut ())?
                     .and_then(|partition| offset(&partition.index))
                     .or_else(|| parts.top.handle(i)),
                 None => None,
             },
         };
         Ok(found.map_or(self.loader.end, |handle| handle.offset))
+    }
+
+    /// The keys that separate its blocks, or where the index is in partitions, these: as far as they are kept
+    /// in memory. The last one is behind all keys.
+    #[must_use]
+    pub fn separators(&self) -> Vec<Vec<u8>> {
+        let index = match &self.layout {
+            Layout::Whole { partition, .. } => &partition.index,
+            Layout::Partitioned(parts) => &parts.top,
+        };
+        (0..index.len()).map(|at| index.key(at).0).collect()
     }
 
     /// Whether index and filter are in partitions.
@@ -355,10 +394,15 @@ impl TableReader {
     }
 
     /// A partition; `None` behind the last.
-    pub(super) fn partition(&self, i: usize, through: Through) -> Result<Option<Arc<Partition>>> {
+    pub(super) fn partition(
+        &self,
+        i: usize,
+        through: Through,
+        observe: &mut impl Observe,
+    ) -> Result<Option<Arc<Partition>>> {
         match &self.layout {
             Layout::Whole { partition, .. } => Ok((i == 0).then(|| partition.clone())),
-            Layout::Partitioned(parts) => parts.partition(&self.loader, i, through),
+            Layout::Partitioned(parts) => parts.partition(&self.loader, i, through, observe),
         }
     }
 
@@ -379,7 +423,7 @@ impl TableReader {
                 }
                 place.at = None;
             }
-            let partition = self.partition(place.partition, Through::File);
+            let partition = self.partition(place.partition, Through::File, &mut ());
             place.partition += 1;
             match partition {
                 Ok(None) => return None,
@@ -438,37 +482,64 @@ impl Partitions {
         loader: &Loader,
         i: usize,
         through: Through,
+        observe: &mut impl Observe,
     ) -> Result<Option<Arc<Partition>>> {
         match loader.cached(&self.partitions, i, through) {
             Some(partition) => Ok(Some(partition)),
-            None => self.load_partition(loader, i, through),
+            None => self.load_partition(loader, i, through, observe),
         }
     }
 
     #[cold]
-    fn load_partition(&self, loader: &Loader, i: usize, through: Through) -> Result<Option<Arc<Partition>>> {
+    fn load_partition(
+        &self,
+        loader: &Loader,
+        i: usize,
+        through: Through,
+        observe: &mut impl Observe,
+    ) -> Result<Option<Arc<Partition>>> {
         let Some(handle) = self.top.handle(i) else { return Ok(None) };
         let partition = loader.read_partition(handle, self.known.get(i))?;
+        observe.piece(handle.stored_bytes(), partition.index.size_bytes());
         loader.fill(&self.partitions, i, through, &partition);
         Ok(Some(partition))
     }
 
     /// The filter of a partition; `None` if it has none.
     #[inline]
-    pub(super) fn filter(&self, loader: &Loader, i: usize) -> Result<Option<Arc<Filter>>> {
+    pub(super) fn filter(
+        &self,
+        loader: &Loader,
+        i: usize,
+        observe: &mut impl Observe,
+    ) -> Result<Option<Arc<Filter>>> {
         match loader.cached(&self.filter_slots, i, Through::Cache) {
             Some(filter) => Ok(Some(filter)),
-            None => self.load_filter(loader, i),
+            None => self.load_filter(loader, i, observe),
         }
     }
 
     #[cold]
-    fn load_filter(&self, loader: &Loader, i: usize) -> Result<Option<Arc<Filter>>> {
+    fn load_filter(
+        &self,
+        loader: &Loader,
+        i: usize,
+        observe: &mut impl Observe,
+    ) -> Result<Option<Arc<Filter>>> {
         let Some(handle) = self.filters.get(i) else { return Ok(None) };
         let filter = loader.read_filter(*handle)?;
+        observe.piece(handle.stored_bytes(), filter.size_bytes());
         loader.fill(&self.filter_slots, i, Through::Cache, &filter);
         Ok(Some(filter))
     }
+}
+
+/// Whether a filter lets a key pass.
+#[inline]
+fn is_passed(filter: &Filter, key: &[u8], hash: u64, observe: &mut impl Observe) -> bool {
+    let may = filter.may_contain(key, hash);
+    observe.filter(may);
+    may
 }
 
 impl Drop for TableReader {

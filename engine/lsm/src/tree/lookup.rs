@@ -7,6 +7,7 @@ use crate::base::error::Result;
 use crate::base::hash::key_hash;
 use crate::base::key::{EntryRef, Kind, SeqNum};
 use crate::base::limits::LEVELS;
+use crate::base::observe::Observe;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::Block;
@@ -96,36 +97,64 @@ pub fn lookup<R>(
     now_ms: impl Fn() -> u64,
     read: impl FnOnce(Found<'_>) -> R,
 ) -> Result<Option<R>> {
+    lookup_observed(view, key, seq, now_ms, &mut (), read)
+}
+
+/// As [`lookup()`], and tells `observe` of its way.
+///
+/// # Errors
+/// As [`lookup()`].
+#[inline]
+pub fn lookup_observed<R, O: Observe>(
+    view: &View,
+    key: &[u8],
+    seq: SeqNum,
+    now_ms: impl Fn() -> u64,
+    observe: &mut O,
+    read: impl FnOnce(Found<'_>) -> R,
+) -> Result<Option<R>> {
     let hash = key_hash(key);
-    if let Some((entry, place)) = in_memtables(view, key, hash, seq) {
-        return match judge(view, key, &entry, seq, &now_ms) {
+    if let Some((entry, place)) = in_memtables(view, key, hash, seq, observe) {
+        let verdict = judge(view, key, &entry, seq, &now_ms);
+        observe.entry(verdict == Verdict::Live);
+        return match verdict {
             Verdict::Live => Ok(Some(read(Found::new(&entry, place)))),
-            Verdict::Operand => merged(view, key, seq, now_ms, read),
+            Verdict::Operand => merged(view, key, seq, now_ms, observe, read),
             Verdict::Absent => Ok(None),
         };
     }
     let mut read = Some(read);
     let mut operand = false;
-    let mut ask = |table: &TableFile| {
-        table.reader.get(key, hash, seq, |entry, block| {
-            match judge(view, key, &entry, seq, &now_ms) {
+    let mut ask = |table: &TableFile, level: usize| {
+        observe.table(level);
+        let mut shown = None;
+        let answer = table.reader.get_observed(key, hash, seq, observe, |entry, block| {
+            let verdict = judge(view, key, &entry, seq, &now_ms);
+            if O::WANTED {
+                shown = Some(verdict == Verdict::Live);
+            }
+            match verdict {
                 Verdict::Live => return Some(read.take()?(Found::new(&entry, Place::Block(block)))),
                 verdict => operand = verdict == Verdict::Operand,
             }
             None
-        })
+        });
+        if let Some(shows) = shown {
+            observe.entry(shows);
+        }
+        answer
     };
     let answer = 'found: {
         for table in view.version.level(0) {
             if table.meta.overlaps(Some(key), Some(key))
-                && let Some(answer) = ask(table)?
+                && let Some(answer) = ask(table, 0)?
             {
                 break 'found answer;
             }
         }
         for level in 1..LEVELS {
             if let Some(table) = view.version.find(level, key)
-                && let Some(answer) = ask(table)?
+                && let Some(answer) = ask(table, level)?
             {
                 break 'found answer;
             }
@@ -133,7 +162,7 @@ pub fn lookup<R>(
         None
     };
     match read {
-        Some(read) if operand => merged(view, key, seq, now_ms, read),
+        Some(read) if operand => merged(view, key, seq, now_ms, observe, read),
         _ => Ok(answer),
     }
 }
@@ -146,9 +175,11 @@ pub(super) fn in_memtables<'a>(
     key: &'a [u8],
     hash: u64,
     seq: SeqNum,
+    observe: &mut impl Observe,
 ) -> Option<(EntryRef<'a>, Place<'a>)> {
     // What `seq` was published for was counted before.
     for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
+        observe.memtable();
         if let Some(entry) = memtable.get(key, hash, seq) {
             return Some((entry, Place::Memtable(memtable, key, seq)));
         }
@@ -185,16 +216,21 @@ pub(super) fn merged<R>(
     key: &[u8],
     seq: SeqNum,
     now_ms: impl Fn() -> u64,
+    observe: &mut impl Observe,
     read: impl FnOnce(Found<'_>) -> R,
 ) -> Result<Option<R>> {
     let range = if view.has_deleted_ranges() { view.newest_deleted(key, seq) } else { 0 };
-    let mut cursor = Merge::new(sources(view, Access { fill_cache: true, read_ahead_bytes: 0 }));
+    let watch = observe.watch();
+    let mut cursor = Merge::new(sources(view, Access { watch: watch.clone(), ..Access::plain(true) }));
     cursor.seek(key, seq)?;
     // The newest entry is an operand, as was just seen.
     if !cursor.valid() || cursor.trailer().seq() < range {
         return Ok(None);
     }
-    let Some(merged) = gather(&mut cursor, &view.hooks, range, now_ms())? else { return Ok(None) };
+    let gathered = gather(&mut cursor, &view.hooks, range, now_ms());
+    observe.watched(&watch);
+    let Some(merged) = gathered? else { return Ok(None) };
+    observe.operands(merged.operands);
     let (slice, seq, expires_at) = (Slice::own(merged.value), merged.seq, merged.expires_at);
     Ok(Some(read(Found { value: &slice, place: Place::Merged(&slice), seq, expires_at })))
 }

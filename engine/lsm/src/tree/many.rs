@@ -49,7 +49,7 @@ pub fn lookup_many<'a>(
             return Ok(());
         }
         for Wanted { at, key, hash, decided } in &mut wanted {
-            if let Some(found) = in_memtables(view, key, *hash, seq) {
+            if let Some(found) = in_memtables(view, key, *hash, seq, &mut ()) {
                 show(view, key, seq, now_ms, found, |found| read(*at, found))?;
                 *decided = true;
             }
@@ -115,7 +115,7 @@ fn show(
 ) -> Result<()> {
     match judge(view, key, &entry, seq, || now_ms) {
         Verdict::Live => read(Found::new(&entry, place)),
-        Verdict::Operand => drop(merged(view, key, seq, || now_ms, read)?),
+        Verdict::Operand => drop(merged(view, key, seq, || now_ms, &mut (), read)?),
         Verdict::Absent => {}
     }
     Ok(())

@@ -11,7 +11,7 @@ mod view;
 mod written;
 
 pub use family::Family;
-pub use lookup::{Found, lookup};
+pub use lookup::{Found, lookup, lookup_observed};
 pub use many::lookup_many;
 pub use pins::{Held, Pin, PinKind, Pins};
 pub use rules::FamilyRules;

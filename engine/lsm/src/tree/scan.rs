@@ -3,6 +3,7 @@
 use super::view::View;
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
+use crate::base::observe::Observe;
 use crate::iter::{Concat, Merge, Visible};
 use crate::memtable::MemtableCursor;
 use crate::table::{Access, TableCursor};
@@ -30,18 +31,22 @@ pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, access: Acces
 }
 
 /// A cursor over each sorted run of `view`.
-pub(super) fn sources(view: &View, access: Access) -> Vec<Source> {
+pub(super) fn sources(view: &View, mut access: Access) -> Vec<Source> {
     // Room for those that there are: cursors are large, and are made for each seek.
     let memtables = || view.memtables().filter(|memtable| !memtable.is_empty());
     let levels = || (1..LEVELS).filter(|level| !view.version.level(*level).is_empty());
     let count = memtables().count() + view.version.level(0).len() + levels().count();
     let mut sources = Vec::with_capacity(count);
-    sources.extend(memtables().map(|memtable| Source::Memtable(MemtableCursor::new(memtable.clone()))));
+    for memtable in memtables() {
+        access.watch.memtable();
+        sources.push(Source::Memtable(MemtableCursor::new(memtable.clone())));
+    }
     for table in view.version.level(0) {
-        sources.push(Source::Table(TableCursor::with(table.reader.clone(), access)));
+        access.watch.table(0);
+        sources.push(Source::Table(TableCursor::with(table.reader.clone(), access.clone())));
     }
     for level in levels() {
-        let run = LevelRun::with(view.version.clone(), level, access);
+        let run = LevelRun::with(view.version.clone(), level, access.clone());
         sources.push(Source::Level(Concat::new(run)));
     }
     sources

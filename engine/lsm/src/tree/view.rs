@@ -2,7 +2,7 @@
 
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
-use crate::hooks::FamilyHooks;
+use crate::hooks::{FamilyHooks, SealReason};
 use crate::iter::Hidden;
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
@@ -17,6 +17,8 @@ pub struct Seal {
     pub order: u64,
     /// Everything of the family up to here stands in this memtable or an older one.
     pub last_seq: SeqNum,
+    /// Why.
+    pub reason: SealReason,
 }
 
 /// A memtable that is waiting to be flushed.

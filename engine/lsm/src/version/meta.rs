@@ -6,6 +6,7 @@ use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::filename::FileNumber;
 use crate::base::key::{SeqNum, Trailer};
 use crate::base::limits::MAX_KEY_BYTES;
+use crate::hooks::TableInfo;
 use crate::ranges::Range;
 use crate::table::TableSummary;
 
@@ -46,6 +47,12 @@ pub struct TableMeta {
 }
 
 impl TableMeta {
+    /// As those who listen are told of it, in a level.
+    #[must_use]
+    pub fn shown(&self, level: usize) -> TableInfo {
+        TableInfo::new(self.number, level, self.size, self.entries)
+    }
+
     /// Of a table that was just written, clean of ranges up to `cleaned_seq`.
     #[must_use]
     pub fn of(number: FileNumber, written: TableSummary, cleaned_seq: SeqNum) -> TableMeta {

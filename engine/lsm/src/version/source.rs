@@ -5,6 +5,7 @@ use crate::base::cursor::Cursor;
 use crate::base::error::Result;
 use crate::base::key::{EntryRef, SeqNum, Trailer};
 use crate::base::limits::LEVELS;
+use crate::base::observe::Observe;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::iter::{Concat, RunSource};
@@ -23,7 +24,7 @@ impl LevelRun {
     /// The tables of `level`, whose blocks go to the cache if `fill_cache`.
     #[must_use]
     pub fn new(version: Arc<Version>, level: usize, fill_cache: bool) -> LevelRun {
-        LevelRun::with(version, level, Access { fill_cache, read_ahead_bytes: 0 })
+        LevelRun::with(version, level, Access::plain(fill_cache))
     }
 
     /// The tables of `level`.
@@ -59,7 +60,9 @@ impl RunSource for LevelRun {
     }
 
     fn open(&self, at: usize) -> Result<TableCursor> {
-        Ok(TableCursor::with(self.table(at).reader.clone(), self.access))
+        let mut access = self.access.clone();
+        access.watch.table(self.level);
+        Ok(TableCursor::with(self.table(at).reader.clone(), access))
     }
 }
 

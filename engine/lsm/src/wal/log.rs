@@ -289,6 +289,12 @@ impl Wal {
         self.number
     }
 
+    /// The size that was set aside for it, as far as that could be had.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
     /// Where the last record of that segment ends in its file.
     #[must_use]
     pub fn end(&self) -> u64 {

@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod compact;
 pub mod delete;
 pub mod dump;
+pub mod explain;
 pub mod export;
 pub mod families;
 pub mod get;

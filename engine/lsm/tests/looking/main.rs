@@ -1,0 +1,6 @@
+//! Looking into a store: what reads cost, and why they answer what they do.
+
+mod context;
+mod explain;
+mod sizes;
+mod store;
