@@ -1,11 +1,12 @@
 //! Checkpoints: complete, independent, whole or refused.
 
-use crate::base::error::Error;
+use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
+use crate::batch::WriteBatch;
+use crate::commit::Durability;
 use crate::db::{Builder, Db};
 use crate::fs::sim::{Fault, Image, OperationKind, Phase};
 use crate::fs::{Fs, SimFs};
-use crate::{Durability, WriteBatch};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -35,7 +36,7 @@ fn content(db: &Db) -> Content {
     db.column_families().into_iter().map(of).collect()
 }
 
-fn open(sim: &SimFs, dir: &str) -> crate::Result<Db> {
+fn open(sim: &SimFs, dir: &str) -> Result<Db> {
     builder(sim, dir).create_if_missing(false).open()
 }
 
