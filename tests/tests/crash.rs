@@ -56,17 +56,17 @@ fn profile(seed: u64) -> &'static Profile {
 /// Which cells the histories must reach: the rest of the table cannot be reached, since the engine never does
 /// such a thing to such a file.
 const REACHABLE: &[(OperationKind, &[&str])] = &[
-    (OperationKind::Create, &["RESERVE", "manifest", "outside", "table", "temporary"]),
-    (OperationKind::Write, &["log", "manifest", "outside", "table", "temporary"]),
-    (OperationKind::Sync, &["RESERVE", "log", "manifest", "outside", "table", "temporary"]),
-    (OperationKind::Truncate, &["RESERVE", "log"]),
+    (OperationKind::Create, &["RESERVE", "copy", "manifest", "outside", "table", "temporary"]),
+    (OperationKind::Write, &["copy", "log", "manifest", "outside", "table", "temporary"]),
+    (OperationKind::Sync, &["RESERVE", "copy", "log", "manifest", "outside", "table", "temporary"]),
+    (OperationKind::Truncate, &["RESERVE", "copy", "log"]),
     (OperationKind::Allocate, &["RESERVE", "temporary"]),
-    (OperationKind::Rename, &["log", "CURRENT"]),
-    (OperationKind::Link, &["table"]),
-    (OperationKind::Remove, &["log", "manifest", "outside", "table"]),
-    (OperationKind::SyncDir, &["directory"]),
-    (OperationKind::CreateDir, &["directory"]),
-    (OperationKind::Lock, &["LOCK"]),
+    (OperationKind::Rename, &["copy", "log", "CURRENT"]),
+    (OperationKind::Link, &["copy", "table"]),
+    (OperationKind::Remove, &["copy", "log", "manifest", "outside", "table"]),
+    (OperationKind::SyncDir, &["copy", "directory"]),
+    (OperationKind::CreateDir, &["copy", "directory"]),
+    (OperationKind::Lock, &["LOCK", "copy"]),
 ];
 
 fn show(cells: &BTreeMap<Cell, u64>) {

@@ -53,9 +53,17 @@ impl Figures {
     }
 }
 
+/// Whether a path leads to a copy of the store: a checkpoint, or backups.
+fn is_copy(path: &Path) -> bool {
+    path.iter().filter_map(|name| name.to_str()).any(|n| n == "backups" || n.starts_with("checkpoint-"))
+}
+
 /// The kind of file that a path names, in words.
 #[must_use]
 pub fn file_kind(path: &Path) -> &'static str {
+    if is_copy(path) {
+        return "copy";
+    }
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     match FileKind::parse(&name) {
         Some(FileKind::Table(_)) => "table",

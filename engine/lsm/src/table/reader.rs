@@ -256,12 +256,13 @@ impl TableReader {
         observe: &mut O,
         read: impl FnOnce(EntryRef<'_>, &Arc<Block>) -> R,
     ) -> Result<Option<R>> {
-        let target = (key, self.target(seq));
         match &self.layout {
             Layout::Whole { partition, filter } => {
                 if filter.as_ref().is_some_and(|filter| !is_passed(filter, key, hash, observe)) {
                     return Ok(None);
                 }
+                // Most tables have been left by now.
+                let target = (key, self.target(seq));
                 match partition.index.find(key, target.1) {
                     Some(at) => self.get_in_block(partition, at, target, filter.is_some(), observe, read),
                     None => {
@@ -271,6 +272,7 @@ impl TableReader {
                 }
             }
             Layout::Partitioned(parts) => {
+                let target = (key, self.target(seq));
                 let Some(i) = parts.top.find(key, target.1) else { return Ok(None) };
                 let filtered = !parts.filters.is_empty();
                 if filtered
