@@ -72,7 +72,6 @@ impl Intake {
 }
 
 /// Writers wait at the gate while this lives.
-#[derive(Debug)]
 pub struct HeldWriters<'s> {
     store: &'s Store,
     _only_one: MutexGuard<'s, ()>,
