@@ -128,7 +128,7 @@ impl Backups {
         let place = self.staging().join("drill");
         self.fs.create_dir_all(&place)?;
         self.clear(&place)?;
-        let drilled = self.restore_chosen(number, &place, |_| true).and_then(|()| {
+        let drilled = self.restore(number, &place).and_then(|()| {
             let builder = Db::builder(&place).fs(self.fs.clone()).create_if_missing(false);
             let db = open(builder).open()?;
             let drill = read_all(number, &db);

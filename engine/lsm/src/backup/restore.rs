@@ -31,7 +31,9 @@ impl Backups {
     /// [`Error::InvalidArgument`] if there is no such backup, or the directory is not empty;
     /// [`Error::Corruption`] if an object is missing or damaged; what reading and writing gives.
     pub fn restore(&self, number: u64, into: impl AsRef<Path>) -> Result<()> {
-        self.restore_chosen(number, into.as_ref(), |_| true)
+        let record = self.sound_record(number)?;
+        let state = self.state(&record)?;
+        self.make_store(&record, state, into.as_ref())
     }
 
     /// As [`Backups::restore`], of some column families alone. The default family is there in any case,
@@ -55,12 +57,14 @@ impl Backups {
     /// # restored.close()?; db.close() }
     /// ```
     pub fn restore_families(&self, number: u64, into: impl AsRef<Path>, names: &[&str]) -> Result<()> {
-        let state = self.state(&self.sound_record(number)?)?;
+        let record = self.sound_record(number)?;
+        let mut state = self.state(&record)?;
         let there = |name: &str| state.families.values().any(|family| family.name == name);
         if let Some(name) = names.iter().find(|name| !there(name)) {
             return Err(Error::NoSuchFamily { name: (*name).into() });
         }
-        self.restore_chosen(number, into.as_ref(), |name| names.contains(&name))
+        leave_out(&mut state, |name| names.contains(&name));
+        self.make_store(&record, state, into.as_ref())
     }
 
     fn sound_record(&self, number: u64) -> Result<Record> {
@@ -68,18 +72,10 @@ impl Backups {
         self.record(number)
     }
 
-    pub(super) fn restore_chosen(
-        &self,
-        number: u64,
-        into: &Path,
-        chosen: impl Fn(&str) -> bool,
-    ) -> Result<()> {
-        let record = self.sound_record(number)?;
-        let mut state = self.state(&record)?;
-        leave_out(&mut state, chosen);
+    fn make_store(&self, record: &Record, state: StoreState, into: &Path) -> Result<()> {
         make_room(&self.fs, into)?;
         let mut made = Vec::new();
-        let result = self.fill(&record, state, into, &mut made);
+        let result = self.fill(record, state, into, &mut made);
         if result.is_err() {
             for path in &made {
                 // What stays is refused as a store, and so is a second attempt there: nothing is mixed up.

@@ -139,7 +139,9 @@ pub fn lookup_observed<R, O: Observe>(
             }
             None
         });
-        if let Some(shows) = shown {
+        if O::WANTED
+            && let Some(shows) = shown
+        {
             observe.entry(shows);
         }
         answer

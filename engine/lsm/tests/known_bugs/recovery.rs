@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A disk after a kill: three segments of log, synced up to the last record but one.
-fn killed() -> Result<(SimFs, Entries)> {
+/// A store with a log of several segments, all of it synced, in records of one size.
+fn logged() -> Result<(SimFs, Db)> {
     let sim = SimFs::new();
     let db = idle(&sim).open()?;
     put(&db, "flushed", b"v", Durability::Sync)?;
@@ -21,6 +21,12 @@ fn killed() -> Result<(SimFs, Entries)> {
         put(&db, &format!("k{i:02}"), &value(i, 700), Durability::Os)?;
     }
     db.sync()?;
+    Ok((sim, db))
+}
+
+/// A disk after a kill: three segments of log, synced up to the last record but one.
+fn killed() -> Result<(SimFs, Entries)> {
+    let (sim, db) = logged()?;
     put(&db, "last", b"v", Durability::Os)?;
     let expected = entries(&db)?;
     let disk = sim.image(Image::All, 0);
@@ -166,15 +172,8 @@ fn a_torn_tail_is_cut_and_a_damaged_middle_refused() -> Result<()> {
 /// 6. What an older log had left in a reused place was taken for new.
 #[test]
 fn records_of_another_segment_are_not_taken_for_new_ones() -> Result<()> {
-    let sim = SimFs::new();
-    let db = idle(&sim).open()?;
-    put(&db, "flushed", b"v", Durability::Sync)?;
-    db.flush()?;
-    // All of one size: where the last segment ends, a record of an older one begins.
-    for i in 0..20 {
-        put(&db, &format!("k{i:02}"), &value(i, 700), Durability::Os)?;
-    }
-    db.sync()?;
+    // Its records are of one size: where the last segment ends, a record of an older one begins.
+    let (sim, db) = logged()?;
     let (sound, expected) = (sim.image(Image::All, 0), entries(&db)?);
     let logs = files(&sound, ".log");
     let (old, last) = (sound.read_raw(&whole_log(&sound)).unwrap(), logs.last().unwrap());
