@@ -393,3 +393,38 @@ fn what_is_imported_as_hashes_is_served() {
     let said = esker(&["verify", "--structures", "--dir", data]);
     assert!(said.contains("sound") && said.contains("structures agree: 36,631 keys"), "{said}");
 }
+
+/// What an HTTP client gets for a request.
+fn fetch(address: &str, request: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+#[test]
+fn metrics_are_served_over_http() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Served::start(PROGRAM, dir.path(), &["--metrics", "127.0.0.1:0"]);
+    let address = server.said().split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let mut client = server.connect();
+    for n in 0..200 {
+        assert_eq!(client.ask(&format!("SET k{n} v")), "+OK\r\n");
+    }
+    let reply = fetch(&address, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+    let sample = |name: &str| -> f64 {
+        let line = reply.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
+        line.split_once(' ').unwrap().1.parse().unwrap()
+    };
+    assert!(sample("esker_visible_seq") >= 200.0 && sample("esker_time_one_in") == 100.0);
+    assert!(sample("esker_group_size_sum") >= 200.0 && sample("esker_sync_seconds_count") > 0.0);
+    assert!(fetch(&address, "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404 "));
+    // Who says nothing and goes holds nobody up for good.
+    drop(std::net::TcpStream::connect(&address).unwrap());
+    assert!(fetch(&address, "HEAD /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200 OK\r\n"));
+    client.send(&Client::encode(&[b"SHUTDOWN"])).unwrap();
+    assert!(server.wait().0.success());
+}

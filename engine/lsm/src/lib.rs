@@ -30,6 +30,7 @@ pub mod fs;
 pub mod hooks;
 pub mod iter;
 pub mod memtable;
+pub mod metrics;
 pub mod ranges;
 pub mod record;
 pub mod table;
@@ -59,12 +60,13 @@ pub use base::observe::ReadContext;
 pub use base::refusal::{Expected, FoundInstead, IngestRefusal, LockWait};
 pub use base::slice::Slice;
 pub use batch::{Versioned, WriteBatch};
-pub use commit::{Durability, Ticket, TransactionStats};
+pub use commit::{CopyStats, Durability, Ticket, TransactionStats};
 pub use db::explain;
 pub use db::{
-    Builder, ColumnFamily, Cursor, Db, FamilyOptions, FamilyStats, Health, IngestBatch, IngestOptions,
-    Ingested, IngestedFile, Iter, LevelStats, OpenTransactionStats, Options, PinInfo, RangeStats, Recovery,
-    ScanOptions, Snapshot, SstFile, SstSettings, SstWriter, Stats, Ttl, VerifyReport,
+    Builder, ColumnFamily, Cursor, Db, FamilyMemory, FamilyOptions, FamilyStats, Health, IngestBatch,
+    IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart, MemoryReport, Metrics,
+    OpenTransactionStats, Options, PinInfo, RangeStats, Recovery, ScanOptions, Snapshot, SstFile,
+    SstSettings, SstWriter, Stats, Ttl, VerifyReport,
 };
 pub use filter::FilterPolicy;
 pub use repair::{Repair, RepairReport};

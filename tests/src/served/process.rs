@@ -13,6 +13,7 @@ pub struct Served {
     child: Child,
     address: SocketAddr,
     stderr: BufReader<ChildStderr>,
+    said: String,
 }
 
 impl Served {
@@ -60,7 +61,7 @@ impl Served {
                 break address.parse().expect("an address");
             }
         };
-        Served { child, address, stderr }
+        Served { child, address, stderr, said }
     }
 
     /// A connection.
@@ -89,6 +90,12 @@ impl Served {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it said until it was ready.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        &self.said
     }
 
     /// The number of the process.

@@ -22,6 +22,7 @@ pub const LAYERS: &[Folder] = &[
     ("compress", 1, "codecs of blocks"),
     ("filter", 1, "filters that spare a look into a table"),
     ("ranges", 1, "deleted and dropped ranges of keys, and which of them cover a key"),
+    ("metrics", 1, "how long things take; figures as text"),
     ("hooks", 1, "what a user's code does inside: merge operators, compaction filters"),
     ("block", 2, "sorted entries in prefix-compressed blocks, checksummed"),
     ("record", 2, "the framing shared by log and manifest; where a torn tail begins"),

@@ -26,4 +26,4 @@ mod worker;
 
 pub mod protocol;
 
-pub use server::{Options, Server, Stopper};
+pub use server::{MetricsEndpoint, Options, Server, Stopper};

@@ -14,7 +14,7 @@ use crate::compaction::{
     Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, debt_bytes, ended_ms,
     hides_since_before, leftover, merge, pick, pick_calm, pick_erasure, pick_manual, retired,
 };
-use crate::hooks::TableInfo;
+use crate::hooks::{CompactionWay, TableInfo};
 use crate::iter::Merge;
 use crate::table::Origin;
 use crate::tree::{Family, Filtering};
@@ -194,6 +194,9 @@ impl Jobs {
             Ok(result) => result.clone(),
             Err(_) => self.store.poison.check().map(|()| Vec::new()),
         };
+        if plan.way() == CompactionWay::Merged {
+            self.store.timings.compaction.end(Some(begun), self.store.clock.source());
+        }
         self.tell_compaction_ended(family, &plan, begun, &outputs);
         let mut result = outputs.map(drop);
         if family.is_dropped() {

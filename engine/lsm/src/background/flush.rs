@@ -45,6 +45,7 @@ impl Jobs {
         let begun = self.store.clock.source().monotonic();
         self.tell_flush_begun(&group);
         let flushed = self.store.draw(Drawer::Anybody, || self.flush_group(&group));
+        self.store.timings.flush.end(Some(begun), self.store.clock.source());
         self.tell_flush_ended(&group, begun, &flushed);
         let result = flushed.map(drop);
         self.judge(Task::Flush, &result);

@@ -14,6 +14,7 @@ use crate::base::key::SeqNum;
 use crate::commit::{Capture, Store};
 use crate::db::Db;
 use crate::fs::Fs;
+use crate::hooks::{CheckpointEnded, Event};
 use crate::version::{Manifest, NotSwitched};
 use std::path::{Path, PathBuf};
 
@@ -63,9 +64,24 @@ impl Db {
     /// # copy.close()?; db.close() }
     /// ```
     pub fn checkpoint(&self, into: impl AsRef<Path>) -> Result<Checkpoint> {
+        let (store, into) = (self.store(), into.as_ref());
+        let clock = store.clock.source();
+        let begun = clock.monotonic();
+        let made = self.make_checkpoint(into);
+        store.copy_counts.count_checkpoint(made.is_ok());
+        store.emit(|at_ms| {
+            let (path, took) = (into.into(), clock.monotonic().saturating_sub(begun));
+            let (files, bytes) = made.as_ref().map_or((0, 0), |m| (m.files, m.linked_bytes + m.copied_bytes));
+            let error = made.as_ref().err().cloned();
+            Event::CheckpointEnded(CheckpointEnded { at_ms, path, files, bytes, took, error })
+        });
+        made
+    }
+
+    fn make_checkpoint(&self, into: &Path) -> Result<Checkpoint> {
         self.step();
         let capture = self.capture()?;
-        let (store, into) = (self.store(), into.as_ref());
+        let store = self.store();
         make_room(&store.fs, into)?;
         let mut made = Vec::new();
         let result = fill(store, &capture, into, &mut made);

@@ -19,6 +19,7 @@ use crate::base::sync::Arc;
 use crate::commit::Store;
 use crate::db::Db;
 use crate::fs::OpenFile;
+use crate::hooks::{BackupEnded, Event};
 use crate::table::{Expected, TableReader, TableSource};
 use crate::version::encode_edit;
 use std::collections::{BTreeSet, HashMap};
@@ -88,6 +89,22 @@ impl Backups {
     /// # db.close() }
     /// ```
     pub fn create_with(&self, db: &Db, options: BackupOptions) -> Result<Backup> {
+        let store = db.store();
+        let clock = store.clock.source();
+        let begun = clock.monotonic();
+        let made = self.make(db, options);
+        store.copy_counts.count_backup(made.as_ref().ok().map(|backup| backup.new_bytes));
+        store.emit(|at_ms| {
+            let figures = |backup: &Backup| (backup.number, backup.bytes, backup.new_bytes);
+            let (number, bytes, new_bytes) = made.as_ref().map_or((0, 0, 0), figures);
+            let (path, error) = (self.dir.as_path().into(), made.as_ref().err().cloned());
+            let took = clock.monotonic().saturating_sub(begun);
+            Event::BackupEnded(BackupEnded { at_ms, path, number, bytes, new_bytes, took, error })
+        });
+        made
+    }
+
+    fn make(&self, db: &Db, options: BackupOptions) -> Result<Backup> {
         db.step();
         let store = db.store();
         store.check_writable()?;

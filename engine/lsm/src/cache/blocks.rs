@@ -52,6 +52,8 @@ pub struct CacheStats {
     pub misses: u64,
     /// Bytes that the cache holds.
     pub cached_bytes: u64,
+    /// Of these the pieces themselves, without what it takes to find them.
+    pub piece_bytes: u64,
     /// Bytes of all pieces alive: cached, or held by readers only.
     pub alive_bytes: u64,
     /// Bytes that the cache may hold.
@@ -242,14 +244,16 @@ impl BlockCache {
         let sum = |of: fn(&Counters) -> &AtomicU64| {
             self.counters.iter().map(|counters| of(counters).load(Ordering::Relaxed)).sum()
         };
-        let (cached_bytes, capacity_bytes) = {
+        let (cached_bytes, pieces, capacity_bytes) = {
             let queues = self.queues.lock();
-            (queues.bytes, queues.capacity)
+            let standing = queues.small.residents.len() + queues.large.residents.len();
+            (queues.bytes, standing.saturating_sub(queues.gone) as u64, queues.capacity)
         };
         CacheStats {
             hits: sum(|counters| &counters.hits),
             misses: sum(|counters| &counters.misses),
             cached_bytes,
+            piece_bytes: cached_bytes.saturating_sub(pieces * OVERHEAD_BYTES),
             alive_bytes: self.account.bytes(),
             capacity_bytes,
         }

@@ -1,4 +1,4 @@
-//! What became of transactions and conditional writes.
+//! What became of transactions and conditional writes, and of copies of the store.
 
 use crate::base::error::Error;
 use crate::base::sync::quiet::{AtomicU64, Ordering};
@@ -30,6 +30,70 @@ pub struct TransactionStats {
     pub failed_conditions: u64,
     /// How often the table of recent writes did not reach back far enough, so that the tree was asked.
     pub looked_into_tree: u64,
+}
+
+/// Counters of copies of a store, and of tables taken into it, since it was opened.
+#[derive(Debug, Default)]
+pub struct CopyCounts {
+    checkpoints: AtomicU64,
+    backups: AtomicU64,
+    backup_bytes: AtomicU64,
+    failed: AtomicU64,
+    ingests: AtomicU64,
+    failed_ingests: AtomicU64,
+}
+
+/// A reading of [`CopyCounts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CopyStats {
+    /// Checkpoints that were made.
+    pub checkpoints: u64,
+    /// Backups that were made.
+    pub backups: u64,
+    /// What these added to their directories: what no earlier backup had.
+    pub backup_bytes: u64,
+    /// Checkpoints and backups that failed.
+    pub failed: u64,
+    /// Calls that took tables in.
+    pub ingests: u64,
+    /// Calls that could not.
+    pub failed_ingests: u64,
+}
+
+impl CopyCounts {
+    /// Counts a checkpoint.
+    pub fn count_checkpoint(&self, made: bool) {
+        let count = if made { &self.checkpoints } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a backup that has added so many bytes, or has failed.
+    pub fn count_backup(&self, new_bytes: Option<u64>) {
+        let count = if new_bytes.is_some() { &self.backups } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.backup_bytes.fetch_add(new_bytes.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Counts a call that took tables in, or could not.
+    pub fn count_ingest(&self, done: bool) {
+        let count = if done { &self.ingests } else { &self.failed_ingests };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn read(&self) -> CopyStats {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        CopyStats {
+            checkpoints: read(&self.checkpoints),
+            backups: read(&self.backups),
+            backup_bytes: read(&self.backup_bytes),
+            failed: read(&self.failed),
+            ingests: read(&self.ingests),
+            failed_ingests: read(&self.failed_ingests),
+        }
+    }
 }
 
 impl TransactionCounts {

@@ -27,7 +27,7 @@ mod tests;
 
 pub use capture::{Capture, CapturedSegment};
 pub use checks::{Checks, KeyCheck, RangeCheck, Refused, Why};
-pub use counts::{TransactionCounts, TransactionStats};
+pub use counts::{CopyCounts, CopyStats, TransactionCounts, TransactionStats};
 pub use durable::{Callback, Durable, Synced};
 pub use ingest::{Intake, Turned};
 pub use options::CommitOptions;

@@ -8,7 +8,7 @@
 //!
 //! Readers take none of them: they pin a family's view and load the visible sequence number.
 
-use super::counts::TransactionCounts;
+use super::counts::{CopyCounts, TransactionCounts};
 use super::durable::{Durable, Synced};
 use super::options::CommitOptions;
 use super::poison::Poison;
@@ -33,6 +33,7 @@ use crate::fs::Fs;
 use crate::hooks::{BecameReadOnly, Event, Events, FamilyCreated, FamilyDropped, FamilyHooks};
 use crate::locks::{KeyLocks, OpenTransactions, RecentWrites};
 use crate::memtable::Memtable;
+use crate::metrics::{Histogram, Timings};
 use crate::ranges::RangeSet;
 use crate::table::Tables;
 use crate::tree::{Family, FamilyRules, Pins, Snapshots};
@@ -126,6 +127,10 @@ pub struct Store {
     pub transactions: OpenTransactions,
     /// What became of transactions and conditional writes.
     pub transaction_counts: TransactionCounts,
+    /// Checkpoints, backups and ingests.
+    pub copy_counts: CopyCounts,
+    /// How long operations take.
+    pub timings: Timings,
     pub(super) queue: Queue<Request, Answer>,
     pub(super) visible: AtomicU64,
     pub(super) writer: Mutex<Writer>,
@@ -152,6 +157,8 @@ pub struct Writer {
     pub(super) seals: u64,
     /// What was written of late, while somebody watches.
     pub(super) recent: RecentWrites,
+    /// How many batches were written together.
+    pub groups: Histogram,
 }
 
 impl Store {
@@ -168,6 +175,7 @@ impl Store {
             crowded: false,
             seals: 0,
             recent: RecentWrites::new(parts.options.recent_bytes),
+            groups: Histogram::default(),
         };
         Store {
             retention: Arc::new(Retention::new(&parts.fs, &parts.dir, &parts.events)),
@@ -178,6 +186,8 @@ impl Store {
             locks: KeyLocks::new(parts.clock.source().clone()),
             transactions: OpenTransactions::default(),
             transaction_counts: TransactionCounts::default(),
+            copy_counts: CopyCounts::default(),
+            timings: Timings::default(),
             clock: parts.clock,
             options: parts.options,
             tables: parts.tables,
@@ -280,12 +290,15 @@ impl Store {
             (writer.wal.unsynced(), writer.next_seq - 1)
         };
         if unsynced.lsn > self.durable.lsn() {
+            let clock = self.clock.source();
+            let begun = clock.monotonic();
             for file in &unsynced.files {
                 if let Err(error) = file.sync() {
                     self.latch(error.to_string(), error.clone());
                     return Err(error);
                 }
             }
+            self.timings.sync.end(Some(begun), clock);
             self.writer.lock().wal.synced(unsynced.lsn);
         }
         Ok(Synced { seq, lsn: unsynced.lsn })

@@ -4,7 +4,7 @@ use super::checks::Refused;
 use super::request::{Answer, Durability, Request, Ticket};
 use super::reserve::Drawer;
 use super::rotation::MOST_RANGES;
-use super::stall::RANGE_COST_BYTES;
+use super::stall::{Gate, RANGE_COST_BYTES, Stall};
 use super::store::{Store, Writer};
 use super::work::Task;
 use crate::base::error::{Error, Result};
@@ -16,6 +16,7 @@ use crate::batch::WriteBatch;
 use crate::ranges::{Range, RangeKind};
 use crate::record::Way;
 use crate::wal::{GroupHeader, LoggedBatch, RecordKind, Room, begin_group, push_batch};
+use std::time::Duration;
 
 /// What an operation on a range counts for in the size of a group, in bytes: those of a group are sorted
 /// among all that stand beside a memtable while others wait.
@@ -25,6 +26,9 @@ const RANGE_GROUP_BYTES: usize = 1 << 10;
 const LEAST_IN_STEP: usize = 4;
 /// And so many at most.
 const MOST_WAITING: usize = 64;
+
+/// What is shorter is no stall.
+const SHORTEST_STALL: Duration = Duration::from_micros(100);
 
 /// Whether a batch adds nothing.
 fn only_removes(batch: &WriteBatch) -> bool {
@@ -70,7 +74,7 @@ impl Store {
         }
         self.check_room(batch, || self.refill())?;
         self.ingest_gate.admit(0, || self.check_writable())?;
-        match self.gate.admit(bytes as u64, || self.check_progress()) {
+        match self.stalling(&self.gate, |gate| gate.admit(bytes as u64, || self.check_progress())) {
             // It makes room for the very job that has found none.
             Err(Error::DiskFull(_)) if only_removes(batch) && self.holds_removals() => {}
             admitted => admitted?,
@@ -78,9 +82,31 @@ impl Store {
         if batch.range_count() > 0 {
             // Nobody is refused because of ranges: what a snapshot holds, its holder alone can release.
             let bytes = batch.range_count() as u64 * RANGE_COST_BYTES;
-            self.range_gate.admit_whole(bytes, || self.check_writable())?;
+            self.stalling(&self.range_gate, |gate| gate.admit_whole(bytes, || self.check_writable()))?;
         }
         Ok(None)
+    }
+
+    /// Passes a gate, and notes how long that took if it was not open.
+    #[inline]
+    fn stalling(&self, gate: &Gate, pass: impl FnOnce(&Gate) -> Result<()>) -> Result<()> {
+        match gate.get() {
+            Stall::None => Ok(()),
+            _ => self.stalled(|| pass(gate)),
+        }
+    }
+
+    #[cold]
+    fn stalled(&self, pass: impl FnOnce() -> Result<()>) -> Result<()> {
+        let clock = self.clock.source();
+        let begun = clock.monotonic();
+        let passed = pass();
+        let took = clock.monotonic().saturating_sub(begun);
+        // Short waits are saved up: most writers who are slowed go on at once.
+        if took >= SHORTEST_STALL {
+            self.timings.stall.record_time(took);
+        }
+        passed
     }
 
     pub(super) fn submit(&self, request: Request) -> Answer {
@@ -167,6 +193,7 @@ impl Store {
             // a refused write is never taken for one that was published and then failed.
             return Ok(());
         }
+        writer.groups.record(answers.iter().filter(|answer| matches!(answer, Some(Ok(_)))).count() as u64);
         // Numbers are used up even if the log refuses them: none is ever handed out twice.
         writer.next_seq = next;
         for request in requests.iter_mut() {

@@ -198,6 +198,13 @@ impl Builder {
         self
     }
 
+    /// Sets [`Options::time_one_in`].
+    #[must_use]
+    pub fn time_one_in(mut self, one_in: u32) -> Builder {
+        self.options.time_one_in = one_in;
+        self
+    }
+
     /// Uses another file system: a simulated one, or your own.
     #[must_use]
     pub fn fs(mut self, fs: Fs) -> Builder {

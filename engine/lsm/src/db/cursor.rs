@@ -206,7 +206,9 @@ impl Cursor {
         if self.scan.keeps_to_durable()? {
             self.begin_anew();
         }
+        let timed = self.scan.begin_seek();
         movement(&mut self.at)?;
+        self.scan.end_seek(timed);
         Ok(self.valid())
     }
 

@@ -51,10 +51,12 @@ impl Inner {
 
     /// Writes a batch and returns when it is as durable as asked for.
     pub(super) fn write(&self, batch: WriteBatch, durability: Durability) -> Result<()> {
+        let timed = self.store.timings.begin(self.store.clock.source());
         let ticket = self.commit(batch, durability)?;
         if durability == Durability::Sync {
             self.store.wait_durable(ticket.seq())?;
         }
+        self.store.timings.write.end(timed, self.store.clock.source());
         self.scheduler.step();
         Ok(())
     }

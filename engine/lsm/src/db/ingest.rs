@@ -11,6 +11,7 @@ use crate::base::key::{NEVER, SeqNum};
 use crate::base::refusal::IngestRefusal;
 use crate::base::sync::Arc;
 use crate::commit::Store;
+use crate::hooks::{Event, IngestEnded};
 use crate::table::{Expected, Properties, TableReader, TableSource};
 use std::path::{Path, PathBuf};
 
@@ -127,7 +128,16 @@ impl Db {
     pub fn ingest(&self, batch: &IngestBatch, options: IngestOptions) -> Result<Ingested> {
         let inner = self.inner();
         inner.scheduler.step();
+        let (store, clock) = (&inner.store, inner.store.clock.source());
+        let begun = clock.monotonic();
         let ingested = Ingest::new(inner).run(batch, options);
+        store.copy_counts.count_ingest(ingested.is_ok());
+        store.emit(|at_ms| {
+            let bytes = |done: &Ingested| done.files.iter().map(|file| file.bytes).sum();
+            let (files, bytes) = (batch.len(), ingested.as_ref().map_or(0, bytes));
+            let (took, error) = (clock.monotonic().saturating_sub(begun), ingested.as_ref().err().cloned());
+            Event::IngestEnded(IngestEnded { at_ms, files, bytes, took, error })
+        });
         inner.scheduler.step();
         ingested
     }

@@ -100,7 +100,9 @@ impl Iter {
         if let Some(front) = &mut self.front {
             front.next()?;
         } else {
+            let timed = self.scan.begin_seek();
             self.front.insert(self.scan.cursor()).seek_to_first()?;
+            self.scan.end_seek(timed);
         }
         let Some(front) = &self.front else { return Ok(None) };
         let met = self.back.as_ref().is_some_and(|back| !back.valid() || front.key() >= back.key());
@@ -115,7 +117,9 @@ impl Iter {
         if let Some(back) = &mut self.back {
             back.prev()?;
         } else {
+            let timed = self.scan.begin_seek();
             self.back.insert(self.scan.cursor()).seek_to_last()?;
+            self.scan.end_seek(timed);
         }
         let Some(back) = &self.back else { return Ok(None) };
         let met = self.front.as_ref().is_some_and(|front| !front.valid() || back.key() <= front.key());

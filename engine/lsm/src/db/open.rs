@@ -119,6 +119,7 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
     reserve.make()?;
     let store = Arc::new(store);
     store.balance_memory();
+    store.timings.set_one_in(builder.options.time_one_in);
     let default = store.family(DEFAULT_FAMILY).ok_or_else(|| {
         Error::from(Corruption::new(&dir, 0, "a column family named default", "a manifest without it"))
     })?;

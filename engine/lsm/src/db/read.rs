@@ -29,16 +29,20 @@ pub(super) fn get_observed<R>(
 ) -> Result<Option<R>> {
     check(family, snapshot)?;
     family.inner().scheduler.step();
-    let clock = &family.inner().store.clock;
+    let store = &family.inner().store;
+    let (clock, timings) = (&store.clock, &store.timings);
+    let timed = timings.begin(clock.source());
     // The view is pinned before the sequence number is loaded: see `tree::View`.
     let view = family.family().pin();
-    match snapshot {
+    let found = match snapshot {
         Some(snapshot) => {
             let view = snapshot.pinned_view(family.family()).unwrap_or(&view);
             lookup_observed(view, key, snapshot.read_seq(), || snapshot.now_ms(), observe, read)
         }
         None => lookup_observed(&view, key, family.read_seq(), || clock.now_ms(), observe, read),
-    }
+    };
+    timings.get.end(timed, clock.source());
+    found
 }
 
 /// Looks many keys up in one view, at one sequence number and time.
@@ -49,17 +53,20 @@ pub(super) fn multi_get<K: AsRef<[u8]>>(
 ) -> Result<Vec<Option<Slice>>> {
     check(family, snapshot)?;
     family.inner().scheduler.step();
+    let store = &family.inner().store;
+    let timed = store.timings.begin(store.clock.source());
     let view = match snapshot {
         Some(snapshot) => snapshot.view(family.family()),
         None => family.family().view(),
     };
     let (seq, now_ms) = match snapshot {
         Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
-        None => (family.read_seq(), family.inner().store.clock.now_ms()),
+        None => (family.read_seq(), store.clock.now_ms()),
     };
     let mut values = vec![None; keys.len()];
     let bytes = keys.iter().map(AsRef::as_ref);
     lookup_many(&view, bytes, seq, now_ms, |at, found| values[at] = Some(found.slice()))?;
+    store.timings.multi_get.end(timed, store.clock.source());
     Ok(values)
 }
 

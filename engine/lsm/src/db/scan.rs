@@ -8,6 +8,7 @@ use crate::base::error::Result;
 use crate::base::key::SeqNum;
 use crate::base::observe::{ReadContext, Watch};
 use crate::base::sync::Arc;
+use crate::metrics::Timed;
 use crate::table::Access;
 use crate::tree::{Bounds, Held, Pin, PinKind, TreeCursor, View, scan};
 use std::ops::{Bound, RangeBounds};
@@ -267,6 +268,19 @@ impl Scan {
             context.entries_hidden += gone.skipped();
             context.operands += gone.operands();
         }
+    }
+
+    /// Times a movement to a key or an end, if its turn has come.
+    #[inline]
+    pub(super) fn begin_seek(&self) -> Timed {
+        let store = &self.family.inner().store;
+        store.timings.begin(store.clock.source())
+    }
+
+    #[inline]
+    pub(super) fn end_seek(&self, timed: Timed) {
+        let store = &self.family.inner().store;
+        store.timings.seek.end(timed, store.clock.source());
     }
 
     pub(super) fn step(&self) {

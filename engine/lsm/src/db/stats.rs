@@ -3,7 +3,7 @@
 use super::handle::Db;
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
-use crate::commit::TransactionStats;
+use crate::commit::{CopyStats, TransactionStats};
 use crate::compaction::{oldest_range_ms, unerased};
 use crate::hooks::HookCounts;
 use crate::ranges::RangeKind;
@@ -25,8 +25,7 @@ pub struct Stats {
     pub wal_bytes: u64,
     /// The manifest in force.
     pub manifest_bytes: u64,
-    /// Memtables and ranges, and blocks, indexes and filters in the cache, open tables or the hands of
-    /// readers.
+    /// What the store holds in memory: the sum of [`Db::memory_report`].
     pub memory_bytes: u64,
     /// Blocks in the cache.
     pub cache_bytes: u64,
@@ -58,6 +57,10 @@ pub struct Stats {
     pub ingested_files: u64,
     /// Their bytes.
     pub ingested_bytes: u64,
+    /// Checkpoints, backups and calls that took tables in.
+    pub copies: CopyStats,
+    /// Bytes that were written to the log.
+    pub logged_bytes: u64,
     /// How long writers were slowed, in all.
     pub slowed: Duration,
     /// How often a writer was stopped.
@@ -192,10 +195,12 @@ impl Db {
     pub fn stats(&self) -> Stats {
         let inner = self.inner();
         let store = &inner.store;
+        let (wal_bytes, logged_bytes) = store.with_writer(|writer| (writer.wal.bytes(), writer.wal.lsn()));
         let mut stats = Stats {
             visible_seq: store.read_seq(),
             durable_seq: store.durable.seq(),
-            wal_bytes: store.with_writer(|writer| writer.wal.bytes()),
+            wal_bytes,
+            logged_bytes,
             manifest_bytes: store.with_manifest(|manifest| manifest.bytes()),
             open_files: store.tables.open_files(),
             snapshots: store.snapshots.held().0,
@@ -239,8 +244,7 @@ impl Db {
         stats.alive_block_bytes = cache.alive_bytes;
         stats.cache_hits = cache.hits;
         stats.cache_misses = cache.misses;
-        let memtables: u64 = stats.families.iter().map(|f| f.memtable_bytes + f.ranges.bytes).sum();
-        stats.memory_bytes = memtables + stats.pinned_table_bytes + cache.alive_bytes.max(cache.cached_bytes);
+        stats.memory_bytes = self.memory_report().total_bytes();
         let jobs = inner.scheduler.jobs().counts();
         stats.flushes = jobs.flushes;
         stats.flushed_bytes = jobs.flushed_bytes;
@@ -251,12 +255,12 @@ impl Db {
         stats.ingested_files = jobs.ingested_files;
         stats.ingested_bytes = jobs.ingested_bytes;
         (stats.slowed, stats.stops) = store.gate.waits();
+        stats.copies = store.copy_counts.read();
         stats.transactions = store.transaction_counts.read();
         stats.open_transactions = store.transactions.len();
         stats.oldest_transactions = self.oldest_transactions();
         stats.locked_keys = store.locks.held();
         stats.recent_writes_bytes = store.recent_writes_bytes();
-        stats.memory_bytes += stats.recent_writes_bytes;
         stats
     }
 

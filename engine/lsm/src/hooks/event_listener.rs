@@ -1,9 +1,9 @@
 //! Hearing of what happens in a store.
 
 use super::events::{
-    BackgroundError, BackgroundErrorEnded, BecameReadOnly, Closed, CompactionBegun, CompactionEnded, Event,
-    EventsDropped, FamilyCreated, FamilyDropped, FileCreated, FileRemoved, FlushBegun, FlushEnded,
-    MemtableSealed, StallChanged,
+    BackgroundError, BackgroundErrorEnded, BackupEnded, BecameReadOnly, CheckpointEnded, Closed,
+    CompactionBegun, CompactionEnded, Event, EventsDropped, FamilyCreated, FamilyDropped, FileCreated,
+    FileRemoved, FlushBegun, FlushEnded, IngestEnded, MemtableSealed, StallChanged,
 };
 
 /// Hears of what happens in a store, for logs, metrics and tests. Given to
@@ -73,6 +73,9 @@ pub trait EventListener: Send + Sync + 'static {
             Event::FileRemoved(event) => self.file_removed(event),
             Event::FamilyCreated(event) => self.family_created(event),
             Event::FamilyDropped(event) => self.family_dropped(event),
+            Event::CheckpointEnded(event) => self.checkpoint_ended(event),
+            Event::BackupEnded(event) => self.backup_ended(event),
+            Event::IngestEnded(event) => self.ingest_ended(event),
             Event::BecameReadOnly(event) => self.became_read_only(event),
             Event::Closed(event) => self.closed(event),
             Event::EventsDropped(event) => self.events_dropped(event),
@@ -103,6 +106,12 @@ pub trait EventListener: Send + Sync + 'static {
     fn family_created(&self, _event: &FamilyCreated) {}
     /// A column family was dropped.
     fn family_dropped(&self, _event: &FamilyDropped) {}
+    /// A checkpoint has ended.
+    fn checkpoint_ended(&self, _event: &CheckpointEnded) {}
+    /// A backup has ended.
+    fn backup_ended(&self, _event: &BackupEnded) {}
+    /// An ingest has ended.
+    fn ingest_ended(&self, _event: &IngestEnded) {}
     /// The store has become read-only.
     fn became_read_only(&self, _event: &BecameReadOnly) {}
     /// The store was closed.

@@ -76,6 +76,13 @@ impl Events {
         self.arrived.notify_all();
     }
 
+    /// What the events that wait take, and may take, in bytes, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        let bytes = |events: usize| (events * size_of::<Event>()) as u64;
+        (bytes(self.state.lock().events.len()), bytes(MOST_EVENTS))
+    }
+
     /// Whether anybody listens.
     #[inline]
     #[must_use]

@@ -3,6 +3,7 @@
 use crate::base::error::Error;
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 /// Something that has happened in a store.
@@ -36,6 +37,12 @@ pub enum Event {
     FamilyCreated(FamilyCreated),
     /// A column family was dropped.
     FamilyDropped(FamilyDropped),
+    /// A checkpoint was made, or could not be.
+    CheckpointEnded(CheckpointEnded),
+    /// A backup was made, or could not be.
+    BackupEnded(BackupEnded),
+    /// Tables from outside were taken in, or could not be.
+    IngestEnded(IngestEnded),
     /// The store has become read-only.
     BecameReadOnly(BecameReadOnly),
     /// The store was closed.
@@ -398,4 +405,58 @@ pub struct EventsDropped {
     pub at_ms: u64,
     /// How many events are missing here.
     pub count: u64,
+}
+
+/// A checkpoint has ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CheckpointEnded {
+    /// When, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// The directory of the copy.
+    pub path: Arc<Path>,
+    /// Tables and segments of the log in it; 0 after a failure.
+    pub files: usize,
+    /// Bytes in it, linked or copied; 0 after a failure.
+    pub bytes: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it failed, if it did.
+    pub error: Option<Error>,
+}
+
+/// A backup has ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BackupEnded {
+    /// When, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// The directory of backups.
+    pub path: Arc<Path>,
+    /// Its number there; 0 after a failure.
+    pub number: u64,
+    /// Bytes in it; 0 after a failure.
+    pub bytes: u64,
+    /// Bytes that no earlier backup had; 0 after a failure.
+    pub new_bytes: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it failed, if it did.
+    pub error: Option<Error>,
+}
+
+/// An ingest has ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IngestEnded {
+    /// When, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// The files that were offered.
+    pub files: usize,
+    /// Their bytes; 0 after a failure.
+    pub bytes: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it failed, if it did. Then nothing was taken in.
+    pub error: Option<Error>,
 }

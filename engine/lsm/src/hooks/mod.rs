@@ -13,10 +13,10 @@ pub use compaction_filter::{CompactionFilter, CompactionFilterFactory, FilterCon
 pub use event_listener::EventListener;
 pub use event_queue::Events;
 pub use events::{
-    BackgroundError, BackgroundErrorEnded, BackgroundJob, BecameReadOnly, Closed, CompactionBegun,
-    CompactionEnded, CompactionReason, CompactionWay, Event, EventsDropped, FamilyCreated, FamilyDropped,
-    FileCreated, FileRemoved, FlushBegun, FlushEnded, MemtableSealed, SealReason, Stall, StallChanged,
-    StallReason, Stalled, TableInfo,
+    BackgroundError, BackgroundErrorEnded, BackgroundJob, BackupEnded, BecameReadOnly, CheckpointEnded,
+    Closed, CompactionBegun, CompactionEnded, CompactionReason, CompactionWay, Event, EventsDropped,
+    FamilyCreated, FamilyDropped, FileCreated, FileRemoved, FlushBegun, FlushEnded, IngestEnded,
+    MemtableSealed, SealReason, Stall, StallChanged, StallReason, Stalled, TableInfo,
 };
 pub use family_hooks::{Decided, FamilyHooks, HookCounts, MergeFailure};
 pub use merge_operator::{MergeError, MergeOperator};

@@ -108,6 +108,18 @@ impl KeyLocks {
         self.held.load(Ordering::Acquire)
     }
 
+    /// The memory that locks take, in bytes, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        if self.held() == 0 {
+            return 0;
+        }
+        let of_lock = |(key, lock): (&LockedKey, &Lock)| {
+            size_of::<(LockedKey, Lock)>() + key.key.len() + lock.queue.len() * size_of::<Seat>()
+        };
+        self.stripes.iter().map(|stripe| stripe.lock().iter().map(of_lock).sum::<usize>() as u64).sum()
+    }
+
     /// How many owners wait.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -72,6 +72,12 @@ impl RecordWriter {
         self.start_lsn + (self.offset - HEADER_BYTES)
     }
 
+    /// What the buffer takes in memory.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Starts a record: the payload is appended to the returned buffer, whose first 32 bytes must
     /// be left alone.
     pub fn begin(&mut self) -> &mut Vec<u8> {

@@ -136,6 +136,12 @@ impl Wal {
         })
     }
 
+    /// What the buffer takes in which records are put together.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.writer.buffer_bytes()
+    }
+
     /// Starts a record; the payload is appended to the returned buffer.
     pub fn begin(&mut self) -> &mut Vec<u8> {
         self.writer.begin()

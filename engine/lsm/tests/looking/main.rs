@@ -2,5 +2,7 @@
 
 mod context;
 mod explain;
+mod memory;
+mod metrics;
 mod sizes;
 mod store;

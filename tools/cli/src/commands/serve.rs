@@ -6,7 +6,7 @@ use crate::store::tell_recovery;
 use crate::text::{duration, size};
 use clap::{Args, ValueEnum};
 use esker::Durability;
-use esker_server::{Options, Server};
+use esker_server::{MetricsEndpoint, Options, Server};
 use esker_structures::Store;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -21,6 +21,9 @@ Examples:
 
 A reply is sent when what it tells is on disk, unless --durability os is chosen. There is no password: whoever
 reaches the address may do everything. SIGINT, SIGTERM and SHUTDOWN stop it in good order.";
+
+/// With metrics, one in so many of the engine's reads and writes is timed.
+const TIMED_ONE_IN: u32 = 100;
 
 /// What a reply must survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -53,6 +56,9 @@ pub struct ServeArgs {
     /// Memory for write buffers and caches together
     #[arg(long, value_name = "SIZE", default_value = "512MB", value_parser = size::parse)]
     pub memory: u64,
+    /// Answer `GET /metrics` over HTTP here, such as 127.0.0.1:9121; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub metrics: Option<SocketAddr>,
     /// Open a store whose log is damaged, and give up all that was written behind the damage
     #[arg(long)]
     pub recover_to_damage: bool,
@@ -71,6 +77,7 @@ pub fn run(args: &ServeArgs) -> Outcome {
                 .memory_budget(args.memory)
                 .sync_interval(args.sync_interval)
                 .recover_to_damage(args.recover_to_damage)
+                .time_one_in(if args.metrics.is_some() { TIMED_ONE_IN } else { 0 })
         })
         .open()
         .map_err(|error| Failure::error(plain(&error)))?;
@@ -86,6 +93,14 @@ pub fn run(args: &ServeArgs) -> Outcome {
         stopper.stop();
     })
     .map_err(|error| Failure::error(format!("cannot listen for signals: {error}")))?;
+    let endpoint = args.metrics.map(|address| {
+        let started = MetricsEndpoint::start(&store, address);
+        started.map_err(|error| Failure::error(format!("cannot listen on {address}: {error}")))
+    });
+    let endpoint = endpoint.transpose()?;
+    if let Some(endpoint) = &endpoint {
+        notes::note(&format!("metrics on http://{}/metrics", endpoint.address()));
+    }
     if !args.bind.is_loopback() {
         notes::warning("there is no password: whoever reaches this address may do everything");
     }
@@ -93,6 +108,7 @@ pub fn run(args: &ServeArgs) -> Outcome {
     let promise = if durability == Durability::Sync { "a loss of power" } else { "a kill of the process" };
     notes::note(&format!("ready on {address}; store {dir}; replies survive {promise}"));
     let waited = server.wait();
+    drop(endpoint);
     store.close().map_err(|error| Failure::error(plain(&error)))?;
     if waited.is_err() {
         return Err(Failure::error("stopped, because a thread of the server panicked"));

@@ -7,7 +7,7 @@ use crate::text::number::{counted, grouped};
 use crate::text::size;
 use clap::Args;
 use esker::base::clock::Clock;
-use esker::{FamilyStats, Health, LevelStats, Recovery, Stats};
+use esker::{FamilyStats, Health, LevelStats, MemoryReport, Recovery, Stats};
 use serde_json::{Value, json};
 
 const AFTER_HELP: &str = "\
@@ -33,13 +33,15 @@ pub struct StatsArgs {
 /// There is no store, or it cannot be opened.
 pub fn run(args: &StatsArgs) -> Outcome {
     let db = args.store.open()?;
-    let (stats, health) = (db.stats(), db.health());
+    let (stats, memory, health) = (db.stats(), db.memory_report(), db.health());
     let mut out = Out::stdout();
     if args.json {
-        let object = object(&stats, &health, db.recovery());
+        let mut object = object(&stats, &health, db.recovery());
+        object["memory"] = memory_object(&memory);
         out.line(&object.to_string())?;
     } else {
         print(&mut out, &stats)?;
+        out.line(&format!("{memory}\n"))?;
         print_state(&mut out, &health, db.recovery())?;
     }
     out.finish()?;
@@ -108,12 +110,19 @@ fn object(stats: &Stats, health: &Health, recovery: &Recovery) -> Value {
     })
 }
 
+fn memory_object(memory: &MemoryReport) -> Value {
+    let part = |part: &esker::MemoryPart| {
+        (part.name.to_owned(), json!({ "bytes": part.bytes, "budget_bytes": part.budget_bytes }))
+    };
+    let parts: serde_json::Map<String, Value> = memory.parts().iter().map(part).collect();
+    json!({ "bytes": memory.total_bytes(), "budget_bytes": memory.budget_bytes, "parts": parts })
+}
+
 fn print(out: &mut Out, stats: &Stats) -> Outcome {
     let (visible, durable) = (grouped(stats.visible_seq), grouped(stats.durable_seq));
     out.line(&format!("sequence   visible {visible}, durable {durable}"))?;
     out.line(&format!("log        {}", size::text(stats.wal_bytes)))?;
     out.line(&format!("manifest   {}", size::text(stats.manifest_bytes)))?;
-    out.line(&format!("memory     {}", size::text(stats.memory_bytes)))?;
     for family in &stats.families {
         out.bytes(b"\n")?;
         out.label(&format!("family {:?}", family.name))?;

@@ -2,8 +2,10 @@
 
 mod acceptor;
 mod descriptors;
+mod metrics;
 mod options;
 mod running;
 
+pub use metrics::MetricsEndpoint;
 pub use options::Options;
 pub use running::{Server, Stopper};
