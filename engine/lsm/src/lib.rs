@@ -65,8 +65,8 @@ pub use db::explain;
 pub use db::{
     Builder, ColumnFamily, Cursor, Db, FamilyMemory, FamilyOptions, FamilyStats, Health, IngestBatch,
     IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart, MemoryReport, Metrics,
-    OpenTransactionStats, Options, PinInfo, RangeStats, Recovery, ScanOptions, Snapshot, SstFile,
-    SstSettings, SstWriter, Stats, Ttl, VerifyReport,
+    OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery, ScanOptions, Snapshot,
+    SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
 };
 pub use filter::FilterPolicy;
 pub use repair::{Repair, RepairReport};

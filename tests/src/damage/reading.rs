@@ -75,7 +75,7 @@ impl Intact {
     pub fn read(disk: &SimFs, path: &Path) -> Result<Option<Intact>, String> {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         let kind = FileKind::parse(&name).ok_or_else(|| format!("{name} is no file of a store"))?;
-        if matches!(kind, FileKind::Lock | FileKind::Reserve) {
+        if matches!(kind, FileKind::Lock | FileKind::Reserve | FileKind::Options(_)) {
             return Ok(None);
         }
         let bytes = disk.read_raw(path).map_err(|e| e.to_string())?;

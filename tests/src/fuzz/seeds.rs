@@ -116,7 +116,9 @@ fn files(disk: &SimFs) -> Vec<(FileKind, Vec<u8>)> {
         let kind = FileKind::parse(&path.file_name()?.to_string_lossy())?;
         Some((kind, disk.read_raw(&path).expect("a file that was just listed")))
     });
-    named.filter(|(kind, _)| !matches!(kind, FileKind::Lock | FileKind::Reserve)).collect()
+    named
+        .filter(|(kind, _)| !matches!(kind, FileKind::Lock | FileKind::Reserve | FileKind::Options(_)))
+        .collect()
 }
 
 /// A small store with a bit of everything: two families, tables raw and compressed, whole and partitioned,

@@ -112,7 +112,7 @@ fn check_names(fs: &Fs, dir: &Path, manifest: FileKind, named: &Named) -> Result
     let tables = named.families.values().flat_map(BTreeMap::values).flatten();
     let mut missing: BTreeSet<FileKind> = tables.map(|meta| FileKind::Table(meta.number)).collect();
     missing.extend([FileKind::Current, FileKind::Lock, manifest, FileKind::Wal(named.oldest_log)]);
-    let mut logs = Vec::new();
+    let (mut logs, mut options) = (Vec::new(), false);
     for name in fs.list(dir).map_err(in_words)? {
         let kind = FileKind::parse(&name).ok_or_else(|| format!("{name} is no file of a store"))?;
         match kind {
@@ -122,6 +122,7 @@ fn check_names(fs: &Fs, dir: &Path, manifest: FileKind, named: &Named) -> Result
             }
             // Holds nothing, and a disk may have no room for it.
             FileKind::Reserve => {}
+            FileKind::Options(_) if !options => options = true,
             _ if missing.remove(&kind) => {}
             _ => return Err(format!("{name} was left behind: nothing needs it")),
         }

@@ -70,6 +70,7 @@ pub fn file_kind(path: &Path) -> &'static str {
         Some(FileKind::Wal(_)) => "log",
         Some(FileKind::Blob(_)) => "blob",
         Some(FileKind::Manifest(_)) => "manifest",
+        Some(FileKind::Options(_)) => "OPTIONS",
         Some(FileKind::Current) => "CURRENT",
         Some(FileKind::Lock) => "LOCK",
         Some(FileKind::Reserve) => "RESERVE",

@@ -67,8 +67,9 @@ impl StoreArgs {
     /// The engine's builder with what the command line says.
     #[must_use]
     pub fn builder(&self, create: bool) -> esker::Builder {
-        let builder =
-            Db::builder(&self.dir).create_if_missing(create).recover_to_damage(self.recover_to_damage);
+        // A look into a store changes nothing of how its program uses it.
+        let builder = Db::builder(&self.dir).stored_options();
+        let builder = builder.create_if_missing(create).recover_to_damage(self.recover_to_damage);
         match self.memory {
             Some(bytes) => builder.memory_budget(bytes),
             None => builder,

@@ -17,6 +17,7 @@ const COMMANDS: &[&[&str]] = &[
     &["delete"],
     &["scan"],
     &["stats"],
+    &["options"],
     &["compact"],
     &["verify"],
     &["backup"],

@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::key::SeqNum;
 use crate::commit::{Capture, Store};
-use crate::db::Db;
+use crate::db::{Db, options_file};
 use crate::fs::Fs;
 use crate::hooks::{CheckpointEnded, Event};
 use crate::version::{Manifest, NotSwitched};
@@ -80,11 +80,14 @@ impl Db {
 
     fn make_checkpoint(&self, into: &Path) -> Result<Checkpoint> {
         self.step();
-        let capture = self.capture()?;
         let store = self.store();
+        let options = store.next_number();
+        let capture = self.capture()?;
         make_room(&store.fs, into)?;
         let mut made = Vec::new();
-        let result = fill(store, &capture, into, &mut made);
+        let written = options_file::write(&store.fs, into, options, &self.options_text());
+        made.push(FileKind::Options(options).path(into));
+        let result = written.and_then(|()| fill(store, &capture, into, &mut made));
         if result.is_err() {
             for path in &made {
                 // What stays is refused as a store, and so is a second checkpoint there: nothing is mixed up.

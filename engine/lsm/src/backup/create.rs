@@ -115,6 +115,7 @@ impl Backups {
         let there = self.object_names()?;
         let tables = known_tables(earlier.sound.values(), &there);
         let numbers = self.numbers()?;
+        let options_number = store.next_number();
         let mut capture = db.capture()?;
         let pace = Pace { store, options, since: store.clock.source().monotonic(), bytes: 0 };
         let mut making = Making { backups: self, store, pace, there, new_bytes: 0, temps: 0 };
@@ -141,6 +142,8 @@ impl Backups {
             };
             files.push(StoredFile::Table { number, identity, object });
         }
+        let object = making.store_bytes(db.options_text().as_bytes())?;
+        files.push(StoredFile::Options { number: options_number, object });
         let mut edit = Vec::new();
         encode_edit(&mut edit, &capture.state.to_edit());
         let state = making.store_bytes(&edit)?;

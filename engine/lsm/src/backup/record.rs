@@ -47,12 +47,16 @@ pub(super) enum StoredFile {
     Table { number: FileNumber, identity: Identity, object: Stored },
     /// A segment of the log, which is `length` bytes long; behind those of the object are zeros.
     Log { number: FileNumber, length: u64, object: Stored },
+    /// The store's own options.
+    Options { number: FileNumber, object: Stored },
 }
 
 impl StoredFile {
     pub(super) fn object(&self) -> Stored {
         match self {
-            StoredFile::Table { object, .. } | StoredFile::Log { object, .. } => *object,
+            StoredFile::Table { object, .. }
+            | StoredFile::Log { object, .. }
+            | StoredFile::Options { object, .. } => *object,
         }
     }
 }
@@ -87,6 +91,7 @@ impl Record {
                 StoredFile::Log { number, length, .. } => {
                     writeln!(text, "log {number} {length} {bytes} {id}")
                 }
+                StoredFile::Options { number, .. } => writeln!(text, "options {number} {bytes} {id}"),
             };
         }
         let _ = writeln!(text, "end {} {:08x}", self.files.len(), crc32fast::hash(text.as_bytes()));
@@ -126,6 +131,10 @@ impl Record {
                     length: lines.parsed(length)?,
                     object: lines.stored(bytes, id)?,
                 }),
+                ["options", number, bytes, id] => files.push(StoredFile::Options {
+                    number: lines.file_number(number)?,
+                    object: lines.stored(bytes, id)?,
+                }),
                 ["end", count, checksum] => {
                     let checksum_holds = checksum == format!("{:08x}", crc32fast::hash(checked.as_bytes()));
                     if count != files.len().to_string() || !checksum_holds || !lines.rest.is_empty() {
@@ -146,7 +155,7 @@ impl Record {
                     };
                     return Ok(Record { backup, state, files });
                 }
-                _ => return Err(lines.wrong("table, log or end")),
+                _ => return Err(lines.wrong("table, log, options or end")),
             }
         }
     }
@@ -220,6 +229,7 @@ mod tests {
         let files = vec![
             StoredFile::Table { number: 12, identity: 0xabc, object: object("t") },
             StoredFile::Log { number: 15, length: 8192, object: object("l") },
+            StoredFile::Options { number: 16, object: object("o") },
         ];
         let backup = Backup {
             number: 3,
@@ -227,8 +237,8 @@ mod tests {
             store: 0x1234,
             history: 0x99,
             seq: 77,
-            files: 2,
-            bytes: 21,
+            files: 3,
+            bytes: 28,
             new_bytes: 14,
         };
         Record { backup, state: object("s"), files }

@@ -92,6 +92,7 @@ impl Backups {
                 StoredFile::Table { number, .. } if !needed.contains(&number) => continue,
                 StoredFile::Table { number, object, .. } => (FileKind::Table(number), object.bytes),
                 StoredFile::Log { number, length, .. } => (FileKind::Wal(number), length),
+                StoredFile::Options { number, object } => (FileKind::Options(number), object.bytes),
             };
             let path = kind.path(into);
             let target = self.fs.create_new(&path)?;
@@ -135,7 +136,7 @@ impl Backups {
             .iter()
             .filter_map(|file| match file {
                 StoredFile::Table { number, .. } => Some(*number),
-                StoredFile::Log { .. } => None,
+                StoredFile::Log { .. } | StoredFile::Options { .. } => None,
             })
             .collect();
         let missing = state.table_numbers().find(|number| !stored.contains(number));

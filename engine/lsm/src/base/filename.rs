@@ -18,6 +18,8 @@ pub enum FileKind {
     Blob(FileNumber),
     /// `MANIFEST-000126`: the log of what exists.
     Manifest(FileNumber),
+    /// `OPTIONS-000128`: the store's own options, as text.
+    Options(FileNumber),
     /// `CURRENT`: names the manifest in force.
     Current,
     /// `LOCK`: held while a process has the store open.
@@ -37,6 +39,7 @@ impl FileKind {
             FileKind::Wal(n) => format!("{n:06}.log"),
             FileKind::Blob(n) => format!("{n:06}.blob"),
             FileKind::Manifest(n) => format!("MANIFEST-{n:06}"),
+            FileKind::Options(n) => format!("OPTIONS-{n:06}"),
             FileKind::Current => "CURRENT".into(),
             FileKind::Lock => "LOCK".into(),
             FileKind::Reserve => "RESERVE".into(),
@@ -60,6 +63,8 @@ impl FileKind {
             _ => {
                 if let Some(number) = name.strip_prefix("MANIFEST-") {
                     FileKind::Manifest(number.parse().ok()?)
+                } else if let Some(number) = name.strip_prefix("OPTIONS-") {
+                    FileKind::Options(number.parse().ok()?)
                 } else {
                     let (number, extension) = name.split_once('.')?;
                     let number = number.parse().ok()?;
@@ -86,6 +91,7 @@ impl FileKind {
             | FileKind::Wal(n)
             | FileKind::Blob(n)
             | FileKind::Manifest(n)
+            | FileKind::Options(n)
             | FileKind::Temp(n) => Some(n),
             FileKind::Current | FileKind::Lock | FileKind::Reserve => None,
         }
@@ -103,6 +109,7 @@ mod tests {
             FileKind::Wal(123_456_789),
             FileKind::Blob(7),
             FileKind::Manifest(0),
+            FileKind::Options(11),
             FileKind::Table(MAX_FILE_NUMBER),
             FileKind::Temp(9),
             FileKind::Current,

@@ -4,6 +4,7 @@ use super::handle::Db;
 use super::hooks::Hooks;
 use super::open;
 use super::options::Options;
+use super::options_file::StoredOptions;
 use crate::background::Mode;
 use crate::base::clock::Clock;
 use crate::base::error::Result;
@@ -83,6 +84,27 @@ impl Builder {
     #[must_use]
     pub fn options(mut self, options: Options) -> Builder {
         self.options = options;
+        self
+    }
+
+    /// Replaces all options by those that the store was last used with, as far as they are stored and can be
+    /// read: for tools, which have no options of their own. What is set behind this call counts, and the file
+    /// system ([`Builder::fs`]) is set before it.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// esker::Db::builder(&path).memory_budget(64 << 20).open()?.close()?;
+    /// let db = esker::Db::builder(&path).stored_options().open()?;
+    /// assert_eq!(db.memory_report().budget_bytes, 64 << 20);
+    /// # db.close() }
+    /// ```
+    #[must_use]
+    pub fn stored_options(mut self) -> Builder {
+        if let Ok(stored) = StoredOptions::load(&self.fs, &self.path) {
+            self.options = stored.options;
+        }
         self
     }
 

@@ -32,6 +32,8 @@ pub struct Health {
     pub dropped_events: u64,
     /// Whether writers are being slowed, in bytes per second; zero when they are stopped.
     pub slowed_to: Option<u64>,
+    /// Why the options that are in force could not be stored. The store works all the same.
+    pub options_not_stored: Option<Error>,
     /// How far the expiry clock is ahead of the wall clock, in milliseconds: somebody has set that
     /// back.
     pub clock_skew_ms: u64,
@@ -82,6 +84,7 @@ impl Db {
                 Stall::Slow(rate) => Some(rate),
                 Stall::Stop => Some(0),
             },
+            options_not_stored: self.inner().stored.lock().failure.clone(),
             clock_skew_ms: store.clock.skew_ms(),
         }
     }

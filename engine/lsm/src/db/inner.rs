@@ -3,6 +3,7 @@
 use super::hooks::Hooks;
 use super::open::Recovery;
 use super::options::Options;
+use super::stored::Stored;
 use crate::background::Scheduler;
 use crate::base::error::{Error, Result};
 use crate::base::sync::{Arc, Condvar, Mutex, thread};
@@ -16,6 +17,7 @@ pub(super) struct Inner {
     pub(super) store: Arc<Store>,
     pub(super) scheduler: Scheduler,
     pub(super) options: Options,
+    pub(super) stored: Mutex<Stored>,
     pub(super) hooks: Hooks,
     pub(super) recovery: Recovery,
     pub(super) lock: Mutex<Option<LockGuard>>,

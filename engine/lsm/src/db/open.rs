@@ -13,6 +13,8 @@ use super::family::ColumnFamily;
 use super::handle::Db;
 use super::inner::Inner;
 use super::options::FamilyOptions;
+use super::options_file::OptionChange;
+use super::stored::Stored;
 use crate::background::{Jobs, Scheduler};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
@@ -35,7 +37,7 @@ use crate::version::{
 use crate::wal::{Cut, ManifestEnd, Wal, WalOptions};
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::replay::Replayed;
 
@@ -63,6 +65,14 @@ pub struct Recovery {
     pub torn_manifest_bytes: u64,
     /// Files that nothing named any more and that were removed.
     pub removed_files: Vec<String>,
+    /// What the store's own options were stored in last, if it could be read.
+    pub stored_options: Option<PathBuf>,
+    /// Options that differ from those that were stored. Those that are given are in force.
+    pub changed_options: Vec<OptionChange>,
+    /// Options that were stored by another version and that this one does not know. They are kept.
+    pub unknown_options: Vec<String>,
+    /// What is wrong with files of options that could not be read.
+    pub damaged_options: Vec<String>,
 }
 
 pub(super) fn open(mut builder: Builder) -> Result<Db> {
@@ -106,9 +116,10 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
         // What an attempt on a full disk has left behind is counted and removed by the next.
         let (names, mut recovery) = (fs.list(&dir)?, recovery.clone());
         let opening = Opening::new(&builder, &manifest_path, state.clone(), manifest_end, &names)?;
-        opening.recover(&builder, &names, &mut recovery, &reserve, &in_doubt).map(|store| (store, recovery))
+        let opened = opening.recover(&builder, &names, &mut recovery, &reserve, &in_doubt);
+        opened.map(|(store, stored)| (store, stored, recovery))
     };
-    let (store, recovery) = match attempt() {
+    let (store, stored, recovery) = match attempt() {
         // What a manifest names that may be in force stays.
         Err(error @ Error::DiskFull(_)) if !error.is_failed_sync() && !in_doubt.get() => {
             remove_never_named(&fs, &dir, &mentioned)?;
@@ -126,8 +137,8 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
     let jobs = Arc::new(Jobs::new(store.clone()));
     let scheduler = Scheduler::start(jobs, builder.mode.clone(), builder.options.sync_interval)?;
     let (options, hooks, lock) = (builder.options, builder.hooks, Mutex::new(Some(lock)));
-    let closing = Default::default();
-    let inner = Arc::new(Inner { store, scheduler, options, hooks, recovery, lock, closing });
+    let (closing, stored) = (Default::default(), Mutex::new(stored));
+    let inner = Arc::new(Inner { store, scheduler, options, stored, hooks, recovery, lock, closing });
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 
@@ -247,6 +258,7 @@ struct Rebuilt {
     wal: Wal,
     last_seq: SeqNum,
     clock: ExpiryClock,
+    stored: Stored,
 }
 
 /// A store on its way up.
@@ -303,7 +315,7 @@ impl Opening {
         recovery: &mut Recovery,
         reserve: &Arc<Reserve>,
         in_doubt: &Cell<bool>,
-    ) -> Result<Store> {
+    ) -> Result<(Store, Stored)> {
         let (fs, dir) = (&builder.fs, &builder.path);
         let first = self.numbers.load(Ordering::Relaxed);
         let rebuilt = match self.rebuild(builder, names, recovery) {
@@ -313,7 +325,7 @@ impl Opening {
                 return Err(error);
             }
         };
-        let Rebuilt { families, wal, last_seq, clock } = rebuilt;
+        let Rebuilt { families, wal, last_seq, clock, stored } = rebuilt;
         let created = Manifest::create(fs.clone(), dir, builder.random.clone(), self.state.clone());
         let mut manifest = match created {
             Ok(manifest) => manifest,
@@ -329,8 +341,9 @@ impl Opening {
         manifest.set_least_bytes(builder.options.manifest_bytes);
         self.numbers.fetch_max(manifest.state().next_file, Ordering::Relaxed);
         let reserved = builder.options.reserve_bytes() > 0;
-        recovery.removed_files = remove_unnamed(fs, dir, names, &manifest, wal.current(), reserved);
-        Ok(Store::new(Parts {
+        recovery.removed_files =
+            remove_unnamed(fs, dir, names, &manifest, wal.current(), stored.number, reserved);
+        let store = Store::new(Parts {
             fs: fs.clone(),
             dir: dir.clone(),
             handle: builder.hooks.store,
@@ -346,7 +359,8 @@ impl Opening {
             events: Arc::new(Events::new(builder.hooks.listeners.clone(), builder.clock.clone())),
             next_number: self.numbers.into_inner(),
             last_seq,
-        }))
+        });
+        Ok((store, stored))
     }
 
     /// Makes everything that the new manifest will name.
@@ -375,8 +389,11 @@ impl Opening {
             mapped: builder.options.map_log,
         };
         let wal = Wal::create(options, self.next_number())?;
+        // Its name becomes durable with the manifest's.
+        let number = || self.next_number();
+        let stored = Stored::settle(builder, self.state.store, names, recovery, number)?;
         self.next_state(builder, &edit, last_seq, wal.current(), recovery.clean, clock.now_ms());
-        Ok(Rebuilt { families, wal, last_seq, clock })
+        Ok(Rebuilt { families, wal, last_seq, clock, stored })
     }
 
     /// Refuses a manifest that was cut between two edits, which nothing in itself tells: the log, if it was
@@ -400,7 +417,7 @@ impl Opening {
     fn remove_made(&self, builder: &Builder, first: FileNumber) {
         for number in first..self.numbers.load(Ordering::Relaxed) {
             // What cannot be removed now is removed when the store is opened.
-            for kind in [FileKind::Table(number), FileKind::Wal(number)] {
+            for kind in [FileKind::Table(number), FileKind::Wal(number), FileKind::Options(number)] {
                 let _ = builder.fs.remove(&kind.path(&builder.path));
             }
         }
@@ -508,6 +525,7 @@ fn remove_unnamed(
     names: &[String],
     manifest: &Manifest,
     wal: FileNumber,
+    options: Option<FileNumber>,
     reserved: bool,
 ) -> Vec<String> {
     let named: std::collections::HashSet<FileNumber> = manifest.state().table_numbers().collect();
@@ -519,6 +537,7 @@ fn remove_unnamed(
             Some(FileKind::Table(number)) => named.contains(&number),
             Some(FileKind::Wal(number)) => number >= wal,
             Some(FileKind::Manifest(number)) => number == manifest.number(),
+            Some(FileKind::Options(number)) => Some(number) == options,
             Some(FileKind::Temp(_)) => false,
         };
         // What cannot be removed now is tried again when the store is next opened.

@@ -27,7 +27,8 @@ impl Contents {
         for name in names {
             let by_name = match FileKind::parse(name) {
                 None => continue,
-                Some(FileKind::Lock | FileKind::Temp(_) | FileKind::Blob(_) | FileKind::Reserve) => continue,
+                Some(FileKind::Lock | FileKind::Temp(_) | FileKind::Blob(_)) => continue,
+                Some(FileKind::Reserve | FileKind::Options(_)) => continue,
                 Some(FileKind::Table(_)) => Some(&mut contents.tables),
                 Some(FileKind::Wal(_)) => Some(&mut contents.logs),
                 Some(FileKind::Manifest(_)) => Some(&mut contents.manifests),

@@ -10,7 +10,7 @@ use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::random::Random;
-use crate::db::{Db, FamilyOptions, PLAIN};
+use crate::db::{Db, FamilyOptions, PLAIN, StoredOptions};
 use crate::fs::{Fs, LockGuard};
 use std::path::{Path, PathBuf};
 
@@ -168,7 +168,9 @@ impl Repair {
 
     fn target<'a>(&'a self, dir: &'a Path) -> Target<'a> {
         let (fs, random, now_ms) = (&self.fs, &self.random, self.clock.wall_ms());
-        Target { fs, dir, random, now_ms, table_bytes: self.table_bytes, piece_bytes: self.piece_bytes }
+        let (table_bytes, piece_bytes) = (self.table_bytes, self.piece_bytes);
+        let options = StoredOptions::load(fs, &self.dir).ok();
+        Target { fs, dir, random, now_ms, table_bytes, piece_bytes, options }
     }
 
     fn run(&self, into: Option<&Path>) -> Result<RepairReport> {
@@ -251,6 +253,7 @@ fn other_file(name: &str) -> Option<RepairedFile> {
     let (role, why) = match FileKind::parse(name) {
         Some(FileKind::Lock) => (FileRole::Lock, "it holds no data"),
         Some(FileKind::Reserve) => (FileRole::Reserve, "it holds no data"),
+        Some(FileKind::Options(_)) => (FileRole::Options, "it holds no data; the newest is taken over"),
         Some(FileKind::Temp(_)) => (FileRole::Temporary, "it was being written, and nothing names it"),
         Some(FileKind::Blob(_)) | None => (FileRole::Foreign, "it is not the store's"),
         Some(_) => return None,

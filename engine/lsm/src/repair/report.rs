@@ -73,6 +73,8 @@ pub enum FileRole {
     Lock,
     /// `RESERVE`, which holds no data.
     Reserve,
+    /// The store's own options, which the new store takes over if they are sound.
+    Options,
     /// Something that was being written: without meaning.
     Temporary,
     /// Not a name of the store's.

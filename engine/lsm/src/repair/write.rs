@@ -22,6 +22,7 @@ use crate::base::limits::LEVELS;
 use crate::base::operand::{Operand, outcome};
 use crate::base::random::Random;
 use crate::base::sync::Arc;
+use crate::db::{StoredOptions, options_file};
 use crate::fs::{Fs, LockGuard};
 use crate::ranges::{Range, RangeKind, RangeSet};
 use crate::table::{Origin, TableOptions, TableWriter, Tables};
@@ -43,6 +44,8 @@ pub(super) struct Target<'a> {
     pub(super) table_bytes: u64,
     /// How much of the log is sorted in memory at once, in bytes.
     pub(super) piece_bytes: u64,
+    /// The options that the old store was used with, if they are left.
+    pub(super) options: Option<StoredOptions>,
 }
 
 impl Target<'_> {
@@ -129,6 +132,10 @@ impl Target<'_> {
             };
             made.tables[LEVELS - 1].extend(metas.into_iter().map(|meta| (meta.number, Arc::new(meta))));
             state.families.insert(id, made);
+        }
+        if let Some(options) = &self.options {
+            options_file::write(self.fs, self.dir, output.next, &options.text_for(state.store))?;
+            output.next += 1;
         }
         self.fs.sync_dir(self.dir)?;
         state.next_file = output.next;

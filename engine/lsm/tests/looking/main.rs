@@ -4,5 +4,6 @@ mod context;
 mod explain;
 mod memory;
 mod metrics;
+mod options;
 mod sizes;
 mod store;

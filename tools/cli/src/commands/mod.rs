@@ -11,6 +11,7 @@ pub mod families;
 pub mod get;
 pub mod import;
 pub mod ingest;
+pub mod options;
 pub mod put;
 pub mod repair;
 pub mod scan;

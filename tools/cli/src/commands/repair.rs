@@ -139,6 +139,7 @@ fn file(file: &RepairedFile) -> Value {
         FileRole::Current => "current",
         FileRole::Lock => "lock",
         FileRole::Reserve => "reserve",
+        FileRole::Options => "options",
         FileRole::Temporary => "temporary",
         FileRole::Foreign => "foreign",
     };

@@ -153,7 +153,7 @@ fn check_directory(store: &Path) -> Result<(), Trouble> {
     for name in fs.list(store)? {
         let accounted = match FileKind::parse(&name) {
             Some(FileKind::Wal(number)) => number >= loaded.state.oldest_wal,
-            Some(FileKind::Reserve) => true,
+            Some(FileKind::Reserve | FileKind::Options(_)) => true,
             Some(kind) => named.remove(&kind),
             None => false,
         };
