@@ -56,14 +56,17 @@ fn profile(seed: u64) -> &'static Profile {
 /// Which cells the histories must reach: the rest of the table cannot be reached, since the engine never does
 /// such a thing to such a file.
 const REACHABLE: &[(OperationKind, &[&str])] = &[
-    (OperationKind::Create, &["RESERVE", "copy", "manifest", "outside", "table", "temporary"]),
-    (OperationKind::Write, &["copy", "log", "manifest", "outside", "table", "temporary"]),
-    (OperationKind::Sync, &["RESERVE", "copy", "log", "manifest", "outside", "table", "temporary"]),
+    (OperationKind::Create, &["OPTIONS", "RESERVE", "copy", "manifest", "outside", "table", "temporary"]),
+    (OperationKind::Write, &["OPTIONS", "copy", "log", "manifest", "outside", "table", "temporary"]),
+    (
+        OperationKind::Sync,
+        &["OPTIONS", "RESERVE", "copy", "log", "manifest", "outside", "table", "temporary"],
+    ),
     (OperationKind::Truncate, &["RESERVE", "copy", "log"]),
     (OperationKind::Allocate, &["RESERVE", "temporary"]),
     (OperationKind::Rename, &["copy", "log", "CURRENT"]),
     (OperationKind::Link, &["copy", "table"]),
-    (OperationKind::Remove, &["copy", "log", "manifest", "outside", "table"]),
+    (OperationKind::Remove, &["OPTIONS", "copy", "log", "manifest", "outside", "table"]),
     (OperationKind::SyncDir, &["copy", "directory"]),
     (OperationKind::CreateDir, &["copy", "directory"]),
     (OperationKind::Lock, &["LOCK", "copy"]),

@@ -66,10 +66,10 @@ pub struct Options {
     /// all else; from twice as many on, those who delete or drop ranges are slowed. Default: two for each MiB
     /// of the budget, at least 64 and at most 4096; otherwise between 1 and 65,536.
     pub max_ranges: Option<usize>,
-    /// One in so many writes, gets, looks for many keys and seeks is timed for [`crate::Db::metrics`], on each
-    /// thread; 0 for none. Each that is timed looks at the clock twice, some 50 ns: with 100 that is nothing,
-    /// with 1 it is a tenth of a get from memory. What uses the disk in the background is always timed.
-    /// Default: 0.
+    /// One in so many writes, gets, looks for many keys and seeks is timed for [`crate::Db::metrics`], on
+    /// each thread; 0 for none. Each that is timed looks at the clock twice, some 50 ns: with 100 that is
+    /// nothing, with 1 it is a tenth of a get from memory. What uses the disk in the background is always
+    /// timed. Default: 0.
     pub time_one_in: u32,
 }
 

@@ -175,7 +175,8 @@ impl StoredOptions {
     /// Reads what the store in `dir` was last used with, without opening it.
     ///
     /// # Errors
-    /// [`Error::NotADatabase`] if there is no such file; [`Error::Corruption`] if none is sound, with the newest.
+    /// [`Error::NotADatabase`] if there is no such file; [`Error::Corruption`] if none is sound, with the
+    /// newest.
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {

@@ -8,7 +8,8 @@ use crate::metrics::Exposition;
 use crate::metrics::MetricKind::{Counter, Gauge};
 
 impl Metrics {
-    /// The metrics in the text format of Prometheus (version 0.0.4), for an endpoint of your own. Names begin with
+    /// The metrics in the text format of Prometheus (version 0.0.4), for an endpoint of your own. Names begin
+    /// with
     /// `esker_`; docs/observing.md lists them.
     #[must_use]
     pub fn prometheus(&self) -> String {

@@ -1,8 +1,8 @@
 //! How long a store's operations take.
 //!
 //! Writes, gets, looks for many keys and seeks are timed one in so many, if at all: a look at the clock costs
-//! as much as a tenth of a get from memory. Who is not timed pays one look at a number that hardly ever changes. What
-//! takes longer than a disk needs is always timed.
+//! as much as a tenth of a get from memory. Who is not timed pays one look at a number that hardly ever
+//! changes. What uses the disk in the background is always timed.
 
 use super::histogram::Recorder;
 use crate::base::clock::Clock;
