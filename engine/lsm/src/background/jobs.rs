@@ -146,6 +146,12 @@ impl Jobs {
         self.counters.read()
     }
 
+    /// How many compactions run.
+    #[must_use]
+    pub fn running_compactions(&self) -> usize {
+        self.claims.lock().values().map(Claims::running).sum()
+    }
+
     /// What readers see, as of now.
     pub(super) fn horizons(&self) -> Vec<Horizon> {
         let store = &self.store;

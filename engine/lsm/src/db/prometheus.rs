@@ -105,6 +105,8 @@ fn of_work(text: &mut Exposition, stats: &Stats) {
     text.one(Counter, "esker_flushed_bytes_total", "Bytes that flushes wrote.", stats.flushed_bytes);
     let help = "Compactions that rewrote tables.";
     text.one(Counter, "esker_compactions_total", help, stats.compactions);
+    let running = stats.running_compactions;
+    text.one(Gauge, "esker_running_compactions", "Compactions that run now.", running);
     let help = "Tables that changed their level, or went, without being rewritten.";
     text.one(Counter, "esker_table_moves_total", help, stats.table_moves);
     let help = "Bytes that compactions read.";

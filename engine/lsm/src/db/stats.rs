@@ -47,6 +47,8 @@ pub struct Stats {
     pub flushed_bytes: u64,
     /// Compactions that rewrote tables.
     pub compactions: u64,
+    /// Compactions that run.
+    pub running_compactions: usize,
     /// Tables that changed their level, or went, without being rewritten.
     pub table_moves: u64,
     /// Bytes that compactions read.
@@ -245,6 +247,7 @@ impl Db {
         stats.cache_hits = cache.hits;
         stats.cache_misses = cache.misses;
         stats.memory_bytes = self.memory_report().total_bytes();
+        stats.running_compactions = inner.scheduler.jobs().running_compactions();
         let jobs = inner.scheduler.jobs().counts();
         stats.flushes = jobs.flushes;
         stats.flushed_bytes = jobs.flushed_bytes;
