@@ -63,10 +63,10 @@ pub use batch::{Versioned, WriteBatch};
 pub use commit::{CopyStats, Durability, Ticket, TransactionStats};
 pub use db::explain;
 pub use db::{
-    Builder, ColumnFamily, Cursor, Db, FamilyMemory, FamilyOptions, FamilyStats, Health, IngestBatch,
-    IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart, MemoryReport, Metrics,
-    OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery, ScanOptions, Snapshot,
-    SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
+    Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions, FamilyStats,
+    Health, IngestBatch, IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart, MemoryReport,
+    Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery, ScanOptions,
+    Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
 };
 pub use filter::FilterPolicy;
 pub use repair::{Repair, RepairReport};

@@ -33,7 +33,7 @@ impl Jobs {
         // The family that presses most on writers comes first.
         families.sort_by_cached_key(|family| {
             let version = &family.pin().version;
-            std::cmp::Reverse((version.level(0).len(), debt_bytes(version, &self.store.options.shape)))
+            std::cmp::Reverse((version.level(0).len(), debt_bytes(version, &self.store.options().shape)))
         });
         // What should be gone soon goes before what is too large; by turns where writers wait for that.
         let late_first =
@@ -63,7 +63,7 @@ impl Jobs {
         let claims = claims.entry(family.id()).or_default();
         let (view, horizons) = (family.view(), self.picking_horizons(family));
         let moment = self.moment(family, &horizons, &view.ranges);
-        choose(&view.version, claims, &self.store.options.shape, family.policy(), moment)
+        choose(&view.version, claims, &self.store.options().shape, &family.rules().policy, moment)
             .map(|plan| (claims.claim(&plan), plan))
     }
 
@@ -78,7 +78,7 @@ impl Jobs {
         }
         let horizons = self.picking_horizons(family);
         let moment = Moment { erase_ms: late_ms, ..self.moment(family, &horizons, &view.ranges) };
-        pick_erasure(&view.version, claims, &self.store.options.shape, family.policy(), moment)
+        pick_erasure(&view.version, claims, &self.store.options().shape, &family.rules().policy, moment)
             .map(|plan| (claims.claim(&plan), plan))
     }
 
@@ -93,7 +93,7 @@ impl Jobs {
                 let mut claims = self.claims.lock();
                 let claims = claims.entry(family.id()).or_default();
                 let version = &family.pin().version;
-                pick_calm(version, claims, &self.store.options.shape, family.policy(), calm)
+                pick_calm(version, claims, &self.store.options().shape, &family.rules().policy, calm)
                     .filter(|plan| self.store.reserve.has_room_for(plan.input_bytes()))
                     .map(|plan| (claims.claim(&plan), plan))
             };
@@ -144,8 +144,8 @@ impl Jobs {
                     // Let go of before waiting: tables that others replace meanwhile would stay on the disk.
                     let (view, horizons) = (family.view(), self.picking_horizons(family));
                     let moment = self.moment(family, &horizons, &view.ranges);
-                    let shape = &self.store.options.shape;
-                    pick_manual(&view.version, claims, shape, moment, level, from, to)
+                    let options = self.store.options();
+                    pick_manual(&view.version, claims, &options.shape, moment, level, from, to)
                 };
                 match picked {
                     Ok(None) => return Ok(false),
@@ -181,6 +181,9 @@ impl Jobs {
     }
 
     fn run_claimed(&self, family: &Arc<Family>, plan: Plan, hooked: bool, claim: &Claim) -> Result<()> {
+        let (family_name, reason, level) = (family.name(), plan.reason, plan.output_level);
+        let span = tracing::info_span!(target: "esker", "compaction", family = family_name, ?reason, level);
+        let _span = span.entered();
         let calm = plan.reason == Reason::Calm;
         let run = || self.run(family, &plan, hooked);
         let begun = self.store.clock.source().monotonic();
@@ -285,7 +288,7 @@ impl Jobs {
         above: Option<SeqNum>,
     ) -> Result<(Merged, Option<Leftover>)> {
         let store = &self.store;
-        let view = family.view();
+        let (view, rules) = (family.view(), family.rules());
         let hooks = if hooked { self.compaction_hooks(family, &view, plan, above)? } else { None };
         let within_level0 = plan.output_level == 0;
         let horizons = self
@@ -310,12 +313,12 @@ impl Jobs {
         let spec = MergeSpec {
             tables: &store.tables,
             next_number: &|| store.next_number(),
-            policy: family.policy(),
+            policy: &rules.policy,
             level: plan.output_level,
-            table_bytes: if within_level0 { u64::MAX } else { store.options.shape.table_bytes },
+            table_bytes: if within_level0 { u64::MAX } else { store.options().shape.table_bytes },
             horizons: horizons.clone(),
             below,
-            reminds: family.rules().erase_within_ms.is_some(),
+            reminds: rules.erase_within_ms.is_some(),
             ranges: &ranges,
             ranges_seq: flushed,
             origin,

@@ -42,6 +42,8 @@ impl Jobs {
             self.store.settle(Task::Flush);
             return Ok(false);
         }
+        let memtables = group.len();
+        let _span = tracing::info_span!(target: "esker", "flush", memtables).entered();
         let begun = self.store.clock.source().monotonic();
         self.tell_flush_begun(&group);
         let flushed = self.store.draw(Drawer::Anybody, || self.flush_group(&group));
@@ -100,7 +102,7 @@ impl Jobs {
 
     fn write_tables(&self, family: &Family, sealed: &Sealed) -> Result<Vec<Arc<TableMeta>>> {
         let store = &self.store;
-        let view = family.view();
+        let (view, rules) = (family.view(), family.rules());
         let memtable = &sealed.memtable;
         let origin = Origin {
             family: family.id(),
@@ -121,7 +123,7 @@ impl Jobs {
         let spec = MergeSpec {
             tables: &store.tables,
             next_number: &|| store.next_number(),
-            policy: family.policy(),
+            policy: &rules.policy,
             level: 0,
             table_bytes: u64::MAX,
             horizons: self.merge_horizons(family, |view| {
@@ -129,7 +131,7 @@ impl Jobs {
                 newer.map(|newer| newer.oldest_operand_ms()).min().unwrap_or(NEVER)
             }),
             below,
-            reminds: family.rules().erase_within_ms.is_some(),
+            reminds: rules.erase_within_ms.is_some(),
             ranges: &ranges,
             ranges_seq: sealed.seal.last_seq,
             origin,

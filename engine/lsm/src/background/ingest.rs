@@ -88,7 +88,7 @@ impl Jobs {
             move |intake: &Intake| {
                 let version = &intake.family.pin().version;
                 let claims = claims.get(&intake.family.id());
-                deepest_free(version, claims, &store.options.shape, &intake.first, &intake.last)
+                deepest_free(version, claims, &store.options().shape, &intake.first, &intake.last)
             }
         };
         let turned = store.take_in(intakes, owner, prepare, |manifest, levels, first| {

@@ -49,7 +49,7 @@ const LOOKS_IN_LONG_CALM: u32 = 20;
 
 impl Scheduler {
     /// Starts running jobs.
-    pub fn start(jobs: Arc<Jobs>, mode: Mode, sync_interval: Duration) -> Result<Scheduler> {
+    pub fn start(jobs: Arc<Jobs>, mode: Mode) -> Result<Scheduler> {
         let scheduler = Scheduler { jobs, mode, threads: Mutex::default(), ids: Mutex::default() };
         if let Mode::Threads = scheduler.mode {
             scheduler.spawn("esker-flush", |jobs| {
@@ -62,8 +62,9 @@ impl Scheduler {
                 }
             })?;
             // Nothing stands between two syncs but the interval, which bounds what a loss of power takes.
-            scheduler.spawn("esker-sync", move |jobs| {
-                while jobs.store().work.wait(Task::Sync, Some(sync_interval)).is_some() {
+            scheduler.spawn("esker-sync", |jobs| {
+                let patience = || Some(jobs.store().options().sync_interval);
+                while jobs.store().work.wait(Task::Sync, patience()).is_some() {
                     // A failure is latched.
                     let _ = guarded(&jobs, Task::Sync, || jobs.sync());
                 }
@@ -82,10 +83,11 @@ impl Scheduler {
                     }
                 })?;
             }
-            scheduler.spawn("esker-upkeep", move |jobs| {
+            scheduler.spawn("esker-upkeep", |jobs| {
                 let patience = || {
                     // Space that comes back is noticed within a second.
                     let short = jobs.store().reserve.is_short();
+                    let sync_interval = jobs.store().options().sync_interval;
                     Some(if short { sync_interval.min(REFILL_EVERY) } else { sync_interval })
                 };
                 while jobs.store().work.wait(Task::Upkeep, patience()).is_some() {

@@ -79,6 +79,7 @@ impl Db {
     }
 
     fn make_checkpoint(&self, into: &Path) -> Result<Checkpoint> {
+        let _span = tracing::info_span!(target: "esker", "checkpoint", into = %into.display()).entered();
         self.step();
         let store = self.store();
         let options = store.next_number();

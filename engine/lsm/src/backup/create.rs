@@ -105,6 +105,7 @@ impl Backups {
     }
 
     fn make(&self, db: &Db, options: BackupOptions) -> Result<Backup> {
+        let _span = tracing::info_span!(target: "esker", "backup", into = %self.dir.display()).entered();
         db.step();
         let store = db.store();
         store.check_writable()?;

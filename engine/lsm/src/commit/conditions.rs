@@ -57,7 +57,7 @@ impl Store {
         for (index, condition) in conditions.iter().enumerate() {
             let family = condition.family;
             if let Requirement::Version(_) = condition.requirement
-                && self.family_by_id(family).is_some_and(|family| !family.policy().keep_versions)
+                && self.family_by_id(family).is_some_and(|family| !family.rules().policy.keep_versions)
             {
                 let why = "the family does not keep versions: see `FamilyOptions::keep_versions`";
                 return Err(Error::invalid("require_version", why));

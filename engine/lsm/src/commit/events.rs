@@ -61,7 +61,7 @@ impl Store {
             return;
         }
         self.emit(|at_ms| {
-            let reason = reason(who, new, pressure, &self.options.stall);
+            let reason = reason(who, new, pressure, &self.options().stall);
             Event::StallChanged(StallChanged { at_ms, who, old, new, reason })
         });
     }

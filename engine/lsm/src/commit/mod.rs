@@ -7,6 +7,7 @@ mod counts;
 mod durable;
 mod events;
 mod ingest;
+mod live;
 mod options;
 mod poison;
 mod queue;

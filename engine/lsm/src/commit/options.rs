@@ -15,6 +15,8 @@ pub struct CommitOptions {
     pub memtables_bytes: usize,
     /// When the log is larger than this, the families that pin its oldest segment are flushed.
     pub wal_bytes: u64,
+    /// How long an `Os` write may be lost to a loss of power; upkeep has the same.
+    pub sync_interval: Duration,
     /// A memtable whose first entry is older than this is sealed, so that the log does not grow old.
     pub wal_age: Duration,
     /// The share of the memory budget for blocks, indexes and filters, in bytes.

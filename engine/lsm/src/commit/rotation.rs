@@ -4,6 +4,7 @@
 //! makes all memtables with one seal number durable in one edit, so that an unlogged batch across
 //! families stays whole, and unlogged writes stay a prefix among themselves.
 
+use super::options::CommitOptions;
 use super::request::Request;
 use super::stall::{Pressure, Stall, stall, stall_ranges};
 use super::store::{Store, Writer};
@@ -37,8 +38,9 @@ impl Store {
     /// Seals what has grown too large or pins too much of the log.
     pub(super) fn rotate_if_due(&self, writer: &mut Writer) {
         let (mut total, largest) = writer.targets.sizes();
-        if largest >= self.options.memtable_bytes {
-            let full = |target: &Target| target.active.allocated_bytes() >= self.options.memtable_bytes;
+        let CommitOptions { memtable_bytes, memtables_bytes, wal_bytes, .. } = *writer.options;
+        if largest >= memtable_bytes {
+            let full = |target: &Target| target.active.allocated_bytes() >= memtable_bytes;
             self.rotate(writer, SealReason::Full, full);
             total = writer.targets.sizes().0;
         }
@@ -46,13 +48,13 @@ impl Store {
             self.rotate_before(writer, small);
             total = writer.targets.sizes().0;
         }
-        if total > self.options.memtables_bytes {
+        if total > memtables_bytes {
             let largest = writer.targets.values().max_by_key(|t| t.active.allocated_bytes());
             if let Some(id) = largest.map(|t| t.family.id()) {
                 self.rotate(writer, SealReason::Memory, |target| target.family.id() == id);
             }
         }
-        if writer.wal.bytes() > self.options.wal_bytes {
+        if writer.wal.bytes() > wal_bytes {
             let pinned = writer.wal.sealed().next().map(|segment| segment.last_seq);
             if let Some(pinned) = pinned {
                 let pins = |target: &Target| target.active.first_seq().is_some_and(|seq| seq <= pinned);
@@ -115,6 +117,7 @@ impl Store {
     /// To a reader this is as a rotation is: a view that was pinned before shows what was visible
     /// then.
     pub(super) fn choose_heads(&self, writer: &mut Writer) {
+        let memtable_bytes = writer.options.memtable_bytes;
         for target in writer.targets.values_mut() {
             if target.heads_chosen || target.active.entries() < SAMPLE_ENTRIES {
                 continue;
@@ -125,7 +128,7 @@ impl Store {
             if heads.are_plain() || target.active.entries() > 16 * SAMPLE_ENTRIES {
                 continue;
             }
-            target.active = Arc::new(target.active.rebuilt(heads, self.options.memtable_bytes));
+            target.active = Arc::new(target.active.rebuilt(heads, memtable_bytes));
             target.family.exchange(target.active.clone());
         }
     }
@@ -141,7 +144,8 @@ impl Store {
     /// Seals the memtables that have been taking writes for too long.
     pub fn rotate_aged(&self) {
         let now = self.clock.source().monotonic();
-        let most = self.oldest_log().map_or(self.options.wal_age, |most| most.min(self.options.wal_age));
+        let wal_age = self.options().wal_age;
+        let most = self.oldest_log().map_or(wal_age, |most| most.min(wal_age));
         let old = |since: Duration| now.saturating_sub(since) >= most;
         self.with_writer(|writer| {
             if writer.targets.values().any(|t| t.since.is_some_and(old)) {
@@ -169,13 +173,14 @@ impl Store {
         let (order, last_seq) = (writer.seals + 1, writer.next_seq - 1);
         let together = writer.unlogged;
         let mut sealed = false;
+        let memtable_bytes = writer.options.memtable_bytes;
         for target in writer.targets.values_mut() {
             if target.active.is_empty() || !(together || which(target)) {
                 continue;
             }
             let reason = if which(target) { why } else { SealReason::Together };
             let heads = target.active.suggested_heads();
-            let next = Arc::new(Memtable::new(self.next_number(), heads, self.options.memtable_bytes));
+            let next = Arc::new(Memtable::new(self.next_number(), heads, memtable_bytes));
             target.family.rotate(Seal { order, last_seq, reason }, next.clone());
             let memtable = std::mem::replace(&mut target.active, next);
             self.emit(|at_ms| {
@@ -239,29 +244,29 @@ impl Store {
     /// Whether memory holds what only removes though no memtable can be flushed: up to twice what stops
     /// others.
     pub(super) fn holds_removals(&self) -> bool {
-        self.pressure().sealed < 2 * self.options.stall.sealed.1
+        self.pressure().sealed < 2 * self.options().stall.sealed.1
     }
 
     /// Whether tables have become so many that writers are stopped.
     pub(super) fn waits_for_compaction(&self) -> bool {
-        let (limits, pressure) = (&self.options.stall, Pressure { sealed: 0, ..self.pressure() });
-        stall(pressure, limits) == Stall::Stop
+        let pressure = Pressure { sealed: 0, ..self.pressure() };
+        stall(pressure, &self.options().stall) == Stall::Stop
     }
 
     /// Why families rest that are themselves a reason for which writers are stopped: what is left of it when
     /// all others have been compacted.
     pub(super) fn rest_in_the_way(&self) -> Option<Error> {
-        let resting = self.work.resting();
+        let (resting, options) = (self.work.resting(), self.options());
         let mut pressure = Pressure::default();
         let mut worst = None;
         for family in self.families().into_iter().filter(|family| resting.contains_key(&family.id())) {
             let version = &family.pin().version;
-            let (level0, debt_bytes) = (version.level(0).len(), debt_bytes(version, &self.options.shape));
+            let (level0, debt_bytes) = (version.level(0).len(), debt_bytes(version, &options.shape));
             pressure.level0 = pressure.level0.max(level0);
             pressure.debt_bytes += debt_bytes;
             worst = worst.max(Some((level0, debt_bytes, family.id())));
         }
-        let (.., worst) = worst.filter(|_| stall(pressure, &self.options.stall) == Stall::Stop)?;
+        let (.., worst) = worst.filter(|_| stall(pressure, &options.stall) == Stall::Stop)?;
         resting.get(&worst).cloned()
     }
 
@@ -269,10 +274,10 @@ impl Store {
     pub fn update_pressure(&self) -> Pressure {
         // Judging and setting are one step: a stale judgement must not overwrite a newer one.
         let _judging = self.judging.lock();
-        let pressure = self.pressure();
+        let (pressure, options) = (self.pressure(), self.options());
         for (who, gate, new) in [
-            (Stalled::Writers, &self.gate, stall(pressure, &self.options.stall)),
-            (Stalled::RangeWriters, &self.range_gate, stall_ranges(pressure, &self.options.stall)),
+            (Stalled::Writers, &self.gate, stall(pressure, &options.stall)),
+            (Stalled::RangeWriters, &self.range_gate, stall_ranges(pressure, &options.stall)),
         ] {
             let old = gate.set(new);
             self.stall_judged(who, old, new, pressure);
@@ -281,6 +286,7 @@ impl Store {
     }
 
     fn pressure(&self) -> Pressure {
+        let options = self.options();
         let mut pressure = Pressure::default();
         let mut sealed_bytes = 0;
         for family in self.families() {
@@ -288,11 +294,11 @@ impl Store {
             pressure.sealed = pressure.sealed.max(view.sealed.len());
             sealed_bytes += view.sealed.iter().map(|s| s.memtable.allocated_bytes()).sum::<usize>();
             pressure.level0 = pressure.level0.max(view.version.level(0).len());
-            pressure.ranges = pressure.ranges.max(self.options.shape.range_fullness(&view.ranges));
-            pressure.debt_bytes += debt_bytes(&view.version, &self.options.shape);
+            pressure.ranges = pressure.ranges.max(options.shape.range_fullness(&view.ranges));
+            pressure.debt_bytes += debt_bytes(&view.version, &options.shape);
         }
         // Many families with a few sealed memtables each are as much memory as one with many.
-        pressure.sealed = pressure.sealed.max(sealed_bytes / self.options.memtable_bytes.max(1));
+        pressure.sealed = pressure.sealed.max(sealed_bytes / options.memtable_bytes.max(1));
         pressure
     }
 }

@@ -23,18 +23,18 @@ fn delete_range(rig: &Rig, from: u32, to: u32) {
 
 #[test]
 fn the_largest_memtable_goes_when_all_together_are_larger_than_they_may_be() {
-    let mut rig = Rig::new();
+    let rig = Rig::new();
     fill(&rig, 0, 0..10);
     fill(&rig, 1, 0..100);
     let total = rig.active(0).allocated_bytes() + rig.active(1).allocated_bytes();
     for (most, sealed) in [(total, (0, 0)), (total - 1, (0, 1))] {
-        rig.store.options.memtables_bytes = most;
+        rig.change(|options| options.memtables_bytes = most);
         rig.store.with_writer(|writer| rig.store.rotate_if_due(writer));
         assert_eq!((rig.sealed(0), rig.sealed(1)), sealed);
     }
-    rig.store.options.memtables_bytes = 128 << 20;
+    rig.change(|options| options.memtables_bytes = 128 << 20);
     for (most, sealed) in [(rig.active(0).allocated_bytes() + 1, 0), (rig.active(0).allocated_bytes(), 1)] {
-        rig.store.options.memtable_bytes = most;
+        rig.change(|options| options.memtable_bytes = most);
         rig.store.with_writer(|writer| rig.store.rotate_if_due(writer));
         assert_eq!(rig.sealed(0), sealed, "one by itself goes when it has reached its size");
     }
@@ -123,10 +123,11 @@ fn what_no_log_holds_is_known_until_it_is_flushed() {
 /// While something is unlogged all families are sealed together, so that a batch across them stays whole.
 #[test]
 fn unlogged_entries_seal_all_families_together() {
-    let mut rig = Rig::new();
+    let rig = Rig::new();
     rig.put("logged", "v").unwrap();
     rig.put_in(1, "unlogged", "v", Durability::None).unwrap();
-    rig.store.options.memtable_bytes = rig.active(1).allocated_bytes().min(rig.active(0).allocated_bytes());
+    let bytes = rig.active(1).allocated_bytes().min(rig.active(0).allocated_bytes());
+    rig.change(|options| options.memtable_bytes = bytes);
     rig.store.with_writer(|writer| rig.store.rotate_if_due(writer));
     assert_eq!((rig.sealed(0), rig.sealed(1)), (1, 1));
     let seal = |family| rig.store.family_by_id(family).unwrap().pin().sealed[0].seal;
@@ -135,21 +136,21 @@ fn unlogged_entries_seal_all_families_together() {
 
 #[test]
 fn the_memory_of_all_sealed_memtables_presses_however_many_families_share_it() {
-    let mut rig = Rig::new();
+    let rig = Rig::new();
     for family in [0, 1] {
         fill(&rig, family, 0..500);
     }
     let bytes = rig.active(0).allocated_bytes() + rig.active(1).allocated_bytes();
     rig.store.rotate_all();
     assert_eq!(rig.store.update_pressure().sealed, 1);
-    rig.store.options.memtable_bytes = bytes / 7;
+    rig.change(|options| options.memtable_bytes = bytes / 7);
     assert_eq!(rig.store.update_pressure().sealed, 7);
 }
 
 #[test]
 fn writers_wait_for_a_flush_once_so_many_memtables_are_sealed() {
     let rig = Rig::new();
-    let most = rig.store.options.stall.sealed.1;
+    let most = rig.store.options().stall.sealed.1;
     for sealed in 0..=most {
         assert_eq!(rig.sealed(0), sealed);
         assert_eq!(rig.store.gate.get() == crate::commit::Stall::Stop, sealed == most);
@@ -168,8 +169,9 @@ fn what_compactions_have_yet_to_move_in_all_families_presses_together() {
     for (family, tables) in [(0, 5), (1, 7)] {
         (0..tables).for_each(|_| rig.add_table(family, 10 << 20));
     }
-    let debt =
-        |family| debt_bytes(&rig.store.family_by_id(family).unwrap().pin().version, &rig.store.options.shape);
+    let debt = |family| {
+        debt_bytes(&rig.store.family_by_id(family).unwrap().pin().version, &rig.store.options().shape)
+    };
     let pressure = rig.store.update_pressure();
     assert!(debt(0) > 0 && debt(1) > debt(0));
     assert_eq!((pressure.debt_bytes, pressure.level0), (debt(0) + debt(1), 7));
@@ -184,7 +186,7 @@ fn a_compaction_without_room_does_not_stop_deletions() {
     let full = Error::io("write to", &rig.store.dir, std::io::ErrorKind::StorageFull.into());
     rig.store.work.report(Task::Compact, Err(full));
     rig.put("k", "v").unwrap();
-    (0..rig.store.options.stall.level0.1).for_each(|_| rig.add_table(0, 1 << 10));
+    (0..rig.store.options().stall.level0.1).for_each(|_| rig.add_table(0, 1 << 10));
     rig.store.update_pressure();
     assert_eq!(rig.store.gate.get(), Stall::Stop);
     assert!(matches!(rig.put("k", "2"), Err(Error::DiskFull(_))));
@@ -201,7 +203,7 @@ fn a_flush_without_room_does_not_stop_deletions_for_long() {
     let rig = Rig::new();
     let full = Error::io("write to", &rig.store.dir, std::io::ErrorKind::StorageFull.into());
     rig.store.work.report(Task::Flush, Err(full));
-    let most = rig.store.options.stall.sealed.1;
+    let most = rig.store.options().stall.sealed.1;
     for sealed in 0..2 * most {
         assert_eq!(rig.sealed(0), sealed);
         assert_eq!(rig.put("k", "v").is_ok(), sealed < most, "{sealed}");

@@ -39,6 +39,7 @@ use crate::table::Tables;
 use crate::tree::{Family, FamilyRules, Pins, Snapshots};
 use crate::version::{Edit, EditOp, Manifest, Purgatory, StoreState, Version};
 use crate::wal::{CloseMark, ManifestEnd, RecordKind, Room, Wal};
+use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -91,8 +92,9 @@ pub struct Store {
     pub random: Random,
     /// The expiry clock.
     pub clock: ExpiryClock,
-    /// Options of the write path.
-    pub options: CommitOptions,
+    pub(super) options: ArcSwap<CommitOptions>,
+    /// Batches of at most this many bytes together form a group.
+    pub(super) group_bytes: usize,
     /// What opens tables.
     pub tables: Arc<Tables>,
     /// Where the numbers of unreferenced tables gather.
@@ -159,6 +161,8 @@ pub struct Writer {
     pub(super) recent: RecentWrites,
     /// How many batches were written together.
     pub groups: Histogram,
+    /// The options in force.
+    pub(super) options: Arc<CommitOptions>,
 }
 
 impl Store {
@@ -166,6 +170,7 @@ impl Store {
     #[must_use]
     pub fn new(parts: Parts) -> Store {
         let targets = Targets::new(parts.families.iter());
+        let options = Arc::new(parts.options);
         let writer = Writer {
             wal: parts.wal,
             next_seq: parts.last_seq + 1,
@@ -174,8 +179,9 @@ impl Store {
             unlogged: false,
             crowded: false,
             seals: 0,
-            recent: RecentWrites::new(parts.options.recent_bytes),
+            recent: RecentWrites::new(options.recent_bytes),
             groups: Histogram::default(),
+            options: options.clone(),
         };
         Store {
             retention: Arc::new(Retention::new(&parts.fs, &parts.dir, &parts.events)),
@@ -189,7 +195,8 @@ impl Store {
             copy_counts: CopyCounts::default(),
             timings: Timings::default(),
             clock: parts.clock,
-            options: parts.options,
+            group_bytes: options.group_bytes,
+            options: ArcSwap::new(options),
             tables: parts.tables,
             purgatory: parts.purgatory,
             snapshots: Snapshots::default(),
@@ -471,7 +478,7 @@ impl Store {
         edit.push(EditOp::CreateFamily { id, name: name.into(), options });
         edit.push(EditOp::Flushed { family: id, seq: writer.next_seq - 1 });
         self.commit_edit(&mut manifest, edit)?;
-        let active = Arc::new(Memtable::new(self.next_number(), b"", self.options.memtable_bytes));
+        let active = Arc::new(Memtable::new(self.next_number(), b"", self.options().memtable_bytes));
         let (version, ranges, flushed) = (Version::default(), RangeSet::default(), writer.next_seq - 1);
         let family = Family::new(id, name, rules, active, version, ranges, flushed);
         let family = Arc::new(family.with_hooks(hooks));
@@ -523,7 +530,7 @@ impl Store {
         let stats = cache.stats();
         let held = stats.alive_bytes.saturating_sub(stats.cached_bytes);
         // However much is held, a little cache keeps reads from going to the file each time.
-        let share = self.options.cache_bytes;
+        let share = self.options().cache_bytes;
         cache.set_capacity_bytes(share.saturating_sub(held).max(share / 8));
     }
 

@@ -44,6 +44,7 @@ impl Default for Setup {
             range_bytes: 1 << 20,
         };
         let options = CommitOptions {
+            sync_interval: Duration::from_secs(1),
             segment_bytes: 16 << 10,
             memtable_bytes: 64 << 20,
             memtables_bytes: 128 << 20,
@@ -83,6 +84,13 @@ impl FamilyRef for Named {
 }
 
 impl Rig {
+    /// Puts other options in force.
+    pub(super) fn change(&self, change: impl FnOnce(&mut CommitOptions)) {
+        let mut options = (*self.store.options()).clone();
+        change(&mut options);
+        self.store.set_options(options);
+    }
+
     pub(super) fn new() -> Rig {
         Rig::with(Setup::default())
     }

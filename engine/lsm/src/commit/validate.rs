@@ -336,7 +336,7 @@ impl<'s> Waiter<'s> {
         let checks = request.checks.get_or_insert_default();
         let is_transaction = checks.owner.is_some();
         let owner = *checks.owner.get_or_insert_with(|| store.locks.new_owner());
-        let timeout = checks.lock_timeout.unwrap_or(store.options.lock_timeout);
+        let timeout = checks.lock_timeout.unwrap_or(store.options().lock_timeout);
         let until = store.clock.source().monotonic().saturating_add(timeout);
         Waiter { store, owner, is_transaction, until, held: Vec::new() }
     }

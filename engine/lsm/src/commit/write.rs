@@ -98,6 +98,7 @@ impl Store {
 
     #[cold]
     fn stalled(&self, pass: impl FnOnce() -> Result<()>) -> Result<()> {
+        let _span = tracing::info_span!(target: "esker", "stall").entered();
         let clock = self.clock.source();
         let begun = clock.monotonic();
         let passed = pass();
@@ -117,7 +118,7 @@ impl Store {
         self.queue.submit(
             request,
             |request| request.batch.size_bytes() + request.batch.range_count() * RANGE_GROUP_BYTES,
-            self.options.group_bytes,
+            self.group_bytes,
             lost,
             |requests, answers| self.write_group(requests, answers),
         )

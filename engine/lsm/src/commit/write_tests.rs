@@ -11,7 +11,7 @@ fn refused() -> Error {
 
 /// Adds so many tables that writers are stopped until a compaction takes some away.
 fn stop_by_tables(rig: &Rig) {
-    (0..rig.store.options.stall.level0.1).for_each(|_| rig.add_table(0, 1 << 10));
+    (0..rig.store.options().stall.level0.1).for_each(|_| rig.add_table(0, 1 << 10));
 }
 
 /// A stopped writer hears of what keeps the gate from opening, and of nothing else.
@@ -22,7 +22,7 @@ fn a_stopped_writer_gives_up_when_what_it_waits_for_has_failed() {
     assert!(store.check_progress().is_ok());
     store.work.report(Task::Compact, Err(refused()));
     assert!(store.check_progress().is_ok(), "the gate is about to open: nothing is waited for");
-    for _ in 0..store.options.stall.sealed.1 {
+    for _ in 0..store.options().stall.sealed.1 {
         store.gate.set(Stall::None);
         rig.put("k", "v").unwrap();
         store.rotate_all();
@@ -80,7 +80,7 @@ fn a_segment_knows_the_last_number_in_it() {
 fn a_failed_sync_is_not_mistaken_for_a_full_disk() {
     for (kind, survives) in [(OperationKind::Allocate, true), (OperationKind::Sync, false)] {
         let rig = Rig::with(Setup::default());
-        let room = rig.store.options.segment_bytes;
+        let room = rig.store.options().segment_bytes;
         let mut once = true;
         rig.sim.set_fault(Box::new(move |op| {
             let due = op.kind == kind && std::mem::take(&mut once);

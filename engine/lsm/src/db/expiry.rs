@@ -109,7 +109,7 @@ impl ColumnFamily {
     /// Writes the value again with another expiry, if nobody writes the key meanwhile; else anew.
     fn set_expiry(&self, key: &[u8], expires_at: u64) -> Result<bool> {
         let inner = self.inner();
-        let durability = inner.options.default_durability;
+        let durability = inner.default_durability.get();
         let _watch = Watch::new(inner.store.clone());
         let mut conflict = None;
         for _ in 0..ATTEMPTS {

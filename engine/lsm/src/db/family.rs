@@ -38,7 +38,7 @@ impl FamilyRef for ColumnFamily {
         self.hooks().merges()
     }
     fn default_ttl_ms(&self) -> Option<u64> {
-        self.family.rules().default_ttl_ms
+        self.family.default_ttl_ms()
     }
 }
 
@@ -374,7 +374,7 @@ impl ColumnFamily {
 
     pub(super) fn write_default(&self, batch: WriteBatch) -> Result<()> {
         self.check()?;
-        self.inner.write(batch, self.inner.options.default_durability)
+        self.inner.write(batch, self.inner.default_durability.get())
     }
 
     /// All entries in key order, from both ends.

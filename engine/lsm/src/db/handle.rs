@@ -76,7 +76,7 @@ impl Db {
 
     /// What `put`, `delete` and the like use.
     pub(crate) fn default_durability(&self) -> Durability {
-        self.inner().options.default_durability
+        self.inner().default_durability.get()
     }
 
     /// Has the log synced in the background.

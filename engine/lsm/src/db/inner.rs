@@ -6,8 +6,9 @@ use super::options::Options;
 use super::stored::Stored;
 use crate::background::Scheduler;
 use crate::base::error::{Error, Result};
-use crate::base::sync::{Arc, Condvar, Mutex, thread};
-use crate::commit::Store;
+use crate::base::sync::quiet::{AtomicU8, Ordering};
+use crate::base::sync::{Arc, Condvar, Mutex, RwLock, thread};
+use crate::commit::{Durability, Store};
 use crate::fs::LockGuard;
 use crate::hooks::{Closed, Event};
 
@@ -16,12 +17,37 @@ use crate::hooks::{Closed, Event};
 pub(super) struct Inner {
     pub(super) store: Arc<Store>,
     pub(super) scheduler: Scheduler,
-    pub(super) options: Options,
+    /// Those in force; [`Inner::default_durability`] is the same as in here.
+    pub(super) options: RwLock<Options>,
+    pub(super) default_durability: LiveDurability,
     pub(super) stored: Mutex<Stored>,
     pub(super) hooks: Hooks,
     pub(super) recovery: Recovery,
     pub(super) lock: Mutex<Option<LockGuard>>,
     pub(super) closing: Closing,
+}
+
+/// A durability that changes while others write.
+#[derive(Debug)]
+pub(super) struct LiveDurability(AtomicU8);
+
+impl LiveDurability {
+    pub(super) fn new(mode: Durability) -> LiveDurability {
+        LiveDurability(AtomicU8::new(mode as u8))
+    }
+
+    pub(super) fn set(&self, mode: Durability) {
+        self.0.store(mode as u8, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> Durability {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Durability::Sync,
+            1 => Durability::Os,
+            _ => Durability::None,
+        }
+    }
 }
 
 /// How far closing has come.

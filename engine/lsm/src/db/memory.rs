@@ -195,13 +195,13 @@ impl Db {
         let mut families: Vec<_> =
             views.iter().map(|(view, family)| FamilyMemory::of(family, view)).collect();
         let readers = self.count_held(&views, &mut families);
-        let options = &store.options;
+        let (options, given) = (store.options(), self.options());
         let cache = store.tables.cache().stats();
         let held = cache.alive_bytes.saturating_sub(cache.piece_bytes);
         let log_buffer_bytes = store.with_writer(|writer| writer.wal.buffer_bytes() as u64);
         let (event_bytes, event_budget_bytes) = store.events.bytes();
         MemoryReport {
-            budget_bytes: inner.options.memory_budget,
+            budget_bytes: given.memory_budget,
             active_budget_bytes: options.memtables_bytes as u64,
             sealed_budget_bytes: (options.memtable_bytes * options.stall.sealed.1) as u64,
             range_budget_bytes: (options.shape.range_bytes * families.len()) as u64,
@@ -216,7 +216,7 @@ impl Db {
             event_bytes,
             event_budget_bytes,
             open_files: store.tables.open_files(),
-            open_files_budget: inner.options.max_open_files,
+            open_files_budget: given.max_open_files,
             readers,
             families,
         }

@@ -1,6 +1,7 @@
 //! Layer 8: what a user holds.
 
 mod builder;
+mod changes;
 mod conditional;
 mod cursor;
 mod expiry;
@@ -33,6 +34,7 @@ mod stored;
 mod verify;
 
 pub use builder::Builder;
+pub use changes::{Changes, FamilyChanges};
 pub use cursor::Cursor;
 pub use expiry::Ttl;
 pub(crate) use expiry::value_and_expiry;

@@ -11,7 +11,7 @@
 use super::builder::Builder;
 use super::family::ColumnFamily;
 use super::handle::Db;
-use super::inner::Inner;
+use super::inner::{Inner, LiveDurability};
 use super::options::FamilyOptions;
 use super::options_file::OptionChange;
 use super::stored::Stored;
@@ -22,7 +22,7 @@ use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
-use crate::base::sync::{Arc, Mutex, unique_number};
+use crate::base::sync::{Arc, Mutex, RwLock, unique_number};
 use crate::commit::{Drawer, Parts, Reserve, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::hooks::Events;
@@ -82,6 +82,7 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
         return Err(Error::invalid("layer", "the name of a layer has 1 to 255 bytes"));
     }
     let dir = builder.path.clone();
+    let _span = tracing::info_span!(target: "esker", "open", path = %dir.display()).entered();
     let fs = builder.fs.clone();
     let lock = take_directory(&fs, &dir, builder.options.create_if_missing)?;
     let mut recovery = Recovery::default();
@@ -135,10 +136,19 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
         Error::from(Corruption::new(&dir, 0, "a column family named default", "a manifest without it"))
     })?;
     let jobs = Arc::new(Jobs::new(store.clone()));
-    let scheduler = Scheduler::start(jobs, builder.mode.clone(), builder.options.sync_interval)?;
+    let scheduler = Scheduler::start(jobs, builder.mode.clone())?;
     let (options, hooks, lock) = (builder.options, builder.hooks, Mutex::new(Some(lock)));
-    let (closing, stored) = (Default::default(), Mutex::new(stored));
-    let inner = Arc::new(Inner { store, scheduler, options, stored, hooks, recovery, lock, closing });
+    let inner = Arc::new(Inner {
+        store,
+        scheduler,
+        default_durability: LiveDurability::new(options.default_durability),
+        options: RwLock::new(options),
+        stored: Mutex::new(stored),
+        hooks,
+        recovery,
+        lock,
+        closing: Default::default(),
+    });
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 
@@ -366,6 +376,7 @@ impl Opening {
     /// Makes everything that the new manifest will name.
     fn rebuild(&mut self, builder: &Builder, names: &[String], recovery: &mut Recovery) -> Result<Rebuilt> {
         let dir = &builder.path;
+        let _span = tracing::info_span!(target: "esker", "recovery", path = %dir.display()).entered();
         let versions = self.open_versions(dir)?;
         let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.options);
         let found = replayed.run(names, &|| self.next_number())?;

@@ -167,6 +167,7 @@ impl Options {
             memtable_bytes,
             memtables_bytes: memtable_bytes * 2,
             wal_bytes: (memtable_bytes as u64 * 8).max(self.wal_segment_bytes * 2),
+            sync_interval: self.sync_interval,
             wal_age: self.wal_age,
             cache_bytes: self.cache_bytes(),
             group_bytes: 1 << 20,

@@ -69,6 +69,6 @@ impl Db {
     pub(crate) fn options_text(&self) -> String {
         let inner = self.inner();
         let store = inner.store.with_manifest(|manifest| manifest.state().store);
-        options_file::encode(store, &inner.options, &inner.stored.lock().unknown)
+        options_file::encode(store, &inner.options.read(), &inner.stored.lock().unknown)
     }
 }

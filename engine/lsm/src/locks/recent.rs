@@ -86,6 +86,14 @@ impl RecentWrites {
         }
     }
 
+    /// Lets it take so much from now on.
+    pub fn set_most_bytes(&mut self, most_bytes: usize) {
+        self.most_bytes = most_bytes;
+        while self.bytes() > self.most_bytes && !self.writes.is_empty() {
+            self.forget_oldest();
+        }
+    }
+
     /// Starts watching: everything behind `last_seq`, the last sequence number handed out, is kept.
     pub fn watch(&mut self, last_seq: SeqNum) {
         if self.watchers == 0 {

@@ -407,6 +407,11 @@ fn hints<'f>(found: impl DoubleEndedIterator<Item = &'f Found>) -> (StoreState, 
                 state.families.insert(*id, FamilyState { name, options, ..FamilyState::default() });
                 state.next_family = state.next_family.max(id.saturating_add(1));
             }
+            EditOp::FamilyOptions { family, options } => {
+                if let Some(family) = state.families.get_mut(family) {
+                    family.options.clone_from(options);
+                }
+            }
             EditOp::DropFamily(id) => {
                 state.families.remove(id);
                 dropped.insert(*id);

@@ -4,11 +4,11 @@ use super::rules::FamilyRules;
 use super::view::{Seal, Sealed, View};
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::sync::atomic::{AtomicBool, Ordering};
+use crate::base::sync::quiet::{self, AtomicU64};
 use crate::base::sync::{Arc, Mutex};
 use crate::hooks::FamilyHooks;
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
-use crate::table::TablePolicy;
 use crate::version::Version;
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
@@ -20,7 +20,9 @@ use std::fmt;
 pub struct Family {
     id: u32,
     name: String,
-    rules: FamilyRules,
+    rules: ArcSwap<FamilyRules>,
+    /// That of the rules, at hand for those who write; 0 for none.
+    default_ttl_ms: AtomicU64,
     hooks: Arc<FamilyHooks>,
     view: ArcSwap<View>,
     install: Mutex<()>,
@@ -51,7 +53,8 @@ impl Family {
         Family {
             id,
             name: name.to_owned(),
-            rules,
+            default_ttl_ms: AtomicU64::new(rules.default_ttl_ms.unwrap_or(0)),
+            rules: ArcSwap::from_pointee(rules),
             hooks,
             view: ArcSwap::from_pointee(view),
             install: Mutex::new(()),
@@ -87,16 +90,23 @@ impl Family {
         &self.name
     }
 
-    /// How its tables are written.
-    #[must_use]
-    pub fn policy(&self) -> &TablePolicy {
-        &self.rules.policy
-    }
-
     /// What its options say.
     #[must_use]
-    pub fn rules(&self) -> &FamilyRules {
-        &self.rules
+    pub fn rules(&self) -> Arc<FamilyRules> {
+        self.rules.load_full()
+    }
+
+    /// Puts other options in force.
+    pub fn set_rules(&self, rules: FamilyRules) {
+        self.default_ttl_ms.store(rules.default_ttl_ms.unwrap_or(0), quiet::Ordering::Relaxed);
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// How long an entry lives that is written without a word about it, in ms; `None` for ever.
+    #[inline]
+    #[must_use]
+    pub fn default_ttl_ms(&self) -> Option<u64> {
+        Some(self.default_ttl_ms.load(quiet::Ordering::Relaxed)).filter(|ms| *ms > 0)
     }
 
     /// What is hooked in.

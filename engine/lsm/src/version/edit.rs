@@ -45,6 +45,13 @@ pub enum EditOp {
         /// Its options, as the layer above encodes them.
         options: Vec<u8>,
     },
+    /// A column family has other options from now on.
+    FamilyOptions {
+        /// The family.
+        family: u32,
+        /// All of its options, as the layer above encodes them.
+        options: Vec<u8>,
+    },
     /// A column family is dropped with all that is in it.
     DropFamily(u32),
     /// Every family number below this one was used.
@@ -113,7 +120,7 @@ impl Edit {
     }
 }
 
-/// Tags on disk; never reused. 16 to 31 are reserved for blob files and prepared transactions.
+/// Tags on disk; never reused. 16 to 31 are handed out as docs/format/manifest.md says.
 mod tag {
     pub const STORE: u64 = 1;
     pub const NEXT_FILE: u64 = 2;
@@ -130,6 +137,7 @@ mod tag {
     pub const ADD_RANGE: u64 = 13;
     pub const REMOVE_RANGE: u64 = 14;
     pub const INGEST_TABLE: u64 = 15;
+    pub const FAMILY_OPTIONS: u64 = 20;
     pub const SYNCED_LOG: u64 = 32;
 }
 
@@ -155,6 +163,10 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             EditOp::CreateFamily { id, name, options } => {
                 numbers(out, tag::CREATE_FAMILY, &[u64::from(*id)]);
                 put_bytes(out, name.as_bytes());
+                put_bytes(out, options);
+            }
+            EditOp::FamilyOptions { family, options } => {
+                numbers(out, tag::FAMILY_OPTIONS, &[u64::from(*family)]);
                 put_bytes(out, options);
             }
             EditOp::DropFamily(id) => numbers(out, tag::DROP_FAMILY, &[u64::from(*id)]),
@@ -221,6 +233,10 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         tag::CREATE_FAMILY => EditOp::CreateFamily {
             id: bytes.varint32("a family's number")?,
             name: text(bytes, "a family's name")?,
+            options: bytes.bytes("a family's options")?.to_vec(),
+        },
+        tag::FAMILY_OPTIONS => EditOp::FamilyOptions {
+            family: bytes.varint32("a family's number")?,
             options: bytes.bytes("a family's options")?.to_vec(),
         },
         tag::DROP_FAMILY => EditOp::DropFamily(bytes.varint32("a family's number")?),
@@ -353,6 +369,7 @@ mod tests {
             EditOp::OldestWal(7),
             EditOp::SyncedLog(u64::MAX),
             EditOp::CreateFamily { id: 8, name: "tokens".into(), options: vec![1, 2] },
+            EditOp::FamilyOptions { family: 3, options: vec![1, 2] },
             EditOp::DropFamily(9),
             EditOp::NextFamily(10),
             EditOp::Flushed { family: 11, seq: 12 },

@@ -90,6 +90,9 @@ impl StoreState {
                 }
                 self.next_family = self.next_family.max(id.saturating_add(1));
             }
+            EditOp::FamilyOptions { family, options } => {
+                self.family(*family)?.options.clone_from(options);
+            }
             EditOp::DropFamily(id) => {
                 self.families.remove(id).ok_or_else(|| format!("no family {id} to drop"))?;
             }
@@ -195,12 +198,16 @@ mod tests {
     }
 
     #[test]
-    fn a_family_keeps_the_options_it_was_created_with() {
+    fn a_family_keeps_the_options_that_it_was_given_last() {
         let mut state = StoreState::default();
         let create = EditOp::CreateFamily { id: 2, name: "tokens".into(), options: vec![7, 9] };
         state.apply(&Edit(vec![create])).unwrap();
         let family = &state.families[&2];
         assert_eq!((family.name.as_str(), &family.options[..]), ("tokens", &[7, 9][..]));
+        state.apply(&Edit(vec![EditOp::FamilyOptions { family: 2, options: vec![8] }])).unwrap();
+        let mut again = StoreState::default();
+        again.apply(&state.to_edit()).unwrap();
+        assert_eq!(again.families[&2].options, [8]);
     }
 
     #[test]
@@ -213,6 +220,7 @@ mod tests {
         for op in [
             create(3, "b"),
             create(4, "a"),
+            EditOp::FamilyOptions { family: 9, options: vec![] },
             EditOp::DropFamily(9),
             EditOp::RemoveTable { family: 3, level: 1, number: 2 },
             EditOp::Flushed { family: 8, seq: 1 },

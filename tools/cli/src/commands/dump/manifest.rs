@@ -54,6 +54,9 @@ fn words(op: &EditOp) -> (&'static str, String) {
         EditOp::CreateFamily { id, name, options } => {
             ("create family", format!("{id} {name:?}, {} bytes of options", options.len()))
         }
+        EditOp::FamilyOptions { family, options } => {
+            ("family options", format!("family {family}: {} bytes", options.len()))
+        }
         EditOp::DropFamily(id) => ("drop family", id.to_string()),
         EditOp::NextFamily(id) => ("next family", id.to_string()),
         EditOp::Flushed { family, seq } => ("flushed", format!("family {family} through seq {seq}")),
