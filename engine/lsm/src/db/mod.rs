@@ -16,6 +16,8 @@ mod iter;
 mod maintenance;
 mod open;
 mod options;
+#[cfg(doctest)]
+mod pages;
 mod pins;
 mod read;
 mod replay;
