@@ -2,12 +2,16 @@
 
 use esker::base::clock::{Clock, ManualClock};
 use esker::base::filename::FileKind;
+use esker::base::random::Random;
+use esker::db::SstSettings;
 use esker::fs::sim::{Fault, Image, OperationKind};
 use esker::fs::{Fs, SimFs};
 use esker::inspect::{ManifestItem, SegmentItem, walk_manifest, walk_segment};
 use esker::repair::{Basis, DoubtKind, FileState, LogEnd, Loss, Use};
 use esker::version::EditOp;
-use esker::{Db, Durability, Error, FamilyOptions, Repair, RepairReport};
+use esker::{
+    Db, Durability, Error, FamilyOptions, IngestBatch, IngestOptions, Repair, RepairReport, SstWriter,
+};
 use esker_tests::oracle::Dump;
 use esker_tests::repair::{NEW, OLD};
 use std::path::{Path, PathBuf};
@@ -366,4 +370,39 @@ fn a_table_that_says_not_whose_it_is_joins_nobody() {
         }
     }
     assert!(made_up > 50, "{made_up}");
+}
+
+/// What is ingested never was in a memtable: what a table holds of it may be newer than all that was flushed,
+/// and a copy of that table was taken for one that the manifest has lost.
+#[test]
+fn a_copy_of_what_was_ingested_puts_nothing_in_doubt() {
+    let disk = SimFs::new();
+    let fs = Fs::Sim(disk.clone());
+    let db = builder(&disk, OLD, 1).open().unwrap();
+    let options = FamilyOptions { keep_versions: true, ..FamilyOptions::default() };
+    let kept = db.create_column_family("kept", options.clone()).unwrap();
+    kept.put("a", "1").unwrap();
+    db.flush().unwrap();
+    fs.create_dir_all(Path::new("/outside")).unwrap();
+    let settings = SstSettings { fs: fs.clone(), random: Random::seeded(2), ..SstSettings::default() };
+    let mut writer = SstWriter::create_with("/outside/1.sst", &options, settings).unwrap();
+    writer.put("a", "2").unwrap();
+    writer.put("b", "2").unwrap();
+    writer.finish().unwrap();
+    let mut batch = IngestBatch::new();
+    batch.add(&kept, "/outside/1.sst");
+    db.ingest(&batch, IngestOptions::default()).unwrap();
+    kept.compact_range("a"..="b").unwrap();
+    assert_eq!(db.stats().families[1].table_bytes(), db.stats().families[1].levels[6].bytes);
+    db.close().unwrap();
+    let table = the(&disk, |kind| matches!(kind, FileKind::Table(_)));
+    for name in ["MANIFEST-000997", "000997.sst"] {
+        let damaged = disk.image(Image::All, 0);
+        damaged.write_raw(&Path::new(OLD).join(name), &disk.read_raw(&table).unwrap()).unwrap();
+        let report = repair(&damaged).write(NEW).unwrap();
+        assert_eq!(report.loss(), Loss::NoneFound, "{report}");
+        let copy = file(&report, name);
+        assert!(copy.used == Use::LeftOut && copy.why.contains("a copy of"), "{report}");
+        assert_eq!(keys(&damaged, NEW), 2);
+    }
 }

@@ -1,7 +1,7 @@
 //! `cargo run --release -p esker-benches --bin growth` draws the levels of a tree over time, as SVG.
 //! `docs/pictures/tree.svg` is what it has printed.
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 use esker_benches::growth::{grow, picture};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 #[command(name = "growth", version)]
 struct Arguments {
     /// Entries of the store.
-    #[arg(long, value_name = "N", default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 500_000, value_parser = value_parser!(u32).range(1..))]
     entries: u32,
     /// How long it is left alone, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 2000)]

@@ -38,7 +38,8 @@ impl Panel {
     }
 }
 
-/// Draws the sizes of memtables and levels one upon the other, and below them the number of tables at level 0.
+/// Draws the sizes of memtables and levels one upon the other, and below them the number of tables at level
+/// 0.
 #[must_use]
 pub fn picture(growth: &Growth) -> String {
     let mut svg = Svg::new(WIDTH, HEIGHT);

@@ -72,8 +72,3 @@ pub use filter::FilterPolicy;
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;
 pub use txn::{CommitError, Locking, Savepoint, Transaction, TransactionIter, TransactionOptions};
-
-/// The examples of a page of the documents, so that they are run.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/coming-from-rocksdb.md")]
-struct ComingFromRocksDb;

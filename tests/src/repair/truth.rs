@@ -5,7 +5,7 @@ use crate::oracle::Dump;
 use crate::session::Place;
 use esker::base::error::Result;
 use esker::base::filename::FileKind;
-use esker::base::key::Kind;
+use esker::base::key::{Kind, NEVER};
 use esker::block::BlockCursor;
 use esker::fs::sim::Image;
 use esker::fs::{Fs, SimFs};
@@ -36,7 +36,8 @@ pub struct Newest {
     pub operand: bool,
     /// Whether it was ingested: its file does not know its number, nor its family.
     pub ingested: bool,
-    /// Of an operand, the older entries that it changes, down to the first that is none, newest first.
+    /// Of an operand, the older entries that it changes, down to the first that is none, newest first; and
+    /// the logged deletions of ranges without which it would change others.
     pub below: Vec<Newest>,
 }
 
@@ -73,6 +74,8 @@ pub struct Truth {
     pub tables: BTreeMap<String, Vec<(Range<usize>, u64)>>,
     /// The ranges that were deleted or dropped, by family.
     pub ranges: Vec<(u32, Arc<KeyRange>)>,
+    /// Those of them that stand in the log, and where.
+    logged_ranges: Vec<(u32, Arc<KeyRange>, Newest)>,
     /// The last sequence number in the log.
     pub last_logged: Option<u64>,
     /// The segments of the log that count, by name.
@@ -123,12 +126,21 @@ impl Truth {
             versions.dedup_by_key(|version| version.seq);
             let covers = |range: &KeyRange, seq: u64| range.seq > seq && range.contains(&key);
             let gone = |seq| self.ranges.iter().any(|(of, range)| *of == id && covers(range, seq));
+            let hidden: Vec<u64> =
+                versions.iter().map(|version| version.seq).filter(|seq| gone(*seq)).collect();
             versions.retain(|version| !gone(version.seq));
             let whole = versions.iter().take_while(|version| version.operand).count() + 1;
             versions.truncate(whole);
             let mut versions = versions.into_iter();
             if let Some(newest) = versions.next() {
-                self.newest.insert((id, key), Newest { below: versions.collect(), ..newest });
+                let mut below: Vec<_> = versions.collect();
+                if newest.operand {
+                    let hides = |(of, range, _): &&(u32, Arc<KeyRange>, Newest)| {
+                        *of == id && hidden.iter().any(|seq| covers(range, *seq))
+                    };
+                    below.extend(self.logged_ranges.iter().filter(hides).map(|(.., place)| place.clone()));
+                }
+                self.newest.insert((id, key), Newest { below, ..newest });
             }
         }
         // What operands come to is the operator's affair: other runs see to it that the store is right.
@@ -216,16 +228,18 @@ impl Truth {
                     if !counts {
                         return Ok(());
                     }
+                    let version = |value, expires_at, operand| {
+                        let (file, bytes, below) = (file.into(), bytes.clone(), Vec::new());
+                        Newest { seq, value, expires_at, file, bytes, operand, ingested: false, below }
+                    };
                     if let Some(kind) = RangeKind::of(op.kind) {
-                        let range = KeyRange::new(kind, seq, op.key, op.value, 0);
-                        self.ranges.push((op.family, Arc::new(range)));
+                        let range = Arc::new(KeyRange::new(kind, seq, op.key, op.value, 0));
+                        self.ranges.push((op.family, range.clone()));
+                        self.logged_ranges.push((op.family, range, version(None, NEVER, false)));
                         return Ok(());
                     }
                     let value = (op.kind == Kind::Put).then(|| op.value.to_vec());
-                    let (expires_at, operand) = (op.expires_at, op.kind == Kind::Merge);
-                    let (file, bytes, below) = (file.into(), bytes.clone(), Vec::new());
-                    let ingested = false;
-                    let version = Newest { seq, value, expires_at, file, bytes, operand, ingested, below };
+                    let version = version(value, op.expires_at, op.kind == Kind::Merge);
                     seen.entry((op.family, op.key.to_vec())).or_default().push(version);
                 }
                 _ => {}

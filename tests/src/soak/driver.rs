@@ -245,9 +245,13 @@ impl Driver {
         for slot in self.judge.snapshots() {
             self.apart(Operation::Release(slot))?;
         }
+        // A cursor keeps the tables of its moment.
+        for slot in self.judge.cursors() {
+            self.apart(Operation::LetGo(slot))?;
+        }
         self.apart(Operation::Flush)?;
-        // Nothing tells from outside whether a compaction is due: none has run or ended for half a second. One
-        // that runs holds its inputs and its outputs, and takes its time on a busy machine.
+        // Nothing tells from outside whether a compaction is due: none has run or ended for half a second.
+        // One that runs holds its inputs and its outputs, and takes its time on a busy machine.
         let (mut status, mut still) = (self.status()?, 0);
         let since = Instant::now();
         while still < 5 && since.elapsed() < Duration::from_secs(30) {

@@ -130,6 +130,12 @@ impl Judge {
         self.snapshots.keys().copied().collect()
     }
 
+    /// The cursors that are held.
+    #[must_use]
+    pub fn cursors(&self) -> Vec<u32> {
+        self.cursors.keys().copied().collect()
+    }
+
     /// What the child's wall clock is to show, in milliseconds since the epoch.
     #[must_use]
     pub fn wall_ms(&self) -> u64 {

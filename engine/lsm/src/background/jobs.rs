@@ -195,9 +195,9 @@ impl Jobs {
         horizons
     }
 
-    /// Of [`Jobs::merge_horizons`] what holds for every merge of the family, and a view to pick from: what the
-    /// tables above another hold is the picker's to see. The view is taken behind the horizons: an operand
-    /// that a flush takes from a memtable into a table meanwhile must not be overlooked in both.
+    /// Of [`Jobs::merge_horizons`] what holds for every merge of the family, and a view to pick from: what
+    /// the tables above another hold is the picker's to see. The view is taken behind the horizons: an
+    /// operand that a flush takes from a memtable into a table meanwhile must not be overlooked in both.
     pub(super) fn picking(&self, family: &Family) -> (Vec<Horizon>, Arc<View>) {
         let horizons = self.merge_horizons(family, |view| oldest_operand(view, |_, _| false));
         (horizons, family.view())

@@ -21,6 +21,8 @@ mod open;
 mod option_fields;
 mod options;
 pub(crate) mod options_file;
+#[cfg(doctest)]
+mod pages;
 mod pins;
 mod prometheus;
 mod read;

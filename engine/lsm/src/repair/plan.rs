@@ -297,8 +297,13 @@ impl Plan {
         };
         let max_seq = table.properties.as_ref().map_or(0, |properties| properties.max_seq);
         let flushed = self.families.get(&id).map(|family| family.flushed);
+        let named = catalog.state.families.get(&id).into_iter().flat_map(|family| &family.tables);
+        let same = |meta: &&Arc<TableMeta>| Some(meta.identity) == table.identity;
+        // A copy says no more than what it is a copy of; that may well be newer than what was flushed: what
+        // is ingested has never been in a memtable.
+        let copy = named.flat_map(BTreeMap::values).any(|meta| same(&meta));
         // A family that the manifest does not know yet is newer than it, too.
-        if flushed.is_none_or(|flushed| max_seq > flushed) {
+        if !copy && flushed.is_none_or(|flushed| max_seq > flushed) {
             let seqs =
                 flushed.map_or(SeqRange::ALL, |flushed| SeqRange { first: flushed + 1, last: Some(max_seq) });
             let keys = match &table.properties {
@@ -325,7 +330,8 @@ impl Plan {
         let range = table.keys.as_ref();
         let fills = range.is_some_and(|(first, last)| family.holes.meets(first, last));
         if !fills {
-            return self.leave_out(table, Some(name), "no manifest names it");
+            let why = if copy { "it is a copy of a table that counts" } else { "no manifest names it" };
+            return self.leave_out(table, Some(name), why);
         }
         self.note(&table);
         let mut file = report(&table, Use::Filled, Some(name), SeqRange::ALL);

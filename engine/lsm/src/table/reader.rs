@@ -244,11 +244,8 @@ impl TableReader {
     }
 
     /// As [`TableReader::get`], and tells `observe` of its way.
-    ///
-    /// # Errors
-    /// As [`TableReader::get`].
     #[inline]
-    pub fn get_observed<R, O: Observe>(
+    pub(crate) fn get_observed<R, O: Observe>(
         &self,
         key: &[u8],
         hash: u64,
@@ -262,10 +259,11 @@ impl TableReader {
         self.get_not_ruled_out(key, hash, seq, observe, read)
     }
 
-    /// Whether a filter at hand says that the key is not there. It takes a few instructions, and is apart from
-    /// the rest because most tables are left by it. `false` where a piece of a filter would have to be found.
+    /// Whether a filter at hand says that the key is not there. It takes a few instructions, and is apart
+    /// from the rest because most tables are left by it. `false` where a piece of a filter would have to be
+    /// found.
     #[inline]
-    pub fn rules_out(&self, key: &[u8], hash: u64, observe: &mut impl Observe) -> bool {
+    pub(crate) fn rules_out(&self, key: &[u8], hash: u64, observe: &mut impl Observe) -> bool {
         match &self.layout {
             Layout::Whole { filter: Some(filter), .. } => !is_passed(filter, key, hash, observe),
             _ => false,
@@ -273,11 +271,8 @@ impl TableReader {
     }
 
     /// As [`TableReader::get_observed`], of a table that [`TableReader::rules_out`] was asked of.
-    ///
-    /// # Errors
-    /// As [`TableReader::get`].
     #[inline]
-    pub fn get_not_ruled_out<R, O: Observe>(
+    pub(crate) fn get_not_ruled_out<R, O: Observe>(
         &self,
         key: &[u8],
         hash: u64,

@@ -133,8 +133,9 @@ fn shuttle_what_expired_stays_away() {
     });
 }
 
-/// An operand goes from its memtable into a table while a compaction looks for what may go: the base, which has expired
-/// behind it, must not go before it. It did, where a view of before the flush met memtables of after it.
+/// An operand goes from its memtable into a table while a compaction looks for what may go: the base, which
+/// has expired behind it, must not go before it. It did, where a view of before the flush met memtables of
+/// after it.
 #[test]
 fn shuttle_a_base_goes_with_its_operand() {
     explore("shuttle_a_base_goes_with_its_operand", 8, || {
