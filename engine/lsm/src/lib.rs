@@ -66,7 +66,7 @@ pub use db::{
     Ingested, IngestedFile, Iter, LevelStats, OpenTransactionStats, Options, PinInfo, RangeStats, Recovery,
     ScanOptions, Snapshot, SstFile, SstSettings, SstWriter, Stats, Ttl, VerifyReport,
 };
-pub use filter::FilterPolicy;
+pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;
 pub use txn::{CommitError, Locking, Savepoint, Transaction, TransactionIter, TransactionOptions};

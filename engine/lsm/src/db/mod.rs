@@ -1,6 +1,7 @@
 //! Layer 8: what a user holds.
 
 mod builder;
+mod changes;
 mod conditional;
 mod cursor;
 mod expiry;
