@@ -1,7 +1,9 @@
 //! Every bench, small: so that none of them rots.
 
 use clap::Parser;
+use esker_benches::growth::{grow, picture};
 use esker_benches::{CASES, Fixture, Options, Phase, run};
+use std::time::Duration;
 
 #[test]
 fn every_phase_runs_and_is_reported() {
@@ -47,4 +49,20 @@ fn every_case_that_is_counted_runs() {
         let fixture = Fixture::new(dir.path(), case, 400).unwrap();
         assert_eq!(fixture.run(case).unwrap(), 200, "{}", case.name);
     }
+}
+
+#[test]
+fn a_tree_is_watched_and_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let growth = grow(&dir.path().join("data"), 3000, Duration::from_millis(1)).unwrap();
+    let parts: Vec<_> = growth.parts.iter().map(|part| part.what).collect();
+    assert_eq!(parts, ["filled", "overwritten", "half of it deleted", "rest", "compacted"]);
+    assert_eq!(growth.parts[0].given, 3000 * 116);
+    assert!(growth.samples.is_sorted_by_key(|sample| sample.at));
+    let last = growth.samples.last().unwrap();
+    let used = last.levels.iter().filter(|bytes| **bytes > 0).count();
+    assert_eq!((used, last.at_level_0), (1, 0), "compacted, it stands in one level");
+    let svg = picture(&growth);
+    assert!(svg.starts_with("<svg xmlns=") && svg.contains("half of it deleted"), "{svg}");
+    assert!(svg.contains(r#"class="level6""#) && svg.contains(r#"class="memtables""#), "{svg}");
 }

@@ -14,7 +14,6 @@ mod phases;
 mod report;
 mod row;
 mod run;
-mod svg;
 mod work;
 
 pub use child::{Said, Task, child};

@@ -3,8 +3,8 @@
 use super::engines::Kind;
 use super::meter::SLOT;
 use super::report::{Cell, FACTS, Figure, Line, Section, Summary, facts, short};
-use super::svg::{Anchor, Svg, escape, log_place};
 use crate::latency::Latency;
+use crate::svg::{Anchor, Svg, escape, log_place};
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; --text: #222; --faint: #8885; --paper: #fff }

@@ -70,3 +70,8 @@ pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;
 pub use txn::{CommitError, Locking, Savepoint, Transaction, TransactionIter, TransactionOptions};
+
+/// The examples of a page of the documents, so that they are run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/coming-from-rocksdb.md")]
+struct ComingFromRocksDb;

@@ -146,6 +146,8 @@ impl Actor {
             table_bytes: stats.families.iter().map(esker::FamilyStats::table_bytes).sum(),
             written_bytes: stats.flushed_bytes + stats.compacted_bytes_out,
             jobs: stats.flushes + stats.compactions + stats.table_moves,
+            running: stats.families.iter().map(|family| family.sealed_memtables as u64).sum::<u64>()
+                + stats.running_compactions as u64,
             memory_bytes: stats.memory_bytes,
             failures: health.background.len() as u64,
             poisoned: health.poisoned,

@@ -44,6 +44,8 @@ pub struct Status {
     pub written_bytes: u64,
     /// Flushes, compactions and moves of tables since the store was opened.
     pub jobs: u64,
+    /// Memtables that wait to be flushed, and compactions that run.
+    pub running: u64,
     /// Memtables, cache, indexes, filters and what readers hold.
     pub memory_bytes: u64,
     /// Failures that background work has to get over.
@@ -109,18 +111,21 @@ impl Answer {
 
 impl Status {
     fn line(&self) -> String {
-        let Status { now_ms, table_bytes, written_bytes, jobs, memory_bytes, failures, poisoned } = self;
+        let Status { now_ms, table_bytes, written_bytes, jobs, running, memory_bytes, failures, poisoned } =
+            self;
         let poisoned = poisoned.as_deref().unwrap_or_default();
-        format!("{now_ms} {table_bytes} {written_bytes} {jobs} {memory_bytes} {failures} {poisoned}")
+        format!(
+            "{now_ms} {table_bytes} {written_bytes} {jobs} {running} {memory_bytes} {failures} {poisoned}"
+        )
     }
 
     fn parse(text: &str) -> Option<Status> {
-        let mut words = text.splitn(7, ' ');
+        let mut words = text.splitn(8, ' ');
         let mut number = || words.next()?.parse().ok();
         let (now_ms, table_bytes, written_bytes) = (number()?, number()?, number()?);
-        let (jobs, memory_bytes, failures) = (number()?, number()?, number()?);
+        let (jobs, running, memory_bytes, failures) = (number()?, number()?, number()?, number()?);
         let poisoned = words.next().filter(|why| !why.is_empty()).map(Into::into);
-        Some(Status { now_ms, table_bytes, written_bytes, jobs, memory_bytes, failures, poisoned })
+        Some(Status { now_ms, table_bytes, written_bytes, jobs, running, memory_bytes, failures, poisoned })
     }
 }
 
@@ -130,7 +135,8 @@ mod tests {
 
     #[test]
     fn answers_are_read_back_as_they_were_written() {
-        let well = Status { now_ms: 1, table_bytes: 2, written_bytes: 3, jobs: 4, ..Status::default() };
+        let well =
+            Status { now_ms: 1, table_bytes: 2, written_bytes: 3, jobs: 4, running: 5, ..Status::default() };
         let all = [
             What::Done(7),
             What::Refused("the disk is full".into()),

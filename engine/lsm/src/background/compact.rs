@@ -61,7 +61,7 @@ impl Jobs {
         let choose = if hooked { pick } else { pick_erasure };
         let mut claims = self.claims.lock();
         let claims = claims.entry(family.id()).or_default();
-        let (view, horizons) = (family.view(), self.picking_horizons(family));
+        let (horizons, view) = self.picking(family);
         let moment = self.moment(family, &horizons, &view.ranges);
         choose(&view.version, claims, &self.store.options.shape, family.policy(), moment)
             .map(|plan| (claims.claim(&plan), plan))
@@ -72,11 +72,13 @@ impl Jobs {
         let late_ms = self.late_ms(family)?;
         let mut claims = self.claims.lock();
         let claims = claims.entry(family.id()).or_default();
-        let view = family.view();
-        if !hides_since_before(&view.version, &view.ranges, late_ms) {
-            return None;
+        {
+            let view = family.pin();
+            if !hides_since_before(&view.version, &view.ranges, late_ms) {
+                return None;
+            }
         }
-        let horizons = self.picking_horizons(family);
+        let (horizons, view) = self.picking(family);
         let moment = Moment { erase_ms: late_ms, ..self.moment(family, &horizons, &view.ranges) };
         pick_erasure(&view.version, claims, &self.store.options.shape, family.policy(), moment)
             .map(|plan| (claims.claim(&plan), plan))
@@ -142,7 +144,7 @@ impl Jobs {
                 let claims = all.entry(family.id()).or_default();
                 let picked = {
                     // Let go of before waiting: tables that others replace meanwhile would stay on the disk.
-                    let (view, horizons) = (family.view(), self.picking_horizons(family));
+                    let (horizons, view) = self.picking(family);
                     let moment = self.moment(family, &horizons, &view.ranges);
                     let shape = &self.store.options.shape;
                     pick_manual(&view.version, claims, shape, moment, level, from, to)

@@ -59,8 +59,7 @@ impl Jobs {
             self.rewrite_old_manifest(now, most)?;
         }
         let due = |family: &Arc<Family>| {
-            let horizons = self.picking_horizons(family);
-            let view = family.pin();
+            let (horizons, view) = self.picking(family);
             let moment = self.moment(family, &horizons, &view.ranges);
             let ready =
                 |(level, table): (usize, &Arc<TableFile>)| can_be_erased(&view.version, moment, level, table);

@@ -146,6 +146,12 @@ impl Jobs {
         self.counters.read()
     }
 
+    /// How many compactions run.
+    #[must_use]
+    pub fn running_compactions(&self) -> usize {
+        self.claims.lock().values().map(Claims::running).sum()
+    }
+
     /// What readers see, as of now.
     pub(super) fn horizons(&self) -> Vec<Horizon> {
         let store = &self.store;
@@ -189,10 +195,12 @@ impl Jobs {
         horizons
     }
 
-    /// Of [`Jobs::merge_horizons`] what holds for every merge of the family: what the tables above another
-    /// hold is the picker's to see.
-    pub(super) fn picking_horizons(&self, family: &Family) -> Vec<Horizon> {
-        self.merge_horizons(family, |view| oldest_operand(view, |_, _| false))
+    /// Of [`Jobs::merge_horizons`] what holds for every merge of the family, and a view to pick from: what the
+    /// tables above another hold is the picker's to see. The view is taken behind the horizons: an operand
+    /// that a flush takes from a memtable into a table meanwhile must not be overlooked in both.
+    pub(super) fn picking(&self, family: &Family) -> (Vec<Horizon>, Arc<View>) {
+        let horizons = self.merge_horizons(family, |view| oldest_operand(view, |_, _| false));
+        (horizons, family.view())
     }
 
     /// The same, only to be shown.

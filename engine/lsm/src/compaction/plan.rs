@@ -139,6 +139,12 @@ impl Claims {
         self.tables.is_empty()
     }
 
+    /// How many compactions run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.ranges.len()
+    }
+
     /// Whether a running compaction writes to `level` within the range of user keys.
     #[must_use]
     pub fn writes(&self, level: usize, from: &[u8], to: &[u8]) -> bool {

@@ -49,6 +49,8 @@ pub struct Stats {
     pub flushed_bytes: u64,
     /// Compactions that rewrote tables.
     pub compactions: u64,
+    /// Compactions that run.
+    pub running_compactions: usize,
     /// Tables that changed their level, or went, without being rewritten.
     pub table_moves: u64,
     /// Bytes that compactions read.
@@ -246,6 +248,7 @@ impl Db {
         stats.cache_misses = cache.misses;
         let memtables: u64 = stats.families.iter().map(|f| f.memtable_bytes + f.ranges.bytes).sum();
         stats.memory_bytes = memtables + stats.pinned_table_bytes + cache.alive_bytes.max(cache.cached_bytes);
+        stats.running_compactions = inner.scheduler.jobs().running_compactions();
         let jobs = inner.scheduler.jobs().counts();
         stats.flushes = jobs.flushes;
         stats.flushed_bytes = jobs.flushed_bytes;

@@ -256,23 +256,45 @@ impl TableReader {
         observe: &mut O,
         read: impl FnOnce(EntryRef<'_>, &Arc<Block>) -> R,
     ) -> Result<Option<R>> {
+        if self.rules_out(key, hash, observe) {
+            return Ok(None);
+        }
+        self.get_not_ruled_out(key, hash, seq, observe, read)
+    }
+
+    /// Whether a filter at hand says that the key is not there. It takes a few instructions, and is apart from
+    /// the rest because most tables are left by it. `false` where a piece of a filter would have to be found.
+    #[inline]
+    pub fn rules_out(&self, key: &[u8], hash: u64, observe: &mut impl Observe) -> bool {
         match &self.layout {
-            Layout::Whole { partition, filter } => {
-                if filter.as_ref().is_some_and(|filter| !is_passed(filter, key, hash, observe)) {
-                    return Ok(None);
+            Layout::Whole { filter: Some(filter), .. } => !is_passed(filter, key, hash, observe),
+            _ => false,
+        }
+    }
+
+    /// As [`TableReader::get_observed`], of a table that [`TableReader::rules_out`] was asked of.
+    ///
+    /// # Errors
+    /// As [`TableReader::get`].
+    #[inline]
+    pub fn get_not_ruled_out<R, O: Observe>(
+        &self,
+        key: &[u8],
+        hash: u64,
+        seq: SeqNum,
+        observe: &mut O,
+        read: impl FnOnce(EntryRef<'_>, &Arc<Block>) -> R,
+    ) -> Result<Option<R>> {
+        let target = (key, self.target(seq));
+        match &self.layout {
+            Layout::Whole { partition, filter } => match partition.index.find(key, target.1) {
+                Some(at) => self.get_in_block(partition, at, target, filter.is_some(), observe, read),
+                None => {
+                    observe.missed(filter.is_some());
+                    Ok(None)
                 }
-                // Most tables have been left by now.
-                let target = (key, self.target(seq));
-                match partition.index.find(key, target.1) {
-                    Some(at) => self.get_in_block(partition, at, target, filter.is_some(), observe, read),
-                    None => {
-                        observe.missed(filter.is_some());
-                        Ok(None)
-                    }
-                }
-            }
+            },
             Layout::Partitioned(parts) => {
-                let target = (key, self.target(seq));
                 let Some(i) = parts.top.find(key, target.1) else { return Ok(None) };
                 let filtered = !parts.filters.is_empty();
                 if filtered

@@ -125,10 +125,14 @@ pub fn lookup_observed<R, O: Observe>(
     }
     let mut read = Some(read);
     let mut operand = false;
-    let mut ask = |table: &TableFile, level: usize| {
+    // Whoever a filter sends away does not pay for what looking into a block needs.
+    let rules_out = |table: &TableFile, level: usize, observe: &mut O| {
         observe.table(level);
+        table.reader.rules_out(key, hash, observe)
+    };
+    let mut ask = |table: &TableFile, observe: &mut O| {
         let mut shown = None;
-        let answer = table.reader.get_observed(key, hash, seq, observe, |entry, block| {
+        let answer = table.reader.get_not_ruled_out(key, hash, seq, observe, |entry, block| {
             let verdict = judge(view, key, &entry, seq, &now_ms);
             if O::WANTED {
                 shown = Some(verdict == Verdict::Live);
@@ -149,14 +153,16 @@ pub fn lookup_observed<R, O: Observe>(
     let answer = 'found: {
         for table in view.version.level(0) {
             if table.meta.overlaps(Some(key), Some(key))
-                && let Some(answer) = ask(table, 0)?
+                && !rules_out(table, 0, observe)
+                && let Some(answer) = ask(table, observe)?
             {
                 break 'found answer;
             }
         }
         for level in 1..LEVELS {
             if let Some(table) = view.version.find(level, key)
-                && let Some(answer) = ask(table, level)?
+                && !rules_out(table, level, observe)
+                && let Some(answer) = ask(table, observe)?
             {
                 break 'found answer;
             }

@@ -7,6 +7,7 @@ use crate::base::sync::Arc;
 use crate::commit::Durability::{Os, Sync};
 use crate::fs::SimFs;
 use crate::fs::sim::Image;
+use crate::hooks::Append;
 use std::time::Duration;
 
 /// Keys that are overwritten and deleted while they are flushed and compacted: no snapshot loses what
@@ -128,6 +129,28 @@ fn shuttle_what_expired_stays_away() {
                 assert_eq!(snapshot.get(db, "k").unwrap(), first, "time passed in a snapshot");
             }),
         ]);
+        shared.as_ref().clone().close().unwrap();
+    });
+}
+
+/// An operand goes from its memtable into a table while a compaction looks for what may go: the base, which has expired
+/// behind it, must not go before it. It did, where a view of before the flush met memtables of after it.
+#[test]
+fn shuttle_a_base_goes_with_its_operand() {
+    explore("shuttle_a_base_goes_with_its_operand", 8, || {
+        let clock = ManualClock::new(1_000_000);
+        let builder = builder(&SimFs::new()).clock(Clock::Manual(clock.clone()));
+        let db = builder.merge_operator("default", Append::new()).open().unwrap();
+        db.put_with_ttl("k", "base", Duration::from_millis(50)).unwrap();
+        db.compact().unwrap();
+        db.merge("k", "operand").unwrap();
+        clock.advance(Duration::from_millis(100));
+        let shared = Arc::new(db);
+        together(vec![
+            thread(&shared, |db| db.flush().unwrap()),
+            thread(&shared, |db| db.compact_range::<&[u8], _>(..).unwrap()),
+        ]);
+        assert_eq!(shared.get("k").unwrap(), None, "the operand began from nothing");
         shared.as_ref().clone().close().unwrap();
     });
 }

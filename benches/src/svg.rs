@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// A drawing of a fixed size, in the units of the page.
 #[derive(Debug)]
-pub(super) struct Svg {
+pub(crate) struct Svg {
     body: String,
     width: f64,
     height: f64,
@@ -12,19 +12,19 @@ pub(super) struct Svg {
 
 /// Where a text stands in relation to its point.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Anchor {
+pub(crate) enum Anchor {
     Start,
     Middle,
     End,
 }
 
 impl Svg {
-    pub(super) fn new(width: f64, height: f64) -> Svg {
+    pub(crate) fn new(width: f64, height: f64) -> Svg {
         Svg { body: String::new(), width, height }
     }
 
     /// A straight line; `class` says how it looks.
-    pub(super) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
+    pub(crate) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
         let ((x1, y1), (x2, y2)) = (from, to);
         self.add(format_args!(
             r#"<line class="{class}" x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}"/>"#
@@ -32,7 +32,7 @@ impl Svg {
     }
 
     /// A line through points, with a title that shows when the pointer rests on it.
-    pub(super) fn path(&mut self, class: &str, points: &[(f64, f64)], title: &str) {
+    pub(crate) fn path(&mut self, class: &str, points: &[(f64, f64)], title: &str) {
         let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let (points, title) = (points.join(" "), escape(title));
         self.add(format_args!(
@@ -40,8 +40,17 @@ impl Svg {
         ));
     }
 
+    /// A filled shape, with a title that shows when the pointer rests on it.
+    pub(crate) fn area(&mut self, class: &str, points: &[(f64, f64)], title: &str) {
+        let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        let (points, title) = (points.join(" "), escape(title));
+        self.add(format_args!(
+            r#"<polygon class="{class}" points="{points}"><title>{title}</title></polygon>"#
+        ));
+    }
+
     /// A dot with a title.
-    pub(super) fn dot(&mut self, class: &str, (x, y): (f64, f64), title: &str) {
+    pub(crate) fn dot(&mut self, class: &str, (x, y): (f64, f64), title: &str) {
         let title = escape(title);
         self.add(format_args!(
             r#"<circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="4"><title>{title}</title></circle>"#
@@ -49,7 +58,7 @@ impl Svg {
     }
 
     /// A text.
-    pub(super) fn text(&mut self, anchor: Anchor, (x, y): (f64, f64), text: &str) {
+    pub(crate) fn text(&mut self, anchor: Anchor, (x, y): (f64, f64), text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
@@ -63,23 +72,32 @@ impl Svg {
         writeln!(self.body, "{element}").expect("a string takes everything");
     }
 
-    /// The whole drawing.
-    pub(super) fn end(self) -> String {
+    /// The whole drawing, as a part of a page.
+    pub(crate) fn end(self) -> String {
         let Svg { body, width, height } = self;
         format!(
             "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\n\
              {body}</svg>\n"
         )
     }
+
+    /// The whole drawing, as a file of its own.
+    pub(crate) fn file(self, style: &str) -> String {
+        let Svg { body, width, height } = self;
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\">\n\
+             <style>\n{style}</style>\n{body}</svg>\n"
+        )
+    }
 }
 
 /// Text as it stands in HTML.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Where a number stands on a logarithmic scale from `low` to `high`, from 0 to 1.
-pub(super) fn log_place(number: f64, low: f64, high: f64) -> f64 {
+pub(crate) fn log_place(number: f64, low: f64, high: f64) -> f64 {
     let place = (number.max(1e-12) / low).ln() / (high / low).ln();
     if place.is_finite() { place.clamp(0.0, 1.0) } else { 0.0 }
 }

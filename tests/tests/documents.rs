@@ -1,0 +1,36 @@
+//! Tables of the documents keep what they promise.
+
+use esker_tests::workspace;
+use std::fs;
+
+#[test]
+fn what_a_user_of_rocksdb_is_told_to_be_there_has_an_example() {
+    let page = fs::read_to_string(workspace::root().join("docs/coming-from-rocksdb.md")).unwrap();
+    // Sections by the anchor that their heading has, and whether an example stands in them.
+    let sections: Vec<(String, bool)> = page
+        .split("\n## ")
+        .skip(1)
+        .map(|section| {
+            let heading = section.lines().next().unwrap_or_default();
+            (heading.to_lowercase().replace(' ', "-"), section.contains("\n```rust\n"))
+        })
+        .collect();
+    let mut promised = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| RocksDB")) {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let [_, answer, why] = cells[..] else { panic!("not three cells: {row}") };
+        if answer.starts_with("no") {
+            assert!(why.len() > 10, "no, and no reason: {row}");
+            continue;
+        }
+        for link in why.split("](#").skip(1) {
+            let anchor = link.split(')').next().unwrap_or_default();
+            assert!(sections.contains(&(anchor.to_string(), true)), "no example at #{anchor}: {row}");
+        }
+        if answer.starts_with("yes") || answer.starts_with("better") {
+            promised += 1;
+            assert!(why.contains("](#") || why.contains("](cli.md)"), "yes, and no example: {row}");
+        }
+    }
+    assert!(promised > 40, "{promised} rows say yes");
+}
