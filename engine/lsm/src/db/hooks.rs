@@ -59,8 +59,9 @@ impl Hooks {
     /// else of its options changes.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an option out of its range, if both are there and differ, or if the family keeps versions and has a
-    /// filter: what a filter puts in the place of a value would have that value's version.
+    /// [`Error::InvalidArgument`] for an option out of its range, if both are there and differ, or if the
+    /// family keeps versions and has a filter: what a filter puts in the place of a value would have that
+    /// value's version.
     pub(super) fn settle(&self, family: &str, options: &mut FamilyOptions) -> Result<()> {
         self.changes.settle(family, options);
         options.validate()?;

@@ -179,7 +179,9 @@ mod tests {
                 prop_assert_eq!(extractor.prefix_of(prefix), Some(prefix));
                 let end = prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded);
                 let lower = Bound::Included(prefix.to_vec());
-                let short = matches!(extractor, PrefixExtractor::Capped { bytes } if prefix.len() < bytes as usize);
+                let length = prefix.len();
+                let short =
+                    matches!(extractor, PrefixExtractor::Capped { bytes } if length < bytes as usize);
                 prop_assert_eq!(extractor.shared_by(&lower, &end).is_some(), !short);
             }
         }
