@@ -2,7 +2,7 @@
 //! machine's mood. It does not see cache misses.
 
 use crate::workload::{KEY_BYTES, VALUE_BYTES, Workload};
-use esker::{Db, Durability, ScanOptions, WriteBatch};
+use esker::{Db, Durability, PrefixExtractor, ScanOptions, WriteBatch};
 use std::error::Error;
 use std::hint::black_box;
 use std::path::Path;
@@ -21,26 +21,73 @@ pub struct Case {
     pub what: &'static str,
     /// Whether the entries stand in a table (whose blocks are cached) instead of the memtable.
     flushed: bool,
+    /// Whose prefixes its filter holds.
+    prefix: Option<PrefixExtractor>,
     operation: fn(&Fixture, u32, u32) -> esker::Result<()>,
 }
 
 /// All cases.
 pub const CASES: &[Case] = &[
-    Case { name: "put", what: "one put, `Os`", flushed: false, operation: put },
-    Case { name: "put-batch", what: "one put of a batch of 100, `Os`", flushed: false, operation: put_batch },
-    Case { name: "delete", what: "one delete, `Os`", flushed: false, operation: delete },
-    Case { name: "get-memtable", what: "one get, found in the memtable", flushed: false, operation: get },
-    Case { name: "get-table", what: "one get, found in a cached block", flushed: true, operation: get },
+    Case { name: "put", what: "one put, `Os`", flushed: false, prefix: None, operation: put },
+    Case {
+        name: "put-batch",
+        what: "one put of a batch of 100, `Os`",
+        flushed: false,
+        prefix: None,
+        operation: put_batch,
+    },
+    Case { name: "delete", what: "one delete, `Os`", flushed: false, prefix: None, operation: delete },
+    Case {
+        name: "get-memtable",
+        what: "one get, found in the memtable",
+        flushed: false,
+        prefix: None,
+        operation: get,
+    },
+    Case {
+        name: "get-table",
+        what: "one get, found in a cached block",
+        flushed: true,
+        prefix: None,
+        operation: get,
+    },
     Case {
         name: "get-missing",
         what: "one get, not found in a table",
         flushed: true,
+        prefix: None,
         operation: get_missing,
     },
-    Case { name: "seek", what: "one iterator, seek and first entry", flushed: true, operation: seek },
-    Case { name: "next", what: "one entry of a scan", flushed: true, operation: next },
-    Case { name: "cursor", what: "one entry of a walk with a cursor", flushed: true, operation: cursor },
-    Case { name: "merge", what: "the same over two runs", flushed: false, operation: merged },
+    Case {
+        name: "seek",
+        what: "one iterator, seek and first entry",
+        flushed: true,
+        prefix: None,
+        operation: seek,
+    },
+    Case { name: "next", what: "one entry of a scan", flushed: true, prefix: None, operation: next },
+    Case {
+        name: "cursor",
+        what: "one entry of a walk with a cursor",
+        flushed: true,
+        prefix: None,
+        operation: cursor,
+    },
+    Case { name: "merge", what: "the same over two runs", flushed: false, prefix: None, operation: merged },
+    Case {
+        name: "prefix",
+        what: "one scan of a prefix that no key has",
+        flushed: true,
+        prefix: None,
+        operation: prefix,
+    },
+    Case {
+        name: "prefix-filter",
+        what: "the same, with an extractor",
+        flushed: true,
+        prefix: Some(PrefixExtractor::Fixed { bytes: KEY_BYTES as u32 }),
+        operation: prefix,
+    },
 ];
 
 /// A store with half of the entries of a workload in it.
@@ -56,7 +103,8 @@ impl Fixture {
     /// # Errors
     /// What the store gives.
     pub fn new(dir: &Path, case: &Case, operations: u32) -> esker::Result<Fixture> {
-        let db = Db::builder(dir).memtable_bytes(1 << 30).default_durability(Durability::Os).open()?;
+        let builder = Db::builder(dir).memtable_bytes(1 << 30).default_durability(Durability::Os);
+        let db = builder.prefix_extractor("default", case.prefix).open()?;
         let fixture = Fixture { db, workload: Workload::new(2 * operations, 1) };
         for &i in fixture.slots().0 {
             fixture.db.put(fixture.workload.key(i), fixture.workload.value(i, 0))?;
@@ -141,6 +189,14 @@ fn seek(fixture: &Fixture, from: u32, to: u32) -> esker::Result<()> {
         let key = fixture.workload.key(i);
         let first = black_box(fixture.db.range(&key[..]..)?.next()).transpose()?;
         assert!(first.is_some_and(|(found, _)| found == key), "entry {i} is not there");
+    }
+    Ok(())
+}
+
+fn prefix(fixture: &Fixture, from: u32, to: u32) -> esker::Result<()> {
+    for &i in &fixture.slots().0[from as usize..to as usize] {
+        let found = black_box(fixture.db.prefix(fixture.workload.missing_key(i))?.next());
+        assert!(found.is_none(), "an entry begins as {i} would");
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ pub use db::{
     Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery, ScanOptions,
     Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
 };
-pub use filter::FilterPolicy;
+pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;
 pub use txn::{CommitError, Locking, Savepoint, Transaction, TransactionIter, TransactionOptions};

@@ -4,7 +4,7 @@
 use super::place::{RESERVE_BYTES, SYNC_INTERVAL_MS};
 use crate::history::{Operator, Sum};
 use esker::hooks::{Append, CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
-use esker::{Builder, Durability, FamilyOptions, FilterPolicy};
+use esker::{Builder, Durability, FamilyOptions, FilterPolicy, PrefixExtractor};
 use std::time::Duration;
 
 /// A set of options. Bytes unless said otherwise.
@@ -22,6 +22,8 @@ pub struct OptionSet {
     uncompressed_levels: usize,
     zstd_level: Option<i32>,
     filter_bits: u32,
+    /// Of all families but `default`.
+    prefix: Option<PrefixExtractor>,
     durability: Durability,
     /// Of the table of recent writes.
     recent_writes: usize,
@@ -63,6 +65,7 @@ const SMALL: OptionSet = OptionSet {
     uncompressed_levels: 2,
     zstd_level: Some(1),
     filter_bits: 10,
+    prefix: Some(PrefixExtractor::Fixed { bytes: 14 }),
     durability: Durability::Sync,
     recent_writes: 64 << 10,
     sync_interval: SYNC_INTERVAL_MS,
@@ -80,6 +83,7 @@ const SMALLEST: OptionSet = OptionSet {
     block: 64,
     recent_writes: 1 << 10,
     ranges: 1,
+    prefix: Some(PrefixExtractor::Fixed { bytes: 1 }),
     ..SMALL
 };
 
@@ -94,8 +98,12 @@ const LARGE: OptionSet = OptionSet {
     budget: 64 << 20,
     block: 8 << 10,
     ranges: 1_000,
+    prefix: None,
     ..SMALL
 };
+
+/// All up to the first zero: of numbered keys that is what they have in common, of binary ones anything.
+const FIRST_ZERO: Option<PrefixExtractor> = Some(PrefixExtractor::Delimited { delimiter: b'0', nth: 1 });
 
 const SETS: [OptionSet; 16] = [
     SMALL,
@@ -103,14 +111,14 @@ const SETS: [OptionSet; 16] = [
     LARGE,
     OptionSet { segment: 4 << 10, durability: Durability::Os, ..LARGE },
     OptionSet { segment: 1 << 20, ..SMALLEST },
-    OptionSet { block: 64, filter_bits: 1, ..SMALL },
+    OptionSet { block: 64, filter_bits: 1, prefix: Some(PrefixExtractor::Capped { bytes: 2 }), ..SMALL },
     OptionSet { block: 64 << 10, zstd_level: None, ..SMALL },
     OptionSet { uncompressed_levels: 0, zstd_level: Some(19), ..SMALL },
     OptionSet { uncompressed_levels: 0, zstd_level: Some(-7), block: 1 << 10, ..SMALL },
-    OptionSet { partition: 64, sync_interval: 1, ..SMALL },
+    OptionSet { partition: 64, sync_interval: 1, prefix: FIRST_ZERO, ..SMALL },
     OptionSet { manifest: 256, segment: 4 << 10, filter: true, ..SMALL },
     OptionSet { level_base: 64 << 10, table: 1 << 10, durability: Durability::None, ..SMALL },
-    OptionSet { filter_bits: 64, partition: 256, uncompressed_levels: 7, ..SMALL },
+    OptionSet { filter_bits: 64, partition: 256, uncompressed_levels: 7, prefix: FIRST_ZERO, ..SMALL },
     OptionSet { table: 32 << 10, level_base: 1 << 10, filter: true, ..SMALL },
     OptionSet { memtable: 64 << 10, manifest: 256, ..SMALLEST },
     OptionSet { memtable: 2 << 10, open_files: 512, budget: 64 << 20, ..LARGE },
@@ -130,6 +138,9 @@ impl OptionSet {
         // A family that keeps versions can have no filter.
         let filtered = names.iter().filter(|name| self.filter && !self.family(name).keep_versions);
         let builder = filtered.fold(builder, |builder, name| builder.compaction_filter(name, Likewise));
+        // Those that exist already get it, too.
+        let builder =
+            names[1..].iter().fold(builder, |builder, name| builder.prefix_extractor(name, self.prefix));
         builder
             .merge_operator("default", Append::new())
             .register_merge_operator(Sum)
@@ -160,6 +171,7 @@ impl OptionSet {
             zstd_level: self.zstd_level,
             filter: if odd { FilterPolicy::Keyed } else { FilterPolicy::Blocked },
             filter_bits_per_key: self.filter_bits,
+            prefix: self.prefix.filter(|_| name != "default"),
             keep_versions: odd,
             merge_operator: Some(Operator::of_family(name).name().into()),
             // Short enough for histories to live through.

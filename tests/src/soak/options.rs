@@ -1,7 +1,7 @@
 //! The options under which the store of a soak is opened in turn. Memory and descriptors stay the same: they
 //! must be flat.
 
-use esker::{Durability, FamilyOptions, FilterPolicy, Options};
+use esker::{Durability, FamilyOptions, FilterPolicy, Options, PrefixExtractor};
 use std::time::Duration;
 
 /// What the store may use for memtables and blocks, in bytes.
@@ -57,6 +57,7 @@ pub fn family_options(name: &str) -> FamilyOptions {
             uncompressed_levels: 0,
             block_bytes: 4 << 10,
             filter: FilterPolicy::Keyed,
+            prefix: Some(PrefixExtractor::Fixed { bytes: 8 }),
             ..FamilyOptions::default()
         },
         "f1" => {

@@ -21,6 +21,12 @@ pub trait Observe {
     /// The filter was asked; whether the key may be there.
     #[inline]
     fn filter(&mut self, _may: bool) {}
+    /// The filter was asked for the prefix that all keys of a scan have; whether a key may have it.
+    #[inline]
+    fn prefix(&mut self, _may: bool) {}
+    /// A key that may have it was not found.
+    #[inline]
+    fn prefix_in_vain(&mut self) {}
     /// A piece of an index or a filter was read, of so many bytes in the file and in memory.
     #[inline]
     fn piece(&mut self, _stored: u64, _bytes: usize) {}
@@ -81,12 +87,19 @@ pub struct ReadContext {
     pub tables: u64,
     /// The deepest level of these.
     pub deepest_level: u64,
-    /// How often a filter was asked. Walks do not ask.
+    /// How often a filter was asked for a key. Walks do not ask for keys.
     pub filter_checks: u64,
     /// How often it said that the key is not there, which spared a block.
     pub filter_negatives: u64,
     /// How often it said that the key may be there, and it was not: not as far as the read sees.
     pub filter_false_positives: u64,
+    /// How often a walk asked a filter for the prefix that all its keys have: see
+    /// [`FamilyOptions::prefix`](crate::FamilyOptions::prefix).
+    pub prefix_checks: u64,
+    /// How often it said that no key has it, which spared the table.
+    pub prefix_negatives: u64,
+    /// How often it said that a key may have it, and none was found where the walk first came to the table.
+    pub prefix_false_positives: u64,
     /// Blocks of data that were in the cache.
     pub blocks_cached: u64,
     /// Blocks of data that were read from files.
@@ -115,6 +128,13 @@ impl Observe for ReadContext {
     fn filter(&mut self, may: bool) {
         self.filter_checks += 1;
         self.filter_negatives += u64::from(!may);
+    }
+    fn prefix(&mut self, may: bool) {
+        self.prefix_checks += 1;
+        self.prefix_negatives += u64::from(!may);
+    }
+    fn prefix_in_vain(&mut self) {
+        self.prefix_false_positives += 1;
     }
     fn piece(&mut self, stored: u64, bytes: usize) {
         self.pieces_read += 1;
@@ -156,6 +176,9 @@ impl AddAssign for ReadContext {
         self.filter_checks += other.filter_checks;
         self.filter_negatives += other.filter_negatives;
         self.filter_false_positives += other.filter_false_positives;
+        self.prefix_checks += other.prefix_checks;
+        self.prefix_negatives += other.prefix_negatives;
+        self.prefix_false_positives += other.prefix_false_positives;
         self.blocks_cached += other.blocks_cached;
         self.blocks_read += other.blocks_read;
         self.pieces_read += other.pieces_read;
@@ -176,6 +199,11 @@ impl fmt::Display for ReadContext {
             let (checks, negatives) = (self.filter_checks, self.filter_negatives);
             write!(f, "; filters said no {negatives} times of {checks}, and maybe in vain ")?;
             write!(f, "{} times", self.filter_false_positives)?;
+        }
+        if self.prefix_checks > 0 {
+            let (checks, negatives) = (self.prefix_checks, self.prefix_negatives);
+            write!(f, "; filters denied the prefix {negatives} times of {checks}, and let it pass in vain ")?;
+            write!(f, "{} times", self.prefix_false_positives)?;
         }
         write!(f, "; {} blocks from the cache, {} from files", self.blocks_cached, self.blocks_read)?;
         if self.pieces_read > 0 {
@@ -204,6 +232,18 @@ impl Observe for Watch {
     fn table(&mut self, level: usize) {
         if let Some(context) = self {
             context.lock().table(level);
+        }
+    }
+    #[inline]
+    fn prefix(&mut self, may: bool) {
+        if let Some(context) = self {
+            context.lock().prefix(may);
+        }
+    }
+    #[inline]
+    fn prefix_in_vain(&mut self) {
+        if let Some(context) = self {
+            context.lock().prefix_in_vain();
         }
     }
     #[inline]

@@ -11,6 +11,7 @@ use crate::base::error::Result;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::commit::Durability;
+use crate::filter::PrefixExtractor;
 use crate::fs::Fs;
 use crate::hooks::{CompactionFilterFactory, EventListener, MergeOperator};
 use std::path::{Path, PathBuf};
@@ -320,6 +321,35 @@ impl Builder {
     #[must_use]
     pub fn compaction_filter(mut self, family: &str, factory: impl CompactionFilterFactory) -> Builder {
         self.hooks.filters.insert(family.into(), Arc::new(factory));
+        self
+    }
+
+    /// Gives the column family `family` another prefix extractor, or none, whether it exists already or is
+    /// created later: [`FamilyOptions::prefix`](crate::FamilyOptions::prefix), kept beside the data. Any
+    /// change is right at any time: a table of which the filter holds the prefixes of another extractor is
+    /// read as if it held none, until it is written anew.
+    ///
+    /// ```
+    /// use esker::PrefixExtractor;
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// let rooms = PrefixExtractor::Delimited { delimiter: b':', nth: 2 };
+    /// let db = esker::Db::builder(path).prefix_extractor("default", rooms).open()?;
+    /// db.put("room:17:ada", "")?;
+    /// db.put("room:19:bob", "")?;
+    /// db.flush()?;
+    /// assert_eq!(db.prefix("room:18:")?.count(), 0); // without a look into the table
+    /// assert_eq!(db.stats().families[0].prefix_filters.denied, 1);
+    /// # db.close() }
+    /// ```
+    #[must_use]
+    pub fn prefix_extractor(
+        mut self,
+        family: &str,
+        extractor: impl Into<Option<PrefixExtractor>>,
+    ) -> Builder {
+        self.hooks.wishes.prefix.insert(family.into(), extractor.into());
         self
     }
 

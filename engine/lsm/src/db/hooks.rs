@@ -1,6 +1,7 @@
-//! Which hooks a store was opened with, and which of them a family gets.
+//! Which hooks a store was opened with, which of them a family gets, and what of its options changes.
 
 use super::options::FamilyOptions;
+use super::wishes::Wishes;
 use crate::base::error::{Error, Result};
 use crate::base::sync::Arc;
 use crate::hooks::{
@@ -20,6 +21,8 @@ pub(super) struct Hooks {
     pub(super) filters: BTreeMap<String, Arc<dyn CompactionFilterFactory>>,
     /// In the order in which they are told.
     pub(super) listeners: Vec<Arc<dyn EventListener>>,
+    /// Of the options of families.
+    pub(super) wishes: Wishes,
     /// The number of the open store that they work for.
     pub(super) store: u64,
 }
@@ -37,8 +40,8 @@ impl fmt::Debug for Hooks {
 
 impl Default for Hooks {
     fn default() -> Hooks {
-        let (operators, of_family, filters, listeners) = Default::default();
-        let mut hooks = Hooks { operators, of_family, filters, listeners, store: 0 };
+        let (operators, of_family, filters, listeners, changes) = Default::default();
+        let mut hooks = Hooks { operators, of_family, filters, listeners, changes, store: 0 };
         hooks.register(Arc::new(Counter));
         hooks.register(Arc::new(Append::new()));
         hooks.register(Arc::new(Maximum));
@@ -52,12 +55,16 @@ impl Hooks {
         self.operators.insert(operator.name().into(), operator);
     }
 
-    /// Settles which operator a family has: the one in its options, or the one that it was given.
+    /// Settles which operator a family has, the one in its options or the one that it was given, and what
+    /// else of its options changes.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if both are there and differ, or if the family keeps versions and has a
-    /// filter: what a filter puts in the place of a value would have that value's version.
+    /// [`Error::InvalidArgument`] for an option out of its range, if both are there and differ, or if the
+    /// family keeps versions and has a filter: what a filter puts in the place of a value would have that
+    /// value's version.
     pub(super) fn settle(&self, family: &str, options: &mut FamilyOptions) -> Result<()> {
+        self.wishes.settle(family, options);
+        options.validate()?;
         if options.keep_versions && self.filters.contains_key(family) {
             let why = format!(
                 "the column family {family:?} was created with `keep_versions`, so a version must stand for \

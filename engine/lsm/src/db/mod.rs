@@ -34,6 +34,7 @@ mod sst_writer;
 mod stats;
 mod stored;
 mod verify;
+mod wishes;
 
 pub use builder::Builder;
 pub use changes::{Changes, FamilyChanges};

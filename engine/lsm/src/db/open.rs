@@ -109,7 +109,7 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
             new_state(&builder)
         }
     };
-    let state = settle_operators(&builder, &manifest_path, state)?;
+    let state = settle_families(&builder, &manifest_path, state)?;
     let reserve = Arc::new(Reserve::new(&fs, &dir, builder.options.reserve_bytes()));
     reserve.find();
     let in_doubt = Cell::new(false);
@@ -248,14 +248,14 @@ fn new_state(builder: &Builder) -> StoreState {
     state
 }
 
-/// Gives families the merge operators that the builder says, or refuses to.
-fn settle_operators(builder: &Builder, manifest: &Path, mut state: StoreState) -> Result<StoreState> {
+/// Gives families the merge operators and options that the builder says, or refuses to.
+fn settle_families(builder: &Builder, manifest: &Path, mut state: StoreState) -> Result<StoreState> {
     for family in state.families.values_mut() {
         let wrong = |e: crate::base::coding::Malformed| e.in_file(manifest, 0);
         let mut options = FamilyOptions::decode(&family.options).map_err(wrong)?;
-        let named = options.merge_operator.clone();
+        let before = options.clone();
         builder.hooks.settle(&family.name, &mut options)?;
-        if options.merge_operator != named {
+        if options != before {
             family.options = options.encode();
         }
     }

@@ -6,7 +6,7 @@ use crate::base::error::{Error, Result};
 use crate::commit::{CommitOptions, Durability, StallLimits};
 use crate::compaction::ShapeOptions;
 use crate::compress::Codec;
-use crate::filter::FilterPolicy;
+use crate::filter::{FilterPolicy, PrefixExtractor};
 use crate::table::{TableOptions, TablePolicy};
 use crate::tree::FamilyRules;
 use std::time::Duration;
@@ -208,6 +208,12 @@ pub struct FamilyOptions {
     pub filter: FilterPolicy,
     /// Bits of filter for each key. Default: 10; between 1 and 64.
     pub filter_bits_per_key: u32,
+    /// Which part of a key is its prefix, if scans of one prefix are to pass over tables in which no key has
+    /// it: the filters then hold prefixes beside keys, which costs `filter_bits_per_key` for each prefix in
+    /// a table. Scans need nothing for it: any whose keys must all have one whole prefix asks.
+    /// [`Builder::prefix_extractor`](crate::Builder::prefix_extractor) changes it; tables that were written
+    /// before are then read as if they had no prefixes until they are written anew. Default: none.
+    pub prefix: Option<PrefixExtractor>,
     /// The size at which an index is split into partitions, in bytes. Default: 256 KiB.
     pub index_partition_bytes: usize,
     /// Whether the number of each write is kept for as long as its value, so that
@@ -238,6 +244,7 @@ impl Default for FamilyOptions {
             block_bytes: table.block_bytes,
             filter: table.filter,
             filter_bits_per_key: table.bits_per_key,
+            prefix: None,
             index_partition_bytes: table.partition_bytes,
             keep_versions: false,
             merge_operator: None,
@@ -262,6 +269,8 @@ mod tag {
     pub const FILTER: u64 = 7;
     /// The first option whose value is a byte string: its length stands where others have a number.
     pub const MERGE_OPERATOR: u64 = 12;
+    /// A byte string; absent for none.
+    pub const PREFIX: u64 = 24;
     /// In ms; absent for none.
     pub const DEFAULT_TTL: u64 = 10;
     /// In ms; 0 for no bound.
@@ -311,6 +320,7 @@ impl FamilyOptions {
             block_bytes: self.block_bytes,
             filter: self.filter,
             bits_per_key: self.filter_bits_per_key,
+            prefix: self.prefix,
             partition_bytes: self.index_partition_bytes,
             ..TableOptions::default()
         };
@@ -340,6 +350,12 @@ impl FamilyOptions {
             put_varint(&mut out, tag::FILTER);
             put_varint(&mut out, self.filter as u64);
         }
+        if let Some(prefix) = self.prefix {
+            let mut stored = Vec::new();
+            prefix.encode(&mut stored);
+            put_varint(&mut out, tag::PREFIX);
+            put_bytes(&mut out, &stored);
+        }
         if self.keep_versions {
             put_varint(&mut out, tag::KEEP_VERSIONS);
             put_varint(&mut out, 1);
@@ -366,6 +382,12 @@ impl FamilyOptions {
                 let name = std::str::from_utf8(bytes.bytes("the name of a merge operator")?);
                 let name = name.ok().filter(|name| (1..=MAX_OPERATOR_BYTES).contains(&name.len()));
                 options.merge_operator = Some(name.ok_or(wrong)?.to_owned());
+                continue;
+            }
+            if tag == tag::PREFIX {
+                let wrong = bytes.malformed("a prefix extractor that this version knows");
+                let stored = bytes.bytes("a prefix extractor")?;
+                options.prefix = Some(PrefixExtractor::decode(stored).map_err(|_| wrong)?);
                 continue;
             }
             if let tag::DEFAULT_TTL | tag::ERASE_WITHIN = tag {
@@ -416,6 +438,7 @@ mod tests {
                 keep_versions: zstd_level.is_some(),
                 filter: if zstd_level.is_some() { FilterPolicy::Keyed } else { FilterPolicy::None },
                 block_bytes: 4096,
+                prefix: zstd_level.map(|_| PrefixExtractor::Delimited { delimiter: b'/', nth: 3 }),
                 default_ttl,
                 erase_within,
                 merge_operator,

@@ -8,6 +8,7 @@ use crate::base::error::Result;
 use crate::base::key::SeqNum;
 use crate::base::observe::{ReadContext, Watch};
 use crate::base::sync::Arc;
+use crate::filter::WholePrefix;
 use crate::metrics::Timed;
 use crate::table::Access;
 use crate::tree::{Bounds, Held, Pin, PinKind, TreeCursor, View, scan};
@@ -213,7 +214,11 @@ impl Scan {
         let bounds = Bounds { lower: self.options.lower.clone(), upper: self.options.upper.clone() };
         let ScanOptions { fill_cache, read_ahead_bytes, .. } = self.options;
         let access = Access { fill_cache, read_ahead_bytes, watch: self.watch.clone() };
-        scan(&self.view, self.seq, self.now_ms, bounds, access)
+        let family = self.family.family();
+        let prefix = family.policy().base.prefix.and_then(|extractor| {
+            WholePrefix::of(extractor, &bounds.lower, &bounds.upper, family.prefix_counts())
+        });
+        scan(&self.view, self.seq, self.now_ms, bounds, access, prefix)
     }
 
     /// Before each movement: after a failed sync goes on with what is durable. Returns whether cursors

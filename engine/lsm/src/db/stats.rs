@@ -5,6 +5,7 @@ use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::commit::{CopyStats, TransactionStats};
 use crate::compaction::{oldest_range_ms, unerased};
+use crate::filter::PrefixFilterStats;
 use crate::hooks::HookCounts;
 use crate::ranges::RangeKind;
 use crate::tree::View;
@@ -124,6 +125,9 @@ pub struct FamilyStats {
     pub erase_held_bytes: u64,
     /// Its deleted and dropped ranges.
     pub ranges: RangeStats,
+    /// What filters have said to scans of one prefix; all 0 without
+    /// [`FamilyOptions::prefix`](crate::FamilyOptions::prefix).
+    pub prefix_filters: PrefixFilterStats,
 }
 
 /// A reading of the deleted and dropped ranges of a column family.
@@ -238,6 +242,7 @@ impl Db {
                 sealed_memtables: view.sealed.len(),
                 levels,
                 ranges: RangeStats::of(&view, store.clock.now_ms()),
+                prefix_filters: family.prefix_counts().read(),
             });
             stats.hooks += family.hooks().counts();
         }

@@ -7,10 +7,12 @@ use crate::base::coding::Malformed;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, MAX_SEQ, SeqNum, Trailer};
+use crate::base::observe::Observe;
 use crate::base::observe::Watch;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::BlockCursor;
+use crate::filter::WholePrefix;
 
 /// How blocks come to a cursor.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub struct TableCursor {
     /// Up to where the file was asked for ahead.
     asked_to: u64,
     watch: Watch,
+    /// The prefix that the filter let pass, until it is seen whether there is a key with it.
+    expected: Option<Arc<WholePrefix>>,
 }
 
 impl TableCursor {
@@ -73,6 +77,25 @@ impl TableCursor {
             read_ahead_bytes: access.read_ahead_bytes as u64,
             asked_to: 0,
             watch: access.watch,
+            expected: None,
+        }
+    }
+
+    /// With a prefix that the table's filter lets pass: where the cursor first stands it is seen, and
+    /// counted, whether that was in vain.
+    #[must_use]
+    pub fn expecting(mut self, prefix: Arc<WholePrefix>) -> TableCursor {
+        self.expected = Some(prefix);
+        self
+    }
+
+    #[cold]
+    fn see_expected(&mut self) {
+        if let Some(prefix) = self.expected.take()
+            && !(self.block.valid() && prefix.is_of(self.block.user_key()))
+        {
+            prefix.in_vain();
+            self.watch.prefix_in_vain();
         }
     }
 
@@ -110,7 +133,12 @@ impl TableCursor {
     fn stick(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         self.check()?;
         match step(self) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if self.expected.is_some() {
+                    self.see_expected();
+                }
+                Ok(())
+            }
             // `damaged` may have kept it already; keeping it again changes nothing.
             Err(error) => Err(self.fail(error)),
         }

@@ -6,6 +6,7 @@ mod index;
 mod options;
 mod piece;
 mod policy;
+mod prefix;
 mod probe;
 mod properties;
 mod reader;

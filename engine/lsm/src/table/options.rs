@@ -4,7 +4,7 @@ use super::format::MAX_BLOCK_OPTION_BYTES;
 use crate::base::error::{Error, Result};
 use crate::base::key::NEVER;
 use crate::compress::{Codec, DEFAULT_ZSTD_LEVEL};
-use crate::filter::FilterPolicy;
+use crate::filter::{FilterPolicy, PrefixExtractor};
 
 /// How a table is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct TableOptions {
     pub filter: FilterPolicy,
     /// Bits of the filter for each distinct user key. Default: 10; between 1 and 64.
     pub bits_per_key: u32,
+    /// Whose prefixes the filter holds beside the keys. Default: none.
+    pub prefix: Option<PrefixExtractor>,
     /// A partition of index and filter is cut when the index has this many raw bytes. Default:
     /// 256 KiB; between 1 byte and 16 MiB.
     pub partition_bytes: usize,
@@ -62,6 +64,7 @@ impl Default for TableOptions {
             restart_interval: 16,
             filter: FilterPolicy::Blocked,
             bits_per_key: 10,
+            prefix: None,
             partition_bytes: 256 << 10,
             origin: Origin::default(),
         }
@@ -84,6 +87,6 @@ impl TableOptions {
         check("restart_interval", self.restart_interval as usize, 1, 1024)?;
         check("bits_per_key", self.bits_per_key as usize, 1, 64)?;
         check("partition_bytes", self.partition_bytes, 1, 16 << 20)?;
-        Ok(())
+        self.prefix.map_or(Ok(()), |prefix| prefix.validate())
     }
 }

@@ -6,7 +6,7 @@
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint, varint_len};
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum, Trailer, compare};
 use crate::compress::Codec;
-use crate::filter::FilterPolicy;
+use crate::filter::{FilterPolicy, PrefixExtractor};
 use std::cmp::Ordering;
 
 /// A user key with sequence number and kind, owned.
@@ -87,6 +87,8 @@ pub struct Properties {
     /// Whether it was made outside of a store: its entries have no sequence numbers of their own (they are
     /// stored with 0), and it belongs to no family. Whoever takes it in remembers both.
     pub outside: bool,
+    /// Whose prefixes its filter holds beside the keys, if any.
+    pub prefix: Option<PrefixExtractor>,
 }
 
 impl Default for Properties {
@@ -117,6 +119,7 @@ impl Default for Properties {
             history: 0,
             store: 0,
             outside: false,
+            prefix: None,
         }
     }
 }
@@ -127,6 +130,7 @@ const STORE: u64 = 24;
 const OLDEST_OPERAND: u64 = 25;
 const LONGEST_DELETIONS: u64 = 26;
 const OUTSIDE: u64 = 27;
+const PREFIX: u64 = 28;
 
 /// Fewer deletions in a row are nothing to a reader who steps over them.
 const LEAST_RUN: u64 = 64;
@@ -224,6 +228,12 @@ impl Properties {
             put_varint(out, STORE);
             put_bytes(out, &self.store.to_le_bytes());
         }
+        if let Some(prefix) = self.prefix {
+            let mut stored = Vec::new();
+            prefix.encode(&mut stored);
+            put_varint(out, PREFIX);
+            put_bytes(out, &stored);
+        }
         for (tag, key) in [(SMALLEST, &self.smallest.user_key), (LARGEST, &self.largest.user_key)] {
             put_varint(out, tag);
             put_bytes(out, key);
@@ -248,6 +258,8 @@ impl Properties {
                 LARGEST => properties.largest.user_key = field.to_vec(),
                 OLDEST_OPERAND => properties.oldest_operand_ms = number("a time")?,
                 LONGEST_DELETIONS => properties.longest_deletions = number("a number of deletions")?,
+                // One that a later version knows is none that this one could ask for.
+                PREFIX => properties.prefix = PrefixExtractor::decode(field).ok(),
                 OUTSIDE => properties.outside = number("whether it was made outside")? != 0,
                 STORE => {
                     let expected = "a store's number";
@@ -293,6 +305,7 @@ mod tests {
             oldest_operand_ms: 77,
             longest_deletions: 640,
             outside: true,
+            prefix: Some(PrefixExtractor::Delimited { delimiter: b':', nth: 2 }),
             ..Properties::default()
         };
         for (i, (_, value)) in properties.numbers().into_iter().enumerate() {

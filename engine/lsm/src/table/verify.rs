@@ -153,7 +153,11 @@ impl Walk<'_> {
                 let expected = format!("an entry after {:?} {:?}", self.last.user_key, self.last.trailer);
                 return Err(self.wrong(handle.offset, expected, format!("{here:?}")));
             }
-            if filter.is_some_and(|filter| !filter.may_contain(entry.key, key_hash(entry.key))) {
+            let prefix = self.table.properties().prefix.and_then(|prefix| prefix.prefix_of(entry.key));
+            let denied = |filter: &Arc<Filter>, key: &[u8]| !filter.may_contain(key, key_hash(key));
+            if filter.is_some_and(|filter| {
+                denied(filter, entry.key) || prefix.is_some_and(|prefix| denied(filter, prefix))
+            }) {
                 let found = format!("a filter that denies {:?}", entry.key);
                 return Err(self.wrong(handle.offset, "a filter with every key", found));
             }
@@ -187,7 +191,7 @@ impl Walk<'_> {
         if stored.longest_deletions > 0 {
             self.counted.longest_deletions = self.runs.longest();
         }
-        self.counted.outside = stored.outside;
+        (self.counted.outside, self.counted.prefix) = (stored.outside, stored.prefix);
         self.counted.raise(self.table.base);
         let offset = self.table.footer.properties.offset;
         if self.counted != *stored {

@@ -10,7 +10,7 @@ use crate::base::key::{EntryRef, NEVER, Trailer, compare};
 use crate::base::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::block::BlockBuilder;
 use crate::compress::{Codec, Compressor};
-use crate::filter::FilterBuilder;
+use crate::filter::{FilterBuilder, FilterPolicy, PrefixExtractor};
 use crate::fs::OpenFile;
 use std::cmp::Ordering;
 
@@ -41,6 +41,8 @@ pub struct TableWriter {
     /// Index and filter of the partition under construction.
     index: IndexBuilder,
     filter: Option<FilterBuilder>,
+    /// How long the prefix of the last key is, if the filter of the partition has it.
+    prefix_in_filter: Option<usize>,
     /// The partitions that were cut: last separators with their indexes, and their filters.
     top: IndexBuilder,
     filters: Vec<Handle>,
@@ -65,6 +67,7 @@ impl TableWriter {
             last: InternalKey::default(),
             index: IndexBuilder::default(),
             filter: FilterBuilder::new(options.filter, options.bits_per_key, identity),
+            prefix_in_filter: None,
             top: IndexBuilder::default(),
             filters: Vec::new(),
             properties: Properties {
@@ -75,6 +78,7 @@ impl TableWriter {
                 outside: origin.outside,
                 codec: options.codec as u8,
                 filter_policy: options.filter as u8,
+                prefix: options.prefix.filter(|_| options.filter != FilterPolicy::None),
                 ..Properties::default()
             },
             runs: Runs::default(),
@@ -113,6 +117,9 @@ impl TableWriter {
             && (!same_key || filter.is_empty())
         {
             filter.add(entry.key);
+            if let Some(extractor) = self.options.prefix {
+                self.add_prefix(extractor, entry.key);
+            }
         }
         self.block.add(entry);
         self.properties.count(entry);
@@ -126,6 +133,20 @@ impl TableWriter {
             self.properties.smallest = self.last.clone();
         }
         Ok(())
+    }
+
+    /// Adds the prefix of the key that was just added to the filter, unless it is there: keys with one prefix
+    /// follow one another.
+    fn add_prefix(&mut self, extractor: PrefixExtractor, key: &[u8]) {
+        let Some(prefix) = extractor.prefix_of(key) else {
+            self.prefix_in_filter = None;
+            return;
+        };
+        let there = self.prefix_in_filter == Some(prefix.len()) && self.last.user_key.starts_with(prefix);
+        if let (Some(filter), false) = (&mut self.filter, there || prefix.len() == key.len()) {
+            filter.add(prefix);
+        }
+        self.prefix_in_filter = Some(prefix.len());
     }
 
     #[cold]
@@ -238,6 +259,7 @@ impl TableWriter {
         let Some(filter) = &mut self.filter else { return Ok(Handle::NONE) };
         self.scratch.clear();
         filter.finish(&mut self.scratch);
+        self.prefix_in_filter = None;
         let handle = self.sink.block(&self.scratch, None)?;
         self.properties.filter_bytes += handle.stored_bytes();
         Ok(handle)

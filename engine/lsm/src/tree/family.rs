@@ -6,6 +6,7 @@ use crate::base::key::{NEVER, SeqNum};
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::quiet::{self, AtomicU64};
 use crate::base::sync::{Arc, Mutex};
+use crate::filter::PrefixCounts;
 use crate::hooks::FamilyHooks;
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
@@ -26,6 +27,7 @@ pub struct Family {
     hooks: Arc<FamilyHooks>,
     view: ArcSwap<View>,
     install: Mutex<()>,
+    prefix_counts: Arc<PrefixCounts>,
     dropped: AtomicBool,
 }
 
@@ -58,6 +60,7 @@ impl Family {
             hooks,
             view: ArcSwap::from_pointee(view),
             install: Mutex::new(()),
+            prefix_counts: Arc::default(),
             dropped: AtomicBool::new(false),
         }
     }
@@ -113,6 +116,12 @@ impl Family {
     #[must_use]
     pub fn hooks(&self) -> &FamilyHooks {
         &self.hooks
+    }
+
+    /// What filters have said to scans of one prefix.
+    #[must_use]
+    pub fn prefix_counts(&self) -> &Arc<PrefixCounts> {
+        &self.prefix_counts
     }
 
     /// Whether it was dropped.

@@ -4,6 +4,7 @@ mod family;
 mod lookup;
 mod many;
 mod pins;
+mod prefixed;
 mod rules;
 mod scan;
 mod snapshots;

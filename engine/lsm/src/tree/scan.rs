@@ -1,9 +1,12 @@
 //! The stack of cursors under an iterator.
 
+use super::prefixed::sources_of_prefix;
 use super::view::View;
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
 use crate::base::observe::Observe;
+use crate::base::sync::Arc;
+use crate::filter::WholePrefix;
 use crate::iter::{Concat, Merge, Visible};
 use crate::memtable::MemtableCursor;
 use crate::table::{Access, TableCursor};
@@ -22,25 +25,41 @@ pub struct Bounds {
 /// What a user's iterator walks on.
 pub type TreeCursor = Visible<Merge<Source>>;
 
-/// A cursor over what `view` shows at `seq` and `now_ms`, within `bounds`.
+/// A cursor over what `view` shows at `seq` and `now_ms`, within `bounds`; `prefix` is what all keys within
+/// them begin with, if filters are to be asked for it.
 #[must_use]
-pub fn scan(view: &View, seq: SeqNum, now_ms: u64, bounds: Bounds, access: Access) -> TreeCursor {
-    let merge = Merge::new(sources(view, access));
+pub fn scan(
+    view: &View,
+    seq: SeqNum,
+    now_ms: u64,
+    bounds: Bounds,
+    access: Access,
+    prefix: Option<WholePrefix>,
+) -> TreeCursor {
+    let merge = Merge::new(match prefix {
+        None => sources(view, access),
+        Some(prefix) => sources_of_prefix(view, access, &Arc::new(prefix)),
+    });
     let visible = Visible::new(merge, seq, now_ms, view.hidden(seq), bounds.lower, bounds.upper);
     visible.with_hooks(view.hooks.clone())
+}
+
+/// Adds a cursor over each memtable that holds anything.
+#[inline]
+pub(super) fn memtables(view: &View, access: &mut Access, sources: &mut Vec<Source>) {
+    for memtable in view.memtables().filter(|memtable| !memtable.is_empty()) {
+        access.watch.memtable();
+        sources.push(Source::Memtable(MemtableCursor::new(memtable.clone())));
+    }
 }
 
 /// A cursor over each sorted run of `view`.
 pub(super) fn sources(view: &View, mut access: Access) -> Vec<Source> {
     // Room for those that there are: cursors are large, and are made for each seek.
-    let memtables = || view.memtables().filter(|memtable| !memtable.is_empty());
     let levels = || (1..LEVELS).filter(|level| !view.version.level(*level).is_empty());
-    let count = memtables().count() + view.version.level(0).len() + levels().count();
-    let mut sources = Vec::with_capacity(count);
-    for memtable in memtables() {
-        access.watch.memtable();
-        sources.push(Source::Memtable(MemtableCursor::new(memtable.clone())));
-    }
+    let in_memory = view.memtables().filter(|memtable| !memtable.is_empty()).count();
+    let mut sources = Vec::with_capacity(in_memory + view.version.level(0).len() + levels().count());
+    memtables(view, &mut access, &mut sources);
     for table in view.version.level(0) {
         access.watch.table(0);
         sources.push(Source::Table(TableCursor::with(table.reader.clone(), access.clone())));

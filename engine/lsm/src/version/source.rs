@@ -8,9 +8,11 @@ use crate::base::limits::LEVELS;
 use crate::base::observe::Observe;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
+use crate::filter::WholePrefix;
 use crate::iter::{Concat, RunSource};
 use crate::memtable::MemtableCursor;
 use crate::table::{Access, TableCursor};
+use std::ops::Range;
 
 /// The tables of one level as a sequence of runs.
 #[derive(Clone, Debug)]
@@ -18,6 +20,9 @@ pub struct LevelRun {
     version: Arc<Version>,
     level: usize,
     access: Access,
+    /// Which of its tables.
+    at: Range<usize>,
+    expected: Option<Arc<WholePrefix>>,
 }
 
 impl LevelRun {
@@ -30,11 +35,25 @@ impl LevelRun {
     /// The tables of `level`.
     #[must_use]
     pub fn with(version: Arc<Version>, level: usize, access: Access) -> LevelRun {
-        LevelRun { version, level, access }
+        let at = 0..version.level(level).len();
+        LevelRun::within(version, level, access, at)
+    }
+
+    /// Those of the tables of `level` that stand there.
+    #[must_use]
+    pub fn within(version: Arc<Version>, level: usize, access: Access, at: Range<usize>) -> LevelRun {
+        LevelRun { version, level, access, at, expected: None }
+    }
+
+    /// With the prefix that the filters of the first and the last table let pass.
+    #[must_use]
+    pub fn expecting(mut self, prefix: Arc<WholePrefix>) -> LevelRun {
+        self.expected = Some(prefix);
+        self
     }
 
     fn table(&self, at: usize) -> &TableFile {
-        &self.version.level(self.level)[at]
+        &self.version.level(self.level)[self.at.start + at]
     }
 }
 
@@ -42,7 +61,7 @@ impl RunSource for LevelRun {
     type Cursor = TableCursor;
 
     fn len(&self) -> usize {
-        self.version.level(self.level).len()
+        self.at.len()
     }
 
     fn smallest(&self, at: usize) -> (&[u8], Trailer) {
@@ -62,7 +81,11 @@ impl RunSource for LevelRun {
     fn open(&self, at: usize) -> Result<TableCursor> {
         let mut access = self.access.clone();
         access.watch.table(self.level);
-        Ok(TableCursor::with(self.table(at).reader.clone(), access))
+        let cursor = TableCursor::with(self.table(at).reader.clone(), access);
+        Ok(match &self.expected {
+            None => cursor,
+            Some(prefix) => cursor.expecting(prefix.clone()),
+        })
     }
 }
 

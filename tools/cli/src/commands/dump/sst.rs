@@ -82,6 +82,7 @@ fn properties(found: &Properties, printer: &mut ItemPrinter) -> Outcome {
         ("filter bytes", number(found.filter_bytes)),
         ("codec", codec(found.codec)),
         ("filter policy", number(found.filter_policy.into())),
+        ("prefix", found.prefix.map_or(Cell::Empty, |prefix| Cell::Text(format!("{prefix:?}")))),
         ("earliest expiry", time(found.earliest_expiry)),
         ("latest expiry", time(found.latest_expiry)),
         ("oldest operand", time(found.oldest_operand_ms)),

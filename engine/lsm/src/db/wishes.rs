@@ -1,0 +1,20 @@
+//! What a builder says of the options of single families.
+
+use super::options::FamilyOptions;
+use crate::filter::PrefixExtractor;
+use std::collections::BTreeMap;
+
+/// Options that families have from now on, by the family's name: those that exist already, and those that
+/// are created later.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wishes {
+    pub(super) prefix: BTreeMap<String, Option<PrefixExtractor>>,
+}
+
+impl Wishes {
+    pub(super) fn settle(&self, family: &str, options: &mut FamilyOptions) {
+        if let Some(prefix) = self.prefix.get(family) {
+            options.prefix = *prefix;
+        }
+    }
+}
