@@ -40,8 +40,8 @@ impl fmt::Debug for Hooks {
 
 impl Default for Hooks {
     fn default() -> Hooks {
-        let (operators, of_family, filters, listeners, changes) = Default::default();
-        let mut hooks = Hooks { operators, of_family, filters, listeners, changes, store: 0 };
+        let (operators, of_family, filters, listeners, wishes) = Default::default();
+        let mut hooks = Hooks { operators, of_family, filters, listeners, wishes, store: 0 };
         hooks.register(Arc::new(Counter));
         hooks.register(Arc::new(Append::new()));
         hooks.register(Arc::new(Maximum));
