@@ -33,19 +33,19 @@ impl Svg {
 
     /// A line through points, with a title that shows when the pointer rests on it.
     pub(crate) fn path(&mut self, class: &str, points: &[(f64, f64)], title: &str) {
-        let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-        let (points, title) = (points.join(" "), escape(title));
-        self.add(format_args!(
-            r#"<polyline class="{class}" points="{points}"><title>{title}</title></polyline>"#
-        ));
+        self.through("polyline", class, points, title);
     }
 
     /// A filled shape, with a title that shows when the pointer rests on it.
     pub(crate) fn area(&mut self, class: &str, points: &[(f64, f64)], title: &str) {
+        self.through("polygon", class, points, title);
+    }
+
+    fn through(&mut self, element: &str, class: &str, points: &[(f64, f64)], title: &str) {
         let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let (points, title) = (points.join(" "), escape(title));
         self.add(format_args!(
-            r#"<polygon class="{class}" points="{points}"><title>{title}</title></polygon>"#
+            r#"<{element} class="{class}" points="{points}"><title>{title}</title></{element}>"#
         ));
     }
 

@@ -96,15 +96,16 @@ fn counts(svg: &mut Svg, growth: &Growth) {
 
 /// What was done, and what it cost.
 fn parts(svg: &mut Svg, growth: &Growth) {
-    for part in &growth.parts {
-        let at = x(growth, part.from);
+    for (i, part) in growth.parts.iter().enumerate() {
+        // Short parts stand close: their words take turns in two rows.
+        let (at, row) = (x(growth, part.from), 13.0 * (i % 2) as f64);
         svg.line("part", (at, SIZES.top - 16.0), (at, COUNTS.at(0.0)));
-        svg.text(Anchor::Start, (at + 5.0, SIZES.top - 5.0), part.what);
+        svg.text(Anchor::Start, (at + 5.0, SIZES.top - 5.0 - row), part.what);
         // Deletions give little, and what they set off is not written for their sake alone.
         if part.given > u64::from(growth.entries) * 100 {
             let cost = part.written as f64 / part.given as f64;
             let words = format!("tables written: {cost:.1} x what came in");
-            svg.text(Anchor::Start, (at + 5.0, COUNTS.at(0.0) + 18.0), &words);
+            svg.text(Anchor::Start, (at + 5.0, COUNTS.at(0.0) + 18.0 + row), &words);
         }
     }
     let scale = format!("{} entries, {:.1} s", growth.entries, last(growth));

@@ -2,9 +2,8 @@
 
 use crate::workload::{Workload, rng};
 use esker::{Db, Durability, Result};
+use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,22 +57,17 @@ pub struct Growth {
 /// What the store gives.
 pub fn grow(dir: &Path, entries: u32, rest: Duration) -> Result<Growth> {
     let db = Db::builder(dir).memory_budget(MEMORY_BYTES).default_durability(Durability::Os).open()?;
-    let (begin, ended) = (Instant::now(), AtomicBool::new(false));
-    let samples = Mutex::new(Vec::new());
-    let look = || samples.lock().unwrap_or_else(|e| e.into_inner()).push(sample(&db, begin));
-    let parts = thread::scope(|scope| {
-        scope.spawn(|| {
-            while !ended.load(Ordering::Relaxed) {
-                look();
-                thread::sleep(PAUSE);
-            }
-        });
-        let parts = work(&db, begin, entries, rest);
-        ended.store(true, Ordering::Relaxed);
-        parts
+    let begin = Instant::now();
+    let (samples, parts) = thread::scope(|scope| {
+        let worker = scope.spawn(|| work(&db, begin, entries, rest));
+        let mut samples = Vec::new();
+        while !worker.is_finished() {
+            samples.push(sample(&db, begin));
+            thread::sleep(PAUSE);
+        }
+        samples.push(sample(&db, begin));
+        (samples, worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
-    look();
-    let samples = samples.into_inner().unwrap_or_else(|e| e.into_inner());
     db.close()?;
     Ok(Growth { entries, samples, parts: parts? })
 }
