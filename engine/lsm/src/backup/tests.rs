@@ -140,7 +140,7 @@ fn a_table_is_told_by_its_identity() {
     backups.create(&db).unwrap();
     // Another store, whose tables have the same numbers.
     let other = builder(&sim, "/other").deterministic(2).open().unwrap();
-    write(&other, 0..300, 9);
+    write(&other, 0..200, 9);
     backups.create(&other).unwrap();
     let tables = |number| -> BTreeMap<u64, u64> {
         let files = backups.record(number).unwrap().files.into_iter();
