@@ -157,6 +157,7 @@ impl Writer<'_> {
                 let by = self.choose(&[300, 3_000, MINUTE, DAY]) as i64;
                 Operation::Clock(if self.random.below(2) == 0 { by } else { -by })
             }
+            Kind::Options if self.random.below(2) == 0 => Operation::Adjust(self.random.below(16) as u32),
             Kind::Options => Operation::Options(self.random.below(16) as u32),
             Kind::OnDurable => Operation::OnDurable,
             Kind::Family => self.create_or_drop(),

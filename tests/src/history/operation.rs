@@ -73,6 +73,9 @@ pub enum Operation {
     Clock(i64),
     /// From the next opening on the store has the options with this number, counted from those it began with.
     Options(u32),
+    /// The open store takes over the sizes of the options with this number, and its families how their tables
+    /// are written.
+    Adjust(u32),
     /// A callback is asked for once everything published so far is durable.
     OnDurable,
     /// A family is created.

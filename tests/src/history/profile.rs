@@ -63,7 +63,7 @@ pub enum Kind {
     Crash,
     /// As [`super::Operation::Clock`].
     Clock,
-    /// As [`super::Operation::Options`].
+    /// As [`super::Operation::Options`] or [`super::Operation::Adjust`].
     Options,
     /// As [`super::Operation::OnDurable`].
     OnDurable,

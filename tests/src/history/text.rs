@@ -88,6 +88,7 @@ fn line(operation: &Operation) -> String {
         Operation::Advance(ms) => format!("advance {ms}"),
         Operation::Clock(by_ms) => format!("clock {by_ms:+}"),
         Operation::Options(number) => format!("options {number}"),
+        Operation::Adjust(number) => format!("adjust {number}"),
         Operation::OnDurable => "on-durable".into(),
         Operation::Create(name) => format!("create {name}"),
         Operation::Drop(name) => format!("drop {name}"),
@@ -287,6 +288,7 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
             Operation::Clock(by_ms.map_err(|_| "no such time".to_string())?)
         }
         ("options", [set]) => Operation::Options(number(set)? as u32),
+        ("adjust", [set]) => Operation::Adjust(number(set)? as u32),
         ("on-durable", []) => Operation::OnDurable,
         ("create", [name]) => Operation::Create((*name).into()),
         ("drop", [name]) => Operation::Drop((*name).into()),

@@ -1,5 +1,6 @@
 //! Carrying histories out on real stores, and looking at what they leave.
 
+mod adjust;
 mod audit;
 mod batch;
 mod copies;

@@ -4,7 +4,7 @@
 use super::place::{RESERVE_BYTES, SYNC_INTERVAL_MS};
 use crate::history::{Operator, Sum};
 use esker::hooks::{Append, CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
-use esker::{Builder, Durability, FamilyOptions, FilterPolicy, PrefixExtractor};
+use esker::{Builder, Changes, Durability, FamilyChanges, FamilyOptions, FilterPolicy, PrefixExtractor};
 use std::time::Duration;
 
 /// A set of options. Bytes unless said otherwise.
@@ -177,6 +177,36 @@ impl OptionSet {
             // Short enough for histories to live through.
             erase_within: Some(Duration::from_secs(if odd { 2 } else { 24 * 3600 })),
             default_ttl: None,
+        }
+    }
+
+    /// What an open store may take over of it.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes {
+            memory_budget: Some(self.budget),
+            sync_interval: Some(Duration::from_millis(self.sync_interval)),
+            memtable_bytes: Some(Some(self.memtable)),
+            target_file_bytes: Some(Some(self.table)),
+            level_base_bytes: Some(Some(self.level_base)),
+            manifest_bytes: Some(self.manifest),
+            recent_writes_bytes: Some(Some(self.recent_writes)),
+            max_ranges: Some(Some(self.ranges)),
+            ..Changes::default()
+        }
+    }
+
+    /// What a family of an open store may take over of it.
+    #[must_use]
+    pub fn family_changes(&self, name: &str) -> FamilyChanges {
+        let options = self.family(name);
+        FamilyChanges {
+            zstd_level: Some(options.zstd_level),
+            uncompressed_levels: Some(options.uncompressed_levels),
+            block_bytes: Some(options.block_bytes),
+            filter_bits_per_key: Some(options.filter_bits_per_key),
+            index_partition_bytes: Some(options.index_partition_bytes),
+            ..FamilyChanges::default()
         }
     }
 

@@ -228,6 +228,7 @@ impl Session {
                 self.check_clock()?;
             }
             Operation::Options(number) => self.place.next_options = *number,
+            Operation::Adjust(number) => self.adjust(*number)?,
             Operation::OnDurable => self.on_durable(),
             Operation::Create(name) => self.create(name)?,
             Operation::Drop(name) => self.drop_family(name)?,

@@ -225,6 +225,7 @@ impl Actor {
                 self.set = *number;
                 Ok(())
             }
+            Operation::Adjust(number) => self.adjust(*number),
             Operation::Create(name) => self.create(name),
             Operation::Drop(name) => {
                 let dropped = self.db().drop_column_family(name);
@@ -253,6 +254,12 @@ impl Actor {
         let family = self.db().create_column_family(name, options::family_options(name))?;
         self.families.insert(name.into(), family);
         Ok(())
+    }
+
+    fn adjust(&self, number: u32) -> esker::Result<()> {
+        self.db().change_options(options::changes(number))?;
+        let mut families = self.families.values();
+        families.try_for_each(|family| family.change_options(options::family_changes(number)).map(drop))
     }
 
     fn verify(&self) -> What {

@@ -66,7 +66,7 @@ pub fn run(plan: Plan, program: &Path, dir: &Path, log: &Path) -> Result<Report,
     let (started, store) = (Instant::now(), dir.join("store"));
     let child = Child::start(program, &store, plan.first_options, START_MS)?;
     let interval = super::options::options(plan.first_options).sync_interval;
-    let workload = Workload::new(plan.seed, plan.keys);
+    let workload = Workload::new(plan.seed, plan.keys, plan.first_options);
     let mut driver = Driver {
         program: program.into(),
         dir: dir.into(),

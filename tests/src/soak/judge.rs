@@ -352,6 +352,7 @@ impl Judge {
                 | Operation::Flush
                 | Operation::Compact
                 | Operation::CompactRange { .. }
+                | Operation::Adjust(_)
                 | Operation::Backup,
                 What::Failed(why),
             ) => self.tolerate(&why),

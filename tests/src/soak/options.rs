@@ -1,7 +1,7 @@
 //! The options under which the store of a soak is opened in turn. Memory and descriptors stay the same: they
 //! must be flat.
 
-use esker::{Durability, FamilyOptions, FilterPolicy, Options, PrefixExtractor};
+use esker::{Changes, Durability, FamilyChanges, FamilyOptions, FilterPolicy, Options, PrefixExtractor};
 use std::time::Duration;
 
 /// What the store may use for memtables and blocks, in bytes.
@@ -47,6 +47,27 @@ fn large(number: u32) -> Options {
         4 => Options { memtable_bytes: Some(1 << 20), level_base_bytes: Some(512 << 10), ..base },
         _ => Options { sync_interval: Duration::from_millis(20), default_durability: Durability::Os, ..base },
     }
+}
+
+/// What an open store takes over of the options with this number.
+#[must_use]
+pub fn changes(number: u32) -> Changes {
+    let options = options(number);
+    Changes {
+        memtable_bytes: Some(options.memtable_bytes),
+        target_file_bytes: Some(options.target_file_bytes),
+        level_base_bytes: Some(options.level_base_bytes),
+        manifest_bytes: Some(options.manifest_bytes),
+        sync_interval: Some(options.sync_interval),
+        ..Changes::default()
+    }
+}
+
+/// What its families take over, all the same: nothing that a table's size would show.
+#[must_use]
+pub fn family_changes(number: u32) -> FamilyChanges {
+    let bits = 8 + number % 4;
+    FamilyChanges { filter_bits_per_key: Some(bits), ..FamilyChanges::default() }
 }
 
 /// The options of a family.

@@ -1,6 +1,7 @@
 //! What a store is asked for: much is overwritten, little is kept.
 
 use super::judge::Judge;
+use super::options::SETS;
 use crate::history::{
     Asked, Change, Condition, DROPPING, Movement, Operation, Span, Step, TransactionKind, What,
 };
@@ -14,6 +15,8 @@ pub struct Workload {
     random: Random,
     /// How many different keys there are.
     keys: u64,
+    /// The first set of options: see `options`.
+    first_options: u32,
 }
 
 /// The family that comes and goes.
@@ -37,10 +40,10 @@ fn key(n: u64) -> Vec<u8> {
 }
 
 impl Workload {
-    /// Over so many keys.
+    /// Over so many keys, of a store with such options.
     #[must_use]
-    pub fn new(seed: u64, keys: u64) -> Workload {
-        Workload { random: Random::seeded(seed), keys }
+    pub fn new(seed: u64, keys: u64, first_options: u32) -> Workload {
+        Workload { random: Random::seeded(seed), keys, first_options }
     }
 
     /// A random number below a bound.
@@ -83,6 +86,7 @@ impl Workload {
     pub fn apart(&self, judge: &Judge) -> Operation {
         match self.below(10) {
             0 if self.below(2) == 0 => Operation::Backup,
+            1 if self.below(4) == 0 => Operation::Adjust(self.first_options + self.below(SETS.into()) as u32),
             0..4 => Operation::Sync,
             4..6 => Operation::Flush,
             6 => {
