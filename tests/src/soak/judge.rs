@@ -4,6 +4,7 @@
 use super::answer::{Answer, Status, What};
 use super::guarded::DOES_NOT_HOLD;
 use super::print::{Sum, print, unhex};
+use super::stock::Stock;
 use crate::history::{self, Asked, Change, Condition, Movement, Operation, Operator, Span, value};
 use crate::oracle::{Contract, Dump, FamilyId, Loss, Merge, Oracle, Outcome, State, Version};
 use crate::session::{Entries, Standing};
@@ -18,6 +19,8 @@ enum Awaited {
     Write {
         number: u32,
         bytes: u64,
+        /// Those that the oracle will forget.
+        aside: Vec<(usize, Change)>,
     },
     /// One that changes nothing.
     Unchanged,
@@ -55,6 +58,7 @@ pub struct Judge {
     awaited: VecDeque<Awaited>,
     snapshots: BTreeMap<u32, Held>,
     cursors: BTreeMap<u32, Roaming>,
+    stock: Stock,
     /// What is asked of writes that do not say it.
     pub default_durability: Durability,
     /// The time when everything on its way has been carried out, in milliseconds since the epoch.
@@ -88,6 +92,7 @@ impl Judge {
             awaited: VecDeque::new(),
             snapshots: BTreeMap::new(),
             cursors: BTreeMap::new(),
+            stock: Stock::default(),
             default_durability: Durability::Sync,
             planned_ms: now_ms,
             planned_wall_ms: now_ms,
@@ -148,6 +153,12 @@ impl Judge {
         (self.oracle.visible(), self.oracle.now_ms())
     }
 
+    /// What the family should hold that nobody may read.
+    #[must_use]
+    pub fn stock(&self) -> &Stock {
+        &self.stock
+    }
+
     /// The families that exist, with their ids.
     #[must_use]
     pub fn families(&self) -> BTreeMap<String, FamilyId> {
@@ -173,7 +184,7 @@ impl Judge {
                     let id = self.oracle.family(&family).expect("a family that exists");
                     let bytes = key.len() as u64;
                     number = self.oracle.begin_write(self.default_durability, vec![(id, key, version)]);
-                    Awaited::Write { number, bytes }
+                    Awaited::Write { number, bytes, aside: Vec::new() }
                 }
                 Expired::Unchanged => Awaited::Unchanged,
                 Expired::Absent => Awaited::Other(Operation::Expire { family, key, ttl_ms }),
@@ -202,6 +213,7 @@ impl Judge {
     /// Changes that will be committed together; `number` becomes that of their commit.
     fn begin(&mut self, changes: Vec<Change>, durability: Durability, number: &mut u32) -> Awaited {
         let (next, mut bytes, mut versions) = (self.oracle.next_commit(), 0, Vec::new());
+        let aside = Stock::concerned(&changes);
         self.counts.operations += changes.len() as u64;
         for (at, change) in changes.into_iter().enumerate() {
             let version = self.version(next, at, &change.what);
@@ -215,7 +227,7 @@ impl Judge {
             }
         }
         *number = self.oracle.begin_write(durability, versions);
-        Awaited::Write { number: *number, bytes }
+        Awaited::Write { number: *number, bytes, aside }
     }
 
     /// Whether a condition holds, with nothing on its way.
@@ -274,9 +286,12 @@ impl Judge {
         let answer = Answer::parse(line)?;
         let mut outcome = None;
         let judged = match &awaited {
-            Awaited::Write { number, bytes } => match self.written(&answer.what, *bytes) {
+            Awaited::Write { number, bytes, aside } => match self.written(&answer.what, *bytes) {
                 Ok(how) => {
                     self.oracle.end_write(*number, how);
+                    if !matches!(how, Outcome::Refused) {
+                        self.stock.done(*number, aside);
+                    }
                     outcome = Some(how);
                     Ok(())
                 }

@@ -3,7 +3,7 @@
 use super::judge::Judge;
 use super::options;
 use super::print::written_by;
-use crate::history::value;
+use crate::history::{DROPPING, value};
 use esker::{Durability, Options, WriteBatch};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -70,7 +70,9 @@ fn write_live(judge: &Judge, dir: &Path) -> esker::Result<(u64, u64)> {
             name => db.create_column_family(name, options::family_options(name))?,
         };
         let mut batch = WriteBatch::new();
-        for (key, print) in state.entries(id, now_ms) {
+        let known = state.entries(id, now_ms).filter(|_| name != DROPPING);
+        let stock = judge.stock().entries().filter(|_| name == DROPPING);
+        for (key, print) in known.chain(stock) {
             let (commit, change, bytes) = written_by(print).unwrap_or_default();
             raw += (key.len() + bytes) as u64;
             batch.put(&family, key, value(commit, change, bytes));

@@ -16,6 +16,7 @@ mod options;
 mod plan;
 mod print;
 mod report;
+mod stock;
 mod workload;
 
 pub use driver::run;
