@@ -276,6 +276,7 @@ impl Store {
     }
 
     /// An error once the store was closed or became read-only.
+    #[inline]
     pub fn check_writable(&self) -> Result<()> {
         self.check_open()?;
         self.poison.check()

@@ -215,7 +215,7 @@ impl Scan {
         let ScanOptions { fill_cache, read_ahead_bytes, .. } = self.options;
         let access = Access { fill_cache, read_ahead_bytes, watch: self.watch.clone() };
         let family = self.family.family();
-        let prefix = family.rules().policy.base.prefix.and_then(|extractor| {
+        let prefix = family.prefix().and_then(|extractor| {
             WholePrefix::of(extractor, &bounds.lower, &bounds.upper, family.prefix_counts())
         });
         scan(&self.view, self.seq, self.now_ms, bounds, access, prefix)

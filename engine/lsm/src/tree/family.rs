@@ -6,7 +6,7 @@ use crate::base::key::{NEVER, SeqNum};
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::quiet::{self, AtomicU64};
 use crate::base::sync::{Arc, Mutex};
-use crate::filter::PrefixCounts;
+use crate::filter::{PrefixCounts, PrefixExtractor};
 use crate::hooks::FamilyHooks;
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
@@ -24,6 +24,8 @@ pub struct Family {
     rules: ArcSwap<FamilyRules>,
     /// That of the rules, at hand for those who write; 0 for none.
     default_ttl_ms: AtomicU64,
+    /// That of the rules, which no change of options touches.
+    prefix: Option<PrefixExtractor>,
     hooks: Arc<FamilyHooks>,
     view: ArcSwap<View>,
     install: Mutex<()>,
@@ -56,6 +58,7 @@ impl Family {
             id,
             name: name.to_owned(),
             default_ttl_ms: AtomicU64::new(rules.default_ttl_ms.unwrap_or(0)),
+            prefix: rules.policy.base.prefix,
             rules: ArcSwap::from_pointee(rules),
             hooks,
             view: ArcSwap::from_pointee(view),
@@ -110,6 +113,13 @@ impl Family {
     #[must_use]
     pub fn default_ttl_ms(&self) -> Option<u64> {
         Some(self.default_ttl_ms.load(quiet::Ordering::Relaxed)).filter(|ms| *ms > 0)
+    }
+
+    /// Whose prefixes the filters of its tables hold.
+    #[inline]
+    #[must_use]
+    pub fn prefix(&self) -> Option<PrefixExtractor> {
+        self.prefix
     }
 
     /// What is hooked in.
