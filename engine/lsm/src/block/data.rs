@@ -277,6 +277,7 @@ impl Block {
     }
 
     /// The value of the entry at hand, by its place in the block.
+    #[inline]
     pub(super) fn range(&self, range: std::ops::Range<usize>) -> &[u8] {
         &self.bytes[range]
     }
