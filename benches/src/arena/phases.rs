@@ -188,6 +188,7 @@ pub const PHASES: &[Phase] = &[
     phase("ycsb-e", Settled, mix(0, 5, 95, 0, Pick::Zipf), 5, "YCSB E: 95 % short scans, 5 % inserts"),
     all(phase("mixed", Settled, mix(50, 0, 0, 0, Pick::Uniform), 5, "half gets, half puts, at random")),
     all(phase("overwrite", Settled, Work::Overwrite, 10, "puts of all keys again, compactions running")),
+    phase("settle-again", Loaded, Work::Settle, 60, "as settle, behind the last writes"),
     all(phase(
         "readwhilewriting-paced",
         Loaded,

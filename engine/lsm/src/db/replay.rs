@@ -1,6 +1,7 @@
 //! From the log into tables, when a store is opened.
 
 use super::builder::Builder;
+use super::filling::Filling;
 use super::options::FamilyOptions;
 use crate::base::error::{Corruption, Result};
 use crate::base::filename::{FileKind, FileNumber};
@@ -12,7 +13,7 @@ use crate::commit::MOST_RANGES;
 use crate::compaction::{Below, MergeSpec, merge};
 use crate::fs::Fs;
 use crate::iter::Horizon;
-use crate::memtable::{Memtable, MemtableCursor};
+use crate::memtable::{Heads, MemtableCursor};
 use crate::ranges::{Range, RangeKind};
 use crate::record::HEADER_BYTES;
 use crate::table::{Origin, Tables};
@@ -43,7 +44,9 @@ pub(super) struct Replayed<'a> {
     tables: &'a Tables,
     options: &'a [(u32, FamilyOptions)],
     memtable_bytes: usize,
-    memtables: BTreeMap<u32, Arc<Memtable>>,
+    filling: BTreeMap<u32, Filling>,
+    /// What the keys of a family have in common, as its last memtable had it.
+    heads: BTreeMap<u32, Heads>,
     edit: Edit,
     /// The last sequence number that was found.
     pub(super) last_seq: SeqNum,
@@ -62,7 +65,8 @@ impl<'a> Replayed<'a> {
             tables,
             options,
             memtable_bytes: builder.options.commit_options().memtable_bytes,
-            memtables: BTreeMap::new(),
+            filling: BTreeMap::new(),
+            heads: BTreeMap::new(),
             edit: Edit::default(),
             last_seq: 0,
         }
@@ -121,12 +125,12 @@ impl<'a> Replayed<'a> {
                 None => return Err(wrong("a known column family".into(), op.family.to_string()).into()),
             };
             if !skip {
-                let memtable = self
-                    .memtables
-                    .entry(op.family)
-                    .or_insert_with(|| Arc::new(Memtable::new(next_number(), b"", self.memtable_bytes)));
+                let filling = self.filling.entry(op.family).or_insert_with(|| {
+                    let heads = self.heads.get(&op.family).cloned().unwrap_or_else(|| Heads::from(b""));
+                    Filling::new(next_number(), heads, self.memtable_bytes)
+                });
                 if op.kind == Kind::Delete {
-                    memtable.note_deletion_at(group.clock_ms);
+                    filling.memtable.note_deletion_at(group.clock_ms);
                 }
                 let (key, kind, expires_at, value) = (op.key, op.kind, op.expires_at, op.value);
                 match RangeKind::of(kind) {
@@ -136,7 +140,7 @@ impl<'a> Replayed<'a> {
                         let range = Range::new(kind, seq, key, value, group.clock_ms);
                         ranges.entry(op.family).or_default().push(Arc::new(range));
                     }
-                    None => memtable.writer().insert(&EntryRef { key, seq, kind, expires_at, value }),
+                    None => filling.add(&EntryRef { key, seq, kind, expires_at, value }),
                 }
             }
             seq += 1;
@@ -146,13 +150,14 @@ impl<'a> Replayed<'a> {
         }
         self.last_seq = seq - 1;
         for (family, ranges) in ranges {
-            if let Some(memtable) = self.memtables.get(&family) {
-                memtable.writer().add_ranges(ranges);
+            if let Some(filling) = self.filling.get(&family) {
+                filling.memtable.writer().add_ranges(ranges);
             }
         }
-        let full =
-            |m: &Arc<Memtable>| m.allocated_bytes() >= self.memtable_bytes || m.ranges().len() >= MOST_RANGES;
-        let full: Vec<u32> = self.memtables.iter().filter(|(_, m)| full(m)).map(|(id, _)| *id).collect();
+        let full = |Filling { memtable: m, .. }: &Filling| {
+            m.allocated_bytes() >= self.memtable_bytes || m.ranges().len() >= MOST_RANGES
+        };
+        let full: Vec<u32> = self.filling.iter().filter(|(_, f)| full(f)).map(|(id, _)| *id).collect();
         for family in full {
             self.write_tables(family, self.last_seq, group.clock_ms, next_number)?;
         }
@@ -167,7 +172,10 @@ impl<'a> Replayed<'a> {
         now_ms: u64,
         next_number: &dyn Fn() -> FileNumber,
     ) -> Result<()> {
-        let Some(memtable) = self.memtables.remove(&family) else { return Ok(()) };
+        let Some(mut filling) = self.filling.remove(&family) else { return Ok(()) };
+        filling.settle();
+        let memtable = filling.memtable;
+        self.heads.insert(family, memtable.suggested_heads());
         let options = self.options.iter().find(|(id, _)| *id == family).map(|(_, o)| o.clone());
         let options = options.unwrap_or_default();
         let policy = options.policy();
@@ -215,7 +223,7 @@ impl<'a> Replayed<'a> {
         now_ms: u64,
         next_number: &dyn Fn() -> FileNumber,
     ) -> Result<Edit> {
-        let families: Vec<u32> = self.memtables.keys().copied().collect();
+        let families: Vec<u32> = self.filling.keys().copied().collect();
         for family in families {
             self.write_tables(family, last_seq, now_ms, next_number)?;
         }
