@@ -28,6 +28,7 @@ mod pins;
 mod prometheus;
 mod read;
 mod replay;
+mod rewriting;
 mod scan;
 mod sizes;
 mod snapshot;
