@@ -9,6 +9,9 @@ pub const MAX_VALUE_BYTES: usize = 1 << 30;
 /// The largest encoded write batch, in bytes (2 GiB).
 pub const MAX_BATCH_BYTES: usize = 2 << 30;
 
+/// The most that a write batch may add on a full disk if it says that it makes room, in bytes (64 KiB).
+pub const MAX_ROOM_MAKING_BYTES: usize = 64 << 10;
+
 /// The most operations on ranges in one write batch.
 pub const MAX_BATCH_RANGES: usize = 4096;
 

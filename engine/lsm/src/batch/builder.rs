@@ -6,7 +6,9 @@ use crate::base::bounds::{half_open, prefix_end};
 use crate::base::coding::{put_bytes, put_varint, varint_len};
 use crate::base::error::{Error, Result};
 use crate::base::key::{EXPIRY_FLAG, Kind, NEVER};
-use crate::base::limits::{MAX_BATCH_BYTES, MAX_BATCH_RANGES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::base::limits::{
+    MAX_BATCH_BYTES, MAX_BATCH_RANGES, MAX_KEY_BYTES, MAX_ROOM_MAKING_BYTES, MAX_VALUE_BYTES,
+};
 use crate::base::operand::Operand;
 use std::ops::RangeBounds;
 use std::time::Duration;
@@ -70,6 +72,8 @@ pub struct WriteBatch {
     /// Where in `ops` the times of operands stand, which are set when the batch is ordered.
     stamps: Vec<u32>,
     ranges: u32,
+    /// It makes room, as whoever made it says.
+    makes_room: bool,
     /// What must hold; boxed, because few batches ask for anything.
     pub(super) conditions: Option<Box<Conditions>>,
 }
@@ -128,6 +132,34 @@ impl WriteBatch {
     /// Removes `key`; it need not exist.
     pub fn delete(&mut self, family: &impl FamilyRef, key: impl AsRef<[u8]>) -> &mut Self {
         self.push(family, Kind::Delete, key.as_ref(), b"", NEVER)
+    }
+
+    /// Says that the batch makes room in the end, though it also adds something, such as a count of what is
+    /// left: on a full disk it is let through like one that only removes, as long as what it adds takes at
+    /// most [`MAX_ROOM_MAKING_BYTES`](crate::base::limits::MAX_ROOM_MAKING_BYTES).
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// let mut batch = esker::WriteBatch::new();
+    /// batch.delete(&db, "photo:17").put(&db, "photos", "16").makes_room();
+    /// db.write(batch, esker::Durability::Sync)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn makes_room(&mut self) -> &mut Self {
+        self.makes_room = true;
+        self
+    }
+
+    /// Whether it may be written on a full disk: it adds nothing, or makes room and adds little.
+    pub(crate) fn is_let_through(&self) -> bool {
+        let most = if self.makes_room { MAX_ROOM_MAKING_BYTES } else { 0 };
+        let mut added = 0_usize;
+        self.iter().flatten().filter(|op| op.kind != Kind::Delete && !op.kind.is_range()).all(|op| {
+            added = added.saturating_add(op.key.len() + op.value.len() + OP_OVERHEAD_BYTES);
+            added <= most
+        })
     }
 
     /// Gives the family's merge operator `operand` to change the value of `key` with, without reading
@@ -389,6 +421,7 @@ impl WriteBatch {
         self.ops.clear();
         self.count = 0;
         self.ranges = 0;
+        self.makes_room = false;
         self.family = None;
         self.other_families.clear();
         self.store = None;

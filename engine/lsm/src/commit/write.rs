@@ -30,11 +30,6 @@ const MOST_WAITING: usize = 64;
 /// What is shorter is no stall.
 const SHORTEST_STALL: Duration = Duration::from_micros(100);
 
-/// Whether a batch adds nothing.
-fn only_removes(batch: &WriteBatch) -> bool {
-    batch.iter().flatten().all(|op| op.kind == Kind::Delete || op.kind.is_range())
-}
-
 /// Refuses a batch of more bytes than one may have.
 fn check_size(bytes: usize) -> Result<()> {
     if bytes > MAX_BATCH_BYTES { Err(Error::BatchTooLarge { bytes }) } else { Ok(()) }
@@ -76,7 +71,7 @@ impl Store {
         self.ingest_gate.admit(0, || self.check_writable())?;
         match self.stalling(&self.gate, |gate| gate.admit(bytes as u64, || self.check_progress())) {
             // It makes room for the very job that has found none.
-            Err(Error::DiskFull(_)) if only_removes(batch) && self.holds_removals() => {}
+            Err(Error::DiskFull(_)) if batch.is_let_through() && self.holds_removals() => {}
             admitted => admitted?,
         }
         if batch.range_count() > 0 {
@@ -124,10 +119,9 @@ impl Store {
         )
     }
 
-    /// Refuses a batch that adds anything while the disk is full: what is left is for those who
-    /// make room.
+    /// Refuses a batch that does not make room while the disk is full: what is left is for those that do.
     fn check_room(&self, batch: &WriteBatch, refill: impl FnOnce() -> Result<bool>) -> Result<()> {
-        if !self.reserve.is_short() || only_removes(batch) || refill()? {
+        if !self.reserve.is_short() || batch.is_let_through() || refill()? {
             return Ok(());
         }
         self.reserve.why().map_or(Ok(()), Err)
@@ -238,7 +232,7 @@ impl Store {
         now_ms.map_or(Ok(()), |now_ms| self.validate(&mut writer.recent, request, first_seq, now_ms))
     }
 
-    /// Logs a group. If the disk is full and some of its batches only remove, these go on with
+    /// Logs a group. If the disk is full and some of its batches make room, these go on with
     /// whatever space there is, the reserve too; the others get the error.
     fn log(
         &self,
@@ -265,7 +259,7 @@ impl Store {
         full: Error,
     ) -> Result<()> {
         for (request, answer) in requests.iter().zip(answers.iter_mut()) {
-            if matches!(answer, Some(Ok(_))) && !only_removes(&request.batch) {
+            if matches!(answer, Some(Ok(_))) && !request.batch.is_let_through() {
                 *answer = Some(Err(full.clone().into()));
             }
         }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::base::hash::key_hash;
+use crate::base::limits::MAX_ROOM_MAKING_BYTES;
 use crate::batch::FamilyRef;
 use crate::commit::Stall;
 use crate::commit::tests::{Named, Rig, START_MS, Setup};
@@ -165,13 +166,20 @@ fn a_batch_is_as_large_as_it_may_be_and_no_larger() {
 }
 
 #[test]
-fn what_only_removes_is_known_by_its_operations() {
+fn what_makes_room_only_removes_or_says_so_and_adds_little() {
     let family = Named(0);
     let mut batch = WriteBatch::new();
     batch.delete(&family, "a").delete_prefix(&family, "b").drop_prefix(&family, "c");
-    assert!(only_removes(&batch));
+    assert!(batch.is_let_through());
     batch.put(&family, "d", "");
-    assert!(!only_removes(&batch));
+    assert!(!batch.is_let_through());
+    batch.makes_room();
+    assert!(batch.is_let_through());
+    batch.put(&family, "e", vec![0; MAX_ROOM_MAKING_BYTES]);
+    assert!(!batch.is_let_through(), "it says so, and adds much");
+    batch.clear();
+    batch.put(&family, "d", "");
+    assert!(!batch.is_let_through());
 }
 
 /// A request that is refused for a reason of its own was told of the log's failure instead, which met the

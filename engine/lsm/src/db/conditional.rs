@@ -49,6 +49,27 @@ impl ColumnFamily {
         read::get(self, None, key.as_ref(), |found| read(found.bytes(), found.seq()))
     }
 
+    /// The values of many keys as of one moment, each with the sequence number of the write that made it.
+    ///
+    /// # Errors
+    /// As [`ColumnFamily::get`]; the first one met.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// db.put(b"a", b"1")?;
+    /// let first = db.visible_seq();
+    /// db.put(b"b", b"2")?;
+    /// let found = db.multi_get_versioned(&["a", "b", "c"])?;
+    /// let versions: Vec<_> = found.iter().flatten().map(|found| found.version).collect();
+    /// assert_eq!((versions, found[2].is_none()), (vec![first, first + 1], true));
+    /// # Ok(()) }
+    /// ```
+    pub fn multi_get_versioned<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Versioned>>> {
+        read::multi_get(self, None, keys, |found| Versioned { value: found.slice(), version: found.seq() })
+    }
+
     /// Sets `key` to `value` if it has none, with the store's default durability. Returns whether it
     /// was set.
     ///
@@ -205,5 +226,20 @@ impl Snapshot {
         read: impl FnOnce(&[u8], SeqNum) -> R,
     ) -> Result<Option<R>> {
         read::get(family, Some(self), key.as_ref(), |found| read(found.bytes(), found.seq()))
+    }
+
+    /// As [`ColumnFamily::multi_get_versioned`], as of this snapshot.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`]; the first one met.
+    pub fn multi_get_versioned<K: AsRef<[u8]>>(
+        &self,
+        family: &ColumnFamily,
+        keys: &[K],
+    ) -> Result<Vec<Option<Versioned>>> {
+        read::multi_get(family, Some(self), keys, |found| Versioned {
+            value: found.slice(),
+            version: found.seq(),
+        })
     }
 }

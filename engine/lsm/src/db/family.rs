@@ -184,7 +184,7 @@ impl ColumnFamily {
     /// # Ok(()) }
     /// ```
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Slice>>> {
-        read::multi_get(self, None, keys)
+        read::multi_get(self, None, keys, |found| found.slice())
     }
 
     /// Sets `key` to `value` with the store's default durability, for the family's default time if it

@@ -53,6 +53,13 @@ impl Health {
 }
 
 impl Db {
+    /// Whether writes that add anything are refused now, because the disk is full; [`Health::full`] says why.
+    /// A look at one number.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.inner().store.reserve.is_short()
+    }
+
     /// How the store is.
     ///
     /// ```

@@ -4,7 +4,6 @@ use super::family::ColumnFamily;
 use super::snapshot::Snapshot;
 use crate::base::error::{Error, Result};
 use crate::base::observe::Observe;
-use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::tree::{Found, lookup_many, lookup_observed};
 
@@ -49,11 +48,12 @@ pub(super) fn get_observed<R>(
 }
 
 /// Looks many keys up in one view, at one sequence number and time.
-pub(super) fn multi_get<K: AsRef<[u8]>>(
+pub(super) fn multi_get<K: AsRef<[u8]>, R>(
     family: &ColumnFamily,
     snapshot: Option<&Snapshot>,
     keys: &[K],
-) -> Result<Vec<Option<Slice>>> {
+    show: impl Fn(Found<'_>) -> R,
+) -> Result<Vec<Option<R>>> {
     check(family, snapshot)?;
     family.inner().scheduler.step();
     let store = &family.inner().store;
@@ -66,9 +66,9 @@ pub(super) fn multi_get<K: AsRef<[u8]>>(
         Some(snapshot) => (snapshot.read_seq(), snapshot.now_ms()),
         None => (family.read_seq(), store.clock.now_ms()),
     };
-    let mut values = vec![None; keys.len()];
+    let mut values: Vec<Option<R>> = keys.iter().map(|_| None).collect();
     let bytes = keys.iter().map(AsRef::as_ref);
-    lookup_many(&view, bytes, seq, now_ms, |at, found| values[at] = Some(found.slice()))?;
+    lookup_many(&view, bytes, seq, now_ms, |at, found| values[at] = Some(show(found)))?;
     store.timings.multi_get.end(timed, store.clock.source());
     Ok(values)
 }

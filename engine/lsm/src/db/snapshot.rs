@@ -107,7 +107,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn multi_get<K: AsRef<[u8]>>(&self, family: &ColumnFamily, keys: &[K]) -> Result<Vec<Option<Slice>>> {
-        read::multi_get(family, Some(self), keys)
+        read::multi_get(family, Some(self), keys, |found| found.slice())
     }
 
     /// All entries of `family`.

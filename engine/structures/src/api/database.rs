@@ -105,6 +105,7 @@ impl<'r, R: Run> Database<'r, R> {
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         let name = key.as_ref();
         self.run.write(self.number, &[name], |unit| {
+            unit.frees();
             let keyspace = unit.keyspace(self.number)?;
             keys::delete(unit, Key { keyspace, name })
         })

@@ -63,7 +63,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> HashKey<'r, R, K> {
     /// As [`HashKey::get`].
     pub fn delete(&self, field: impl AsRef<[u8]>) -> Result<bool> {
         let field = field.as_ref();
-        self.0.write(|unit, key| Ok(hash::delete(unit, key, &[field])? == 1))
+        self.0.free(|unit, key| Ok(hash::delete(unit, key, &[field])? == 1))
     }
 
     /// Adds to the integer of a field; returns the sum.

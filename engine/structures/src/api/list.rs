@@ -49,7 +49,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     /// # Errors
     /// As [`ListKey::push`].
     pub fn pop(&self, side: Side) -> Result<Option<Vec<u8>>> {
-        self.0.write(|unit, key| Ok(list::pop(unit, key, side, 1)?.and_then(|mut values| values.pop())))
+        self.0.free(|unit, key| Ok(list::pop(unit, key, side, 1)?.and_then(|mut values| values.pop())))
     }
 
     /// How many elements there are.
@@ -98,7 +98,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     /// # Errors
     /// As [`ListKey::push`].
     pub fn trim(&self, start: i64, stop: i64) -> Result<()> {
-        self.0.write(|unit, key| list::trim(unit, key, start, stop))
+        self.0.free(|unit, key| list::trim(unit, key, start, stop))
     }
 
     /// The elements, a page of them in memory at a time, each page of its own moment. Outside of a

@@ -21,6 +21,14 @@ impl<R: Run, K: AsRef<[u8]>> Place<'_, R, K> {
         })
     }
 
+    /// As [`Place::write`], for what makes room: it goes on on a full disk.
+    pub(super) fn free<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
+        self.write(|unit, key| {
+            unit.frees();
+            body(unit, key)
+        })
+    }
+
     pub(super) fn write<T>(&self, mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>) -> Result<T> {
         let name = self.name.as_ref();
         self.run.write(self.database, &[name], |unit| {

@@ -50,7 +50,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// As [`SetKey::add`].
     pub fn remove(&self, member: impl AsRef<[u8]>) -> Result<bool> {
         let member = member.as_ref();
-        self.0.write(|unit, key| Ok(set::remove(unit, key, &[member])? == 1))
+        self.0.free(|unit, key| Ok(set::remove(unit, key, &[member])? == 1))
     }
 
     /// Whether there is such a member.
@@ -83,7 +83,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// # Errors
     /// As [`SetKey::add`].
     pub fn pop(&self) -> Result<Option<Vec<u8>>> {
-        self.0.write(|unit, key| Ok(set::pop(unit, key, 1)?.pop()))
+        self.0.free(|unit, key| Ok(set::pop(unit, key, 1)?.pop()))
     }
 
     /// A member by chance, each with the same.

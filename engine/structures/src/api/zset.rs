@@ -115,7 +115,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// As [`SortedSetKey::add`].
     pub fn remove(&self, member: impl AsRef<[u8]>) -> Result<bool> {
         let member = member.as_ref();
-        self.0.write(|unit, key| Ok(zset::remove(unit, key, &[member])? == 1))
+        self.0.free(|unit, key| Ok(zset::remove(unit, key, &[member])? == 1))
     }
 
     /// Removes the members of a range; returns how many they were.
@@ -123,7 +123,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// # Errors
     /// As [`SortedSetKey::add`].
     pub fn remove_range(&self, range: &Range<'_>) -> Result<u64> {
-        self.0.write(|unit, key| zset::remove_range(unit, key, range))
+        self.0.free(|unit, key| zset::remove_range(unit, key, range))
     }
 
     /// Removes up to `count` members with the least scores, and returns them.
@@ -131,7 +131,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// # Errors
     /// As [`SortedSetKey::add`].
     pub fn pop_first(&self, count: u64) -> Result<Vec<Entry>> {
-        self.0.write(|unit, key| zset::pop(unit, key, false, count))
+        self.0.free(|unit, key| zset::pop(unit, key, false, count))
     }
 
     /// Removes up to `count` members with the greatest scores, and returns them.
@@ -139,7 +139,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     /// # Errors
     /// As [`SortedSetKey::add`].
     pub fn pop_last(&self, count: u64) -> Result<Vec<Entry>> {
-        self.0.write(|unit, key| zset::pop(unit, key, true, count))
+        self.0.free(|unit, key| zset::pop(unit, key, true, count))
     }
 
     /// The members whose scores are in a range, in their order, a page of them in memory at a time. A

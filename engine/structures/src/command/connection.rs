@@ -18,6 +18,11 @@ const UNIT_RANGES: usize = 1024;
 /// wait for them.
 const UNIT_COMMANDS: usize = 1024;
 
+/// So many commands that follow each other are looked at, for what they read to be read together.
+const READ_AHEAD: usize = 32;
+/// These are no part of that.
+const APART: u32 = flags::WRITE | flags::ALONE | flags::IMMEDIATE;
+
 /// A reply, and what it depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -106,7 +111,15 @@ impl Connection {
         let mut bytes = 0;
         let Connection { store, session } = self;
         let mut pipeline = Pipeline { store, session, unit: None, depends_on: 0, falls_with_it: Vec::new() };
-        for args in commands {
+        let mut commands = commands.into_iter();
+        let Some(first) = commands.next() else { return 0 };
+        let rest: Vec<&[&[u8]]> = commands.collect();
+        // Of these the headers are read, or need not be.
+        let mut looked = 0;
+        for (at, args) in [first].into_iter().chain(rest.iter().copied()).enumerate() {
+            if at >= looked && at < rest.len() {
+                looked = at + pipeline.read_ahead(args, &rest[at..]).max(1);
+            }
             let reply = pipeline.one(args, replies);
             if enough_bytes < usize::MAX {
                 bytes += reply.size_bytes();
@@ -161,6 +174,10 @@ impl<'c> Pipeline<'c> {
         if self.falls_with_it.len() >= UNIT_COMMANDS || self.unit.as_ref().is_some_and(ends) {
             self.commit(replies);
         }
+        // On a full disk each stands for itself: what adds is refused, and takes nothing else with it.
+        if self.unit.is_some() && self.store.is_full() {
+            self.commit(replies);
+        }
         if command.has(flags::ALONE) {
             return self.alone(command, args, replies);
         }
@@ -184,6 +201,26 @@ impl<'c> Pipeline<'c> {
                 }
             }
         }
+    }
+
+    /// Where commands that only read follow each other: reads the headers of their keys together. Returns how
+    /// many commands that were.
+    fn read_ahead(&mut self, first: &[&[u8]], rest: &[&[&[u8]]]) -> usize {
+        if self.session.queue.is_some() {
+            return 0;
+        }
+        let reads = |args: &[&[u8]]| checked(args).ok().filter(|c| c.has(flags::READ) && !c.has(APART));
+        let each = [first].into_iter().chain(rest.iter().copied()).take(READ_AHEAD);
+        let stretch: Vec<_> = each.map_while(|args| Some((reads(args)?, args))).collect();
+        let (count, store) = (stretch.len(), self.store);
+        if count > 1 {
+            let unit = self.unit.get_or_insert_with(|| store.unit());
+            let database = self.session.database;
+            let keys = stretch.iter().map(|(command, args)| named_keys(unit, database, command, args));
+            let keys: Vec<_> = keys.flatten().flatten().collect();
+            unit.read_ahead(keys);
+        }
+        count
     }
 
     fn alone(&mut self, command: &'static Command, args: &[&[u8]], replies: &mut [Reply]) -> Reply {
@@ -296,7 +333,17 @@ fn run(
     } else {
         unit.begin(Access::Read);
     }
+    note(unit, command);
     (command.handler)(&mut Context { unit, session }, args)
+}
+
+/// Has a unit of work know whether a command makes room or adds something.
+pub(super) fn note(unit: &mut Unit<'_>, command: &Command) {
+    if command.has(flags::FREES) {
+        unit.frees();
+    } else if command.has(flags::WRITE | flags::ALONE) {
+        unit.adds();
+    }
 }
 
 /// The keys that a command names. Those in databases that do not exist are left out: it will refuse them.

@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use crate::base::error::Result;
-use crate::store::{Key, Unit};
+use crate::store::{Key, MOST_AHEAD, Unit};
 
 /// A command that is carried out: its unit of work, and the connection it came from.
 #[derive(Debug)]
@@ -14,6 +14,29 @@ pub struct Context<'c, 's> {
 }
 
 impl Context<'_, '_> {
+    /// Shows all of `names` to `each`, as of one moment, and has their headers read together.
+    ///
+    /// # Errors
+    /// Those of `each`; [`crate::Error::DATABASE_RANGE`].
+    pub fn each_of(
+        &mut self,
+        names: &[&[u8]],
+        mut each: impl FnMut(&mut Self, Key<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let keyspace = self.unit.keyspace(self.session.database)?;
+        if names.len() > 1 {
+            self.unit.pin();
+        }
+        for names in names.chunks(MOST_AHEAD) {
+            let keys = names.iter().map(|name| Key { keyspace, name });
+            if names.len() > 1 {
+                self.unit.read_ahead(keys.clone());
+            }
+            keys.map(|key| each(self, key)).collect::<Result<()>>()?;
+        }
+        Ok(())
+    }
+
     /// A key of the selected database.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::reply::Reply;
 use super::table::{commands, flags};
-use crate::store::{Access, Store};
+use crate::store::{Access, Key, Store, Unit};
 use esker::fs::{Fs, SimFs};
 
 fn store(disk: &SimFs) -> Store {
@@ -159,16 +159,19 @@ fn keys_are_counted_at_the_moment_that_a_command_sees() {
 
 #[test]
 fn what_may_take_long_does_not_keep_others_from_what_was_written_before() {
-    let disk = SimFs::new();
-    let store = store(&disk);
-    let mut connection = Connection::new(&store);
-    disk.set_capacity(Some(0));
-    let large = "x".repeat(100_000);
-    while !connection.execute(&["set", "fill", &large]).reply.is_error() {}
-    let set = format!("set k {large}");
+    let set = format!("set k {}", "x".repeat(100_000));
     for (line, expected) in [("keys nomatch*", Some(Reply::Array(Vec::new()))), ("get k", None)] {
-        let (replies, _) = pipeline(&mut connection, &[&set, line]);
-        assert!(replies[0].is_error());
+        let disk = SimFs::new();
+        let store = store(&disk);
+        let mut connection = Connection::new(&store);
+        disk.set_capacity(Some(0));
+        // The log has room left; it is found out by a pipeline that there is no more.
+        let replies = loop {
+            let (replies, _) = pipeline(&mut connection, &[&set, line]);
+            if replies[0].is_error() {
+                break replies;
+            }
+        };
         // What is written with others fails with them; what is written before has failed by then.
         assert_eq!(Some(&replies[1]).filter(|reply| !reply.is_error()), expected.as_ref(), "{line}");
     }
@@ -183,11 +186,17 @@ fn replies_that_show_what_was_not_written_become_errors() {
     let seen = b.execute(&["set", "seen", "1"]);
     disk.set_capacity(Some(0));
     // The log has room left.
-    let large = "x".repeat(100_000);
-    while !a.execute(&["set", "fill", &large]).reply.is_error() {}
-    let set = format!("set lock {large} nx");
-    let (replies, depends_on) =
-        pipeline(&mut a, &["get seen", "nosuch", &set, "get lock", "hget lock f", "select 3", "get other"]);
+    let set = format!("set lock {}", "x".repeat(100_000));
+    let (replies, depends_on) = loop {
+        assert!(!store.is_full(), "it is found out by a pipeline");
+        let lines = ["get seen", "nosuch", &set, "get lock", "hget lock f", "select 3", "get other"];
+        let (replies, depends_on) = pipeline(&mut a, &lines);
+        if replies[2].is_error() {
+            break (replies, depends_on);
+        }
+        a.execute(&["select", "0"]);
+        a.execute(&["del", "lock"]);
+    };
     assert_eq!(replies[0], "1".into());
     assert!(matches!(&replies[1], Reply::Error(text) if text.starts_with("ERR unknown command")));
     for at in [2, 3, 4, 6] {
@@ -198,4 +207,139 @@ fn replies_that_show_what_was_not_written_become_errors() {
     assert!(depends_on >= seen.depends_on, "the first reply shows it");
     disk.set_capacity(None);
     assert_eq!(b.execute(&["get", "lock"]).reply, Reply::Null);
+}
+
+/// DEL was refused where there was no room, since it changes a count besides.
+#[test]
+fn what_makes_room_and_what_reads_goes_on_where_there_is_no_room() {
+    let disk = SimFs::new();
+    let store = store(&disk);
+    let mut a = Connection::new(&store);
+    let many: Vec<String> = (0..600).map(|n| format!("m{n}")).collect();
+    let add = |a: &mut Connection, command: &str, key: &str, each: &dyn Fn(&str) -> Vec<String>| {
+        let args = many.iter().flat_map(|m| each(m));
+        let args: Vec<String> = [command.to_owned(), key.to_owned()].into_iter().chain(args).collect();
+        assert!(!a.execute(&args).reply.is_error());
+    };
+    for (suffix, keep) in [("", 600), ("-small", 5)] {
+        let many = &many[..keep];
+        for (command, key) in [("rpush", "list"), ("sadd", "set")] {
+            let args: Vec<String> = [command.to_owned(), format!("{key}{suffix}")].into();
+            assert!(!a.execute(&[args, many.to_vec()].concat()).reply.is_error());
+        }
+    }
+    add(&mut a, "hset", "hash", &|m| vec![m.to_owned(), "v".into()]);
+    add(&mut a, "zadd", "zset", &|m| vec!["1".into(), m.to_owned()]);
+    for line in ["set k v", "set kept v", "hset hash-small a 1 b 2", "select 5", "set other v"] {
+        pipeline(&mut a, &[line]);
+    }
+    a.execute(&["select", "0"]);
+    disk.set_capacity(Some(0));
+    let large = "x".repeat(100_000);
+    while !a.execute(&["set", "fill", &large]).reply.is_error() {}
+    assert!(store.is_full());
+    let full = |reply: &Reply| matches!(reply, Reply::Error(text) if text.starts_with("MISCONF"));
+
+    let (replies, _) =
+        pipeline(&mut a, &["get kept", "set kept w", "del k", "get kept", "incr n", "exists k"]);
+    assert!(full(&replies[1]) && full(&replies[4]), "{replies:?}");
+    let others: Vec<&Reply> = [0, 2, 3, 5].into_iter().map(|at| &replies[at]).collect();
+    assert_eq!(others, [&"v".into(), &Reply::Integer(1), &"v".into(), &Reply::Integer(0)]);
+    for line in [
+        "lpop list",
+        "rpop list-small",
+        "lrem list 1 m7",
+        "ltrim list 0 99",
+        "srem set m1 m2",
+        "spop set-small",
+        "hdel hash m1",
+        "hdel hash-small a",
+        "zrem zset m1",
+        "zpopmin zset",
+        "zremrangebyrank zset 0 9",
+        "unlink zset",
+        "getdel fill",
+        "flushdb",
+    ] {
+        let (replies, _) = pipeline(&mut a, &[line]);
+        assert!(!replies[0].is_error(), "{line}: {replies:?}");
+    }
+    let (replies, _) = pipeline(&mut a, &["multi", "select 5", "del other", "dbsize", "exec"]);
+    assert_eq!(replies[4], Reply::Array(vec![Reply::OK, Reply::Integer(1), Reply::Integer(0)]));
+    let (replies, _) = pipeline(&mut a, &["multi", "set more v", "del other", "exec"]);
+    assert!(full(&replies[3]), "it adds, too: {replies:?}");
+    disk.set_capacity(None);
+    store.verify().unwrap();
+}
+
+/// What is read ahead is what the command would have read then; behind anything that shows a later moment it
+/// would be the past.
+#[test]
+fn what_was_read_ahead_is_forgotten_where_something_later_is_shown() {
+    let store = store(&SimFs::new());
+    let mut connection = Connection::new(&store);
+    pipeline(&mut connection, &["set a 1", "set b 1", "zadd many 1 m"]);
+    let read = |unit: &mut Unit<'_>, name: &[u8]| {
+        unit.begin(Access::Read);
+        let key = Key { keyspace: unit.keyspace(0).unwrap(), name };
+        unit.read_header(key, |_, payload| payload.to_vec()).unwrap()
+    };
+    let mut unit = store.unit();
+    unit.begin(Access::Read);
+    let [old_a, old_b] = [&b"a"[..], b"b"].map(|name| read(&mut unit, name));
+    let ahead = |unit: &mut Unit<'_>| {
+        let keyspace = unit.keyspace(0).unwrap();
+        unit.begin(Access::Read);
+        unit.read_ahead([&b"a"[..], b"b"].map(|name| Key { keyspace, name }));
+    };
+    ahead(&mut unit);
+    meanwhile(&store, "mset a 2 b 2");
+    assert_eq!(read(&mut unit, b"a"), old_a);
+    read(&mut unit, b"many");
+    assert_ne!(read(&mut unit, b"b"), old_b, "the key before was read later");
+
+    ahead(&mut unit);
+    meanwhile(&store, "mset a 3 b 3");
+    let new_a = read(&mut unit, b"a");
+    unit.begin(Access::Read);
+    unit.pin();
+    assert_ne!(read(&mut unit, b"a"), new_a);
+}
+
+#[test]
+fn reads_of_a_pipeline_answer_as_they_do_one_by_one() {
+    let store = store(&SimFs::new());
+    let (mut a, mut b) = (Connection::new(&store), Connection::new(&store));
+    let wide: String = (0..300).map(|n| format!(" f{n} v")).collect();
+    let large = "x".repeat(70_000);
+    for line in
+        ["set k v", "set n 5", &format!("set large {large}"), &format!("hset wide{wide}"), "sadd s a b"]
+    {
+        pipeline(&mut a, &[line]);
+    }
+    let lines = [
+        "get k",
+        "get none",
+        "hlen wide",
+        "get k",
+        "get s",
+        "hget wide f7",
+        "strlen large",
+        "exists k k none",
+        "mget k n none s",
+        "nosuch",
+        "get",
+        "type s",
+        "scard s",
+        "get n",
+        "object encoding n",
+    ];
+    let lines: Vec<&str> = lines.into_iter().cycle().take(90).collect();
+    let (together, _) = pipeline(&mut a, &lines);
+    let apart: Vec<Reply> = lines.iter().map(|line| b.execute(&words(line)).reply).collect();
+    assert_eq!(together, apart);
+    let (replies, _) = pipeline(&mut a, &["get k", "get n", "set k w", "get k", "get n", "incr n", "get n"]);
+    let expected =
+        [Reply::from("v"), "5".into(), Reply::OK, "w".into(), "5".into(), Reply::Integer(6), "6".into()];
+    assert_eq!(replies, expected);
 }

@@ -161,14 +161,11 @@ fn del(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 }
 
 fn exists(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    if args.len() > 2 {
-        context.unit.pin();
-    }
     let mut found = 0;
-    for name in &args[1..] {
-        let key = context.key(name)?;
+    context.each_of(&args[1..], |context, key| {
         found += u64::from(keys::exists(context.unit, key)?);
-    }
+        Ok(())
+    })?;
     Ok(Reply::count(found))
 }
 

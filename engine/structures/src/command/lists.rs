@@ -40,17 +40,8 @@ pub(super) const LISTS: &[Command] = &[
     OF.command("lindex", 3, flags::READ, ONE, "1.0.0", INDEX, "The element of an index.", lindex),
     OF.command("lset", 4, flags::WRITE, ONE, "1.0.0", INDEX, "Sets the element of an index.", lset),
     OF.command("linsert", 5, flags::WRITE, ONE, "2.2.0", LOOKED, "Inserts beside an element.", linsert),
-    OF.command("lrem", 4, flags::WRITE, ONE, "1.0.0", LOOKED, "Removes elements by value.", lrem),
-    OF.command(
-        "ltrim",
-        4,
-        flags::WRITE,
-        ONE,
-        "1.0.0",
-        INDEX,
-        "Keeps the elements between two indices.",
-        ltrim,
-    ),
+    OF.command("lrem", 4, FREE, ONE, "1.0.0", LOOKED, "Removes elements by value.", lrem),
+    OF.command("ltrim", 4, FREE, ONE, "1.0.0", INDEX, "Keeps the elements between two indices.", ltrim),
     OF.command("lpos", -3, flags::READ | flags::LONG, ONE, "6.0.6", LOOKED, "The indices of a value.", lpos),
     OF.command(
         "lmove",
@@ -75,7 +66,7 @@ pub(super) const LISTS: &[Command] = &[
     OF.command(
         "lmpop",
         -4,
-        flags::WRITE,
+        FREE,
         Keys::Counted { at: 1, target: false },
         "7.0.0",
         EACH,

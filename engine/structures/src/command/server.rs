@@ -55,7 +55,7 @@ pub(super) const SERVER: &[Command] = &[
     Group::Server.command(
         "flushdb",
         -1,
-        flags::ALONE,
+        flags::ALONE | flags::FREES,
         Keys::None,
         "1.0.0",
         "O(1)",
@@ -65,7 +65,7 @@ pub(super) const SERVER: &[Command] = &[
     Group::Server.command(
         "flushall",
         -1,
-        flags::ALONE,
+        flags::ALONE | flags::FREES,
         Keys::None,
         "1.0.0",
         "O(1)",

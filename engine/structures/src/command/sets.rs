@@ -50,7 +50,7 @@ pub(super) const SETS: &[Command] = &[
     OF.command(
         "spop",
         -2,
-        WRITE | flags::CHANCE,
+        FREE | flags::CHANCE,
         ONE,
         "1.0.0",
         "O(1) for each member",

@@ -33,7 +33,16 @@ pub(super) const STRINGS: &[Command] = &[
         "The value of a key, which gets another expiry.",
         getex,
     ),
-    OF.command("getdel", 2, WRITE, ONE, "6.2.0", "O(1)", "The value of a key, which is removed.", getdel),
+    OF.command(
+        "getdel",
+        2,
+        WRITE | flags::FREES,
+        ONE,
+        "6.2.0",
+        "O(1)",
+        "The value of a key, which is removed.",
+        getdel,
+    ),
     OF.command("getset", 3, WRITE, ONE, "1.0.0", "O(1)", "The value of a key, which gets another.", getset),
     OF.command(
         "setnx",
@@ -285,20 +294,17 @@ fn msetnx(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 }
 
 fn mget(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    if args.len() > 2 {
-        context.unit.pin();
-    }
     let mut values = Vec::with_capacity(args.len() - 1);
     let mut budget = context.session.budget();
-    for name in &args[1..] {
-        let key = context.key(name)?;
+    context.each_of(&args[1..], |context, key| {
         let value = match string::get(context.unit, key) {
             Err(error) if error.is_refusal() => None,
             value => value?,
         };
         budget.take(value.as_ref().map_or(0, Vec::len))?;
         values.push(Reply::bulk_or_null(value));
-    }
+        Ok(())
+    })?;
     Ok(Reply::Array(values))
 }
 

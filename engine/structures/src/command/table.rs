@@ -103,7 +103,7 @@ pub mod flags {
     pub const CHANCE: u32 = 1 << 5;
     /// Its reply is an array whose order means nothing.
     pub const UNORDERED: u32 = 1 << 6;
-    /// It needs no more memory, so that it is carried out on a full disk.
+    /// It makes room, so that it is carried out on a full disk.
     pub const FREES: u32 = 1 << 7;
     /// It may take long, however little it answers: others do not wait for it with what was written before.
     pub const LONG: u32 = 1 << 8;

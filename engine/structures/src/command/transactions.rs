@@ -1,7 +1,7 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH: several commands as one unit of work.
 
 use super::arguments::is;
-use super::connection::named_keys;
+use super::connection::{named_keys, note};
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::Reply;
@@ -159,6 +159,7 @@ fn together(store: &Store, session: &mut Session, commands: &[Queued]) -> Result
     for Queued { command, args } in commands {
         let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
         unit.begin(if command.has(flags::WRITE) { Access::Write } else { Access::Read });
+        note(&mut unit, command);
         let reply = (command.handler)(&mut Context { unit: &mut unit, session }, &args);
         let reply = match reply {
             Ok(reply) => reply,

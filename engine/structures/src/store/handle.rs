@@ -160,6 +160,12 @@ impl Store {
         self.0.durability
     }
 
+    /// Whether the disk is full, so that what adds anything is refused.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.db.is_full()
+    }
+
     /// Runs `body` on a unit of its own, commits it, and waits as [`Store::wait`] does. If the unit meets
     /// locks in an order in which it must not wait, it is rolled back and `body` runs again with all of them
     /// held.

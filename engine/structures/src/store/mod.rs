@@ -1,5 +1,6 @@
 //! Layer 2: an open store, and units of work on it: what types read and write through.
 
+mod ahead;
 mod cost;
 mod counts;
 mod cursor;
@@ -20,6 +21,7 @@ mod sweep;
 mod unit;
 mod watch;
 
+pub use ahead::MOST_AHEAD;
 pub use cost::Cost;
 pub use cursor::UnitCursor;
 pub use handle::{Expired, Store};

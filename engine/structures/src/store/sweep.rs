@@ -167,6 +167,7 @@ fn reclaim(inner: &Inner, database: u32, limit: usize, swept: &mut Swept) -> Res
         }
         swept.reclaimed += records.len();
         unit.is_upkeep = true;
+        unit.frees();
         for record in records {
             let rest = record.get(prefix.len()..).unwrap_or_default();
             let number = rest.try_into().map_err(|_| Error::malformed("an incarnation that was given up"))?;
@@ -192,6 +193,7 @@ fn first(unit: &Unit<'_>, keyspace: u64) -> Result<Option<(u64, Vec<u8>)>> {
 /// Does what a due record asks for; says whether its key was removed.
 fn one(unit: &mut Unit<'_>, key: Key<'_>, at_ms: u64) -> Result<bool> {
     unit.begin(Access::Write);
+    unit.frees();
     unit.lock([key])?;
     let name = key::header(key.keyspace, key.name);
     let found = unit.get(Table::Headers, &name)?;

@@ -9,6 +9,7 @@
 //!   taken at the first header that has records. The snapshot is younger than every lock that the unit
 //!   holds, so what it shows of locked keys is what is there.
 
+use super::ahead::Ahead;
 use super::cost::Tally;
 use super::databases::Gate;
 use super::handle::Inner;
@@ -65,7 +66,7 @@ pub struct Unit<'s> {
     pub(super) overlays: [Overlay; 3],
     /// Keyspace of each database and the next free number, where this unit changes them.
     pub(super) databases: Option<(Vec<u64>, u64)>,
-    view: Option<Snapshot>,
+    pub(super) view: Option<Snapshot>,
     keeps_view: bool,
     pub(super) access: Access,
     now_ms: Cell<u64>,
@@ -76,6 +77,8 @@ pub struct Unit<'s> {
     pub(super) touched: Vec<Touched>,
     /// Records of elements that a command has read ahead, by their keys.
     fetched: HashMap<Vec<u8>, Option<Slice>>,
+    /// Headers that were read ahead for commands to come.
+    pub(super) ahead: Ahead,
     /// The counts of sorted sets that this unit changes.
     pub(super) ranks: Vec<(Of, Tree)>,
     tally: Tally,
@@ -85,6 +88,9 @@ pub struct Unit<'s> {
     pub(super) is_upkeep: bool,
     /// The earliest expiry that this unit adds to the index.
     pub(super) earliest_expiry: u64,
+    /// One of its commands makes room; and one does not.
+    frees: bool,
+    adds: bool,
 }
 
 impl<'s> Unit<'s> {
@@ -105,11 +111,14 @@ impl<'s> Unit<'s> {
             expired: Vec::new(),
             touched: Vec::new(),
             fetched: HashMap::new(),
+            ahead: Ahead::default(),
             ranks: Vec::new(),
             tally: Tally::default(),
             quiet: Vec::new(),
             is_upkeep: false,
             earliest_expiry: u64::MAX,
+            frees: false,
+            adds: false,
         }
     }
 
@@ -117,10 +126,23 @@ impl<'s> Unit<'s> {
     pub fn begin(&mut self, access: Access) {
         self.access = access;
         self.forget_fetched();
+        if access == Access::Write || self.view.is_some() {
+            self.ahead.forget();
+        }
         if !self.keeps_view {
             self.view = None;
             self.now_ms.set(0);
         }
+    }
+
+    /// A command of it makes room, so that it is let through on a full disk, if all others do as well.
+    pub fn frees(&mut self) {
+        self.frees = true;
+    }
+
+    /// A command of it adds something.
+    pub fn adds(&mut self) {
+        self.adds = true;
     }
 
     /// Takes the locks of the keys that a command writes, in addition to those that the unit holds.
@@ -283,6 +305,7 @@ impl<'s> Unit<'s> {
     /// Has a command that reads several keys, or records of one, see the state of this moment, to its end.
     pub fn pin(&mut self) {
         if self.view.is_none() {
+            self.ahead.forget();
             self.view = Some(self.store.db.snapshot());
         }
     }
@@ -331,6 +354,9 @@ impl<'s> Unit<'s> {
             self.tally.read(0, key.len() + value.len());
             read(value, seq)
         };
+        if let Some(found) = self.taken_ahead(table, key) {
+            return Ok(found.as_ref().map(|found| read(&found.value, found.version)));
+        }
         Ok(match &self.view {
             Some(view) => view.get_versioned_with(family, key, read)?,
             None => family.get_versioned_with(key, read)?,
@@ -365,6 +391,7 @@ impl<'s> Unit<'s> {
     }
 
     fn read_together<K: AsRef<[u8]>>(&self, table: Table, keys: &[K]) -> Result<Vec<Option<Slice>>> {
+        self.ahead.forget();
         let family = self.family(table);
         let values = match &self.view {
             Some(view) => view.multi_get(family, keys)?,
@@ -406,6 +433,7 @@ impl<'s> Unit<'s> {
     /// # Errors
     /// What the engine's cursor gives.
     pub fn cursor(&self, table: Table, prefix: &[u8]) -> Result<super::cursor::UnitCursor<'_>> {
+        self.ahead.forget();
         let options = esker::ScanOptions::prefix(prefix);
         let family = self.family(table);
         let below = match &self.view {
@@ -458,6 +486,7 @@ impl<'s> Unit<'s> {
         self.quiet.clear();
         self.is_upkeep = false;
         self.earliest_expiry = u64::MAX;
+        (self.frees, self.adds) = (false, false);
         self.ranks.clear();
         self.held.release();
         self.end();
@@ -465,6 +494,7 @@ impl<'s> Unit<'s> {
 
     fn end(&mut self) {
         self.forget_fetched();
+        self.ahead = Ahead::default();
         self.store.spent.add(self.tally.take());
         self.view = None;
         self.keeps_view = false;
@@ -524,6 +554,9 @@ impl<'s> Unit<'s> {
                     Write::Add(delta) => batch.merge(family, key, delta.to_le_bytes()),
                 };
             }
+        }
+        if self.frees && !self.adds {
+            batch.makes_room();
         }
         self.tally.write(batch.len(), batch.size_bytes());
         batch
