@@ -35,6 +35,8 @@ mod stream;
 #[cfg(test)]
 mod stream_tests;
 mod strings;
+#[cfg(test)]
+mod strings_tests;
 mod table;
 mod transactions;
 mod zset_algebra;

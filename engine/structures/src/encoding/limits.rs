@@ -6,6 +6,10 @@ pub const MAX_NAME_BYTES: usize = 64 << 10;
 /// The longest string value or list element, in bytes (512 MiB).
 pub const MAX_STRING_BYTES: usize = 512 << 20;
 
+/// The longest string value that bits can make, in bytes: an integer of 64 bits may begin in the last bit of
+/// the longest value that can be set.
+pub const MAX_BITS_BYTES: usize = MAX_STRING_BYTES + 8;
+
 /// A string up to this size stands in its header, in bytes; a longer one in chunks.
 pub const MAX_INLINE_STRING_BYTES: usize = 4 << 10;
 

@@ -1,0 +1,86 @@
+//! Strings that are as long as they can be, and options of their commands.
+
+use super::{Connection, Reply};
+use crate::base::error::Error;
+use crate::encoding::header::{Meta, Type};
+use crate::encoding::key;
+use crate::store::{Key, Store, Table};
+use crate::string::{self, Field, FieldOp, Overflow, Width};
+use esker::fs::{Fs, SimFs};
+
+fn store() -> Store {
+    let builder = Store::builder("/data").deterministic(1);
+    builder.engine(|engine| engine.fs(Fs::Sim(SimFs::new()))).open().unwrap()
+}
+
+fn ask(connection: &mut Connection, line: &str) -> Reply {
+    connection.execute(&line.split(' ').collect::<Vec<_>>()).reply
+}
+
+#[test]
+fn what_bits_make_longer_than_can_be_set_reads_back_whole() {
+    let store = store();
+    let mut connection = Connection::new(&store);
+    let number = |number| Reply::Array(vec![Reply::Integer(number)]);
+    assert_eq!(ask(&mut connection, "bitfield k set u8 4294967295 255"), number(0));
+    assert_eq!(ask(&mut connection, "strlen k"), Reply::Integer(536_870_913));
+    assert_eq!(ask(&mut connection, "bitfield k get u8 4294967295"), number(255));
+    assert_eq!(ask(&mut connection, "bitcount k"), Reply::Integer(8));
+    assert_eq!(ask(&mut connection, "getrange k -2 -1"), Reply::Bulk(vec![0x01, 0xfe]));
+    assert_eq!(ask(&mut connection, "bitop or to k none"), Reply::Integer(536_870_913));
+    for key in ["k", "to"] {
+        for command in [format!("get {key}"), format!("getrange {key} 0 -1")] {
+            let Reply::Bulk(bytes) = ask(&mut connection, &command) else { panic!("{command}") };
+            assert_eq!((bytes.len(), bytes.ends_with(&[0, 0x01, 0xfe])), (536_870_913, true), "{command}");
+        }
+    }
+    // Nothing else makes it longer.
+    assert_eq!(ask(&mut connection, "append k x"), Error::STRING_TOO_LONG.into());
+    assert_eq!(ask(&mut connection, "setrange k 536870912 x"), Error::STRING_TOO_LONG.into());
+    assert_eq!(ask(&mut connection, "bitfield far set i64 4294967295 -1"), number(0));
+    assert_eq!(ask(&mut connection, "strlen far"), Reply::Integer(536_870_920));
+    assert_eq!(ask(&mut connection, "bitfield far get i64 4294967295"), number(-1));
+    assert_eq!(ask(&mut connection, "bitfield far set u8 4294967296 1"), Error::BIT_OFFSET.into());
+    assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn integers_that_no_string_holds_are_refused() {
+    let store = store();
+    let field = |offset, signed, bits| Field {
+        width: Width { signed, bits },
+        offset,
+        operation: FieldOp::Set(1),
+        overflow: Overflow::Wrap,
+    };
+    for (field, expected) in [
+        (field(1 << 32, false, 8), Error::BIT_OFFSET),
+        (field(u64::MAX, true, 64), Error::BIT_OFFSET),
+        (field(0, false, 64), Error::BIT_WIDTH),
+        (field(0, true, 65), Error::BIT_WIDTH),
+        (field(0, true, 0), Error::BIT_WIDTH),
+    ] {
+        let mut unit = store.unit();
+        let key = Key { keyspace: unit.keyspace(0).unwrap(), name: b"k" };
+        let refused = unit.writing(&[key], |unit| string::bit_field(unit, key, &[field])).unwrap_err();
+        assert_eq!(refused.to_string(), expected.to_string(), "{field:?}");
+    }
+}
+
+#[test]
+fn a_length_that_no_string_has_is_an_error_and_no_allocation() {
+    let store = store();
+    let mut unit = store.unit();
+    let mut header = Vec::new();
+    let meta = Meta { records: true, incarnation: 7, length: 1 << 60, ..Meta::new(Type::String) };
+    meta.encode(b"", &mut header);
+    unit.put(Table::Headers, key::header(unit.keyspace(0).unwrap(), b"k"), header);
+    unit.commit().unwrap();
+    drop(unit);
+    let mut connection = Connection::new(&store);
+    for line in ["get k", "getrange k 0 -1", "bitcount k", "bitop not to k", "append k x"] {
+        let Reply::Error(text) = ask(&mut connection, line) else { panic!("{line}") };
+        assert!(text.starts_with("ERR corrupt data"), "{line}: {text}");
+    }
+    assert!(!store.verify().unwrap().is_clean());
+}
