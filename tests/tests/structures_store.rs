@@ -187,3 +187,43 @@ fn a_large_hash_goes_in_a_few_records_and_its_bytes_by_the_promised_time() {
     }
     assert!(store.verify().unwrap().is_clean());
 }
+
+#[test]
+fn a_damaged_header_does_not_hold_up_what_expires_behind_it() {
+    let clock = ManualClock::new(1_700_000_000_000);
+    let time = Clock::Manual(clock.clone());
+    let store = on(&SimFs::new(), 1).engine(move |engine| engine.clock(time)).open().unwrap();
+    let mut connection = Connection::new(&store);
+    for (name, life) in [("a", 1000), ("b", 2000), ("c", 3000), ("later", 60_000)] {
+        ask(&mut connection, &format!("set {name} v px {life}"));
+    }
+    let db = store.engine();
+    let headers = db.open_column_family("structures.headers").unwrap();
+    let index = db.open_column_family("structures.index").unwrap();
+    let header = headers.iter().unwrap().map(|entry| entry.unwrap().0.to_vec()).find(|key| key.ends_with(b"b"));
+    let header = header.unwrap();
+    let keyspace = &header[..8];
+    let mut batch = esker::WriteBatch::new();
+    batch.put(&headers, &header, b"\xff");
+    // Records of expiries (3), and of what was given up (4), which are none.
+    batch.put(&index, [keyspace, b"\x03\x00"].concat(), b"");
+    batch.put(&index, [keyspace, b"\x04x"].concat(), b"");
+    db.write(batch, esker::Durability::Os).unwrap();
+
+    clock.advance(Duration::from_secs(10));
+    let swept = store.sweep(100).unwrap();
+    assert_eq!((swept.removed, swept.unreadable, store.unreadable_expired()), (2, 2, 2), "{swept:?}");
+    assert_eq!(swept.next_at_ms, Some(1_700_000_060_000), "{swept:?}");
+    assert_eq!(store.sweep(100).unwrap().reclaimed, 0);
+    assert!(ask(&mut connection, "get b").is_error());
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(store.sweep(100).unwrap().removed, 1);
+    assert_eq!(store.unreadable_expired(), 2);
+    // Once it is written anew, nothing of it is left.
+    let mut batch = esker::WriteBatch::new();
+    batch.delete(&headers, &header);
+    batch.delete(&index, [keyspace, b"\x03\x00"].concat());
+    db.write(batch, esker::Durability::Os).unwrap();
+    let swept = store.sweep(100).unwrap();
+    assert_eq!((swept.refiled, swept.unreadable, store.unreadable_expired()), (1, 0, 0), "{swept:?}");
+}
