@@ -84,3 +84,51 @@ fn a_length_that_no_string_has_is_an_error_and_no_allocation() {
     }
     assert!(!store.verify().unwrap().is_clean());
 }
+
+/// As a `redis-server` of 7.0.15 answers.
+#[test]
+fn the_last_of_the_same_option_counts() {
+    let store = store();
+    let mut connection = Connection::new(&store);
+    let old = |text: &str| Reply::Bulk(text.as_bytes().to_vec());
+    let number = Error::NOT_INTEGER.into();
+    let syntax: Reply = Error::SYNTAX.into();
+    for (line, expected, time) in [
+        ("set k v ex 10 ex 20", Reply::OK, "ttl"),
+        ("set k v px 10000 px 20000", Reply::OK, "ttl"),
+        ("set k v exat 33177117420 exat 33277117420", Reply::OK, "expiretime"),
+        ("set k v pxat 33177117420000 pxat 33277117420000", Reply::OK, "expiretime"),
+        ("set k v ex x ex 20", Reply::OK, "ttl"),
+        ("set k v keepttl keepttl", Reply::OK, "ttl"),
+        ("getex k ex 10 ex 20", old("v"), "ttl"),
+        ("getex k px 10000 px 20000", old("v"), "ttl"),
+        ("getex k ex -1 ex 20", old("v"), "ttl"),
+        ("getex k exat 33177117420 exat 33277117420", old("v"), "expiretime"),
+        ("getex none ex x ex y", Reply::Null, ""),
+        ("set k v ex 20 ex x", number, "expiretime"),
+        ("set k v ex 10 px 20", syntax.clone(), ""),
+        ("set k v ex 10 exat 20", syntax.clone(), ""),
+        ("set k v ex 10 keepttl", syntax.clone(), ""),
+        ("set k v keepttl ex 10", syntax.clone(), ""),
+        ("set k v ex 10 ex", syntax.clone(), ""),
+        ("set k v persist", syntax.clone(), ""),
+        ("getex k ex 10 persist", syntax.clone(), ""),
+        ("getex k persist ex 10", syntax.clone(), ""),
+        ("getex k ex 10 px 10", syntax.clone(), ""),
+        ("getex k ex ex 10", syntax.clone(), ""),
+        ("getex k keepttl", syntax.clone(), ""),
+        ("getex none nx", syntax.clone(), ""),
+    ] {
+        assert_eq!(ask(&mut connection, line), expected, "{line}");
+        match time {
+            "" => {}
+            "ttl" => assert_eq!(ask(&mut connection, "ttl k"), Reply::Integer(20), "{line}"),
+            time => {
+                let expected = Reply::Integer(33_277_117_420);
+                assert_eq!(ask(&mut connection, &format!("{time} k")), expected, "{line}");
+            }
+        }
+    }
+    assert_eq!(ask(&mut connection, "getex k persist persist"), old("v"));
+    assert_eq!(ask(&mut connection, "ttl k"), Reply::Integer(-1));
+}
