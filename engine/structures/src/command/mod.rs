@@ -43,7 +43,7 @@ mod zset_algebra;
 mod zset_ranges;
 mod zsets;
 
-pub use connection::{Answer, Connection};
+pub use connection::{Answer, Connection, unknown_subcommand};
 pub use context::Context;
 pub use keyspec::Keys;
 pub use page::page;

@@ -132,3 +132,33 @@ fn the_last_of_the_same_option_counts() {
     assert_eq!(ask(&mut connection, "getex k persist persist"), old("v"));
     assert_eq!(ask(&mut connection, "ttl k"), Reply::Integer(-1));
 }
+
+#[test]
+fn numbers_of_more_digits_than_a_header_holds_are_added_to() {
+    let store = store();
+    let mut connection = Connection::new(&store);
+    for (digits, expected) in [(4096, true), (4097, true), (5119, true), (5120, false), (6000, false)] {
+        let number = format!("{}1", "0".repeat(digits - 1));
+        ask(&mut connection, &format!("set k {number}"));
+        let reply = ask(&mut connection, "incrbyfloat k 1");
+        let wanted = if expected { "2".into() } else { Reply::from(Error::NOT_FLOAT) };
+        assert_eq!(reply, wanted, "{digits} digits");
+    }
+    ask(&mut connection, "set k 0");
+    let Reply::Bulk(sum) = ask(&mut connection, "incrbyfloat k 0x1p16383") else { panic!() };
+    assert_eq!(sum.len(), 4932);
+    assert_eq!(ask(&mut connection, "incrbyfloat k -0x1p16383"), "0".into());
+    assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn names_of_subcommands_are_shown_as_far_as_in_redis() {
+    let store = store();
+    let mut connection = Connection::new(&store);
+    for name in ["x".repeat(200), format!("{}\0yz", "x".repeat(128))] {
+        let expected = format!("ERR unknown subcommand '{}'. Try OBJECT HELP.", "x".repeat(128));
+        assert_eq!(connection.execute(&["object", &name, "k"]).reply, Reply::Error(expected));
+    }
+    let expected = "ERR unknown command 'no', with args beginning with: 'a' ";
+    assert_eq!(connection.execute(&["no\0such", "a\0b"]).reply, Reply::Error(expected.into()));
+}
