@@ -22,8 +22,10 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+/// The words of a line. Those behind a `"` are one, to its end.
 fn words(text: &str) -> Vec<Vec<u8>> {
-    text.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+    let (line, last) = text.split_once(" \"").map_or((text, None), |(line, last)| (line, Some(last)));
+    line.split(' ').chain(last).map(|word| word.as_bytes().to_vec()).collect()
 }
 
 /// A server and a `redis-server`.
@@ -213,9 +215,33 @@ const FIXED: &[&str] = &[
     "auth nosuch x",
     "echo a b",
     "config get",
+    "config get *-max-intset-entries",
+    "config get hash-max-listpack-entries",
+    "config get hash-max-listpack-value",
+    "config get hash-max-ziplist-entries",
+    "config get hash-max-ziplist-value",
+    "config get zset-max-listpack-entries",
+    "config get zset-max-listpack-value",
+    "config get zset-max-ziplist-entries",
+    "config get zset-max-ziplist-value",
+    "config get list-max-listpack-size",
+    "config get list-max-ziplist-size",
+    "config get list-compress-depth",
     "config set maxmemory",
     "config set nosuch 1",
     "config set maxclients x",
+    "config set client-output-buffer-limit \"pubsub 32mb 8mb 60",
+    "config set client-output-buffer-limit \"normal 1gb 1mb 60 slave 5 4 3 pubsub 1 2 3",
+    "config get client-output-buffer-limit",
+    "config set client-output-buffer-limit \"replica 7mb 7 7",
+    "config get client-output-buffer-limit",
+    "config set client-output-buffer-limit \"nosuch 32mb 8mb 60",
+    "config set client-output-buffer-limit \"master 0 0 0",
+    "config set client-output-buffer-limit \"normal 0 0",
+    "config set client-output-buffer-limit \"normal 0 0 x",
+    "config get client-output-buffer-limit",
+    "client xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\
+     xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx k",
     "command nosuch",
     "command count 1",
     "command getkeys nosuch",

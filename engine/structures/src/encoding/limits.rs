@@ -25,6 +25,15 @@ pub const MAX_INLINE_BYTES: usize = 2 << 10;
 /// A collection with an element longer than this is never shown as one of Redis' compact encodings, in bytes.
 pub const COMPACT_ELEMENT_BYTES: usize = 64;
 
+/// A hash of more fields is shown as `hashtable`: Redis' `hash-max-listpack-entries`.
+pub const COMPACT_FIELDS: u64 = 512;
+
+/// A set of more integers is shown as `hashtable`: Redis' `set-max-intset-entries`.
+pub const COMPACT_INTEGERS: u64 = 512;
+
+/// A sorted set of more members is shown as `skiplist`: Redis' `zset-max-listpack-entries`.
+pub const COMPACT_SCORED: u64 = 128;
+
 /// What the reply to a command may have that is made as a whole, in bytes (1 GiB), unless the connection has
 /// another limit.
 pub const MAX_REPLY_BYTES: usize = 1 << 30;
