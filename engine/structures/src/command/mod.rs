@@ -23,6 +23,8 @@ mod limits_tests;
 mod lists;
 #[cfg(test)]
 mod lists_tests;
+#[cfg(test)]
+mod newer_tests;
 mod page;
 mod reply;
 mod server;
