@@ -5,6 +5,8 @@ use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
 use esker_structures::command::{Connection, Reply};
+use esker_structures::store::Expired;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn on(disk: &SimFs, seed: u64) -> esker_structures::Builder {
@@ -185,5 +187,103 @@ fn a_large_hash_goes_in_a_few_records_and_its_bytes_by_the_promised_time() {
         let file = disk.read_raw(&path).unwrap();
         assert!(!file.windows(7).any(|window| window == b"marked-"), "{} still has it", path.display());
     }
+    assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn a_damaged_header_does_not_hold_up_what_expires_behind_it() {
+    let clock = ManualClock::new(1_700_000_000_000);
+    let time = Clock::Manual(clock.clone());
+    let store = on(&SimFs::new(), 1).engine(move |engine| engine.clock(time)).open().unwrap();
+    let mut connection = Connection::new(&store);
+    for (name, life) in [("a", 1000), ("b", 2000), ("c", 3000), ("later", 60_000)] {
+        ask(&mut connection, &format!("set {name} v px {life}"));
+    }
+    let db = store.engine();
+    let headers = db.open_column_family("structures.headers").unwrap();
+    let index = db.open_column_family("structures.index").unwrap();
+    let header = headers.iter().unwrap().map(|entry| entry.unwrap().0.to_vec()).find(|key| key.ends_with(b"b"));
+    let header = header.unwrap();
+    let keyspace = &header[..8];
+    let mut batch = esker::WriteBatch::new();
+    batch.put(&headers, &header, b"\xff");
+    // Records of expiries (3), and of what was given up (4), which are none.
+    batch.put(&index, [keyspace, b"\x03\x00"].concat(), b"");
+    batch.put(&index, [keyspace, b"\x04x"].concat(), b"");
+    db.write(batch, esker::Durability::Os).unwrap();
+
+    clock.advance(Duration::from_secs(10));
+    let swept = store.sweep(100).unwrap();
+    assert_eq!((swept.removed, swept.unreadable, store.unreadable_expired()), (2, 2, 2), "{swept:?}");
+    assert_eq!(swept.next_at_ms, Some(1_700_000_060_000), "{swept:?}");
+    assert_eq!(store.sweep(100).unwrap().reclaimed, 0);
+    assert!(ask(&mut connection, "get b").is_error());
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(store.sweep(100).unwrap().removed, 1);
+    assert_eq!(store.unreadable_expired(), 2);
+    // Once it is written anew, nothing of it is left.
+    let mut batch = esker::WriteBatch::new();
+    batch.delete(&headers, &header);
+    batch.delete(&index, [keyspace, b"\x03\x00"].concat());
+    db.write(batch, esker::Durability::Os).unwrap();
+    let swept = store.sweep(100).unwrap();
+    assert_eq!((swept.refiled, swept.unreadable, store.unreadable_expired()), (1, 0, 0), "{swept:?}");
+}
+
+#[test]
+fn keys_that_expire_are_told_when_they_are_removed_and_again_if_a_crash_brings_them_back() {
+    let clock = ManualClock::new(1_700_000_000_000);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let on = |disk: &SimFs, seed| {
+        let (time, heard) = (Clock::Manual(clock.clone()), told.clone());
+        let tell = move |expired: &Expired| {
+            let key = String::from_utf8(expired.key.clone()).unwrap();
+            heard.lock().unwrap().push((expired.database, key));
+        };
+        on(disk, seed).engine(move |engine| engine.clock(time)).on_expired(tell).open().unwrap()
+    };
+    let heard = || {
+        let mut heard = std::mem::take(&mut *told.lock().unwrap());
+        heard.sort();
+        heard.into_iter().map(|(database, key)| format!("{database}:{key}")).collect::<Vec<_>>()
+    };
+    let disk = SimFs::new();
+    let store = on(&disk, 1);
+    let mut connection = Connection::new(&store);
+    for line in ["set a v px 1000", "set b v px 1000", "set gone v px 1000", "set over v px 1000", "del gone"] {
+        ask(&mut connection, line);
+    }
+    ask(&mut connection, "set over v");
+    ask(&mut connection, "select 1");
+    fill(&mut connection, "large");
+    for line in ["pexpire large 1000", "hset kept f v", "pexpire kept 1000", "persist kept"] {
+        ask(&mut connection, line);
+    }
+    store.wait(store.engine().visible_seq()).unwrap();
+    clock.advance(Duration::from_secs(2));
+    // A read removes nothing.
+    assert_eq!(ask(&mut connection, "exists large"), Reply::Integer(0));
+    ask(&mut connection, "select 0");
+    assert_eq!(ask(&mut connection, "get a"), Reply::Null);
+    assert_eq!(heard(), Vec::<String>::new());
+    // A write does, unless it is given up.
+    let given_up = store.transaction(|unit| {
+        let keyspace = unit.keyspace(0)?;
+        let key = esker_structures::store::Key { keyspace, name: b"a" };
+        unit.writing(&[key], |unit| esker_structures::keys::delete(unit, key))?;
+        Err::<(), _>(esker_structures::Error::NO_KEY)
+    });
+    assert!(given_up.is_err());
+    assert_eq!(heard(), Vec::<String>::new());
+    ask(&mut connection, "append a x");
+    assert_eq!(heard(), ["0:a"]);
+    let swept = store.sweep(100).unwrap();
+    assert_eq!((swept.removed, heard()), (2, vec!["0:b".to_owned(), "1:large".to_owned()]));
+    assert_eq!((store.sweep(100).unwrap().removed, heard()), (0, Vec::new()));
+    drop(connection);
+    // Nothing of the removals was synced.
+    let store = on(&disk.image(esker::fs::sim::Image::Nothing, 7), 2);
+    assert_eq!(store.sweep(100).unwrap().removed, 3);
+    assert_eq!(heard(), ["0:a", "0:b", "1:large"]);
     assert!(store.verify().unwrap().is_clean());
 }

@@ -46,6 +46,12 @@ impl Error {
     /// A string longer than [`crate::encoding::limits::MAX_STRING_BYTES`].
     pub const STRING_TOO_LONG: Error =
         Error::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    /// A bit beyond the longest string that can be set.
+    pub const BIT_OFFSET: Error = Error::fixed("ERR bit offset is not an integer or out of range");
+    /// A width that no integer in a string has.
+    pub const BIT_WIDTH: Error = Error::fixed(
+        "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.",
+    );
     /// A count or an index outside of what a reply can hold.
     pub const OUT_OF_RANGE: Error = Error::fixed("ERR value is out of range");
     /// A count whose opposite no integer of 64 bits can hold.

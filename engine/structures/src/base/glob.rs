@@ -4,9 +4,13 @@
 ///
 /// `*` matches any bytes, `?` one, `[abc]`, `[a-z]` and `[^abc]` one of a set or not; `\` takes the next
 /// byte as it is. Time is at most the product of the two lengths: of several `*` only the last is gone
-/// back to.
+/// back to. Bytes are ordered as signed ones, and an empty text is matched by `*` alone and by nothing: both
+/// as in Redis.
 #[must_use]
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    if text.is_empty() {
+        return matches!(pattern, b"" | b"*");
+    }
     let (mut p, mut t) = (0, 0);
     // Where to go on if what follows the last star does not match here.
     let mut retry: Option<(usize, usize)> = None;
@@ -67,8 +71,8 @@ fn set(pattern: &[u8], byte: u8) -> Option<usize> {
             }
             [] => break,
             [low, b'-', high, ..] => {
-                let (low, high) = (low.min(high), low.max(high));
-                found |= (*low..=*high).contains(&byte);
+                let (low, high) = (low.cast_signed(), high.cast_signed());
+                found |= (low.min(high)..=low.max(high)).contains(&byte.cast_signed());
                 at += 3;
             }
             [literal, ..] => {
@@ -132,8 +136,27 @@ mod tests {
             ("", "a", false),
             ("a", "", false),
             ("?*", "", false),
+            ("**", "", false),
+            ("", "", true),
+            ("**", "a", true),
+            ("a**", "a", true),
+            ("[^", "a", true),
+            ("[a-", "a", true),
+            ("[]", "a", false),
         ] {
             assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+        }
+        for (pattern, matched) in [
+            (&b"[a-\xff]"[..], &b"\x01aZ\xff"[..]),
+            (b"[\x80-\xff]", b"\x80\xff"),
+            (b"[^a-\xff]", b"b\x80"),
+            (b"[\x01-\x80]", b"\x01\x80\xff"),
+        ] {
+            let found: Vec<u8> =
+                b"\x01aZ\xffb\x80".iter().copied().filter(|byte| matches(pattern, &[*byte])).collect();
+            let mut matched = matched.to_vec();
+            matched.sort_unstable_by_key(|byte| b"\x01aZ\xffb\x80".iter().position(|other| other == byte));
+            assert_eq!(found, matched, "{}", pattern.escape_ascii());
         }
         // Many stars are not a way to keep a server busy.
         assert!(!matches(&b"a*".repeat(50), &[b'a'; 20_000].map(|_| b'b')));

@@ -1,14 +1,14 @@
 //! Numbers with 64 bits of mantissa: the `long double` of x86, in which Redis increments by fractions. Sums
 //! and their texts come out the same to the last digit, on every machine.
 
-use super::number::parse_f64;
+use super::number::{Binary, exponent, halved, hexadecimal, read_f64, split_sign};
 
 /// The longest text that is read as a number, in bytes.
-const MAX_TEXT_BYTES: usize = 5 * 1024;
+pub const MAX_TEXT_BYTES: usize = 5 * 1024 - 1;
 /// The greatest exponent of the last bit of a mantissa: beyond it stands infinity.
 const MAX_EXPONENT: i32 = 16383 - 63;
-/// Below it nothing but zero stands. (Numbers with fewer bits are cut short: no sum shows them.)
-const MIN_EXPONENT: i32 = -16382 - 63;
+/// That of the least number but zero. (Those up to 2 ^ -16382 have fewer bits, which no sum shows.)
+const MIN_EXPONENT: i32 = -16445 - 63;
 /// Decimal places of a sum.
 const PLACES: u32 = 17;
 
@@ -31,20 +31,13 @@ impl Real {
         if text.len() > MAX_TEXT_BYTES {
             return None;
         }
-        let (negative, rest) = match text {
-            [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            rest => (false, rest),
+        let (negative, rest) = split_sign(text);
+        let real = match rest {
+            [b'i' | b'I', ..] => read_f64(rest).map(|_| Real { infinite: true, ..Real::ZERO })?,
+            [b'0', b'x' | b'X', digits @ ..] => binary(&hexadecimal(digits)?)?,
+            _ => decimal(rest)?,
         };
-        match rest {
-            [b'0', b'x' | b'X', ..] | [b'i' | b'I', ..] => {
-                let value = parse_f64(rest)?;
-                let real =
-                    if value.is_infinite() { Real { infinite: true, ..Real::ZERO } } else { exact(value) };
-                Some(Real { negative, ..real })
-            }
-            _ => Some(Real { negative, ..decimal(rest)? }),
-        }
+        Some(Real { negative, ..real })
     }
 
     /// Whether it has no end.
@@ -130,16 +123,7 @@ fn round(bits: u128, exponent: i32, more: bool) -> Real {
         let mantissa = (bits << -excess) as u64;
         return bounded(mantissa, exponent + excess);
     }
-    // The bit below all that `bits` has stands for `more`.
-    let rounded = if excess < 126 {
-        let kept = bits >> excess;
-        let below = bits & ((1 << excess) - 1);
-        let half = 1u128 << (excess - 1);
-        let up = below > half || (below == half && (more || kept & 1 == 1));
-        kept + u128::from(up)
-    } else {
-        bits >> excess
-    };
+    let rounded = halved(bits, excess.unsigned_abs(), more);
     if rounded >> 64 == 1 {
         return bounded((rounded >> 1) as u64, exponent + excess + 1);
     }
@@ -150,18 +134,21 @@ fn bounded(mantissa: u64, exponent: i32) -> Real {
     let real = Real { negative: false, mantissa, exponent, infinite: false };
     match exponent {
         exponent if exponent > MAX_EXPONENT => Real { infinite: true, ..Real::ZERO },
+        // More than a half of the least number is nearer to it than to zero.
+        exponent if exponent == MIN_EXPONENT - 1 && mantissa > 1 << 63 => {
+            Real { mantissa: 1 << 63, exponent: MIN_EXPONENT, ..real }
+        }
         exponent if exponent < MIN_EXPONENT => Real::ZERO,
         _ => real,
     }
 }
 
-/// A double, which has fewer bits.
-fn exact(value: f64) -> Real {
-    let bits = value.to_bits();
-    let (fraction, exponent) = (bits & ((1 << 52) - 1), ((bits >> 52) & 0x7ff) as i32);
-    let (mantissa, exponent) =
-        if exponent == 0 { (fraction, -1074) } else { (fraction | 1 << 52, exponent - 1075) };
-    round(u128::from(mantissa), exponent, false)
+/// A number as its bits say. One that is too large or too small is none, as `strtold` says.
+fn binary(number: &Binary) -> Option<Real> {
+    // Beyond it nothing is a number, whatever its bits are.
+    let power = number.power.clamp(-(1 << 20), 1 << 20) as i32;
+    let real = round(number.bits, power, number.more);
+    (!real.infinite && (real.mantissa != 0 || number.bits == 0)).then_some(real)
 }
 
 /// A decimal number without a sign. One that is too large or too small is none, as `strtold` says.
@@ -183,18 +170,7 @@ fn decimal(text: &[u8]) -> Option<Real> {
         at += 1;
     }
     if let Some(b'e' | b'E') = text.get(at) {
-        let exponent = text.get(at + 1..)?;
-        let (minus, exponent) = match exponent {
-            [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            rest => (false, rest),
-        };
-        if exponent.is_empty() || !exponent.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        let value =
-            exponent.iter().fold(0i64, |sum, digit| (sum * 10 + i64::from(digit - b'0')).min(1 << 32));
-        power += if minus { -value } else { value };
+        power += exponent(text.get(at + 1..)?)?;
         at = text.len();
     }
     if !seen || at != text.len() {
@@ -314,11 +290,23 @@ mod tests {
         assert_eq!(sum("1e20", "1"), "100000000000000000000");
         assert_eq!(sum("-1.5", "1"), "-0.5");
         assert_eq!(sum("0", "1e-18"), "0");
+        assert_eq!(sum("0", "0xffffffffffffffff8p0"), "295147905179352825856");
+        assert_eq!(sum("0", "0x1.8p-1"), "0.75");
+        assert_eq!(sum("0x1p-10", "-0x1p-10"), "0");
+        for least in ["0x1p-2000", "0x1p-16445", "0x1.8p-16446", "0x0p-99999", "1e-4940", "4e-4951"] {
+            assert_eq!(sum("1", least), "1", "{least}");
+        }
+        assert_eq!(sum("1", "0x1p2000").len(), 603);
+        assert_eq!(sum("0", &format!("{}1", "0".repeat(5118))), "1");
     }
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", "abc", "1 ", " 1", "1e", "e1", ".", "1.2.3", "nan", "1e5000", "1e-5000"] {
+        let long = format!("{}1", "0".repeat(5119));
+        for text in [
+            "", "abc", "1 ", " 1", "1e", "e1", ".", "1.2.3", "nan", "infin", "1e5000", "1e-5000", "0xp1",
+            "0x1p-16446", "0x1p16384", &long,
+        ] {
             assert_eq!(Real::parse(text.as_bytes()), None, "{text}");
         }
         assert!(Real::parse(b"inf").unwrap().plus(Real::ZERO).is_none());

@@ -1,21 +1,25 @@
 //! Parsing arguments, with Redis' texts for what is wrong.
 
 use crate::base::error::{Error, Result};
-use crate::base::number::parse_i64;
+use crate::base::number::{parse_i64, split_sign};
 
 /// An integer of 64 bits.
 pub(super) fn integer(text: &[u8]) -> Result<i64> {
     parse_i64(text).ok_or(Error::NOT_INTEGER)
 }
 
-/// A cursor of SCAN: what `strtoul` reads, the whole of it.
+/// A cursor of SCAN: what `strtoul` reads, the whole of it up to a zero byte. That counts below zero from
+/// 2^64 down, and takes nothing for 0.
 pub(super) fn cursor(text: &[u8]) -> Result<u64> {
-    let digits = text.strip_prefix(b"+").unwrap_or(text);
-    let wrong = || Error::fixed("ERR invalid cursor");
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(wrong());
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    if text.is_empty() {
+        return Ok(0);
     }
-    std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or_else(wrong)
+    let (negative, digits) = split_sign(text);
+    let number = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
+    let number: Option<u64> = number.and_then(|digits| digits.parse().ok());
+    let number = number.ok_or(Error::fixed("ERR invalid cursor"))?;
+    Ok(if negative { number.wrapping_neg() } else { number })
 }
 
 /// Argument 2, how many members by chance are wanted, and whether `word` behind it asks for more than names.
@@ -67,5 +71,34 @@ impl<'a> Iterator for Arguments<'a> {
         let (first, rest) = self.args.split_first()?;
         self.args = rest;
         Some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_read_like_strtoul() {
+        for (text, expected) in [
+            (&b""[..], Some(0)),
+            (b"0", Some(0)),
+            (b"-0", Some(0)),
+            (b"+7", Some(7)),
+            (b"-1", Some(u64::MAX)),
+            (b"-18446744073709551615", Some(1)),
+            (b"18446744073709551615", Some(u64::MAX)),
+            (b"\0", Some(0)),
+            (b"5\0x", Some(5)),
+            (b"18446744073709551616", None),
+            (b"-18446744073709551616", None),
+            (b" 0", None),
+            (b"0 ", None),
+            (b"-", None),
+            (b"--1", None),
+            (b"0x0", None),
+        ] {
+            assert_eq!(cursor(text).ok(), expected, "{}", text.escape_ascii());
+        }
     }
 }

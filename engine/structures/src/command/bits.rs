@@ -74,14 +74,13 @@ pub(super) const BITS: &[Command] = &[
 
 /// The number of a bit; `#` in front counts in fields of `width` where that is allowed.
 fn offset(text: &[u8], width: Option<u32>) -> Result<u64> {
-    let wrong = || Error::fixed("ERR bit offset is not an integer or out of range");
     let (text, times) = match (text, width) {
         ([b'#', rest @ ..], Some(width)) => (rest, u64::from(width)),
         (text, _) => (text, 1),
     };
-    let number = parse_i64(text).and_then(|number| u64::try_from(number).ok()).ok_or_else(wrong)?;
-    let offset = number.checked_mul(times).ok_or_else(wrong)?;
-    if offset >> 3 >= MAX_STRING_BYTES as u64 { Err(wrong()) } else { Ok(offset) }
+    let number = parse_i64(text).and_then(|number| u64::try_from(number).ok()).ok_or(Error::BIT_OFFSET)?;
+    let offset = number.checked_mul(times).ok_or(Error::BIT_OFFSET)?;
+    if offset >> 3 >= MAX_STRING_BYTES as u64 { Err(Error::BIT_OFFSET) } else { Ok(offset) }
 }
 
 fn bit(text: &[u8], error: Error) -> Result<bool> {
@@ -172,20 +171,13 @@ fn bitop(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 }
 
 fn width(text: &[u8]) -> Result<Width> {
-    let wrong = || {
-        Error::fixed(
-            "ERR Invalid bitfield type. Use something like i16 u8. \
-             Note that u64 is not supported but i64 is.",
-        )
-    };
     let (signed, bits) = match text {
         [b'i', bits @ ..] => (true, bits),
         [b'u', bits @ ..] => (false, bits),
-        _ => return Err(wrong()),
+        _ => return Err(Error::BIT_WIDTH),
     };
-    let most = if signed { 64 } else { 63 };
-    let bits = parse_i64(bits).filter(|bits| (1..=most).contains(bits)).ok_or_else(wrong)?;
-    Ok(Width { signed, bits: bits as u32 })
+    let bits = parse_i64(bits).and_then(|bits| u32::try_from(bits).ok());
+    Width::new(signed, bits.ok_or(Error::BIT_WIDTH)?)
 }
 
 fn fields(args: &[&[u8]], writes: bool) -> Result<Vec<Field>> {

@@ -279,8 +279,7 @@ fn checked(args: &[&[u8]]) -> Result<&'static Command> {
         let known = command.subcommands.iter().find(|(known, _)| is(name, known));
         match known {
             None => {
-                let (name, of) = (String::from_utf8_lossy(name), command.name.to_uppercase());
-                return Err(Error::text(format!("ERR unknown subcommand '{name}'. Try {of} HELP.")));
+                return Err(unknown_subcommand(command.name, name));
             }
             Some((known, arity)) if !fits(*arity, args.len()) => {
                 return Err(wrong_number(&format!("{}|{known}", command.name)));
@@ -299,9 +298,20 @@ pub(super) fn wrong_number(name: &str) -> Error {
 /// The longest that the name and the arguments of an unknown command are shown, in bytes.
 const SHOWN_BYTES: usize = 128;
 
+/// What is shown of an argument, up to its first zero byte.
+fn shown(bytes: &[u8], most: usize) -> String {
+    let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned()
+}
+
+/// The error for a subcommand that a command does not have.
+#[must_use]
+pub fn unknown_subcommand(command: &str, name: &[u8]) -> Error {
+    let (name, of) = (shown(name, SHOWN_BYTES), command.to_uppercase());
+    Error::text(format!("ERR unknown subcommand '{name}'. Try {of} HELP."))
+}
+
 fn unknown(name: &[u8], args: &[&[u8]]) -> Error {
-    let shown =
-        |bytes: &[u8], most: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned();
     let mut rest = String::new();
     for arg in args.iter().skip(1) {
         if rest.len() >= SHOWN_BYTES {

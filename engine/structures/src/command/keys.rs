@@ -81,7 +81,7 @@ pub(super) const KEYS: &[Command] = &[
     OF.command(
         "move",
         3,
-        WRITE,
+        flags::WRITE | flags::LONG,
         Keys::Placed(moved),
         "1.0.0",
         "O(N)",

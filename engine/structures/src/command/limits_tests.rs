@@ -30,6 +30,16 @@ fn what_no_batch_holds_is_refused_before_it_is_whole() {
         assert!(error(&reply).starts_with("ERR the batch has"), "{line:?}");
     }
     assert_eq!(connection.execute(&["llen", "list"]).reply, Reply::Integer(10));
+    // In a pipeline what stands before it is written, and said to be.
+    for (at, line) in [&["copy", "list", "other"][..], &["move", "list", "1"]].into_iter().enumerate() {
+        let name = format!("before{at}");
+        let set = ["set", &name, "v"].map(str::as_bytes);
+        let line: Vec<&[u8]> = line.iter().map(|word| word.as_bytes()).collect();
+        let mut replies = Vec::new();
+        connection.execute_all([&set[..], &line[..], &[b"get", name.as_bytes()]], &mut replies);
+        assert_eq!((&replies[0], &replies[2]), (&Reply::OK, &"v".into()), "{line:?}");
+        assert!(error(&replies[1]).starts_with("ERR the batch has"), "{line:?}");
+    }
     // In a transaction each command by itself is small.
     connection.execute(&["multi"]);
     for at in 0..10 {

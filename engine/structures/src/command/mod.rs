@@ -23,6 +23,8 @@ mod limits_tests;
 mod lists;
 #[cfg(test)]
 mod lists_tests;
+#[cfg(test)]
+mod newer_tests;
 mod page;
 mod reply;
 mod server;
@@ -35,13 +37,15 @@ mod stream;
 #[cfg(test)]
 mod stream_tests;
 mod strings;
+#[cfg(test)]
+mod strings_tests;
 mod table;
 mod transactions;
 mod zset_algebra;
 mod zset_ranges;
 mod zsets;
 
-pub use connection::{Answer, Connection};
+pub use connection::{Answer, Connection, unknown_subcommand};
 pub use context::Context;
 pub use keyspec::Keys;
 pub use page::page;

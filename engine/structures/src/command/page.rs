@@ -1,11 +1,11 @@
 //! The page of all commands, made from the table.
 
-use super::absent::ABSENT;
-use super::table::{Command, Group, commands, find, flags};
+use super::absent::{ABSENT, ABSENT_OPTIONS};
+use super::table::{Command, Group, commands, flags};
 use std::fmt::Write;
 
 /// The commands as Markdown, as docs/commands.md shows them: those of the table by group, and what Redis has
-/// besides. A command that joins the table leaves the list of what is missing by itself.
+/// besides.
 #[must_use]
 pub fn page() -> String {
     let mut page = String::new();
@@ -29,11 +29,10 @@ pub fn page() -> String {
     }
     page.push_str("## What is not there\n\nThese commands of Redis 7.4 answer `unknown command`:\n\n");
     for (group, names) in ABSENT {
-        let names: Vec<&str> = names.iter().copied().filter(|name| find(name.as_bytes()).is_none()).collect();
-        if !names.is_empty() {
-            write(&mut page, format_args!("- {group}: {}\n", names.join(", ")));
-        }
+        write(&mut page, format_args!("- {group}: {}\n", names.join(", ")));
     }
+    let options = ABSENT_OPTIONS.join("`, `");
+    write(&mut page, format_args!("\nThese options of Redis 7.4 are a syntax error: `{options}`.\n"));
     page
 }
 

@@ -1,7 +1,8 @@
 //! Large sets: members by chance, cursors, algebra.
 
 use super::{Connection, Reply};
-use crate::store::Store;
+use crate::encoding::key;
+use crate::store::{Key, Store, Table};
 use esker::fs::{Fs, SimFs};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -109,4 +110,57 @@ fn large_sets_are_taken_together() {
     assert_eq!(ask(&mut connection, "sdiffstore a a b"), Reply::Integer(300));
     let report = store.verify().unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
+}
+
+/// Removes records of a collection behind its back, as a repair may leave it without them: those from number
+/// `from` on.
+fn lose(store: &Store, name: &str, kind: u8, from: usize) {
+    let mut unit = store.unit();
+    let key = Key { keyspace: unit.keyspace(0).unwrap(), name: name.as_bytes() };
+    let meta = unit.meta(key).unwrap().unwrap();
+    let prefix = key::kind_prefix(key.keyspace, meta.incarnation, kind);
+    let mut lost = Vec::new();
+    let mut cursor = unit.cursor(Table::Elements, &prefix).unwrap();
+    let mut found = cursor.seek_to_first().unwrap();
+    while found {
+        lost.push(cursor.key().to_vec());
+        found = cursor.next().unwrap();
+    }
+    drop(cursor);
+    lost.into_iter().skip(from).for_each(|record| unit.delete(Table::Elements, record));
+    unit.commit().unwrap();
+}
+
+#[test]
+fn members_by_chance_of_a_collection_that_has_lost_them_are_an_error() {
+    let store = store();
+    let mut connection = Connection::new(&store);
+    fill(&mut connection, "s", 0..500);
+    for number in 0..500 {
+        ask(&mut connection, &format!("hset h f{number} v"));
+    }
+    let lines = |name: &str, commands: &[&str]| -> Vec<String> {
+        commands.iter().map(|command| command.replace('@', name)).collect()
+    };
+    let one = ["srandmember @", "srandmember @ -3", "hrandfield @", "hrandfield @ -3 withvalues"];
+    let many = ["srandmember @ 5", "spop @ 5", "hrandfield @ 5", "hrandfield @ 5 withvalues"];
+    let of = |name: &str, line: &String| (line.starts_with('h')) == (name == "h");
+    let mut refused = |line: &str| match ask(&mut connection, line) {
+        Reply::Error(text) => assert!(text.starts_with("ERR corrupt data: fewer members"), "{line}: {text}"),
+        reply => panic!("{line}: {reply:?}"),
+    };
+    for (name, kind) in [("s", key::kind::MEMBER), ("h", key::kind::FIELD)] {
+        // Fewer than are wanted: what is left is found all the same.
+        lose(&store, name, kind, 2);
+        let of_this = |line: &String| of(name, line);
+        lines(name, &many).iter().filter(|line| of_this(line)).for_each(|line| refused(line));
+        let mut other = Connection::new(&store);
+        for line in lines(name, &one).iter().filter(|line| of_this(line)) {
+            assert!(!ask(&mut other, line).is_error(), "{line}");
+        }
+        lose(&store, name, kind, 0);
+        let all = [lines(name, &one), lines(name, &many)].concat();
+        all.iter().filter(|line| of_this(line)).for_each(|line| refused(line));
+    }
+    refused("spop s");
 }

@@ -51,6 +51,8 @@ struct Options<'a> {
     alphabetic: bool,
     limit: Option<(i64, i64)>,
     by: Option<&'a [u8]>,
+    /// Whether the elements stay in the order in which they are: some BY had no `*`, be it the last or not.
+    keeps_order: bool,
     get: Vec<&'a [u8]>,
     store: Option<&'a [u8]>,
 }
@@ -70,17 +72,16 @@ impl<'a> Options<'a> {
                 _ if is(word, "store") && stores && rest.left() >= 1 => {
                     options.store = Some(rest.required()?)
                 }
-                _ if is(word, "by") && rest.left() >= 1 => options.by = Some(rest.required()?),
+                _ if is(word, "by") && rest.left() >= 1 => {
+                    let by = rest.required()?;
+                    options.keeps_order |= !by.contains(&b'*');
+                    options.by = Some(by);
+                }
                 _ if is(word, "get") && rest.left() >= 1 => options.get.push(rest.required()?),
                 _ => return Err(Error::SYNTAX),
             }
         }
         Ok(options)
-    }
-
-    /// Whether the elements stay in the order in which they are: BY without a `*`.
-    fn keeps_order(&self) -> bool {
-        self.by.is_some_and(|by| !by.contains(&b'*'))
     }
 
     /// Which of `count` elements are wanted: from, and up to.
@@ -198,14 +199,14 @@ fn ordered(
     let length = usize::try_from(meta.length).unwrap_or(usize::MAX);
     let (from, to) = options.span(length);
     let mut by = options.by;
-    let mut alphabetic = options.alphabetic;
-    if options.keeps_order() {
+    let (mut alphabetic, mut keeps_order) = (options.alphabetic, options.keeps_order);
+    if keeps_order {
         match meta.kind {
             Type::List | Type::SortedSet => {
                 return in_place(unit, key, meta.kind, options.descending, from, to);
             }
             // What is stored of a set has an order that does not depend on chance.
-            Type::Set if options.store.is_some() => (by, alphabetic) = (None, true),
+            Type::Set if options.store.is_some() => (by, alphabetic, keeps_order) = (None, true, false),
             _ => {}
         }
     }
@@ -222,7 +223,7 @@ fn ordered(
         }
         _ => return Err(Error::WRONG_TYPE),
     };
-    if by.is_none_or(|by| by.contains(&b'*')) {
+    if !keeps_order {
         let by = by.map(|by| (by, budget));
         elements = sorted(unit, key.keyspace, elements, by, alphabetic, options.descending)?;
     }
@@ -345,6 +346,9 @@ fn look_up(unit: &mut Unit<'_>, keyspace: u64, pattern: &[u8], element: &[u8]) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Connection;
+    use crate::store::Store;
+    use esker::fs::{Fs, SimFs};
 
     #[test]
     fn weights_are_read_like_strtod() {
@@ -360,5 +364,30 @@ mod tests {
             let Weight::Number(number) = number(Some(text), &mut all) else { panic!("a number") };
             assert_eq!(all.then_some(number), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn one_by_without_a_star_keeps_the_order_whatever_the_last_says() {
+        let builder = Store::builder("/data").deterministic(1);
+        let store = builder.engine(|engine| engine.fs(Fs::Sim(SimFs::new()))).open().unwrap();
+        let mut connection = Connection::new(&store);
+        let mut ask = |line: &str| connection.execute(&line.split(' ').collect::<Vec<_>>()).reply;
+        for line in ["rpush l 3 1 2 10", "sadd s 3 1 2 10", "set w3 9", "set w1 1", "set w2 8", "set w10 0"] {
+            ask(line);
+        }
+        for (line, expected) in [
+            ("sort l by nosort by w*", "3 1 2 10"),
+            ("sort l by w* by nosort", "3 1 2 10"),
+            ("sort l by nosort by w* desc", "10 2 1 3"),
+            ("sort l by nosort by w* limit 0 2", "3 1"),
+            ("sort l by k* by w*", "10 1 2 3"),
+        ] {
+            let expected: Vec<Reply> = expected.split(' ').map(Reply::from).collect();
+            assert_eq!(ask(line), Reply::Array(expected), "{line}");
+        }
+        // What is stored of a set has an order of its own.
+        assert_eq!(ask("sort s by nosort by w* store to"), Reply::Integer(4));
+        let expected: Vec<Reply> = ["1", "10", "2", "3"].map(Reply::from).into();
+        assert_eq!(ask("lrange to 0 -1"), Reply::Array(expected));
     }
 }

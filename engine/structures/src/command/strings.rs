@@ -153,49 +153,74 @@ pub(super) const STRINGS: &[Command] = &[
     ),
 ];
 
-/// Reads one of EX, PX, EXAT, PXAT with its time, if `word` is one.
-fn timed(
-    context: &Context<'_, '_>,
-    word: &[u8],
-    args: &mut Arguments<'_>,
-    name: &str,
-) -> Result<Option<u64>> {
-    let (scale, base) = match word {
-        _ if is(word, "ex") => (Scale::Seconds, true),
-        _ if is(word, "px") => (Scale::Milliseconds, true),
-        _ if is(word, "exat") => (Scale::Seconds, false),
-        _ if is(word, "pxat") => (Scale::Milliseconds, false),
-        _ => return Ok(None),
-    };
-    let text = args.required()?;
-    let base_ms = if base { context.unit.now_ms() } else { 0 };
-    positive_time(text, scale, base_ms, name).map(Some)
+/// What SET and GETEX are told of the expiry. The same option may come again, and the last one counts; two
+/// different ones do not go together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lifetime {
+    Keep,
+    Persist,
+    /// A time on a scale, from now or not.
+    Until(Scale, bool),
+}
+
+impl Lifetime {
+    /// What a word says.
+    fn of(word: &[u8]) -> Option<Lifetime> {
+        Some(match word {
+            _ if is(word, "keepttl") => Lifetime::Keep,
+            _ if is(word, "persist") => Lifetime::Persist,
+            _ if is(word, "ex") => Lifetime::Until(Scale::Seconds, true),
+            _ if is(word, "px") => Lifetime::Until(Scale::Milliseconds, true),
+            _ if is(word, "exat") => Lifetime::Until(Scale::Seconds, false),
+            _ if is(word, "pxat") => Lifetime::Until(Scale::Milliseconds, false),
+            _ => return None,
+        })
+    }
+
+    /// Takes an option with its time, if it goes together with what came `before`.
+    fn take<'a>(
+        before: Option<(Lifetime, &'a [u8])>,
+        word: &[u8],
+        rest: &mut Arguments<'a>,
+        other_than: Lifetime,
+    ) -> Result<(Lifetime, &'a [u8])> {
+        let lifetime = Lifetime::of(word).filter(|lifetime| *lifetime != other_than).ok_or(Error::SYNTAX)?;
+        if before.is_some_and(|(before, _)| before != lifetime) {
+            return Err(Error::SYNTAX);
+        }
+        let text = if let Lifetime::Until(..) = lifetime { rest.required()? } else { b"" };
+        Ok((lifetime, text))
+    }
+
+    fn expiry(self, context: &Context<'_, '_>, text: &[u8], name: &str) -> Result<Expiry> {
+        match self {
+            Lifetime::Keep => Ok(Expiry::Keep),
+            Lifetime::Persist => Ok(Expiry::Clear),
+            Lifetime::Until(scale, from_now) => {
+                let base_ms = if from_now { context.unit.now_ms() } else { 0 };
+                positive_time(text, scale, base_ms, name).map(Expiry::At)
+            }
+        }
+    }
 }
 
 fn set(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
     let mut options = SetOptions::default();
-    let (mut rest, mut time) = (Arguments::new(args, 3), None);
+    let (mut rest, mut lifetime) = (Arguments::new(args, 3), None);
     while let Some(word) = rest.next() {
-        let once = options.expiry == Expiry::Clear && time.is_none();
         if is(word, "nx") && options.condition != Condition::IfPresent {
             options.condition = Condition::IfAbsent;
         } else if is(word, "xx") && options.condition != Condition::IfAbsent {
             options.condition = Condition::IfPresent;
         } else if is(word, "get") {
             options.get = true;
-        } else if is(word, "keepttl") && time.is_none() {
-            options.expiry = Expiry::Keep;
-        } else if once && ["ex", "px", "exat", "pxat"].iter().any(|name| is(word, name)) {
-            time = Some((word, rest.required()?));
         } else {
-            return Err(Error::SYNTAX);
+            lifetime = Some(Lifetime::take(lifetime, word, &mut rest, Lifetime::Persist)?);
         }
     }
-    if let Some((word, text)) = time {
-        let text = [text];
-        let at = timed(context, word, &mut Arguments::new(&text, 0), "set")?;
-        options.expiry = at.map_or(Expiry::Clear, Expiry::At);
+    if let Some((lifetime, text)) = lifetime {
+        options.expiry = lifetime.expiry(context, text, "set")?;
     }
     let outcome = string::set(context.unit, key, args[2], options)?;
     Ok(match outcome {
@@ -213,28 +238,17 @@ fn get(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 fn getex(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
     let mut rest = Arguments::new(args, 2);
-    let mut expiry = None;
-    let mut time = None;
+    let (mut lifetime, mut expiry) = (None, Expiry::Keep);
     while let Some(word) = rest.next() {
-        if expiry.is_some() || time.is_some() {
-            return Err(Error::SYNTAX);
-        }
-        if is(word, "persist") {
-            expiry = Some(Expiry::Clear);
-        } else if ["ex", "px", "exat", "pxat"].iter().any(|name| is(word, name)) {
-            time = Some((word, rest.required()?));
-        } else {
-            return Err(Error::SYNTAX);
-        }
+        lifetime = Some(Lifetime::take(lifetime, word, &mut rest, Lifetime::Keep)?);
     }
     // A key of another type, or none, comes before a time that is wrong.
-    if let Some((word, text)) = time
+    if let Some((lifetime, text)) = lifetime
         && string_exists(context, key)?
     {
-        let text = [text];
-        expiry = timed(context, word, &mut Arguments::new(&text, 0), "getex")?.map(Expiry::At);
+        expiry = lifetime.expiry(context, text, "getex")?;
     }
-    let value = string::get_expiring(context.unit, key, expiry.unwrap_or(Expiry::Keep))?;
+    let value = string::get_expiring(context.unit, key, expiry)?;
     Ok(Reply::bulk_or_null(value))
 }
 

@@ -7,7 +7,7 @@ use super::reply::Reply;
 use super::stream::Shape;
 use super::zsets::entries_reply;
 use crate::base::error::{Error, Result};
-use crate::base::number::parse_f64;
+use crate::base::number::read_f64;
 use crate::store::{Key, Unit};
 use crate::zset::{self, Entry, LexBound, Range, ScoreRange};
 
@@ -27,14 +27,7 @@ fn bound(text: &[u8]) -> Option<f64> {
         return Some(0.0);
     }
     let text = &text[text.iter().position(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'))?..];
-    if let Some(number) = parse_f64(text) {
-        return Some(number);
-    }
-    let digits = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
-    if !matches!(digits.first()?, b'0'..=b'9' | b'.') {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok().filter(|number: &f64| !number.is_nan())
+    read_f64(text)
 }
 
 fn score_bound(text: &[u8]) -> Option<(f64, bool)> {

@@ -154,7 +154,7 @@ pub(super) const ZSETS: &[Command] = &[
     OF.command(
         "zrangestore",
         -5,
-        flags::WRITE,
+        flags::WRITE | flags::LONG,
         Keys::TWO,
         "6.2.0",
         "O(log N + M log M), M members that come",

@@ -6,6 +6,10 @@ pub const MAX_NAME_BYTES: usize = 64 << 10;
 /// The longest string value or list element, in bytes (512 MiB).
 pub const MAX_STRING_BYTES: usize = 512 << 20;
 
+/// The longest string value that bits can make, in bytes: an integer of 64 bits may begin in the last bit of
+/// the longest value that can be set.
+pub const MAX_BITS_BYTES: usize = MAX_STRING_BYTES + 8;
+
 /// A string up to this size stands in its header, in bytes; a longer one in chunks.
 pub const MAX_INLINE_STRING_BYTES: usize = 4 << 10;
 
@@ -20,6 +24,15 @@ pub const MAX_INLINE_BYTES: usize = 2 << 10;
 
 /// A collection with an element longer than this is never shown as one of Redis' compact encodings, in bytes.
 pub const COMPACT_ELEMENT_BYTES: usize = 64;
+
+/// A hash of more fields is shown as `hashtable`: Redis' `hash-max-listpack-entries`.
+pub const COMPACT_FIELDS: u64 = 512;
+
+/// A set of more integers is shown as `hashtable`: Redis' `set-max-intset-entries`.
+pub const COMPACT_INTEGERS: u64 = 512;
+
+/// A sorted set of more members is shown as `skiplist`: Redis' `zset-max-listpack-entries`.
+pub const COMPACT_SCORED: u64 = 128;
 
 /// What the reply to a command may have that is made as a whole, in bytes (1 GiB), unless the connection has
 /// another limit.

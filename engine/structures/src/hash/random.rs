@@ -5,10 +5,7 @@ use super::records::fields;
 use crate::base::error::{Error, Result};
 use crate::encoding::fields::{Field, Fields};
 use crate::encoding::header::{Meta, Type};
-use crate::store::{Key, Unit, repeated};
-
-/// Distinct fields are chosen one by one if they are fewer than one in so many.
-const SPARSE: u64 = 4;
+use crate::store::{Key, SPARSE, Unit, distinct, repeated};
 
 /// One field.
 ///
@@ -44,12 +41,7 @@ pub fn random_many(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<
 pub fn random_distinct(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Pair>> {
     let Some(meta) = unit.meta_of(key, Type::Hash)? else { return Ok(Vec::new()) };
     if meta.records && count < meta.length / SPARSE {
-        let mut chosen = std::collections::BTreeMap::new();
-        while (chosen.len() as u64) < count {
-            let (name, value) = sample(unit, key, &meta)?;
-            chosen.insert(name, value);
-        }
-        return Ok(chosen.into_iter().collect());
+        return Ok(distinct(count, || sample(unit, key, &meta))?.into_iter().collect());
     }
     let mut pairs = Vec::new();
     all(unit, key, |name, value| {

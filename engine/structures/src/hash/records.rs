@@ -7,12 +7,10 @@ use crate::encoding::fields::{Field, Fields};
 use crate::encoding::header::{Meta, Type, flag};
 use crate::encoding::key::{self, kind, position_bytes, split_position};
 use crate::encoding::limits::{
-    COMPACT_ELEMENT_BYTES, MAX_INLINE_BYTES, MAX_INLINE_ELEMENTS, MAX_NAME_BYTES, MAX_STRING_BYTES,
+    COMPACT_ELEMENT_BYTES, COMPACT_FIELDS, MAX_INLINE_BYTES, MAX_INLINE_ELEMENTS, MAX_NAME_BYTES,
+    MAX_STRING_BYTES,
 };
 use crate::store::{Key, Scattered, Table, Unit};
-
-/// Redis' `hash-max-listpack-entries`: with more fields a hash is shown as `hashtable`.
-const COMPACT_FIELDS: u64 = 512;
 
 /// The key of a field's record.
 pub(super) fn field_key(unit: &Unit<'_>, keyspace: u64, incarnation: u64, name: &[u8]) -> Vec<u8> {

@@ -3,11 +3,7 @@
 use super::records::{Draft, View};
 use crate::base::error::{Error, Result};
 use crate::encoding::items::Items;
-use crate::store::{Key, Unit, repeated};
-use std::collections::BTreeSet;
-
-/// Distinct members are chosen one by one if they are fewer than one in so many.
-const SPARSE: u64 = 4;
+use crate::store::{Key, SPARSE, Unit, distinct, repeated};
 
 /// So many members, the same one perhaps more than once.
 ///
@@ -32,7 +28,7 @@ pub fn random_many(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<
 /// As [`random_many`].
 pub fn random_distinct(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
     match View::load(unit, key)? {
-        Some(view) => distinct(unit, &view, count),
+        Some(view) => members(unit, &view, count),
         None => Ok(Vec::new()),
     }
 }
@@ -43,7 +39,7 @@ pub fn random_distinct(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<
 /// As [`random_many`].
 pub fn pop(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
     let mut draft = Draft::open(unit, key)?;
-    let chosen = distinct(unit, &draft.view, count)?;
+    let chosen = members(unit, &draft.view, count)?;
     if chosen.len() as u64 == draft.view.meta.length && draft.exists() {
         unit.delete_key(key, &draft.view.meta);
         return Ok(chosen);
@@ -59,13 +55,9 @@ fn sample(unit: &Unit<'_>, view: &View<'_>) -> Result<Vec<u8>> {
     view.records().sample(unit, view.meta.length, |member, _| Ok(member.to_vec()))
 }
 
-fn distinct(unit: &Unit<'_>, view: &View<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
+fn members(unit: &Unit<'_>, view: &View<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
     if view.meta.records && count < view.meta.length / SPARSE {
-        let mut chosen = BTreeSet::new();
-        while (chosen.len() as u64) < count {
-            chosen.insert(sample(unit, view)?);
-        }
-        return Ok(chosen.into_iter().collect());
+        return Ok(distinct(count, || sample(unit, view))?.into_iter().collect());
     }
     let mut members = Vec::new();
     view.all(unit, |member| {

@@ -7,11 +7,8 @@ use crate::encoding::check::{Check, Counted};
 use crate::encoding::header::{Meta, Type, flag};
 use crate::encoding::items::{Items, put_item};
 use crate::encoding::key::{self, kind, position_bytes, split_position};
-use crate::encoding::limits::{MAX_INLINE_BYTES, MAX_INLINE_ELEMENTS, MAX_NAME_BYTES};
+use crate::encoding::limits::{COMPACT_INTEGERS, MAX_INLINE_BYTES, MAX_INLINE_ELEMENTS, MAX_NAME_BYTES};
 use crate::store::{Key, Scattered, Table, Unit};
-
-/// Redis' `set-max-intset-entries`: with more members a set of integers is shown as `hashtable`.
-const COMPACT_MEMBERS: u64 = 512;
 
 /// Refuses a member that is too long.
 pub(super) fn check(member: &[u8]) -> Result<()> {
@@ -142,7 +139,7 @@ impl<'k> Draft<'k> {
         self.changed = true;
         let View { meta, payload, .. } = &mut self.view;
         meta.length += 1;
-        if meta.length > COMPACT_MEMBERS || (!meta.has(flag::WIDE) && parse_i64(member).is_none()) {
+        if meta.length > COMPACT_INTEGERS || (!meta.has(flag::WIDE) && parse_i64(member).is_none()) {
             meta.flags |= flag::WIDE;
         }
         if meta.records {

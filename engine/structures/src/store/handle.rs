@@ -193,12 +193,19 @@ impl Store {
     }
 
     /// Removes up to `limit` keys that have expired, from the oldest on, each by one write. The store does so
-    /// by itself in the background unless it is deterministic.
+    /// by itself in the background unless it is deterministic. What is damaged is passed over.
     ///
     /// # Errors
     /// What reading and writing give.
     pub fn sweep(&self, limit: usize) -> Result<Swept> {
         sweep::sweep(&self.0, limit)
+    }
+
+    /// How many keys that have expired the last sweep could not remove, since their headers are damaged. They
+    /// read as damaged, not as absent, and hold nothing else up; [`Store::verify`] names them.
+    #[must_use]
+    pub fn unreadable_expired(&self) -> u64 {
+        self.0.sweep.unreadable()
     }
 
     /// Has `watching` know of every modification of a key from now on.

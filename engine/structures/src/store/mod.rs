@@ -29,7 +29,7 @@ pub use headers::Key;
 pub use open::Builder;
 pub use pages::{PAGE, Pages};
 pub use scans::PLACES;
-pub use scattered::{Scattered, repeated, split_scattered};
+pub use scattered::{SPARSE, Scattered, distinct, repeated, split_scattered};
 pub use stretch::Stretch;
 pub use sweep::Swept;
 pub use unit::{Access, FETCH, Table, Unit};

@@ -105,8 +105,28 @@ impl Builder {
         self
     }
 
-    /// Calls `callback` for each key that is removed because it has expired, when its removal is published,
+    /// Calls `callback` for each key that is removed because it has expired, once others see that it is gone,
     /// on the thread that removed it. It must not use the store.
+    ///
+    /// It waits for no disk: a crash before the removal is durable takes it back, and the key is told again
+    /// when it is removed again; one between the removal and the call leaves it untold.
+    ///
+    /// ```
+    /// # fn main() -> esker_structures::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use esker_structures::command::Connection;
+    ///
+    /// let (tell, told) = std::sync::mpsc::channel();
+    /// let store = esker_structures::Store::builder(dir.path().join("data"))
+    ///     .on_expired(move |expired| drop(tell.send(expired.clone())))
+    ///     .open()?;
+    /// let mut connection = Connection::new(&store);
+    /// connection.execute(&["SET", "session:1", "Ada", "PX", "1"]);
+    /// let expired = told.recv().unwrap();
+    /// assert_eq!((expired.database, &expired.key[..]), (0, &b"session:1"[..]));
+    /// # drop(connection);
+    /// # store.close() }
+    /// ```
     #[must_use]
     pub fn on_expired(mut self, callback: impl Fn(&Expired) + Send + Sync + 'static) -> Builder {
         self.on_expired = Some(Arc::new(callback));

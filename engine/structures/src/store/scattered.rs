@@ -4,18 +4,29 @@
 //! Equal ranges of hashes hold about equally many. One member by chance: choose a range that should hold
 //! about 16, and a number below 64; if the range has a member of that number it is the answer, otherwise
 //! choose again. Each member is met with the same chance in a round, and four rounds are expected (rejection
-//! sampling; von Neumann, 1951). That a range holds more than 64 has a chance below 1e-17.
+//! sampling; von Neumann, 1951). That a range holds more than 64 has a chance below 1e-17. After very many
+//! rounds without a member all are walked over: there are very few, or fewer than were counted.
 
 use super::stretch::Stretch;
 use super::unit::{Table, Unit};
 use crate::base::error::{Error, Result};
 use crate::encoding::key::{INCARNATION_BYTES, POSITIONS, position_bytes, split_position};
 use crate::encoding::limits::{MAX_REPEATED, MAX_REPEATED_BYTES};
+use std::collections::BTreeSet;
 
 /// How many elements a range should hold.
 const MEAN: u64 = 16;
 /// How many it is taken to hold at most.
 const MOST: u64 = 64;
+/// How many rounds are tried. Of a collection with as many members as it counts, 16 or more, this many fail
+/// once in 1e16 times.
+const ROUNDS: usize = 128;
+
+/// Different ones are chosen one by one if they are fewer than one in so many.
+pub const SPARSE: u64 = 4;
+/// So many choices behind each other that were all made before have a chance below 1e-38 where one in
+/// [`SPARSE`] was made before.
+const REPEATS: usize = 64;
 
 /// A page ends behind so many bytes, however many members are wanted.
 const PAGE_BYTES: usize = 1 << 20;
@@ -101,7 +112,7 @@ impl Scattered {
     /// Hands one of `length` members to `read`.
     ///
     /// # Errors
-    /// As [`Scattered::walk`].
+    /// As [`Scattered::walk`]; [`Error::Corrupt`] if there is none.
     pub fn sample<R>(
         &self,
         unit: &Unit<'_>,
@@ -110,7 +121,7 @@ impl Scattered {
     ) -> Result<R> {
         let ranges = (length / MEAN).max(1);
         let mut cursor = unit.cursor(Table::Elements, &self.prefix)?;
-        loop {
+        for _ in 0..ROUNDS {
             let (range, index) = (unit.random_below(ranges), unit.random_below(MOST));
             // In 128 bits: a range's end is exact, whatever their number.
             let bound = |range: u64| (u128::from(POSITIONS) * u128::from(range) / u128::from(ranges)) as u64;
@@ -129,7 +140,38 @@ impl Scattered {
                 }
             }
         }
+        // Each replaces what was chosen before with a chance of one in those met so far.
+        let (mut chosen, mut met) = (None, 0);
+        self.walk(unit, |member, value| {
+            met += 1;
+            if unit.random_below(met) == 0 {
+                chosen = Some((member.to_vec(), value.to_vec()));
+            }
+            Ok(true)
+        })?;
+        let (member, value) = chosen.ok_or_else(fewer)?;
+        read(&member, &value)
     }
+}
+
+/// What a collection is that has fewer members than it counts.
+fn fewer() -> Error {
+    Error::malformed("fewer members than were counted")
+}
+
+/// So many different ones of those that `one` gives by chance, of which there are [`SPARSE`] times as many.
+///
+/// # Errors
+/// Those of `one`; [`Error::Corrupt`] if there are fewer.
+pub fn distinct<T: Ord>(count: u64, mut one: impl FnMut() -> Result<T>) -> Result<BTreeSet<T>> {
+    let (mut chosen, mut repeats) = (BTreeSet::new(), 0);
+    while (chosen.len() as u64) < count {
+        repeats = if chosen.insert(one()?) { 0 } else { repeats + 1 };
+        if repeats == REPEATS {
+            return Err(fewer());
+        }
+    }
+    Ok(chosen)
 }
 
 /// What `one` gives so many times, the same perhaps more than once; `bytes` says how large each is.

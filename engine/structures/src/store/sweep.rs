@@ -2,7 +2,8 @@
 //!
 //! The index holds each key that expires under a time not later than its end. The sweeper walks it from the
 //! front: a key that has ended is removed with all that belongs to it; one whose end was moved on is filed
-//! under its new time; a record that its key does not know is removed.
+//! under its new time; a record that its key does not know is removed. What cannot be read is left as it is
+//! and counted: the walk goes on behind it.
 //!
 //! It also drops what a write that removed very many large keys could not drop itself.
 
@@ -33,6 +34,9 @@ pub struct Swept {
     /// Collections of removed keys whose records were dropped now, because the write that removed them
     /// removed too many others.
     pub reclaimed: usize,
+    /// Records of the index that are due and cannot be followed, since they or the headers of their keys are
+    /// damaged. They stay, and are met again by the next sweep; [`crate::Store::verify`] names them.
+    pub unreadable: usize,
     /// When the next record of the index is due, in ms since the epoch; `None` if there is none.
     pub next_at_ms: Option<u64>,
 }
@@ -42,13 +46,20 @@ pub struct Swept {
 pub(super) struct Sweep {
     /// No record of the index is earlier.
     earliest: AtomicU64,
+    /// What the last walk to the end could not read.
+    unreadable: AtomicU64,
     stopped: Mutex<bool>,
     wake: Condvar,
 }
 
 impl Sweep {
     pub(super) fn new() -> Sweep {
-        Sweep { earliest: AtomicU64::new(0), stopped: Mutex::new(false), wake: Condvar::new() }
+        let (earliest, unreadable) = (AtomicU64::new(0), AtomicU64::new(0));
+        Sweep { earliest, unreadable, stopped: Mutex::new(false), wake: Condvar::new() }
+    }
+
+    pub(super) fn unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Relaxed)
     }
 
     /// A record of the index was added.
@@ -117,6 +128,8 @@ pub(super) fn sweep(inner: &Inner, limit: usize) -> Result<Swept> {
             swept.next_at_ms = Some(0);
             return Ok(swept);
         }
+        // The last record that could not be followed.
+        let mut behind = Vec::new();
         loop {
             if swept.removed + swept.refiled >= limit {
                 swept.next_at_ms = Some(0);
@@ -125,20 +138,29 @@ pub(super) fn sweep(inner: &Inner, limit: usize) -> Result<Swept> {
             let mut unit = Unit::new(inner, false);
             let keyspace = unit.keyspace(database)?;
             let now = unit.now_ms();
-            let Some((at_ms, name)) = first(&unit, keyspace)? else { break };
-            if at_ms > now {
-                swept.next_at_ms = Some(swept.next_at_ms.map_or(at_ms, |next| next.min(at_ms)));
-                break;
-            }
-            let key = Key { keyspace, name: &name };
-            if one(&mut unit, key, at_ms)? {
-                swept.removed += 1;
-            } else {
-                swept.refiled += 1;
+            let Some(record) = first(&unit, keyspace, &behind)? else { break };
+            let found = match split_expiry(&record) {
+                Ok((at_ms, _)) if at_ms > now => {
+                    swept.next_at_ms = Some(swept.next_at_ms.map_or(at_ms, |next| next.min(at_ms)));
+                    break;
+                }
+                Ok((at_ms, name)) => one(&mut unit, Key { keyspace, name }, at_ms),
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(true) => swept.removed += 1,
+                Ok(false) => swept.refiled += 1,
+                Err(Error::Corrupt(_) | Error::Engine(esker::Error::Corruption(_))) => {
+                    swept.unreadable += 1;
+                    behind = record;
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             unit.commit()?;
         }
     }
+    inner.sweep.unreadable.store(swept.unreadable as u64, Ordering::Relaxed);
     Ok(swept)
 }
 
@@ -169,25 +191,33 @@ fn reclaim(inner: &Inner, database: u32, limit: usize, swept: &mut Swept) -> Res
         unit.is_upkeep = true;
         unit.frees();
         for record in records {
-            let rest = record.get(prefix.len()..).unwrap_or_default();
-            let number = rest.try_into().map_err(|_| Error::malformed("an incarnation that was given up"))?;
-            unit.drop_prefix(Table::Elements, &key::incarnation(keyspace, u64::from_be_bytes(number)));
+            // One that names no incarnation is of no use to anybody, and would be met for ever.
+            if let Some(Ok(number)) = record.get(prefix.len()..).map(<[u8; 8]>::try_from) {
+                unit.drop_prefix(Table::Elements, &key::incarnation(keyspace, u64::from_be_bytes(number)));
+            }
             unit.delete(Table::Index, record);
         }
         unit.commit()?;
     }
 }
 
-/// The first record of a keyspace in the index.
-fn first(unit: &Unit<'_>, keyspace: u64) -> Result<Option<(u64, Vec<u8>)>> {
+/// The first record of a keyspace in the index that stands behind another, if that is of this keyspace.
+fn first(unit: &Unit<'_>, keyspace: u64, behind: &[u8]) -> Result<Option<Vec<u8>>> {
     let prefix = key::index_prefix(key::table::EXPIRY, keyspace);
     let mut cursor = unit.cursor(Table::Index, &prefix)?;
-    if !cursor.seek_to_first()? {
-        return Ok(None);
-    }
-    let rest = cursor.key().get(prefix.len()..).unwrap_or_default();
+    let found = if behind.starts_with(&prefix) {
+        cursor.seek(&[behind, &[0]].concat())?
+    } else {
+        cursor.seek_to_first()?
+    };
+    Ok(found.then(|| cursor.key().to_vec()))
+}
+
+/// Time and key of a record of the index.
+fn split_expiry(record: &[u8]) -> Result<(u64, &[u8])> {
+    let rest = record.get(key::KEYSPACE_BYTES + 1..).unwrap_or_default();
     let (at, name) = rest.split_first_chunk().ok_or_else(|| Error::malformed("a record of an expiry"))?;
-    Ok(Some((u64::from_be_bytes(*at), name.to_vec())))
+    Ok((u64::from_be_bytes(*at), name))
 }
 
 /// Does what a due record asks for; says whether its key was removed.

@@ -3,6 +3,7 @@
 use super::value::{self, Found};
 use crate::base::error::{Error, Result};
 use crate::encoding::header::{Meta, NEVER, Type};
+use crate::encoding::limits::MAX_STRING_BYTES;
 use crate::store::{Key, Unit};
 
 /// When a value is set.
@@ -84,6 +85,7 @@ pub fn set(unit: &mut Unit<'_>, key: Key<'_>, value: &[u8], options: SetOptions)
         Condition::IfPresent => before.is_some(),
     };
     if allowed {
+        check(value)?;
         let expires_at = match options.expiry {
             Expiry::Clear => NEVER,
             Expiry::Keep => before.map_or(NEVER, |before| before.expires_at),
@@ -95,6 +97,10 @@ pub fn set(unit: &mut Unit<'_>, key: Key<'_>, value: &[u8], options: SetOptions)
     Ok(SetOutcome { is_set: allowed, old })
 }
 
+fn check(value: &[u8]) -> Result<()> {
+    if value.len() > MAX_STRING_BYTES { Err(Error::STRING_TOO_LONG) } else { Ok(()) }
+}
+
 /// Sets several values, all or - if one of the keys exists and `if_absent` - none. Says whether they were
 /// set.
 ///
@@ -103,9 +109,7 @@ pub fn set(unit: &mut Unit<'_>, key: Key<'_>, value: &[u8], options: SetOptions)
 pub fn set_many(unit: &mut Unit<'_>, entries: &[(Key<'_>, &[u8])], if_absent: bool) -> Result<bool> {
     for (key, value) in entries {
         key.check()?;
-        if value.len() > crate::encoding::limits::MAX_STRING_BYTES {
-            return Err(Error::STRING_TOO_LONG);
-        }
+        check(value)?;
         if if_absent && unit.meta(*key)?.is_some() {
             return Ok(false);
         }

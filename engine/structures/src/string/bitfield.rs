@@ -1,8 +1,9 @@
 //! Strings as arrays of small integers.
 
 use super::value::{self, Found};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::encoding::header::flag;
+use crate::encoding::limits::MAX_STRING_BYTES;
 use crate::store::{Key, Unit};
 
 /// The width of an integer: up to 64 bits signed, up to 63 unsigned.
@@ -51,6 +52,21 @@ pub struct Field {
 }
 
 impl Width {
+    /// A width of integers that there is.
+    ///
+    /// # Errors
+    /// [`Error::BIT_WIDTH`].
+    pub fn new(signed: bool, bits: u32) -> Result<Width> {
+        let width = Width { signed, bits };
+        width.check()?;
+        Ok(width)
+    }
+
+    fn check(self) -> Result<()> {
+        let most = if self.signed { 64 } else { 63 };
+        if (1..=most).contains(&self.bits) { Ok(()) } else { Err(Error::BIT_WIDTH) }
+    }
+
     fn least(self) -> i128 {
         if self.signed { -(1i128 << (self.bits - 1)) } else { 0 }
     }
@@ -77,11 +93,18 @@ impl Width {
     }
 }
 
-/// Does all of it in order; an answer for each. Writes the bytes concerned.
+/// Does all of it in order; an answer for each. Writes the bytes concerned. An integer begins within the longest
+/// string that can be set, and may end a few bytes behind it.
 ///
 /// # Errors
-/// [`crate::Error::WRONG_TYPE`]; what the engine gives.
+/// [`Error::WRONG_TYPE`], [`Error::BIT_OFFSET`], [`Error::BIT_WIDTH`]; what the engine gives.
 pub fn bit_field(unit: &mut Unit<'_>, key: Key<'_>, fields: &[Field]) -> Result<Vec<Option<i64>>> {
+    for field in fields {
+        field.width.check()?;
+        if field.offset / 8 >= MAX_STRING_BYTES as u64 {
+            return Err(Error::BIT_OFFSET);
+        }
+    }
     let mut answers = Vec::with_capacity(fields.len());
     // Like Redis, a command that writes makes the string as long as it needs, whatever becomes of it.
     let writing = fields.iter().filter(|field| field.operation != FieldOp::Get);

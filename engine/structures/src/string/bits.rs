@@ -56,7 +56,7 @@ pub fn set_bit(unit: &mut Unit<'_>, key: Key<'_>, offset: u64, on: bool) -> Resu
     let found = value::find(unit, key)?;
     let byte = offset / 8;
     if byte >= MAX_STRING_BYTES as u64 {
-        return Err(Error::fixed("ERR bit offset is not an integer or out of range"));
+        return Err(Error::BIT_OFFSET);
     }
     let old = match &found {
         Some(found) if byte < found.meta.length => {

@@ -1,9 +1,9 @@
 //! Strings that are numbers.
 
-use super::value;
+use super::value::{self, Found};
 use crate::base::error::{Error, Result};
 use crate::base::number::{parse_i64, put_i64};
-use crate::base::real::Real;
+use crate::base::real::{MAX_TEXT_BYTES, Real};
 use crate::encoding::header::{Meta, Type, flag};
 use crate::store::{Key, Unit};
 
@@ -30,11 +30,17 @@ pub fn add_integer(unit: &mut Unit<'_>, key: Key<'_>, delta: i64) -> Result<i64>
 /// # Errors
 /// [`Error::WRONG_TYPE`], [`Error::NOT_FLOAT`]; a sum without end; what the engine gives.
 pub fn add_float(unit: &mut Unit<'_>, key: Key<'_>, delta: Real) -> Result<Vec<u8>> {
-    let found = unit.read_of(key, Type::String, |meta, payload| (*meta, Real::parse(payload)))?;
+    let found = unit.read_of(key, Type::String, |meta, payload| {
+        (*meta, if meta.records { None } else { Real::parse(payload) })
+    })?;
     let value = match found {
         None => Real::ZERO,
-        Some((meta, value)) if !meta.records => value.ok_or(Error::NOT_FLOAT)?,
-        Some(_) => return Err(Error::NOT_FLOAT),
+        // A number with very many digits.
+        Some((meta, _)) if meta.records && meta.length <= MAX_TEXT_BYTES as u64 => {
+            let text = value::whole(unit, key, Found { meta, inline: Vec::new() })?;
+            Real::parse(&text).ok_or(Error::NOT_FLOAT)?
+        }
+        Some((_, value)) => value.ok_or(Error::NOT_FLOAT)?,
     };
     let sum = value.plus(delta).ok_or(Error::fixed("ERR increment would produce NaN or Infinity"))?;
     let text = sum.to_text().into_bytes();

@@ -4,9 +4,12 @@ use crate::base::error::{Error, Result};
 use crate::encoding::check::Check;
 use crate::encoding::header::{Meta, Type};
 use crate::encoding::key::{self, kind};
-use crate::encoding::limits::{CHUNK_BYTES, MAX_INLINE_STRING_BYTES, MAX_STRING_BYTES};
+use crate::encoding::limits::{CHUNK_BYTES, MAX_BITS_BYTES, MAX_INLINE_STRING_BYTES};
 use crate::store::{Key, Table, Unit};
 use std::ops::Range;
+
+/// What no chunk is kept of.
+static ZEROS: [u8; CHUNK_BYTES] = [0; CHUNK_BYTES];
 
 /// A string that was found: its header, and its bytes if they stand there.
 pub(super) struct Found {
@@ -14,9 +17,12 @@ pub(super) struct Found {
     pub(super) inline: Vec<u8>,
 }
 
-/// Header and inline bytes of a string.
+/// Header and inline bytes of a string, which is no longer than a string can be.
 pub(super) fn find(unit: &mut Unit<'_>, key: Key<'_>) -> Result<Option<Found>> {
     let found = unit.load_of(key, Type::String)?;
+    if found.as_ref().is_some_and(|(meta, _)| meta.length > MAX_BITS_BYTES as u64) {
+        return Err(Error::malformed("the length of a string"));
+    }
     Ok(found.map(|(meta, inline)| Found { meta, inline }))
 }
 
@@ -36,7 +42,7 @@ pub(super) fn part(unit: &Unit<'_>, key: Key<'_>, found: &Found, range: Range<u6
         return Ok(found.inline.get(range).unwrap_or_default().to_vec());
     }
     let bytes = range.end.saturating_sub(range.start) as usize;
-    if bytes == 0 || bytes > MAX_STRING_BYTES {
+    if bytes == 0 {
         return Ok(Vec::new());
     }
     // What no chunk holds is zeros.
@@ -85,7 +91,7 @@ fn chunk_key(key: Key<'_>, meta: &Meta, number: u32) -> Vec<u8> {
 }
 
 /// Sets the whole value. `before` is the header that is there, of whatever type; `after` brings flags and
-/// expiry.
+/// expiry. The value is no longer than a string may be: the caller has seen to that.
 pub(super) fn put(
     unit: &mut Unit<'_>,
     key: Key<'_>,
@@ -93,9 +99,6 @@ pub(super) fn put(
     mut after: Meta,
     value: &[u8],
 ) -> Result<()> {
-    if value.len() > MAX_STRING_BYTES {
-        return Err(Error::STRING_TOO_LONG);
-    }
     key.check()?;
     after.length = value.len() as u64;
     (after.records, after.incarnation) = (false, 0);
@@ -110,7 +113,7 @@ pub(super) fn put(
         return unit.put_header(key, before, &mut after, value);
     }
     for (number, chunk) in value.chunks(CHUNK_BYTES).enumerate() {
-        if chunk.iter().any(|byte| *byte != 0) {
+        if chunk != &ZEROS[..chunk.len()] {
             unit.put(Table::Elements, chunk_key(key, &after, number as u32), chunk.to_vec());
         }
     }
@@ -193,6 +196,7 @@ impl Check for Chunks {
     }
 
     fn end(&mut self) -> Result<(), String> {
-        Ok(())
+        let length = self.0.length;
+        if length > MAX_BITS_BYTES as u64 { Err(format!("a string of {length} bytes")) } else { Ok(()) }
     }
 }

@@ -4,11 +4,7 @@ use super::Entry;
 use super::range::Range;
 use super::view::View;
 use crate::base::error::{Error, Result};
-use crate::store::{Key, Unit, repeated};
-use std::collections::BTreeSet;
-
-/// Distinct members are chosen one by one if they are fewer than one in so many.
-const SPARSE: u64 = 4;
+use crate::store::{Key, SPARSE, Unit, distinct, repeated};
 
 /// One member. O(log n).
 ///
@@ -51,10 +47,7 @@ pub fn random_distinct(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<
     let Some(view) = View::open(unit, key)? else { return Ok(Vec::new()) };
     let length = view.meta.length;
     if view.meta.records && count < length / SPARSE {
-        let mut indexes = BTreeSet::new();
-        while (indexes.len() as u64) < count {
-            indexes.insert(unit.random_below(length));
-        }
+        let indexes = distinct(count, || Ok(unit.random_below(length)))?;
         let found = indexes.into_iter().map(|index| of_index(unit, &view, index));
         return found.filter_map(Result::transpose).collect();
     }

@@ -5,13 +5,12 @@ use crate::base::error::{Error, Result};
 use crate::base::hash::HashKey;
 use crate::encoding::header::{Meta, Type, flag};
 use crate::encoding::key::{self, INCARNATION_BYTES, kind, position_bytes};
-use crate::encoding::limits::{COMPACT_ELEMENT_BYTES, MAX_INLINE_BYTES, MAX_INLINE_ELEMENTS, MAX_NAME_BYTES};
+use crate::encoding::limits::{
+    COMPACT_ELEMENT_BYTES, COMPACT_SCORED, MAX_INLINE_BYTES, MAX_INLINE_ELEMENTS, MAX_NAME_BYTES,
+};
 use crate::encoding::score;
 use crate::encoding::scored::{Members, SCORE_BYTES, Scored, State, front, level, levels, place};
 use crate::store::{Key, Table, Unit};
-
-/// Redis' `zset-max-listpack-entries`: with more members a sorted set is shown as `skiplist`.
-const COMPACT_MEMBERS: u64 = 128;
 
 /// The key of the record that has a member's score.
 pub(super) fn member_key(hash: HashKey, keyspace: u64, incarnation: u64, member: &[u8]) -> Vec<u8> {
@@ -112,7 +111,7 @@ impl<'k> Draft<'k> {
             Some(old) => self.take_out(unit, member, old)?,
             None => {
                 self.meta.length += 1;
-                if self.meta.length > COMPACT_MEMBERS || member.len() > COMPACT_ELEMENT_BYTES {
+                if self.meta.length > COMPACT_SCORED || member.len() > COMPACT_ELEMENT_BYTES {
                     self.meta.flags |= flag::WIDE;
                 }
             }
@@ -297,7 +296,7 @@ impl<'k> Draft<'k> {
             }
         }
         let compact = |member: &Scored<'_>| member.member.len() <= COMPACT_ELEMENT_BYTES;
-        if draft.meta.length > COMPACT_MEMBERS || !members.iter().all(compact) {
+        if draft.meta.length > COMPACT_SCORED || !members.iter().all(compact) {
             draft.meta.flags |= flag::WIDE;
         }
         draft.finish(unit)

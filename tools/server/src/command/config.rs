@@ -6,6 +6,9 @@ use esker::Durability;
 use esker_structures::base::glob::matches;
 use esker_structures::base::number::parse_i64;
 use esker_structures::command::Reply;
+use esker_structures::encoding::limits::{
+    COMPACT_ELEMENT_BYTES, COMPACT_FIELDS, COMPACT_INTEGERS, COMPACT_SCORED,
+};
 use std::sync::atomic::Ordering;
 
 pub(super) const SUBCOMMANDS: &[(&str, i32)] =
@@ -78,8 +81,19 @@ const ENTRIES: &[Entry] = &[
     fixed!("cluster-enabled", "no"),
     fixed!("notify-keyspace-events", ""),
     fixed!("slowlog-log-slower-than", -1),
-    fixed!("hash-max-listpack-entries", 128),
-    fixed!("hash-max-listpack-value", 64),
+    fixed!("hash-max-listpack-entries", COMPACT_FIELDS),
+    fixed!("hash-max-ziplist-entries", COMPACT_FIELDS),
+    fixed!("hash-max-listpack-value", COMPACT_ELEMENT_BYTES),
+    fixed!("hash-max-ziplist-value", COMPACT_ELEMENT_BYTES),
+    fixed!("set-max-intset-entries", COMPACT_INTEGERS),
+    fixed!("zset-max-listpack-entries", COMPACT_SCORED),
+    fixed!("zset-max-ziplist-entries", COMPACT_SCORED),
+    fixed!("zset-max-listpack-value", COMPACT_ELEMENT_BYTES),
+    fixed!("zset-max-ziplist-value", COMPACT_ELEMENT_BYTES),
+    // A list of any length is shown as `quicklist`, as Redis 7.0 does.
+    fixed!("list-max-listpack-size", -2),
+    fixed!("list-max-ziplist-size", -2),
+    fixed!("list-compress-depth", 0),
     bytes!("proto-max-bulk-len", bulk_bytes),
     bytes!("client-query-buffer-limit", query_bytes),
     bytes!("maxmemory-clients", all_clients_bytes),
@@ -99,21 +113,34 @@ const ENTRIES: &[Entry] = &[
         name: "client-output-buffer-limit",
         value: |shared| {
             let settings = &shared.settings;
-            let (hard, soft) = (settings.output_hard_bytes.get(), settings.output_soft_bytes.get());
-            format!("normal {hard} {soft} {}", settings.output_soft_seconds.get())
+            let of = |class: &str| settings.output_limit(class).map(|setting| setting.get());
+            let shown = ["normal", "slave", "pubsub"].map(|class| {
+                let [hard, soft, seconds] = of(class);
+                format!("{class} {hard} {soft} {seconds}")
+            });
+            shown.join(" ")
         },
         set: Some(|settings, text| {
             let words: Vec<&str> = text.split_whitespace().collect();
-            let ["normal", hard, soft, seconds] = words[..] else {
+            let (limits, odd) = words.as_chunks::<4>();
+            if !odd.is_empty() {
                 return Err("Wrong number of arguments in buffer limit configuration.");
-            };
-            let numbers = (memory(hard), memory(soft), seconds.parse().ok());
-            let (Some(hard), Some(soft), Some(seconds)) = numbers else {
-                return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
-            };
-            settings.output_hard_bytes.set(hard);
-            settings.output_soft_bytes.set(soft);
-            settings.output_soft_seconds.set(seconds);
+            }
+            let mut found = Vec::new();
+            for [class, hard, soft, seconds] in limits {
+                let class = class.to_ascii_lowercase();
+                if !["normal", "slave", "replica", "pubsub"].contains(&class.as_str()) {
+                    return Err("Invalid client class specified in buffer limit configuration.");
+                }
+                let (Some(hard), Some(soft), Ok(seconds)) = (memory(hard), memory(soft), seconds.parse()) else {
+                    return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
+                };
+                found.push((class, [hard, soft, seconds]));
+            }
+            for (class, numbers) in found {
+                let settings = settings.output_limit(&class);
+                settings.into_iter().zip(numbers).for_each(|(setting, number)| setting.set(number));
+            }
             Ok(())
         }),
     },

@@ -105,7 +105,7 @@ fn stats(shared: &Shared, out: &mut String) -> std::fmt::Result {
     ] {
         write!(out, "{name}:{}\r\n", counter.load(Ordering::Relaxed))?;
     }
-    Ok(())
+    write!(out, "unreadable_expired_keys:{}\r\n", shared.store.unreadable_expired())
 }
 
 fn replication(_: &Shared, out: &mut String) -> std::fmt::Result {

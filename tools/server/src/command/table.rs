@@ -2,7 +2,7 @@
 
 use super::{client, config, describe, hello, info};
 use crate::shared::{ClientInfo, Shared};
-use esker_structures::command::{Connection, Reply};
+use esker_structures::command::{Connection, Reply, unknown_subcommand};
 use std::sync::Arc;
 
 /// What a command works with.
@@ -171,11 +171,7 @@ fn refusal(own: &Own, args: &[&[u8]]) -> Option<Reply> {
     match own.subcommands.iter().find(|(known, _)| is(name, known)) {
         Some((known, arity)) if !fits(*arity, args.len()) => wrong_number(&format!("{}|{known}", own.name)),
         Some(_) => None,
-        None => {
-            let (name, of) = (String::from_utf8_lossy(name), own.name.to_uppercase());
-            let name: String = name.chars().take(128).collect();
-            error(format!("ERR unknown subcommand '{name}'. Try {of} HELP."))
-        }
+        None => Some(unknown_subcommand(own.name, name).into()),
     }
 }
 

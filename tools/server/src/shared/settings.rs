@@ -37,6 +37,9 @@ pub(crate) struct Settings {
     pub(crate) output_hard_bytes: Setting,
     pub(crate) output_soft_bytes: Setting,
     pub(crate) output_soft_seconds: Setting,
+    /// The same of replicas and of subscribers. There are none: these are kept to be read.
+    replica_output: [Setting; 3],
+    subscriber_output: [Setting; 3],
     pub(crate) max_clients: Setting,
     pub(crate) keepalive_seconds: Setting,
 }
@@ -50,8 +53,19 @@ impl Settings {
             output_hard_bytes: Setting::new(1 << 30),
             output_soft_bytes: Setting::new(1 << 20),
             output_soft_seconds: Setting::new(60),
+            replica_output: [256 << 20, 64 << 20, 60].map(Setting::new),
+            subscriber_output: [32 << 20, 8 << 20, 60].map(Setting::new),
             max_clients: Setting::new(max_clients),
             keepalive_seconds: Setting::new(300),
+        }
+    }
+
+    /// How much may wait for clients of a class: hard, soft, and for how many seconds the latter.
+    pub(crate) fn output_limit(&self, class: &str) -> [&Setting; 3] {
+        match class {
+            "slave" | "replica" => self.replica_output.each_ref(),
+            "pubsub" => self.subscriber_output.each_ref(),
+            _ => [&self.output_hard_bytes, &self.output_soft_bytes, &self.output_soft_seconds],
         }
     }
 }
