@@ -342,8 +342,16 @@ const DATA: &[&str] = &[
 /// What only tests and other servers send, and what is newer than the server there.
 const INTERNAL: &[&str] = &["restore-asking", "pfdebug", "pfselftest"];
 const SINCE_7_2: &[&str] = &[
-    "waitaof", "hexpire", "hexpireat", "hexpiretime", "hpersist", "hpexpire", "hpexpireat", "hpexpiretime",
-    "hpttl", "httl",
+    "waitaof",
+    "hexpire",
+    "hexpireat",
+    "hexpiretime",
+    "hpersist",
+    "hpexpire",
+    "hpexpireat",
+    "hpexpiretime",
+    "hpttl",
+    "httl",
 ];
 
 #[test]
@@ -352,7 +360,9 @@ fn every_command_of_data_of_redis_is_there_or_said_not_to_be() {
         println!("no redis-server here: nothing is compared");
         return;
     };
-    let Value::Array(Some(docs)) = theirs.connect().execute(&words("command docs")).unwrap() else { panic!() };
+    let Value::Array(Some(docs)) = theirs.connect().execute(&words("command docs")).unwrap() else {
+        panic!()
+    };
     let mut known = BTreeSet::new();
     for pair in docs.chunks(2) {
         let [Value::Bulk(Some(name)), Value::Array(Some(about))] = pair else { panic!("{pair:?}") };

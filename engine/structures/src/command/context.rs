@@ -28,11 +28,11 @@ impl Context<'_, '_> {
             self.unit.pin();
         }
         for names in names.chunks(MOST_AHEAD) {
-            let keys = names.iter().map(|name| Key { keyspace, name });
+            let mut keys = names.iter().map(|name| Key { keyspace, name });
             if names.len() > 1 {
                 self.unit.read_ahead(keys.clone());
             }
-            keys.map(|key| each(self, key)).collect::<Result<()>>()?;
+            keys.try_for_each(|key| each(self, key))?;
         }
         Ok(())
     }
