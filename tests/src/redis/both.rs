@@ -1,5 +1,6 @@
 //! A client of both: the same commands here and there.
 
+use super::chance;
 use super::compare::agree;
 use super::generator::KEYS;
 use super::server::{Client, Server};
@@ -120,6 +121,18 @@ impl Both {
         {
             return vec![self.pop(args)];
         }
+        let by_chance = |args: &&[Vec<u8>]| chance::shown_by(args);
+        if !self.is_queueing
+            && let Some(at) = commands.iter().position(|args| by_chance(args).is_some())
+        {
+            // What it chooses from must be known, and stand as it is meanwhile.
+            if commands.len() > 1 {
+                let parts = [&commands[..at], &commands[at..=at], &commands[at + 1..]];
+                let parts = parts.into_iter().filter(|part| !part.is_empty());
+                return parts.flat_map(|part| self.execute_all(part)).collect();
+            }
+            return vec![self.choose(commands[0])];
+        }
         let sorts = |args: &&[Vec<u8>]| args[0].to_ascii_lowercase().starts_with(b"sort");
         if commands.iter().any(sorts) {
             if commands.len() > 1 {
@@ -132,6 +145,15 @@ impl Both {
             self.theirs.settle().expect("a reply");
         }
         self.give(commands)
+    }
+
+    /// A command whose reply is chance: of all that there is, both must have chosen.
+    fn choose(&mut self, args: &[Vec<u8>]) -> Pair {
+        let all = chance::shown_by(args).map(|show| self.theirs.execute(&show).expect("a reply"));
+        let mut pair = self.give(&[args]).remove(0);
+        let valid = |reply| all.as_ref().is_none_or(|all| chance::is_valid(args, reply, all));
+        pair.same &= valid(&pair.ours) && valid(&pair.theirs);
+        pair
     }
 
     fn give(&mut self, commands: &[&[Vec<u8>]]) -> Vec<Pair> {

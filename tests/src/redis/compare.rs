@@ -27,13 +27,17 @@ pub fn agree(name: &str, ours: &Value, theirs: &Value) -> bool {
     command.has(flags::UNORDERED) && unordered(ours, command.name) == unordered(theirs, command.name)
 }
 
+/// What is left to compare of replies by chance, of which [`super::chance`] knows whether they may be.
 fn same_shape(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Array(Some(a)), Value::Array(Some(b)))
         | (Value::Set(a), Value::Set(b))
-        | (Value::Map(a), Value::Map(b)) => a.len() == b.len(),
+        | (Value::Map(a), Value::Map(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_shape(a, b))
+        }
         (Value::Bulk(a), Value::Bulk(b)) => a.is_some() == b.is_some(),
-        _ => false,
+        (Value::Double(_), Value::Double(_)) => true,
+        _ => ours == theirs,
     }
 }
 

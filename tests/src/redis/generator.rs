@@ -26,7 +26,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("expiretime", "key"),
     ("pexpiretime", "key"),
     ("persist", "key"),
-    ("scan", "0 count,1000 ?match,pattern ?type,string|type,hash|type,nosuch"),
+    ("scan", "cursor count,1000 ?match,pattern ?type,string|type,hash|type,nosuch"),
     ("keys", "pattern"),
     ("randomkey", ""),
     ("object", "encoding key"),
@@ -41,12 +41,16 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("sort", "qkey|lkey by,nosort ?desc ?limit,index,index ?get,# ?store,key"),
     ("sort", "qkey|skey|key ?alpha ?desc ?limit,index,index ?get,k* store,key|store,qkey"),
     ("sort", "skey by,nosort store,key"),
+    ("sort", "qkey by,w*|by,nosort|by,k*->f1 by,w*|by,nosort ?by,k* ?desc ?limit,index,index"),
     ("sort_ro", "qkey|skey ?desc|asc ?alpha ?limit,index,index ?get,#|get,k*|get,k*->f1 ?store,key"),
     ("sort_ro", "qkey|skey by,w* ?desc ?limit,index,index"),
     // strings
     ("set", "key value ?nx|xx ?get ?keepttl|ex,life|px,lifems|exat,later|pxat,laterms"),
     ("get", "key"),
+    // The same option twice, and others that do not go together.
+    ("set", "key value ex,life|px,lifems|exat,later|keepttl ex,life|px,lifems|exat,later|keepttl ?ex,life"),
     ("getex", "key ?persist|ex,life|px,lifems|exat,when|pxat,whenms"),
+    ("getex", "key persist|ex,life|px,lifems persist|ex,life|px,lifems ?persist"),
     ("getdel", "key"),
     ("getset", "key value"),
     ("setnx", "key value"),
@@ -74,6 +78,11 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("bitop", "and|or|xor|not key key+"),
     ("bitfield", "key ?overflow,wrap|overflow,sat|overflow,fail field_op+"),
     ("bitfield_ro", "key get,width,offset+"),
+    // A string as long as there can be, which is never read whole.
+    ("getbit", "far far_offset"),
+    ("bitfield", "far get,width,far_offset|incrby,width,far_offset,int|get,width,offset+"),
+    ("strlen", "far"),
+    ("getrange", "far -9 index"),
     // hashes
     ("hset", "key field,value+"),
     ("hmset", "key field,value+"),
@@ -89,7 +98,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("hgetall", "key"),
     ("hkeys", "key"),
     ("hvals", "key"),
-    ("hscan", "key 0 count,100000 ?match,pattern"),
+    ("hscan", "key cursor count,100000 ?match,pattern"),
     ("hrandfield", "key ?small|negative|small,withvalues|negative,withvalues"),
     // lists
     ("lpush", "key element+"),
@@ -119,7 +128,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("spop", "key ?small|small|negative"),
     ("srandmember", "key ?small|negative"),
     ("smove", "key key member"),
-    ("sscan", "key 0 count,100000 ?match,pattern"),
+    ("sscan", "key cursor count,100000 ?match,pattern"),
     ("sinter", "key+"),
     ("sinterstore", "key key+"),
     ("sintercard", "2,key,key|1,key|numkeys,key ?limit,small|limit,negative"),
@@ -158,7 +167,7 @@ pub const SHAPES: &[(&str, &str)] = &[
     ("zremrangebyscore", "zkey edge edge"),
     ("zremrangebylex", "lkey lex lex"),
     ("zrandmember", "zkey ?small|negative|small,withscores|negative,withscores"),
-    ("zscan", "zkey 0 count,100000 ?match,pattern"),
+    ("zscan", "zkey cursor count,100000 ?match,pattern"),
     (
         "zrangestore",
         "zkey zkey,index,index|zkey,edge,edge,byscore|zkey,edge,edge,byscore,limit,1,5 ?rev ?limit,1,1",
@@ -213,7 +222,11 @@ impl Generator {
     }
 
     fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.below(words.len() as u64) as usize]
+        self.any(words)
+    }
+
+    fn any<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
     }
 
     /// A command; rarely one with an argument too few or too many, or of no known name.
@@ -276,7 +289,10 @@ impl Generator {
             }
             "score" if self.one_in(2) => self.below(20).to_string(),
             "score" => self
-                .of(&["0.1", "-1.5", "3", "1e3", "1e17", "-7", "inf", "-inf", "x", "nan", "1e400", "2.5"])
+                .of(&[
+                    "0.1", "-1.5", "3", "1e3", "1e17", "-7", "inf", "-inf", "x", "nan", "1e400", "2.5",
+                    "0x1p-2000", "0x1.8p1", "0x10000000p-1090",
+                ])
                 .into(),
             "weight" => self.of(&["1", "2", "0.5", "3", "inf", "1e300", "x", "nan"]).into(),
             "fold" => self.of(&["sum", "min", "max", "avg"]).into(),
@@ -309,9 +325,32 @@ impl Generator {
             "whenms" => {
                 self.of(&["33177117420000", "33277117420000", "33377117420000", "1", "-1", "z"]).into()
             }
+            "pattern" if self.one_in(3) => {
+                let pattern: &[u8] = self.any(&[
+                    b"**", b"k**", b"**1", b"[a-\xff]", b"[\x80-\xff]*", b"[^\x80]", b"*\xff", b"[", b"[^", b"k[1-", b"",
+                ]);
+                args.push(pattern.to_vec());
+                return;
+            }
             "pattern" => {
                 self.of(&["*", "k*", "k[1-3]", "f*", "?1", "nosuch", "k1", "*1*", "[^k]*", "k\\1"]).into()
             }
+            // All that stand for the beginning; where others lead is a matter of each.
+            "cursor" if self.one_in(4) => self.of(&["", "-0", "+0", "00", "\0", "0\0x"]).into(),
+            "cursor" if self.one_in(20) => {
+                self.of(&["x", " 0", "0 ", "-", "1x", "18446744073709551616", "-18446744073709551616"]).into()
+            }
+            "cursor" => "0".into(),
+            "field" | "member" if self.one_in(20) => {
+                let name: &[u8] = self.any(&[b"\xff", b"\x80", b"\xc3\xa4", b"\x7f", b""]);
+                args.push(name.to_vec());
+                return;
+            }
+            // A few: each makes the other server write half a gibibyte.
+            "far_offset" if self.one_in(6) => {
+                self.of(&["4294967295", "4294967288", "4294967294", "#536870911", "#67108863"]).into()
+            }
+            "far_offset" => self.of(&["4294967296", "0", "9000", "#536870912", "x"]).into(),
             "int" => self
                 .of(&[
                     "1",
@@ -331,7 +370,7 @@ impl Generator {
             "float" => self
                 .of(&[
                     "0.1", "-0.1", "1.5", "3", "1e3", "1e-3", "-2.25", "0.3", "1e17", "x", "nan", "inf",
-                    "1e400", "0x1p4",
+                    "1e400", "0x1p4", "0x1p-2000", "0x1p-16446", "1e-4940",
                 ])
                 .into(),
             "index" => {

@@ -1,6 +1,7 @@
 //! A real `redis-server` beside the store: the same commands to both, the replies compared.
 
 mod both;
+mod chance;
 mod compare;
 mod coverage;
 mod generator;
