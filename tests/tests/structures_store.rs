@@ -202,7 +202,8 @@ fn a_damaged_header_does_not_hold_up_what_expires_behind_it() {
     let db = store.engine();
     let headers = db.open_column_family("structures.headers").unwrap();
     let index = db.open_column_family("structures.index").unwrap();
-    let header = headers.iter().unwrap().map(|entry| entry.unwrap().0.to_vec()).find(|key| key.ends_with(b"b"));
+    let header =
+        headers.iter().unwrap().map(|entry| entry.unwrap().0.to_vec()).find(|key| key.ends_with(b"b"));
     let header = header.unwrap();
     let keyspace = &header[..8];
     let mut batch = esker::WriteBatch::new();
@@ -250,7 +251,8 @@ fn keys_that_expire_are_told_when_they_are_removed_and_again_if_a_crash_brings_t
     let disk = SimFs::new();
     let store = on(&disk, 1);
     let mut connection = Connection::new(&store);
-    for line in ["set a v px 1000", "set b v px 1000", "set gone v px 1000", "set over v px 1000", "del gone"] {
+    for line in ["set a v px 1000", "set b v px 1000", "set gone v px 1000", "set over v px 1000", "del gone"]
+    {
         ask(&mut connection, line);
     }
     ask(&mut connection, "set over v");

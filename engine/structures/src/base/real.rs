@@ -304,8 +304,22 @@ mod tests {
     fn what_is_no_number_is_refused() {
         let long = format!("{}1", "0".repeat(5119));
         for text in [
-            "", "abc", "1 ", " 1", "1e", "e1", ".", "1.2.3", "nan", "infin", "1e5000", "1e-5000", "0xp1",
-            "0x1p-16446", "0x1p16384", &long,
+            "",
+            "abc",
+            "1 ",
+            " 1",
+            "1e",
+            "e1",
+            ".",
+            "1.2.3",
+            "nan",
+            "infin",
+            "1e5000",
+            "1e-5000",
+            "0xp1",
+            "0x1p-16446",
+            "0x1p16384",
+            &long,
         ] {
             assert_eq!(Real::parse(text.as_bytes()), None, "{text}");
         }

@@ -132,7 +132,8 @@ const ENTRIES: &[Entry] = &[
                 if !["normal", "slave", "replica", "pubsub"].contains(&class.as_str()) {
                     return Err("Invalid client class specified in buffer limit configuration.");
                 }
-                let (Some(hard), Some(soft), Ok(seconds)) = (memory(hard), memory(soft), seconds.parse()) else {
+                let (Some(hard), Some(soft), Ok(seconds)) = (memory(hard), memory(soft), seconds.parse())
+                else {
                     return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
                 };
                 found.push((class, [hard, soft, seconds]));
