@@ -317,6 +317,11 @@ impl Generator {
             "lex" if self.one_in(3) => format!("({}", "m".to_owned() + &self.below(60).to_string()),
             "lex" if self.one_in(2) => format!("[{}", "m".to_owned() + &self.below(60).to_string()),
             "lex" => self.of(&["-", "+", "[m", "(m4", "[", "(", "[n", "x", "", "-x"]).into(),
+            "field" | "member" if self.one_in(20) => {
+                let name: &[u8] = self.any(&[b"\xff", b"\x80", b"\xc3\xa4", b"\x7f", b""]);
+                args.push(name.to_vec());
+                return;
+            }
             "field" if self.one_in(2) => format!("f{}", self.below(8)),
             "field" if self.one_in(30) => "f".repeat(63 + self.below(4) as usize),
             "field" => format!("field{}", self.below(200)),
@@ -364,11 +369,6 @@ impl Generator {
                 self.of(&["x", " 0", "0 ", "-", "1x", "18446744073709551616", "-18446744073709551616"]).into()
             }
             "cursor" => "0".into(),
-            "field" | "member" if self.one_in(20) => {
-                let name: &[u8] = self.any(&[b"\xff", b"\x80", b"\xc3\xa4", b"\x7f", b""]);
-                args.push(name.to_vec());
-                return;
-            }
             // A few: each makes the other server write half a gibibyte.
             "far_offset" if self.one_in(6) => {
                 self.of(&["4294967295", "4294967288", "4294967294", "#536870911", "#67108863"]).into()

@@ -21,7 +21,7 @@ fn ranks_with_scores_are_those_of_a_model() {
     let builder = Store::builder("/data").deterministic(1);
     let store = builder.engine(|engine| engine.fs(Fs::Sim(SimFs::new()))).open().unwrap();
     let mut connection = Connection::new(&store);
-    let mut random = Random::seeded(7);
+    let random = Random::seeded(7);
     let mut model: BTreeMap<String, i64> = BTreeMap::new();
     // In its header, in records, and in records still when it is small again.
     for (adds, removes) in [(20, 5), (300, 50), (100, 300)] {
