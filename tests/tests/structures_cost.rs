@@ -5,7 +5,7 @@
 
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
-use esker_structures::command::Connection;
+use esker_structures::command::{Connection, commands};
 use esker_structures::store::Cost;
 use esker_tests::golden;
 use std::fmt::Write;
@@ -94,12 +94,105 @@ const COMMANDS: &[&str] = &[
     "zpopmax z 2",
     "zremrangebyrank z # #",
     "zremrangebyrank z 2 4",
+    "set k v",
+    "get k",
+    "getset k v",
+    "getex k ex 100",
+    "setnx k v",
+    "setex k 100 v",
+    "psetex k 100000 v",
+    "mset k 1 k2 2",
+    "msetnx k 1 k3 1",
+    "mget k k2 none",
+    "lcs k k2",
+    "incr k",
+    "decr k",
+    "incrby k 5",
+    "decrby k 5",
+    "incrbyfloat k 0.5",
+    "getdel k2",
+    "substr b # #",
+    "bitop not b2 b",
+    "bitfield b get u8 #",
+    "bitfield b set u8 # 1",
+    "bitfield_ro b get u8 #",
+    "hmset h @ v",
+    "hsetnx h @ v",
+    "hstrlen h @",
+    "hincrbyfloat h count 0.5",
+    "hgetall h",
+    "hkeys h",
+    "hvals h",
+    "lpushx l v",
+    "rpushx l v",
+    "lpos l @",
+    "lmove l l left right",
+    "rpoplpush l l",
+    "lmpop 1 l left count 2",
+    "lrem l 1 @",
+    "sort l alpha limit 0 3",
+    "sort_ro l by nosort limit # 3",
+    "smembers s",
+    "smismember s @ none @",
+    "sadd t @ other",
+    "sinter s t",
+    "sinterstore t3 s t",
+    "sunion s t",
+    "sunionstore t3 t t",
+    "sdiff t s",
+    "sdiffstore t3 t s",
+    "zadd y 1 @ 2 other",
+    "zrevrange z # #",
+    "zrangebyscore z 1 1 limit # 3",
+    "zrevrangebyscore z 1 1 limit # 3",
+    "zrangebylex z [@ + limit 0 3",
+    "zrevrangebylex z [@ - limit 0 3",
+    "zrangestore y2 z # #",
+    "zintercard 2 z y",
+    "zunion 2 z y",
+    "zunionstore y2 2 y y",
+    "zinter 2 z y",
+    "zinterstore y2 2 z y",
+    "zdiff 2 y z",
+    "zdiffstore y2 2 y z",
+    "zmpop 1 z min",
+    "zremrangebyscore z 100 200",
+    "zremrangebylex z (f +",
+    "touch h",
+    "pexpire h 1000000",
+    "expireat h 33177117420",
+    "pexpireat h 33177117420000",
+    "ttl h",
+    "pttl h",
+    "expiretime h",
+    "pexpiretime h",
+    "persist h",
+    "renamenx h g",
+    "renamenx g h",
+    "scan 0 count 10",
+    "keys k*",
+    "randomkey",
+    "move k 1",
+    "unlink b2 y y2 t t3",
+    "watch h",
+    "unwatch",
+    "multi",
+    "discard",
+    "multi",
+    "set k v",
+    "exec",
+    "ping",
+    "echo v",
+    "select 0",
+    "swapdb 0 1",
+    "swapdb 0 1",
     "copy s t2",
     "del t2",
     "del h",
     "del s l z b",
     "dbsize",
     "flushdb",
+    "flushall",
 ];
 
 /// Those that must not touch more than three times as many records at the greatest size as at the one before.
@@ -171,7 +264,7 @@ fn run(connection: &mut Connection, line: &str) {
 
 /// The costs of all commands at one size, in their order, and of [`FLAT`] besides.
 fn costs(size: u64) -> (Vec<Vec<Cost>>, Vec<u64>) {
-    let builder = Store::builder("/data").deterministic(1).databases(1);
+    let builder = Store::builder("/data").deterministic(1).databases(2);
     let engine = |engine: esker::Builder| engine.fs(Fs::Sim(SimFs::new())).memory_budget(256 << 20);
     let store = builder.engine(engine).open().unwrap();
     let mut connection = Connection::new(&store);
@@ -231,4 +324,11 @@ fn golden_the_costs_of_commands() {
             "{command}: {greatest} records at the greatest size, {before} before"
         );
     }
+}
+
+#[test]
+fn every_command_has_a_line_of_costs() {
+    let asked = |name: &str| COMMANDS.iter().any(|line| line.split(' ').next() == Some(name));
+    let missing: Vec<&str> = commands().map(|command| command.name).filter(|name| !asked(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

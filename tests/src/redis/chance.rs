@@ -17,8 +17,8 @@ pub fn shown_by(args: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     Some([before.as_bytes().to_vec(), args.get(1)?.clone()].into_iter().chain(words).collect())
 }
 
-/// Whether a reply to a command may be, where `all` is what [`shown_by`] was answered: members of it, as many as
-/// were asked for, different ones if they are to be, each with the value that it has.
+/// Whether a reply to a command may be, where `all` is what [`shown_by`] was answered: members of it, as many
+/// as were asked for, different ones if they are to be, each with the value that it has.
 #[must_use]
 pub fn is_valid(args: &[Vec<u8>], reply: &Value, all: &Value) -> bool {
     // Errors are compared.

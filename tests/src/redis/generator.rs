@@ -290,8 +290,21 @@ impl Generator {
             "score" if self.one_in(2) => self.below(20).to_string(),
             "score" => self
                 .of(&[
-                    "0.1", "-1.5", "3", "1e3", "1e17", "-7", "inf", "-inf", "x", "nan", "1e400", "2.5",
-                    "0x1p-2000", "0x1.8p1", "0x10000000p-1090",
+                    "0.1",
+                    "-1.5",
+                    "3",
+                    "1e3",
+                    "1e17",
+                    "-7",
+                    "inf",
+                    "-inf",
+                    "x",
+                    "nan",
+                    "1e400",
+                    "2.5",
+                    "0x1p-2000",
+                    "0x1.8p1",
+                    "0x10000000p-1090",
                 ])
                 .into(),
             "weight" => self.of(&["1", "2", "0.5", "3", "inf", "1e300", "x", "nan"]).into(),
@@ -304,6 +317,11 @@ impl Generator {
             "lex" if self.one_in(3) => format!("({}", "m".to_owned() + &self.below(60).to_string()),
             "lex" if self.one_in(2) => format!("[{}", "m".to_owned() + &self.below(60).to_string()),
             "lex" => self.of(&["-", "+", "[m", "(m4", "[", "(", "[n", "x", "", "-x"]).into(),
+            "field" | "member" if self.one_in(20) => {
+                let name: &[u8] = self.any(&[b"\xff", b"\x80", b"\xc3\xa4", b"\x7f", b""]);
+                args.push(name.to_vec());
+                return;
+            }
             "field" if self.one_in(2) => format!("f{}", self.below(8)),
             "field" if self.one_in(30) => "f".repeat(63 + self.below(4) as usize),
             "field" => format!("field{}", self.below(200)),
@@ -327,7 +345,17 @@ impl Generator {
             }
             "pattern" if self.one_in(3) => {
                 let pattern: &[u8] = self.any(&[
-                    b"**", b"k**", b"**1", b"[a-\xff]", b"[\x80-\xff]*", b"[^\x80]", b"*\xff", b"[", b"[^", b"k[1-", b"",
+                    b"**",
+                    b"k**",
+                    b"**1",
+                    b"[a-\xff]",
+                    b"[\x80-\xff]*",
+                    b"[^\x80]",
+                    b"*\xff",
+                    b"[",
+                    b"[^",
+                    b"k[1-",
+                    b"",
                 ]);
                 args.push(pattern.to_vec());
                 return;
@@ -341,11 +369,6 @@ impl Generator {
                 self.of(&["x", " 0", "0 ", "-", "1x", "18446744073709551616", "-18446744073709551616"]).into()
             }
             "cursor" => "0".into(),
-            "field" | "member" if self.one_in(20) => {
-                let name: &[u8] = self.any(&[b"\xff", b"\x80", b"\xc3\xa4", b"\x7f", b""]);
-                args.push(name.to_vec());
-                return;
-            }
             // A few: each makes the other server write half a gibibyte.
             "far_offset" if self.one_in(6) => {
                 self.of(&["4294967295", "4294967288", "4294967294", "#536870911", "#67108863"]).into()
@@ -369,8 +392,23 @@ impl Generator {
             "negative" => self.of(&["-1", "-2", "-5", "-300"]).into(),
             "float" => self
                 .of(&[
-                    "0.1", "-0.1", "1.5", "3", "1e3", "1e-3", "-2.25", "0.3", "1e17", "x", "nan", "inf",
-                    "1e400", "0x1p4", "0x1p-2000", "0x1p-16446", "1e-4940",
+                    "0.1",
+                    "-0.1",
+                    "1.5",
+                    "3",
+                    "1e3",
+                    "1e-3",
+                    "-2.25",
+                    "0.3",
+                    "1e17",
+                    "x",
+                    "nan",
+                    "inf",
+                    "1e400",
+                    "0x1p4",
+                    "0x1p-2000",
+                    "0x1p-16446",
+                    "1e-4940",
                 ])
                 .into(),
             "index" => {

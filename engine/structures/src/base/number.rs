@@ -253,7 +253,7 @@ mod tests {
         for (text, expected) in [
             ("0x1p-1074", Some(least)),
             ("0x1.8p-1075", Some(least)),
-            ("0x0.00000000000008p-1022", Some(f64::from_bits(1 << 51))),
+            ("0x0.8p-1022", Some(f64::from_bits(1 << 51))),
             ("0x10000000p-1090", Some(f64::from_bits(1 << 12))),
             ("0x1.fffffffffffffp-1023", Some(f64::MIN_POSITIVE)),
             ("0x1fffffffffffff8p0", Some(144_115_188_075_855_870.0)),

@@ -1,5 +1,5 @@
-//! What Redis 7.4 has and this crate does not: commands of data, by group, which answer `unknown command`, and
-//! options of commands that are there.
+//! What Redis 7.4 has and this crate does not: commands of data, by group, which answer `unknown command`,
+//! and options of commands that are there.
 
 /// Groups with the names of their commands.
 pub(super) const ABSENT: &[(&str, &[&str])] = &[

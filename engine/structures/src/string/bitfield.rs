@@ -93,8 +93,8 @@ impl Width {
     }
 }
 
-/// Does all of it in order; an answer for each. Writes the bytes concerned. An integer begins within the longest
-/// string that can be set, and may end a few bytes behind it.
+/// Does all of it in order; an answer for each. Writes the bytes concerned. An integer begins within the
+/// longest string that can be set, and may end a few bytes behind it.
 ///
 /// # Errors
 /// [`Error::WRONG_TYPE`], [`Error::BIT_OFFSET`], [`Error::BIT_WIDTH`]; what the engine gives.
