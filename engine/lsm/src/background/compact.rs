@@ -12,13 +12,14 @@ use crate::base::sync::atomic::Ordering;
 use crate::commit::{Drawer, Stall, Task};
 use crate::compaction::{
     Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, debt_bytes, ended_ms,
-    hides_since_before, leftover, merge, pick, pick_calm, pick_erasure, pick_manual, retired,
+    hides_since_before, leftover, level0_pressure, merge, pick, pick_calm, pick_erasure, pick_manual,
+    retired,
 };
 use crate::hooks::{CompactionWay, TableInfo};
 use crate::iter::Merge;
 use crate::table::Origin;
 use crate::tree::{Family, Filtering};
-use crate::version::{Edit, EditOp, Leftover, Source, TableFile, Version};
+use crate::version::{CompactionStyle, Edit, EditOp, Leftover, Source, TableFile, Version};
 use std::panic::resume_unwind;
 use std::time::Duration;
 
@@ -32,8 +33,9 @@ impl Jobs {
         let mut families = self.store.families();
         // The family that presses most on writers comes first.
         families.sort_by_cached_key(|family| {
-            let version = &family.pin().version;
-            std::cmp::Reverse((version.level(0).len(), debt_bytes(version, &self.store.options().shape)))
+            let (version, shape) = (&family.pin().version, &self.store.options().shape);
+            let style = family.rules().style;
+            std::cmp::Reverse((level0_pressure(version, shape, style), debt_bytes(version, shape, style)))
         });
         // What should be gone soon goes before what is too large; by turns where writers wait for that.
         let late_first =
@@ -88,7 +90,8 @@ impl Jobs {
     /// the room for it to spare.
     pub fn compact_calm(&self, calm: Calm) -> Result<bool> {
         for family in self.store.families() {
-            if self.rests(&family) {
+            // In other styles fewer writes are worth more than fewer runs.
+            if self.rests(&family) || family.rules().style != CompactionStyle::Leveled {
                 continue;
             }
             let claimed = {

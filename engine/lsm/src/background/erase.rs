@@ -134,6 +134,7 @@ impl Jobs {
             .erase_within_ms
             .map_or(0, |within| self.store.clock.now_ms().saturating_sub(within / SHARE_OF_TABLES));
         Moment {
+            style: family.rules().style,
             oldest_seq: horizons.first().map_or(0, |h| h.seq),
             oldest_ms: horizons.iter().map(|h| h.now_ms).min().unwrap_or(0),
             horizons,

@@ -62,6 +62,7 @@ impl Plan {
         let reason = match self.reason {
             Reason::Level0 => "level 0",
             Reason::LevelSize => "level size",
+            Reason::Tier => "tier",
             Reason::BottomDeletions => "bottom deletions",
             Reason::Expired => "expired",
             Reason::Erasure => "erasure",

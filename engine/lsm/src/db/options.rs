@@ -9,6 +9,7 @@ use crate::compress::Codec;
 use crate::filter::{FilterPolicy, PrefixExtractor};
 use crate::table::{TableOptions, TablePolicy};
 use crate::tree::FamilyRules;
+use crate::version::CompactionStyle;
 use std::time::Duration;
 
 /// Options of a store. Whoever sets nothing but `memory_budget` gets an engine tuned to it; the
@@ -233,6 +234,9 @@ pub struct FamilyOptions {
     /// ([`crate::Db::pins`] lists them). A short time costs compactions. Default: 24 h; between 1 s and
     /// ten years; `None` leaves it to compactions that are due anyway.
     pub erase_within: Option<Duration>,
+    /// How its tables are kept in order. [`Builder::compaction_style`](crate::Builder::compaction_style)
+    /// changes it. Default: [`CompactionStyle::Leveled`].
+    pub compaction: CompactionStyle,
 }
 
 impl Default for FamilyOptions {
@@ -250,6 +254,7 @@ impl Default for FamilyOptions {
             merge_operator: None,
             default_ttl: None,
             erase_within: Some(Duration::from_secs(24 * 3600)),
+            compaction: CompactionStyle::default(),
         }
     }
 }
@@ -271,6 +276,8 @@ mod tag {
     pub const MERGE_OPERATOR: u64 = 12;
     /// A byte string; absent for none.
     pub const PREFIX: u64 = 24;
+    /// A byte string; absent for the default.
+    pub const COMPACTION: u64 = 25;
     /// In ms; absent for none.
     pub const DEFAULT_TTL: u64 = 10;
     /// In ms; 0 for no bound.
@@ -299,6 +306,7 @@ impl FamilyOptions {
         if self.erase_within.is_some_and(|within| !bounds.contains(&within)) {
             return Err(Error::invalid("erase_within", "it must be between 1 s and ten years"));
         }
+        self.compaction.validate()?;
         self.policy().validate()
     }
 
@@ -309,6 +317,7 @@ impl FamilyOptions {
             policy: self.policy(),
             default_ttl_ms: self.default_ttl.map(ms),
             erase_within_ms: self.erase_within.map(ms),
+            style: self.compaction,
         }
     }
 
@@ -356,6 +365,12 @@ impl FamilyOptions {
             put_varint(&mut out, tag::PREFIX);
             put_bytes(&mut out, &stored);
         }
+        if self.compaction != CompactionStyle::default() {
+            let mut stored = Vec::new();
+            self.compaction.encode(&mut stored);
+            put_varint(&mut out, tag::COMPACTION);
+            put_bytes(&mut out, &stored);
+        }
         if self.keep_versions {
             put_varint(&mut out, tag::KEEP_VERSIONS);
             put_varint(&mut out, 1);
@@ -388,6 +403,12 @@ impl FamilyOptions {
                 let wrong = bytes.malformed("a prefix extractor that this version knows");
                 let stored = bytes.bytes("a prefix extractor")?;
                 options.prefix = Some(PrefixExtractor::decode(stored).map_err(|_| wrong)?);
+                continue;
+            }
+            if tag == tag::COMPACTION {
+                let wrong = bytes.malformed("a compaction style that this version knows");
+                let stored = bytes.bytes("a compaction style")?;
+                options.compaction = CompactionStyle::decode(stored).map_err(|_| wrong)?;
                 continue;
             }
             if let tag::DEFAULT_TTL | tag::ERASE_WITHIN = tag {
@@ -438,6 +459,9 @@ mod tests {
                 keep_versions: zstd_level.is_some(),
                 filter: if zstd_level.is_some() { FilterPolicy::Keyed } else { FilterPolicy::None },
                 block_bytes: 4096,
+                compaction: zstd_level.map_or_else(CompactionStyle::default, |_| {
+                    CompactionStyle::Tiered(crate::version::Tiered { runs: 9, ..Default::default() })
+                }),
                 prefix: zstd_level.map(|_| PrefixExtractor::Delimited { delimiter: b'/', nth: 3 }),
                 default_ttl,
                 erase_within,

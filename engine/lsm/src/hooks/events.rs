@@ -84,6 +84,8 @@ pub enum CompactionReason {
     Level0,
     /// A level is larger than its target.
     LevelSize,
+    /// Runs are similar, or too many, or take too much space, in a family that is compacted in tiers.
+    Tier,
     /// A table of the deepest level holds deletions that no snapshot needs any more.
     BottomDeletions,
     /// Every entry of a table has expired.

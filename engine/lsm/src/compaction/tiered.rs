@@ -1,0 +1,142 @@
+//! What tiered compaction merges, as a pure function of a version: neighbours of similar size with one
+//! another (size tiers, as in Bigtable, 2006), so that an entry is written once for each tier and not ten
+//! times for each level.
+//!
+//! The *runs* are the tables of level 0, newest first, and then each level below that holds anything: every
+//! run is older than the one before it, key by key. Neighbours are merged into the level right above the next
+//! older run; where nothing is older, into the last level; where that one stands in level 0 or 1, into one
+//! table of level 0. So whatever leveled compaction has left is a legal beginning, and the other way round.
+
+use super::picker::{Moment, ShapeOptions, disjoint};
+use super::plan::{Claims, Plan, Reason};
+use crate::base::limits::LEVELS;
+use crate::base::sync::Arc;
+use crate::table::TablePolicy;
+use crate::version::{TableFile, Tiered, Version};
+use std::ops::Range;
+
+/// A run joins a merge if it is at most so many times as large as the largest newer one in it.
+const SIMILAR: u64 = 2;
+
+/// A sorted run.
+struct Run<'v> {
+    level: usize,
+    tables: &'v [Arc<TableFile>],
+    bytes: u64,
+    /// Some of it is being compacted, or damaged: it stays where it is.
+    held: bool,
+}
+
+/// The runs of a version, the newest first.
+fn runs<'v>(version: &'v Version, claims: &Claims) -> Vec<Run<'v>> {
+    let run = |level, tables: &'v [Arc<TableFile>]| Run {
+        level,
+        tables,
+        bytes: tables.iter().map(|table| table.meta.size).sum(),
+        held: tables.iter().any(|table| claims.has(table.meta.number)),
+    };
+    let level0 = version.level(0).chunks(1).map(|table| run(0, table));
+    let below = (1..LEVELS).filter(|level| !version.level(*level).is_empty());
+    level0.chain(below.map(|level| run(level, version.level(level)))).collect()
+}
+
+/// How many sorted runs there are.
+fn count_runs(version: &Version) -> usize {
+    version.level(0).len() + (1..LEVELS).filter(|level| !version.level(*level).is_empty()).count()
+}
+
+/// The merge that is due; `None` if none is, or all that are due are being done.
+pub(super) fn pick_tiered(
+    version: &Version,
+    claims: &Claims,
+    rules: Tiered,
+    policy: &TablePolicy,
+    moment: Moment<'_>,
+) -> Option<Plan> {
+    let runs = runs(version, claims);
+    let plan = |window: Range<usize>| plan(claims, &runs, window, policy);
+    let fits = |plan: &Plan| plan.trivial_move || plan.input_bytes() <= moment.room;
+    if takes_too_much(runs.iter().map(|run| run.bytes), rules)
+        && let Some(plan) = plan(0..runs.len()).filter(fits)
+    {
+        return Some(plan);
+    }
+    let similar = (0..runs.len()).map(|first| first..first + similar(&runs[first..]));
+    let mut due = similar.filter(|window| window.len() >= rules.width as usize);
+    if let Some(plan) = due.find_map(|window| plan(window).filter(fits)) {
+        return Some(plan);
+    }
+    // Too many that differ: the cheapest neighbours that are enough, whatever room there is.
+    let over = runs.len().checked_sub(rules.runs as usize).filter(|over| *over > 0)?;
+    let mut windows: Vec<_> = (0..runs.len() - over).map(|first| first..first + over + 1).collect();
+    windows.sort_by_key(|window| runs[window.clone()].iter().map(|run| run.bytes).sum::<u64>());
+    windows.into_iter().find_map(plan)
+}
+
+/// Whether all but the last, which is the oldest, are larger together than the rules allow.
+fn takes_too_much(bytes: impl DoubleEndedIterator<Item = u64>, rules: Tiered) -> bool {
+    let mut from_oldest = bytes.rev();
+    let oldest = from_oldest.next().unwrap_or(0);
+    let newer: u64 = from_oldest.sum();
+    u128::from(newer) * 100 > u128::from(oldest) * u128::from(rules.space_percent)
+}
+
+/// How many runs from the first one on are similar.
+fn similar(runs: &[Run<'_>]) -> usize {
+    let mut largest = u64::MAX;
+    let ends = |run: &Run<'_>| {
+        let ends = run.held || run.bytes > largest.saturating_mul(SIMILAR);
+        largest = if largest == u64::MAX { run.bytes } else { largest.max(run.bytes) };
+        ends
+    };
+    runs.iter().position(ends).unwrap_or(runs.len())
+}
+
+/// The merge of neighbours; `None` if one of them is held, or another compaction writes where it would.
+fn plan(claims: &Claims, runs: &[Run<'_>], window: Range<usize>, policy: &TablePolicy) -> Option<Plan> {
+    let older = runs.get(window.end).map_or(LEVELS, |run| run.level);
+    let output_level = older.saturating_sub(1);
+    let merged = &runs[window];
+    if merged.is_empty() || merged.iter().any(|run| run.held) {
+        return None;
+    }
+    let of_run =
+        |run: &Run<'_>| run.tables.iter().map(|table| (run.level, table.clone())).collect::<Vec<_>>();
+    let mut plan = Plan {
+        reason: Reason::Tier,
+        inputs: merged.iter().flat_map(of_run).collect(),
+        output_level,
+        trivial_move: false,
+        drop_whole: false,
+    };
+    // What shares no key need not be read: it joins the run that is there, if there is one.
+    if output_level > 0
+        && merged.iter().all(|run| policy.same_codec(run.level, output_level))
+        && disjoint(&plan.inputs)
+    {
+        plan.trivial_move = true;
+        plan.inputs.retain(|(level, _)| *level != output_level);
+    }
+    let (from, to) = plan.range()?;
+    (!claims.writes(output_level, from, to)).then_some(plan)
+}
+
+/// What merges that cannot wait have yet to move, in bytes.
+pub(super) fn debt_bytes(version: &Version, rules: Tiered) -> u64 {
+    let runs = runs(version, &Claims::default());
+    let bytes = |runs: &[Run<'_>]| runs.iter().map(|run| run.bytes).sum::<u64>();
+    if takes_too_much(runs.iter().map(|run| run.bytes), rules) {
+        return bytes(&runs);
+    }
+    let over = runs.len().saturating_sub(rules.runs as usize);
+    if over == 0 { 0 } else { bytes(&runs[..=over]) }
+}
+
+/// What presses on writers as so many tables in level 0 would, of a family that is compacted level by level.
+pub(super) fn level0_pressure(version: &Version, rules: Tiered, options: &ShapeOptions) -> usize {
+    let count = count_runs(version);
+    match count.saturating_sub(rules.runs as usize) {
+        0 => count.min(options.level0_tables),
+        over => over + options.level0_tables,
+    }
+}

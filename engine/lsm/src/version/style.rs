@@ -1,0 +1,128 @@
+//! How the tables of a column family are kept in order, as data: its compaction style.
+
+use crate::base::coding::{Decoder, Malformed, put_varint};
+use crate::base::error::{Error, Result};
+
+/// How the tables of a column family are compacted: see `docs/compaction.md` for the rules and the costs.
+/// [`FamilyOptions::compaction`](crate::FamilyOptions::compaction) sets it, and
+/// [`Builder::compaction_style`](crate::Builder::compaction_style) changes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CompactionStyle {
+    /// Sorted runs of growing size, one for each level: reads look into few, nine tenths of the data stand in
+    /// one, and each entry is written about ten times.
+    #[default]
+    Leveled,
+    /// Runs of similar size are merged with one another: each entry is written a few times, reads look into
+    /// more runs, and what was overwritten stays for longer. For families that are written more than read.
+    Tiered(Tiered),
+}
+
+/// The rules of [`CompactionStyle::Tiered`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tiered {
+    /// So many neighbours of similar size are merged. More write less, and leave more runs. Default: 4;
+    /// between 2 and 32.
+    pub width: u32,
+    /// More runs than this are not left, similar or not. Default: 12; between 2 and 64.
+    pub runs: u32,
+    /// When all runs but the oldest together are larger than this share of the oldest, in percent, all are
+    /// merged: so the store takes at most this much more than what it shows. A merge of all needs as much
+    /// room again while it goes on. Default: 200; between 10 and 10,000.
+    pub space_percent: u32,
+}
+
+impl Default for Tiered {
+    fn default() -> Self {
+        Tiered { width: 4, runs: 12, space_percent: 200 }
+    }
+}
+
+impl CompactionStyle {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] that names the field and its limits.
+    pub fn validate(&self) -> Result<()> {
+        let CompactionStyle::Tiered(rules) = self else { return Ok(()) };
+        for (what, value, least, most) in [
+            ("width", rules.width, 2, 32),
+            ("runs", rules.runs, 2, 64),
+            ("space_percent", rules.space_percent, 10, 10_000),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(Error::invalid(what, format!("{value} is not between {least} and {most}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the stored form: see `docs/format/manifest.md`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            CompactionStyle::Leveled => put_varint(out, 0),
+            CompactionStyle::Tiered(Tiered { width, runs, space_percent }) => {
+                [1, *width, *runs, *space_percent].iter().for_each(|n| put_varint(out, u64::from(*n)));
+            }
+        }
+    }
+
+    /// Decodes the stored form, which must be all there is.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is none that this version knows.
+    pub fn decode(bytes: &[u8]) -> Result<CompactionStyle, Malformed> {
+        let mut decoder = Decoder::new(bytes);
+        let unknown = decoder.malformed("a compaction style that this version knows");
+        let style = match decoder.varint("a compaction style")? {
+            0 => CompactionStyle::Leveled,
+            1 => {
+                let mut number = || decoder.varint32("a rule of tiered compaction");
+                CompactionStyle::Tiered(Tiered {
+                    width: number()?,
+                    runs: number()?,
+                    space_percent: number()?,
+                })
+            }
+            _ => return Err(unknown),
+        };
+        if !decoder.is_empty() || style.validate().is_err() {
+            return Err(unknown);
+        }
+        Ok(style)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stored_form_is_read_back_and_nothing_else_is() {
+        let other = CompactionStyle::Tiered(Tiered { width: 7, runs: 64, space_percent: 1000 });
+        for style in [CompactionStyle::Leveled, CompactionStyle::Tiered(Tiered::default()), other] {
+            let mut stored = Vec::new();
+            style.encode(&mut stored);
+            assert_eq!(CompactionStyle::decode(&stored), Ok(style));
+            assert!(CompactionStyle::decode(&stored[..stored.len() - 1]).is_err());
+            stored.push(0);
+            assert!(CompactionStyle::decode(&stored).is_err());
+        }
+        for wrong in [&[9][..], &[1, 1, 4, 100], &[1, 4, 65, 100], &[1, 4, 12, 1]] {
+            assert!(CompactionStyle::decode(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_rule_names_its_field() {
+        let base = Tiered::default();
+        for (rules, what) in [
+            (Tiered { width: 1, ..base }, "width"),
+            (Tiered { runs: 65, ..base }, "runs"),
+            (Tiered { space_percent: 9, ..base }, "space_percent"),
+        ] {
+            let error = CompactionStyle::Tiered(rules).validate().unwrap_err();
+            assert!(matches!(error, Error::InvalidArgument { what: named, .. } if named == what), "{error}");
+        }
+    }
+}
