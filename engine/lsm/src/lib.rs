@@ -72,4 +72,4 @@ pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;
 pub use txn::{CommitError, Locking, Savepoint, Transaction, TransactionIter, TransactionOptions};
-pub use version::{CompactionStyle, Tiered};
+pub use version::{CompactionStyle, Fifo, Tiered};

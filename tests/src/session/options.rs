@@ -218,6 +218,7 @@ impl OptionSet {
             block_bytes: Some(options.block_bytes),
             filter_bits_per_key: Some(options.filter_bits_per_key),
             index_partition_bytes: Some(options.index_partition_bytes),
+            compaction: Some(options.compaction),
             ..FamilyChanges::default()
         }
     }

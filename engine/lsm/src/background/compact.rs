@@ -252,6 +252,14 @@ impl Jobs {
             self.install_compaction(family, plan, moved, None)?;
             outputs.extend(plan.inputs.iter().map(|(_, table)| table.meta.shown(plan.output_level)));
             self.counters.moved();
+        } else if plan.reason == Reason::Oldest {
+            let (filtering, newest) = self.store.snapshots.begin_filtering(family);
+            // One that has registered since it was chosen.
+            if plan.inputs.iter().any(|(_, table)| newest.is_some_and(|seq| seq >= table.meta.min_seq)) {
+                return Ok(outputs);
+            }
+            self.install_compaction(family, plan, Vec::new(), Some(filtering))?;
+            self.counters.outlived(plan.inputs.len() as u64, plan.input_bytes());
         } else if plan.drop_whole {
             self.install_compaction(family, plan, Vec::new(), None)?;
             self.counters.moved();
@@ -304,6 +312,7 @@ impl Jobs {
             store: store.with_manifest(|manifest| manifest.state().store),
             history: store.with_manifest(|manifest| manifest.state().history.id),
             created_ms: store.clock.now_ms(),
+            newest_ms: newest_ms(rules.style, plan),
             oldest_deletion_ms: metas().map(|m| m.oldest_deletion_ms).min().unwrap_or(NEVER),
             outside: false,
         };
@@ -389,6 +398,15 @@ impl Jobs {
             }
             Ok(())
         })
+    }
+}
+
+/// When the newest of the inputs was flushed; 0 where nobody asks how old a table is.
+fn newest_ms(style: CompactionStyle, plan: &Plan) -> u64 {
+    let written_ms = plan.inputs.iter().map(|(_, table)| table.reader.properties().written_ms());
+    match style {
+        CompactionStyle::Fifo(_) => written_ms.max().unwrap_or(0),
+        _ => 0,
     }
 }
 

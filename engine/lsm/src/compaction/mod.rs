@@ -3,6 +3,7 @@
 mod below;
 mod calm;
 mod erasure;
+mod fifo;
 mod hooks;
 mod intake;
 mod merge;
@@ -11,6 +12,8 @@ mod plan;
 mod ranges;
 mod tiered;
 
+#[cfg(all(test, not(loom)))]
+mod fifo_tests;
 #[cfg(all(test, not(loom)))]
 mod picker_tests;
 #[cfg(all(test, not(loom)))]
@@ -21,6 +24,7 @@ mod tiered_tests;
 pub use below::Below;
 pub use calm::{Calm, pick_calm};
 pub use erasure::{Unerased, can_be_erased, ended_ms, hides_since_before, is_due, leftover, unerased};
+pub use fifo::has_outlived;
 pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use intake::deepest_free;
 pub use merge::{MergeSpec, Merged, merge};

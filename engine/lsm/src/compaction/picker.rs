@@ -9,6 +9,7 @@
 //! amplification stays near 1.1.
 
 use super::erasure::{frees_something, pick_dense, pick_due, released};
+use super::fifo::{merge_neighbours, pick_oldest};
 use super::plan::{Claims, Plan, Reason};
 use super::ranges::is_seen;
 use super::tiered::{self, pick_tiered};
@@ -52,6 +53,8 @@ impl ShapeOptions {
 pub struct Moment<'a> {
     /// The family's style.
     pub style: CompactionStyle,
+    /// The newest sequence number that a held snapshot sees; `None` if none is held.
+    pub held_seq: Option<SeqNum>,
     /// The oldest horizon: everything up to it is seen by all readers.
     pub oldest_seq: SeqNum,
     /// The earliest time against which any reader judges expiry.
@@ -117,15 +120,19 @@ pub fn targets(version: &Version, options: &ShapeOptions) -> Targets {
 pub fn level0_pressure(version: &Version, options: &ShapeOptions, style: CompactionStyle) -> usize {
     match style {
         CompactionStyle::Leveled => version.level(0).len(),
-        CompactionStyle::Tiered(rules) => tiered::level0_pressure(version, rules, options),
+        CompactionStyle::Tiered(rules) => tiered::level0_pressure(version, rules.runs, options),
+        CompactionStyle::Fifo(rules) => tiered::level0_pressure(version, rules.runs, options),
     }
 }
 
 /// Bytes that compaction has yet to move before the tables have the shape that their style works towards.
 #[must_use]
 pub fn debt_bytes(version: &Version, options: &ShapeOptions, style: CompactionStyle) -> u64 {
-    if let CompactionStyle::Tiered(rules) = style {
-        return tiered::debt_bytes(version, rules);
+    match style {
+        CompactionStyle::Leveled => {}
+        CompactionStyle::Tiered(rules) => return tiered::debt_bytes(version, rules),
+        // What is too much goes unread.
+        CompactionStyle::Fifo(_) => return 0,
     }
     let targets = targets(version, options);
     let level0 = version.level(0).len();
@@ -158,6 +165,7 @@ pub fn pick(
     let shaping = match moment.style {
         CompactionStyle::Leveled => pick_leveled(version, claims, options, moment),
         CompactionStyle::Tiered(rules) => pick_tiered(version, claims, rules, policy, moment),
+        CompactionStyle::Fifo(rules) => merge_neighbours(version, claims, rules, moment),
     };
     if let Some(plan) = shaping {
         // A table that only changes its level keeps its codec: raw ones must not sink to where most of the
@@ -165,10 +173,15 @@ pub fn pick(
         return Some(moving_only_if_the_codec_stays(plan, policy));
     }
     let due = |range: &Range| fullness > 125 || range.written_ms <= moment.erase_ms;
+    // Where the oldest goes by itself, deletions go with it: merging down for readers would cost the order.
+    let dense = || match moment.style {
+        CompactionStyle::Fifo(_) => None,
+        _ => pick_dense(version, claims, options, moment),
+    };
     pick_due(version, claims, options, moment)
         .or_else(|| pick_bottom_deletions(version, claims, moment))
         .or_else(|| pick_touched(version, claims, options, moment, due))
-        .or_else(|| pick_dense(version, claims, options, moment))
+        .or_else(dense)
         .map(|plan| moving_only_if_the_codec_stays(plan, policy))
 }
 
@@ -222,7 +235,9 @@ pub fn pick_erasure(
 
 /// Tables of which nothing is needed any more: they go unread.
 fn pick_whole(version: &Version, claims: &Claims, moment: Moment<'_>) -> Option<Plan> {
-    pick_expired(version, claims, moment).or_else(|| pick_covered(version, claims, moment))
+    pick_expired(version, claims, moment)
+        .or_else(|| pick_covered(version, claims, moment))
+        .or_else(|| pick_oldest(version, claims, moment))
 }
 
 fn moving_only_if_the_codec_stays(mut plan: Plan, policy: &TablePolicy) -> Plan {
@@ -305,7 +320,7 @@ pub(super) fn pick_level(
     })
 }
 
-fn overlap_of(version: &Version, level: usize, table: &TableFile) -> Vec<Arc<TableFile>> {
+pub(super) fn overlap_of(version: &Version, level: usize, table: &TableFile) -> Vec<Arc<TableFile>> {
     version.overlapping(level, Some(&table.meta.smallest.0), Some(&table.meta.largest.0))
 }
 

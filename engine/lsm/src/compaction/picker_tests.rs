@@ -11,7 +11,7 @@ use crate::base::sync::Arc;
 use crate::fs::{Fs, SimFs};
 use crate::iter::Horizon;
 use crate::ranges::{Range, RangeKind, RangeSet};
-use crate::table::{TableOptions, TablePolicy, TableWriter, Tables};
+use crate::table::{Origin, TableOptions, TablePolicy, TableWriter, Tables};
 use crate::version::{CompactionStyle, Leftover, Purgatory, TableFile, TableMeta, Version, check_levels};
 use std::path::Path;
 use std::sync::LazyLock;
@@ -29,7 +29,7 @@ static NO_RANGES: LazyLock<RangeSet> = LazyLock::new(RangeSet::default);
 /// A moment at which all readers see everything up to `oldest_seq`.
 pub(super) fn moment(oldest_seq: u64, oldest_ms: u64) -> Moment<'static> {
     let (style, horizons, ranges) = (CompactionStyle::Leveled, &[], &*NO_RANGES);
-    Moment { style, oldest_seq, oldest_ms, horizons, ranges, erase_ms: 0, room: u64::MAX }
+    Moment { style, held_seq: None, oldest_seq, oldest_ms, horizons, ranges, erase_ms: 0, room: u64::MAX }
 }
 
 pub(super) fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
@@ -39,7 +39,10 @@ pub(super) fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile>
     let number: u64 = number.parse().unwrap();
     let kib: u64 = size.trim_end_matches(['d', 'x']).parse().unwrap();
     let (file, identity) = tables.create(number).unwrap();
-    let mut writer = TableWriter::new(file, identity, TableOptions::default()).unwrap();
+    // The higher its number, the later it was written.
+    let origin = Origin { created_ms: number, ..Origin::default() };
+    let mut writer =
+        TableWriter::new(file, identity, TableOptions { origin, ..TableOptions::default() }).unwrap();
     for (key, seq) in [(first, 2 * number), (last, 2 * number + 1)] {
         let entry = EntryRef { key: key.as_bytes(), seq, kind: Kind::Put, expires_at: NEVER, value: b"v" };
         writer.add(&entry).unwrap();

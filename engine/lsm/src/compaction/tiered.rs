@@ -56,7 +56,8 @@ pub(super) fn pick_tiered(
     let runs = runs(version, claims);
     let plan = |window: Range<usize>| plan(claims, &runs, window, policy);
     let fits = |plan: &Plan| plan.trivial_move || plan.input_bytes() <= moment.room;
-    if takes_too_much(runs.iter().map(|run| run.bytes), rules)
+    let (newer, most) = newer_and_most(runs.iter().map(|run| run.bytes), rules);
+    if newer > most
         && let Some(plan) = plan(0..runs.len()).filter(fits)
     {
         return Some(plan);
@@ -68,17 +69,22 @@ pub(super) fn pick_tiered(
     }
     // Too many that differ: the cheapest neighbours that are enough, whatever room there is.
     let over = runs.len().checked_sub(rules.runs as usize).filter(|over| *over > 0)?;
-    let mut windows: Vec<_> = (0..runs.len() - over).map(|first| first..first + over + 1).collect();
-    windows.sort_by_key(|window| runs[window.clone()].iter().map(|run| run.bytes).sum::<u64>());
-    windows.into_iter().find_map(plan)
+    cheapest(&runs, over + 1, |run| run.bytes).into_iter().find_map(plan)
 }
 
-/// Whether all but the last, which is the oldest, are larger together than the rules allow.
-fn takes_too_much(bytes: impl DoubleEndedIterator<Item = u64>, rules: Tiered) -> bool {
+/// All that are `count` neighbours, those with the fewest bytes first.
+pub(super) fn cheapest<T>(all: &[T], count: usize, bytes: impl Fn(&T) -> u64) -> Vec<Range<usize>> {
+    let mut windows: Vec<_> = (count..=all.len()).map(|end| end - count..end).collect();
+    windows.sort_by_key(|window| all[window.clone()].iter().map(&bytes).sum::<u64>());
+    windows
+}
+
+/// The bytes of all runs but the last, which is the oldest, and what the rules allow them.
+fn newer_and_most(bytes: impl DoubleEndedIterator<Item = u64>, rules: Tiered) -> (u64, u64) {
     let mut from_oldest = bytes.rev();
     let oldest = from_oldest.next().unwrap_or(0);
-    let newer: u64 = from_oldest.sum();
-    u128::from(newer) * 100 > u128::from(oldest) * u128::from(rules.space_percent)
+    let most = u128::from(oldest) * u128::from(rules.space_percent) / 100;
+    (from_oldest.sum(), u64::try_from(most).unwrap_or(u64::MAX))
 }
 
 /// How many runs from the first one on are similar.
@@ -121,21 +127,18 @@ fn plan(claims: &Claims, runs: &[Run<'_>], window: Range<usize>, policy: &TableP
     (!claims.writes(output_level, from, to)).then_some(plan)
 }
 
-/// What merges that cannot wait have yet to move, in bytes.
+/// What the newer runs take beyond twice their share, in bytes. A merge of all takes long, or finds no room,
+/// and writers go on meanwhile: only where it cannot keep up are they held back.
 pub(super) fn debt_bytes(version: &Version, rules: Tiered) -> u64 {
     let runs = runs(version, &Claims::default());
-    let bytes = |runs: &[Run<'_>]| runs.iter().map(|run| run.bytes).sum::<u64>();
-    if takes_too_much(runs.iter().map(|run| run.bytes), rules) {
-        return bytes(&runs);
-    }
-    let over = runs.len().saturating_sub(rules.runs as usize);
-    if over == 0 { 0 } else { bytes(&runs[..=over]) }
+    let (newer, most) = newer_and_most(runs.iter().map(|run| run.bytes), rules);
+    newer.saturating_sub(most.saturating_mul(2))
 }
 
 /// What presses on writers as so many tables in level 0 would, of a family that is compacted level by level.
-pub(super) fn level0_pressure(version: &Version, rules: Tiered, options: &ShapeOptions) -> usize {
+pub(super) fn level0_pressure(version: &Version, runs: u32, options: &ShapeOptions) -> usize {
     let count = count_runs(version);
-    match count.saturating_sub(rules.runs as usize) {
+    match count.saturating_sub(runs as usize) {
         0 => count.min(options.level0_tables),
         over => over + options.level0_tables,
     }

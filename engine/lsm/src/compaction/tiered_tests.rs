@@ -97,6 +97,18 @@ fn what_is_being_compacted_stays_and_the_rest_goes_on_above_it() {
     assert_eq!(with(&claims, RULES, u64::MAX >> 10, text), "tier: L0[9 8 7] -> L0");
 }
 
+#[test]
+fn writers_are_held_back_only_where_merges_cannot_keep_up() {
+    let style = CompactionStyle::Tiered(RULES);
+    let debt = |text: &str| debt_bytes(&tree(text), &SHAPE, style) >> 10;
+    assert_eq!(debt("L0: 9[a-z]1\n L5: 3[a-m]400\n L6: 1[a-z]100"), 1, "more than 400");
+    assert_eq!(debt("L0: 9[a-z]1\n L5: 3[a-m]399\n L6: 1[a-z]100"), 0, "though a merge is due");
+    let pressure = |text: &str| level0_pressure(&tree(text), &SHAPE, style);
+    let five = "L0: 6[a-z]1 7[a-z]1 8[a-z]1 9[a-z]1\n L6: 1[a-z]900";
+    assert_eq!((pressure("L0: 9[a-z]1"), pressure(five)), (1, SHAPE.level0_tables));
+    assert_eq!(pressure(&format!("L0: 5[a-z]1 {}", &five[4..])), SHAPE.level0_tables + 1);
+}
+
 /// A store that grows: each flush adds a table with all keys, merges end before the next.
 #[test]
 fn runs_and_space_stay_bounded_and_an_entry_is_written_once_for_each_tier() {

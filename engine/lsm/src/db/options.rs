@@ -307,6 +307,11 @@ impl FamilyOptions {
             return Err(Error::invalid("erase_within", "it must be between 1 s and ten years"));
         }
         self.compaction.validate()?;
+        if matches!(self.compaction, CompactionStyle::Fifo(_)) && self.merge_operator.is_some() {
+            let why = "a family with a merge operator cannot drop its oldest: operands would lose what they \
+                       stand on";
+            return Err(Error::invalid("compaction", why));
+        }
         self.policy().validate()
     }
 

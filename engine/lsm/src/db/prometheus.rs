@@ -128,6 +128,9 @@ fn of_work(text: &mut Exposition, stats: &Stats) {
     text.one(Counter, "esker_failed_ingests_total", help, copies.failed_ingests);
     text.one(Counter, "esker_ingested_files_total", "Tables that were taken in.", stats.ingested_files);
     text.one(Counter, "esker_ingested_bytes_total", "Their bytes.", stats.ingested_bytes);
+    let help = "Tables that went because they were the oldest of a family that keeps only the newest.";
+    text.one(Counter, "esker_outlived_tables_total", help, stats.outlived_tables);
+    text.one(Counter, "esker_outlived_bytes_total", "Their bytes.", stats.outlived_bytes);
     let hooks = &stats.hooks;
     let samples = [
         ("folded", hooks.folded),

@@ -193,6 +193,7 @@ impl<'a> Replayed<'a> {
                 store: self.state.store,
                 history: self.state.history.id,
                 created_ms: now_ms,
+                newest_ms: 0,
                 oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),
                 outside: false,
             },

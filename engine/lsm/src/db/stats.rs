@@ -60,6 +60,11 @@ pub struct Stats {
     pub ingested_files: u64,
     /// Their bytes.
     pub ingested_bytes: u64,
+    /// Tables that went because they were the oldest of a family that keeps only the newest
+    /// ([`CompactionStyle::Fifo`](crate::CompactionStyle::Fifo)).
+    pub outlived_tables: u64,
+    /// Their bytes.
+    pub outlived_bytes: u64,
     /// Checkpoints, backups and calls that took tables in.
     pub copies: CopyStats,
     /// Bytes that were written to the log.
@@ -262,6 +267,7 @@ impl Db {
         stats.compacted_bytes_out = jobs.compacted_bytes_out;
         stats.ingested_files = jobs.ingested_files;
         stats.ingested_bytes = jobs.ingested_bytes;
+        (stats.outlived_tables, stats.outlived_bytes) = (jobs.outlived_tables, jobs.outlived_bytes);
         (stats.slowed, stats.stops) = store.gate.waits();
         stats.copies = store.copy_counts.read();
         stats.transactions = store.transaction_counts.read();

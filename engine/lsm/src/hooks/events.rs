@@ -86,6 +86,8 @@ pub enum CompactionReason {
     LevelSize,
     /// Runs are similar, or too many, or take too much space, in a family that is compacted in tiers.
     Tier,
+    /// Tables are the oldest of a family that keeps only the newest, and it is too large or they are too old.
+    Oldest,
     /// A table of the deepest level holds deletions that no snapshot needs any more.
     BottomDeletions,
     /// Every entry of a table has expired.

@@ -18,7 +18,7 @@ pub use manifest::{Loaded, Manifest, NotSwitched, load_manifest};
 pub use meta::TableMeta;
 pub use source::{LevelRun, Source};
 pub use state::{FamilyState, History, StoreState};
-pub use style::{CompactionStyle, Tiered};
+pub use style::{CompactionStyle, Fifo, Tiered};
 
 #[cfg(all(test, not(loom)))]
 mod levels_tests;

@@ -2,6 +2,7 @@
 
 use crate::base::coding::{Decoder, Malformed, put_varint};
 use crate::base::error::{Error, Result};
+use std::time::Duration;
 
 /// How the tables of a column family are compacted: see `docs/compaction.md` for the rules and the costs.
 /// [`FamilyOptions::compaction`](crate::FamilyOptions::compaction) sets it, and
@@ -16,6 +17,10 @@ pub enum CompactionStyle {
     /// Runs of similar size are merged with one another: each entry is written a few times, reads look into
     /// more runs, and what was overwritten stays for longer. For families that are written more than read.
     Tiered(Tiered),
+    /// Only the newest is kept: tables are dropped whole, the oldest first, once the family is too large or
+    /// they are too old. Each entry is written about once. For logs, events and caches, which may lose what
+    /// is old without being asked.
+    Fifo(Fifo),
 }
 
 /// The rules of [`CompactionStyle::Tiered`].
@@ -38,13 +43,64 @@ impl Default for Tiered {
     }
 }
 
+/// The rules of [`CompactionStyle::Fifo`]. One bound at least must be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fifo {
+    /// What the tables may take, in bytes; the oldest go as soon as it is more. Default: `None`; 64 KiB at
+    /// least.
+    pub bytes: Option<u64>,
+    /// How old a table may become, counted from when the newest that is in it was flushed; in whole
+    /// milliseconds. Default: `None`; between 1 s and ten years.
+    pub age: Option<Duration>,
+    /// If there are more tables than this, neighbours are merged. More write less, and have reads look into
+    /// more. What is dropped at once is about the size divided by it. Default: 24; between 2 and 64.
+    pub runs: u32,
+}
+
+impl Default for Fifo {
+    fn default() -> Self {
+        Fifo { bytes: None, age: None, runs: 24 }
+    }
+}
+
+const LEAST_FIFO_BYTES: u64 = 64 << 10;
+const LONGEST_AGE: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+impl Fifo {
+    fn validate(&self) -> Result<()> {
+        if self.bytes.is_none() && self.age.is_none() {
+            return Err(Error::invalid("compaction", "a family that drops its oldest needs a bound"));
+        }
+        if self.bytes.is_some_and(|bytes| bytes < LEAST_FIFO_BYTES) {
+            return Err(Error::invalid("bytes", format!("it must be {LEAST_FIFO_BYTES} at least")));
+        }
+        if self.age.is_some_and(|age| !(Duration::from_secs(1)..=LONGEST_AGE).contains(&age)) {
+            return Err(Error::invalid("age", "it must be between 1 s and ten years"));
+        }
+        if !(2..=64).contains(&self.runs) {
+            return Err(Error::invalid("runs", format!("{} is not between 2 and 64", self.runs)));
+        }
+        Ok(())
+    }
+
+    /// What may take no longer than that, in milliseconds.
+    #[must_use]
+    pub fn age_ms(&self) -> Option<u64> {
+        self.age.map(|age| age.as_millis() as u64)
+    }
+}
+
 impl CompactionStyle {
     /// Checks every field.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] that names the field and its limits.
     pub fn validate(&self) -> Result<()> {
-        let CompactionStyle::Tiered(rules) = self else { return Ok(()) };
+        let rules = match self {
+            CompactionStyle::Leveled => return Ok(()),
+            CompactionStyle::Tiered(rules) => rules,
+            CompactionStyle::Fifo(rules) => return rules.validate(),
+        };
         for (what, value, least, most) in [
             ("width", rules.width, 2, 32),
             ("runs", rules.runs, 2, 64),
@@ -63,6 +119,11 @@ impl CompactionStyle {
             CompactionStyle::Leveled => put_varint(out, 0),
             CompactionStyle::Tiered(Tiered { width, runs, space_percent }) => {
                 [1, *width, *runs, *space_percent].iter().for_each(|n| put_varint(out, u64::from(*n)));
+            }
+            CompactionStyle::Fifo(rules) => {
+                let numbers =
+                    [2, rules.bytes.unwrap_or(0), rules.age_ms().unwrap_or(0), u64::from(rules.runs)];
+                numbers.iter().for_each(|n| put_varint(out, *n));
             }
         }
     }
@@ -84,6 +145,12 @@ impl CompactionStyle {
                     space_percent: number()?,
                 })
             }
+            2 => {
+                let mut number = || decoder.varint("a rule of keeping the newest").map(|n| (n > 0).then_some(n));
+                let (bytes, age) = (number()?, number()?.map(Duration::from_millis));
+                let runs = decoder.varint32("a number of tables")?;
+                CompactionStyle::Fifo(Fifo { bytes, age, runs })
+            }
             _ => return Err(unknown),
         };
         if !decoder.is_empty() || style.validate().is_err() {
@@ -100,7 +167,11 @@ mod tests {
     #[test]
     fn the_stored_form_is_read_back_and_nothing_else_is() {
         let other = CompactionStyle::Tiered(Tiered { width: 7, runs: 64, space_percent: 1000 });
-        for style in [CompactionStyle::Leveled, CompactionStyle::Tiered(Tiered::default()), other] {
+        let sized = CompactionStyle::Fifo(Fifo { bytes: Some(1 << 40), ..Fifo::default() });
+        let aged = CompactionStyle::Fifo(Fifo { age: Some(Duration::from_millis(1500)), ..Fifo::default() });
+        for style in
+            [CompactionStyle::Leveled, CompactionStyle::Tiered(Tiered::default()), other, sized, aged]
+        {
             let mut stored = Vec::new();
             style.encode(&mut stored);
             assert_eq!(CompactionStyle::decode(&stored), Ok(style));
@@ -108,7 +179,7 @@ mod tests {
             stored.push(0);
             assert!(CompactionStyle::decode(&stored).is_err());
         }
-        for wrong in [&[9][..], &[1, 1, 4, 100], &[1, 4, 65, 100], &[1, 4, 12, 1]] {
+        for wrong in [&[9][..], &[1, 1, 4, 100], &[1, 4, 65, 100], &[1, 4, 12, 1], &[2, 0, 0, 24], &[2, 9, 0, 24]] {
             assert!(CompactionStyle::decode(wrong).is_err(), "{wrong:?}");
         }
     }
@@ -122,6 +193,16 @@ mod tests {
             (Tiered { space_percent: 9, ..base }, "space_percent"),
         ] {
             let error = CompactionStyle::Tiered(rules).validate().unwrap_err();
+            assert!(matches!(error, Error::InvalidArgument { what: named, .. } if named == what), "{error}");
+        }
+        let base = Fifo { bytes: Some(1 << 20), ..Fifo::default() };
+        for (rules, what) in [
+            (Fifo::default(), "compaction"),
+            (Fifo { bytes: Some(5), ..base }, "bytes"),
+            (Fifo { age: Some(Duration::from_millis(999)), ..base }, "age"),
+            (Fifo { runs: 1, ..base }, "runs"),
+        ] {
+            let error = CompactionStyle::Fifo(rules).validate().unwrap_err();
             assert!(matches!(error, Error::InvalidArgument { what: named, .. } if named == what), "{error}");
         }
     }
