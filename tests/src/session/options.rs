@@ -5,7 +5,8 @@ use super::place::{RESERVE_BYTES, SYNC_INTERVAL_MS};
 use crate::history::{Operator, Sum};
 use esker::hooks::{Append, CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
 use esker::{
-    Builder, Changes, CompactionStyle, Durability, FamilyChanges, FamilyOptions, FilterPolicy, PrefixExtractor, Tiered,
+    Builder, Changes, CompactionStyle, Durability, FamilyChanges, FamilyOptions, FilterPolicy,
+    PrefixExtractor, Tiered,
 };
 use std::time::Duration;
 

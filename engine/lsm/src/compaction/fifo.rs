@@ -31,7 +31,7 @@ pub(super) fn pick_oldest(version: &Version, claims: &Claims, moment: Moment<'_>
     let mut tables: Vec<_> = version.tables().collect();
     tables.sort_by_key(|(_, table)| (table.meta.max_seq, table.meta.number));
     let mut gone = Gone::new();
-    let may_go = |gone: &Gone, left, (level, table): (usize, &TableFile)| {
+    let may_go = |gone: &Gone, left: u64, (level, table): (usize, &TableFile)| {
         (left > most || table.reader.properties().written_ms() < since_ms)
             && uncovers_nothing(version, gone, level, table)
     };
@@ -62,8 +62,9 @@ fn uncovers_nothing(version: &Version, gone: &Gone, level: usize, table: &TableF
     })
 }
 
-/// If there are too many tables in level 0: of all neighbours there that are enough of them, the smallest. They
-/// become one table, which stands between those that they stood between, so that age still is their order.
+/// If there are too many tables in level 0: of all neighbours there that are enough of them, the smallest.
+/// They become one table, which stands between those that they stood between, so that age still is their
+/// order.
 pub(super) fn merge_neighbours(
     version: &Version,
     claims: &Claims,

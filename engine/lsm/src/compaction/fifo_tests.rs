@@ -1,5 +1,5 @@
-//! What goes of a family that keeps only the newest, shown on small trees; see `picker_tests` for how they are
-//! written. A table was written at the millisecond that is its number.
+//! What goes of a family that keeps only the newest, shown on small trees; see `picker_tests` for how they
+//! are written. A table was written at the millisecond that is its number.
 
 use super::picker_tests::{SHAPE, moment, tree};
 use super::*;
@@ -36,10 +36,7 @@ fn the_oldest_go_until_the_rest_is_small_enough() {
     assert_eq!(picked(""), "nothing");
     assert_eq!(picked("L0: 8[a-z]40 9[a-z]60"), "nothing");
     assert_eq!(picked("L0: 8[a-z]40 9[a-z]61"), "oldest: L0[8] is dropped from L0");
-    assert_eq!(
-        picked("L0: 6[a-z]40 7[a-z]40 8[a-z]40 9[a-z]40"),
-        "oldest: L0[6 7] is dropped from L0"
-    );
+    assert_eq!(picked("L0: 6[a-z]40 7[a-z]40 8[a-z]40 9[a-z]40"), "oldest: L0[6 7] is dropped from L0");
     assert_eq!(picked("L0: 9[a-z]101"), "oldest: L0[9] is dropped from L0");
 }
 
@@ -50,11 +47,8 @@ fn no_table_goes_while_an_older_one_of_its_keys_stays() {
     let deep = version.level(6)[0].clone();
     let mut meta = (*deep.meta).clone();
     meta.max_seq = 15;
-    let deep = crate::version::TableFile::new(
-        meta.into(),
-        deep.reader.clone(),
-        crate::base::sync::Arc::default(),
-    );
+    let deep =
+        crate::version::TableFile::new(meta.into(), deep.reader.clone(), crate::base::sync::Arc::default());
     let version = version.changed(&[(6, 8)], vec![(6, deep)]);
     let rules = Fifo { bytes: Some(90 << 10), ..RULES };
     let picked = |version: &Version| picked_of(version, &Claims::default(), rules, None, 1000);
@@ -76,7 +70,10 @@ fn what_a_snapshot_sees_stays_and_all_that_is_newer() {
     // It sees the oldest and nothing of the next, which stays with it.
     let tight = Fifo { bytes: Some(64 << 10), ..RULES };
     assert_eq!(picked_of(&version, &Claims::default(), tight, Some(15), 1000), "nothing");
-    assert_eq!(picked_of(&version, &Claims::default(), tight, None, 1000), "oldest: L0[7 8] is dropped from L0");
+    assert_eq!(
+        picked_of(&version, &Claims::default(), tight, None, 1000),
+        "oldest: L0[7 8] is dropped from L0"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod intake;
 mod merge;
 mod picker;
 mod plan;
+mod pressure;
 mod ranges;
 mod tiered;
 
@@ -28,9 +29,7 @@ pub use fifo::has_outlived;
 pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use intake::deepest_free;
 pub use merge::{MergeSpec, Merged, merge};
-pub use picker::{
-    Busy, Moment, ShapeOptions, Targets, debt_bytes, level0_pressure, pick, pick_erasure, pick_manual,
-    targets,
-};
+pub use picker::{Busy, Moment, ShapeOptions, Targets, pick, pick_erasure, pick_manual, targets};
 pub use plan::{Claim, Claims, Plan, Reason};
+pub use pressure::{debt_bytes, level0_pressure};
 pub use ranges::{is_seen, joined, oldest_range_ms, retired};

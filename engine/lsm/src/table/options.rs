@@ -42,8 +42,8 @@ pub struct Origin {
     pub history: u64,
     /// When the table is written, in milliseconds since the epoch.
     pub created_ms: u64,
-    /// When the newest entry was flushed, if the table only carries on others' entries and that is to be kept;
-    /// otherwise 0.
+    /// When the newest entry was flushed, if the table only carries on others' entries and that is to be
+    /// kept; otherwise 0.
     pub newest_ms: u64,
     /// The time of the oldest deletion among the entries, in milliseconds since the epoch: that of
     /// the flush, or the least of a compaction's inputs. Recorded only if there is a deletion.

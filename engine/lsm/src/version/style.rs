@@ -2,6 +2,7 @@
 
 use crate::base::coding::{Decoder, Malformed, put_varint};
 use crate::base::error::{Error, Result};
+use std::fmt;
 use std::time::Duration;
 
 /// How the tables of a column family are compacted: see `docs/compaction.md` for the rules and the costs.
@@ -146,7 +147,8 @@ impl CompactionStyle {
                 })
             }
             2 => {
-                let mut number = || decoder.varint("a rule of keeping the newest").map(|n| (n > 0).then_some(n));
+                let mut number =
+                    || decoder.varint("a rule of keeping the newest").map(|n| (n > 0).then_some(n));
                 let (bytes, age) = (number()?, number()?.map(Duration::from_millis));
                 let runs = decoder.varint32("a number of tables")?;
                 CompactionStyle::Fifo(Fifo { bytes, age, runs })
@@ -157,6 +159,23 @@ impl CompactionStyle {
             return Err(unknown);
         }
         Ok(style)
+    }
+}
+
+impl fmt::Display for CompactionStyle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CompactionStyle::Leveled => f.write_str("leveled"),
+            CompactionStyle::Tiered(Tiered { width, runs, space_percent }) => {
+                write!(f, "tiered, width {width}, runs {runs}, space_percent {space_percent}")
+            }
+            CompactionStyle::Fifo(rules) => {
+                f.write_str("fifo")?;
+                rules.bytes.map_or(Ok(()), |bytes| write!(f, ", bytes {bytes}"))?;
+                rules.age_ms().map_or(Ok(()), |ms| write!(f, ", age {ms}ms"))?;
+                write!(f, ", runs {}", rules.runs)
+            }
+        }
     }
 }
 
@@ -179,8 +198,22 @@ mod tests {
             stored.push(0);
             assert!(CompactionStyle::decode(&stored).is_err());
         }
-        for wrong in [&[9][..], &[1, 1, 4, 100], &[1, 4, 65, 100], &[1, 4, 12, 1], &[2, 0, 0, 24], &[2, 9, 0, 24]] {
+        for wrong in
+            [&[9][..], &[1, 1, 4, 100], &[1, 4, 65, 100], &[1, 4, 12, 1], &[2, 0, 0, 24], &[2, 9, 0, 24]]
+        {
             assert!(CompactionStyle::decode(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_style_is_told_in_words() {
+        let aged = Fifo { bytes: Some(9 << 20), age: Some(Duration::from_secs(60)), runs: 7 };
+        for (style, words) in [
+            (CompactionStyle::Leveled, "leveled"),
+            (CompactionStyle::Tiered(Tiered::default()), "tiered, width 4, runs 12, space_percent 200"),
+            (CompactionStyle::Fifo(aged), "fifo, bytes 9437184, age 60000ms, runs 7"),
+        ] {
+            assert_eq!(style.to_string(), words);
         }
     }
 
