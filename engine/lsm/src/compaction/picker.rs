@@ -136,7 +136,7 @@ pub fn pick(
     }
     let shaping = match moment.style {
         CompactionStyle::Leveled => pick_leveled(version, claims, options, moment),
-        CompactionStyle::Tiered(rules) => pick_tiered(version, claims, rules, policy, moment),
+        CompactionStyle::Tiered(rules) => pick_tiered(version, claims, rules, (options, policy), moment),
         CompactionStyle::Fifo(rules) => merge_neighbours(version, claims, rules, moment),
     };
     if let Some(plan) = shaping {

@@ -6,6 +6,11 @@
 //! run is older than the one before it, key by key. Neighbours are merged into the level right above the next
 //! older run; where nothing is older, into the last level; where that one stands in level 0 or 1, into one
 //! table of level 0. So whatever leveled compaction has left is a legal beginning, and the other way round.
+//!
+//! A merge of runs below level 0 that is large is made in parts: the first tables of the newest run, and of
+//! each older one what lies in the range of all that were taken before it. What is left in a run shares no
+//! key with what was taken from newer ones, so it may stay above what becomes of these. The next part is
+//! found by the same rules. So no merge holds up the store's only thread for long, or needs much room.
 
 use super::picker::{Moment, ShapeOptions, disjoint};
 use super::plan::{Claims, Plan, Reason};
@@ -17,6 +22,9 @@ use std::ops::Range;
 
 /// A run joins a merge if it is at most so many times as large as the largest newer one in it.
 const SIMILAR: u64 = 2;
+
+/// A merge of more tables' bytes than this is made in parts of about as many.
+const PART_TABLES: u64 = 32;
 
 /// A sorted run.
 struct Run<'v> {
@@ -50,15 +58,16 @@ pub(super) fn pick_tiered(
     version: &Version,
     claims: &Claims,
     rules: Tiered,
-    policy: &TablePolicy,
+    (options, policy): (&ShapeOptions, &TablePolicy),
     moment: Moment<'_>,
 ) -> Option<Plan> {
     let runs = runs(version, claims);
-    let plan = |window: Range<usize>| plan(claims, &runs, window, policy);
+    let part_bytes = options.table_bytes.saturating_mul(PART_TABLES);
+    let plan = |window: Range<usize>| plan(claims, &runs, window, policy, part_bytes);
     let fits = |plan: &Plan| plan.trivial_move || plan.input_bytes() <= moment.room;
     let (newer, most) = newer_and_most(runs.iter().map(|run| run.bytes), rules);
     if newer > most
-        && let Some(plan) = plan(0..runs.len()).filter(fits)
+        && let Some(plan) = plan(oldest_and_newer(&runs, part_bytes)..runs.len()).filter(fits)
     {
         return Some(plan);
     }
@@ -87,6 +96,14 @@ fn newer_and_most(bytes: impl DoubleEndedIterator<Item = u64>, rules: Tiered) ->
     (from_oldest.sum(), u64::try_from(most).unwrap_or(u64::MAX))
 }
 
+/// From where on runs are merged when the newer ones take too much: all, if that is little; otherwise those
+/// that can be merged in parts, if there are two.
+fn oldest_and_newer(runs: &[Run<'_>], part_bytes: u64) -> usize {
+    let level0 = runs.iter().take_while(|run| run.level == 0).count();
+    let large = runs.iter().map(|run| run.bytes).sum::<u64>() > part_bytes;
+    if large && level0 + 2 <= runs.len() { level0 } else { 0 }
+}
+
 /// How many runs from the first one on are similar.
 fn similar(runs: &[Run<'_>]) -> usize {
     let mut largest = u64::MAX;
@@ -99,18 +116,22 @@ fn similar(runs: &[Run<'_>]) -> usize {
 }
 
 /// The merge of neighbours; `None` if one of them is held, or another compaction writes where it would.
-fn plan(claims: &Claims, runs: &[Run<'_>], window: Range<usize>, policy: &TablePolicy) -> Option<Plan> {
+fn plan(
+    claims: &Claims,
+    runs: &[Run<'_>],
+    window: Range<usize>,
+    policy: &TablePolicy,
+    part_bytes: u64,
+) -> Option<Plan> {
     let older = runs.get(window.end).map_or(LEVELS, |run| run.level);
     let output_level = older.saturating_sub(1);
     let merged = &runs[window];
     if merged.is_empty() || merged.iter().any(|run| run.held) {
         return None;
     }
-    let of_run =
-        |run: &Run<'_>| run.tables.iter().map(|table| (run.level, table.clone())).collect::<Vec<_>>();
     let mut plan = Plan {
         reason: Reason::Tier,
-        inputs: merged.iter().flat_map(of_run).collect(),
+        inputs: inputs(merged, part_bytes),
         output_level,
         trivial_move: false,
         drop_whole: false,
@@ -125,6 +146,33 @@ fn plan(claims: &Claims, runs: &[Run<'_>], window: Range<usize>, policy: &TableP
     }
     let (from, to) = plan.range()?;
     (!claims.writes(output_level, from, to)).then_some(plan)
+}
+
+/// The tables of a merge of neighbours, or of its first part.
+fn inputs(merged: &[Run<'_>], part_bytes: u64) -> Vec<(usize, Arc<TableFile>)> {
+    let bytes: u64 = merged.iter().map(|run| run.bytes).sum();
+    // Of tables of level 0 none may stay between two that become one.
+    let in_parts = bytes > part_bytes && merged.iter().all(|run| run.level > 0);
+    let share = if in_parts { part_bytes as f64 / bytes as f64 } else { 1.0 };
+    let mut taken = Vec::new();
+    // From the first key to the last of all that is taken.
+    let mut range: Option<(&[u8], &[u8])> = None;
+    for run in merged {
+        let overlapping = match range.filter(|_| in_parts) {
+            None => &run.tables[..((run.tables.len() as f64 * share).ceil() as usize).min(run.tables.len())],
+            Some((from, to)) => {
+                let start = run.tables.partition_point(|table| *table.meta.largest.0 < *from);
+                let end = run.tables.partition_point(|table| *table.meta.smallest.0 <= *to);
+                &run.tables[start..end.max(start)]
+            }
+        };
+        for table in overlapping {
+            let (from, to) = (&table.meta.smallest.0[..], &table.meta.largest.0[..]);
+            range = Some(range.map_or((from, to), |range| (range.0.min(from), range.1.max(to))));
+            taken.push((run.level, table.clone()));
+        }
+    }
+    taken
 }
 
 /// What the newer runs take beyond twice their share, in bytes. A merge of all takes long, or finds no room,

@@ -2,7 +2,7 @@
 
 use super::picker_tests::{SHAPE, moment, table, tables, tree};
 use super::*;
-use crate::table::TablePolicy;
+use crate::table::{TablePolicy, Tables};
 use crate::version::{CompactionStyle, Tiered, Version, check_levels};
 
 const RULES: Tiered = Tiered { width: 3, runs: 5, space_percent: 200 };
@@ -109,6 +109,43 @@ fn writers_are_held_back_only_where_merges_cannot_keep_up() {
     assert_eq!(pressure(&format!("L0: 5[a-z]1 {}", &five[4..])), SHAPE.level0_tables + 1);
 }
 
+/// What becomes of a version when a plan is carried out: one table, as old as the newest that is in it.
+fn carried_out(store: &Tables, version: &Version, plan: &Plan) -> Version {
+    let removed: Vec<_> = plan.inputs.iter().map(|(level, t)| (*level, t.meta.number)).collect();
+    let output_level = plan.output_level;
+    if plan.trivial_move {
+        let moved = plan.inputs.iter().map(|(_, table)| (output_level, table.clone())).collect();
+        return version.changed(&removed, moved);
+    }
+    let (from, to) = plan.range().unwrap();
+    let (from, to) = (std::str::from_utf8(from).unwrap(), std::str::from_utf8(to).unwrap());
+    let number = 1 + removed.iter().map(|(_, number)| number).max().unwrap();
+    let kib = plan.input_bytes() >> 10;
+    let output = table(store, output_level, &format!("{number}[{from}-{to}]{kib}"));
+    version.changed(&removed, vec![(output_level, output)])
+}
+
+#[test]
+fn a_large_merge_is_made_in_parts() {
+    let text = "L0: 90[a-z]1\n L4: 40[a-f]500 42[g-l]500 44[m-r]500 46[s-z]500\n \
+                L5: 20[a-c]500 22[d-h]500 24[i-p]500 26[q-z]500\n \
+                L6: 2[a-k]250 4[l-n]250 6[o-s]250 8[t-z]250";
+    let first = "tier: L4[40 42] + L5[20 22 24] + L6[2 4 6] -> L6";
+    assert_eq!(picked(text), first);
+    // The whole of it would not fit.
+    assert_eq!(with(&Claims::default(), RULES, 4000, text), first);
+    let (style, store) = (CompactionStyle::Tiered(RULES), tables());
+    let (mut version, mut parts) = (tree(text), 0);
+    let moment = || Moment { style, ..moment(1000, 1000) };
+    while let Some(plan) = pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), moment()) {
+        version = carried_out(&store, &version, &plan);
+        assert_eq!(check_levels(&version), [] as [String; 0], "{}", plan.describe());
+        parts += 1;
+    }
+    assert!((1..10).contains(&parts), "{parts}");
+    assert!(version.level_bytes(4) + version.level_bytes(5) <= 2 * version.level_bytes(6));
+}
+
 /// A store that grows: each flush adds a table with all keys, merges end before the next.
 #[test]
 fn runs_and_space_stay_bounded_and_an_entry_is_written_once_for_each_tier() {
@@ -120,14 +157,9 @@ fn runs_and_space_stay_bounded_and_an_entry_is_written_once_for_each_tier() {
         version = version.changed(&[], vec![(0, added)]);
         let moment = || Moment { style, ..moment(u64::MAX, 1000) };
         while let Some(plan) = pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), moment()) {
-            let removed: Vec<_> = plan.inputs.iter().map(|(level, t)| (*level, t.meta.number)).collect();
-            // As old as the newest that is in it.
-            let number = 1 + removed.iter().map(|(_, number)| number).max().unwrap();
-            let kib = plan.input_bytes() >> 10;
-            let output = table(&store, plan.output_level, &format!("{number}[a-z]{kib}"));
-            version = version.changed(&removed, vec![(plan.output_level, output)]);
+            version = carried_out(&store, &version, &plan);
             assert_eq!(check_levels(&version), [] as [String; 0], "{}", plan.describe());
-            written += kib;
+            written += plan.input_bytes() >> 10;
         }
         let runs: Vec<u64> = version.tables().map(|(_, table)| table.meta.size >> 10).collect();
         most_runs = most_runs.max(runs.len());
