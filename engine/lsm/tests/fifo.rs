@@ -2,7 +2,7 @@
 
 use esker::base::clock::{Clock, ManualClock};
 use esker::base::random::Random;
-use esker::fs::sim::Image;
+use esker::fs::sim::{Image, Phase};
 use esker::fs::{Fs, SimFs};
 use esker::{CompactionStyle, Db, Durability, Error, FamilyChanges, FamilyOptions, Fifo, Result, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -218,6 +218,46 @@ fn tables_go_when_they_are_too_old_though_nobody_writes() -> Result<()> {
     let merged = twenty_hours(3)?;
     assert!(merged.contains(&10) && merged[0] > 0, "{merged:?}");
     assert_eq!(merged, (merged[0]..20).collect::<Vec<u8>>());
+    Ok(())
+}
+
+/// Power is lost after each third call of a store that flushes and drops: what is left is one stretch of the
+/// writes, without a hole, up to one that was durable or later.
+#[test]
+fn a_loss_of_power_leaves_a_stretch_of_the_newest() -> Result<()> {
+    let (original, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
+    let db = open(&original, &clock, 1)?;
+    let f = db.create_column_family("f", options(SIZED))?;
+    (0..200u32).try_for_each(|i| f.put(i.to_be_bytes(), [1; 500]))?;
+    db.flush()?;
+    settle(&db)?;
+    drop(f);
+    db.close()?;
+    let go_on = |disk: &SimFs| -> Result<u64> {
+        let db = open(disk, &clock, 2)?;
+        let f = db.open_column_family("f")?;
+        (200..300u32).try_for_each(|i| f.put(i.to_be_bytes(), [2; 500]))?;
+        db.flush()?;
+        settle(&db)?;
+        Ok(db.stats().outlived_tables)
+    };
+    let probe = original.kill_image();
+    assert!(go_on(&probe)? > 2);
+    for at in (0..probe.stats().total()).step_by(3) {
+        for image in [Image::Nothing, Image::LaterKept] {
+            let sim = original.kill_image();
+            sim.crash_at(at, Phase::After);
+            let _ = go_on(&sim);
+            let db = open(&sim.image(image, at), &clock, 3)?;
+            let shown: Vec<u32> = entries(&db, None)?
+                .into_keys()
+                .map(|key| u32::from_be_bytes(key.try_into().expect("four bytes")))
+                .collect();
+            assert!(shown.windows(2).all(|pair| pair[0] + 1 == pair[1]), "call {at}, {image}: {shown:?}");
+            assert!(shown.last() >= Some(&199), "call {at}, {image}: {shown:?}");
+            assert!(db.verify()?.problems.is_empty(), "call {at}, {image}");
+        }
+    }
     Ok(())
 }
 
