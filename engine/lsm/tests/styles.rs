@@ -3,7 +3,10 @@
 use esker::base::random::Random;
 use esker::fs::{Fs, SimFs};
 use esker::hooks::{Append, MergeOperator};
-use esker::{CompactionStyle, Db, Durability, Error, FamilyOptions, FamilyStats, Result, Snapshot, Tiered};
+use esker::{
+    CompactionStyle, Db, Durability, Error, FamilyChanges, FamilyOptions, FamilyStats, Result, Snapshot,
+    Tiered,
+};
 use std::collections::BTreeMap;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -13,7 +16,8 @@ const STYLES: [CompactionStyle; 2] = [CompactionStyle::Leveled, CompactionStyle:
 
 fn open(disk: &SimFs, style: CompactionStyle, seed: u64) -> Result<Db> {
     let builder = Db::builder("/db").fs(Fs::Sim(disk.clone())).deterministic(seed).memory_budget(16 << 20);
-    let builder = builder.memtable_bytes(4 << 10).target_file_bytes(4 << 10).level_base_bytes(8 << 10);
+    // So small that merges are made in parts.
+    let builder = builder.memtable_bytes(4 << 10).target_file_bytes(1 << 10).level_base_bytes(8 << 10);
     let builder = builder.default_durability(Durability::Os).register_merge_operator(Append::new());
     builder.compaction_style("f", style).open()
 }
@@ -81,6 +85,10 @@ fn every_style_and_every_change_of_it_shows_the_same() -> Result<()> {
                     drop(f);
                     db.close()?;
                     db = open(&disk, STYLES[random.below(2) as usize], step)?;
+                }
+                23 if random.below(100) == 0 => {
+                    let compaction = Some(STYLES[random.below(2) as usize]);
+                    f.change_options(FamilyChanges { compaction, ..Default::default() })?;
                 }
                 _ => {
                     let shown = f.get(&key)?;
