@@ -191,7 +191,8 @@ fn a_snapshot_keeps_what_it_shows_and_all_goes_when_it_is_released() -> Result<(
     Ok(())
 }
 
-/// Writes a key each hour for twenty hours, of which ten are kept. Returns the keys that are there in the end.
+/// Writes a key each hour for twenty hours, of which ten are kept. Returns the keys that are there in the
+/// end.
 fn twenty_hours(runs: u32) -> Result<Vec<u8>> {
     let (disk, clock) = (SimFs::new(), ManualClock::new(1_700_000_000_000));
     let hour = Duration::from_secs(3600);

@@ -96,12 +96,19 @@ fn newer_and_most(bytes: impl DoubleEndedIterator<Item = u64>, rules: Tiered) ->
     (from_oldest.sum(), u64::try_from(most).unwrap_or(u64::MAX))
 }
 
-/// From where on runs are merged when the newer ones take too much: all, if that is little; otherwise those
-/// that can be merged in parts, if there are two.
+/// From where on runs are merged when the newer ones take too much: all, if that is little. Otherwise from
+/// the newest below level 0 whose tables are narrow enough for parts.
 fn oldest_and_newer(runs: &[Run<'_>], part_bytes: u64) -> usize {
+    let bytes_from = |first: usize| runs[first..].iter().map(|run| run.bytes).sum::<u64>();
+    if bytes_from(0) <= part_bytes {
+        return 0;
+    }
     let level0 = runs.iter().take_while(|run| run.level == 0).count();
-    let large = runs.iter().map(|run| run.bytes).sum::<u64>() > part_bytes;
-    if large && level0 + 2 <= runs.len() { level0 } else { 0 }
+    let narrow = |first: &usize| {
+        let tables = runs[*first].tables.len() as u64;
+        tables.saturating_mul(part_bytes) >= bytes_from(*first)
+    };
+    (level0..runs.len().saturating_sub(1)).find(narrow).unwrap_or(0)
 }
 
 /// How many runs from the first one on are similar.

@@ -134,6 +134,8 @@ fn a_large_merge_is_made_in_parts() {
     assert_eq!(picked(text), first);
     // The whole of it would not fit.
     assert_eq!(with(&Claims::default(), RULES, 4000, text), first);
+    // Under one wide table a part would be all.
+    assert_eq!(picked(&text.replace("\n L4", "\n L3: 60[a-z]9\n L4")), first);
     let (style, store) = (CompactionStyle::Tiered(RULES), tables());
     let (mut version, mut parts) = (tree(text), 0);
     let moment = || Moment { style, ..moment(1000, 1000) };
