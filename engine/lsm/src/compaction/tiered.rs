@@ -26,6 +26,9 @@ const SIMILAR: u64 = 2;
 /// A merge of more tables' bytes than this is made in parts of about as many.
 const PART_TABLES: u64 = 32;
 
+/// Tables with their levels.
+type Inputs = Vec<(usize, Arc<TableFile>)>;
+
 /// A sorted run.
 struct Run<'v> {
     level: usize,
@@ -136,50 +139,59 @@ fn plan(
     if merged.is_empty() || merged.iter().any(|run| run.held) {
         return None;
     }
-    let mut plan = Plan {
-        reason: Reason::Tier,
-        inputs: inputs(merged, part_bytes),
-        output_level,
-        trivial_move: false,
-        drop_whole: false,
-    };
     // What shares no key need not be read: it joins the run that is there, if there is one.
-    if output_level > 0
-        && merged.iter().all(|run| policy.same_codec(run.level, output_level))
-        && disjoint(&plan.inputs)
-    {
-        plan.trivial_move = true;
-        plan.inputs.retain(|(level, _)| *level != output_level);
+    let moves = |inputs: &Inputs| {
+        let codec_stays = || merged.iter().all(|run| policy.same_codec(run.level, output_level));
+        output_level > 0 && codec_stays() && disjoint(inputs)
+    };
+    let mut inputs = all_of(merged);
+    if !moves(&inputs) {
+        inputs = first_part(merged, part_bytes).unwrap_or(inputs);
     }
+    let trivial_move = moves(&inputs);
+    if trivial_move {
+        inputs.retain(|(level, _)| *level != output_level);
+    }
+    let plan = Plan { reason: Reason::Tier, inputs, output_level, trivial_move, drop_whole: false };
     let (from, to) = plan.range()?;
     (!claims.writes(output_level, from, to)).then_some(plan)
 }
 
-/// The tables of a merge of neighbours, or of its first part.
-fn inputs(merged: &[Run<'_>], part_bytes: u64) -> Vec<(usize, Arc<TableFile>)> {
+/// All tables of a merge of neighbours.
+fn all_of(merged: &[Run<'_>]) -> Inputs {
+    let of_run =
+        |run: &Run<'_>| run.tables.iter().map(|table| (run.level, table.clone())).collect::<Vec<_>>();
+    merged.iter().flat_map(of_run).collect()
+}
+
+/// The tables of the first part of a merge of neighbours, if it is made in parts.
+fn first_part(merged: &[Run<'_>], part_bytes: u64) -> Option<Inputs> {
     let bytes: u64 = merged.iter().map(|run| run.bytes).sum();
     // Of tables of level 0 none may stay between two that become one.
-    let in_parts = bytes > part_bytes && merged.iter().all(|run| run.level > 0);
-    let share = if in_parts { part_bytes as f64 / bytes as f64 } else { 1.0 };
-    let mut taken = Vec::new();
+    if bytes <= part_bytes || merged.iter().any(|run| run.level == 0) {
+        return None;
+    }
+    let newest = merged.first()?;
+    let share = newest.tables.len() as f64 * part_bytes as f64 / bytes as f64;
+    let mut taken = Inputs::new();
     // From the first key to the last of all that is taken.
     let mut range: Option<(&[u8], &[u8])> = None;
     for run in merged {
-        let overlapping = match range.filter(|_| in_parts) {
-            None => &run.tables[..((run.tables.len() as f64 * share).ceil() as usize).min(run.tables.len())],
+        let tables = match range {
+            None => &run.tables[..(share.ceil() as usize).min(run.tables.len())],
             Some((from, to)) => {
                 let start = run.tables.partition_point(|table| *table.meta.largest.0 < *from);
                 let end = run.tables.partition_point(|table| *table.meta.smallest.0 <= *to);
                 &run.tables[start..end.max(start)]
             }
         };
-        for table in overlapping {
+        for table in tables {
             let (from, to) = (&table.meta.smallest.0[..], &table.meta.largest.0[..]);
             range = Some(range.map_or((from, to), |range| (range.0.min(from), range.1.max(to))));
             taken.push((run.level, table.clone()));
         }
     }
-    taken
+    Some(taken)
 }
 
 /// What the newer runs take beyond twice their share, in bytes. A merge of all takes long, or finds no room,
