@@ -211,7 +211,7 @@ impl Db {
             reader_bytes: held.saturating_sub(families.iter().map(|family| family.table_bytes).sum()),
             recent_writes_bytes: store.recent_writes_bytes(),
             recent_writes_budget_bytes: options.recent_bytes as u64,
-            lock_bytes: store.locks.bytes(),
+            lock_bytes: store.locks.bytes() + store.prepared.memory_bytes(),
             log_buffer_bytes,
             event_bytes,
             event_budget_bytes,

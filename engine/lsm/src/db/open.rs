@@ -14,6 +14,7 @@ use super::handle::Db;
 use super::inner::{Inner, LiveDurability};
 use super::options::FamilyOptions;
 use super::options_file::OptionChange;
+use super::prepared;
 use super::stored::Stored;
 use crate::background::{Jobs, Scheduler};
 use crate::base::clock::ExpiryClock;
@@ -149,6 +150,7 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
         lock,
         closing: Default::default(),
     });
+    prepared::hold_again(&inner)?;
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 
