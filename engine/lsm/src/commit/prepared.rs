@@ -267,8 +267,12 @@ impl Store {
     /// Ends a prepared transaction: with its writes if it is to `commit`, without them otherwise.
     ///
     /// # Errors
-    /// [`Error::NotPrepared`] if somebody else was faster; as [`Store::commit`], and then it is as it was.
+    /// [`Error::InvalidArgument`] for [`Durability::None`]: what stands in the log must end there, or a crash
+    /// would bring it back beside what was prepared on the same keys since. [`Error::NotPrepared`] if somebody else was faster; as [`Store::commit`], and then it is as it was.
     pub fn resolve(&self, entry: &PreparedEntry, commit: bool, durability: Durability) -> Result<Ticket> {
+        if durability == Durability::None {
+            return Err(Error::invalid("durability", "what is prepared must end in the log"));
+        }
         let mut resolved = entry.resolved.lock();
         let (false, Some(among)) = (*resolved, self.prepared.family()) else {
             return Err(Error::NotPrepared { name: entry.name.clone() });

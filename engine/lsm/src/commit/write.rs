@@ -231,10 +231,10 @@ impl Store {
         first_seq: SeqNum,
     ) -> Result<(), Refused> {
         self.check_room(&request.batch, || Ok(false))?;
+        let is_unknown = |id: &u32| writer.targets.get(*id).is_none();
         let hold = request.checks.as_ref().and_then(|checks| checks.hold.as_ref());
-        let to_come = hold.into_iter().flat_map(|hold| hold.families());
-        let mut named = request.batch.families().chain(to_come);
-        let unknown = named.find(|id| writer.targets.get(*id).is_none());
+        let unknown = request.batch.families().find(is_unknown);
+        let unknown = unknown.or_else(|| hold.and_then(|hold| hold.families().find(is_unknown)));
         if let Some(id) = unknown {
             return Err(Error::FamilyDropped { name: format!("#{id}") }.into());
         }

@@ -54,19 +54,24 @@ impl Prepared {
     /// what it held is free. Nothing is judged any more, so that no conflict can come of it.
     ///
     /// # Errors
-    /// [`Error::NotPrepared`] if it was committed or rolled back before; otherwise as [`Db::write`]: it stays
+    /// [`Error::NotPrepared`] if it was committed or rolled back before; [`Error::InvalidArgument`] for
+    /// [`Durability::None`], since it must end in the log as it began there; otherwise as [`Db::write`]: it stays
     /// prepared, unless it was published and then could not be made durable.
     pub fn commit(&self, durability: Durability) -> Result<Ticket> {
         self.resolve(true, durability)
     }
 
-    /// Gives it up, with the store's default durability: nothing of it was ever there, and what it held is
+    /// Gives it up, with the store's default durability, or [`Durability::Os`] if that is none: nothing of it was ever there, and what it held is
     /// free. If a crash takes that back, it is prepared again.
     ///
     /// # Errors
     /// As [`Prepared::commit`].
     pub fn rollback(&self) -> Result<()> {
-        self.resolve(false, self.db.default_durability()).map(|_| ())
+        let durability = match self.db.default_durability() {
+            Durability::None => Durability::Os,
+            logged => logged,
+        };
+        self.resolve(false, durability).map(|_| ())
     }
 
     fn resolve(&self, commit: bool, durability: Durability) -> Result<Ticket> {
