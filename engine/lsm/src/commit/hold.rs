@@ -157,19 +157,21 @@ impl Hold {
                 return Err(Why::Guarded { key, holder });
             }
         }
-        self.hold(locks, owner).map_err(Why::Locked)
+        locks.lock_all(owner, &self.keys).map_err(Why::Locked)?;
+        self.guard_spans(locks, owner);
+        Ok(())
     }
 
-    /// Locks and guards all of it.
-    ///
-    /// # Errors
-    /// A key that somebody else has locked.
-    pub(super) fn hold(&self, locks: &KeyLocks, owner: OwnerId) -> Result<(), LockedKey> {
-        locks.lock_all(owner, &self.keys)?;
+    /// Locks what nobody else has locked, and guards all of it.
+    pub(super) fn hold_what_is_free(&self, locks: &KeyLocks, owner: OwnerId) {
+        self.keys.iter().for_each(|key| drop(locks.lock_all(owner, std::slice::from_ref(key))));
+        self.guard_spans(locks, owner);
+    }
+
+    fn guard_spans(&self, locks: &KeyLocks, owner: OwnerId) {
         if self.guard.reads.iter().next().is_some() || self.guard.removes.iter().next().is_some() {
             locks.guards().hold(owner, self.guard.clone());
         }
-        Ok(())
     }
 
     /// Lets go of all of it but the keys that are `kept`.

@@ -248,16 +248,17 @@ impl Store {
         }
     }
 
-    /// Holds again what a transaction holds that was found when the store was opened.
+    /// Holds again what a transaction holds that was found when the store was opened. In a repaired store
+    /// that has lost the end of one it may hold what another does: then both are there to be resolved, and
+    /// the keys are that of the first.
     ///
     /// # Errors
-    /// A stored form that is none, or that holds what another one holds.
+    /// A stored form that is none.
     pub fn hold_again(&self, among: u32, name: &str, stored: &[u8]) -> Result<(), Malformed> {
         let hold = Arc::new(Hold::decode(self.handle, among, name, stored)?);
         let owner = self.locks.new_owner();
         self.watch();
-        let twice = Malformed { at: 0, expected: "keys that no other prepared transaction holds" };
-        hold.hold(&self.locks, owner).map_err(|_| twice)?;
+        hold.hold_what_is_free(&self.locks, owner);
         let entry = PreparedEntry::new(name, owner, hold, true);
         // What was prepared stays, whatever the options say now.
         self.prepared.entries.lock().insert(name.into(), Arc::new(entry));
@@ -268,7 +269,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for [`Durability::None`]: what stands in the log must end there, or a crash
-    /// would bring it back beside what was prepared on the same keys since. [`Error::NotPrepared`] if somebody else was faster; as [`Store::commit`], and then it is as it was.
+    /// would bring it back beside what was prepared on the same keys since. [`Error::NotPrepared`] if somebody
+    /// else was faster; as [`Store::commit`], and then it is as it was.
     pub fn resolve(&self, entry: &PreparedEntry, commit: bool, durability: Durability) -> Result<Ticket> {
         if durability == Durability::None {
             return Err(Error::invalid("durability", "what is prepared must end in the log"));

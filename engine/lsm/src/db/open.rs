@@ -131,6 +131,7 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
     };
     reserve.make()?;
     let store = Arc::new(store);
+    prepared::hold_again(&store)?;
     store.balance_memory();
     store.timings.set_one_in(builder.options.time_one_in);
     let default = store.family(DEFAULT_FAMILY).ok_or_else(|| {
@@ -150,7 +151,6 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
         lock,
         closing: Default::default(),
     });
-    prepared::hold_again(&inner)?;
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 

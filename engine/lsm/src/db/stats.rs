@@ -3,7 +3,7 @@
 use super::handle::Db;
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
-use crate::commit::{CopyStats, TransactionStats};
+use crate::commit::{CopyStats, PreparedStats, TransactionStats};
 use crate::compaction::{oldest_range_ms, unerased};
 use crate::filter::PrefixFilterStats;
 use crate::hooks::HookCounts;
@@ -74,7 +74,9 @@ pub struct Stats {
     pub open_transactions: usize,
     /// Of these the oldest, at most a hundred, the oldest first.
     pub oldest_transactions: Vec<OpenTransactionStats>,
-    /// Keys that transactions, and writes that waited for them, have locked.
+    /// Transactions that are prepared; [`Db::prepared`] lists them.
+    pub prepared: PreparedStats,
+    /// Keys that transactions, prepared ones too, and writes that waited for them, have locked.
     pub locked_keys: usize,
     /// The table of recent writes, against which transactions are validated.
     pub recent_writes_bytes: u64,
@@ -267,6 +269,7 @@ impl Db {
         stats.transactions = store.transaction_counts.read();
         stats.open_transactions = store.transactions.len();
         stats.oldest_transactions = self.oldest_transactions();
+        stats.prepared = store.prepared_stats();
         stats.locked_keys = store.locks.held();
         stats.recent_writes_bytes = store.recent_writes_bytes();
         stats

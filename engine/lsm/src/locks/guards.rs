@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn spans_meet_what_shares_a_key_with_them() {
-        let spans = Spans::new(vec![span(1, "m", ""), span(0, "c", "e"), span(0, "a", "b"), span(0, "d", "f")]);
+        let spans =
+            Spans::new(vec![span(1, "m", ""), span(0, "c", "e"), span(0, "a", "b"), span(0, "d", "f")]);
         assert_eq!(spans.iter().count(), 3, "two overlap");
         let meets = |family, from: &str, to: &str| {
             let to = (!to.is_empty()).then_some(to.as_bytes());
@@ -218,7 +219,8 @@ mod tests {
     #[test]
     fn guards_are_against_others_alone_and_end_with_their_release() {
         let guards = Guards::default();
-        let guard = Guard { reads: Spans::new(vec![span(0, "a", "b")]), removes: Spans::new(vec![span(0, "x", "")]) };
+        let guard =
+            Guard { reads: Spans::new(vec![span(0, "a", "b")]), removes: Spans::new(vec![span(0, "x", "")]) };
         guards.hold(7, Arc::new(guard));
         assert!(guards.against_write(Some(7), 0, b"a", Some(b"b")).is_none());
         assert_eq!(guards.against_write(None, 0, b"a", Some(b"b")).unwrap().0, 7);

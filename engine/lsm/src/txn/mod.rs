@@ -16,6 +16,8 @@ mod anomaly_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod model_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
+mod prepare_tests;
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod read_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod reliance_tests;

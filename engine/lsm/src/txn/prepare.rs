@@ -55,14 +55,14 @@ impl Prepared {
     ///
     /// # Errors
     /// [`Error::NotPrepared`] if it was committed or rolled back before; [`Error::InvalidArgument`] for
-    /// [`Durability::None`], since it must end in the log as it began there; otherwise as [`Db::write`]: it stays
-    /// prepared, unless it was published and then could not be made durable.
+    /// [`Durability::None`], since it must end in the log as it began there; otherwise as [`Db::write`]: it
+    /// stays prepared, unless it was published and then could not be made durable.
     pub fn commit(&self, durability: Durability) -> Result<Ticket> {
         self.resolve(true, durability)
     }
 
-    /// Gives it up, with the store's default durability, or [`Durability::Os`] if that is none: nothing of it was ever there, and what it held is
-    /// free. If a crash takes that back, it is prepared again.
+    /// Gives it up, with the store's default durability, or [`Durability::Os`] if that is none: nothing of it
+    /// was ever there, and what it held is free. If a crash takes that back, it is prepared again.
     ///
     /// # Errors
     /// As [`Prepared::commit`].
