@@ -50,7 +50,13 @@ impl Case {
         let families = [("default".to_string(), entries.collect())].into();
         let short = found.iter().filter(|(_, value)| *value == "short");
         let expiries = short.map(|(key, _)| (("default".into(), key.as_bytes().to_vec()), NOW + 10));
-        Dump { families, expiries: expiries.collect(), without_expiries: false, now_ms: self.oracle.now_ms() }
+        Dump {
+            families,
+            expiries: expiries.collect(),
+            without_expiries: false,
+            without_prepared: false,
+            now_ms: self.oracle.now_ms(),
+        }
     }
 }
 
