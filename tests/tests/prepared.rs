@@ -7,6 +7,7 @@ use esker::{
     Backups, Builder, Db, Durability, Error, FamilyOptions, IngestBatch, IngestOptions, Repair, Result,
     SstSettings, SstWriter, TransactionOptions,
 };
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ fn a_repair_keeps_what_is_prepared() {
         assert!(report.families.iter().any(|family| family.name == "esker:prepared"), "{report}");
         must_be_prepared(&place.open("/repaired"));
         // Without CURRENT, but with the manifest that it named.
-        place.fs().remove(std::path::Path::new("/db/CURRENT")).unwrap();
+        place.fs().remove(Path::new("/db/CURRENT")).unwrap();
         repair.write("/without").unwrap();
         must_be_prepared(&place.open("/without"));
     }
@@ -121,6 +122,7 @@ fn an_ingest_waits_for_what_is_prepared() {
     let written = |name: &str, keys: &[&str]| {
         let (clock, random) = (Clock::Manual(place.clock.clone()), Random::seeded(3));
         let settings = SstSettings { fs: place.fs(), clock, random };
+        place.fs().create_dir_all(Path::new("/outside")).unwrap();
         let mut writer = SstWriter::create_with(name, &FamilyOptions::default(), settings).unwrap();
         keys.iter().for_each(|key| writer.put_until(key, "theirs", u64::MAX).unwrap());
         writer.finish().unwrap();
@@ -128,13 +130,13 @@ fn an_ingest_waits_for_what_is_prepared() {
         batch.add(&db, name);
         batch
     };
-    for (name, keys) in [("/1", ["a", "b"]), ("/2", ["k", "m"]), ("/3", ["o", "z"])] {
+    for (name, keys) in [("/outside/1", ["a", "b"]), ("/outside/2", ["k", "m"]), ("/outside/3", ["o", "z"])] {
         let held = db.ingest(&written(name, &keys), IngestOptions::default());
         assert!(is_held(held), "{keys:?}");
     }
-    db.ingest(&written("/4", &["b", "c"]), IngestOptions::default()).unwrap();
+    db.ingest(&written("/outside/4", &["b", "c"]), IngestOptions::default()).unwrap();
     db.commit_prepared("t", Durability::Os).unwrap();
-    db.ingest(&written("/5", &["a", "z"]), IngestOptions::default()).unwrap();
+    db.ingest(&written("/outside/5", &["a", "z"]), IngestOptions::default()).unwrap();
     assert_eq!(db.get("a").unwrap().unwrap(), b"theirs");
 }
 
@@ -151,7 +153,7 @@ fn a_commit_without_room_can_be_made_again() {
     place.sim.set_capacity(Some(place.sim.used()));
     let full = loop {
         // What is left of the segment may yet take it: then it is used up first.
-        match db.put("filler", [1; 5_000]) {
+        match db.put("filler", [1u8; 5_000]) {
             Ok(()) => {}
             Err(error) => break error,
         }
@@ -162,7 +164,7 @@ fn a_commit_without_room_can_be_made_again() {
     assert_eq!(db.prepared().len(), 1);
     place.sim.set_capacity(None);
     db.commit_prepared("t", Durability::Sync).unwrap();
-    assert_eq!(db.get(7u32.to_be_bytes()).unwrap().unwrap(), [7; 5_000]);
+    assert_eq!(db.get(7u32.to_be_bytes()).unwrap().unwrap(), [7u8; 5_000]);
     db.close().unwrap();
     let db = place.open("/db");
     assert!(db.prepared().is_empty() && db.get(19u32.to_be_bytes()).unwrap().is_some());

@@ -20,7 +20,7 @@ pub(super) struct Kept {
 
 /// What prepared transactions have to say to changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Verdict {
     /// None is concerned.
     Free,
     /// One is, and the changes must be refused.
@@ -51,17 +51,17 @@ impl Kept {
         self.changes.iter().any(|own| own.family == family)
     }
 
-    fn standing(&self, change: &Change) -> Standing {
+    fn standing(&self, change: &Change) -> Verdict {
         let is_range = |change: &Change| matches!(change.what, What::DeleteRange(_) | What::DropRange(_));
         if self.has_read(&change.family) {
             // A range may be one without room for a key.
-            return if is_range(change) { Standing::Unknown } else { Standing::Held };
+            return if is_range(change) { Verdict::Unknown } else { Verdict::Held };
         }
-        let mut standing = Standing::Free;
+        let mut standing = Verdict::Free;
         for own in self.changes.iter().filter(|own| own.family == change.family) {
             let held = match (&own.what, &change.what) {
                 (What::DeleteRange(_), What::DeleteRange(_) | What::DropRange(_)) => {
-                    standing = Standing::Unknown;
+                    standing = Verdict::Unknown;
                     false
                 }
                 (What::DeleteRange(span), _) => span.contains(&change.key),
@@ -69,7 +69,7 @@ impl Kept {
                 _ => own.key == change.key,
             };
             if held {
-                return Standing::Held;
+                return Verdict::Held;
             }
         }
         standing
@@ -78,14 +78,14 @@ impl Kept {
 
 impl Session {
     /// What prepared transactions have to say to changes that are made together.
-    pub(super) fn standing(&self, changes: &[Change]) -> Standing {
+    pub(super) fn standing(&self, changes: &[Change]) -> Verdict {
         let here = changes.iter().filter(|change| self.families.contains_key(&change.family));
-        let all: Vec<Standing> =
+        let all: Vec<Verdict> =
             here.flat_map(|change| self.kept.values().map(|kept| kept.standing(change))).collect();
-        match (all.contains(&Standing::Held), all.contains(&Standing::Unknown)) {
-            (true, _) => Standing::Held,
-            (_, true) => Standing::Unknown,
-            _ => Standing::Free,
+        match (all.contains(&Verdict::Held), all.contains(&Verdict::Unknown)) {
+            (true, _) => Verdict::Held,
+            (_, true) => Verdict::Unknown,
+            _ => Verdict::Free,
         }
     }
 
@@ -130,7 +130,7 @@ impl Session {
             return Ok(());
         }
         let reads = (kind == TransactionKind::Serialisable).then(|| changes[0].family.as_str());
-        if self.standing(&changes) != Standing::Free || self.is_concerned(reads.into_iter()) {
+        if self.standing(&changes) != Verdict::Free || self.is_concerned(reads.into_iter()) {
             return Ok(());
         }
         let (number, prepared_ms) = {

@@ -2,7 +2,7 @@
 
 use super::cursors::Roaming;
 use super::place::{Place, SYNC_INTERVAL_MS};
-use super::prepared::{Kept, Standing};
+use super::prepared::{Kept, Verdict};
 use super::reached::Reached;
 use super::settle::SETTLING_TURNS;
 use super::span::compact_span;
@@ -334,9 +334,9 @@ impl Session {
             return self.write_out_of_range(changes, durability);
         }
         match self.standing(changes) {
-            Standing::Free => {}
-            Standing::Held => return self.write_held(changes, durability),
-            Standing::Unknown => return Ok(()),
+            Verdict::Free => {}
+            Verdict::Held => return self.write_held(changes, durability),
+            Verdict::Unknown => return Ok(()),
         }
         let number = self.oracle.lock().next_commit();
         let (batch, versions) = self.batch_of(changes, number);

@@ -1,6 +1,6 @@
 //! Transactions, conditional writes, and expiry that is changed.
 
-use super::prepared::Standing;
+use super::prepared::Verdict;
 use super::runner::Session;
 use crate::history::{Asked, Change, Condition, DROPPING, Span, TransactionKind, What, value};
 use crate::oracle::Version;
@@ -47,7 +47,7 @@ impl Session {
         if changes.is_empty() || out_of_range || !self.is_writable() {
             return Ok(());
         }
-        if [&changes, &meddle].iter().any(|all| self.standing(all) != Standing::Free) {
+        if [&changes, &meddle].iter().any(|all| self.standing(all) != Verdict::Free) {
             return Ok(());
         }
         let number = self.oracle.lock().next_commit();
@@ -199,7 +199,7 @@ impl Session {
         durability: Durability,
     ) -> Result<(), String> {
         let Some(family) = self.families.get(&condition.family) else { return Ok(()) };
-        let refused = self.standing(changes) != Standing::Free;
+        let refused = self.standing(changes) != Verdict::Free;
         if changes.iter().any(Change::is_out_of_range) || !self.is_writable() || refused {
             return Ok(());
         }
@@ -268,7 +268,7 @@ impl Session {
     pub(super) fn expire(&self, family: &str, key: &[u8], ttl_ms: Option<u64>) -> Result<(), String> {
         let Some(handle) = self.families.get(family) else { return Ok(()) };
         let of_key = Change { family: family.into(), key: key.to_vec(), what: What::Delete };
-        if !self.is_writable() || self.standing(&[of_key]) != Standing::Free {
+        if !self.is_writable() || self.standing(&[of_key]) != Verdict::Free {
             return Ok(());
         }
         let (told, exists, same) = {

@@ -209,7 +209,7 @@ mod tests {
         let first = hold.commit.iter().next().unwrap().unwrap();
         assert_eq!((first.kind, first.family, first.key), (Kind::Delete, 9, &b"name"[..]));
         let keys: Vec<_> = hold.keys.iter().map(|key| (key.family, &key.key[..])).collect();
-        assert_eq!(keys, [(3, &b"b"[..]), (3, b"z"), (4, b"a")]);
+        assert_eq!(keys, [(3, &b"b"[..]), (3, &b"z"[..]), (4, &b"a"[..])]);
         let spans: Vec<_> = hold.guard.reads.iter().cloned().collect();
         let span = |family, from: &[u8], to: Option<&[u8]>| Span {
             family,
