@@ -37,7 +37,7 @@ pub struct MemoryReport {
     pub recent_writes_bytes: u64,
     /// What that table may take: [`field@crate::Options::recent_writes_bytes`].
     pub recent_writes_budget_bytes: u64,
-    /// Keys that transactions have locked, roughly.
+    /// Keys that transactions have locked, and what is prepared, roughly.
     pub lock_bytes: u64,
     /// The buffer in which groups are put together for the log.
     pub log_buffer_bytes: u64,
