@@ -149,11 +149,14 @@ impl Session {
         };
         let name = format!("t{slot}-{number}");
         let told = vec![told_of_name(&name, number, true)];
+        let kept = Kept { name: name.clone(), kind, changes, number, prepared_ms };
+        // What was refused may turn up after a loss, and what was resolved may be prepared again.
+        self.ever_prepared.insert(name.clone(), (slot, kept.clone()));
         self.committing(logged(durability), told, || {
             transaction.prepare(&name, logged(durability)).map(drop).map_err(Error::from)
         })?;
         if self.is_prepared(&name) {
-            self.kept.insert(slot, Kept { name, kind, changes, number, prepared_ms });
+            self.kept.insert(slot, kept);
         }
         Ok(())
     }
@@ -218,9 +221,10 @@ impl Session {
         }
     }
 
-    /// After an opening: forgets what did not survive.
+    /// After an opening: keeps what has survived, which the oracle has found right.
     pub(super) fn keep_what_survived(&mut self) {
-        let survived: Vec<String> = self.db().prepared().into_iter().map(|info| info.name).collect();
-        self.kept.retain(|_, kept| survived.contains(&kept.name));
+        let found = self.db().prepared();
+        let survived = found.iter().filter_map(|info| self.ever_prepared.get(&info.name));
+        self.kept = survived.cloned().collect();
     }
 }

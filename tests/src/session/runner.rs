@@ -29,6 +29,8 @@ pub struct Session {
     pub(super) snapshots: BTreeMap<u32, Held>,
     /// The transactions that are prepared.
     pub(super) kept: BTreeMap<u32, Kept>,
+    /// All that ever were, or were to be, by name, each with its number.
+    pub(super) ever_prepared: BTreeMap<String, (u32, Kept)>,
     /// Cursors that live across operations.
     pub(super) cursors: BTreeMap<u32, Roaming>,
     /// Whether errors of the disk are to be expected.
@@ -118,6 +120,7 @@ impl Session {
             dropped: Vec::new(),
             snapshots: BTreeMap::new(),
             kept: BTreeMap::new(),
+            ever_prepared: BTreeMap::new(),
             cursors: BTreeMap::new(),
             faulty: false,
             tolerated: std::cell::Cell::new(0),
