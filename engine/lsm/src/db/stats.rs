@@ -16,7 +16,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The column families.
+    /// The column families; the one in which [prepared transactions](crate::Transaction::prepare) stand among
+    /// them, once there was one.
     pub families: Vec<FamilyStats>,
     /// The last sequence number that reads see.
     pub visible_seq: SeqNum,
