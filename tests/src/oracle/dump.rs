@@ -17,7 +17,7 @@ pub struct Dump {
     pub families: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>,
     /// When entries expire, in milliseconds since the epoch, by family and key; for those that do.
     pub expiries: BTreeMap<(String, Vec<u8>), u64>,
-    /// Whether it is not known what is prepared: a store that has become read-only shows less than it knows of.
+    /// Whether it is not known what is prepared: a store that has become read-only shows less than it knows.
     pub without_prepared: bool,
     /// Whether it is not known when entries expire.
     pub without_expiries: bool,

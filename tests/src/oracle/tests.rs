@@ -200,7 +200,7 @@ fn families_exist_once_created_and_are_gone_once_dropped() {
     assert!(holds(&case, &["default"]) && !holds(&case, &["default", "f"]));
 }
 
-/// The commit of a prepared transaction is whole or not there: it is never prepared and committed, nor neither.
+/// The commit of a prepared transaction is whole or not there: never both of it, nor neither.
 #[test]
 fn a_prepared_transaction_is_there_or_its_writes_are() {
     let mut case = case();

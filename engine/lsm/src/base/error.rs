@@ -360,7 +360,7 @@ impl fmt::Display for Error {
             ),
             Error::HeldByPrepared { family, key, name } => write!(
                 f,
-                "the prepared transaction {name:?} holds {} of {family:?} until it is committed or rolled back",
+                "the prepared transaction {name:?} holds {} of {family:?} until it is resolved",
                 key.escape_ascii()
             ),
             Error::AlreadyPrepared { name } => write!(f, "a transaction {name:?} is prepared already"),

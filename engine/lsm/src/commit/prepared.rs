@@ -269,8 +269,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for [`Durability::None`]: what stands in the log must end there, or a crash
-    /// would bring it back beside what was prepared on the same keys since. [`Error::NotPrepared`] if somebody
-    /// else was faster; as [`Store::commit`], and then it is as it was.
+    /// would bring it back beside what was prepared on the same keys since. [`Error::NotPrepared`] if
+    /// somebody else was faster; as [`Store::commit`], and then it is as it was.
     pub fn resolve(&self, entry: &PreparedEntry, commit: bool, durability: Durability) -> Result<Ticket> {
         if durability == Durability::None {
             return Err(Error::invalid("durability", "what is prepared must end in the log"));

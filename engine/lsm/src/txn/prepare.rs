@@ -88,13 +88,13 @@ impl Prepared {
 
 impl Transaction {
     /// Prepares the transaction under a name that no other prepared one has: what it depends on is judged as
-    /// by a commit, its writes become as durable as `durability` says, and all that it writes and relies on is
-    /// held for it from now on, over crashes and closes, so that its commit cannot fail for anything that
+    /// by a commit, its writes become as durable as `durability` says, and all that it writes and relies on
+    /// is held for it from now on, over crashes and closes, so that its commit cannot fail for anything that
     /// others do. Nobody sees its writes before that.
     ///
     /// Who wants to write what it holds waits, as for any lock, and then gets
-    /// [`Error::HeldByPrepared`]. Values that it has read may expire meanwhile; its own expire at the time that
-    /// they were given.
+    /// [`Error::HeldByPrepared`]. Values that it has read may expire meanwhile; its own expire at the time
+    /// that they were given.
     ///
     /// # Errors
     /// With the transaction as it was: [`Error::InvalidArgument`] for a name that is empty or longer than 512
