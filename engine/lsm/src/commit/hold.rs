@@ -232,6 +232,19 @@ mod tests {
         assert!(decoded(&[0, 0, 0, 3, 0, 1, b'b', 1, b'c']).is_ok());
     }
 
+    /// The bytes that `docs/format/prepared.md` shows.
+    #[test]
+    fn the_example_of_the_page_is_what_is_stored() {
+        let mut writes = WriteBatch::new();
+        writes.push_put(1, 0, b"user:1", b"Ada");
+        let locked = [LockedKey { family: 0, key: b"k".to_vec() }];
+        let reads = [(1, Bound::Included(&b"a"[..]), Bound::Excluded(&b"b"[..]))];
+        let stored = Hold::encode(1_700_000_000_000, &writes, locked.iter(), reads.into_iter());
+        let (front, held) = (b"\x80\xd0\x95\xff\xbc\x31\x01", b"\x01\x00\x01k\x03\x01\x01a\x01b");
+        let expected = [&front[..], &b"\x0d\x02\x00\x06user:1\x03Ada"[..], &held[..]].concat();
+        assert_eq!(stored, expected);
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
