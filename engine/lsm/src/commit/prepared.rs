@@ -290,8 +290,9 @@ impl Store {
         let ticket = self.commit_checked(batch, durability, checks)?;
         *resolved = true;
         drop(resolved);
-        self.prepared.remove(&entry.name);
+        // Who waits in vain until the very end is told the name.
         entry.hold.let_go(&self.locks, entry.owner, |_| false);
+        self.prepared.remove(&entry.name);
         self.unwatch();
         let count = if commit { &self.prepared.committed } else { &self.prepared.rolled_back };
         count.fetch_add(1, Ordering::Relaxed);

@@ -170,7 +170,7 @@ impl Transaction {
 
 impl Db {
     /// The transactions that are prepared, by name; those that were found when the store was opened among
-    /// them.
+    /// them. After a failed sync this is what was published, while reads go back to what is durable.
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {
