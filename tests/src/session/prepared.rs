@@ -96,7 +96,8 @@ impl Session {
 
     /// A write that a prepared transaction holds must be refused, and nothing of it must happen.
     pub(super) fn write_held(&self, changes: &[Change], durability: Durability) -> Result<(), String> {
-        let (batch, told) = self.batch_of(changes, self.oracle.lock().next_commit());
+        let number = self.oracle.lock().next_commit();
+        let (batch, told) = self.batch_of(changes, number);
         if told.is_empty() {
             return Ok(());
         }
