@@ -115,7 +115,7 @@ fn keep(name: &str, seed: u64, history: &[Operation], why: &str, fails: impl FnM
 
 #[test]
 fn power_may_be_lost_anywhere() {
-    let (first, count) = (number("ESKER_CRASH_SEED", 1), number("ESKER_CRASH_HISTORIES", 12));
+    let (first, count) = (number("ESKER_CRASH_SEED", 1), number("ESKER_CRASH_HISTORIES", 9));
     let all = for_each_seed("crash", first..first + count, |seed| {
         let history = generate(seed, profile(seed));
         let figures = crash_everywhere(seed, &history);

@@ -280,7 +280,7 @@ struct Opening {
     manifest_end: Option<(ManifestEnd, u64)>,
     tables: Arc<Tables>,
     purgatory: Arc<Purgatory>,
-    numbers: AtomicU64,
+    numbers: Arc<AtomicU64>,
     options: Vec<(u32, FamilyOptions)>,
     memtable_bytes: usize,
 }
@@ -311,7 +311,7 @@ impl Opening {
             manifest_end,
             tables: Arc::new(tables),
             purgatory: Arc::new(Purgatory::default()),
-            numbers: AtomicU64::new(next),
+            numbers: Arc::new(AtomicU64::new(next)),
             memtable_bytes: options.commit_options().memtable_bytes,
         })
     }
@@ -369,7 +369,7 @@ impl Opening {
             wal,
             reserve: reserve.clone(),
             events: Arc::new(Events::new(builder.hooks.listeners.clone(), builder.clock.clone())),
-            next_number: self.numbers.into_inner(),
+            next_number: self.numbers.load(Ordering::Relaxed),
             last_seq,
         });
         Ok((store, stored))
@@ -380,14 +380,14 @@ impl Opening {
         let dir = &builder.path;
         let _span = tracing::info_span!(target: "esker", "recovery", path = %dir.display()).entered();
         let versions = self.open_versions(dir)?;
-        let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.options);
-        let found = replayed.run(names, &|| self.next_number())?;
+        let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.numbers, &self.options);
+        let found = replayed.run(names)?;
         if found.closed.is_some() {
             self.check_manifest_end(dir, found.manifest)?;
         }
         let last_seq = found.closed.unwrap_or(self.state.seq_ceiling).max(replayed.last_seq);
         let clock = ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
-        let edit = replayed.finish(last_seq, clock.now_ms(), &|| self.next_number())?;
+        let edit = replayed.finish(last_seq, clock.now_ms())?;
         recovery.clean = found.closed.is_some();
         recovery.replayed_groups = found.groups;
         recovery.cut = found.cut;
