@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use esker_benches::growth::{grow, picture};
+use esker_benches::opening::{Opening, opening};
 use esker_benches::{CASES, Fixture, Options, Phase, run};
 use std::time::Duration;
 
@@ -68,4 +69,23 @@ fn a_tree_is_watched_and_drawn() {
     let svg = picture(&growth);
     assert!(svg.starts_with("<svg xmlns=") && svg.contains("half of it deleted"), "{svg}");
     assert!(svg.contains(r#"class="level6""#) && svg.contains(r#"class="memtables""#), "{svg}");
+}
+
+#[test]
+fn stores_are_opened_and_their_logs_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("stores");
+    let arguments = ["opening", "--closed", "2", "--log", "1", "--memory", "1", "--runs", "2", "--dir"];
+    let mut arguments: Vec<_> = arguments.map(std::ffi::OsString::from).into();
+    arguments.push(folder.clone().into());
+    let report = opening(&Opening::parse_from(arguments), |_| ()).unwrap();
+    assert_eq!(report.opened.len(), 3);
+    for opened in &report.opened {
+        assert!(opened.took.len() == 2 && opened.tables > 0, "{opened:?}");
+        assert!(opened.median().as_nanos() > 0);
+    }
+    let replayed: Vec<_> = report.opened.iter().map(|opened| opened.replayed).collect();
+    assert_eq!(replayed, [false, true, true], "what stood in the log alone is in tables once it is open");
+    assert!(report.to_string().lines().count() == 6, "{report}");
+    assert!(!folder.exists(), "the stores are removed afterwards");
 }

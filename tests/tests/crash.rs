@@ -44,11 +44,12 @@ fn for_each_seed<T: Send>(what: &str, seeds: std::ops::Range<u64>, job: impl Fn(
     done.into_inner().unwrap().into_values().collect()
 }
 
-/// Of eight histories one is long and one is deep.
+/// Of eight histories one is long, one is deep, and one prepares transactions.
 fn profile(seed: u64) -> &'static Profile {
     match seed % 8 {
         0 => &Profile::LONG,
         4 => &Profile::DEEP,
+        2 => &Profile::PREPARED,
         _ => &Profile::CRASH,
     }
 }
@@ -114,7 +115,7 @@ fn keep(name: &str, seed: u64, history: &[Operation], why: &str, fails: impl FnM
 
 #[test]
 fn power_may_be_lost_anywhere() {
-    let (first, count) = (number("ESKER_CRASH_SEED", 1), number("ESKER_CRASH_HISTORIES", 12));
+    let (first, count) = (number("ESKER_CRASH_SEED", 1), number("ESKER_CRASH_HISTORIES", 9));
     let all = for_each_seed("crash", first..first + count, |seed| {
         let history = generate(seed, profile(seed));
         let figures = crash_everywhere(seed, &history);

@@ -188,6 +188,7 @@ pub const PHASES: &[Phase] = &[
     phase("ycsb-e", Settled, mix(0, 5, 95, 0, Pick::Zipf), 5, "YCSB E: 95 % short scans, 5 % inserts"),
     all(phase("mixed", Settled, mix(50, 0, 0, 0, Pick::Uniform), 5, "half gets, half puts, at random")),
     all(phase("overwrite", Settled, Work::Overwrite, 10, "puts of all keys again, compactions running")),
+    phase("settle-again", Loaded, Work::Settle, 60, "as settle, behind the last writes"),
     all(phase(
         "readwhilewriting-paced",
         Loaded,
@@ -234,13 +235,18 @@ pub struct Suite {
     pub phases: &'static [Phase],
 }
 
-/// The phases that other shapes and sizes are measured on.
-const FOUR: &[Phase] = &[
-    phase("fillrandom", Fresh, Work::Fill { in_order: false, batch: 1 }, 10, "puts at random"),
-    phase("readrandom", Settled, get(Pick::Uniform), 4, "gets at random"),
-    phase("readmissing", Settled, Work::Missing, 3, "gets of keys that are not there"),
-    phase("seek10", Settled, Work::Seek(10), 3, "seek and ten entries"),
-];
+const FILL: Phase =
+    phase("fillrandom", Fresh, Work::Fill { in_order: false, batch: 1 }, 10, "puts at random");
+const READ: Phase = phase("readrandom", Settled, get(Pick::Uniform), 4, "gets at random");
+const SEEK: Phase = phase("seek10", Settled, Work::Seek(10), 3, "seek and ten entries");
+
+/// The phases that other shapes are measured on.
+const FOUR: &[Phase] =
+    &[FILL, READ, phase("readmissing", Settled, Work::Missing, 3, "gets of keys that are not there"), SEEK];
+
+/// The phases that sizes beyond the cache are measured on: those that read blocks.
+const FOUR_BEYOND: &[Phase] =
+    &[FILL, READ, phase("scan", Settled, Work::Scan { reverse: false }, 5, "all entries, forward"), SEEK];
 
 /// All suites.
 pub const SUITES: &[Suite] = &[
@@ -271,7 +277,7 @@ pub const SUITES: &[Suite] = &[
                cache, not from the disk",
         shape: Shape::User,
         beyond_cache: true,
-        phases: FOUR,
+        phases: FOUR_BEYOND,
     },
 ];
 

@@ -215,6 +215,20 @@ impl Builder {
         self
     }
 
+    /// Sets [`Options::max_prepared`].
+    #[must_use]
+    pub fn max_prepared(mut self, transactions: usize) -> Builder {
+        self.options.max_prepared = transactions;
+        self
+    }
+
+    /// Sets [`Options::max_prepared_bytes`].
+    #[must_use]
+    pub fn max_prepared_bytes(mut self, bytes: u64) -> Builder {
+        self.options.max_prepared_bytes = bytes;
+        self
+    }
+
     /// Sets [`field@Options::recent_writes_bytes`].
     #[must_use]
     pub fn recent_writes_bytes(mut self, bytes: usize) -> Builder {

@@ -14,6 +14,7 @@ use super::handle::Db;
 use super::inner::{Inner, LiveDurability};
 use super::options::FamilyOptions;
 use super::options_file::OptionChange;
+use super::prepared;
 use super::stored::Stored;
 use crate::background::{Jobs, Scheduler};
 use crate::base::clock::ExpiryClock;
@@ -130,6 +131,7 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
     };
     reserve.make()?;
     let store = Arc::new(store);
+    prepared::hold_again(&store)?;
     store.balance_memory();
     store.timings.set_one_in(builder.options.time_one_in);
     let default = store.family(DEFAULT_FAMILY).ok_or_else(|| {
@@ -278,7 +280,7 @@ struct Opening {
     manifest_end: Option<(ManifestEnd, u64)>,
     tables: Arc<Tables>,
     purgatory: Arc<Purgatory>,
-    numbers: AtomicU64,
+    numbers: Arc<AtomicU64>,
     options: Vec<(u32, FamilyOptions)>,
     memtable_bytes: usize,
 }
@@ -309,7 +311,7 @@ impl Opening {
             manifest_end,
             tables: Arc::new(tables),
             purgatory: Arc::new(Purgatory::default()),
-            numbers: AtomicU64::new(next),
+            numbers: Arc::new(AtomicU64::new(next)),
             memtable_bytes: options.commit_options().memtable_bytes,
         })
     }
@@ -367,7 +369,7 @@ impl Opening {
             wal,
             reserve: reserve.clone(),
             events: Arc::new(Events::new(builder.hooks.listeners.clone(), builder.clock.clone())),
-            next_number: self.numbers.into_inner(),
+            next_number: self.numbers.load(Ordering::Relaxed),
             last_seq,
         });
         Ok((store, stored))
@@ -378,14 +380,14 @@ impl Opening {
         let dir = &builder.path;
         let _span = tracing::info_span!(target: "esker", "recovery", path = %dir.display()).entered();
         let versions = self.open_versions(dir)?;
-        let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.options);
-        let found = replayed.run(names, &|| self.next_number())?;
+        let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.numbers, &self.options);
+        let found = replayed.run(names)?;
         if found.closed.is_some() {
             self.check_manifest_end(dir, found.manifest)?;
         }
         let last_seq = found.closed.unwrap_or(self.state.seq_ceiling).max(replayed.last_seq);
         let clock = ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
-        let edit = replayed.finish(last_seq, clock.now_ms(), &|| self.next_number())?;
+        let edit = replayed.finish(last_seq, clock.now_ms())?;
         recovery.clean = found.closed.is_some();
         recovery.replayed_groups = found.groups;
         recovery.cut = found.cut;

@@ -1,8 +1,10 @@
 use super::*;
+use crate::background::Mode;
 use crate::base::clock::{Clock, ManualClock};
 use crate::commit::Durability;
 use crate::fs::SimFs;
 use crate::fs::sim::{Fault, OperationKind};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 const DIR: &str = "/db";
@@ -218,4 +220,72 @@ fn a_store_is_opened_as_what_it_is() {
         let wrong = builder(&SimFs::new(), 1).layer(&name).open().unwrap_err();
         assert!(matches!(wrong, Error::InvalidArgument { what: "layer", .. }));
     }
+}
+
+/// What a kill leaves of a store whose log takes several memtables to replay, and what it holds: keys of two
+/// kinds, some deleted.
+fn with_a_long_log() -> (SimFs, BTreeMap<Vec<u8>, Vec<u8>>) {
+    let sim = SimFs::new();
+    let db = builder(&sim, 1).memory_budget(64 << 20).memtable_bytes(32 << 20).open().unwrap();
+    let mut expected = BTreeMap::new();
+    for i in 0..6000u32 {
+        // In an order of chance; now and then a key that has nothing in common with the others.
+        let number = i.wrapping_mul(0x9e37_79b9) % 5000;
+        let key =
+            if i % 97 == 0 { number.to_be_bytes().to_vec() } else { format!("user:{number:08}").into() };
+        let value = vec![i as u8; if i % 50 == 0 { 3000 } else { 20 }];
+        if i % 13 == 0 {
+            db.delete(&key).unwrap();
+            expected.remove(&key);
+        } else {
+            db.put(&key, &value).unwrap();
+            expected.insert(key, value);
+        }
+    }
+    assert_eq!(db.stats().families[0].levels[0].files, 0, "all of it stands in the log");
+    (sim.kill_image(), expected)
+}
+
+/// Tables are written while the log is read further, and hold what it says.
+#[test]
+fn a_log_of_many_memtables_is_replayed_with_threads_and_without() {
+    for threads in [false, true] {
+        let (image, expected) = with_a_long_log();
+        let mut again = builder(&image, 1).memtable_bytes(64 << 10);
+        if threads {
+            again.mode = Mode::Threads;
+        }
+        let db = again.open().unwrap();
+        let files: u64 = db.stats().families[0].levels.iter().map(|level| level.files).sum();
+        assert!(files > 3, "{files} tables");
+        let found = db.iter().unwrap().map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
+        assert!(found.collect::<Result<BTreeMap<_, _>>>().unwrap() == expected);
+        for (key, value) in &expected {
+            assert_eq!(db.get(key).unwrap().unwrap(), value);
+        }
+        db.verify().unwrap();
+    }
+}
+
+/// What fails on the thread that writes tables fails the opening, which leaves nothing behind.
+#[test]
+fn an_opening_whose_tables_cannot_be_written_fails_and_the_next_one_finds_all() {
+    let (image, expected) = with_a_long_log();
+    for call in [1, 2, 3] {
+        let mut calls = 0;
+        image.set_fault(Box::new(move |op| {
+            let is_one = op.kind == OperationKind::Sync && op.path.extension().is_some_and(|e| e == "sst");
+            calls += u32::from(is_one);
+            (is_one && calls == call).then_some(Fault::EIO)
+        }));
+        let before = names(&image);
+        let mut again = builder(&image, 1).memtable_bytes(64 << 10);
+        again.mode = Mode::Threads;
+        let error = again.open().err();
+        assert!(matches!(error, Some(Error::Io { .. })), "{error:?}");
+        assert_eq!(names(&image), before, "call {call}");
+    }
+    image.clear_fault();
+    let db = builder(&image, 1).memtable_bytes(64 << 10).open().unwrap();
+    assert_eq!(db.iter().unwrap().count(), expected.len());
 }

@@ -62,6 +62,12 @@ pub struct Options {
     /// looking into the tree, in bytes, roughly. It takes memory only while there are such. Default: a
     /// 64th of the budget, at most 16 MiB. 0 keeps none: each of them looks into the tree.
     pub recent_writes_bytes: Option<usize>,
+    /// How many transactions may be [prepared](crate::Transaction::prepare) at a time. Default: 1024; at most
+    /// 65,536. 0 allows none.
+    pub max_prepared: usize,
+    /// How much these may hold together, in bytes: names, keys and values. It stays in memory beside the
+    /// budget. Default: 64 MiB; at most 1 GiB.
+    pub max_prepared_bytes: u64,
     /// How many deleted and dropped ranges a family keeps on record, until no table holds anything of
     /// them. Beyond that many, or a 64th of the budget in memory, compacting the oldest away comes before
     /// all else; from twice as many on, those who delete or drop ranges are slowed. Default: two for each MiB
@@ -93,6 +99,8 @@ impl Default for Options {
             reserve_bytes: None,
             lock_timeout: Duration::from_secs(1),
             recent_writes_bytes: None,
+            max_prepared: 1024,
+            max_prepared_bytes: 64 << 20,
             max_ranges: None,
             time_one_in: 0,
         }
@@ -117,6 +125,8 @@ impl Options {
         }
         within("recent_writes_bytes", self.recent_writes_bytes() as u64, 0, 1 << 40)?;
         within("lock_timeout", self.lock_timeout.as_secs(), 0, 3600)?;
+        within("max_prepared", self.max_prepared as u64, 0, 1 << 16)?;
+        within("max_prepared_bytes", self.max_prepared_bytes, 0, 1 << 30)?;
         within("max_ranges", self.max_ranges() as u64, 1, 1 << 16)?;
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
@@ -173,6 +183,8 @@ impl Options {
             cache_bytes: self.cache_bytes(),
             group_bytes: 1 << 20,
             lock_timeout: self.lock_timeout,
+            max_prepared: self.max_prepared,
+            max_prepared_bytes: self.max_prepared_bytes,
             recent_bytes: self.recent_writes_bytes(),
             shape: ShapeOptions {
                 level0_tables: 4,

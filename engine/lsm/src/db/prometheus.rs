@@ -159,6 +159,15 @@ fn of_transactions(text: &mut Exposition, stats: &Stats) {
     text.one(Counter, "esker_validation_reads_total", help, of.looked_into_tree);
     text.one(Gauge, "esker_open_transactions", "Transactions that are open.", stats.open_transactions);
     text.one(Gauge, "esker_locked_keys", "Keys that are locked.", stats.locked_keys);
+    let of = &stats.prepared;
+    text.one(Gauge, "esker_prepared_transactions", "Transactions that are prepared.", of.count);
+    text.one(Gauge, "esker_prepared_bytes", "What they are stored in.", of.bytes);
+    let oldest = of.oldest.map_or(0, |age| age.as_secs());
+    text.one(Gauge, "esker_prepared_oldest_seconds", "The age of the oldest of them.", oldest);
+    let samples = [("committed", of.committed), ("rolled_back", of.rolled_back)];
+    let help = "What became of prepared transactions.";
+    let samples = samples.map(|(outcome, count)| (vec![("outcome", outcome)], count));
+    text.many(Counter, "esker_resolved_transactions_total", help, samples);
 }
 
 fn of_families(text: &mut Exposition, families: &[FamilyStats]) {

@@ -1,22 +1,24 @@
 //! From the log into tables, when a store is opened.
 
 use super::builder::Builder;
+use super::filling::Filling;
 use super::options::FamilyOptions;
+use super::rewriting::{Rewrite, Rewriter};
+use crate::background::Mode;
 use crate::base::error::{Corruption, Result};
 use crate::base::filename::{FileKind, FileNumber};
-use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
+use crate::base::key::{EntryRef, Kind, SeqNum};
 use crate::base::limits::MAX_BATCH_RANGES;
 use crate::base::sync::Arc;
+use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::batch::decode_ops;
 use crate::commit::MOST_RANGES;
-use crate::compaction::{Below, MergeSpec, merge};
 use crate::fs::Fs;
-use crate::iter::Horizon;
-use crate::memtable::{Memtable, MemtableCursor};
+use crate::memtable::Heads;
 use crate::ranges::{Range, RangeKind};
 use crate::record::HEADER_BYTES;
-use crate::table::{Origin, Tables};
-use crate::version::{Edit, EditOp, StoreState};
+use crate::table::Tables;
+use crate::version::{Edit, StoreState};
 use crate::wal::{GroupHeader, LogKnown, LoggedBatch, Replay, replay};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,11 +42,14 @@ pub(super) fn holds_records(fs: &Fs, path: &Path) -> Result<bool> {
 pub(super) struct Replayed<'a> {
     builder: &'a Builder,
     state: &'a StoreState,
-    tables: &'a Tables,
+    tables: &'a Arc<Tables>,
+    numbers: &'a Arc<AtomicU64>,
     options: &'a [(u32, FamilyOptions)],
     memtable_bytes: usize,
-    memtables: BTreeMap<u32, Arc<Memtable>>,
-    edit: Edit,
+    filling: BTreeMap<u32, Filling>,
+    /// What the keys of a family have in common, as its last memtable had it.
+    heads: BTreeMap<u32, Heads>,
+    rewriter: Rewriter,
     /// The last sequence number that was found.
     pub(super) last_seq: SeqNum,
 }
@@ -53,23 +58,26 @@ impl<'a> Replayed<'a> {
     pub(super) fn new(
         builder: &'a Builder,
         state: &'a StoreState,
-        tables: &'a Tables,
+        tables: &'a Arc<Tables>,
+        numbers: &'a Arc<AtomicU64>,
         options: &'a [(u32, FamilyOptions)],
     ) -> Replayed<'a> {
         Replayed {
             builder,
             state,
             tables,
+            numbers,
             options,
             memtable_bytes: builder.options.commit_options().memtable_bytes,
-            memtables: BTreeMap::new(),
-            edit: Edit::default(),
+            filling: BTreeMap::new(),
+            heads: BTreeMap::new(),
+            rewriter: Rewriter::new(matches!(builder.mode, Mode::Threads)),
             last_seq: 0,
         }
     }
 
     /// Replays the segments that the manifest needs.
-    pub(super) fn run(&mut self, names: &[String], next_number: &dyn Fn() -> FileNumber) -> Result<Replay> {
+    pub(super) fn run(&mut self, names: &[String]) -> Result<Replay> {
         let oldest = self.state.oldest_wal;
         let mut numbers: Vec<FileNumber> = names
             .iter()
@@ -87,18 +95,11 @@ impl<'a> Replayed<'a> {
         let to_damage = self.builder.options.recover_to_damage;
         let known = LogKnown { store: self.state.store, oldest, synced: self.state.synced_log };
         replay(fs, dir, known, &numbers, to_damage, |group, batch, file, base| {
-            self.apply(group, batch, file, base, next_number)
+            self.apply(group, batch, file, base)
         })
     }
 
-    fn apply(
-        &mut self,
-        group: GroupHeader,
-        batch: LoggedBatch<'_>,
-        file: &Path,
-        base: u64,
-        next_number: &dyn Fn() -> FileNumber,
-    ) -> Result<()> {
+    fn apply(&mut self, group: GroupHeader, batch: LoggedBatch<'_>, file: &Path, base: u64) -> Result<()> {
         let wrong = |expected: String, found: String| Corruption::new(file, base, expected, found);
         if batch.first_seq <= self.last_seq {
             let expected = format!("a sequence number above {}", self.last_seq);
@@ -121,12 +122,13 @@ impl<'a> Replayed<'a> {
                 None => return Err(wrong("a known column family".into(), op.family.to_string()).into()),
             };
             if !skip {
-                let memtable = self
-                    .memtables
-                    .entry(op.family)
-                    .or_insert_with(|| Arc::new(Memtable::new(next_number(), b"", self.memtable_bytes)));
+                let filling = self.filling.entry(op.family).or_insert_with(|| {
+                    let heads = self.heads.get(&op.family).cloned().unwrap_or_else(|| Heads::from(b""));
+                    let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+                    Filling::new(number, heads, self.memtable_bytes)
+                });
                 if op.kind == Kind::Delete {
-                    memtable.note_deletion_at(group.clock_ms);
+                    filling.memtable.note_deletion_at(group.clock_ms);
                 }
                 let (key, kind, expires_at, value) = (op.key, op.kind, op.expires_at, op.value);
                 match RangeKind::of(kind) {
@@ -136,7 +138,7 @@ impl<'a> Replayed<'a> {
                         let range = Range::new(kind, seq, key, value, group.clock_ms);
                         ranges.entry(op.family).or_default().push(Arc::new(range));
                     }
-                    None => memtable.writer().insert(&EntryRef { key, seq, kind, expires_at, value }),
+                    None => filling.add(&EntryRef { key, seq, kind, expires_at, value }),
                 }
             }
             seq += 1;
@@ -146,80 +148,47 @@ impl<'a> Replayed<'a> {
         }
         self.last_seq = seq - 1;
         for (family, ranges) in ranges {
-            if let Some(memtable) = self.memtables.get(&family) {
-                memtable.writer().add_ranges(ranges);
+            if let Some(filling) = self.filling.get(&family) {
+                filling.memtable.writer().add_ranges(ranges);
             }
         }
-        let full =
-            |m: &Arc<Memtable>| m.allocated_bytes() >= self.memtable_bytes || m.ranges().len() >= MOST_RANGES;
-        let full: Vec<u32> = self.memtables.iter().filter(|(_, m)| full(m)).map(|(id, _)| *id).collect();
+        let full = |Filling { memtable: m, .. }: &Filling| {
+            m.allocated_bytes() >= self.memtable_bytes || m.ranges().len() >= MOST_RANGES
+        };
+        let full: Vec<u32> = self.filling.iter().filter(|(_, f)| full(f)).map(|(id, _)| *id).collect();
         for family in full {
-            self.write_tables(family, self.last_seq, group.clock_ms, next_number)?;
+            self.write_tables(family, self.last_seq, group.clock_ms)?;
         }
         Ok(())
     }
 
-    /// Writes a family's memtable to tables of level 0.
-    fn write_tables(
-        &mut self,
-        family: u32,
-        last_seq: SeqNum,
-        now_ms: u64,
-        next_number: &dyn Fn() -> FileNumber,
-    ) -> Result<()> {
-        let Some(memtable) = self.memtables.remove(&family) else { return Ok(()) };
+    /// Has a family's memtable written to tables of level 0.
+    fn write_tables(&mut self, family: u32, last_seq: SeqNum, now_ms: u64) -> Result<()> {
+        let Some(mut filling) = self.filling.remove(&family) else { return Ok(()) };
+        filling.settle();
+        let memtable = filling.memtable;
+        self.heads.insert(family, memtable.suggested_heads());
         let options = self.options.iter().find(|(id, _)| *id == family).map(|(_, o)| o.clone());
-        let options = options.unwrap_or_default();
-        let policy = options.policy();
-        // Whatever may lie below is left to compactions: no deletion is dropped here. Ranges that were
-        // flushed, or replayed before, are older than what is written.
-        let beside = memtable.ranges().clone();
-        for range in beside.ranges() {
-            self.edit.push(EditOp::AddRange { family, range: range.clone() });
-        }
-        let spec = MergeSpec {
-            tables: self.tables,
-            next_number,
-            policy: &policy,
-            level: 0,
-            table_bytes: u64::MAX,
-            horizons: vec![Horizon { seq: last_seq, now_ms }],
-            below: Below::unknown(),
-            reminds: options.erase_within.is_some(),
-            ranges: &beside,
-            ranges_seq: last_seq,
-            origin: Origin {
-                family,
-                store: self.state.store,
-                history: self.state.history.id,
-                created_ms: now_ms,
-                newest_ms: 0,
-                oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),
-                outside: false,
-            },
-            ended_ms: NEVER,
-            check: &|| Ok(()),
-            blame: &|_| FileKind::Current.path(&self.builder.path),
-            // A store opens without anybody's code: operands stay as they are.
-            hooks: None,
-        };
-        for meta in merge(&mut MemtableCursor::new(memtable), spec)?.tables {
-            self.edit.push(EditOp::AddTable { family, level: 0, meta });
-        }
-        Ok(())
+        self.rewriter.begin(Rewrite {
+            memtable,
+            options: options.unwrap_or_default(),
+            tables: self.tables.clone(),
+            numbers: self.numbers.clone(),
+            dir: self.builder.path.clone(),
+            family,
+            store: self.state.store,
+            history: self.state.history.id,
+            last_seq,
+            now_ms,
+        })
     }
 
     /// Writes what is left and returns the edit that names all new tables.
-    pub(super) fn finish(
-        mut self,
-        last_seq: SeqNum,
-        now_ms: u64,
-        next_number: &dyn Fn() -> FileNumber,
-    ) -> Result<Edit> {
-        let families: Vec<u32> = self.memtables.keys().copied().collect();
+    pub(super) fn finish(mut self, last_seq: SeqNum, now_ms: u64) -> Result<Edit> {
+        let families: Vec<u32> = self.filling.keys().copied().collect();
         for family in families {
-            self.write_tables(family, last_seq, now_ms, next_number)?;
+            self.write_tables(family, last_seq, now_ms)?;
         }
-        Ok(self.edit)
+        self.rewriter.finish()
     }
 }
