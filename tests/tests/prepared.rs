@@ -3,9 +3,10 @@
 use esker::base::clock::{Clock, ManualClock};
 use esker::base::random::Random;
 use esker::fs::{Fs, SimFs};
+use esker::hooks::{CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
 use esker::{
-    Backups, Builder, Db, Durability, Error, FamilyOptions, IngestBatch, IngestOptions, Repair, Result,
-    SstSettings, SstWriter, TransactionOptions,
+    Backups, Builder, CompactionStyle, Db, Durability, Error, FamilyOptions, Fifo, IngestBatch,
+    IngestOptions, Repair, Result, SstSettings, SstWriter, TransactionOptions,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -170,4 +171,39 @@ fn a_commit_without_room_can_be_made_again() {
     db.close().unwrap();
     let db = place.open("/db");
     assert!(db.prepared().is_empty() && db.get(19u32.to_be_bytes()).unwrap().is_some());
+}
+
+/// Lets nothing stay.
+#[derive(Debug)]
+struct All;
+
+impl CompactionFilterFactory for All {
+    fn make(&self, _: &FilterContext) -> Box<dyn CompactionFilter> {
+        Box::new(|_: &[u8], _: &[u8], _: u64| Verdict::Remove)
+    }
+}
+
+/// The family of prepared transactions is nobody's, whatever a family of the user's is called.
+#[test]
+fn what_a_builder_says_of_a_family_does_not_reach_what_is_prepared() {
+    let (place, random) = (Place::new(), Random::seeded(1));
+    let name = "esker:prepared";
+    let oldest = CompactionStyle::Fifo(Fifo { bytes: Some(64 << 10), ..Fifo::default() });
+    let builder = place.builder("/db").compaction_style(name, oldest).compaction_filter(name, All);
+    let db = builder.clone().open().unwrap();
+    for slot in 0..6u8 {
+        // What compression makes nothing of, and together more than the bound.
+        let value: Vec<u8> = (0..2_500).flat_map(|_| random.next_u64().to_le_bytes()).collect();
+        let mut transaction = db.begin(TransactionOptions::default()).unwrap();
+        transaction.put(&db, [slot], value).unwrap();
+        transaction.prepare(&slot.to_string(), Durability::Sync).unwrap();
+        db.flush().unwrap();
+    }
+    db.close().unwrap();
+    let db = builder.clone().open().unwrap();
+    // In the seeded mode those who use a store do its work.
+    (0..400).for_each(|_| assert!(!db.contains_key("nothing").unwrap()));
+    db.compact().unwrap();
+    db.close().unwrap();
+    assert_eq!(builder.open().unwrap().prepared().len(), 6);
 }
