@@ -40,6 +40,9 @@ fn a_phase_can_be_run_alone() {
         let measured = report.rows.iter().filter(|row| !row.phase.starts_with('(')).count();
         assert_eq!(measured, phase.split(',').count(), "{report}");
     }
+    let tiered = ["throughput", "--entries", "200", "--dir", folder, "--phases", "overwrite", "--tiered"];
+    let report = run(&Options::parse_from(tiered), |_| ()).unwrap();
+    assert!(report.tiered && report.to_string().contains("in tiers"), "{report}");
     assert!(Options::try_parse_from(["throughput", "--phases", "nothing"]).is_err());
 }
 

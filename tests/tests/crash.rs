@@ -44,11 +44,12 @@ fn for_each_seed<T: Send>(what: &str, seeds: std::ops::Range<u64>, job: impl Fn(
     done.into_inner().unwrap().into_values().collect()
 }
 
-/// Of eight histories one is long and one is deep.
+/// Of eight histories one is long, one is deep, and one prepares transactions.
 fn profile(seed: u64) -> &'static Profile {
     match seed % 8 {
         0 => &Profile::LONG,
         4 => &Profile::DEEP,
+        2 => &Profile::PREPARED,
         _ => &Profile::CRASH,
     }
 }

@@ -28,6 +28,9 @@ pub struct Options {
     /// From what the order of keys and the values follow.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub seed: u64,
+    /// Compact in tiers, not in levels.
+    #[arg(long)]
+    pub tiered: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

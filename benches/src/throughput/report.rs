@@ -54,6 +54,8 @@ pub struct Report {
     pub entries: u32,
     /// The store's memory budget.
     pub memory_bytes: u64,
+    /// Whether it compacts in tiers.
+    pub tiered: bool,
     /// The phases.
     pub rows: Vec<Row>,
     /// Bytes of the settled store, its log included.
@@ -72,7 +74,9 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        writeln!(f, "{} entries of 16 + 100 bytes, {} MiB of memory", self.entries, mib(self.memory_bytes))?;
+        let tiers = if self.tiered { ", in tiers" } else { "" };
+        let memory = mib(self.memory_bytes);
+        writeln!(f, "{} entries of 16 + 100 bytes, {memory} MiB of memory{tiers}", self.entries)?;
         writeln!(
             f,
             "{:12} {:>12} {:>9} {:>9} {:>9}   {:>8} {:>8} {:>8} {:>9}",

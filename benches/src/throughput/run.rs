@@ -7,7 +7,7 @@ use super::sync;
 use crate::latency::{Latency, histogram};
 use crate::process::{Fallible, Usage, dir_bytes, remove_tree, wait_until_idle};
 use crate::workload::{KEY_BYTES, VALUE_BYTES, Workload, rng};
-use esker::{Db, Durability, WriteBatch};
+use esker::{CompactionStyle, Db, Durability, Tiered, WriteBatch};
 use hdrhistogram::Histogram;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -66,6 +66,7 @@ impl<'a> Bench<'a> {
         let report = Report {
             entries: options.entries,
             memory_bytes: options.memory << 20,
+            tiered: options.tiered,
             rows: Vec::new(),
             disk_bytes: 0,
             table_bytes: 0,
@@ -130,7 +131,12 @@ impl<'a> Bench<'a> {
     }
 
     fn open(&self, dir: &Path) -> esker::Result<Db> {
-        Db::builder(dir).memory_budget(self.options.memory << 20).default_durability(Durability::Os).open()
+        let builder = Db::builder(dir).memory_budget(self.options.memory << 20);
+        let style = match self.options.tiered {
+            true => CompactionStyle::Tiered(Tiered::default()),
+            false => CompactionStyle::Leveled,
+        };
+        builder.default_durability(Durability::Os).compaction_style("default", style).open()
     }
 
     /// A folder for a new store; what stood there before is removed.

@@ -60,7 +60,7 @@ pub use base::observe::ReadContext;
 pub use base::refusal::{Expected, FoundInstead, IngestRefusal, LockWait};
 pub use base::slice::Slice;
 pub use batch::{Versioned, WriteBatch};
-pub use commit::{CopyStats, Durability, Ticket, TransactionStats};
+pub use commit::{CopyStats, Durability, PreparedStats, Ticket, TransactionStats};
 pub use db::explain;
 pub use db::{
     Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions, FamilyStats,
@@ -71,4 +71,7 @@ pub use db::{
 pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;
-pub use txn::{CommitError, Locking, Savepoint, Transaction, TransactionIter, TransactionOptions};
+pub use txn::{
+    CommitError, Locking, Prepared, PreparedInfo, Savepoint, Transaction, TransactionIter, TransactionOptions,
+};
+pub use version::{CompactionStyle, Fifo, Tiered};

@@ -14,6 +14,9 @@ use std::ops::Bound;
 /// The largest value, in bytes.
 const LARGEST_VALUE_BYTES: u64 = 1 << 20;
 
+/// So many transactions are prepared at a time at most.
+const SLOTS: u64 = 3;
+
 /// Sizes at which something begins: small and default blocks, memtables, log segments, 64 KiB.
 const EDGES: [u64; 6] = [256, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 64 << 10];
 
@@ -138,6 +141,14 @@ impl Writer<'_> {
                 self.write(count)
             }
             Kind::Transaction => self.transaction(),
+            Kind::Prepare => self.prepare(),
+            Kind::Resolve => {
+                let slot = self.random.below(SLOTS) as u32;
+                if self.random.below(3) == 0 {
+                    return Operation::RollbackPrepared(slot);
+                }
+                Operation::CommitPrepared { slot, durability: self.durability() }
+            }
             Kind::If => self.conditional(),
             Kind::Expire => {
                 let ttl_ms = (self.random.below(3) > 0).then(|| self.choose(&[1, 50, 400, 60_000]));
@@ -210,6 +221,19 @@ impl Writer<'_> {
         }
         let durability = self.durability();
         Operation::Transaction { kind: self.choose(&kinds), changes, meddle, durability }
+    }
+
+    fn prepare(&mut self) -> Operation {
+        // One that has read a whole family holds up most of what follows.
+        let kinds = [
+            TransactionKind::Optimistic,
+            TransactionKind::Pessimistic,
+            TransactionKind::Pessimistic,
+            TransactionKind::Serialisable,
+        ];
+        let changes = (0..1 + self.random.below(4)).map(|_| self.change()).collect();
+        let (slot, kind) = (self.random.below(SLOTS) as u32, self.choose(&kinds));
+        Operation::Prepare { slot, kind, changes, durability: self.durability() }
     }
 
     fn conditional(&mut self) -> Operation {

@@ -26,6 +26,26 @@ pub enum Operation {
         /// What it, and what somebody else writes, must survive.
         durability: Durability,
     },
+    /// Changes made by a transaction that is prepared, and kept under a number until it is resolved.
+    Prepare {
+        /// The number.
+        slot: u32,
+        /// How the transaction guards what it does.
+        kind: TransactionKind,
+        /// Its changes, in their order.
+        changes: Vec<Change>,
+        /// What it must survive to be prepared.
+        durability: Durability,
+    },
+    /// The prepared transaction with this number is committed.
+    CommitPrepared {
+        /// The number.
+        slot: u32,
+        /// What the commit must survive.
+        durability: Durability,
+    },
+    /// The prepared transaction with this number is rolled back.
+    RollbackPrepared(u32),
     /// Changes that are committed together if a condition holds.
     If {
         /// The condition.
@@ -162,6 +182,7 @@ impl Operation {
         let (own, meddle): (&[Change], &[Change]) = match self {
             Operation::Write { changes, .. }
             | Operation::If { changes, .. }
+            | Operation::Prepare { changes, .. }
             | Operation::Ingest { changes, .. } => (changes, &[]),
             Operation::Transaction { changes, meddle, .. } => (changes, meddle),
             _ => (&[], &[]),

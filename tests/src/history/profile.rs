@@ -29,6 +29,10 @@ pub enum Kind {
     Batch,
     /// As [`super::Operation::Transaction`].
     Transaction,
+    /// As [`super::Operation::Prepare`].
+    Prepare,
+    /// As [`super::Operation::CommitPrepared`] or [`super::Operation::RollbackPrepared`].
+    Resolve,
     /// As [`super::Operation::If`].
     If,
     /// As [`super::Operation::Expire`].
@@ -71,11 +75,12 @@ pub enum Kind {
 
 impl Profile {
     /// All of them, by name.
-    pub const ALL: [(&'static str, &'static Profile); 4] = [
+    pub const ALL: [(&'static str, &'static Profile); 5] = [
         ("crash", &Profile::CRASH),
         ("long", &Profile::LONG),
         ("deep", &Profile::DEEP),
         ("model", &Profile::MODEL),
+        ("prepared", &Profile::PREPARED),
     ];
 
     /// For the crash tests: mostly writes, few keys, values large enough for small memtables to fill.
@@ -108,6 +113,40 @@ impl Profile {
         value_bytes: 2_000,
         merges: 12,
         large_every: 300,
+        deep: false,
+    };
+
+    /// For the crash tests: as those, with transactions that are prepared, held and resolved.
+    pub const PREPARED: Profile = Profile {
+        operations: (40, 40),
+        weights: &[
+            (Kind::Single, 40),
+            (Kind::Batch, 12),
+            (Kind::Transaction, 5),
+            (Kind::Prepare, 16),
+            (Kind::Resolve, 14),
+            (Kind::If, 3),
+            (Kind::Expire, 2),
+            (Kind::Ingest, 2),
+            (Kind::Sync, 2),
+            (Kind::Flush, 4),
+            (Kind::Compact, 3),
+            (Kind::Tick, 6),
+            (Kind::Advance, 4),
+            (Kind::Family, 3),
+            (Kind::Snapshot, 2),
+            (Kind::Read, 4),
+            (Kind::Cursor, 2),
+            (Kind::Verify, 1),
+            (Kind::Reopen, 4),
+            (Kind::Crash, 4),
+            (Kind::Options, 1),
+            (Kind::Copy, 2),
+        ],
+        keys: 24,
+        value_bytes: 1_500,
+        merges: 10,
+        large_every: 600,
         deep: false,
     };
 

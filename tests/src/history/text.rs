@@ -8,6 +8,8 @@
 //! delete-range default [a )c os
 //! batch sync : put default a 10 : delete f1 b
 //! transaction pessimistic sync : put default a 10 ! put default a 20
+//! prepare 0 optimistic sync : put default a 10
+//! commit-prepared 0 os
 //! if absent default a os : put default a 10
 //! ingest move : put default a 10 : delete f1 b
 //! expire default a 500
@@ -66,6 +68,16 @@ fn line(operation: &Operation) -> String {
             changes_text(changes, ':'),
             changes_text(meddle, '!')
         ),
+        Operation::Prepare { slot, kind, changes, durability } => format!(
+            "prepare {slot} {} {}{}",
+            kind_text(*kind),
+            durability_text(*durability),
+            changes_text(changes, ':')
+        ),
+        Operation::CommitPrepared { slot, durability } => {
+            format!("commit-prepared {slot} {}", durability_text(*durability))
+        }
+        Operation::RollbackPrepared(slot) => format!("rollback-prepared {slot}"),
         Operation::If { condition: Condition { family, key, asked }, changes, durability } => format!(
             "if {} {family} {} {}{}",
             asked_text(*asked),
@@ -230,17 +242,25 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
             Operation::Write { changes: changes(rest, ":")?, durability: parse_durability(durability)? }
         }
         ("transaction", [kind, durability, rest @ ..]) => {
-            let kinds =
-                [TransactionKind::Optimistic, TransactionKind::Pessimistic, TransactionKind::Serialisable];
-            let named = kinds.into_iter().find(|known| kind_text(*known) == *kind);
             let (own, meddle) = rest.split_at(rest.iter().position(|w| *w == "!").unwrap_or(rest.len()));
             Operation::Transaction {
-                kind: named.ok_or("no such kind of transaction")?,
+                kind: parse_kind(kind)?,
                 changes: changes(own, ":")?,
                 meddle: changes(meddle, "!")?,
                 durability: parse_durability(durability)?,
             }
         }
+        ("prepare", [slot, kind, durability, rest @ ..]) => Operation::Prepare {
+            slot: number(slot)? as u32,
+            kind: parse_kind(kind)?,
+            changes: changes(rest, ":")?,
+            durability: parse_durability(durability)?,
+        },
+        ("commit-prepared", [slot, durability]) => Operation::CommitPrepared {
+            slot: number(slot)? as u32,
+            durability: parse_durability(durability)?,
+        },
+        ("rollback-prepared", [slot]) => Operation::RollbackPrepared(number(slot)? as u32),
         ("if", [asked, family, key, durability, rest @ ..]) => {
             let all = [Asked::Absent, Asked::Value, Asked::OtherValue, Asked::Version];
             let asked = all.into_iter().find(|known| asked_text(*known) == *asked);
@@ -313,6 +333,12 @@ fn operation(words: &[&str]) -> Result<Operation, String> {
         }
         _ => return Err("no such operation".into()),
     })
+}
+
+fn parse_kind(word: &str) -> Result<TransactionKind, String> {
+    let kinds = [TransactionKind::Optimistic, TransactionKind::Pessimistic, TransactionKind::Serialisable];
+    let named = kinds.into_iter().find(|known| kind_text(*known) == word);
+    named.ok_or_else(|| "no such kind of transaction".into())
 }
 
 /// The snapshot that is read, if one is named, and the words behind it.
@@ -494,7 +520,12 @@ mod tests {
             "move 0 up",
         ];
         let runs = ["get a {61*}", "get a {61*9999999999}", "get a {6*1}", "get a {61", "clock x", "clock +"];
-        let others = ["transaction odd os : delete a b", "if maybe a b os : delete a b", "expire a b x"];
+        let others = [
+            "transaction odd os : delete a b",
+            "if maybe a b os : delete a b",
+            "expire a b x",
+            "prepare x optimistic os",
+        ];
         for wrong in wrong.into_iter().chain(runs).chain(others) {
             let why = parse(&format!("sync\n{wrong}")).unwrap_err();
             assert!(why.starts_with("line 2: "), "{why}");

@@ -7,6 +7,9 @@ use esker::{Slice, Ttl};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The name under which the transactions stand that are prepared; no family may be called so here.
+pub const PREPARED_NAME: &str = "(prepared)";
+
 /// The visible content of every family.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Dump {
@@ -14,6 +17,8 @@ pub struct Dump {
     pub families: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>,
     /// When entries expire, in milliseconds since the epoch, by family and key; for those that do.
     pub expiries: BTreeMap<(String, Vec<u8>), u64>,
+    /// Whether it is not known what is prepared: a store that has become read-only shows less than it knows.
+    pub without_prepared: bool,
     /// Whether it is not known when entries expire.
     pub without_expiries: bool,
     /// The store's own time, against which entries expire, in milliseconds since the epoch.
@@ -27,6 +32,12 @@ impl Dump {
     /// The first that a read gives, or how the ways to read differ.
     pub fn read(db: &esker::Db) -> Result<Dump, Unreadable> {
         let mut dump = Dump { now_ms: db.now_ms(), ..Dump::default() };
+        dump.without_prepared = db.health().poisoned.is_some();
+        let prepared: BTreeMap<_, _> =
+            db.prepared().into_iter().map(|info| (info.name.into_bytes(), Vec::new())).collect();
+        if !prepared.is_empty() && !dump.without_prepared {
+            dump.families.insert(PREPARED_NAME.into(), prepared);
+        }
         for name in db.column_families() {
             let family = db.open_column_family(&name)?;
             let mut entries = BTreeMap::new();

@@ -11,8 +11,8 @@ mod recovery;
 mod state;
 
 pub use contract::{Contract, Order, Row, Survives};
-pub use dump::{Dump, Unreadable};
-pub use model::{Oracle, Outcome};
+pub use dump::{Dump, PREPARED_NAME, Unreadable};
+pub use model::{Oracle, Outcome, PREPARED};
 pub use recovery::{Loss, Match};
 pub use state::{FamilyId, Merge, State, Version};
 

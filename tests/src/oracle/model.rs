@@ -6,6 +6,10 @@ use crate::history::Span;
 use esker::Durability;
 use std::collections::BTreeSet;
 
+/// In place of a family: the names of the transactions that are prepared, each with an empty value. So a
+/// commit that ends one is a change of two families, and the rules of these are all that it takes.
+pub const PREPARED: FamilyId = FamilyId::MAX - 1;
+
 /// A family that exists, or may.
 #[derive(Clone, Debug)]
 pub(super) struct Family {

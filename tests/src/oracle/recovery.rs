@@ -7,8 +7,8 @@
 //! differ is kept on the way.
 
 use super::contract::Order;
-use super::dump::Dump;
-use super::model::{Commit, Life, Oracle};
+use super::dump::{Dump, PREPARED_NAME};
+use super::model::{Commit, Life, Oracle, PREPARED};
 use super::state::{Chain, FamilyId, State, Version};
 use crate::history::DROPPING;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,8 +89,8 @@ impl Oracle {
 
     /// The families that were found, by their ids.
     fn families_of(&self, found: &Dump) -> Result<BTreeMap<FamilyId, String>, String> {
-        let mut present = BTreeMap::new();
-        for name in found.families.keys() {
+        let mut present = BTreeMap::from([(PREPARED, PREPARED_NAME.to_string())]);
+        for name in found.families.keys().filter(|name| *name != PREPARED_NAME) {
             let known = self.families.iter().find(|family| family.name == *name);
             let known = known.ok_or_else(|| format!("the family {name} was dropped or never created"))?;
             present.insert(known.id, name.clone());
@@ -200,7 +200,8 @@ impl<'a> Candidate<'a> {
             candidate.judge(family, key);
         }
         for (id, name) in present {
-            for key in found.families[name].keys().filter(|_| name != DROPPING) {
+            let entries = found.families.get(name).into_iter().flat_map(BTreeMap::keys);
+            for key in entries.filter(|_| name != DROPPING) {
                 candidate.judge(*id, key);
             }
         }
@@ -212,7 +213,8 @@ impl<'a> Candidate<'a> {
     }
 
     fn judge(&mut self, family: FamilyId, key: &'a [u8]) {
-        let Some(name) = self.present.get(&family).filter(|name| *name != DROPPING) else { return };
+        let untold = |name: &str| name == DROPPING || name == PREPARED_NAME && self.found.without_prepared;
+        let Some(name) = self.present.get(&family).filter(|name| !untold(name.as_str())) else { return };
         let version = self.version(family, key).filter(|version| version.at(self.now_ms).is_some());
         let expected = version.and_then(|version| version.at(self.now_ms)).map(|value| value.as_ref());
         let ends = |version: &Version| {

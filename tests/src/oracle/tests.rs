@@ -50,7 +50,13 @@ impl Case {
         let families = [("default".to_string(), entries.collect())].into();
         let short = found.iter().filter(|(_, value)| *value == "short");
         let expiries = short.map(|(key, _)| (("default".into(), key.as_bytes().to_vec()), NOW + 10));
-        Dump { families, expiries: expiries.collect(), without_expiries: false, now_ms: self.oracle.now_ms() }
+        Dump {
+            families,
+            expiries: expiries.collect(),
+            without_expiries: false,
+            without_prepared: false,
+            now_ms: self.oracle.now_ms(),
+        }
     }
 }
 
@@ -192,6 +198,32 @@ fn families_exist_once_created_and_are_gone_once_dropped() {
     assert!(holds(&case, &["default"]) && holds(&case, &["default", "f"]));
     case.oracle.end_family("f", false);
     assert!(holds(&case, &["default"]) && !holds(&case, &["default", "f"]));
+}
+
+/// The commit of a prepared transaction is whole or not there: never both of it, nor neither.
+#[test]
+fn a_prepared_transaction_is_there_or_its_writes_are() {
+    let mut case = case();
+    let name = |order, is_prepared: bool| {
+        let value = is_prepared.then(|| Arc::from(&b""[..]));
+        (PREPARED, b"t".to_vec(), Version { order, value, expires_at: u64::MAX, dropped: false, merge: None })
+    };
+    let prepared = case.oracle.begin_write(Sync, vec![name((1, 0), true)]);
+    case.oracle.end_write(prepared, Outcome::Done { seq: Some(1) });
+    let value = Some(Arc::from(&b"new"[..]));
+    let written = Version { order: (2, 1), value, expires_at: u64::MAX, dropped: false, merge: None };
+    let changes = vec![name((2, 0), false), (0, b"a".to_vec(), written)];
+    let committed = case.oracle.begin_write(Os, changes);
+    case.oracle.end_write(committed, Outcome::Done { seq: Some(3) });
+    let holds = |is_prepared: bool, found: &[(&str, &str)]| {
+        let mut dump = case.dump(found);
+        if is_prepared {
+            dump.families.insert(PREPARED_NAME.into(), [(b"t".to_vec(), Vec::new())].into());
+        }
+        case.oracle.explain(&dump, Loss::Power).is_ok()
+    };
+    assert!(holds(true, &[]) && holds(false, &[("a", "new")]));
+    assert!(!holds(true, &[("a", "new")]) && !holds(false, &[]));
 }
 
 #[test]

@@ -24,6 +24,7 @@ impl Session {
                 block_bytes: wanted.block_bytes,
                 filter_bits_per_key: wanted.filter_bits_per_key,
                 index_partition_bytes: wanted.index_partition_bytes,
+                compaction: wanted.compaction,
                 ..before.clone()
             };
             let expected = if well { expected } else { before };

@@ -21,7 +21,7 @@ impl Session {
         for (at, change) in changes.iter().enumerate().filter(|(_, change)| here(change)) {
             files.entry(&change.family).or_default().insert(&change.key, (at, change));
         }
-        if files.is_empty() {
+        if files.is_empty() || self.is_concerned(files.keys().copied()) {
             return Ok(());
         }
         let number = self.oracle.lock().next_commit();

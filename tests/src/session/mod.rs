@@ -11,6 +11,7 @@ mod ingest;
 mod leave;
 mod options;
 mod place;
+mod prepared;
 mod reached;
 mod read;
 mod runner;

@@ -4,7 +4,10 @@
 use super::place::{RESERVE_BYTES, SYNC_INTERVAL_MS};
 use crate::history::{Operator, Sum};
 use esker::hooks::{Append, CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
-use esker::{Builder, Changes, Durability, FamilyChanges, FamilyOptions, FilterPolicy, PrefixExtractor};
+use esker::{
+    Builder, Changes, CompactionStyle, Durability, FamilyChanges, FamilyOptions, FilterPolicy,
+    PrefixExtractor, Tiered,
+};
 use std::time::Duration;
 
 /// A set of options. Bytes unless said otherwise.
@@ -23,6 +26,8 @@ pub struct OptionSet {
     zstd_level: Option<i32>,
     filter_bits: u32,
     /// Of all families but `default`.
+    style: CompactionStyle,
+    /// Of the same.
     prefix: Option<PrefixExtractor>,
     durability: Durability,
     /// Of the table of recent writes.
@@ -65,6 +70,7 @@ const SMALL: OptionSet = OptionSet {
     uncompressed_levels: 2,
     zstd_level: Some(1),
     filter_bits: 10,
+    style: CompactionStyle::Leveled,
     prefix: Some(PrefixExtractor::Fixed { bytes: 14 }),
     durability: Durability::Sync,
     recent_writes: 64 << 10,
@@ -102,6 +108,11 @@ const LARGE: OptionSet = OptionSet {
     ..SMALL
 };
 
+/// Tiers that short histories fill.
+const NARROW: CompactionStyle = CompactionStyle::Tiered(Tiered { width: 2, runs: 4, space_percent: 100 });
+/// Many runs, which are seldom merged.
+const WIDE: CompactionStyle = CompactionStyle::Tiered(Tiered { width: 4, runs: 12, space_percent: 1000 });
+
 /// All up to the first zero: of numbered keys that is what they have in common, of binary ones anything.
 const FIRST_ZERO: Option<PrefixExtractor> = Some(PrefixExtractor::Delimited { delimiter: b'0', nth: 1 });
 
@@ -110,17 +121,17 @@ const SETS: [OptionSet; 16] = [
     SMALLEST,
     LARGE,
     OptionSet { segment: 4 << 10, durability: Durability::Os, ..LARGE },
-    OptionSet { segment: 1 << 20, ..SMALLEST },
+    OptionSet { segment: 1 << 20, style: NARROW, ..SMALLEST },
     OptionSet { block: 64, filter_bits: 1, prefix: Some(PrefixExtractor::Capped { bytes: 2 }), ..SMALL },
     OptionSet { block: 64 << 10, zstd_level: None, ..SMALL },
-    OptionSet { uncompressed_levels: 0, zstd_level: Some(19), ..SMALL },
+    OptionSet { uncompressed_levels: 0, zstd_level: Some(19), style: WIDE, ..SMALL },
     OptionSet { uncompressed_levels: 0, zstd_level: Some(-7), block: 1 << 10, ..SMALL },
     OptionSet { partition: 64, sync_interval: 1, prefix: FIRST_ZERO, ..SMALL },
-    OptionSet { manifest: 256, segment: 4 << 10, filter: true, ..SMALL },
+    OptionSet { manifest: 256, segment: 4 << 10, filter: true, style: NARROW, ..SMALL },
     OptionSet { level_base: 64 << 10, table: 1 << 10, durability: Durability::None, ..SMALL },
     OptionSet { filter_bits: 64, partition: 256, uncompressed_levels: 7, prefix: FIRST_ZERO, ..SMALL },
     OptionSet { table: 32 << 10, level_base: 1 << 10, filter: true, ..SMALL },
-    OptionSet { memtable: 64 << 10, manifest: 256, ..SMALLEST },
+    OptionSet { memtable: 64 << 10, manifest: 256, style: NARROW, ..SMALLEST },
     OptionSet { memtable: 2 << 10, open_files: 512, budget: 64 << 20, ..LARGE },
 ];
 
@@ -139,8 +150,9 @@ impl OptionSet {
         let filtered = names.iter().filter(|name| self.filter && !self.family(name).keep_versions);
         let builder = filtered.fold(builder, |builder, name| builder.compaction_filter(name, Likewise));
         // Those that exist already get it, too.
-        let builder =
-            names[1..].iter().fold(builder, |builder, name| builder.prefix_extractor(name, self.prefix));
+        let builder = names[1..].iter().fold(builder, |builder, name| {
+            builder.prefix_extractor(name, self.prefix).compaction_style(name, self.style)
+        });
         builder
             .merge_operator("default", Append::new())
             .register_merge_operator(Sum)
@@ -177,6 +189,7 @@ impl OptionSet {
             // Short enough for histories to live through.
             erase_within: Some(Duration::from_secs(if odd { 2 } else { 24 * 3600 })),
             default_ttl: None,
+            compaction: if name == "default" { CompactionStyle::Leveled } else { self.style },
         }
     }
 
@@ -206,6 +219,7 @@ impl OptionSet {
             block_bytes: Some(options.block_bytes),
             filter_bits_per_key: Some(options.filter_bits_per_key),
             index_partition_bytes: Some(options.index_partition_bytes),
+            compaction: Some(options.compaction),
             ..FamilyChanges::default()
         }
     }

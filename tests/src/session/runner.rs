@@ -2,11 +2,14 @@
 
 use super::cursors::Roaming;
 use super::place::{Place, SYNC_INTERVAL_MS};
+use super::prepared::{Kept, Verdict};
 use super::reached::Reached;
 use super::settle::SETTLING_TURNS;
 use super::span::compact_span;
 use crate::history::{Change, Operation, Span, What, print, value};
-use crate::oracle::{Contract, Dump, FamilyId, Loss, Oracle, Outcome, State, Unreadable, Version};
+use crate::oracle::{
+    Contract, Dump, FamilyId, Loss, Oracle, Outcome, PREPARED_NAME, State, Unreadable, Version,
+};
 use esker::base::sync::Mutex;
 use esker::batch::FamilyRef;
 use esker::fs::SimFs;
@@ -24,6 +27,10 @@ pub struct Session {
     pub(super) families: BTreeMap<String, ColumnFamily>,
     dropped: Vec<ColumnFamily>,
     pub(super) snapshots: BTreeMap<u32, Held>,
+    /// The transactions that are prepared.
+    pub(super) kept: BTreeMap<u32, Kept>,
+    /// All that ever were, or were to be, by name, each with its number.
+    pub(super) ever_prepared: BTreeMap<String, (u32, Kept)>,
     /// Cursors that live across operations.
     pub(super) cursors: BTreeMap<u32, Roaming>,
     /// Whether errors of the disk are to be expected.
@@ -112,6 +119,8 @@ impl Session {
             families: BTreeMap::new(),
             dropped: Vec::new(),
             snapshots: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            ever_prepared: BTreeMap::new(),
             cursors: BTreeMap::new(),
             faulty: false,
             tolerated: std::cell::Cell::new(0),
@@ -161,12 +170,14 @@ impl Session {
         };
         self.check_never_dropped(&db)?;
         self.oracle.lock().recovered(&found, loss)?;
-        for name in found.families.keys().filter(|name| *name != "default") {
+        let own = |name: &&String| *name != "default" && *name != PREPARED_NAME;
+        for name in found.families.keys().filter(own) {
             let family = db.open_column_family(name).map_err(|e| format!("cannot open {name}: {e}"))?;
             self.families.insert(name.clone(), family);
         }
         self.families.insert("default".into(), db.default_family());
         self.db = Some(db);
+        self.keep_what_survived();
         Ok(())
     }
 
@@ -201,6 +212,11 @@ impl Session {
             Operation::Transaction { kind, changes, meddle, durability } => {
                 self.transaction(*kind, changes, meddle, *durability)?;
             }
+            Operation::Prepare { slot, kind, changes, durability } => {
+                self.prepare(*slot, *kind, changes, *durability)?;
+            }
+            Operation::CommitPrepared { slot, durability } => self.resolve(*slot, Some(*durability))?,
+            Operation::RollbackPrepared(slot) => self.resolve(*slot, None)?,
             Operation::If { condition, changes, durability } => {
                 self.write_if(condition, changes, *durability)?;
             }
@@ -319,6 +335,11 @@ impl Session {
         let db = self.db();
         if changes.iter().any(Change::is_out_of_range) {
             return self.write_out_of_range(changes, durability);
+        }
+        match self.standing(changes) {
+            Verdict::Free => {}
+            Verdict::Held => return self.write_held(changes, durability),
+            Verdict::Unknown => return Ok(()),
         }
         let number = self.oracle.lock().next_commit();
         let (batch, versions) = self.batch_of(changes, number);
@@ -457,6 +478,9 @@ impl Session {
     fn drop_family(&mut self, name: &str) -> Result<(), String> {
         if !self.is_writable() && self.families.contains_key(name) {
             return must_be_refused(self.db().drop_column_family(name));
+        }
+        if self.families.contains_key(name) && self.is_concerned(std::iter::once(name)) {
+            return self.drop_needed(name);
         }
         let Some(family) = self.families.remove(name) else {
             return match self.db().drop_column_family(name) {

@@ -1,5 +1,6 @@
 //! Transactions, conditional writes, and expiry that is changed.
 
+use super::prepared::Verdict;
 use super::runner::Session;
 use crate::history::{Asked, Change, Condition, DROPPING, Span, TransactionKind, What, value};
 use crate::oracle::Version;
@@ -44,6 +45,9 @@ impl Session {
         let meddle: Vec<Change> = meddle.iter().filter(of_a_key).cloned().collect();
         let out_of_range = changes.iter().chain(&meddle).any(Change::is_out_of_range);
         if changes.is_empty() || out_of_range || !self.is_writable() {
+            return Ok(());
+        }
+        if [&changes, &meddle].iter().any(|all| self.standing(all) != Verdict::Free) {
             return Ok(());
         }
         let number = self.oracle.lock().next_commit();
@@ -116,7 +120,7 @@ impl Session {
 
     /// Reads and writes; what is read must be the store's content with what was written over it. The outer
     /// error is a wrong answer.
-    fn work(
+    pub(super) fn work(
         &self,
         transaction: &mut Transaction,
         kind: TransactionKind,
@@ -195,7 +199,8 @@ impl Session {
         durability: Durability,
     ) -> Result<(), String> {
         let Some(family) = self.families.get(&condition.family) else { return Ok(()) };
-        if changes.iter().any(Change::is_out_of_range) || !self.is_writable() {
+        let refused = self.standing(changes) != Verdict::Free;
+        if changes.iter().any(Change::is_out_of_range) || !self.is_writable() || refused {
             return Ok(());
         }
         let (held, number) = {
@@ -262,7 +267,8 @@ impl Session {
     /// Another expiry for a key, which is a write of the same value.
     pub(super) fn expire(&self, family: &str, key: &[u8], ttl_ms: Option<u64>) -> Result<(), String> {
         let Some(handle) = self.families.get(family) else { return Ok(()) };
-        if !self.is_writable() {
+        let of_key = Change { family: family.into(), key: key.to_vec(), what: What::Delete };
+        if !self.is_writable() || self.standing(&[of_key]) != Verdict::Free {
             return Ok(());
         }
         let (told, exists, same) = {

@@ -1,8 +1,8 @@
 //! The command line: the list of commands, and the arguments that several of them share.
 
 use crate::commands::{
-    backup, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest, options, put,
-    repair, scan, serve, stats, stress, verify,
+    backup, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest, options,
+    prepared, put, repair, scan, serve, stats, stress, verify,
 };
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};
@@ -75,6 +75,8 @@ pub enum Command {
     Checkpoint(checkpoint::CheckpointArgs),
     /// List, create and drop column families
     Families(families::FamiliesArgs),
+    /// List, commit and roll back transactions that are prepared
+    Prepared(prepared::PreparedArgs),
     /// Print the options of a store and of its column families
     Options(options::OptionsArgs),
     /// Try a disk: kill processes that work on a store, and check what they leave

@@ -262,3 +262,26 @@ fn an_explanation_says_where_a_key_stands_and_why() {
     let nothing = folder.ok(&["explain", "other", "--json"]);
     assert!(nothing.contains("\"why\":\"nowhere\""), "{nothing}");
 }
+
+#[test]
+fn a_prepared_transaction_is_listed_and_ended() {
+    let folder = Folder::new();
+    let prepare = |name: &str| {
+        let db = esker::Db::open(folder.path().join("data")).unwrap();
+        let mut transaction = db.begin(esker::TransactionOptions::default()).unwrap();
+        transaction.put(&db, name, "v").unwrap();
+        transaction.prepare(name, esker::Durability::Sync).unwrap();
+        db.close().unwrap();
+    };
+    prepare("one");
+    prepare("two\n");
+    let listed = folder.ok(&["prepared", "list"]);
+    assert!(listed.starts_with("one: 1 write, 1 key locked, ") && listed.contains("\ntwo\\n: "), "{listed}");
+    let json = folder.ok(&["prepared", "list", "--json"]);
+    assert!(json.lines().count() == 2 && json.contains("\"name\":\"two\\n\""), "{json}");
+    folder.run(&["put", "one", "theirs"]).assert_refused(1, "the prepared transaction \"one\" holds one");
+    folder.ok(&["prepared", "commit", "one"]);
+    folder.ok(&["prepared", "rollback", "two\n"]);
+    assert_eq!(folder.ok(&["prepared", "list"]), "");
+    assert_eq!(folder.ok(&["scan"]), "one\tv\n");
+}

@@ -12,13 +12,14 @@ use crate::base::sync::atomic::Ordering;
 use crate::commit::{Drawer, Stall, Task};
 use crate::compaction::{
     Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, debt_bytes, ended_ms,
-    hides_since_before, leftover, merge, pick, pick_calm, pick_erasure, pick_manual, retired,
+    hides_since_before, leftover, level0_pressure, merge, pick, pick_calm, pick_erasure, pick_manual,
+    retired,
 };
 use crate::hooks::{CompactionWay, TableInfo};
 use crate::iter::Merge;
 use crate::table::Origin;
 use crate::tree::{Family, Filtering};
-use crate::version::{Edit, EditOp, Leftover, Source, TableFile, Version};
+use crate::version::{CompactionStyle, Edit, EditOp, Leftover, Source, TableFile, Version};
 use std::panic::resume_unwind;
 use std::time::Duration;
 
@@ -32,8 +33,9 @@ impl Jobs {
         let mut families = self.store.families();
         // The family that presses most on writers comes first.
         families.sort_by_cached_key(|family| {
-            let version = &family.pin().version;
-            std::cmp::Reverse((version.level(0).len(), debt_bytes(version, &self.store.options().shape)))
+            let (version, shape) = (&family.pin().version, &self.store.options().shape);
+            let style = family.rules().style;
+            std::cmp::Reverse((level0_pressure(version, shape, style), debt_bytes(version, shape, style)))
         });
         // What should be gone soon goes before what is too large; by turns where writers wait for that.
         let late_first =
@@ -88,7 +90,8 @@ impl Jobs {
     /// the room for it to spare.
     pub fn compact_calm(&self, calm: Calm) -> Result<bool> {
         for family in self.store.families() {
-            if self.rests(&family) {
+            // In other styles fewer writes are worth more than fewer runs.
+            if self.rests(&family) || family.rules().style != CompactionStyle::Leveled {
                 continue;
             }
             let claimed = {
@@ -249,6 +252,14 @@ impl Jobs {
             self.install_compaction(family, plan, moved, None)?;
             outputs.extend(plan.inputs.iter().map(|(_, table)| table.meta.shown(plan.output_level)));
             self.counters.moved();
+        } else if plan.reason == Reason::Oldest {
+            let (filtering, newest) = self.store.snapshots.begin_filtering(family);
+            // One that has registered since it was chosen.
+            if plan.inputs.iter().any(|(_, table)| newest.is_some_and(|seq| seq >= table.meta.min_seq)) {
+                return Ok(outputs);
+            }
+            self.install_compaction(family, plan, Vec::new(), Some(filtering))?;
+            self.counters.outlived(plan.inputs.len() as u64, plan.input_bytes());
         } else if plan.drop_whole {
             self.install_compaction(family, plan, Vec::new(), None)?;
             self.counters.moved();
@@ -301,6 +312,7 @@ impl Jobs {
             store: store.with_manifest(|manifest| manifest.state().store),
             history: store.with_manifest(|manifest| manifest.state().history.id),
             created_ms: store.clock.now_ms(),
+            newest_ms: newest_ms(rules.style, plan),
             oldest_deletion_ms: metas().map(|m| m.oldest_deletion_ms).min().unwrap_or(NEVER),
             outside: false,
         };
@@ -386,6 +398,15 @@ impl Jobs {
             }
             Ok(())
         })
+    }
+}
+
+/// When the newest of the inputs was flushed; 0 where nobody asks how old a table is.
+fn newest_ms(style: CompactionStyle, plan: &Plan) -> u64 {
+    let written_ms = plan.inputs.iter().map(|(_, table)| table.reader.properties().written_ms());
+    match style {
+        CompactionStyle::Fifo(_) => written_ms.max().unwrap_or(0),
+        _ => 0,
     }
 }
 

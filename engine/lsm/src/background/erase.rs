@@ -12,7 +12,7 @@ use crate::base::error::Result;
 use crate::base::filename::FileNumber;
 use crate::base::sync::Arc;
 use crate::commit::Task;
-use crate::compaction::{Moment, can_be_erased, oldest_range_ms};
+use crate::compaction::{Moment, can_be_erased, has_outlived, oldest_range_ms};
 use crate::iter::Horizon;
 use crate::ranges::RangeSet;
 use crate::tree::Family;
@@ -64,6 +64,7 @@ impl Jobs {
             let ready =
                 |(level, table): (usize, &Arc<TableFile>)| can_be_erased(&view.version, moment, level, table);
             view.version.tables().any(ready)
+                || has_outlived(&view.version, moment)
                 || oldest_range_ms(&view.ranges).is_some_and(|written_ms| written_ms <= moment.erase_ms)
         };
         if store.families().iter().any(due) {
@@ -134,6 +135,8 @@ impl Jobs {
             .erase_within_ms
             .map_or(0, |within| self.store.clock.now_ms().saturating_sub(within / SHARE_OF_TABLES));
         Moment {
+            style: family.rules().style,
+            held_seq: self.store.snapshots.newest(),
             oldest_seq: horizons.first().map_or(0, |h| h.seq),
             oldest_ms: horizons.iter().map(|h| h.now_ms).min().unwrap_or(0),
             horizons,

@@ -109,6 +109,7 @@ impl Jobs {
             store: store.with_manifest(|manifest| manifest.state().store),
             history: store.with_manifest(|manifest| manifest.state().history.id),
             created_ms: store.clock.now_ms(),
+            newest_ms: 0,
             oldest_deletion_ms: memtable.oldest_deletion_ms().unwrap_or(NEVER),
             outside: false,
         };

@@ -69,6 +69,10 @@ impl Scheduler {
                     held = None;
                     locks.acquire(&key)?;
                 }
+                Turned::Guarded { key, holder } => {
+                    held = None;
+                    locks.outwait(&key, holder)?;
+                }
             }
         }
     }

@@ -49,6 +49,8 @@ pub struct Counters {
     compacted_bytes_out: AtomicU64,
     ingested_files: AtomicU64,
     ingested_bytes: AtomicU64,
+    outlived_tables: AtomicU64,
+    outlived_bytes: AtomicU64,
 }
 
 /// A reading of [`Counters`].
@@ -70,6 +72,10 @@ pub struct JobCounts {
     pub ingested_files: u64,
     /// Their bytes.
     pub ingested_bytes: u64,
+    /// Tables that went because they were the oldest.
+    pub outlived_tables: u64,
+    /// Their bytes.
+    pub outlived_bytes: u64,
 }
 
 impl Counters {
@@ -93,6 +99,11 @@ impl Counters {
         self.ingested_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    pub(super) fn outlived(&self, tables: u64, bytes: u64) {
+        self.outlived_tables.fetch_add(tables, Ordering::Relaxed);
+        self.outlived_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn read(&self) -> JobCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         JobCounts {
@@ -104,6 +115,8 @@ impl Counters {
             compacted_bytes_out: read(&self.compacted_bytes_out),
             ingested_files: read(&self.ingested_files),
             ingested_bytes: read(&self.ingested_bytes),
+            outlived_tables: read(&self.outlived_tables),
+            outlived_bytes: read(&self.outlived_bytes),
         }
     }
 }

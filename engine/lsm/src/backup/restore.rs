@@ -37,7 +37,7 @@ impl Backups {
     }
 
     /// As [`Backups::restore`], of some column families alone. The default family is there in any case,
-    /// empty if it was not asked for.
+    /// empty if it was not asked for. Prepared transactions are left out, since they may concern others.
     ///
     /// # Errors
     /// As [`Backups::restore`]; [`Error::NoSuchFamily`].
@@ -149,6 +149,8 @@ impl Backups {
 /// Takes families out of a state, as if they had been dropped; of the default one only what is in it.
 fn leave_out(state: &mut StoreState, chosen: impl Fn(&str) -> bool) {
     state.families.retain(|_, family| family.name == DEFAULT_FAMILY || chosen(&family.name));
+    // What is prepared may concern families that are left out: it is left out with them.
+    state.prepared_family = state.prepared_family.filter(|id| state.families.contains_key(id));
     let ceiling = state.seq_ceiling;
     for family in state.families.values_mut().filter(|family| !chosen(&family.name)) {
         family.tables = Default::default();

@@ -133,6 +133,46 @@ pub enum Error {
         /// What is there.
         found: FoundInstead,
     },
+    /// A prepared transaction holds a key that somebody else wants to write, and was neither committed nor
+    /// rolled back in time.
+    HeldByPrepared {
+        /// The column family's name.
+        family: Box<str>,
+        /// The key.
+        key: Box<[u8]>,
+        /// The name under which the transaction was prepared.
+        name: Box<str>,
+    },
+    /// A transaction of this name is prepared already.
+    AlreadyPrepared {
+        /// The name asked for.
+        name: Box<str>,
+    },
+    /// No transaction of this name is prepared: it never was, or was committed or rolled back.
+    NotPrepared {
+        /// The name asked for.
+        name: Box<str>,
+    },
+    /// As many transactions are prepared as [`max_prepared`](crate::Options::max_prepared) allows.
+    TooManyPrepared {
+        /// That many.
+        limit: usize,
+    },
+    /// Prepared transactions would take more than
+    /// [`max_prepared_bytes`](crate::Options::max_prepared_bytes) allows.
+    PreparedTooLarge {
+        /// What all of them would take, in bytes.
+        bytes: u64,
+        /// What they may take.
+        limit: u64,
+    },
+    /// A column family cannot be dropped, because a prepared transaction writes to it or relies on it.
+    FamilyPrepared {
+        /// The column family's name.
+        family: Box<str>,
+        /// The name under which the transaction was prepared.
+        name: Box<str>,
+    },
     /// A transaction holds more than its options allow.
     TransactionTooLarge {
         /// What its writes would take, in bytes.
@@ -240,7 +280,13 @@ impl Error {
     /// Whether a new attempt at the same transaction may succeed: it met another one.
     #[must_use]
     pub fn is_transient_conflict(&self) -> bool {
-        matches!(self, Error::Conflict { .. } | Error::LockTimeout { .. } | Error::Deadlock { .. })
+        matches!(
+            self,
+            Error::Conflict { .. }
+                | Error::LockTimeout { .. }
+                | Error::HeldByPrepared { .. }
+                | Error::Deadlock { .. }
+        )
     }
 
     /// Whether the operating system said that the file does not exist.
@@ -312,6 +358,22 @@ impl fmt::Display for Error {
                 "condition {index} does not hold: {} of {family:?} must be {expected}, and is {found}",
                 key.escape_ascii()
             ),
+            Error::HeldByPrepared { family, key, name } => write!(
+                f,
+                "the prepared transaction {name:?} holds {} of {family:?} until it is resolved",
+                key.escape_ascii()
+            ),
+            Error::AlreadyPrepared { name } => write!(f, "a transaction {name:?} is prepared already"),
+            Error::NotPrepared { name } => write!(f, "no transaction {name:?} is prepared"),
+            Error::TooManyPrepared { limit } => {
+                write!(f, "{limit} transactions are prepared, as many as max_prepared allows")
+            }
+            Error::PreparedTooLarge { bytes, limit } => {
+                write!(f, "prepared transactions would take {bytes} bytes; max_prepared_bytes allows {limit}")
+            }
+            Error::FamilyPrepared { family, name } => {
+                write!(f, "the prepared transaction {name:?} needs the column family {family:?}")
+            }
             Error::TransactionTooLarge { bytes, limit } => {
                 write!(f, "the transaction has {bytes} bytes; its options allow {limit}")
             }

@@ -18,6 +18,9 @@ pub const MAX_BATCH_RANGES: usize = 4096;
 /// The longest column-family name, in bytes.
 pub const MAX_FAMILY_NAME_BYTES: usize = 255;
 
+/// The longest name of a prepared transaction, in bytes.
+pub const MAX_PREPARED_NAME_BYTES: usize = 512;
+
 /// The greatest number in the name of a file. No store comes near it; what names a greater one is
 /// not ours, or damaged, and adding to a number that was read never overflows.
 pub const MAX_FILE_NUMBER: u64 = 1 << 62;

@@ -222,9 +222,20 @@ impl WriteBatch {
             return self;
         }
         let value = Operand::encode_value(ttl_ms, operand);
+        self.push_stamped(family, key, &value, family.now_ms().min(NEVER - 1))
+    }
+
+    /// Adds an encoded operand, with a time that ordering sets anew.
+    pub(super) fn push_stamped(
+        &mut self,
+        family: &impl FamilyRef,
+        key: &[u8],
+        value: &[u8],
+        written_ms: u64,
+    ) -> &mut Self {
         let count = self.count;
         let stamp = self.ops.len() + key_end_bytes(family.family_id(), key);
-        self.push(family, Kind::Merge, key, &value, family.now_ms().min(NEVER - 1));
+        self.push(family, Kind::Merge, key, value, written_ms);
         if self.count > count {
             self.stamps.push(stamp as u32);
         }
@@ -312,7 +323,7 @@ impl WriteBatch {
         }
     }
 
-    fn push_bounds(
+    pub(super) fn push_bounds(
         &mut self,
         family: &impl FamilyRef,
         kind: Kind,
@@ -336,7 +347,7 @@ impl WriteBatch {
         self
     }
 
-    fn push(
+    pub(super) fn push(
         &mut self,
         family: &impl FamilyRef,
         kind: Kind,

@@ -2,6 +2,7 @@
 
 mod builder;
 mod condition;
+mod copied;
 mod decode;
 
 pub use builder::{FamilyRef, WriteBatch};

@@ -1,9 +1,12 @@
 //! What must hold when a batch is ordered, and why it may be sent back.
 
+use super::hold::Hold;
 use super::request::Request;
 use crate::base::bounds::first_from;
 use crate::base::error::Error;
 use crate::base::key::{NEVER, SeqNum};
+use crate::base::sync::Arc;
+use crate::batch::WriteBatch;
 use crate::locks::{KeyLocks, LockedKey, OwnerId, Recent, RecentWrites};
 use std::ops::Bound;
 use std::time::Duration;
@@ -46,11 +49,24 @@ pub struct Checks {
     pub owner: Option<OwnerId>,
     /// How long it waits for the locks of others; the store's option if it does not say.
     pub lock_timeout: Option<Duration>,
+    /// What is locked and guarded for the owner in the same step, if the batch prepares a transaction.
+    pub hold: Option<Arc<Hold>>,
+    /// Whether it ends a prepared transaction: all that it writes is held by its owner, and what others lock
+    /// for a moment, before they find that out, is not in its way.
+    pub resolves: bool,
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Checks { keys: Vec::new(), ranges: Vec::new(), before_ms: NEVER, owner: None, lock_timeout: None }
+        Checks {
+            keys: Vec::new(),
+            ranges: Vec::new(),
+            before_ms: NEVER,
+            owner: None,
+            lock_timeout: None,
+            hold: None,
+            resolves: false,
+        }
     }
 }
 
@@ -83,6 +99,13 @@ pub enum Why {
     Expired,
     /// Somebody else has locked a key that it writes.
     Locked(LockedKey),
+    /// It writes a key that somebody else guards, or guards one that somebody else will remove.
+    Guarded {
+        /// The key.
+        key: LockedKey,
+        /// Who holds the guard.
+        holder: OwnerId,
+    },
 }
 
 impl From<Error> for Refused {
@@ -139,29 +162,55 @@ impl Checks {
 }
 
 impl Request {
-    /// The first key that it writes and somebody else has locked.
-    pub(super) fn locked_key(&self, locks: &KeyLocks) -> Option<LockedKey> {
-        if locks.held() == 0 {
-            return None;
+    /// Whether no lock and no guard of others is in the way. What a batch that prepares a transaction is to
+    /// hold is held then.
+    pub(super) fn pass_locks(&self, locks: &KeyLocks) -> Result<(), Why> {
+        let checks = self.checks.as_deref();
+        if checks.is_some_and(|checks| checks.resolves) {
+            return Ok(());
         }
-        let owner = self.checks.as_ref().and_then(|checks| checks.owner);
-        let mut key = LockedKey { family: 0, key: Vec::new() };
-        for op in self.batch.iter().flatten() {
-            if op.kind.is_range() {
-                let to = op.range_end().map_or(Bound::Unbounded, Bound::Excluded);
-                let held = locks.held_between(owner, op.family, (Bound::Included(op.key), to));
-                if held.is_some() {
-                    return held;
-                }
-                continue;
-            }
-            key.family = op.family;
-            key.key.clear();
-            key.key.extend_from_slice(op.key);
-            if locks.holder(&key).is_some_and(|holder| Some(holder) != owner) {
-                return Some(key);
-            }
+        let owner = checks.and_then(|checks| checks.owner);
+        match (checks.and_then(|checks| checks.hold.as_ref()), owner) {
+            (Some(hold), Some(owner)) => hold.take(locks, owner),
+            _ => may_write(&self.batch, locks, owner),
         }
-        None
     }
+}
+
+/// Whether nobody else has locked or guards anything that a batch writes.
+pub(super) fn may_write(batch: &WriteBatch, locks: &KeyLocks, owner: Option<OwnerId>) -> Result<(), Why> {
+    if locks.is_free() {
+        return Ok(());
+    }
+    let guards = locks.guards();
+    let mut key = LockedKey { family: 0, key: Vec::new() };
+    let mut behind = Vec::new();
+    for op in batch.iter().flatten() {
+        if op.kind.is_range() {
+            let to = op.range_end().map_or(Bound::Unbounded, Bound::Excluded);
+            if let Some(held) = locks.held_between(owner, op.family, (Bound::Included(op.key), to)) {
+                return Err(Why::Locked(held));
+            }
+            if let Some((holder, key)) = guards.against_write(owner, op.family, op.key, op.range_end()) {
+                return Err(Why::Guarded { key, holder });
+            }
+            continue;
+        }
+        key.family = op.family;
+        key.key.clear();
+        key.key.extend_from_slice(op.key);
+        if locks.holder(&key).is_some_and(|holder| Some(holder) != owner) {
+            return Err(Why::Locked(key));
+        }
+        if guards.is_empty() {
+            continue;
+        }
+        behind.clear();
+        behind.extend_from_slice(op.key);
+        behind.push(0);
+        if let Some((holder, key)) = guards.against_write(owner, op.family, op.key, Some(&behind)) {
+            return Err(Why::Guarded { key, holder });
+        }
+    }
+    Ok(())
 }

@@ -22,7 +22,7 @@ pub struct TransactionStats {
     pub committed: u64,
     /// Calls that ended with [`Error::Conflict`].
     pub conflicts: u64,
-    /// Calls that ended with [`Error::LockTimeout`].
+    /// Calls that ended with [`Error::LockTimeout`] or [`Error::HeldByPrepared`].
     pub lock_timeouts: u64,
     /// Calls that ended with [`Error::Deadlock`].
     pub deadlocks: u64,
@@ -111,7 +111,7 @@ impl TransactionCounts {
     pub fn count_error(&self, error: &Error) {
         let count = match error {
             Error::Conflict { .. } => &self.conflicts,
-            Error::LockTimeout { .. } => &self.lock_timeouts,
+            Error::LockTimeout { .. } | Error::HeldByPrepared { .. } => &self.lock_timeouts,
             Error::Deadlock { .. } => &self.deadlocks,
             Error::ConditionFailed { .. } => &self.failed_conditions,
             _ => return,

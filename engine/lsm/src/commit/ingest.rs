@@ -54,6 +54,13 @@ pub enum Turned<R> {
     Unflushed,
     /// Somebody has locked this key.
     Locked(LockedKey),
+    /// Somebody guards a key: wait for that.
+    Guarded {
+        /// The key.
+        key: LockedKey,
+        /// Who holds the guard.
+        holder: OwnerId,
+    },
 }
 
 impl Intake {
@@ -93,6 +100,14 @@ impl HeldLocks<'_> {
     /// [`Error::LockTimeout`], [`Error::Deadlock`].
     pub fn acquire(&mut self, key: &LockedKey) -> Result<()> {
         self.0.acquire(key)
+    }
+
+    /// Waits until nobody guards a key any more.
+    ///
+    /// # Errors
+    /// [`Error::HeldByPrepared`].
+    pub fn outwait(&mut self, key: &LockedKey, holder: OwnerId) -> Result<()> {
+        self.0.outwait(key, holder)
     }
 
     /// Who holds them.
@@ -176,6 +191,7 @@ impl Store {
             Err(error) => (Err(error), None),
             Ok(Turned::Unflushed) => (Ok(Turned::Unflushed), None),
             Ok(Turned::Locked(key)) => (Ok(Turned::Locked(key)), None),
+            Ok(Turned::Guarded { key, holder }) => (Ok(Turned::Guarded { key, holder }), None),
             Ok(Turned::In(levels)) => match self.take_in_now(writer, intakes, &levels, install) {
                 Ok((result, synced)) => (Ok(Turned::In(result)), Some(synced)),
                 Err(error) => (Err(error), None),
@@ -203,6 +219,11 @@ impl Store {
                 if let Some(key) = self.locks.held_between(Some(owner), family.id(), range) {
                     return Ok(Turned::Locked(key));
                 }
+            }
+            let (guards, behind) = (self.locks.guards(), intake.behind());
+            let guarded = guards.against_write(Some(owner), family.id(), &intake.first, Some(&behind));
+            if let Some((holder, key)) = guarded {
+                return Ok(Turned::Guarded { key, holder });
             }
             let view = family.pin();
             let level = level(intake);

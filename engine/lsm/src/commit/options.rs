@@ -27,6 +27,10 @@ pub struct CommitOptions {
     pub lock_timeout: Duration,
     /// The memory of the table of recent writes, in bytes, roughly.
     pub recent_bytes: usize,
+    /// How many transactions may be prepared.
+    pub max_prepared: usize,
+    /// How many bytes they may be stored in, together.
+    pub max_prepared_bytes: u64,
     /// The shape that compaction works towards; what is left to do presses on writers.
     pub shape: ShapeOptions,
     /// From where to where writers are slowed.

@@ -14,7 +14,7 @@ use crate::base::error::{Error, Result};
 use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
-use crate::compaction::debt_bytes;
+use crate::compaction::{debt_bytes, level0_pressure};
 use crate::hooks::{Event, MemtableSealed, SealReason, Stalled};
 use crate::memtable::Memtable;
 use crate::tree::Seal;
@@ -260,8 +260,9 @@ impl Store {
         let mut pressure = Pressure::default();
         let mut worst = None;
         for family in self.families().into_iter().filter(|family| resting.contains_key(&family.id())) {
-            let version = &family.pin().version;
-            let (level0, debt_bytes) = (version.level(0).len(), debt_bytes(version, &options.shape));
+            let (version, shape, style) = (&family.pin().version, &options.shape, family.rules().style);
+            let level0 = level0_pressure(version, shape, style);
+            let debt_bytes = debt_bytes(version, shape, style);
             pressure.level0 = pressure.level0.max(level0);
             pressure.debt_bytes += debt_bytes;
             worst = worst.max(Some((level0, debt_bytes, family.id())));
@@ -293,9 +294,10 @@ impl Store {
             let view = family.pin();
             pressure.sealed = pressure.sealed.max(view.sealed.len());
             sealed_bytes += view.sealed.iter().map(|s| s.memtable.allocated_bytes()).sum::<usize>();
-            pressure.level0 = pressure.level0.max(view.version.level(0).len());
+            let (version, shape, style) = (&view.version, &options.shape, family.rules().style);
+            pressure.level0 = pressure.level0.max(level0_pressure(version, shape, style));
             pressure.ranges = pressure.ranges.max(options.shape.range_fullness(&view.ranges));
-            pressure.debt_bytes += debt_bytes(&view.version, &options.shape);
+            pressure.debt_bytes += debt_bytes(version, shape, style);
         }
         // Many families with a few sealed memtables each are as much memory as one with many.
         pressure.sealed = pressure.sealed.max(sealed_bytes / options.memtable_bytes.max(1));

@@ -170,7 +170,8 @@ fn what_compactions_have_yet_to_move_in_all_families_presses_together() {
         (0..tables).for_each(|_| rig.add_table(family, 10 << 20));
     }
     let debt = |family| {
-        debt_bytes(&rig.store.family_by_id(family).unwrap().pin().version, &rig.store.options().shape)
+        let family = rig.store.family_by_id(family).unwrap();
+        debt_bytes(&family.pin().version, &rig.store.options().shape, family.rules().style)
     };
     let pressure = rig.store.update_pressure();
     assert!(debt(0) > 0 && debt(1) > debt(0));

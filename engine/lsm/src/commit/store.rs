@@ -12,6 +12,7 @@ use super::counts::{CopyCounts, TransactionCounts};
 use super::durable::{Durable, Synced};
 use super::options::CommitOptions;
 use super::poison::Poison;
+use super::prepared::PreparedTable;
 use super::queue::Queue;
 use super::request::{Answer, Request};
 use super::reserve::{Drawer, Reserve};
@@ -127,6 +128,8 @@ pub struct Store {
     pub locks: KeyLocks,
     /// The transactions that are open.
     pub transactions: OpenTransactions,
+    /// The transactions that are prepared.
+    pub prepared: PreparedTable,
     /// What became of transactions and conditional writes.
     pub transaction_counts: TransactionCounts,
     /// Checkpoints, backups and ingests.
@@ -191,6 +194,7 @@ impl Store {
             random: parts.random,
             locks: KeyLocks::new(parts.clock.source().clone()),
             transactions: OpenTransactions::default(),
+            prepared: PreparedTable::new(parts.manifest.state().prepared_family),
             transaction_counts: TransactionCounts::default(),
             copy_counts: CopyCounts::default(),
             timings: Timings::default(),
@@ -252,10 +256,11 @@ impl Store {
         self.families.read().values().cloned().collect()
     }
 
-    /// A family by name.
+    /// A family of the user's by name.
     #[must_use]
     pub fn family(&self, name: &str) -> Option<Arc<Family>> {
-        self.families.read().values().find(|f| f.name() == name).cloned()
+        let families = self.families.read();
+        families.values().find(|f| f.name() == name && !self.is_of_prepared(f.id())).cloned()
     }
 
     /// A family by number.
@@ -470,14 +475,28 @@ impl Store {
         self.check_writable()?;
         let mut writer = self.writer.lock();
         self.check_writable()?;
-        if self.family(name).is_some() {
+        if self.families().iter().any(|family| family.name() == name) {
             return Err(Error::FamilyExists { name: name.into() });
         }
+        self.add_family(&mut writer, name, options, rules, hooks, |_| None)
+    }
+
+    /// Creates a column family of a name that no other has; `mark` may say more of it in the same edit.
+    pub(super) fn add_family(
+        &self,
+        writer: &mut Writer,
+        name: &str,
+        options: Vec<u8>,
+        rules: FamilyRules,
+        hooks: FamilyHooks,
+        mark: impl FnOnce(u32) -> Option<EditOp>,
+    ) -> Result<Arc<Family>> {
         let mut manifest = self.manifest.lock();
         let id = manifest.state().next_family;
         let mut edit = Edit::default();
         edit.push(EditOp::CreateFamily { id, name: name.into(), options });
         edit.push(EditOp::Flushed { family: id, seq: writer.next_seq - 1 });
+        edit.0.extend(mark(id));
         self.commit_edit(&mut manifest, edit)?;
         let active = Arc::new(Memtable::new(self.next_number(), b"", self.options().memtable_bytes));
         let (version, ranges, flushed) = (Version::default(), RangeSet::default(), writer.next_seq - 1);
@@ -495,6 +514,9 @@ impl Store {
         let mut writer = self.writer.lock();
         self.check_writable()?;
         let family = self.family(name).ok_or_else(|| Error::NoSuchFamily { name: name.into() })?;
+        if let Some(prepared) = self.prepared.concerning(family.id()) {
+            return Err(Error::FamilyPrepared { family: name.into(), name: prepared });
+        }
         let mut manifest = self.manifest.lock();
         self.commit_edit(&mut manifest, Edit(vec![EditOp::DropFamily(family.id())]))?;
         writer.targets.remove(family.id());

@@ -53,6 +53,8 @@ impl Default for Setup {
             cache_bytes: 1 << 20,
             group_bytes: 1 << 20,
             lock_timeout: Duration::ZERO,
+            max_prepared: 2,
+            max_prepared_bytes: 1 << 10,
             recent_bytes: 64 << 10,
             shape,
             stall: StallLimits::default(),

@@ -24,6 +24,7 @@
 //! an earlier one is registered (see [`crate::tree::written_between`]). Raising `since` keeps that true.
 
 use super::checks::{Again, Checks, KeyCheck, RangeCheck, Refused, Why};
+use super::hold::Hold;
 use super::ranges::put_together;
 use super::request::{Durability, Request, Ticket};
 use super::store::Store;
@@ -102,10 +103,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<(), Refused> {
         let judged = request.checks.as_ref().map_or(Ok(()), |checks| checks.judge(recent, now_ms));
-        let judged = judged.and_then(|()| match request.locked_key(&self.locks) {
-            Some(key) => Err(Why::Locked(key)),
-            None => Ok(()),
-        });
+        let judged = judged.and_then(|()| request.pass_locks(&self.locks));
         if let Err(why) = judged {
             return Err(Refused::Again(Box::new(Again { request: std::mem::take(request), why })));
         }
@@ -125,7 +123,7 @@ impl Store {
         self.go_on(refused, |_, why| match why {
             Why::Written(key) => Err(self.conflict(key)),
             // Nothing else can be asked of a write without checks.
-            Why::Stale | Why::Expired | Why::Locked(_) => Err(Error::Closed),
+            Why::Stale | Why::Expired | Why::Locked(_) | Why::Guarded { .. } => Err(Error::Closed),
         })
     }
 
@@ -181,21 +179,34 @@ impl Store {
         mut refused: Refused,
         mut revise: impl FnMut(&mut Request, Why) -> Result<()>,
     ) -> Result<Ticket> {
-        let mut waiter = None;
+        let mut waiter: Option<Waiter<'_>> = None;
+        let mut hold = None;
         loop {
             let Again { mut request, why } = match refused {
                 Refused::Failed(error) => return Err(error),
                 Refused::Again(again) => *again,
             };
+            if let Some(checks) = &request.checks {
+                hold.clone_from(&checks.hold);
+            }
             match why {
                 Why::Locked(key) => {
                     waiter.get_or_insert_with(|| Waiter::new(self, &mut request)).acquire(&key)?;
+                }
+                Why::Guarded { key, holder } => {
+                    let waiter = waiter.get_or_insert_with(|| Waiter::new(self, &mut request));
+                    waiter.outwait(&key, holder)?;
                 }
                 why => revise(&mut request, why)?,
             }
             self.check_writable()?;
             match self.submit(request) {
-                Ok(ticket) => return Ok(ticket),
+                Ok(ticket) => {
+                    if let (Some(waiter), Some(hold)) = (&mut waiter, &hold) {
+                        waiter.leave_to(hold);
+                    }
+                    return Ok(ticket);
+                }
                 Err(again) => refused = again,
             }
         }
@@ -262,16 +273,32 @@ impl Store {
         since: SeqNum,
         timeout: Duration,
     ) -> Result<(SeqNum, bool)> {
-        self.locks.lock(owner, key, timeout).map_err(|failure| {
-            let error = self.lock_error(key, failure);
-            self.transaction_counts.count_error(&error);
-            error
-        })?;
-        // The barrier: a write that did not see the lock has left the ordering section.
-        Ok(self.with_writer(|writer| {
-            let written = matches!(writer.recent.key(key.family, &key.key, since), Recent::Written(_));
-            (self.visible_seq(), written)
-        }))
+        let until = self.clock.source().monotonic().saturating_add(timeout);
+        let mut left = timeout;
+        loop {
+            let locked = self.locks.lock(owner, key, left);
+            locked.map_err(|failure| self.counted_lock_error(key, failure))?;
+            // The barrier: a write that did not see the lock has left the ordering section, and so has a
+            // transaction that was prepared without seeing it.
+            let (holder, visible) = self.with_writer(|writer| {
+                let holder = self.locks.removed_by(owner, key);
+                let written = matches!(writer.recent.key(key.family, &key.key, since), Recent::Written(_));
+                (holder, (self.visible_seq(), written))
+            });
+            let Some(holder) = holder else { return Ok(visible) };
+            // It will go without being asked: no lock keeps it.
+            self.locks.unlock(owner, key);
+            left = until.saturating_sub(self.clock.source().monotonic());
+            if !self.locks.wait_unguarded(holder, left) {
+                return Err(self.counted_lock_error(key, LockFailure::Timeout { holder }));
+            }
+        }
+    }
+
+    fn counted_lock_error(&self, key: &LockedKey, failure: LockFailure) -> Error {
+        let error = self.lock_error(key, failure);
+        self.transaction_counts.count_error(&error);
+        error
     }
 
     pub(super) fn family_name(&self, id: u32) -> Box<str> {
@@ -288,7 +315,10 @@ impl Store {
         match failure {
             LockFailure::Timeout { holder } => {
                 let (family, key) = (self.family_name(key.family), key.key.as_slice().into());
-                Error::LockTimeout { family, key, holder }
+                match self.prepared.name_of(holder) {
+                    Some(name) => Error::HeldByPrepared { family, key, name },
+                    None => Error::LockTimeout { family, key, holder },
+                }
             }
             LockFailure::Deadlock { cycle } => {
                 let wait = |(transaction, key): (OwnerId, LockedKey)| LockWait {
@@ -347,15 +377,34 @@ impl<'s> Waiter<'s> {
     }
 
     pub(super) fn acquire(&mut self, key: &LockedKey) -> Result<()> {
-        if !self.is_transaction {
-            self.let_go();
-        }
-        let left = self.until.saturating_sub(self.store.clock.source().monotonic());
+        let left = self.time_left();
         let locked = self.store.locks.lock(self.owner, key, left);
         if locked.map_err(|failure| self.store.lock_error(key, failure))? {
             self.held.push(key.clone());
         }
         Ok(())
+    }
+
+    /// Waits until `holder` guards nothing any more.
+    pub(super) fn outwait(&mut self, key: &LockedKey, holder: OwnerId) -> Result<()> {
+        let left = self.time_left();
+        if self.store.locks.wait_unguarded(holder, left) {
+            return Ok(());
+        }
+        Err(self.store.lock_error(key, LockFailure::Timeout { holder }))
+    }
+
+    /// How long it may yet wait; first it lets go of what it can.
+    fn time_left(&mut self) -> Duration {
+        if !self.is_transaction {
+            self.let_go();
+        }
+        self.until.saturating_sub(self.store.clock.source().monotonic())
+    }
+
+    /// Leaves the locks to what was prepared.
+    fn leave_to(&mut self, hold: &Hold) {
+        self.held.retain(|key| hold.keys.binary_search(key).is_err());
     }
 
     fn let_go(&mut self) {

@@ -225,7 +225,10 @@ impl Store {
         first_seq: SeqNum,
     ) -> Result<(), Refused> {
         self.check_room(&request.batch, || Ok(false))?;
-        let unknown = request.batch.families().find(|id| writer.targets.get(*id).is_none());
+        let is_unknown = |id: &u32| writer.targets.get(*id).is_none();
+        let hold = request.checks.as_ref().and_then(|checks| checks.hold.as_ref());
+        let unknown = request.batch.families().find(is_unknown);
+        let unknown = unknown.or_else(|| hold.and_then(|hold| hold.families().find(is_unknown)));
         if let Some(id) = unknown {
             return Err(Error::FamilyDropped { name: format!("#{id}") }.into());
         }

@@ -3,24 +3,33 @@
 mod below;
 mod calm;
 mod erasure;
+mod fifo;
 mod hooks;
 mod intake;
 mod merge;
 mod picker;
 mod plan;
+mod pressure;
 mod ranges;
+mod tiered;
 
+#[cfg(all(test, not(loom)))]
+mod fifo_tests;
 #[cfg(all(test, not(loom)))]
 mod picker_tests;
 #[cfg(all(test, not(loom)))]
 mod ranges_tests;
+#[cfg(all(test, not(loom)))]
+mod tiered_tests;
 
 pub use below::Below;
 pub use calm::{Calm, pick_calm};
 pub use erasure::{Unerased, can_be_erased, ended_ms, hides_since_before, is_due, leftover, unerased};
+pub use fifo::has_outlived;
 pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use intake::deepest_free;
 pub use merge::{MergeSpec, Merged, merge};
-pub use picker::{Busy, Moment, ShapeOptions, Targets, debt_bytes, pick, pick_erasure, pick_manual, targets};
+pub use picker::{Busy, Moment, ShapeOptions, Targets, pick, pick_erasure, pick_manual, targets};
 pub use plan::{Claim, Claims, Plan, Reason};
+pub use pressure::{debt_bytes, level0_pressure};
 pub use ranges::{is_seen, joined, oldest_range_ms, retired};

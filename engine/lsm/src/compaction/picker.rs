@@ -1,5 +1,7 @@
 //! Which compaction is due, as a pure function of a version and of what is already running.
 //!
+//! Most of it is leveled compaction; `tiered` has what another style chooses in its place.
+//!
 //! Leveled compaction with dynamic level sizes, as RocksDB describes it ("Dynamic Level Size for
 //! Level-Based Compaction", 2015): the deepest level decides how large the levels above it may be,
 //! each a tenth of the next, and level 0 is compacted straight into the first level whose share is
@@ -7,15 +9,17 @@
 //! amplification stays near 1.1.
 
 use super::erasure::{frees_something, pick_dense, pick_due, released};
+use super::fifo::{merge_neighbours, pick_oldest};
 use super::plan::{Claims, Plan, Reason};
 use super::ranges::is_seen;
+use super::tiered::pick_tiered;
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
 use crate::iter::Horizon;
 use crate::ranges::{Range, RangeSet};
 use crate::table::TablePolicy;
-use crate::version::{Leftover, TableFile, Version};
+use crate::version::{CompactionStyle, Leftover, TableFile, Version};
 
 /// The shape that compaction works towards.
 #[derive(Clone, Debug)]
@@ -47,6 +51,10 @@ impl ShapeOptions {
 /// What the picker must know besides the version.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'a> {
+    /// The family's style.
+    pub style: CompactionStyle,
+    /// The newest sequence number that a held snapshot sees; `None` if none is held.
+    pub held_seq: Option<SeqNum>,
     /// The oldest horizon: everything up to it is seen by all readers.
     pub oldest_seq: SeqNum,
     /// The earliest time against which any reader judges expiry.
@@ -107,18 +115,6 @@ pub fn targets(version: &Version, options: &ShapeOptions) -> Targets {
     Targets { base_level, bytes }
 }
 
-/// Bytes that compaction has yet to move before every level fits its target.
-#[must_use]
-pub fn debt_bytes(version: &Version, options: &ShapeOptions) -> u64 {
-    let targets = targets(version, options);
-    let level0 = version.level(0).len();
-    let mut debt = if level0 >= options.level0_tables { version.level_bytes(0) } else { 0 };
-    for level in targets.base_level..LEVELS - 1 {
-        debt += version.level_bytes(level).saturating_sub(targets.bytes[level].max(options.base_bytes));
-    }
-    debt
-}
-
 /// The compaction that is most urgent; `None` if none is due or everything due is being done.
 #[must_use]
 pub fn pick(
@@ -138,6 +134,36 @@ pub fn pick(
     {
         return Some(plan);
     }
+    let shaping = match moment.style {
+        CompactionStyle::Leveled => pick_leveled(version, claims, options, moment),
+        CompactionStyle::Tiered(rules) => pick_tiered(version, claims, rules, (options, policy), moment),
+        CompactionStyle::Fifo(rules) => merge_neighbours(version, claims, rules, moment),
+    };
+    if let Some(plan) = shaping {
+        // A table that only changes its level keeps its codec: raw ones must not sink to where most of the
+        // data stands.
+        return Some(moving_only_if_the_codec_stays(plan, policy));
+    }
+    let due = |range: &Range| fullness > 125 || range.written_ms <= moment.erase_ms;
+    // Where the oldest goes by itself, deletions go with it: merging down for readers would cost the order.
+    let dense = || match moment.style {
+        CompactionStyle::Fifo(_) => None,
+        _ => pick_dense(version, claims, options, moment),
+    };
+    pick_due(version, claims, options, moment)
+        .or_else(|| pick_bottom_deletions(version, claims, moment))
+        .or_else(|| pick_touched(version, claims, options, moment, due))
+        .or_else(dense)
+        .map(|plan| moving_only_if_the_codec_stays(plan, policy))
+}
+
+/// The level that is furthest beyond its target.
+fn pick_leveled(
+    version: &Version,
+    claims: &Claims,
+    options: &ShapeOptions,
+    moment: Moment<'_>,
+) -> Option<Plan> {
     let targets = targets(version, options);
     let mut scores: Vec<(f64, usize)> = Vec::new();
     let level0 = version.level(0).len();
@@ -156,26 +182,11 @@ pub fn pick(
         }
     }
     scores.sort_by(|a, b| b.0.total_cmp(&a.0));
-    for (_, level) in scores {
-        let plan = if level == 0 {
-            pick_level0(version, claims, targets.base_level, moment.room)
-                .or_else(|| pick_within_level0(version, claims, options))
-        } else {
-            pick_level(version, claims, options, level)
-        };
-        if let Some(mut plan) = plan {
-            // A table that only changes its level keeps its codec: raw ones must not sink to where
-            // most of the data stands.
-            plan.trivial_move &= policy.same_codec(level, plan.output_level);
-            return Some(plan);
-        }
-    }
-    let due = |range: &Range| fullness > 125 || range.written_ms <= moment.erase_ms;
-    pick_due(version, claims, options, moment)
-        .or_else(|| pick_bottom_deletions(version, claims, moment))
-        .or_else(|| pick_touched(version, claims, options, moment, due))
-        .or_else(|| pick_dense(version, claims, options, moment))
-        .map(|plan| moving_only_if_the_codec_stays(plan, policy))
+    scores.into_iter().find_map(|(_, level)| match level {
+        0 => pick_level0(version, claims, targets.base_level, moment.room)
+            .or_else(|| pick_within_level0(version, claims, options)),
+        level => pick_level(version, claims, options, level),
+    })
 }
 
 /// As [`pick`], but only what erasure asks for.
@@ -196,7 +207,9 @@ pub fn pick_erasure(
 
 /// Tables of which nothing is needed any more: they go unread.
 fn pick_whole(version: &Version, claims: &Claims, moment: Moment<'_>) -> Option<Plan> {
-    pick_expired(version, claims, moment).or_else(|| pick_covered(version, claims, moment))
+    pick_expired(version, claims, moment)
+        .or_else(|| pick_covered(version, claims, moment))
+        .or_else(|| pick_oldest(version, claims, moment))
 }
 
 fn moving_only_if_the_codec_stays(mut plan: Plan, policy: &TablePolicy) -> Plan {
@@ -279,7 +292,7 @@ pub(super) fn pick_level(
     })
 }
 
-fn overlap_of(version: &Version, level: usize, table: &TableFile) -> Vec<Arc<TableFile>> {
+pub(super) fn overlap_of(version: &Version, level: usize, table: &TableFile) -> Vec<Arc<TableFile>> {
     version.overlapping(level, Some(&table.meta.smallest.0), Some(&table.meta.largest.0))
 }
 
@@ -308,7 +321,7 @@ pub(super) fn with_overlap(
 }
 
 /// Whether no two tables share a user key.
-fn disjoint(inputs: &[(usize, Arc<TableFile>)]) -> bool {
+pub(super) fn disjoint(inputs: &[(usize, Arc<TableFile>)]) -> bool {
     let mut ranges: Vec<_> = inputs.iter().map(|(_, t)| (&t.meta.smallest.0, &t.meta.largest.0)).collect();
     ranges.sort();
     ranges.windows(2).all(|pair| pair[0].1 < pair[1].0)

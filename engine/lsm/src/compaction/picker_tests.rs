@@ -11,8 +11,8 @@ use crate::base::sync::Arc;
 use crate::fs::{Fs, SimFs};
 use crate::iter::Horizon;
 use crate::ranges::{Range, RangeKind, RangeSet};
-use crate::table::{TableOptions, TablePolicy, TableWriter, Tables};
-use crate::version::{Leftover, Purgatory, TableFile, TableMeta, Version, check_levels};
+use crate::table::{Origin, TableOptions, TablePolicy, TableWriter, Tables};
+use crate::version::{CompactionStyle, Leftover, Purgatory, TableFile, TableMeta, Version, check_levels};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -27,18 +27,22 @@ pub(super) const SHAPE: ShapeOptions = ShapeOptions {
 static NO_RANGES: LazyLock<RangeSet> = LazyLock::new(RangeSet::default);
 
 /// A moment at which all readers see everything up to `oldest_seq`.
-fn moment(oldest_seq: u64, oldest_ms: u64) -> Moment<'static> {
-    Moment { oldest_seq, oldest_ms, horizons: &[], ranges: &NO_RANGES, erase_ms: 0, room: u64::MAX }
+pub(super) fn moment(oldest_seq: u64, oldest_ms: u64) -> Moment<'static> {
+    let (style, horizons, ranges) = (CompactionStyle::Leveled, &[], &*NO_RANGES);
+    Moment { style, held_seq: None, oldest_seq, oldest_ms, horizons, ranges, erase_ms: 0, room: u64::MAX }
 }
 
-fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
+pub(super) fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
     let (number, rest) = text.split_once('[').unwrap();
     let (range, size) = rest.split_once(']').unwrap();
     let (first, last) = range.split_once('-').unwrap();
     let number: u64 = number.parse().unwrap();
     let kib: u64 = size.trim_end_matches(['d', 'x']).parse().unwrap();
     let (file, identity) = tables.create(number).unwrap();
-    let mut writer = TableWriter::new(file, identity, TableOptions::default()).unwrap();
+    // The higher its number, the later it was written.
+    let origin = Origin { created_ms: number, ..Origin::default() };
+    let mut writer =
+        TableWriter::new(file, identity, TableOptions { origin, ..TableOptions::default() }).unwrap();
     for (key, seq) in [(first, 2 * number), (last, 2 * number + 1)] {
         let entry = EntryRef { key: key.as_bytes(), seq, kind: Kind::Put, expires_at: NEVER, value: b"v" };
         writer.add(&entry).unwrap();
@@ -65,11 +69,16 @@ fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
     TableFile::new(Arc::new(meta), reader, Arc::new(Purgatory::default()))
 }
 
-pub(super) fn tree(text: &str) -> Version {
+/// On a disk of their own.
+pub(super) fn tables() -> Tables {
     let fs = Fs::Sim(SimFs::new());
     let dir = Path::new("/db");
     fs.create_dir_all(dir).unwrap();
-    let tables = Tables::new(fs, dir, Random::seeded(1), 1 << 20, 64);
+    Tables::new(fs, dir, Random::seeded(1), 1 << 20, 64)
+}
+
+pub(super) fn tree(text: &str) -> Version {
+    let tables = tables();
     let mut added = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (level, rest) = line.split_once(": ").unwrap();

@@ -62,6 +62,8 @@ impl Plan {
         let reason = match self.reason {
             Reason::Level0 => "level 0",
             Reason::LevelSize => "level size",
+            Reason::Tier => "tier",
+            Reason::Oldest => "oldest",
             Reason::BottomDeletions => "bottom deletions",
             Reason::Expired => "expired",
             Reason::Erasure => "erasure",
@@ -113,6 +115,12 @@ impl Claims {
     #[must_use]
     pub fn has(&self, number: FileNumber) -> bool {
         self.tables.contains(&number) || self.damaged.contains_key(&number)
+    }
+
+    /// Whether a table is being compacted.
+    #[must_use]
+    pub fn runs_on(&self, number: FileNumber) -> bool {
+        self.tables.contains(&number)
     }
 
     /// Leaves a table alone from `now` on: reading it gave `error`.

@@ -14,6 +14,7 @@ use crate::commit::Durability;
 use crate::filter::PrefixExtractor;
 use crate::fs::Fs;
 use crate::hooks::{CompactionFilterFactory, EventListener, MergeOperator};
+use crate::version::CompactionStyle;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -214,6 +215,20 @@ impl Builder {
         self
     }
 
+    /// Sets [`Options::max_prepared`].
+    #[must_use]
+    pub fn max_prepared(mut self, transactions: usize) -> Builder {
+        self.options.max_prepared = transactions;
+        self
+    }
+
+    /// Sets [`Options::max_prepared_bytes`].
+    #[must_use]
+    pub fn max_prepared_bytes(mut self, bytes: u64) -> Builder {
+        self.options.max_prepared_bytes = bytes;
+        self
+    }
+
     /// Sets [`field@Options::recent_writes_bytes`].
     #[must_use]
     pub fn recent_writes_bytes(mut self, bytes: usize) -> Builder {
@@ -350,6 +365,26 @@ impl Builder {
         extractor: impl Into<Option<PrefixExtractor>>,
     ) -> Builder {
         self.hooks.wishes.prefix.insert(family.into(), extractor.into());
+        self
+    }
+
+    /// Gives the column family `family` another compaction style, whether it exists already or is created
+    /// later: [`FamilyOptions::compaction`](crate::FamilyOptions::compaction), kept beside the data. Opening
+    /// writes no table for it; compactions work towards the new shape from then on.
+    ///
+    /// ```
+    /// use esker::{CompactionStyle, Tiered};
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// let events = CompactionStyle::Tiered(Tiered { runs: 8, ..Tiered::default() });
+    /// let db = esker::Db::builder(path).compaction_style("events", events).open()?;
+    /// db.column_family("events")?.put("2024-05-01/1", "login")?;
+    /// # db.close() }
+    /// ```
+    #[must_use]
+    pub fn compaction_style(mut self, family: &str, style: CompactionStyle) -> Builder {
+        self.hooks.wishes.style.insert(family.into(), style);
         self
     }
 

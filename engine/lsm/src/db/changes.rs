@@ -8,6 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
 use crate::commit::Durability;
 use crate::filter::FilterPolicy;
+use crate::version::CompactionStyle;
 use std::time::Duration;
 
 /// What is to change of a store's options; `None` leaves an option as it is. See [`Options`] for what they
@@ -61,6 +62,8 @@ pub struct FamilyChanges {
     pub filter_bits_per_key: Option<u32>,
     /// [`FamilyOptions::index_partition_bytes`].
     pub index_partition_bytes: Option<usize>,
+    /// [`FamilyOptions::compaction`]; compactions work towards it from then on.
+    pub compaction: Option<CompactionStyle>,
 }
 
 /// Takes a change over, if there is one.
@@ -97,6 +100,7 @@ impl FamilyChanges {
         set(&mut options.filter, self.filter);
         set(&mut options.filter_bits_per_key, self.filter_bits_per_key);
         set(&mut options.index_partition_bytes, self.index_partition_bytes);
+        set(&mut options.compaction, self.compaction);
     }
 }
 

@@ -339,7 +339,8 @@ impl Db {
     /// [`Error::FamilyDropped`] from then on; iterators and snapshots that are being read go on.
     ///
     /// # Errors
-    /// [`Error::NoSuchFamily`]; [`Error::InvalidArgument`] for the default family.
+    /// [`Error::NoSuchFamily`]; [`Error::InvalidArgument`] for the default family;
+    /// [`Error::FamilyPrepared`] if a prepared transaction writes to it or relies on it.
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {
@@ -363,7 +364,9 @@ impl Db {
     /// The names of all column families, in the order of their creation.
     #[must_use]
     pub fn column_families(&self) -> Vec<String> {
-        self.inner().store.families().iter().map(|f| f.name().to_owned()).collect()
+        let store = &self.inner().store;
+        let families = store.families().into_iter().filter(|family| !store.is_of_prepared(family.id()));
+        families.map(|family| family.name().to_owned()).collect()
     }
 
     /// Closes the store: waits for what is under way, flushes what is not in the log, syncs the log

@@ -37,7 +37,7 @@ pub struct MemoryReport {
     pub recent_writes_bytes: u64,
     /// What that table may take: [`field@crate::Options::recent_writes_bytes`].
     pub recent_writes_budget_bytes: u64,
-    /// Keys that transactions have locked, roughly.
+    /// Keys that transactions have locked, and what is prepared, roughly.
     pub lock_bytes: u64,
     /// The buffer in which groups are put together for the log.
     pub log_buffer_bytes: u64,
@@ -211,7 +211,7 @@ impl Db {
             reader_bytes: held.saturating_sub(families.iter().map(|family| family.table_bytes).sum()),
             recent_writes_bytes: store.recent_writes_bytes(),
             recent_writes_budget_bytes: options.recent_bytes as u64,
-            lock_bytes: store.locks.bytes(),
+            lock_bytes: store.locks.bytes() + store.prepared.memory_bytes(),
             log_buffer_bytes,
             event_bytes,
             event_budget_bytes,

@@ -25,6 +25,7 @@ pub(crate) mod options_file;
 #[cfg(doctest)]
 mod pages;
 mod pins;
+pub(crate) mod prepared;
 mod prometheus;
 mod read;
 mod replay;

@@ -14,6 +14,7 @@ use super::handle::Db;
 use super::inner::{Inner, LiveDurability};
 use super::options::FamilyOptions;
 use super::options_file::OptionChange;
+use super::prepared;
 use super::stored::Stored;
 use crate::background::{Jobs, Scheduler};
 use crate::base::clock::ExpiryClock;
@@ -25,7 +26,7 @@ use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock, unique_number};
 use crate::commit::{Drawer, Parts, Reserve, Store};
 use crate::fs::{Fs, LockGuard};
-use crate::hooks::Events;
+use crate::hooks::{Events, FamilyHooks};
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
 use crate::table::Tables;
@@ -130,6 +131,7 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
     };
     reserve.make()?;
     let store = Arc::new(store);
+    prepared::hold_again(&store)?;
     store.balance_memory();
     store.timings.set_one_in(builder.options.time_one_in);
     let default = store.family(DEFAULT_FAMILY).ok_or_else(|| {
@@ -250,7 +252,9 @@ fn new_state(builder: &Builder) -> StoreState {
 
 /// Gives families the merge operators and options that the builder says, or refuses to.
 fn settle_families(builder: &Builder, manifest: &Path, mut state: StoreState) -> Result<StoreState> {
-    for family in state.families.values_mut() {
+    let prepared = state.prepared_family;
+    // Who speaks of a family means one of their own, whatever that of prepared transactions is called.
+    for (_, family) in state.families.iter_mut().filter(|(id, _)| Some(**id) != prepared) {
         let wrong = |e: crate::base::coding::Malformed| e.in_file(manifest, 0);
         let mut options = FamilyOptions::decode(&family.options).map_err(wrong)?;
         let before = options.clone();
@@ -496,7 +500,11 @@ impl Opening {
             let active = Memtable::new(self.next_number(), version.common_prefix(), self.memtable_bytes);
             let (rules, active, ranges) = (options.rules(), Arc::new(active), RangeSet::new(ranges));
             let family = Family::new(id, &name, rules, active, version, ranges, last_seq);
-            families.push(Arc::new(family.with_hooks(builder.hooks.of(&name, options))));
+            let hooks = match self.state.prepared_family == Some(id) {
+                true => FamilyHooks::default(),
+                false => builder.hooks.of(&name, options),
+            };
+            families.push(Arc::new(family.with_hooks(hooks)));
         }
         Ok(families)
     }

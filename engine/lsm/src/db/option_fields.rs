@@ -90,6 +90,8 @@ pub(super) const FIELDS: &[Field] = &[
     derived!(reserve_bytes, BYTES_OR_AUTO),
     time!(lock_timeout),
     derived!(recent_writes_bytes, BYTES_OR_AUTO),
+    number!(max_prepared, NUMBER),
+    number!(max_prepared_bytes, BYTES),
     derived!(max_ranges, "a number, or `auto`"),
     number!(time_one_in, NUMBER),
 ];

@@ -9,6 +9,7 @@ use crate::compress::Codec;
 use crate::filter::{FilterPolicy, PrefixExtractor};
 use crate::table::{TableOptions, TablePolicy};
 use crate::tree::FamilyRules;
+use crate::version::CompactionStyle;
 use std::time::Duration;
 
 /// Options of a store. Whoever sets nothing but `memory_budget` gets an engine tuned to it; the
@@ -61,6 +62,12 @@ pub struct Options {
     /// looking into the tree, in bytes, roughly. It takes memory only while there are such. Default: a
     /// 64th of the budget, at most 16 MiB. 0 keeps none: each of them looks into the tree.
     pub recent_writes_bytes: Option<usize>,
+    /// How many transactions may be [prepared](crate::Transaction::prepare) at a time. Default: 1024; at most
+    /// 65,536. 0 allows none.
+    pub max_prepared: usize,
+    /// How much these may hold together, in bytes: names, keys and values. It stays in memory beside the
+    /// budget. Default: 64 MiB; at most 1 GiB.
+    pub max_prepared_bytes: u64,
     /// How many deleted and dropped ranges a family keeps on record, until no table holds anything of
     /// them. Beyond that many, or a 64th of the budget in memory, compacting the oldest away comes before
     /// all else; from twice as many on, those who delete or drop ranges are slowed. Default: two for each MiB
@@ -92,6 +99,8 @@ impl Default for Options {
             reserve_bytes: None,
             lock_timeout: Duration::from_secs(1),
             recent_writes_bytes: None,
+            max_prepared: 1024,
+            max_prepared_bytes: 64 << 20,
             max_ranges: None,
             time_one_in: 0,
         }
@@ -116,6 +125,8 @@ impl Options {
         }
         within("recent_writes_bytes", self.recent_writes_bytes() as u64, 0, 1 << 40)?;
         within("lock_timeout", self.lock_timeout.as_secs(), 0, 3600)?;
+        within("max_prepared", self.max_prepared as u64, 0, 1 << 16)?;
+        within("max_prepared_bytes", self.max_prepared_bytes, 0, 1 << 30)?;
         within("max_ranges", self.max_ranges() as u64, 1, 1 << 16)?;
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
@@ -172,6 +183,8 @@ impl Options {
             cache_bytes: self.cache_bytes(),
             group_bytes: 1 << 20,
             lock_timeout: self.lock_timeout,
+            max_prepared: self.max_prepared,
+            max_prepared_bytes: self.max_prepared_bytes,
             recent_bytes: self.recent_writes_bytes(),
             shape: ShapeOptions {
                 level0_tables: 4,
@@ -233,6 +246,9 @@ pub struct FamilyOptions {
     /// ([`crate::Db::pins`] lists them). A short time costs compactions. Default: 24 h; between 1 s and
     /// ten years; `None` leaves it to compactions that are due anyway.
     pub erase_within: Option<Duration>,
+    /// How its tables are kept in order. [`Builder::compaction_style`](crate::Builder::compaction_style)
+    /// changes it. Default: [`CompactionStyle::Leveled`].
+    pub compaction: CompactionStyle,
 }
 
 impl Default for FamilyOptions {
@@ -250,6 +266,7 @@ impl Default for FamilyOptions {
             merge_operator: None,
             default_ttl: None,
             erase_within: Some(Duration::from_secs(24 * 3600)),
+            compaction: CompactionStyle::default(),
         }
     }
 }
@@ -271,6 +288,8 @@ mod tag {
     pub const MERGE_OPERATOR: u64 = 12;
     /// A byte string; absent for none.
     pub const PREFIX: u64 = 24;
+    /// A byte string; absent for the default.
+    pub const COMPACTION: u64 = 25;
     /// In ms; absent for none.
     pub const DEFAULT_TTL: u64 = 10;
     /// In ms; 0 for no bound.
@@ -299,6 +318,12 @@ impl FamilyOptions {
         if self.erase_within.is_some_and(|within| !bounds.contains(&within)) {
             return Err(Error::invalid("erase_within", "it must be between 1 s and ten years"));
         }
+        self.compaction.validate()?;
+        if matches!(self.compaction, CompactionStyle::Fifo(_)) && self.merge_operator.is_some() {
+            let why = "a family with a merge operator cannot drop its oldest: operands would lose what they \
+                       stand on";
+            return Err(Error::invalid("compaction", why));
+        }
         self.policy().validate()
     }
 
@@ -309,6 +334,7 @@ impl FamilyOptions {
             policy: self.policy(),
             default_ttl_ms: self.default_ttl.map(ms),
             erase_within_ms: self.erase_within.map(ms),
+            style: self.compaction,
         }
     }
 
@@ -356,6 +382,12 @@ impl FamilyOptions {
             put_varint(&mut out, tag::PREFIX);
             put_bytes(&mut out, &stored);
         }
+        if self.compaction != CompactionStyle::default() {
+            let mut stored = Vec::new();
+            self.compaction.encode(&mut stored);
+            put_varint(&mut out, tag::COMPACTION);
+            put_bytes(&mut out, &stored);
+        }
         if self.keep_versions {
             put_varint(&mut out, tag::KEEP_VERSIONS);
             put_varint(&mut out, 1);
@@ -388,6 +420,12 @@ impl FamilyOptions {
                 let wrong = bytes.malformed("a prefix extractor that this version knows");
                 let stored = bytes.bytes("a prefix extractor")?;
                 options.prefix = Some(PrefixExtractor::decode(stored).map_err(|_| wrong)?);
+                continue;
+            }
+            if tag == tag::COMPACTION {
+                let wrong = bytes.malformed("a compaction style that this version knows");
+                let stored = bytes.bytes("a compaction style")?;
+                options.compaction = CompactionStyle::decode(stored).map_err(|_| wrong)?;
                 continue;
             }
             if let tag::DEFAULT_TTL | tag::ERASE_WITHIN = tag {
@@ -438,6 +476,9 @@ mod tests {
                 keep_versions: zstd_level.is_some(),
                 filter: if zstd_level.is_some() { FilterPolicy::Keyed } else { FilterPolicy::None },
                 block_bytes: 4096,
+                compaction: zstd_level.map_or_else(CompactionStyle::default, |_| {
+                    CompactionStyle::Tiered(crate::version::Tiered { runs: 9, ..Default::default() })
+                }),
                 prefix: zstd_level.map(|_| PrefixExtractor::Delimited { delimiter: b'/', nth: 3 }),
                 default_ttl,
                 erase_within,

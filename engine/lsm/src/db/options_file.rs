@@ -240,6 +240,8 @@ mod tests {
             reserve_bytes: Some(0),
             lock_timeout: Duration::from_millis(7),
             recent_writes_bytes: Some(5),
+            max_prepared: 18,
+            max_prepared_bytes: 19,
             max_ranges: Some(17),
             time_one_in: 100,
             ..Options::default()

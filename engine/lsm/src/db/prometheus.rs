@@ -128,6 +128,9 @@ fn of_work(text: &mut Exposition, stats: &Stats) {
     text.one(Counter, "esker_failed_ingests_total", help, copies.failed_ingests);
     text.one(Counter, "esker_ingested_files_total", "Tables that were taken in.", stats.ingested_files);
     text.one(Counter, "esker_ingested_bytes_total", "Their bytes.", stats.ingested_bytes);
+    let help = "Tables that went because they were the oldest of a family that keeps only the newest.";
+    text.one(Counter, "esker_outlived_tables_total", help, stats.outlived_tables);
+    text.one(Counter, "esker_outlived_bytes_total", "Their bytes.", stats.outlived_bytes);
     let hooks = &stats.hooks;
     let samples = [
         ("folded", hooks.folded),
@@ -156,6 +159,15 @@ fn of_transactions(text: &mut Exposition, stats: &Stats) {
     text.one(Counter, "esker_validation_reads_total", help, of.looked_into_tree);
     text.one(Gauge, "esker_open_transactions", "Transactions that are open.", stats.open_transactions);
     text.one(Gauge, "esker_locked_keys", "Keys that are locked.", stats.locked_keys);
+    let of = &stats.prepared;
+    text.one(Gauge, "esker_prepared_transactions", "Transactions that are prepared.", of.count);
+    text.one(Gauge, "esker_prepared_bytes", "What they are stored in.", of.bytes);
+    let oldest = of.oldest.map_or(0, |age| age.as_secs());
+    text.one(Gauge, "esker_prepared_oldest_seconds", "The age of the oldest of them.", oldest);
+    let samples = [("committed", of.committed), ("rolled_back", of.rolled_back)];
+    let help = "What became of prepared transactions.";
+    let samples = samples.map(|(outcome, count)| (vec![("outcome", outcome)], count));
+    text.many(Counter, "esker_resolved_transactions_total", help, samples);
 }
 
 fn of_families(text: &mut Exposition, families: &[FamilyStats]) {

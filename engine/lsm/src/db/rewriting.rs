@@ -55,6 +55,7 @@ impl Rewrite {
                 store: self.store,
                 history: self.history,
                 created_ms: self.now_ms,
+                newest_ms: 0,
                 oldest_deletion_ms: self.memtable.oldest_deletion_ms().unwrap_or(NEVER),
                 outside: false,
             },

@@ -3,7 +3,7 @@
 use super::handle::Db;
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
-use crate::commit::{CopyStats, TransactionStats};
+use crate::commit::{CopyStats, PreparedStats, TransactionStats};
 use crate::compaction::{oldest_range_ms, unerased};
 use crate::filter::PrefixFilterStats;
 use crate::hooks::HookCounts;
@@ -16,7 +16,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The column families.
+    /// The column families; the one in which [prepared transactions](crate::Transaction::prepare) stand among
+    /// them, once there was one.
     pub families: Vec<FamilyStats>,
     /// The last sequence number that reads see.
     pub visible_seq: SeqNum,
@@ -60,6 +61,11 @@ pub struct Stats {
     pub ingested_files: u64,
     /// Their bytes.
     pub ingested_bytes: u64,
+    /// Tables that went because they were the oldest of a family that keeps only the newest
+    /// ([`CompactionStyle::Fifo`](crate::CompactionStyle::Fifo)).
+    pub outlived_tables: u64,
+    /// Their bytes.
+    pub outlived_bytes: u64,
     /// Checkpoints, backups and calls that took tables in.
     pub copies: CopyStats,
     /// Bytes that were written to the log.
@@ -74,7 +80,9 @@ pub struct Stats {
     pub open_transactions: usize,
     /// Of these the oldest, at most a hundred, the oldest first.
     pub oldest_transactions: Vec<OpenTransactionStats>,
-    /// Keys that transactions, and writes that waited for them, have locked.
+    /// Transactions that are prepared; [`Db::prepared`] lists them.
+    pub prepared: PreparedStats,
+    /// Keys that transactions, prepared ones too, and writes that waited for them, have locked.
     pub locked_keys: usize,
     /// The table of recent writes, against which transactions are validated.
     pub recent_writes_bytes: u64,
@@ -262,11 +270,13 @@ impl Db {
         stats.compacted_bytes_out = jobs.compacted_bytes_out;
         stats.ingested_files = jobs.ingested_files;
         stats.ingested_bytes = jobs.ingested_bytes;
+        (stats.outlived_tables, stats.outlived_bytes) = (jobs.outlived_tables, jobs.outlived_bytes);
         (stats.slowed, stats.stops) = store.gate.waits();
         stats.copies = store.copy_counts.read();
         stats.transactions = store.transaction_counts.read();
         stats.open_transactions = store.transactions.len();
         stats.oldest_transactions = self.oldest_transactions();
+        stats.prepared = store.prepared_stats();
         stats.locked_keys = store.locks.held();
         stats.recent_writes_bytes = store.recent_writes_bytes();
         stats

@@ -2,6 +2,7 @@
 
 use super::options::FamilyOptions;
 use crate::filter::PrefixExtractor;
+use crate::version::CompactionStyle;
 use std::collections::BTreeMap;
 
 /// Options that families have from now on, by the family's name: those that exist already, and those that
@@ -9,12 +10,16 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wishes {
     pub(super) prefix: BTreeMap<String, Option<PrefixExtractor>>,
+    pub(super) style: BTreeMap<String, CompactionStyle>,
 }
 
 impl Wishes {
     pub(super) fn settle(&self, family: &str, options: &mut FamilyOptions) {
         if let Some(prefix) = self.prefix.get(family) {
             options.prefix = *prefix;
+        }
+        if let Some(style) = self.style.get(family) {
+            options.compaction = *style;
         }
     }
 }

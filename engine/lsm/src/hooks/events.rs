@@ -84,6 +84,10 @@ pub enum CompactionReason {
     Level0,
     /// A level is larger than its target.
     LevelSize,
+    /// Runs are similar, or too many, or take too much space, in a family that is compacted in tiers.
+    Tier,
+    /// Tables are the oldest of a family that keeps only the newest, and it is too large or they are too old.
+    Oldest,
     /// A table of the deepest level holds deletions that no snapshot needs any more.
     BottomDeletions,
     /// Every entry of a table has expired.

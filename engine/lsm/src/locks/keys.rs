@@ -16,6 +16,7 @@
 //! The stripe's mutex is taken before the graph's, and never two stripes at once.
 
 use super::bounds::holds_nothing;
+use super::guards::{Guards, Span};
 use super::waiting::{Edge, Waiting};
 use crate::base::clock::Clock;
 use crate::base::hash::key_hash;
@@ -61,6 +62,7 @@ pub struct KeyLocks {
     /// How many keys are locked; writers that hold none ask this first.
     held: AtomicUsize,
     next_owner: AtomicU64,
+    guards: Guards,
     clock: Clock,
 }
 
@@ -93,6 +95,7 @@ impl KeyLocks {
             waiting: Waiting::default(),
             held: AtomicUsize::new(0),
             next_owner: AtomicU64::new(1),
+            guards: Guards::default(),
             clock,
         }
     }
@@ -108,16 +111,29 @@ impl KeyLocks {
         self.held.load(Ordering::Acquire)
     }
 
+    /// Whether nothing is locked, and nothing guarded.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.held() == 0 && self.guards.is_empty()
+    }
+
+    /// What stands still beside the keys that are locked.
+    #[must_use]
+    pub fn guards(&self) -> &Guards {
+        &self.guards
+    }
+
     /// The memory that locks take, in bytes, roughly.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        if self.held() == 0 {
+        if self.is_free() {
             return 0;
         }
         let of_lock = |(key, lock): (&LockedKey, &Lock)| {
             size_of::<(LockedKey, Lock)>() + key.key.len() + lock.queue.len() * size_of::<Seat>()
         };
-        self.stripes.iter().map(|stripe| stripe.lock().iter().map(of_lock).sum::<usize>() as u64).sum()
+        let of_stripe = |stripe: &Mutex<Stripe>| stripe.lock().iter().map(of_lock).sum::<usize>() as u64;
+        self.stripes.iter().map(of_stripe).sum::<u64>() + self.guards.bytes()
     }
 
     /// How many owners wait.
@@ -202,6 +218,42 @@ impl KeyLocks {
         lock.queue.push_back(seat.clone());
         drop(stripe);
         self.wait(&seat, key, timeout)
+    }
+
+    /// Locks keys for `owner`, all or none, without waiting.
+    ///
+    /// # Errors
+    /// One that somebody else has locked.
+    pub fn lock_all(&self, owner: OwnerId, keys: &[LockedKey]) -> Result<(), LockedKey> {
+        let mut taken = Vec::new();
+        for key in keys {
+            match self.lock(owner, key, Duration::ZERO) {
+                Ok(true) => taken.push(key),
+                Ok(false) => {}
+                Err(_) => {
+                    taken.into_iter().for_each(|key| self.unlock(owner, key));
+                    return Err(key.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Who else than `owner` will remove a key with a range.
+    #[must_use]
+    pub fn removed_by(&self, owner: OwnerId, key: &LockedKey) -> Option<OwnerId> {
+        if self.guards.is_empty() {
+            return None;
+        }
+        let to = Some([&key.key[..], &[0]].concat());
+        let span = Span { family: key.family, from: key.key.clone(), to };
+        self.guards.against_read(owner, &span).map(|(holder, _)| holder)
+    }
+
+    /// Waits until `holder` guards nothing, for up to `timeout`. Returns whether that is so.
+    #[must_use]
+    pub fn wait_unguarded(&self, holder: OwnerId, timeout: Duration) -> bool {
+        self.guards.wait(holder, timeout, &self.clock)
     }
 
     /// Waits on a seat until the lock was handed over or time is up.

@@ -416,6 +416,7 @@ fn hints<'f>(found: impl DoubleEndedIterator<Item = &'f Found>) -> (StoreState, 
                 state.families.remove(id);
                 dropped.insert(*id);
             }
+            EditOp::PreparedFamily(id) => state.prepared_family = Some(*id),
             _ => {}
         }
     }

@@ -42,6 +42,9 @@ pub struct Origin {
     pub history: u64,
     /// When the table is written, in milliseconds since the epoch.
     pub created_ms: u64,
+    /// When the newest entry was flushed, if the table only carries on others' entries and that is to be
+    /// kept; otherwise 0.
+    pub newest_ms: u64,
     /// The time of the oldest deletion among the entries, in milliseconds since the epoch: that of
     /// the flush, or the least of a compaction's inputs. Recorded only if there is a deletion.
     pub oldest_deletion_ms: u64,
@@ -51,7 +54,15 @@ pub struct Origin {
 
 impl Default for Origin {
     fn default() -> Self {
-        Origin { family: 0, store: 0, history: 0, created_ms: 0, oldest_deletion_ms: NEVER, outside: false }
+        Origin {
+            family: 0,
+            store: 0,
+            history: 0,
+            created_ms: 0,
+            newest_ms: 0,
+            oldest_deletion_ms: NEVER,
+            outside: false,
+        }
     }
 }
 

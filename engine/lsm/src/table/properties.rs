@@ -74,6 +74,9 @@ pub struct Properties {
     pub oldest_deletion_ms: u64,
     /// When the table was written, in milliseconds since the epoch.
     pub created_ms: u64,
+    /// When the newest entry was flushed, if that is known and was before `created_ms`; otherwise 0, and not
+    /// stored.
+    pub newest_ms: u64,
     /// The id of the column family.
     pub family: u32,
     /// The codec that the table was written with; single blocks may be stored raw.
@@ -113,6 +116,7 @@ impl Default for Properties {
             longest_deletions: 0,
             oldest_deletion_ms: NEVER,
             created_ms: 0,
+            newest_ms: 0,
             family: 0,
             codec: Codec::None as u8,
             filter_policy: FilterPolicy::None as u8,
@@ -131,6 +135,7 @@ const OLDEST_OPERAND: u64 = 25;
 const LONGEST_DELETIONS: u64 = 26;
 const OUTSIDE: u64 = 27;
 const PREFIX: u64 = 28;
+const NEWEST: u64 = 29;
 
 /// Fewer deletions in a row are nothing to a reader who steps over them.
 const LEAST_RUN: u64 = 64;
@@ -185,6 +190,12 @@ impl Properties {
         }
     }
 
+    /// No entry was written later than this, in milliseconds since the epoch.
+    #[must_use]
+    pub fn written_ms(&self) -> u64 {
+        if self.newest_ms > 0 { self.newest_ms } else { self.created_ms }
+    }
+
     /// The numbers with their tags, in the order in which they are stored. Tags 10 and 12 are the
     /// smallest and the largest user key.
     fn numbers(&mut self) -> [(u64, &mut u64); 18] {
@@ -219,7 +230,9 @@ impl Properties {
         let operand = (self.oldest_operand_ms != NEVER).then_some((OLDEST_OPERAND, self.oldest_operand_ms));
         let run = (self.longest_deletions > 0).then_some((LONGEST_DELETIONS, self.longest_deletions));
         let outside = self.outside.then_some((OUTSIDE, 1));
-        for (tag, value) in numbers.into_iter().chain(small).chain(operand).chain(run).chain(outside) {
+        let newest = (self.newest_ms > 0).then_some((NEWEST, self.newest_ms));
+        let rare = [operand, run, outside, newest].into_iter().flatten();
+        for (tag, value) in numbers.into_iter().chain(small).chain(rare) {
             put_varint(out, tag);
             put_varint(out, varint_len(value) as u64);
             put_varint(out, value);
@@ -260,6 +273,7 @@ impl Properties {
                 LONGEST_DELETIONS => properties.longest_deletions = number("a number of deletions")?,
                 // One that a later version knows is none that this one could ask for.
                 PREFIX => properties.prefix = PrefixExtractor::decode(field).ok(),
+                NEWEST => properties.newest_ms = number("a time")?,
                 OUTSIDE => properties.outside = number("whether it was made outside")? != 0,
                 STORE => {
                     let expected = "a store's number";
@@ -305,6 +319,7 @@ mod tests {
             oldest_operand_ms: 77,
             longest_deletions: 640,
             outside: true,
+            newest_ms: 70,
             prefix: Some(PrefixExtractor::Delimited { delimiter: b':', nth: 2 }),
             ..Properties::default()
         };

@@ -180,7 +180,7 @@ impl Walk<'_> {
     fn finish(mut self) -> Result<Verified> {
         let stored = self.table.properties();
         // What cannot be counted is taken as it is said.
-        self.counted.created_ms = stored.created_ms;
+        (self.counted.created_ms, self.counted.newest_ms) = (stored.created_ms, stored.newest_ms);
         self.counted.family = stored.family;
         (self.counted.history, self.counted.store) = (stored.history, stored.store);
         self.counted.codec = stored.codec;

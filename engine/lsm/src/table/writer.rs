@@ -72,6 +72,7 @@ impl TableWriter {
             filters: Vec::new(),
             properties: Properties {
                 created_ms: origin.created_ms,
+                newest_ms: origin.newest_ms,
                 family: origin.family,
                 store: origin.store,
                 history: origin.history,

@@ -1,6 +1,7 @@
 //! What a column family's options mean to those who write, read and compact it.
 
 use crate::table::TablePolicy;
+use crate::version::CompactionStyle;
 
 /// The rules of a family, as its options set them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,4 +13,6 @@ pub struct FamilyRules {
     /// Within what time the bytes of what was deleted or has expired are gone from every file, in
     /// ms; `None` without a bound.
     pub erase_within_ms: Option<u64>,
+    /// How they are compacted.
+    pub style: CompactionStyle,
 }

@@ -90,8 +90,9 @@ impl Snapshots {
         Registered { seq, now_ms, views }
     }
 
-    /// A compaction of the family with a filter begins. Returns what it holds while it runs, and the
-    /// newest sequence number that a held snapshot sees: only newer values may be filtered.
+    /// A compaction of the family with a filter begins, or one that drops its oldest tables. Returns what it
+    /// holds while it runs, and the newest sequence number that a held snapshot sees: only newer values may
+    /// be filtered or dropped.
     pub fn begin_filtering(&self, family: &Arc<Family>) -> (Filtering<'_>, Option<SeqNum>) {
         let mut held = self.held.lock();
         held.filtered.push(family.clone());
@@ -135,6 +136,12 @@ impl Snapshots {
             _ => horizons.push(present),
         }
         horizons
+    }
+
+    /// The newest sequence number that a held snapshot sees.
+    #[must_use]
+    pub fn newest(&self) -> Option<SeqNum> {
+        self.held.lock().by_seq.keys().next_back().copied()
     }
 
     /// How many snapshots are held, and the oldest.

@@ -106,7 +106,7 @@ impl Transaction {
     }
 
     /// What must be unwritten for it to be committed, and since when.
-    fn checks(&self) -> Checks {
+    pub(super) fn checks(&self) -> Checks {
         let since = self.snapshot.seq();
         let tracked = self.tracked.lock();
         let read = tracked.keys().map(|(family, key)| (LockedKey { family, key: key.to_vec() }, since));
@@ -140,7 +140,20 @@ impl Transaction {
             before_ms,
             owner: (!self.locked.is_empty()).then_some(self.id),
             lock_timeout: Some(self.options.lock_timeout),
+            ..Checks::default()
         }
+    }
+
+    /// What it has read, beside the keys that it has locked, and must find unwritten when it is committed.
+    pub(super) fn relied_on(&self) -> Vec<RangeCheck> {
+        let tracked = self.tracked.lock();
+        let of_key = |(family, key): (u32, &[u8])| {
+            let (lower, upper) = (Bound::Included(key.to_vec()), Bound::Included(key.to_vec()));
+            RangeCheck { family, lower, upper, since: 0 }
+        };
+        let mut all: Vec<_> = tracked.keys().map(of_key).collect();
+        all.extend(tracked.ranges(0));
+        all
     }
 
     /// Whether all that it depends on is as it was, at `now_ms`.

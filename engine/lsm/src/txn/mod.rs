@@ -6,6 +6,7 @@ mod iter;
 mod operands;
 mod options;
 mod pending;
+mod prepare;
 mod read;
 mod tracked;
 mod transaction;
@@ -14,6 +15,8 @@ mod transaction;
 mod anomaly_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod model_tests;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod prepare_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod read_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -26,4 +29,5 @@ mod tests;
 pub use commit::CommitError;
 pub use iter::TransactionIter;
 pub use options::{Locking, TransactionOptions};
+pub use prepare::{Prepared, PreparedInfo};
 pub use transaction::{Savepoint, Transaction};

@@ -151,3 +151,51 @@ fn shuttle_a_deadlock_is_found() {
         assert_eq!((number(db.get("a").unwrap()), number(db.get("b").unwrap())), (2, 2));
     });
 }
+
+/// What a prepared transaction has read for update stands still until its commit, though others write it and
+/// lock what it will remove.
+#[test]
+fn shuttle_what_is_prepared_stands_still() {
+    fn prepare_and_commit(db: &Db) {
+        loop {
+            let mut transaction = db.begin(options(Locking::Optimistic)).unwrap();
+            let read = number(transaction.get_for_update(db, "k").unwrap());
+            transaction.put(db, "seen", [read]).unwrap();
+            transaction.delete_range(db, "l".."m").unwrap();
+            match transaction.prepare("t", Os) {
+                Ok(prepared) => {
+                    crate::base::sync::thread::yield_now();
+                    assert_eq!(number(db.get("k").unwrap()), read, "written while it is prepared");
+                    prepared.commit(Os).unwrap();
+                    assert_eq!(number(db.get("seen").unwrap()), read);
+                    return;
+                }
+                Err(failed) => assert!(failed.error.is_transient_conflict(), "{failed}"),
+            }
+        }
+    }
+    fn lock_and_count(db: &Db) {
+        loop {
+            let mut transaction = db.begin(options(Locking::Pessimistic)).unwrap();
+            let read = number(transaction.get_for_update(db, "l1").unwrap());
+            transaction.put(db, "l1", [read + 1]).unwrap();
+            match transaction.commit_with(Os) {
+                Ok(_) => return,
+                Err(failed) => assert!(failed.error.is_transient_conflict(), "{failed}"),
+            }
+        }
+    }
+    explore("shuttle_what_is_prepared_stands_still", 6, || {
+        let db = store(64 << 10);
+        together(vec![
+            thread(&db, prepare_and_commit),
+            thread(&db, lock_and_count),
+            thread(&db, |db| {
+                db.put("k", [1]).unwrap();
+                db.put("k", [2]).unwrap();
+            }),
+        ]);
+        let stats = db.stats();
+        assert_eq!((stats.locked_keys, stats.recent_writes_bytes, stats.prepared.count), (0, 0, 0));
+    });
+}

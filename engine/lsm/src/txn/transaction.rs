@@ -334,7 +334,7 @@ impl Transaction {
     }
 
     fn write(&mut self, family: &ColumnFamily, key: &[u8], write: Write) -> Result<()> {
-        self.prepare(family, key, self.size_bytes() + write.bytes(key))?;
+        self.make_room(family, key, self.size_bytes() + write.bytes(key))?;
         self.pending.insert(family.family_id(), key, write);
         Ok(())
     }
@@ -348,14 +348,14 @@ impl Transaction {
         }
         let value = Slice::own(Operand::encode_value(ttl_ms, operand));
         let operand = OwnOperand { written_ms: self.now_ms(), value };
-        self.prepare(family, key, self.size_bytes() + operand_bytes(key, &operand))?;
+        self.make_room(family, key, self.size_bytes() + operand_bytes(key, &operand))?;
         let at_present = self.is_read_at_present(family, key);
         self.pending.merge(family.family_id(), key, operand, at_present);
         Ok(())
     }
 
     /// What comes before a write of a key, after which the writes would take so many bytes.
-    fn prepare(&mut self, family: &ColumnFamily, key: &[u8], bytes: usize) -> Result<()> {
+    fn make_room(&mut self, family: &ColumnFamily, key: &[u8], bytes: usize) -> Result<()> {
         self.check(family)?;
         if key.len() > MAX_KEY_BYTES {
             return Err(Error::KeyTooLarge { bytes: key.len() });

@@ -54,6 +54,8 @@ pub enum EditOp {
     },
     /// A column family is dropped with all that is in it.
     DropFamily(u32),
+    /// A column family holds the prepared transactions, and nothing of the user's.
+    PreparedFamily(u32),
     /// Every family number below this one was used.
     NextFamily(u32),
     /// Every write of the family up to `seq` stands in tables.
@@ -138,6 +140,7 @@ mod tag {
     pub const REMOVE_RANGE: u64 = 14;
     pub const INGEST_TABLE: u64 = 15;
     pub const FAMILY_OPTIONS: u64 = 20;
+    pub const PREPARED_FAMILY: u64 = 28;
     pub const SYNCED_LOG: u64 = 32;
 }
 
@@ -170,6 +173,7 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
                 put_bytes(out, options);
             }
             EditOp::DropFamily(id) => numbers(out, tag::DROP_FAMILY, &[u64::from(*id)]),
+            EditOp::PreparedFamily(id) => numbers(out, tag::PREPARED_FAMILY, &[u64::from(*id)]),
             EditOp::NextFamily(id) => numbers(out, tag::NEXT_FAMILY, &[u64::from(*id)]),
             EditOp::Flushed { family, seq } => numbers(out, tag::FLUSHED, &[u64::from(*family), *seq]),
             EditOp::AddTable { family, level, meta } => {
@@ -240,6 +244,7 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
             options: bytes.bytes("a family's options")?.to_vec(),
         },
         tag::DROP_FAMILY => EditOp::DropFamily(bytes.varint32("a family's number")?),
+        tag::PREPARED_FAMILY => EditOp::PreparedFamily(bytes.varint32("a family's number")?),
         tag::NEXT_FAMILY => EditOp::NextFamily(bytes.varint32("a family's number")?),
         tag::FLUSHED => {
             EditOp::Flushed { family: bytes.varint32("a family's number")?, seq: seq_num(bytes)? }
@@ -371,6 +376,7 @@ mod tests {
             EditOp::CreateFamily { id: 8, name: "tokens".into(), options: vec![1, 2] },
             EditOp::FamilyOptions { family: 3, options: vec![1, 2] },
             EditOp::DropFamily(9),
+            EditOp::PreparedFamily(4),
             EditOp::NextFamily(10),
             EditOp::Flushed { family: 11, seq: 12 },
             EditOp::AddTable { family: 13, level: 6, meta: Arc::new(meta()) },

@@ -8,6 +8,7 @@ mod manifest;
 mod meta;
 mod source;
 mod state;
+mod style;
 
 pub use checker::{check_levels, check_ranges};
 pub use current::{Current, current_is_sound, read_current};
@@ -17,6 +18,7 @@ pub use manifest::{Loaded, Manifest, NotSwitched, load_manifest};
 pub use meta::TableMeta;
 pub use source::{LevelRun, Source};
 pub use state::{FamilyState, History, StoreState};
+pub use style::{CompactionStyle, Fifo, Tiered};
 
 #[cfg(all(test, not(loom)))]
 mod levels_tests;

@@ -56,6 +56,8 @@ pub struct StoreState {
     pub synced_log: u64,
     /// Every family number below this one was used.
     pub next_family: u32,
+    /// The column family that holds prepared transactions, if there ever were any.
+    pub prepared_family: Option<u32>,
     /// The column families by number.
     pub families: BTreeMap<u32, FamilyState>,
 }
@@ -95,6 +97,14 @@ impl StoreState {
             }
             EditOp::DropFamily(id) => {
                 self.families.remove(id).ok_or_else(|| format!("no family {id} to drop"))?;
+                self.prepared_family = self.prepared_family.filter(|prepared| prepared != id);
+            }
+            EditOp::PreparedFamily(id) => {
+                self.family(*id)?;
+                if self.prepared_family.is_some_and(|known| known != *id) {
+                    return Err(format!("a second family of prepared transactions, {id}"));
+                }
+                self.prepared_family = Some(*id);
             }
             EditOp::NextFamily(id) => self.next_family = self.next_family.max(*id),
             EditOp::Flushed { family, seq } => {
@@ -156,6 +166,9 @@ impl StoreState {
                 edit.push(EditOp::AddRange { family: id, range: range.clone() });
             }
         }
+        if let Some(id) = self.prepared_family {
+            edit.push(EditOp::PreparedFamily(id));
+        }
         edit
     }
 
@@ -188,6 +201,8 @@ mod tests {
             .push(EditOp::CreateFamily { id: 0, name: "default".into(), options: vec![1] })
             .push(EditOp::Flushed { family: 0, seq: 17 })
             .push(EditOp::AddRange { family: 0, range: range(9) })
+            .push(EditOp::CreateFamily { id: 4, name: "prepared".into(), options: vec![] })
+            .push(EditOp::PreparedFamily(4))
             .push(EditOp::Clock(3))
             .push(EditOp::SyncedLog(12))
             .push(EditOp::SeqCeiling(99));
@@ -222,6 +237,7 @@ mod tests {
             create(4, "a"),
             EditOp::FamilyOptions { family: 9, options: vec![] },
             EditOp::DropFamily(9),
+            EditOp::PreparedFamily(9),
             EditOp::RemoveTable { family: 3, level: 1, number: 2 },
             EditOp::Flushed { family: 8, seq: 1 },
             added,

@@ -5,7 +5,9 @@ use crate::store::{HOUR_MS, STEP, live, now, of_family, open, raw, settle, small
 use esker::base::clock::ManualClock;
 use esker::base::random::Random;
 use esker::fs::SimFs;
-use esker::{ColumnFamily, Db, Durability, PinKind, Result, WriteBatch};
+use esker::{
+    ColumnFamily, CompactionStyle, Db, Durability, FamilyOptions, PinKind, Result, Tiered, WriteBatch,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -128,11 +130,21 @@ fn write_some(
 
 #[test]
 fn what_was_deleted_or_has_expired_is_gone_from_every_file_within_a_day_for_three_weeks() -> Result<()> {
+    live_for(21, CompactionStyle::Leveled)
+}
+
+#[test]
+fn so_it_is_in_tiers() -> Result<()> {
+    live_for(9, CompactionStyle::Tiered(Tiered::default()))
+}
+
+fn live_for(days: u64, compaction: CompactionStyle) -> Result<()> {
     let (sim, clock, random) = (SimFs::new(), ManualClock::new(1_700_000_000_000), Random::seeded(7));
     let mut db = open(&sim, &clock, 7)?;
-    db.create_column_family("f", raw(Duration::from_secs(24 * 3600)))?;
+    let day = raw(Duration::from_secs(24 * 3600));
+    db.create_column_family("f", FamilyOptions { compaction, ..day })?;
     let (mut written, mut longest, mut looks) = (Written::default(), 0, 0);
-    for step in 0..21 * 144 {
+    for step in 0..days * 144 {
         let family = db.open_column_family("f")?;
         let now_ms = now(&clock);
         // Busy days and idle ones, on which nothing but time brings work about.
@@ -157,7 +169,7 @@ fn what_was_deleted_or_has_expired_is_gone_from_every_file_within_a_day_for_thre
     }
     let hidden = written.hidden_ms.iter().filter(|at| **at < now(&clock)).count();
     println!("{hidden} things hidden, found at most {} h later, looked {looks} times", longest / HOUR_MS);
-    assert!(hidden > 5_000 && longest > 0);
+    assert!(hidden > 200 * days as usize && longest > 0);
     // A quiet day later nothing at all is left, and the store says so.
     for _ in 0..150 {
         clock.advance(STEP);

@@ -12,6 +12,7 @@ pub mod get;
 pub mod import;
 pub mod ingest;
 pub mod options;
+pub mod prepared;
 pub mod put;
 pub mod repair;
 pub mod scan;

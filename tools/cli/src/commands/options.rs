@@ -42,7 +42,7 @@ pub fn run(args: &OptionsArgs) -> Outcome {
     out.finish()
 }
 
-fn lines(options: &FamilyOptions) -> [(&'static str, String); 10] {
+fn lines(options: &FamilyOptions) -> [(&'static str, String); 11] {
     let time =
         |time: Option<Duration>| time.map_or_else(|| "none".into(), |t| format!("{}ms", t.as_millis()));
     [
@@ -56,5 +56,6 @@ fn lines(options: &FamilyOptions) -> [(&'static str, String); 10] {
         ("merge_operator", options.merge_operator.clone().unwrap_or_else(|| "none".into())),
         ("default_ttl", time(options.default_ttl)),
         ("erase_within", time(options.erase_within)),
+        ("compaction", options.compaction.to_string()),
     ]
 }

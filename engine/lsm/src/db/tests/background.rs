@@ -5,9 +5,11 @@ use super::rig::{builder, explore, thread, together};
 use crate::base::clock::{Clock, ManualClock};
 use crate::base::sync::Arc;
 use crate::commit::Durability::{Os, Sync};
+use crate::db::{FamilyChanges, FamilyOptions};
 use crate::fs::SimFs;
 use crate::fs::sim::Image;
 use crate::hooks::Append;
+use crate::version::{CompactionStyle, Fifo, Tiered};
 use std::time::Duration;
 
 /// Keys that are overwritten and deleted while they are flushed and compacted: no snapshot loses what
@@ -153,5 +155,70 @@ fn shuttle_a_base_goes_with_its_operand() {
         ]);
         assert_eq!(shared.get("k").unwrap(), None, "the operand began from nothing");
         shared.as_ref().clone().close().unwrap();
+    });
+}
+
+/// The oldest table goes while snapshots come: each reads what it has read, whether it has come before or
+/// behind.
+#[test]
+fn shuttle_no_snapshot_loses_the_oldest() {
+    explore("shuttle_no_snapshot_loses_the_oldest", 6, || {
+        let db = builder(&SimFs::new()).open().unwrap();
+        let compaction = CompactionStyle::Fifo(Fifo { bytes: Some(64 << 10), ..Fifo::default() });
+        let options = FamilyOptions { compaction, ..FamilyOptions::default() };
+        let f = db.create_column_family("f", options).unwrap();
+        let large = || vec![7; 30 << 10];
+        for key in ["1", "2"] {
+            f.put(key, large()).unwrap();
+            db.flush().unwrap();
+        }
+        let shared = Arc::new((db, f));
+        together(vec![
+            thread(&shared, move |(db, f)| {
+                f.put("3", large()).unwrap();
+                db.flush().unwrap();
+            }),
+            thread(&shared, |(db, f)| {
+                for _ in 0..3 {
+                    let snapshot = db.snapshot();
+                    let first = snapshot.get(f, "1").unwrap();
+                    assert_eq!(snapshot.get(f, "1").unwrap(), first, "it went under a snapshot");
+                }
+            }),
+        ]);
+        shared.0.clone().close().unwrap();
+    });
+}
+
+/// Runs are merged in tiers while one merges all of them by hand, and another changes the style.
+#[test]
+fn shuttle_tiers_are_merged_beside_a_compaction_by_hand() {
+    explore("shuttle_tiers_are_merged_beside_a_compaction_by_hand", 4, || {
+        let sim = SimFs::new();
+        let tiers = CompactionStyle::Tiered(Tiered { width: 2, runs: 2, space_percent: 100 });
+        let db = builder(&sim).compaction_style("default", tiers).open().unwrap();
+        let store = Arc::new(Store::new(sim, db, 40));
+        for i in 1..=3 {
+            store.put(&[(0, 1, Some(i)), (0, i as u8 + 1, Some(i))], Os);
+            store.db.flush().unwrap();
+        }
+        together(vec![
+            thread(&store, |s| {
+                s.put(&[(0, 1, None)], Os);
+                s.db.flush().unwrap();
+            }),
+            thread(&store, |s| s.db.compact_range::<&[u8], _>(..).unwrap()),
+            thread(&store, |s| {
+                let compaction = Some(CompactionStyle::Leveled);
+                let changes = FamilyChanges { compaction, ..FamilyChanges::default() };
+                s.families[0].change_options(changes).unwrap();
+            }),
+            thread(&store, |s| {
+                s.snapshot().unwrap();
+                s.get(0, 1).unwrap();
+            }),
+        ]);
+        assert!(store.db.verify().unwrap().problems.is_empty());
+        store.end();
     });
 }

@@ -58,6 +58,7 @@ fn words(op: &EditOp) -> (&'static str, String) {
             ("family options", format!("family {family}: {} bytes", options.len()))
         }
         EditOp::DropFamily(id) => ("drop family", id.to_string()),
+        EditOp::PreparedFamily(id) => ("prepared family", id.to_string()),
         EditOp::NextFamily(id) => ("next family", id.to_string()),
         EditOp::Flushed { family, seq } => ("flushed", format!("family {family} through seq {seq}")),
         EditOp::AddTable { family, level, meta } => {

@@ -89,6 +89,7 @@ fn properties(found: &Properties, printer: &mut ItemPrinter) -> Outcome {
         ("deletions in a row", number(found.longest_deletions)),
         ("oldest deletion", time(found.oldest_deletion_ms)),
         ("created", time(found.created_ms)),
+        ("newest entry", time(found.written_ms())),
         ("history", hex(found.history)),
         ("made outside", Cell::Text(if found.outside { "yes" } else { "no" }.into())),
         ("store", if found.store == 0 { Cell::Empty } else { hex(found.store) }),
