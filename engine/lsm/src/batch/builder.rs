@@ -136,7 +136,7 @@ impl WriteBatch {
 
     /// Says that the batch makes room in the end, though it also adds something, such as a count of what is
     /// left: on a full disk it is let through like one that only removes, as long as what it adds takes at
-    /// most [`MAX_ROOM_MAKING_BYTES`](crate::base::limits::MAX_ROOM_MAKING_BYTES).
+    /// most [`MAX_ROOM_MAKING_BYTES`].
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {
