@@ -26,6 +26,9 @@ pub struct Latency {
     pub p9999_us: f64,
     /// The slowest.
     pub max_us: f64,
+    /// All of them by their number.
+    #[serde(default)]
+    pub mean_us: f64,
 }
 
 impl Latency {
@@ -40,6 +43,7 @@ impl Latency {
             p999_us: at(0.999),
             p9999_us: at(0.9999),
             max_us: us(histogram.max()),
+            mean_us: histogram.mean() / 1e3,
         }
     }
 }

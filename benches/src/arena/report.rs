@@ -188,6 +188,7 @@ fn middle(all: impl Iterator<Item = Latency>) -> Option<Latency> {
         p999_us: of(|l| l.p999_us)?,
         p9999_us: of(|l| l.p9999_us)?,
         max_us: of(|l| l.max_us)?,
+        mean_us: of(|l| l.mean_us)?,
     })
 }
 

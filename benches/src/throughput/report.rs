@@ -67,6 +67,8 @@ pub struct Report {
     pub write_amplification: f64,
     /// A bare `fdatasync` after an append to a preallocated file.
     pub fdatasync: Option<Latency>,
+    /// Synced puts and such appends in turn.
+    pub beside: Option<(Latency, Latency)>,
     /// The most memory that the process had resident.
     pub peak_rss_bytes: u64,
 }
@@ -92,6 +94,11 @@ impl fmt::Display for Report {
         }
         if let Some(bare) = self.fdatasync {
             writeln!(f, "a bare fdatasync: p50 {:.0} us, p99 {:.0} us", bare.p50_us, bare.p99_us)?;
+        }
+        if let Some((put, bare)) = self.beside {
+            write!(f, "in turn: a synced put p50 {:.1} us, mean {:.1} us; ", put.p50_us, put.mean_us)?;
+            write!(f, "a bare append p50 {:.1} us, mean {:.1} us; ", bare.p50_us, bare.mean_us)?;
+            writeln!(f, "ratio {:.3}, of means {:.3}", bare.p50_us / put.p50_us, bare.mean_us / put.mean_us)?;
         }
         if self.disk_bytes > 0 {
             let (disk, tables) = (mib(self.disk_bytes), mib(self.table_bytes));

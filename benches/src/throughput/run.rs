@@ -72,6 +72,7 @@ impl<'a> Bench<'a> {
             table_bytes: 0,
             write_amplification: 0.0,
             fdatasync: None,
+            beside: None,
             peak_rss_bytes: 0,
         };
         Bench {
@@ -112,6 +113,9 @@ impl<'a> Bench<'a> {
                 let db = self.open(&dir)?;
                 let row = sync::puts(&db, &self.workload, phase.name(), threads, limit)?;
                 self.report.rows.push(row);
+                if threads == 1 {
+                    self.report.beside = Some(sync::beside(&db, &self.workload, &dir, limit)?);
+                }
                 db.close()?;
             }
             _ => {
@@ -318,6 +322,11 @@ impl Timed {
         let now = Instant::now();
         self.histogram.saturating_record((now - self.last).as_nanos() as u64);
         self.last = now;
+    }
+
+    /// What was since the last operation is nobody's.
+    pub(super) fn skip(&mut self) {
+        self.last = Instant::now();
     }
 
     pub(super) fn latency(&self) -> Latency {

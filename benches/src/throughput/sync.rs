@@ -5,35 +5,89 @@ use super::run::Timed;
 use crate::latency::Latency;
 use crate::process::Fallible;
 use crate::workload::Workload;
-use esker::fs::Fs;
+use esker::fs::{OpenFile, Fs};
 use esker::{Db, Durability, WriteBatch};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// What a record of one put takes in the log, about, in bytes.
 const RECORD_BYTES: usize = 160;
 const FILE_BYTES: u64 = 16 << 20;
+/// Writes of one kind before the other kind's turn.
+const TURN: usize = 20;
 
 /// What an `fdatasync` takes after each append to a preallocated file in `dir`.
 pub(crate) fn bare(dir: &Path, limit: Duration) -> Fallible<Latency> {
-    let (fs, path) = (Fs::default(), dir.join("bare"));
-    let file = fs.create_new(&path)?;
-    file.allocate(FILE_BYTES)?;
-    let record = [0x5a; RECORD_BYTES];
+    let mut appends = Appends::start(dir)?;
     let until = Instant::now() + limit;
-    let mut timed = Timed::start()?;
-    for offset in (0..FILE_BYTES - RECORD_BYTES as u64).step_by(RECORD_BYTES) {
-        file.write_all_at(&record, offset)?;
-        file.sync()?;
-        timed.lap();
-        if Instant::now() >= until {
-            break;
+    while appends.one()? && Instant::now() < until {}
+    appends.end()
+}
+
+/// Appends to a preallocated file, each followed by an `fdatasync`: what a log could at best take.
+struct Appends {
+    fs: Fs,
+    path: PathBuf,
+    file: OpenFile,
+    offset: u64,
+    timed: Timed,
+}
+
+impl Appends {
+    fn start(dir: &Path) -> Fallible<Appends> {
+        let (fs, path) = (Fs::default(), dir.join("bare"));
+        let file = fs.create_new(&path)?;
+        file.allocate(FILE_BYTES)?;
+        Ok(Appends { fs, path, file, offset: 0, timed: Timed::start()? })
+    }
+
+    /// Another record; false when the file is full.
+    fn one(&mut self) -> Fallible<bool> {
+        if self.offset + RECORD_BYTES as u64 > FILE_BYTES {
+            return Ok(false);
+        }
+        self.file.write_all_at(&[0x5a; RECORD_BYTES], self.offset)?;
+        self.file.sync()?;
+        self.timed.lap();
+        self.offset += RECORD_BYTES as u64;
+        Ok(true)
+    }
+
+    fn end(self) -> Fallible<Latency> {
+        drop(self.file);
+        self.fs.remove(&self.path)?;
+        Ok(self.timed.latency())
+    }
+}
+
+/// Synced puts of one thread and bare appends, [`TURN`] of each in turn until `limit` has passed: what a disk
+/// gives changes from one second to the next, and so both see the same of it. Gives the latencies of both.
+pub(super) fn beside(db: &Db, workload: &Workload, dir: &Path, limit: Duration) -> Fallible<(Latency, Latency)> {
+    let mut appends = Appends::start(dir)?;
+    let mut puts = Timed::start()?;
+    let until = Instant::now() + limit;
+    let mut numbers = (0..workload.entries()).cycle();
+    'turns: while Instant::now() < until {
+        puts.skip();
+        for i in numbers.by_ref().take(TURN) {
+            put(db, workload, i)?;
+            puts.lap();
+        }
+        appends.timed.skip();
+        for _ in 0..TURN {
+            if !appends.one()? {
+                break 'turns;
+            }
         }
     }
-    drop(file);
-    fs.remove(&path)?;
-    Ok(timed.latency())
+    Ok((puts.latency(), appends.end()?))
+}
+
+fn put(db: &Db, workload: &Workload, i: u32) -> esker::Result<()> {
+    let mut batch = WriteBatch::new();
+    batch.put(db, workload.key(i), workload.value(i, 0));
+    db.write(batch, Durability::Sync)
 }
 
 /// Synced puts from `threads` threads until `limit` has passed.
@@ -49,9 +103,7 @@ pub(super) fn puts(
     let one = |thread: u32| -> Fallible<Timed> {
         let mut timed = Timed::start()?;
         for i in (thread..workload.entries()).step_by(threads as usize).cycle() {
-            let mut batch = WriteBatch::new();
-            batch.put(db, workload.key(i), workload.value(i, 0));
-            db.write(batch, Durability::Sync)?;
+            put(db, workload, i)?;
             timed.lap();
             if Instant::now() >= until {
                 break;
