@@ -156,6 +156,7 @@ fn whole_state() -> State {
         p999_us: 4.0 * us,
         p9999_us: 5.0 * us,
         max_us: 6.0 * us,
+        mean_us: 1.5 * us,
     };
     for suite in SUITES {
         for (at, kind) in Kind::ALL.into_iter().enumerate() {

@@ -5,7 +5,7 @@ use super::run::Timed;
 use crate::latency::Latency;
 use crate::process::Fallible;
 use crate::workload::Workload;
-use esker::fs::{OpenFile, Fs};
+use esker::fs::{Fs, OpenFile};
 use esker::{Db, Durability, WriteBatch};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -63,7 +63,12 @@ impl Appends {
 
 /// Synced puts of one thread and bare appends, [`TURN`] of each in turn until `limit` has passed: what a disk
 /// gives changes from one second to the next, and so both see the same of it. Gives the latencies of both.
-pub(super) fn beside(db: &Db, workload: &Workload, dir: &Path, limit: Duration) -> Fallible<(Latency, Latency)> {
+pub(super) fn beside(
+    db: &Db,
+    workload: &Workload,
+    dir: &Path,
+    limit: Duration,
+) -> Fallible<(Latency, Latency)> {
     let mut appends = Appends::start(dir)?;
     let mut puts = Timed::start()?;
     let until = Instant::now() + limit;

@@ -20,10 +20,10 @@ fn open(disk: &SimFs, clock: &Arc<ManualClock>, seed: u64) -> Result<Db> {
     builder.default_durability(Durability::Os).open()
 }
 
-/// No deadline has anything merged down.
+/// No deadline has anything merged down, and tables take what was written.
 fn options(rules: Fifo) -> FamilyOptions {
     let compaction = CompactionStyle::Fifo(rules);
-    FamilyOptions { compaction, erase_within: None, ..FamilyOptions::default() }
+    FamilyOptions { compaction, erase_within: None, zstd_level: None, ..FamilyOptions::default() }
 }
 
 fn settle(db: &Db) -> Result<()> {

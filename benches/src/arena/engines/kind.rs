@@ -14,7 +14,7 @@ pub enum Kind {
     Esker,
     /// RocksDB, zstd on every level.
     RocksdbZstd,
-    /// RocksDB, levels 0 and 1 not compressed, zstd below: as Esker does it.
+    /// RocksDB, levels 0 and 1 not compressed, zstd below.
     RocksdbMixed,
     /// fjall.
     Fjall,
@@ -69,7 +69,7 @@ impl Kind {
     #[must_use]
     pub fn note(self) -> &'static str {
         match self {
-            Kind::Esker => "levels 0 and 1 not compressed, zstd 1 below",
+            Kind::Esker => "zstd 1 on every level",
             Kind::RocksdbZstd => "zstd 1 on every level",
             Kind::RocksdbMixed => "levels 0 and 1 not compressed, zstd 1 below",
             Kind::Fjall => "lz4, it has no zstd; waits that it imposes are not counted",

@@ -1,9 +1,8 @@
 //! What goes of a family that keeps only the newest, shown on small trees; see `picker_tests` for how they
 //! are written. A table was written at the millisecond that is its number.
 
-use super::picker_tests::{SHAPE, moment, tree};
+use super::picker_tests::{SHAPE, moment, policy, tree};
 use super::*;
-use crate::table::TablePolicy;
 use crate::version::{CompactionStyle, Fifo, Version};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ const THREE: &str = "L0: 7[a-z]40 8[a-z]40 9[a-z]40";
 
 fn picked_of(version: &Version, claims: &Claims, rules: Fifo, held_seq: Option<u64>, now_ms: u64) -> String {
     let moment = Moment { style: CompactionStyle::Fifo(rules), held_seq, ..moment(10_000, now_ms) };
-    let plan = pick(version, claims, &SHAPE, &TablePolicy::default(), moment);
+    let plan = pick(version, claims, &SHAPE, &policy(), moment);
     assert_eq!(
         has_outlived(version, moment) && claims.is_empty(),
         plan.as_ref().is_some_and(|p| p.drop_whole)

@@ -32,6 +32,11 @@ pub(super) fn moment(oldest_seq: u64, oldest_ms: u64) -> Moment<'static> {
     Moment { style, held_seq: None, oldest_seq, oldest_ms, horizons, ranges, erase_ms: 0, room: u64::MAX }
 }
 
+/// Levels 0 and 1 are raw, so that there are levels of both kinds.
+pub(super) fn policy() -> TablePolicy {
+    TablePolicy { uncompressed_levels: 2, ..TablePolicy::default() }
+}
+
 pub(super) fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile> {
     let (number, rest) = text.split_once('[').unwrap();
     let (range, size) = rest.split_once(']').unwrap();
@@ -91,7 +96,7 @@ pub(super) fn tree(text: &str) -> Version {
 }
 
 fn picked(text: &str) -> String {
-    pick(&tree(text), &Claims::default(), &SHAPE, &TablePolicy::default(), moment(1000, 1000))
+    pick(&tree(text), &Claims::default(), &SHAPE, &policy(), moment(1000, 1000))
         .map_or("nothing".into(), |plan| plan.describe())
 }
 
@@ -127,7 +132,7 @@ fn level_0_goes_down_in_parts_the_oldest_first_where_there_is_no_room_for_all_of
         (0, "L0[5] + L6[1] -> L6"),
     ] {
         let moment = Moment { room: room << 10, ..moment(1000, 1000) };
-        let plan = pick(&tree, &Claims::default(), &SHAPE, &TablePolicy::default(), moment);
+        let plan = pick(&tree, &Claims::default(), &SHAPE, &policy(), moment);
         assert_eq!(plan.unwrap().describe(), format!("level 0: {expected}"), "{room} KiB");
     }
 }
@@ -166,7 +171,7 @@ fn what_has_expired_as_a_whole_is_dropped_unless_it_hides_something_older() {
     let version = tree("L6: 1[a-c]50x");
     let held = moment(1000, 550);
     assert!(
-        pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), held).is_none(),
+        pick(&version, &Claims::default(), &SHAPE, &policy(), held).is_none(),
         "a snapshot may still read it"
     );
 }
@@ -176,20 +181,20 @@ fn deletions_that_a_snapshot_kept_in_the_last_level_go_when_it_is_gone() {
     assert_eq!(picked("L6: 1[a-c]50 2[d-f]50d"), "bottom deletions: L6[2] -> L6");
     let version = tree("L6: 2[d-f]50d");
     let held = moment(0, 1000);
-    assert!(pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), held).is_none());
+    assert!(pick(&version, &Claims::default(), &SHAPE, &policy(), held).is_none());
 }
 
 #[test]
 fn what_is_being_compacted_is_not_chosen_again() {
     let version = tree("L0: 5[a-c]9 6[b-d]9 7[a-b]9 8[c-d]9\n L6: 1[a-c]50 2[d-g]30");
     let mut claims = Claims::default();
-    let plan = pick(&version, &claims, &SHAPE, &TablePolicy::default(), moment(1000, 1000)).unwrap();
+    let plan = pick(&version, &claims, &SHAPE, &policy(), moment(1000, 1000)).unwrap();
     let claim = claims.claim(&plan);
-    assert!(pick(&version, &claims, &SHAPE, &TablePolicy::default(), moment(1000, 1000)).is_none());
+    assert!(pick(&version, &claims, &SHAPE, &policy(), moment(1000, 1000)).is_none());
     assert_eq!(pick_manual(&version, &claims, &SHAPE, moment(1000, 1000), 0, None, None).unwrap_err(), Busy);
     claims.release(&claim);
     assert!(claims.is_empty());
-    assert!(pick(&version, &claims, &SHAPE, &TablePolicy::default(), moment(1000, 1000)).is_some());
+    assert!(pick(&version, &claims, &SHAPE, &policy(), moment(1000, 1000)).is_some());
 }
 
 #[test]
@@ -223,7 +228,7 @@ fn picked_due(text: &str, ranges: &str, horizons: &[u64], shape: &ShapeOptions, 
     let ranges = RangeSet::new(ranges.split(' ').map(range).collect());
     let horizons: Vec<_> = horizons.iter().chain([&1000]).map(|&seq| Horizon { seq, now_ms: 1000 }).collect();
     let moment = Moment { horizons: &horizons, ranges: &ranges, erase_ms, ..moment(horizons[0].seq, 1000) };
-    pick(&tree(text), &Claims::default(), shape, &TablePolicy::default(), moment)
+    pick(&tree(text), &Claims::default(), shape, &policy(), moment)
         .map_or("nothing".into(), |plan| plan.describe())
 }
 
@@ -268,7 +273,7 @@ fn what_is_due_is_cleaned_of_what_no_snapshot_reads_whatever_else_one_reads() {
 #[test]
 fn in_a_calm_what_stands_above_comes_down_if_it_does_not_drag_along_too_much() {
     let calm = |text: &str, calm| {
-        pick_calm(&tree(text), &Claims::default(), &SHAPE, &TablePolicy::default(), calm)
+        pick_calm(&tree(text), &Claims::default(), &SHAPE, &policy(), calm)
             .map_or("nothing".into(), |plan| plan.describe())
     };
     let text = "L0: 7[a-z]40 8[a-z]40\n L6: 1[a-m]40 2[n-z]40";

@@ -1,6 +1,6 @@
 //! What tiered compaction merges, shown on small trees; see `picker_tests` for how they are written.
 
-use super::picker_tests::{SHAPE, moment, table, tables, tree};
+use super::picker_tests::{SHAPE, moment, policy, table, tables, tree};
 use super::*;
 use crate::table::{TablePolicy, Tables};
 use crate::version::{CompactionStyle, Tiered, Version, check_levels};
@@ -10,8 +10,7 @@ const RULES: Tiered = Tiered { width: 3, runs: 5, space_percent: 200 };
 fn with(claims: &Claims, rules: Tiered, room: u64, text: &str) -> String {
     let style = CompactionStyle::Tiered(rules);
     let moment = Moment { style, room: room << 10, ..moment(1000, 1000) };
-    pick(&tree(text), claims, &SHAPE, &TablePolicy::default(), moment)
-        .map_or("nothing".into(), |plan| plan.describe())
+    pick(&tree(text), claims, &SHAPE, &policy(), moment).map_or("nothing".into(), |plan| plan.describe())
 }
 
 fn picked(text: &str) -> String {
@@ -139,7 +138,7 @@ fn a_large_merge_is_made_in_parts() {
     let (style, store) = (CompactionStyle::Tiered(RULES), tables());
     let (mut version, mut parts) = (tree(text), 0);
     let moment = || Moment { style, ..moment(1000, 1000) };
-    while let Some(plan) = pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), moment()) {
+    while let Some(plan) = pick(&version, &Claims::default(), &SHAPE, &policy(), moment()) {
         version = carried_out(&store, &version, &plan);
         assert_eq!(check_levels(&version), [] as [String; 0], "{}", plan.describe());
         parts += 1;
@@ -158,7 +157,7 @@ fn runs_and_space_stay_bounded_and_an_entry_is_written_once_for_each_tier() {
         let added = table(&store, 0, &format!("{}[a-z]1", flush * 1000));
         version = version.changed(&[], vec![(0, added)]);
         let moment = || Moment { style, ..moment(u64::MAX, 1000) };
-        while let Some(plan) = pick(&version, &Claims::default(), &SHAPE, &TablePolicy::default(), moment()) {
+        while let Some(plan) = pick(&version, &Claims::default(), &SHAPE, &policy(), moment()) {
             version = carried_out(&store, &version, &plan);
             assert_eq!(check_levels(&version), [] as [String; 0], "{}", plan.describe());
             written += plan.input_bytes() >> 10;

@@ -17,7 +17,7 @@ pub struct TablePolicy {
 
 impl Default for TablePolicy {
     fn default() -> Self {
-        TablePolicy { base: TableOptions::default(), uncompressed_levels: 2, keep_versions: false }
+        TablePolicy { base: TableOptions::default(), uncompressed_levels: 0, keep_versions: false }
     }
 }
 
