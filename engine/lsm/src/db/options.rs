@@ -209,11 +209,11 @@ fn within(what: &'static str, value: u64, least: u64, most: u64) -> Result<()> {
 /// Options of a column family. They are stored beside the data when the family is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FamilyOptions {
-    /// The zstd level for tables below the uncompressed levels, if any; `None` stores all raw. Default: 1;
+    /// The zstd level for tables below the uncompressed levels; `None` stores all raw. Default: 1;
     /// between -7 and 22.
     pub zstd_level: Option<i32>,
-    /// Levels from 0 on whose tables are not compressed. With 1 or 2, flushes and the first compactions take a
-    /// little less of the processor, and more is written. Default: 0.
+    /// Levels from 0 on whose tables are not compressed. With 1 or 2, flushes and the first compactions
+    /// take a little less of the processor, and more is written. Default: 0.
     pub uncompressed_levels: usize,
     /// The size of a data block, in bytes. Default: 8 KiB; between 64 bytes and 16 MiB.
     pub block_bytes: usize,
