@@ -202,7 +202,7 @@ pub(super) struct Interrupted<F> {
 }
 
 impl<F: FnMut() + Send + 'static> Interrupted<F> {
-    pub(super) fn new(sim: &SimFs, before: F) -> Fs {
+    pub(super) fn disk_of(sim: &SimFs, before: F) -> Fs {
         Fs::Custom(Arc::new(Interrupted { sim: sim.clone(), before: Arc::new(Mutex::new(before)) }))
     }
 

@@ -73,7 +73,7 @@ fn a_reader_is_not_confused_by_who_writes_meanwhile() {
         (0..30 + seed).for_each(|_| leader.lock().act());
         let (random, writer, left) = (Random::seeded(seed), leader.clone(), Arc::new(Mutex::new(0)));
         let (often, allowed) = (1 + seed % 12, left.clone());
-        let fs = Interrupted::new(&sim, move || {
+        let fs = Interrupted::disk_of(&sim, move || {
             let mut allowed = allowed.lock();
             if *allowed > 0 && random.below(often) == 0 {
                 *allowed -= 1;
@@ -103,7 +103,7 @@ fn a_reader_that_is_too_slow_each_time_says_so() {
     let leader = Arc::new(Mutex::new(Leader::new(&sim, 1)));
     (0..40).for_each(|_| leader.lock().write());
     let writer = leader.clone();
-    let fs = Interrupted::new(&sim, move || {
+    let fs = Interrupted::disk_of(&sim, move || {
         let mut leader = writer.lock();
         (0..3).for_each(|_| leader.write());
         leader.db().compact().unwrap();
@@ -193,8 +193,8 @@ fn a_damaged_middle_of_the_log_is_refused() {
         db.sync().unwrap();
     }
     let names = Fs::Sim(sim.clone()).list(Path::new(DIR)).unwrap();
-    let logs = names.iter().filter(|name| matches!(FileKind::parse(name), Some(FileKind::Wal(_))));
-    let log = Path::new(DIR).join(logs.last().unwrap());
+    let mut logs = names.iter().filter(|name| matches!(FileKind::parse(name), Some(FileKind::Wal(_))));
+    let log = Path::new(DIR).join(logs.next_back().unwrap());
     let bytes = sim.read_raw(&log).unwrap();
     let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64;
     let (mut refused, mut cut) = (0, 0);
