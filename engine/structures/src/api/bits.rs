@@ -2,7 +2,7 @@
 
 use super::run::Run;
 use super::string::StringKey;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::string::{self, BitOperation, BitRange, Field, FieldOp, Overflow, Width};
 
 impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
@@ -30,7 +30,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
     /// Sets the bit at an offset; returns what it was.
     ///
     /// # Errors
-    /// As [`StringKey::get_bit`]; [`Error::BIT_OFFSET`].
+    /// As [`StringKey::get_bit`]; [`crate::Error::BIT_OFFSET`].
     pub fn set_bit(&self, offset: u64, on: bool) -> Result<bool> {
         self.0.write(|unit, key| string::set_bit(unit, key, offset, on))
     }
@@ -57,7 +57,7 @@ impl<'r, R: Run, K: AsRef<[u8]>> StringKey<'r, R, K> {
     /// Reads and writes integers of any width in the string, in order; an answer for each.
     ///
     /// # Errors
-    /// As [`StringKey::get_bit`]; [`Error::BIT_OFFSET`], [`Error::BIT_WIDTH`].
+    /// As [`StringKey::get_bit`]; [`crate::Error::BIT_OFFSET`], [`crate::Error::BIT_WIDTH`].
     ///
     /// ```
     /// # fn main() -> esker_structures::Result<()> {

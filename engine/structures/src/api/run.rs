@@ -170,7 +170,7 @@ impl Store {
     /// # Errors
     /// What the engine gives.
     pub fn flush_all(&self) -> Result<()> {
-        self.alone(Effect::Frees, Unit::flush_all)
+        self.alone(Effect::Frees, |unit| unit.flush_all())
     }
 
     /// Exchanges two databases, in one write. Waits for whoever works on the store.

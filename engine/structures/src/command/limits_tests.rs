@@ -161,16 +161,13 @@ fn what_a_command_would_hold_beyond_the_limit_is_an_error_and_nothing_is_done() 
         ),
     ] {
         let mut ask = |line: &str| connection.execute(&line.split(' ').collect::<Vec<_>>()).reply;
-        let held = |ask: &mut dyn FnMut(&str) -> Reply| {
-            ["llen l", "scard s", "zcard z", "exists to"].map(|line| ask(line))
-        };
         let reply = ask(few);
         assert!(!reply.is_error(), "{few}: {reply:?}");
         ask("del to");
-        let before = held(&mut ask);
+        let before = ["llen l", "scard s", "zcard z", "exists to"].map(&mut ask);
         let reply = ask(many);
         assert!(error(&reply).starts_with("ERR the command would hold more"), "{many}");
-        assert_eq!(held(&mut ask), before, "{many}");
+        assert_eq!(["llen l", "scard s", "zcard z", "exists to"].map(&mut ask), before, "{many}");
     }
     // One element is always given, however large, and a command alone in its unit is no other.
     store.set_command_memory(10);

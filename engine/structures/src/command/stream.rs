@@ -9,7 +9,7 @@ use crate::zset;
 
 /// Up to so many elements a reply is made whole, in which case it shares its unit of work with others. Tests
 /// have more often more.
-const WHOLE: usize = if cfg!(any(test, feature = "invariants")) { 8 } else { 128 };
+pub(super) const WHOLE: usize = if cfg!(any(test, feature = "invariants")) { 8 } else { 128 };
 /// And up to so many bytes.
 const WHOLE_BYTES: usize = 1 << 20;
 

@@ -254,3 +254,34 @@ impl Unit<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_selection_has_the_same_chance_and_holds_what_was_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::builder(dir.path()).deterministic(3).open().unwrap();
+        let unit = store.unit();
+        let select = |count, length| {
+            let mut selection = Selection::new(count, length);
+            let chosen: Vec<u64> = (0..length).filter(|_| selection.takes(&unit)).collect();
+            assert!(selection.is_done() && chosen.len() as u64 == count.min(length));
+            chosen
+        };
+        let mut met: BTreeMap<Vec<u64>, u64> = BTreeMap::new();
+        for _ in 0..20_000 {
+            *met.entry(select(2, 5)).or_default() += 1;
+        }
+        assert_eq!(met.len(), 10);
+        assert!(met.values().all(|times| (1800..2200).contains(times)), "{met:?}");
+        for (count, length) in [(0, 5), (5, 5), (9, 5), (u64::MAX, 3), (3, 0)] {
+            select(count, length);
+        }
+        drop(unit);
+        store.close().unwrap();
+    }
+}
