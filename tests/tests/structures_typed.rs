@@ -5,7 +5,6 @@
 use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs};
 use esker_structures::api::{Database, Run, Taken};
-use esker_structures::base::number::format_f64;
 use esker_structures::command::{Connection, Group, Reply, commands, find, flags};
 use esker_structures::keys::{Filter, Limit, Remaining};
 use esker_structures::list::{Search, Side};
@@ -17,6 +16,7 @@ use esker_structures::string::{
 use esker_structures::zset::{Add, Aggregate, Algebra as Scored, LexBound, Range, ScoreRange, Window};
 use esker_structures::{Result, Store};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where time stands: what expires does so at the same time in both.
@@ -26,7 +26,7 @@ fn open() -> Store {
     open_at(&ManualClock::new(NOW_MS))
 }
 
-fn open_at(clock: &ManualClock) -> Store {
+fn open_at(clock: &Arc<ManualClock>) -> Store {
     let (disk, time) = (SimFs::new(), Clock::Manual(clock.clone()));
     let builder = Store::builder("/data").deterministic(7);
     builder.engine(|engine| engine.fs(Fs::Sim(disk)).clock(time).memory_budget(16 << 20)).open().unwrap()
@@ -67,7 +67,7 @@ impl Shown for i64 {
 
 impl Shown for f64 {
     fn words(&self, out: &mut Vec<String>) {
-        out.push(format_f64(*self));
+        out.push(self.to_string());
     }
 }
 

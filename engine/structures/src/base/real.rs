@@ -1,7 +1,7 @@
 //! Numbers with 64 bits of mantissa: the `long double` of x86, in which Redis increments by fractions. Sums
 //! and their texts come out the same to the last digit, on every machine.
 
-use super::number::{Binary, exponent, format_f64, halved, hexadecimal, read_f64, split_sign};
+use super::number::{Binary, exponent, halved, hexadecimal, read_f64, split_sign};
 
 /// The longest text that is read as a number, in bytes.
 pub const MAX_TEXT_BYTES: usize = 5 * 1024 - 1;
@@ -26,7 +26,8 @@ impl Real {
     /// for what is no number.
     #[must_use]
     pub fn of(value: f64) -> Option<Real> {
-        Real::parse(format_f64(value).as_bytes()).filter(|_| !value.is_nan())
+        // The shortest text that is this double and no other.
+        Real::parse(format!("{value:e}").as_bytes()).filter(|_| !value.is_nan())
     }
 
     /// 0.

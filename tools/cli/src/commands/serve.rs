@@ -4,7 +4,7 @@ use crate::failure::{Failure, INTERRUPTED, Outcome};
 use crate::output::notes;
 use crate::store::tell_recovery;
 use crate::text::{duration, size};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use esker::Durability;
 use esker_server::{MetricsEndpoint, Options, Server};
 use esker_structures::Store;
@@ -60,7 +60,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size::parse)]
     pub command_memory: u64,
     /// How many databases there are; refused if further ones of the store hold keys
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = value_parser!(u32).range(1..=65536))]
     pub databases: u32,
     /// Answer `GET /metrics` over HTTP here, such as 127.0.0.1:9121; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
