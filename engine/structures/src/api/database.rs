@@ -116,7 +116,8 @@ impl<'r, R: Run> Database<'r, R> {
 }
 
 impl Database<'_, Store> {
-    /// Removes all keys, in one write, whatever they hold. Waits for whoever works on the store.
+    /// Removes all keys, in one write, whatever they hold. Waits for whoever works on the store; so not from
+    /// within a transaction.
     ///
     /// # Errors
     /// [`crate::Error::DATABASE_RANGE`]; what the engine gives.

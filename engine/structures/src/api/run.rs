@@ -146,6 +146,9 @@ impl Store {
     /// written, or by [`Transaction::lock`]; if that meets somebody else's in an order in which it must not
     /// wait, `body` runs again from the start. An error of `body` leaves nothing written.
     ///
+    /// Within `body` the transaction's own calls are to be used alone: one on the store itself would be a second
+    /// unit of work of the same thread, and could wait for the first for ever.
+    ///
     /// # Errors
     /// Those of `body`; what committing gives.
     ///
@@ -165,7 +168,8 @@ impl Store {
         self.transaction(|unit| body(&Transaction::new(self, unit)))
     }
 
-    /// Removes all keys of all databases, in one write. Waits for whoever works on the store.
+    /// Removes all keys of all databases, in one write. Waits for whoever works on the store; so not from
+    /// within a transaction.
     ///
     /// # Errors
     /// What the engine gives.
@@ -173,7 +177,8 @@ impl Store {
         self.alone(Effect::Frees, |unit| unit.flush_all())
     }
 
-    /// Exchanges two databases, in one write. Waits for whoever works on the store.
+    /// Exchanges two databases, in one write. Waits for whoever works on the store; so not from within a
+    /// transaction.
     ///
     /// # Errors
     /// [`crate::Error::DATABASE_RANGE`]; what the engine gives.
