@@ -146,8 +146,8 @@ impl Store {
     /// written, or by [`Transaction::lock`]; if that meets somebody else's in an order in which it must not
     /// wait, `body` runs again from the start. An error of `body` leaves nothing written.
     ///
-    /// Within `body` the transaction's own calls are to be used alone: one on the store itself would be a second
-    /// unit of work of the same thread, and could wait for the first for ever.
+    /// Within `body` the transaction's own calls are to be used alone: one on the store itself would be a
+    /// second unit of work of the same thread, and could wait for the first for ever.
     ///
     /// # Errors
     /// Those of `body`; what committing gives.
