@@ -21,7 +21,7 @@ pub fn rows(unit: &mut Unit<'_>, key: Key<'_>, options: &SortOptions<'_>) -> Res
     read(unit, key, options, false)
 }
 
-/// As [`rows`], and as SORT leaves a key: see [`unpack`].
+/// As [`rows`], and gives up the compact encoding of a sorted set, as Redis does to sort it.
 ///
 /// # Errors
 /// As [`rows`].
