@@ -4,6 +4,7 @@ use esker::Db;
 use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
+use esker_structures::api::Watched;
 use esker_structures::command::{Connection, Reply};
 use esker_structures::store::Expired;
 use std::sync::{Arc, Mutex};
@@ -288,4 +289,49 @@ fn keys_that_expire_are_told_when_they_are_removed_and_again_if_a_crash_brings_t
     assert_eq!(store.sweep(100).unwrap().removed, 3);
     assert_eq!(heard(), ["0:a", "0:b", "1:large"]);
     assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn what_is_watched_decides_over_a_transaction() {
+    let clock = ManualClock::new(1_700_000_000_000);
+    let time = Clock::Manual(clock.clone());
+    let builder = Store::builder("/data").deterministic(7);
+    let store = builder.engine(|engine| engine.fs(Fs::Sim(SimFs::new())).clock(time)).open().unwrap();
+    let db = store.db(0);
+    db.string("k").set("1").unwrap();
+    db.string("short").set_for("1", Duration::from_secs(60)).unwrap();
+    let add = |watched: Watched| watched.transact(|t| t.db(0).string("n").increment(1));
+    // Nobody does anything; somebody writes another key.
+    assert_eq!(add(store.watched(0, &["k", "none"]).unwrap()).unwrap(), Some(1));
+    let watched = store.watched(0, &["k"]).unwrap();
+    db.string("other").set("1").unwrap();
+    assert!(!watched.is_touched());
+    assert_eq!(add(watched).unwrap(), Some(2));
+    // Keys that are written, created, removed, emptied, or have expired; of whichever database.
+    let touches: &[(u32, &str, &dyn Fn())] = &[
+        (0, "k", &|| db.string("k").set("1").unwrap()),
+        (0, "none", &|| assert!(db.set("none").add("a").unwrap())),
+        (0, "none", &|| assert!(db.delete("none").unwrap())),
+        (5, "k", &|| assert!(db.copy_to("k", 5, "k", false).unwrap())),
+        (5, "k", &|| store.swap_databases(5, 6).unwrap()),
+        (6, "k", &|| store.db(6).flush().unwrap()),
+        (0, "short", &|| clock.advance(Duration::from_secs(60))),
+    ];
+    for (database, key, touch) in touches {
+        let mut watched = store.watched(0, &["k2"]).unwrap();
+        watched.add(*database, key).unwrap();
+        touch();
+        assert_eq!(add(watched).unwrap(), None, "{key}");
+    }
+    assert_eq!(db.string("n").get().unwrap().unwrap(), b"2");
+    // An error of the body leaves nothing written, and what is dropped watches no longer.
+    let watched = store.watched(0, &["k"]).unwrap();
+    let refused = watched.transact(|t| {
+        t.db(0).string("n").set("lost")?;
+        t.db(0).list("k").len()
+    });
+    assert!(refused.unwrap_err().is_wrong_type());
+    assert_eq!(db.string("n").get().unwrap().unwrap(), b"2");
+    assert!(store.watched(16, &["k"]).is_err());
+    store.close().unwrap();
 }

@@ -57,6 +57,7 @@ pub const STRUCTURES_LAYERS: &[Folder] = &[
     ("set", 3, "operations of sets"),
     ("zset", 4, "operations of sorted sets, and their order statistics"),
     ("keys", 3, "operations of keys of any type"),
+    ("sort", 5, "the elements of a key in an order"),
     ("verify", 5, "the check that headers, elements, index and counts agree"),
     ("api", 6, "typed calls"),
     ("command", 6, "the table of commands, arguments, replies, connections"),

@@ -65,6 +65,11 @@ impl Error {
     /// More bytes than [`crate::command::Session::most_reply_bytes`] allows.
     pub const REPLY_TOO_LARGE: Error =
         Error::fixed("ERR the reply would have more bytes than may wait for a client");
+    /// More bytes of elements than [`crate::Store::command_memory`] allows.
+    pub const COMMAND_TOO_LARGE: Error =
+        Error::fixed("ERR the command would hold more in memory than command-memory-limit allows");
+    /// A key that is to be copied or moved to where it is.
+    pub const SAME_OBJECT: Error = Error::fixed("ERR source and destination objects are the same");
     /// A negative count.
     pub const NOT_POSITIVE: Error = Error::fixed("ERR value is out of range, must be positive");
     /// A user key longer than [`crate::encoding::limits::MAX_NAME_BYTES`].
@@ -90,10 +95,28 @@ impl Error {
         Error::Corrupt(what.to_owned())
     }
 
+    /// Whether it is a refusal with the text of another: of one of the constants here.
+    ///
+    /// ```
+    /// # fn main() -> esker_structures::Result<()> {
+    /// use esker_structures::Error;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = esker_structures::Store::open(dir.path().join("data"))?;
+    /// store.db(0).string("k").set("many")?;
+    /// let refused = store.db(0).string("k").increment(1).unwrap_err();
+    /// assert!(refused.is(&Error::NOT_INTEGER));
+    /// assert_eq!(refused.to_string(), "ERR value is not an integer or out of range");
+    /// # store.close() }
+    /// ```
+    #[must_use]
+    pub fn is(&self, other: &Error) -> bool {
+        matches!((self, other), (Error::Refused(text), Error::Refused(known)) if text == known)
+    }
+
     /// Whether the key holds another type than the operation is for.
     #[must_use]
     pub fn is_wrong_type(&self) -> bool {
-        matches!((self, Error::WRONG_TYPE), (Error::Refused(text), Error::Refused(wrong)) if *text == wrong)
+        self.is(&Error::WRONG_TYPE)
     }
 
     /// Whether the error leaves everything before it in the same unit as it was.

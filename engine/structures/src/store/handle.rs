@@ -13,7 +13,7 @@ use super::unit::{Access, Table, Unit};
 use super::watch::{Registry, Watching};
 use crate::base::error::{Error, Result};
 use crate::base::hash::HashKey;
-use crate::encoding::header::Meta;
+use crate::encoding::header::{Meta, NEVER};
 use crate::encoding::key;
 use esker::base::random::Random;
 use esker::{ColumnFamily, Db, Durability};
@@ -21,7 +21,9 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A key that was removed because it had expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub(super) struct Inner {
     pub(super) hash_key: HashKey,
     pub(super) random: Random,
     pub(super) durability: Durability,
+    /// What a command may hold at once.
+    pub(super) command_bytes: AtomicUsize,
     pub(super) on_expired: Option<OnExpired>,
     pub(super) scans: Scans,
     pub(super) spent: Spent,
@@ -282,6 +286,13 @@ impl Unit<'_> {
     /// [`Error::DATABASE_RANGE`].
     pub fn watched<'w>(&self, watching: &'w Watching) -> Result<Vec<Key<'w>>> {
         watching.keys().map(|(db, name, _)| Ok(Key { keyspace: self.keyspace(db)?, name })).collect()
+    }
+
+    /// The time so long from now, in the form of a header: in ms since the epoch.
+    #[must_use]
+    pub fn moment_in(&self, left: Duration) -> u64 {
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        self.now_ms().saturating_add(left_ms).min(NEVER - 1)
     }
 
     /// Runs a command that reads.

@@ -248,7 +248,7 @@ impl<'s> Unit<'s> {
     /// [`Error::DATABASE_RANGE`].
     pub fn keyspace(&self, database: u32) -> Result<u64> {
         let found = match &self.databases {
-            Some((keyspaces, _)) => keyspaces.get(database as usize).copied(),
+            Some((keyspaces, _)) => keyspaces[..self.store.databases.len()].get(database as usize).copied(),
             None => self.store.databases.keyspace(database),
         };
         found.ok_or(Error::DATABASE_RANGE)

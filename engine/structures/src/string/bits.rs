@@ -158,6 +158,9 @@ pub fn bit_operation(
     target: Key<'_>,
     sources: &[Key<'_>],
 ) -> Result<u64> {
+    if operation == BitOperation::Not && sources.len() != 1 {
+        return Err(Error::fixed("ERR BITOP NOT must be called with a single source key."));
+    }
     let mut result: Vec<u8> = Vec::new();
     for (number, source) in sources.iter().enumerate() {
         let value = super::assign::get(unit, *source)?.unwrap_or_default();
