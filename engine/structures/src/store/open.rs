@@ -105,11 +105,13 @@ impl Builder {
         self
     }
 
-    /// Calls `callback` for each key that is removed because it has expired, once others see that it is gone,
-    /// on the thread that removed it. It must not use the store.
+    /// Calls `callback` for each key that is removed because it has expired, when that is as durable as the store
+    /// was opened for: with [`Durability::Sync`] on a background thread, once no loss of power brings the key
+    /// back; with [`Durability::Os`] on the thread that removed it, once others see that it is gone. It must
+    /// not use the store, and should return soon: answers of the store's others wait behind it.
     ///
-    /// It waits for no disk: a crash before the removal is durable takes it back, and the key is told again
-    /// when it is removed again; one between the removal and the call leaves it untold.
+    /// A crash between the removal and the call leaves the key untold. With [`Durability::Os`] a loss of power
+    /// may take a removal back that was told; it is told again when the key is removed again.
     ///
     /// ```
     /// # fn main() -> esker_structures::Result<()> {
