@@ -93,8 +93,8 @@ pub(super) fn pipelines(data: &[u8]) {
     assert_eq!(shown(our_side), shown(their_side));
 }
 
-/// What stands in a pipeline: a few commands, or a transaction, in which a key may be watched before, and which
-/// may be left open.
+/// What stands in a pipeline: a few commands, or a transaction, in which a key may be watched before, and
+/// which may be left open.
 fn commands(source: &mut Source<'_>, known: &[&Command], kind: usize) -> Vec<Args> {
     let word = |word: &str| vec![word.as_bytes().to_vec()];
     let mut commands: Vec<Args> = Vec::new();

@@ -1,7 +1,7 @@
 //! A client's work on a server that is killed under it, and what may be there afterwards.
 //!
-//! Each client has two databases of its own, sends pipelines of random commands and notes every reply. What the
-//! server holds after a kill is what a store in this process holds after some so many of the client's
+//! Each client has two databases of its own, sends pipelines of random commands and notes every reply. What
+//! the server holds after a kill is what a store in this process holds after some so many of the client's
 //! commands: all that were answered, and none that was not sent.
 
 use crate::redis::{Client, Value, agree, answer, shown};
@@ -244,6 +244,8 @@ impl Twin {
     }
 
     fn seen(&self) -> Result<Seen, String> {
+        // Nothing does so by itself here.
+        self.store.sweep(usize::MAX).map_err(|e| format!("the twin: {e}"))?;
         let mut connection = Connection::new(&self.store);
         Seen::read_by(&self.databases, |args| {
             let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();

@@ -1,5 +1,5 @@
-//! The server as a process of its own, a client that speaks its protocol without a library, and work for it that
-//! can be judged after a kill.
+//! The server as a process of its own, a client that speaks its protocol without a library, and work for
+//! it that can be judged after a kill.
 
 mod client;
 mod load;

@@ -18,8 +18,8 @@ pub fn is_there() -> bool {
     crate::needs::is_there("strace", "strace")
 }
 
-/// Runs a program to its end in `folder` under `strace`; returns what it said and its calls. `None` if there is
-/// no `strace`, and that is allowed.
+/// Runs a program to its end in `folder` under `strace`; returns what it said and its calls. `None` if there
+/// is no `strace`, and that is allowed.
 ///
 /// # Panics
 /// If there must be one, and if the program does not succeed.

@@ -54,8 +54,7 @@ pub(super) fn recover(
     let found = Seen::read(&store).map_err(|e| format!("cannot read: {e}"))?;
     let place =
         place(&found, states, clock).map_err(|why| format!("what was recovered is no state: {why}"))?;
-    ask(&mut Connection::new(&store), &["hset", "new", "a", "1"])
-        .map_err(|e| format!("cannot write: {e}"))?;
+    ask(&mut Connection::new(&store), &["set", "new", "2"]).map_err(|e| format!("cannot write: {e}"))?;
     store.wait(store.engine().visible_seq()).map_err(|e| format!("cannot sync: {e}"))?;
     let written = Seen::read(&store).map_err(|e| format!("cannot read: {e}"))?;
     disk.power_off();
@@ -72,8 +71,8 @@ pub(super) fn recover(
 }
 
 /// Which of the states this is, the first of those that are the same.
-pub(super) fn place(found: &Seen, states: &[Seen], clock: &ManualClock) -> Result<usize, String> {
-    let now_ms = clock.wall_ms();
+pub(super) fn place(found: &Seen, states: &[Seen], clock: &Arc<ManualClock>) -> Result<usize, String> {
+    let now_ms = Clock::Manual(clock.clone()).wall_ms();
     let is_it = |state: &Seen| state.clone().at(now_ms) == *found;
     states.iter().position(is_it).ok_or_else(|| {
         let last = states.last().map(|state| found.differs_from(&state.clone().at(now_ms)));

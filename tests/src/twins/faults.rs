@@ -3,7 +3,7 @@
 use super::disks::{RESERVE_BYTES, recover};
 use super::pair::{Outcome, Pair};
 use super::steps::{Step, named};
-use crate::session::{FaultKind, catching, mix};
+use crate::session::{FaultKind, catching};
 use esker::base::sync::Mutex;
 use esker::fs::SimFs;
 use esker::fs::sim::{Fault, FaultRule, Image, OperationKind};

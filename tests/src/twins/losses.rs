@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// One of so many steps is looked into: every call that it makes to the disk.
-const WITHIN_EVERY: u64 = 12;
+const WITHIN_EVERY: u64 = 9;
 /// After one of so many others something is lost.
 const AFTER_EVERY: u64 = 8;
 /// One of so many recoveries is itself crashed at each of its calls.
-const SECOND_EVERY: u64 = 48;
+const SECOND_EVERY: u64 = 64;
 /// In one of so many histories the making of the store is looked into as well.
 const CREATION_EVERY: u64 = 16;
 

@@ -242,18 +242,16 @@ impl Pair {
         let to = if self.read_only == Some(None) { self.states.len() } else { from + 1 };
         let at = place(&seen, &self.states[from..to], &self.clock)? + from;
         let written = ask(&mut Connection::new(&self.store), &["set", "new", "1"]);
-        match (&mut self.read_only, written) {
-            (Some(shown), Err(_)) => *shown = Some(at),
-            (None, Ok(_)) => {
+        match (self.read_only.is_some(), written) {
+            (true, Err(_)) => self.read_only = Some(Some(at)),
+            (true, Ok(_)) => return Err("a read-only store takes a write".into()),
+            (false, Ok(_)) => {
                 ask(&mut Connection::new(&self.twin), &["set", "new", "1"])?;
                 self.push_state()?;
             }
-            (Some(_), Ok(_)) => return Err("a read-only store takes a write".into()),
-            (None, Err(_)) if self.is_poisoned() => {
-                // The failure was in the background, and this was the first to meet it.
-                self.read_only = Some(Some(self.durable));
-            }
-            (None, Err(text)) => return Err(format!("writes do not come back: {text}")),
+            // The failure was in the background, and this was the first to meet it.
+            (false, Err(_)) if self.is_poisoned() => self.read_only = Some(Some(self.durable)),
+            (false, Err(text)) => return Err(format!("writes do not come back: {text}")),
         }
         Ok(())
     }

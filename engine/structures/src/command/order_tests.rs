@@ -1,5 +1,5 @@
-//! Names of runs of the smallest and the largest byte, and scores at the ends: read in both orders, by rank, by
-//! score and by name, and walked over, they are what a sorted list says.
+//! Names of runs of the smallest and the largest byte, and scores at the ends: read in both orders, by
+//! rank, by score and by name, and walked over, they are what a sorted list says.
 
 use super::connection::Connection;
 use super::reply::Reply;
@@ -87,7 +87,7 @@ fn members_of_every_score_are_read_in_both_orders() {
             assert_eq!(asked, of(&|score| score < value), "below {edge}");
         }
         for (rank, member) in members.iter().enumerate() {
-            let found = connection.execute(&[b"zrank", b"z", &member[..]]).reply;
+            let found = connection.execute(&[b"zrank".as_slice(), b"z", member]).reply;
             assert_eq!(found, Reply::Integer(rank as i64), "{}", member.escape_ascii());
         }
         assert!(store.verify().unwrap().is_clean());
@@ -102,7 +102,7 @@ fn members_of_one_score_are_read_by_name_in_both_orders() {
     for (at, member) in names.iter().enumerate() {
         // -0 and 0 are one score.
         let score: &[u8] = if at % 2 == 0 { b"-0" } else { b"0" };
-        connection.execute(&[b"zadd", b"z", score, member]);
+        connection.execute(&[b"zadd".as_slice(), b"z", score, member]);
     }
     let all: Vec<Vec<u8>> = names.iter().cloned().collect();
     let turned: Vec<Vec<u8>> = names.iter().rev().cloned().collect();
@@ -121,9 +121,9 @@ fn walks_show_every_name_once() {
     let mut connection = Connection::new(&store);
     let names: BTreeSet<Vec<u8>> = (0..400).map(|_| name(&random)).collect();
     for key in &names {
-        connection.execute(&[b"set", &key[..], b"v"]);
-        connection.execute(&[b"hset", b"h", &key[..], b"v"]);
-        connection.execute(&[b"sadd", b"s", &key[..]]);
+        connection.execute(&[b"set".as_slice(), key, b"v"]);
+        connection.execute(&[b"hset".as_slice(), b"h", key, b"v"]);
+        connection.execute(&[b"sadd".as_slice(), b"s", key]);
     }
     connection.execute(&["select", "1"]);
     connection.execute(&["set", "elsewhere", "v"]);
@@ -136,7 +136,8 @@ fn walks_show_every_name_once() {
     assert!(members.iter().eq(&names));
     let (mut cursor, mut found) = (b"0".to_vec(), Vec::new());
     loop {
-        let Reply::Array(parts) = connection.execute(&[b"scan", &cursor[..], b"count", b"7"]).reply else {
+        let Reply::Array(parts) = connection.execute(&[b"scan".as_slice(), &cursor, b"count", b"7"]).reply
+        else {
             panic!("a page")
         };
         let [Reply::Bulk(next), page] = &parts[..] else { panic!("a cursor and keys") };

@@ -31,7 +31,7 @@ fn position() -> impl Strategy<Value = u64> {
 
 /// Scores of every kind, but for what is no number.
 fn score() -> impl Strategy<Value = f64> {
-    let special = [
+    let special = vec![
         f64::NEG_INFINITY,
         f64::INFINITY,
         f64::MIN,
@@ -46,7 +46,7 @@ fn score() -> impl Strategy<Value = f64> {
         -1.0,
     ];
     let any = any::<f64>().prop_filter("a number", |score| !score.is_nan());
-    prop_oneof![proptest::sample::select(&special[..]), any]
+    prop_oneof![proptest::sample::select(special), any]
 }
 
 /// The keys order as what they stand for.
@@ -113,7 +113,8 @@ proptest! {
 
     #[test]
     fn chunks_and_places_in_lists_order_as_numbers(
-        chunks: (u32, u32), levels in (0..positions::LEVELS, 0..positions::LEVELS), numbers in (number(), number()),
+        chunks: (u32, u32), levels in (0..positions::LEVELS, 0..positions::LEVELS),
+        numbers in (number(), number()),
     ) {
         let chunk = |number: &u32| key::element(1, 2, kind::CHUNK, &number.to_be_bytes(), b"");
         same_order(chunk, &chunks.0, &chunks.1)?;
@@ -160,7 +161,8 @@ proptest! {
 
     #[test]
     fn keys_with_long_names_come_apart_as_they_were_made(
-        space in number(), life in number(), at in position(), time in number(), name in name(), kind in 0_u8..9,
+        space in number(), life in number(), at in position(), time in number(),
+        name in name(), kind in 0_u8..9,
     ) {
         let record = key::element(space, life, kind, &key::position_bytes(at), &name);
         let (a, b, c, rest) = key::split_element(&record).unwrap();

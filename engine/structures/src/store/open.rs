@@ -105,13 +105,14 @@ impl Builder {
         self
     }
 
-    /// Calls `callback` for each key that is removed because it has expired, when that is as durable as the store
-    /// was opened for: with [`Durability::Sync`] on a background thread, once no loss of power brings the key
-    /// back; with [`Durability::Os`] on the thread that removed it, once others see that it is gone. It must
-    /// not use the store, and should return soon: answers of the store's others wait behind it.
+    /// Calls `callback` for each key that is removed because it has expired, when that is as durable as the
+    /// store was opened for: with [`Durability::Sync`] on a background thread, once no loss of power brings
+    /// the key back; with [`Durability::Os`] on the thread that removed it, once others see that it is gone.
+    /// It must not use the store, and should return soon: others who wait for the log to be synced are told
+    /// behind it.
     ///
-    /// A crash between the removal and the call leaves the key untold. With [`Durability::Os`] a loss of power
-    /// may take a removal back that was told; it is told again when the key is removed again.
+    /// A crash between the removal and the call leaves the key untold. With [`Durability::Os`] a loss of
+    /// power may take a removal back that was told; it is told again when the key is removed again.
     ///
     /// ```
     /// # fn main() -> esker_structures::Result<()> {
