@@ -319,14 +319,40 @@ fn nothing_that_is_told_to_have_expired_comes_back() {
         (operation.kind == OperationKind::Sync).then_some(Fault::FailedSyncDropsPages)
     }));
     clock.advance(Duration::from_millis(1000));
-    assert_eq!(store.sweep(100).unwrap().removed, 1);
-    assert!(store.wait(store.engine().visible_seq()).is_err());
+    // Asking to be told has the log synced.
+    assert!(store.sweep(100).is_err());
     assert!(ask(&mut connection, "set e v").is_error());
     assert_eq!(heard(&told), Vec::<String>::new());
     let store = listened(&disk.image(Image::Nothing, 7), 20, &clock, &again);
     assert_eq!(store.sweep(100).unwrap().removed, 1);
     assert_eq!(heard(&again), ["0:d"]);
     assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn after_a_failed_sync_only_what_is_durable_is_counted() {
+    let disk = SimFs::new();
+    let store = on(&disk, 1).open().unwrap();
+    let mut connection = Connection::new(&store);
+    for line in ["set a v", "select 1", "set b v", "set c v"] {
+        ask(&mut connection, line);
+    }
+    store.wait(store.engine().visible_seq()).unwrap();
+    disk.set_fault(Box::new(|operation| {
+        (operation.kind == OperationKind::Sync).then_some(Fault::FailedSyncDropsPages)
+    }));
+    for line in ["del b", "set d v", "set e v", "swapdb 0 1", "select 0", "flushdb"] {
+        assert!(!ask(&mut connection, line).is_error(), "{line}");
+    }
+    assert!(store.wait(store.engine().visible_seq()).is_err());
+    // Neither the counts nor the swap nor the emptying are there any more.
+    assert_eq!(ask(&mut connection, "dbsize"), Reply::Integer(1));
+    assert_eq!(ask(&mut connection, "exists a"), Reply::Integer(1));
+    ask(&mut connection, "select 1");
+    assert_eq!(ask(&mut connection, "dbsize"), Reply::Integer(2));
+    assert_eq!(ask(&mut connection, "exists b c d"), Reply::Integer(2));
+    assert!(store.verify().unwrap().is_clean());
+    assert!(ask(&mut connection, "set f v").is_error());
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn run(
 ) -> Result<Pair, String> {
     let mut pair = Pair::new(seed, disk, failing, heal)?;
     for (at, step) in history.iter().enumerate() {
-        pair.step(step).map_err(|why| format!("step {at}, {step:?}: {why}"))?;
+        pair.step(step).map_err(|why| format!("step {at}, {step:?}: {why}\n{}", pair.tail()))?;
     }
     Ok(pair)
 }

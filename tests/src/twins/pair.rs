@@ -3,7 +3,7 @@
 use super::disks::{START_MS, open, place, verify};
 use super::seen::{Seen, ask};
 use super::steps::{Step, is_queued, named, only_reads};
-use crate::redis::{Value, answer};
+use crate::redis::{Value, answer, shown};
 use esker::base::clock::ManualClock;
 use esker::fs::SimFs;
 use esker_structures::Store;
@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// Steps that one sweep removes.
 const SWEPT: usize = 10;
+
+/// So many steps are shown with a violation.
+const TAIL: usize = 40;
 
 /// What an error of the engine names, and no refusal of a command does.
 const OF_THE_DISK: &str = "/data";
@@ -37,8 +40,14 @@ pub(super) struct Pair {
     /// Something has gone wrong with the disk: errors are in order.
     pub(super) failing: Arc<AtomicBool>,
     has_failed: bool,
+    /// What was done, and how it was answered.
+    log: Vec<String>,
     /// Since the store has become read-only: which state it shows, if that could be read.
     pub(super) read_only: Option<Option<usize>>,
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(120).collect()
 }
 
 /// How a command was answered.
@@ -88,6 +97,7 @@ impl Pair {
             durable: 0,
             failing,
             has_failed: false,
+            log: Vec::new(),
             read_only: None,
         };
         pair.note_read_only()?;
@@ -120,6 +130,11 @@ impl Pair {
         Ok(outcome)
     }
 
+    /// The last steps, for people.
+    pub(super) fn tail(&self) -> String {
+        self.log[self.log.len().saturating_sub(TAIL)..].join("\n")
+    }
+
     fn push_state(&mut self) -> Result<(), String> {
         let seen = Seen::read(&self.twin).map_err(|e| format!("the twin: {e}"))?;
         self.states.push(seen);
@@ -128,6 +143,7 @@ impl Pair {
 
     fn command(&mut self, args: &[Vec<u8>]) -> Result<Outcome, String> {
         let ours = answer(&mut self.connection, args);
+        self.log.push(format!("{}: {}", shown(args), short(&format!("{ours:?}"))));
         if self.read_only.is_some() {
             return Ok(Outcome::ReadOnly);
         }

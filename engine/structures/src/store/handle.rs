@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 /// A key that was removed because it had expired.
@@ -68,6 +69,8 @@ pub(super) struct Inner {
     pub(super) on_expired: Option<OnExpired>,
     pub(super) scans: Scans,
     pub(super) spent: Spent,
+    /// Whether what is mirrored here has followed a failed sync.
+    pub(super) fell_back: AtomicBool,
     pub(super) sweep: Arc<Sweep>,
     pub(super) sweeper: Mutex<Option<JoinHandle<()>>>,
 }

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The mark of a store that holds structures.
 const LAYER: &str = "structures";
@@ -173,7 +174,7 @@ impl Builder {
         let hash_key = load_store(&db, &index, &random)?;
         let databases = load_databases(&db, &index, self.databases)?;
         let ceiling = index.get(key::system(CEILING))?.map_or(Ok(1), |bytes| fixed64(&bytes))?;
-        let counts = load_counts(&index, &databases)?;
+        let counts = load_counts(&index, &databases.all().0)?;
         let sweep = Arc::new(Sweep::new());
         let inner = Arc::new(Inner {
             db,
@@ -192,6 +193,7 @@ impl Builder {
             on_expired: self.on_expired,
             scans: super::scans::Scans::default(),
             spent: super::cost::Spent::default(),
+            fell_back: AtomicBool::new(false),
             sweep,
             sweeper: Mutex::new(None),
         });
@@ -273,9 +275,14 @@ fn decode_databases(bytes: &[u8]) -> Result<(Vec<u64>, u64)> {
     Ok((keyspaces?, next))
 }
 
-fn load_databases(db: &Db, index: &ColumnFamily, wanted: u32) -> Result<Databases> {
+/// The keyspaces of the databases and the next free one, as they are on record.
+pub(super) fn read_databases(index: &ColumnFamily) -> Result<(Vec<u64>, u64)> {
     let record = index.get(key::system(DATABASES))?;
-    let (mut keyspaces, mut next) = record.map_or(Ok((Vec::new(), 1)), |bytes| decode_databases(&bytes))?;
+    record.map_or(Ok((Vec::new(), 1)), |bytes| decode_databases(&bytes))
+}
+
+fn load_databases(db: &Db, index: &ColumnFamily, wanted: u32) -> Result<Databases> {
+    let (mut keyspaces, mut next) = read_databases(index)?;
     if keyspaces.len() < wanted as usize {
         while keyspaces.len() < wanted as usize {
             keyspaces.push(next);
@@ -288,10 +295,10 @@ fn load_databases(db: &Db, index: &ColumnFamily, wanted: u32) -> Result<Database
     Ok(Databases::new(&keyspaces, next))
 }
 
-fn load_counts(index: &ColumnFamily, databases: &Databases) -> Result<AllCounts> {
+pub(super) fn load_counts(index: &ColumnFamily, keyspaces: &[u64]) -> Result<AllCounts> {
     let counts = AllCounts::default();
-    for keyspace in databases.all().0 {
-        let prefix = key::index_prefix(key::table::COUNT, keyspace);
+    for keyspace in keyspaces {
+        let prefix = key::index_prefix(key::table::COUNT, *keyspace);
         let mut cursor = index.cursor(esker::ScanOptions::prefix(prefix))?;
         let mut found = cursor.seek_to_first()?;
         while found {
@@ -300,7 +307,7 @@ fn load_counts(index: &ColumnFamily, databases: &Databases) -> Result<AllCounts>
                 cursor.key().get(prefix.len()..).and_then(|slot| slot.try_into().ok()).ok_or_else(wrong)?;
             let count = fixed64(cursor.value())? as i64;
             if count != 0 {
-                counts.of_or_new(keyspace).add(u16::from_be_bytes(slot), count);
+                counts.of_or_new(*keyspace).add(u16::from_be_bytes(slot), count);
             }
             found = cursor.next()?;
         }

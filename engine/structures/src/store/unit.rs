@@ -95,6 +95,7 @@ pub struct Unit<'s> {
 
 impl<'s> Unit<'s> {
     pub(super) fn new(store: &'s Inner, alone: bool) -> Unit<'s> {
+        store.keep_to_what_is_durable();
         let gate = if alone { store.databases.alone() } else { store.databases.shared() };
         Unit {
             store,
