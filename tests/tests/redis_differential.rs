@@ -2,16 +2,16 @@
 //! Errors that chance seldom meets are met by ways that are kept ([`WAYS`]); one to which there is no way yet
 //! gets one.
 //!
-//! `ESKER_REDIS_COMMANDS` says how many, `ESKER_REDIS_SEED` from which seed on. Without a `redis-server` on
-//! the machine nothing is compared, and the test says so.
+//! `ESKER_REDIS_COMMANDS` says how many, `ESKER_REDIS_SEED` from which seed on. Without a `redis-server`
+//! this fails, unless `ESKER_WITHOUT=redis-server` lets it lack.
 
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
 use esker_structures::command::{Connection, commands};
 use esker_tests::golden;
 use esker_tests::redis::{
-    Both, Coverage, ErrorKind, Generator, Pair, SHAPES, Server, Step, Way, answer, looks, parse_ways,
-    print_ways, shown,
+    Both, Coverage, ErrorKind, Generator, Pair, SHAPES, Server, Step, Way, answer, forgotten, looks,
+    parse_ways, print_ways, shown, unmet,
 };
 use esker_tests::session::shrink;
 use esker_tests::workspace;
@@ -22,6 +22,8 @@ const SEQUENCE: u64 = 300;
 const CONNECTIONS: usize = 4;
 /// A way to each error that is known.
 const WAYS: &str = "fixtures/redis/errors.txt";
+/// Those of the source to which there is none, and why.
+const UNMET: &str = "fixtures/redis/unmet.txt";
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -80,10 +82,7 @@ fn follow(ways: &[Way], turn: usize, server: &Server, met: &mut Coverage) {
 
 #[test]
 fn replies_are_those_of_redis() {
-    let Some(server) = Server::start() else {
-        println!("no redis-server here: nothing is compared");
-        return;
-    };
+    let Some(server) = Server::start() else { return };
     let (total, first) = (number("ESKER_REDIS_COMMANDS", 60_000), number("ESKER_REDIS_SEED", 1));
     let mut met = Coverage::default();
     let text = std::fs::read_to_string(workspace::root().join(WAYS)).unwrap_or_default();
@@ -149,4 +148,12 @@ fn every_command_has_a_shape() {
         .filter(|name| !SHAPES.iter().any(|(known, _)| known == name))
         .collect();
     assert_eq!(unknown, ["flushall"], "flushall would end what other sequences began");
+}
+
+#[test]
+fn every_error_of_the_source_is_met_or_said_not_to_be() {
+    let read = |path| std::fs::read_to_string(workspace::root().join(path)).unwrap();
+    let (ways, unmet) = (parse_ways(&read(WAYS)).unwrap(), unmet(&read(UNMET)).unwrap());
+    let wrong = forgotten(&workspace::text_files(), &ways, &unmet);
+    assert!(wrong.is_empty(), "{} or {}: {wrong:#?}", WAYS, UNMET);
 }

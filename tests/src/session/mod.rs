@@ -15,6 +15,7 @@ mod prepared;
 mod reached;
 mod read;
 mod runner;
+mod seeds;
 mod settle;
 mod shrink;
 mod span;
@@ -23,15 +24,18 @@ mod transact;
 mod watchdog;
 
 pub use audit::audit;
+pub(crate) use crash::mix;
 pub use crash::{Cell, Figures, catching, crash_everywhere, file_kind};
 pub use fault::{
-    Cramped, FaultKind, kinds_of_calls, run_on_small_disk, run_with_fault, run_with_full_disk, sync_fails,
+    Cramped, FaultKind, calls_to_fail, kinds_of_calls, run_on_small_disk, run_with_fault, run_with_full_disk,
+    sync_fails,
 };
 pub use leave::{Left, leave};
 pub use options::{OPTION_SETS, OptionSet};
 pub use place::Place;
 pub use reached::Reached;
 pub use runner::{Session, digests, run};
+pub use seeds::{for_each_seed, number};
 pub use shrink::{keep_failure, shrink};
 pub(crate) use span::{Entries, compact_span, open_iter, remove_span, scan_options, walk};
 pub(crate) use standing::{Standing, move_to};

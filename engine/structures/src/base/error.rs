@@ -13,6 +13,8 @@ pub enum Error {
     /// The operation does not fit what is stored or what was asked for. The text is Redis' own, its first
     /// word the kind of error. Nothing was written.
     Refused(Cow<'static, str>),
+    /// As [`Error::Refused`], with bytes of the command in the text that are no UTF-8.
+    Quoted(Vec<u8>),
     /// Bytes on disk are not what this crate writes. Nothing of the unit in which the operation stood is
     /// written.
     Corrupt(String),
@@ -89,6 +91,28 @@ impl Error {
         Error::Refused(Cow::Owned(text))
     }
 
+    /// An error whose text quotes what was asked for: as Redis does, up to its first zero byte, and all other
+    /// bytes as they are.
+    ///
+    /// ```
+    /// use esker_structures::command::{Protocol, Reply};
+    /// let error = esker_structures::Error::quoting("ERR no '", b"\xff\0x", "'");
+    /// let mut sent = Vec::new();
+    /// Reply::from(error).encode(Protocol::Resp2, &mut sent);
+    /// assert_eq!(sent, b"-ERR no '\xff'\r\n");
+    /// ```
+    #[must_use]
+    pub fn quoting(before: &str, bytes: &[u8], behind: &str) -> Error {
+        let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        Error::bytes([before.as_bytes(), bytes, behind.as_bytes()].concat())
+    }
+
+    /// An error whose text may be no UTF-8.
+    #[must_use]
+    pub fn bytes(text: Vec<u8>) -> Error {
+        String::from_utf8(text).map_or_else(|error| Error::Quoted(error.into_bytes()), Error::text)
+    }
+
     /// Bytes on disk that are not what this crate writes.
     #[must_use]
     pub fn malformed(what: &str) -> Error {
@@ -122,7 +146,7 @@ impl Error {
     /// Whether the error leaves everything before it in the same unit as it was.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Error::Refused(_))
+        matches!(self, Error::Refused(_) | Error::Quoted(_))
     }
 }
 
@@ -130,6 +154,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Refused(text) => f.write_str(text),
+            Error::Quoted(text) => f.write_str(&String::from_utf8_lossy(text)),
             Error::Corrupt(what) => write!(f, "ERR corrupt data: {what}"),
             Error::Engine(error @ esker::Error::DiskFull(_)) => write!(f, "MISCONF {error}"),
             Error::Engine(error) => write!(f, "ERR {error}"),

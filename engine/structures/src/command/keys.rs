@@ -237,10 +237,7 @@ fn limit(args: &[&[u8]]) -> Result<Limit> {
             word if is(word, "xx") => limit.present = true,
             word if is(word, "gt") => limit.greater = true,
             word if is(word, "lt") => limit.less = true,
-            word => {
-                let word = String::from_utf8_lossy(word);
-                return Err(Error::text(format!("ERR Unsupported option {word}")));
-            }
+            word => return Err(Error::quoting("ERR Unsupported option ", word, "")),
         }
     }
     limit.check()?;

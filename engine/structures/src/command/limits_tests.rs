@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::reply::{Protocol, Reply};
+use crate::encoding::limits::MAX_NAME_BYTES;
 use crate::store::Store;
 
 fn store(dir: &tempfile::TempDir) -> Store {
@@ -206,6 +207,49 @@ fn a_command_over_the_limit_takes_nothing_else_with_it() {
     let Reply::Array(replies) = connection.execute(&["exec"]).reply else { panic!("three replies") };
     assert_eq!((&replies[0], &replies[2]), (&Reply::OK, &Reply::Integer(100)));
     assert!(replies[1].is_error());
+    store.close().unwrap();
+}
+
+#[test]
+fn names_that_are_too_long_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut connection = Connection::new(&store);
+    connection.execute(&["set", "k", "1"]);
+    let (fits, long) = (vec![b'n'; MAX_NAME_BYTES], vec![b'n'; MAX_NAME_BYTES + 1]);
+    let lines: &[(&str, &str)] = &[
+        ("ERR a key may have at most 65536 bytes", "set @ v"),
+        ("ERR a key may have at most 65536 bytes", "append @ v"),
+        ("ERR a key may have at most 65536 bytes", "setbit @ 1 1"),
+        ("ERR a key may have at most 65536 bytes", "mset a v @ v"),
+        ("ERR a key may have at most 65536 bytes", "incr @"),
+        ("ERR a key may have at most 65536 bytes", "rename k @"),
+        ("ERR a key may have at most 65536 bytes", "copy k @"),
+        ("ERR a key may have at most 65536 bytes", "hset @ f v"),
+        ("ERR a key may have at most 65536 bytes", "rpush @ e"),
+        ("ERR a key may have at most 65536 bytes", "sadd @ m"),
+        ("ERR a key may have at most 65536 bytes", "zadd @ 1 m"),
+        ("ERR a field or member may have at most 65536 bytes", "hset h f v @ v"),
+        ("ERR a field or member may have at most 65536 bytes", "hsetnx h @ v"),
+        ("ERR a field or member may have at most 65536 bytes", "hincrby h @ 1"),
+        ("ERR a field or member may have at most 65536 bytes", "sadd s m @"),
+        ("ERR a field or member may have at most 65536 bytes", "zadd z 1 m 2 @"),
+        ("ERR a field or member may have at most 65536 bytes", "zincrby z 1 @"),
+    ];
+    for (refused, line) in lines {
+        let of = |name: &[u8]| -> Vec<Vec<u8>> {
+            line.split(' ').map(|word| if word == "@" { name.to_vec() } else { word.into() }).collect()
+        };
+        let before = store.engine().visible_seq();
+        assert_eq!(error(&connection.execute(&of(&long)).reply), *refused, "{line}");
+        assert_eq!(store.engine().visible_seq(), before, "{line}");
+        connection.execute(&["set", "k", "1"]);
+        assert!(!connection.execute(&of(&fits)).reply.is_error(), "{line}");
+        connection.execute(&["flushall"]);
+        connection.execute(&["set", "k", "1"]);
+    }
+    assert!(store.verify().unwrap().is_clean());
+    drop(connection);
     store.close().unwrap();
 }
 

@@ -24,6 +24,8 @@ mod lists;
 mod lists_tests;
 #[cfg(test)]
 mod newer_tests;
+#[cfg(test)]
+mod order_tests;
 mod page;
 mod reply;
 mod server;

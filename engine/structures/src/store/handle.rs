@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -72,6 +72,8 @@ pub(super) struct Inner {
     pub(super) on_expired: Option<OnExpired>,
     pub(super) scans: Scans,
     pub(super) spent: Spent,
+    /// Whether what is mirrored here has followed a failed sync.
+    pub(super) fell_back: AtomicBool,
     pub(super) sweep: Arc<Sweep>,
     pub(super) sweeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -98,9 +100,20 @@ impl Inner {
         }
     }
 
-    pub(super) fn tell_expired(&self, event: &Expired) {
-        if let Some(callback) = &self.on_expired {
-            callback(event);
+    /// Tells of keys that the write with number `seq` has removed: with [`Durability::Sync`] once a loss of
+    /// power cannot bring them back.
+    pub(super) fn tell_expired(&self, events: Vec<Expired>, seq: u64) {
+        let Some(callback) = self.on_expired.clone().filter(|_| !events.is_empty()) else { return };
+        if self.durability == Durability::Sync {
+            // What will never be durable was not removed: the next one to come there tells.
+            let tell = move |result: esker::Result<()>| {
+                if result.is_ok() {
+                    events.iter().for_each(|event| callback(event));
+                }
+            };
+            self.db.on_durable(seq, tell);
+        } else {
+            events.iter().for_each(|event| callback(event));
         }
     }
 }

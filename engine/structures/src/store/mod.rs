@@ -6,6 +6,7 @@ mod cost;
 mod counts;
 mod cursor;
 mod databases;
+mod fallback;
 mod handle;
 mod headers;
 mod incarnations;

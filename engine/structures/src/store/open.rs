@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// The mark of a store that holds structures.
 const LAYER: &str = "structures";
@@ -149,11 +149,14 @@ impl Builder {
         self
     }
 
-    /// Calls `callback` for each key that is removed because it has expired, once others see that it is gone,
-    /// on the thread that removed it. It must not use the store.
+    /// Calls `callback` for each key that is removed because it has expired, when that is as durable as the
+    /// store was opened for: with [`Durability::Sync`] on a background thread, once no loss of power brings
+    /// the key back; with [`Durability::Os`] on the thread that removed it, once others see that it is gone.
+    /// It must not use the store, and should return soon: others who wait for the log to be synced are told
+    /// behind it.
     ///
-    /// It waits for no disk: a crash before the removal is durable takes it back, and the key is told again
-    /// when it is removed again; one between the removal and the call leaves it untold.
+    /// A crash between the removal and the call leaves the key untold. With [`Durability::Os`] a loss of
+    /// power may take a removal back that was told; it is told again when the key is removed again.
     ///
     /// ```
     /// # fn main() -> esker_structures::Result<()> {
@@ -214,7 +217,7 @@ impl Builder {
         let hash_key = load_store(&db, &index, &random)?;
         let databases = load_databases(&db, &index, self.databases)?;
         let ceiling = index.get(key::system(CEILING))?.map_or(Ok(1), |bytes| fixed64(&bytes))?;
-        let counts = load_counts(&index, &databases)?;
+        let counts = load_counts(&index, &databases.all().0)?;
         check_unopened(&databases, &counts)?;
         let sweep = Arc::new(Sweep::new());
         let inner = Arc::new(Inner {
@@ -235,6 +238,7 @@ impl Builder {
             on_expired: self.on_expired,
             scans: super::scans::Scans::default(),
             spent: super::cost::Spent::default(),
+            fell_back: AtomicBool::new(false),
             sweep,
             sweeper: Mutex::new(None),
         });
@@ -316,9 +320,14 @@ fn decode_databases(bytes: &[u8]) -> Result<(Vec<u64>, u64)> {
     Ok((keyspaces?, next))
 }
 
-fn load_databases(db: &Db, index: &ColumnFamily, asked: Option<u32>) -> Result<Databases> {
+/// The keyspaces of the databases and the next free one, as they are on record.
+pub(super) fn read_databases(index: &ColumnFamily) -> Result<(Vec<u64>, u64)> {
     let record = index.get(key::system(DATABASES))?;
-    let (mut keyspaces, mut next) = record.map_or(Ok((Vec::new(), 1)), |bytes| decode_databases(&bytes))?;
+    record.map_or(Ok((Vec::new(), 1)), |bytes| decode_databases(&bytes))
+}
+
+fn load_databases(db: &Db, index: &ColumnFamily, asked: Option<u32>) -> Result<Databases> {
+    let (mut keyspaces, mut next) = read_databases(index)?;
     let wanted = asked.unwrap_or_else(|| (keyspaces.len() as u32).max(USUAL_DATABASES));
     if keyspaces.len() < wanted as usize {
         while keyspaces.len() < wanted as usize {
@@ -345,10 +354,10 @@ fn check_unopened(databases: &Databases, counts: &AllCounts) -> Result<()> {
     }
 }
 
-fn load_counts(index: &ColumnFamily, databases: &Databases) -> Result<AllCounts> {
+pub(super) fn load_counts(index: &ColumnFamily, keyspaces: &[u64]) -> Result<AllCounts> {
     let counts = AllCounts::default();
-    for keyspace in databases.all().0 {
-        let prefix = key::index_prefix(key::table::COUNT, keyspace);
+    for keyspace in keyspaces {
+        let prefix = key::index_prefix(key::table::COUNT, *keyspace);
         let mut cursor = index.cursor(esker::ScanOptions::prefix(prefix))?;
         let mut found = cursor.seek_to_first()?;
         while found {
@@ -357,7 +366,7 @@ fn load_counts(index: &ColumnFamily, databases: &Databases) -> Result<AllCounts>
                 cursor.key().get(prefix.len()..).and_then(|slot| slot.try_into().ok()).ok_or_else(wrong)?;
             let count = fixed64(cursor.value())? as i64;
             if count != 0 {
-                counts.of_or_new(keyspace).add(u16::from_be_bytes(slot), count);
+                counts.of_or_new(*keyspace).add(u16::from_be_bytes(slot), count);
             }
             found = cursor.next()?;
         }

@@ -3,6 +3,7 @@
 use super::table::{Call, error, help, is, wrong_number};
 use crate::shared::Shared;
 use esker::Durability;
+use esker_structures::Error;
 use esker_structures::base::glob::matches;
 use esker_structures::base::number::parse_i64;
 use esker_structures::command::Reply;
@@ -220,9 +221,8 @@ fn set(shared: &Shared, pairs: &[&[u8]]) -> Reply {
     let mut found = Vec::new();
     for pair in pairs.chunks_exact(2) {
         let Some(entry) = ENTRIES.iter().find(|entry| is(pair[0], entry.name)) else {
-            let name = String::from_utf8_lossy(pair[0]);
-            let text = format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'");
-            return Reply::Error(text);
+            let text = "ERR Unknown option or number of arguments for CONFIG SET - '";
+            return Error::quoting(text, pair[0], "'").into();
         };
         let value = String::from_utf8_lossy(pair[1]).into_owned();
         if entry.set.is_none() && (entry.value)(shared) != value {
