@@ -1,8 +1,10 @@
-//! Layer 3: the write-ahead log: segments, the groups in them, and replay.
+//! Layer 3: the write-ahead log: segments, the groups in them, replay, and reading along.
 
 mod group;
 mod log;
 mod replay;
+mod salvage;
+mod tail;
 
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -11,4 +13,6 @@ pub use group::{
     CloseMark, GroupHeader, LoggedBatch, ManifestEnd, RecordKind, begin_group, decode_group, push_batch,
 };
 pub use log::{Room, SegmentInfo, Unsynced, Wal, WalOptions};
-pub use replay::{Cut, LogKnown, Replay, replay};
+pub use replay::{Cut, LogKnown, Replay, ReplayedSegment, replay};
+pub use salvage::{Salvaged, salvage};
+pub use tail::{SegmentTail, Tailed};
