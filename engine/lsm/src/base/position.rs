@@ -42,7 +42,8 @@ impl Position {
     /// # Errors
     /// [`Error::InvalidArgument`] if they are none.
     pub fn from_bytes(bytes: &[u8]) -> Result<Position> {
-        let halves = bytes.split_first_chunk::<8>().and_then(|(first, rest)| Some((first, rest.try_into().ok()?)));
+        let halves =
+            bytes.split_first_chunk::<8>().and_then(|(first, rest)| Some((first, rest.try_into().ok()?)));
         let (history, seq): (&[u8; 8], [u8; 8]) = halves.ok_or_else(wrong)?;
         Position { history: u64::from_be_bytes(*history), seq: u64::from_be_bytes(seq) }.checked()
     }
@@ -87,7 +88,9 @@ mod tests {
             assert_eq!(Position::from_bytes(&position.to_bytes()).unwrap(), position);
         }
         let beyond = format!("{:016x}-{}", 1, MAX_SEQ + 1);
-        for text in ["", "-", "1-1", "000000000000000g-1", "0000000000000001-", "0000000000000001-+1", &beyond] {
+        for text in
+            ["", "-", "1-1", "000000000000000g-1", "0000000000000001-", "0000000000000001-+1", &beyond]
+        {
             assert!(text.parse::<Position>().is_err(), "{text}");
         }
         assert!(Position::from_bytes(&[0; 15]).is_err() && Position::from_bytes(&[0; 17]).is_err());

@@ -81,7 +81,10 @@ impl Store {
                 return Ok(*position);
             }
             if state.consumers.len() >= MOST_CONSUMERS {
-                return Err(Error::invalid("name", format!("there are {MOST_CONSUMERS} feed consumers already")));
+                return Err(Error::invalid(
+                    "name",
+                    format!("there are {MOST_CONSUMERS} feed consumers already"),
+                ));
             }
             let position = at.unwrap_or(start);
             checked(state, position, newest)?;

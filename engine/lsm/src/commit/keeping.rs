@@ -122,7 +122,8 @@ mod tests {
 
     /// Segments of 100 bytes up to 10, 20, .. 50, kept since 1, 2, .. 5 s.
     fn kept() -> FeedState {
-        let segment = |n: u64| KeptSegment { number: n, identity: n, end: 100, last_seq: n * 10, kept_ms: n * 1000 };
+        let segment =
+            |n: u64| KeptSegment { number: n, identity: n, end: 100, last_seq: n * 10, kept_ms: n * 1000 };
         FeedState { segments: (1..=5).map(segment).collect(), ..FeedState::default() }
     }
 

@@ -74,7 +74,8 @@ impl Opened<'_> {
         if self.found.closed.is_none() {
             feed.ended.push(EndedHistory { id: self.state.history.id, last_seq: self.last_shown(&feed) });
         }
-        let moment = FeedMoment { options, now_ms: self.now_ms, most_age_ms: self.most_age_ms(), is_full: false };
+        let moment =
+            FeedMoment { options, now_ms: self.now_ms, most_age_ms: self.most_age_ms(), is_full: false };
         if let Some(from) = moment.due(&feed, self.state.history, &self.state.consumers) {
             feed.release(from);
         }

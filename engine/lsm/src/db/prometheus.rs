@@ -173,7 +173,12 @@ fn of_transactions(text: &mut Exposition, stats: &Stats) {
 
 fn of_feed(text: &mut Exposition, stats: &Stats) {
     let feed = &stats.feed;
-    text.one(Gauge, "esker_feed_segments", "Log segments that are kept for readers of changes.", feed.segments);
+    text.one(
+        Gauge,
+        "esker_feed_segments",
+        "Log segments that are kept for readers of changes.",
+        feed.segments,
+    );
     text.one(Gauge, "esker_feed_bytes", "Their bytes.", feed.bytes);
     let oldest = feed.oldest.map_or(0, |age| age.as_secs());
     text.one(Gauge, "esker_feed_oldest_seconds", "For how long the oldest of them is kept.", oldest);

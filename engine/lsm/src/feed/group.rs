@@ -57,7 +57,7 @@ impl Group {
 
     fn stored(file: &Arc<OpenFile>, base: u64, len: u64) -> Result<Group> {
         let (mut at, end) = (base, base + len);
-        let mut read = |at: u64, most: u64| -> Result<Vec<u8>> {
+        let read = |at: u64, most: u64| -> Result<Vec<u8>> {
             let mut bytes = vec![0; most.min(end - at) as usize];
             file.read_exact_at(&mut bytes, at)?;
             Ok(bytes)

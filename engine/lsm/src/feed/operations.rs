@@ -162,7 +162,10 @@ impl<'b> Operations<'b> {
     /// # Errors
     /// [`Error::Corruption`](crate::Error::Corruption) for bytes that are no operation, or not as many as the
     /// batch says; what reading gives. After an error there is no further operation.
-    #[allow(clippy::should_implement_trait, reason = "what it hands out is borrowed from it, and it can fail")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "what it hands out is borrowed from it, and it can fail"
+    )]
     pub fn next(&mut self) -> Result<Option<Change<'_>>> {
         let batch = self.batch;
         let walk = std::mem::replace(&mut self.walk, Walk::Over);
@@ -173,7 +176,9 @@ impl<'b> Operations<'b> {
                 let Some(seq) = self.count(op.is_some(), file, place)? else { return Ok(None) };
                 let Some(op) = op.filter(|op| batch.hidden != Some(op.family)) else { continue };
                 self.walk = Walk::Loaded(ops);
-                return shown(batch, seq, &op).map_err(|malformed| malformed.in_file(file.path(), place)).map(Some);
+                return shown(batch, seq, &op)
+                    .map_err(|malformed| malformed.in_file(file.path(), place))
+                    .map(Some);
             },
             (Walk::Stored(window), Content::Stored { file, .. }) => self.next_stored(window, file),
             (Walk::Ingested, Content::Ingested(mark)) => {

@@ -231,22 +231,23 @@ impl ChangeFeed {
     /// What comes next, `seq` and `lsn` being durable.
     fn look(&mut self, store: &Store, seq: SeqNum, lsn: u64) -> Result<Next> {
         loop {
-            match self.group.next() {
-                Some(placed) if placed.last_seq <= self.position.seq => drop(self.group.take()),
-                Some(placed) => {
-                    let first_seq = placed.first_seq;
-                    if let Some(mark) = self.ingested_before(store, first_seq) {
-                        return Ok(Next::Ingested(mark));
-                    }
-                    return Ok(self.group.take().map_or(Next::Nothing, Next::Log));
+            let next = self.group.next().map(|placed| (placed.first_seq, placed.last_seq));
+            let Some((first_seq, last_seq)) = next else {
+                if self.read_group(store, lsn)? {
+                    continue;
                 }
-                None if self.read_group(store, lsn)? => {}
                 // All that was logged before it was read.
-                None => {
-                    let mark = self.ingested_before(store, seq + 1);
-                    return Ok(mark.map_or(Next::Nothing, Next::Ingested));
-                }
+                let mark = self.ingested_before(store, seq + 1);
+                return Ok(mark.map_or(Next::Nothing, Next::Ingested));
+            };
+            if last_seq <= self.position.seq {
+                self.group.take();
+                continue;
             }
+            if let Some(mark) = self.ingested_before(store, first_seq) {
+                return Ok(Next::Ingested(mark));
+            }
+            return Ok(self.group.take().map_or(Next::Nothing, Next::Log));
         }
     }
 

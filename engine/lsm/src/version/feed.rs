@@ -193,7 +193,8 @@ impl IngestMark {
             smallest: bytes.bytes("a key")?.to_vec(),
             largest: bytes.bytes("a key")?.to_vec(),
         };
-        let sound = mark.smallest <= mark.largest && mark.smallest.len().max(mark.largest.len()) <= MAX_KEY_BYTES;
+        let sound =
+            mark.smallest <= mark.largest && mark.smallest.len().max(mark.largest.len()) <= MAX_KEY_BYTES;
         if sound { Ok(mark) } else { Err(wrong) }
     }
 }
@@ -215,7 +216,8 @@ mod tests {
         for kept in [segment(4, 20), segment(6, 40), segment(9, 700)] {
             state.keep(kept).unwrap();
         }
-        let mark = |seq| IngestMark { seq, family: 0, at_ms: 1, entries: 1, smallest: vec![], largest: vec![1] };
+        let mark =
+            |seq| IngestMark { seq, family: 0, at_ms: 1, entries: 1, smallest: vec![], largest: vec![1] };
         state.note_ingest(&mark(30)).unwrap();
         state.note_ingest(&mark(800)).unwrap();
         state
@@ -253,7 +255,8 @@ mod tests {
         let mut state = state();
         assert!(state.keep(segment(9, 900)).is_err() && state.keep(segment(12, 700)).is_err());
         assert!(state.end_history(EndedHistory { id: 5, last_seq: 999 }).is_err());
-        let mark = IngestMark { seq: 800, family: 0, at_ms: 1, entries: 1, smallest: vec![], largest: vec![] };
+        let mark =
+            IngestMark { seq: 800, family: 0, at_ms: 1, entries: 1, smallest: vec![], largest: vec![] };
         assert!(state.note_ingest(&mark).is_err());
     }
 }

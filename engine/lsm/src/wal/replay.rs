@@ -13,7 +13,9 @@ use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::fs::{Fs, OpenFile};
-use crate::record::{FileHeader, HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordReader, Step, Stop, padded};
+use crate::record::{
+    FileHeader, HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordReader, Step, Stop, padded,
+};
 use std::path::{Path, PathBuf};
 
 /// What replay found.
