@@ -1,5 +1,6 @@
 //! Running the phases.
 
+use super::feed;
 use super::options::Options;
 use super::phase::Phase;
 use super::report::{Report, Row};
@@ -113,6 +114,11 @@ impl<'a> Bench<'a> {
                 let row = sync::puts(&db, &self.workload, phase.name(), threads, limit)?;
                 self.report.rows.push(row);
                 db.close()?;
+            }
+            Phase::Feed => {
+                let (dir, memory) = (self.fresh("feed")?, self.options.memory << 20);
+                let row = feed::read(&dir, memory, &self.workload, phase.name())?;
+                self.report.rows.push(row);
             }
             _ => {
                 self.filled()?;

@@ -65,7 +65,8 @@ impl Cache {
         if let Some(page) = self.pages.get(article) {
             return Ok(page.clone());
         }
-        let text = self.db.get(article)?.map_or_else(|| "gone".into(), |v| String::from_utf8_lossy(&v).into_owned());
+        let text =
+            self.db.get(article)?.map_or_else(|| "gone".into(), |v| String::from_utf8_lossy(&v).into_owned());
         let page = format!("<h1>{article}</h1><p>{text}</p>");
         self.made += 1;
         self.pages.insert(article.into(), page.clone());
@@ -76,7 +77,8 @@ impl Cache {
 fn main() -> Result<()> {
     // A disk that exists in memory.
     let disk = SimFs::new();
-    let feed = FeedOptions { keep_bytes: 64 << 10, keep_age: Duration::from_secs(3600), ..Default::default() };
+    let feed =
+        FeedOptions { keep_bytes: 64 << 10, keep_age: Duration::from_secs(3600), ..Default::default() };
     let feed = FeedOptions { consumer_bytes: 64 << 10, ..feed };
     let builder = Db::builder("/articles").fs(Fs::Sim(disk)).wal_segment_bytes(16 << 10);
     let db = builder.memtable_bytes(64 << 10).feed(feed).open()?;

@@ -1,8 +1,8 @@
 //! The command line: the list of commands, and the arguments that several of them share.
 
 use crate::commands::{
-    backup, changes, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest, options,
-    prepared, put, repair, scan, serve, stats, stress, verify,
+    backup, changes, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest,
+    options, prepared, put, repair, scan, serve, stats, stress, verify,
 };
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};

@@ -2,8 +2,8 @@
 
 use crate::args::{Command, CommandLine};
 use crate::commands::{
-    backup, changes, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest, options,
-    prepared, put, repair, scan, serve, stats, stress, verify,
+    backup, changes, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest,
+    options, prepared, put, repair, scan, serve, stats, stress, verify,
 };
 use crate::failure::{self, Failure, Outcome};
 use crate::output::notes;

@@ -281,7 +281,10 @@ fn changes_are_printed_and_consumers_listed_and_removed() {
     assert_eq!((word(1, 3), word(1, 4), word(2, 3)), ("put", "a", "delete"), "{all}");
     let behind = folder.ok(&["changes", "--from", word(0, 0), "--json"]);
     assert!(behind.lines().count() == 2 && behind.contains("\"operation\":\"delete\""), "{behind}");
-    assert_eq!(folder.ok(&["changes", "--consumer", "search\n", "--limit", "1", "--json"]).lines().count(), 1);
+    assert_eq!(
+        folder.ok(&["changes", "--consumer", "search\n", "--limit", "1", "--json"]).lines().count(),
+        1
+    );
     let json = folder.ok(&["consumers", "list", "--json"]);
     assert!(json.contains("\"lag\":3") && json.contains("\"cut_loose\":false"), "{json}");
     assert!(folder.ok(&["consumers", "list"]).contains("search\\n: at "));

@@ -7,6 +7,8 @@ mod salvage;
 mod tail;
 
 #[cfg(all(test, not(loom)))]
+mod tail_tests;
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 pub use group::{

@@ -175,7 +175,8 @@ fn list(args: &ListArgs) -> Outcome {
 
 fn object(consumer: &FeedConsumerInfo) -> String {
     let FeedConsumerInfo { name, position, lag, is_cut_loose, .. } = consumer;
-    json!({ "name": name, "position": position.to_string(), "lag": lag, "cut_loose": is_cut_loose }).to_string()
+    json!({ "name": name, "position": position.to_string(), "lag": lag, "cut_loose": is_cut_loose })
+        .to_string()
 }
 
 fn line(consumer: &FeedConsumerInfo) -> String {
