@@ -14,6 +14,7 @@ use super::consumers::FeedConsumerInfo;
 use super::keeping::{FeedMoment, FeedOptions};
 use super::rotation::SHARE_OF_LOGS;
 use super::store::{Store, Writer};
+use super::work::Task;
 use crate::base::error::Result;
 use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
@@ -35,11 +36,11 @@ pub fn kept<'s>(
     now_ms: u64,
 ) -> Vec<KeptSegment> {
     let mut kept = Vec::new();
-    for SegmentInfo { number, identity, end, last_seq, .. } in segments {
-        if *last_seq > last {
-            last = *last_seq;
-            let (number, identity, end) = (*number, *identity, *end);
-            kept.push(KeptSegment { number, identity, end, last_seq: last, kept_ms: now_ms });
+    for segment in segments {
+        let SegmentInfo { number, identity, end, last_seq, file_bytes, .. } = *segment;
+        if last_seq > last {
+            last = last_seq;
+            kept.push(KeptSegment { number, identity, end, last_seq, file_bytes, kept_ms: now_ms });
         }
     }
     kept
@@ -77,7 +78,7 @@ impl Store {
             options,
             now_ms: self.clock.now_ms(),
             most_age_ms: eighth_ms.map_or(u64::MAX, |ms| ms.saturating_mul(SHARE_OF_LOGS / 2)),
-            is_full: self.reserve.is_short(),
+            is_full: self.reserve.is_short() || self.log_was_full.load(Ordering::Acquire),
         }
     }
 
@@ -140,7 +141,17 @@ impl Store {
             Ok(gone)
         })?;
         self.retention.release(gone);
+        self.log_was_full.store(false, Ordering::Release);
         Ok(())
+    }
+
+    /// The log has met a full disk: what is kept may have to go.
+    #[cold]
+    pub(super) fn ask_room_of_feed(&self) {
+        if self.feed_options().is_some() {
+            self.log_was_full.store(true, Ordering::Release);
+            self.work.announce(Task::Upkeep);
+        }
     }
 
     /// Removes segments that the manifest says are not needed: those that the log has let go, but for what is

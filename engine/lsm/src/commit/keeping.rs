@@ -12,7 +12,7 @@ use std::time::Duration;
 /// What is kept are whole segments of the log, beside what the store itself needs of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeedOptions {
-    /// When segments that are kept have more bytes than this, the oldest go. Default: 1 GiB; at most 2^50.
+    /// When the files of segments that are kept have more bytes than this, the oldest go. Default: 1 GiB; at most 2^50.
     pub keep_bytes: u64,
     /// A segment goes when it has been kept for so long. Default: 24 h; between 1 ms and ten years. The bound
     /// on the age of what was deleted ([`FamilyOptions::erase_within`](crate::FamilyOptions::erase_within))
@@ -107,7 +107,7 @@ impl FeedMoment {
 
 /// What is kept, each with its last sequence number, its bytes and since when it is.
 fn oldest_first(feed: &FeedState) -> Vec<(SeqNum, u64, u64)> {
-    let segments = feed.segments.iter().map(|kept| (kept.last_seq, kept.end, kept.kept_ms));
+    let segments = feed.segments.iter().map(|kept| (kept.last_seq, kept.file_bytes, kept.kept_ms));
     let mut all: Vec<_> = segments.chain(feed.ingests.iter().map(|mark| (mark.seq, 0, mark.at_ms))).collect();
     all.sort_unstable();
     all
@@ -122,14 +122,20 @@ mod tests {
 
     /// Segments of 100 bytes up to 10, 20, .. 50, kept since 1, 2, .. 5 s.
     fn kept() -> FeedState {
-        let segment =
-            |n: u64| KeptSegment { number: n, identity: n, end: 100, last_seq: n * 10, kept_ms: n * 1000 };
+        let segment = |n: u64| KeptSegment {
+            number: n,
+            identity: n,
+            end: 90,
+            file_bytes: 100,
+            last_seq: n * 10,
+            kept_ms: n * 1000,
+        };
         FeedState { segments: (1..=5).map(segment).collect(), ..FeedState::default() }
     }
 
     fn moment(keep_bytes: u64, keep_age_ms: u64) -> FeedMoment {
         let keep_age = Duration::from_millis(keep_age_ms);
-        let options = FeedOptions { keep_bytes, keep_age, consumer_bytes: 400, yield_on_full_disk: false };
+        let options = FeedOptions { keep_bytes, keep_age, consumer_bytes: keep_bytes.max(400), yield_on_full_disk: false };
         FeedMoment { options, now_ms: 6000, most_age_ms: u64::MAX, is_full: false }
     }
 

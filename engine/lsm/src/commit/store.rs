@@ -139,6 +139,8 @@ pub struct Store {
     pub(super) queue: Queue<Request, Answer>,
     pub(super) visible: AtomicU64,
     pub(super) last_ingest: AtomicU64,
+    /// Whether the log has met a full disk since it was last looked what could go.
+    pub(super) log_was_full: AtomicBool,
     pub(super) writer: Mutex<Writer>,
     manifest: Mutex<Manifest>,
     families: RwLock<BTreeMap<u32, Arc<Family>>>,
@@ -220,6 +222,7 @@ impl Store {
             queue: Queue::default(),
             visible: AtomicU64::new(parts.last_seq),
             last_ingest: AtomicU64::new(last_ingest),
+            log_was_full: AtomicBool::new(false),
             writer: Mutex::new(writer),
             manifest: Mutex::new(parts.manifest),
             families: RwLock::new(parts.families.into_iter().map(|f| (f.id(), f)).collect()),

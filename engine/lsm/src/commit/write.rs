@@ -261,6 +261,7 @@ impl Store {
         answers: &mut [Option<Answer>],
         full: Error,
     ) -> Result<()> {
+        self.ask_room_of_feed();
         for (request, answer) in requests.iter().zip(answers.iter_mut()) {
             if matches!(answer, Some(Ok(_))) && !request.batch.is_let_through() {
                 *answer = Some(Err(full.clone().into()));

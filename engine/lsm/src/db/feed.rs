@@ -68,6 +68,7 @@ impl Opened<'_> {
             last_seq: segment.last_seq,
             bytes: segment.end,
             end: segment.end,
+            file_bytes: segment.file_bytes,
         });
         let segments: Vec<SegmentInfo> = synced.chain(salvaged.copied).collect();
         feed.segments.extend(kept(&segments, behind, self.now_ms));

@@ -457,7 +457,14 @@ mod tests {
             EditOp::RemoveRange { family: 1, seq: 16 },
             EditOp::FeedFrom(18),
             EditOp::HistoryEnded(EndedHistory { id: 19, last_seq: 20 }),
-            EditOp::KeepLog(KeptSegment { number: 21, identity: 22, end: 23, last_seq: 24, kept_ms: 25 }),
+            EditOp::KeepLog(KeptSegment {
+                number: 21,
+                identity: 22,
+                end: 23,
+                last_seq: 24,
+                file_bytes: 31,
+                kept_ms: 25,
+            }),
             EditOp::NoteIngest(IngestMark {
                 seq: 26,
                 family: 1,

@@ -54,6 +54,8 @@ pub struct KeptSegment {
     pub end: u64,
     /// The last sequence number in it.
     pub last_seq: SeqNum,
+    /// What the file takes, in bytes: some of it may have been set aside and not used.
+    pub file_bytes: u64,
     /// Since when it is kept, in milliseconds since the epoch; no record of it is younger.
     pub kept_ms: u64,
 }
@@ -108,10 +110,10 @@ impl FeedState {
         (self.from..=last).contains(&asked.seq)
     }
 
-    /// The bytes of the segments that are kept.
+    /// The bytes of the files of segments that are kept.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.segments.iter().fold(0, |sum, segment| segment.end.saturating_add(sum))
+        self.segments.iter().fold(0, |sum, segment| segment.file_bytes.saturating_add(sum))
     }
 
     /// Whether a segment is kept.
@@ -161,7 +163,9 @@ impl KeptSegment {
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         put_varint(out, self.number);
         out.extend_from_slice(&self.identity.to_le_bytes());
-        [self.end, self.last_seq, self.kept_ms].into_iter().for_each(|number| put_varint(out, number));
+        [self.end, self.last_seq, self.file_bytes, self.kept_ms]
+            .into_iter()
+            .for_each(|number| put_varint(out, number));
     }
 
     pub(super) fn decode(bytes: &mut Decoder<'_>) -> Result<KeptSegment, Malformed> {
@@ -170,6 +174,7 @@ impl KeptSegment {
             identity: bytes.fixed64("a segment's identity")?,
             end: bytes.varint("the end of a segment")?,
             last_seq: seq_num(bytes)?,
+            file_bytes: bytes.varint("the size of a segment")?,
             kept_ms: bytes.varint("a time")?,
         })
     }
@@ -206,7 +211,7 @@ mod tests {
     const CURRENT: History = History { id: 3, first_seq: 1001 };
 
     fn segment(number: FileNumber, last_seq: SeqNum) -> KeptSegment {
-        KeptSegment { number, identity: number, end: 100, last_seq, kept_ms: 5 }
+        KeptSegment { number, identity: number, end: 100, last_seq, file_bytes: 128, kept_ms: 5 }
     }
 
     fn state() -> FeedState {

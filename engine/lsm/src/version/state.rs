@@ -235,7 +235,14 @@ mod tests {
             .push(EditOp::SyncedLog(12))
             .push(EditOp::FeedFrom(17))
             .push(EditOp::HistoryEnded(EndedHistory { id: 4, last_seq: 30 }))
-            .push(EditOp::KeepLog(KeptSegment { number: 8, identity: 1, end: 99, last_seq: 20, kept_ms: 3 }))
+            .push(EditOp::KeepLog(KeptSegment {
+                number: 8,
+                identity: 1,
+                end: 99,
+                last_seq: 20,
+                file_bytes: 128,
+                kept_ms: 3,
+            }))
             .push(EditOp::NoteIngest(IngestMark {
                 seq: 21,
                 family: 0,

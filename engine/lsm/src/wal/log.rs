@@ -60,6 +60,8 @@ pub struct SegmentInfo {
     pub bytes: u64,
     /// Where the last record ends in the file that does not only name the next segment.
     pub end: u64,
+    /// What the file takes, in bytes, with what was set aside and not used.
+    pub file_bytes: u64,
 }
 
 /// What a new segment may do about a disk without room for it.
@@ -304,8 +306,15 @@ impl Wal {
     /// What that segment holds so far.
     #[must_use]
     pub fn current_info(&self) -> SegmentInfo {
-        let (identity, bytes) = (self.writer.identity(), self.writer.offset() - HEADER_BYTES);
-        SegmentInfo { number: self.number, identity, last_seq: self.last_seq, bytes, end: self.end() }
+        let end = self.writer.offset();
+        SegmentInfo {
+            number: self.number,
+            identity: self.writer.identity(),
+            last_seq: self.last_seq,
+            bytes: end - HEADER_BYTES,
+            end,
+            file_bytes: self.capacity.max(end),
+        }
     }
 
     /// The size that was set aside for it, as far as that could be had.

@@ -51,6 +51,8 @@ pub struct ReplayedSegment {
     pub end: u64,
     /// The last sequence number in it, or before it if it holds none; 0 if there is none.
     pub last_seq: SeqNum,
+    /// What the file takes, in bytes.
+    pub file_bytes: u64,
 }
 
 /// The end of the log that was not recovered.
@@ -196,7 +198,9 @@ fn read_segment(
     loop {
         match reader.step()? {
             Step::Stop(stop) => {
-                found.segments.push(ReplayedSegment { number, identity, start_lsn, end, last_seq });
+                let file_bytes = reader.size();
+                let segment = ReplayedSegment { number, identity, start_lsn, end, last_seq, file_bytes };
+                found.segments.push(segment);
                 return Ok((stop, next));
             }
             Step::Record { offset, .. } if next.is_some() => {

@@ -72,7 +72,9 @@ pub fn salvage(
     if let Some(wal) = wal {
         wal.trim()?;
         wal.unsynced().files.iter().try_for_each(|file| file.sync())?;
-        salvaged.copied = wal.sealed().cloned().chain([wal.current_info()]).collect();
+        let last = wal.current_info();
+        let last = SegmentInfo { file_bytes: last.end, ..last };
+        salvaged.copied = wal.sealed().cloned().chain([last]).collect();
     }
     Ok(salvaged)
 }

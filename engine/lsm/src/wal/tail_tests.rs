@@ -70,8 +70,7 @@ fn a_tail_ends_where_it_is_told_and_goes_on_when_there_is_more() {
     assert_eq!(numbers(&mut tail, wal.end()), (vec![3], None));
     (4..7).for_each(|seq| append(&mut wal, seq, 0));
     // Whatever is durable behind this segment.
-    let (found, next) = numbers(&mut tail, 1 << 40);
-    assert!(found[0] == 4 && next == Some(2), "{found:?}");
+    assert_eq!(numbers(&mut tail, 1 << 40), (vec![], Some(2)));
 }
 
 #[test]

@@ -324,7 +324,7 @@ fn a_reader_that_was_shown_what_is_lost_is_told() -> Result<()> {
     let lost = disk.image(Image::All, 1);
     drop(db);
     let log = FileKind::Wal(*logs(&lost).last().unwrap()).path(Path::new("/db"));
-    lost.flip(&log, 64 + 15 * 180, 0xff).unwrap();
+    lost.flip(&log, 64 + 7 * 180, 0xff).unwrap();
     let builder = Db::builder("/db").fs(Fs::Sim(lost)).deterministic(2).reserve_bytes(0).feed(ALL);
     let db = builder.recover_to_damage(true).open()?;
     assert!(db.recovery().cut.as_ref().is_some_and(|cut| cut.damaged));
