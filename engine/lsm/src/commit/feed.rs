@@ -3,7 +3,8 @@
 //! # How a segment gets here, and goes
 //! 1. The edit that says that the store needs a segment no longer says in the same breath that it is kept.
 //!    All of it is synced by then.
-//! 2. An edit moves the place from which changes can be read behind it: because of its age, or of the bytes of
+//! 2. An edit moves the place from which changes can be read behind it: because of its age, or of the bytes
+//!    of
 //!    all, or because the disk is full. Named consumers hold that back, up to a bound of their own.
 //! 3. Only then its file is removed. So no manifest names one that is gone, and whoever finds a file gone
 //!    finds in the manifest that it was let go.
@@ -106,8 +107,9 @@ impl Store {
         if leaving.segments.is_empty() { Ok(()) } else { self.wait_durable(leaving.seq) }
     }
 
-    /// Adds to an edit that the store needs the segments before the oldest no longer, what is kept of them, and
-    /// what is kept no longer. Returns the numbers of the latter: their files go once the edit is durable.
+    /// Adds to an edit that the store needs the segments before the oldest no longer, what is kept of them,
+    /// and what is kept no longer. Returns the numbers of the latter: their files go once the edit is
+    /// durable.
     pub fn let_leave(&self, state: &StoreState, leaving: &Leaving, edit: &mut Edit) -> Vec<FileNumber> {
         edit.push(EditOp::OldestWal(leaving.oldest));
         let (Some(options), Some(feed)) = (self.feed_options(), &state.feed) else { return Vec::new() };
@@ -186,15 +188,15 @@ impl Store {
         edit.0.extend(notes);
     }
 
-    /// The sequence number of the last table that was ingested since the store was opened; it is raised before
-    /// anything behind it is written.
+    /// The sequence number of the last table that was ingested since the store was opened; it is raised
+    /// before anything behind it is written.
     #[must_use]
     pub fn last_ingest(&self) -> SeqNum {
         self.last_ingest.load(Ordering::Acquire)
     }
 
-    /// The segments that the store itself has, oldest first, each with the last sequence number in it; that of
-    /// the one that is being written is still open.
+    /// The segments that the store itself has, oldest first, each with the last sequence number in it; that
+    /// of the one that is being written is still open.
     #[must_use]
     pub fn log_segments(&self) -> Vec<(FileNumber, Option<SeqNum>)> {
         self.with_writer(|writer| {

@@ -12,7 +12,8 @@ use std::time::Duration;
 /// What is kept are whole segments of the log, beside what the store itself needs of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeedOptions {
-    /// When the files of segments that are kept have more bytes than this, the oldest go. Default: 1 GiB; at most 2^50.
+    /// When the files of segments that are kept have more bytes than this, the oldest go. Default: 1 GiB; at
+    /// most 2^50.
     pub keep_bytes: u64,
     /// A segment goes when it has been kept for so long. Default: 24 h; between 1 ms and ten years. The bound
     /// on the age of what was deleted ([`FamilyOptions::erase_within`](crate::FamilyOptions::erase_within))
@@ -135,7 +136,12 @@ mod tests {
 
     fn moment(keep_bytes: u64, keep_age_ms: u64) -> FeedMoment {
         let keep_age = Duration::from_millis(keep_age_ms);
-        let options = FeedOptions { keep_bytes, keep_age, consumer_bytes: keep_bytes.max(400), yield_on_full_disk: false };
+        let options = FeedOptions {
+            keep_bytes,
+            keep_age,
+            consumer_bytes: keep_bytes.max(400),
+            yield_on_full_disk: false,
+        };
         FeedMoment { options, now_ms: 6000, most_age_ms: u64::MAX, is_full: false }
     }
 

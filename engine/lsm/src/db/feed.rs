@@ -1,7 +1,8 @@
 //! What of the log is kept for readers of changes when a store is opened.
 //!
 //! # Steps
-//! 1. What the last user kept stays kept, and the log that was replayed joins it: as far as it was known to be
+//! 1. What the last user kept stays kept, and the log that was replayed joins it: as far as it was known to
+//!    be
 //!    synced as it is, and from there on as a synced copy. So nobody is ever shown what may yet be lost.
 //! 2. If the store was not closed in good order, its history is over here. All that was shown of it was
 //!    durable, and so it was replayed: positions in it stay good, unless the log was cut below what had once
@@ -34,8 +35,8 @@ impl Opened<'_> {
     /// What is kept from here on.
     ///
     /// # Errors
-    /// What reading the old log gives, and writing what of it was not known to be synced; a full disk is none:
-    /// there nothing of the past is kept.
+    /// What reading the old log gives, and writing what of it was not known to be synced; a full disk is
+    /// none: there nothing of the past is kept.
     pub(super) fn carry_over(
         &self,
         options: Option<FeedOptions>,

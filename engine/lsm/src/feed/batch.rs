@@ -15,8 +15,8 @@ pub(super) type Names = BTreeMap<u32, Arc<str>>;
 
 /// A batch of writes that was committed, and is durable: all of it, or none.
 ///
-/// Owned, and may move between threads. What it was read from may be gone meanwhile; a batch of more than 4 MiB is
-/// not held in memory, but read from the log while its operations are walked.
+/// Owned, and may move between threads. What it was read from may be gone meanwhile; a batch of more than 4
+/// MiB is not held in memory, but read from the log while its operations are walked.
 #[derive(Clone)]
 pub struct ChangeBatch {
     pub(super) history: u64,

@@ -48,16 +48,16 @@ impl FeedConsumer {
         self.db.changes(self.position()?)
     }
 
-    /// All before `position` is done with; so says the store from now on, and durably when this returns. Costs
-    /// one sync: who deals with small batches does it for many at once, and must expect those behind its last
-    /// word again after a crash.
+    /// All before `position` is done with; so says the store from now on, and durably when this returns.
+    /// Costs one sync: who deals with small batches does it for many at once, and must expect those behind
+    /// its last word again after a crash.
     ///
     /// Going back is possible, as far as changes are kept; so is going on from
     /// [`Error::FeedGap`]'s `first_available`.
     ///
     /// # Errors
-    /// [`Error::NoSuchConsumer`]; [`Error::FeedGap`] for a position behind which not all changes are kept; what
-    /// writing the manifest gives.
+    /// [`Error::NoSuchConsumer`]; [`Error::FeedGap`] for a position behind which not all changes are kept;
+    /// what writing the manifest gives.
     pub fn acknowledge(&self, position: Position) -> Result<()> {
         self.db.step();
         self.db.store().move_consumer(&self.name, position)
@@ -65,8 +65,8 @@ impl FeedConsumer {
 }
 
 impl Db {
-    /// The consumer of changes of this name. If there is none, one is made, which begins with all that is kept;
-    /// durable when it returns.
+    /// The consumer of changes of this name. If there is none, one is made, which begins with all that is
+    /// kept; durable when it returns.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a name that is empty or longer than 255 bytes, for one of more than a

@@ -1,4 +1,5 @@
-//! Layer 9: the change feed: what was committed and is durable, in order. `docs/feed.md` says what it promises.
+//! Layer 9: the change feed: what was committed and is durable, in order. `docs/feed.md` says what it
+//! promises.
 
 mod batch;
 mod consumer;

@@ -69,8 +69,8 @@ pub enum Operation<'a> {
         /// The first key behind it, if it ends.
         to: Option<&'a [u8]>,
     },
-    /// A table that was made outside was taken in: its keys are not in the log. Who needs them scans the range
-    /// from the first to the last, in the present.
+    /// A table that was made outside was taken in: its keys are not in the log. Who needs them scans the
+    /// range from the first to the last, in the present.
     Ingested {
         /// How many entries it has.
         entries: u64,

@@ -72,8 +72,8 @@ impl fmt::Debug for ChangeFeed {
 }
 
 impl Db {
-    /// Reads what was committed behind a position, in order and each batch whole, as soon as it is durable: from
-    /// what is kept of the log, and then from the log as it is written.
+    /// Reads what was committed behind a position, in order and each batch whole, as soon as it is durable:
+    /// from what is kept of the log, and then from the log as it is written.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if the store was opened without [`Options::feed`](crate::Options::feed);
@@ -181,12 +181,12 @@ impl ChangeFeed {
     }
 
     /// Waits until more is durable than when [`ChangeFeed::next_batch`] last found nothing, or for so long.
-    /// Returns whether it is. What [`Durability::Os`](crate::Durability::Os) has written becomes durable within
-    /// [`Options::sync_interval`](crate::Options::sync_interval).
+    /// Returns whether it is. What [`Durability::Os`](crate::Durability::Os) has written becomes durable
+    /// within [`Options::sync_interval`](crate::Options::sync_interval).
     ///
     /// # Errors
-    /// [`Error::Closed`], also when the store is closed meanwhile; a failed sync, behind which nothing becomes
-    /// durable any more.
+    /// [`Error::Closed`], also when the store is closed meanwhile; a failed sync, behind which nothing
+    /// becomes durable any more.
     pub fn wait(&self, limit: Duration) -> Result<bool> {
         let store = self.db.store();
         store.check_open()?;
@@ -313,8 +313,8 @@ impl ChangeFeed {
         }
     }
 
-    /// The segment in which the next change stands: its number, as what it is kept, its history, and the store's
-    /// number.
+    /// The segment in which the next change stands: its number, as what it is kept, its history, and the
+    /// store's number.
     fn find_next(&self, store: &Store) -> Result<Option<(FileNumber, Option<KeptSegment>, u64, u64)>> {
         let (behind, finished) = (self.position.seq, self.finished);
         let own = store.log_segments();

@@ -106,8 +106,8 @@ impl<F: Deref<Target = OpenFile>> RecordReader<F> {
         self.size
     }
 
-    /// Reads on to `end` only, which must be within the file, at the end of a record, and no less than before:
-    /// what stands behind it may still be written.
+    /// Reads on to `end` only, which must be within the file, at the end of a record, and no less than
+    /// before: what stands behind it may still be written.
     pub fn set_end(&mut self, end: u64) {
         debug_assert!(end >= self.offset, "what was read stays read");
         self.size = end;

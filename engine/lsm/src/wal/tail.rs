@@ -50,8 +50,8 @@ impl SegmentTail {
     /// Opens the segment that stands in `file`.
     ///
     /// # Errors
-    /// [`Error::Corruption`] if it is not segment `number` of the store `store`, with this identity if that is
-    /// known; what reading gives.
+    /// [`Error::Corruption`] if it is not segment `number` of the store `store`, with this identity if that
+    /// is known; what reading gives.
     pub fn open(file: OpenFile, store: u64, number: FileNumber, identity: Option<Identity>) -> Result<Self> {
         let mut reader = RecordReader::open(Arc::new(file), LogKind::Wal)?;
         let (header, size) = (*reader.header(), reader.size());

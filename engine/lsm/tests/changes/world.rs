@@ -158,8 +158,8 @@ impl World {
         self.db.take().map_or(Ok(()), Db::close)
     }
 
-    /// Power is lost; what is left of the disk is opened, and everything from there on that is no longer there
-    /// is no longer expected.
+    /// Power is lost; what is left of the disk is opened, and everything from there on that is no longer
+    /// there is no longer expected.
     pub fn lose(&mut self, image: Image, seed: u64) -> Result<()> {
         let left = self.disk.image(image, seed);
         self.recover(left)
