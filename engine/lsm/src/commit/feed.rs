@@ -4,8 +4,7 @@
 //! 1. The edit that says that the store needs a segment no longer says in the same breath that it is kept.
 //!    All of it is synced by then.
 //! 2. An edit moves the place from which changes can be read behind it: because of its age, or of the bytes
-//!    of
-//!    all, or because the disk is full. Named consumers hold that back, up to a bound of their own.
+//!    of all, or because the disk is full. Named consumers hold that back, up to a bound of their own.
 //! 3. Only then its file is removed. So no manifest names one that is gone, and whoever finds a file gone
 //!    finds in the manifest that it was let go.
 //!

@@ -2,8 +2,7 @@
 //!
 //! # Steps
 //! 1. What the last user kept stays kept, and the log that was replayed joins it: as far as it was known to
-//!    be
-//!    synced as it is, and from there on as a synced copy. So nobody is ever shown what may yet be lost.
+//!    be synced as it is, and from there on as a synced copy. So nobody is ever shown what may yet be lost.
 //! 2. If the store was not closed in good order, its history is over here. All that was shown of it was
 //!    durable, and so it was replayed: positions in it stay good, unless the log was cut below what had once
 //!    been synced.

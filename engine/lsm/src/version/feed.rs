@@ -2,8 +2,7 @@
 //!
 //! # Invariants
 //! - All that was logged behind `from`, and all that was ingested, stands in `segments` and in the log that
-//!   is
-//!   being written, each change once and in the order of its sequence number.
+//!   is being written, each change once and in the order of its sequence number.
 //! - Sequence numbers and file numbers of `segments` ascend, sequence numbers of `ended` and `ingests` too.
 //! - A segment counts from the edit that names it, and until the edit that moves `from` behind it.
 
