@@ -385,11 +385,11 @@ impl Opening {
         let versions = self.open_versions(dir)?;
         let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.numbers, &self.options);
         let found = replayed.run(names)?;
+        let replayed_seq = replayed.last_seq;
         if found.closed.is_some() {
             self.check_manifest_end(dir, found.manifest)?;
         }
-        let replayed_seq = replayed.last_seq;
-        let last_seq = found.closed.unwrap_or(self.state.seq_ceiling).max(replayed_seq);
+        let last_seq = found.closed.unwrap_or(self.state.seq_ceiling).max(replayed.last_seq);
         let clock = ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
         let edit = replayed.finish(last_seq, clock.now_ms())?;
         let families = self.families(builder, versions, &edit, last_seq)?;
