@@ -41,7 +41,7 @@ pub struct World {
     pub disk: SimFs,
     pub random: Random,
     pub clock: Arc<ManualClock>,
-    options: FeedOptions,
+    pub options: FeedOptions,
     pub db: Option<Db>,
     feed: Option<ChangeFeed>,
     /// Everything that was logged or ingested, in order.
