@@ -4,4 +4,5 @@ mod consumers;
 mod lives;
 mod power;
 mod reading;
+mod threads;
 mod world;
