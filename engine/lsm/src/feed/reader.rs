@@ -26,8 +26,9 @@ use crate::batch::decode_ops;
 use crate::commit::Store;
 use crate::db::Db;
 use crate::record::HEADER_BYTES;
-use crate::version::KeptSegment;
+use crate::version::{IngestMark, KeptSegment};
 use crate::wal::{SegmentTail, Tailed};
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ pub struct ChangeFeed {
     finished: FileNumber,
     group: Group,
     names: Arc<Names>,
+    /// What was ingested behind the position, up to this sequence number.
+    ingests: VecDeque<IngestMark>,
+    ingests_to: SeqNum,
     /// Up to where all was durable when everything was read that was: sequence number and log position.
     caught_up: (SeqNum, u64),
     /// Why it will not go on.
@@ -61,7 +65,7 @@ struct Source {
 /// What stands next, in the order of sequence numbers.
 enum Next {
     Log(Placed),
-    Ingested(crate::version::IngestMark),
+    Ingested(IngestMark),
     Nothing,
 }
 
@@ -112,6 +116,8 @@ impl Db {
             finished: 0,
             group: Group::default(),
             names: Arc::default(),
+            ingests: VecDeque::new(),
+            ingests_to: 0,
             caught_up: (0, 0),
             failure: None,
         })
@@ -251,16 +257,23 @@ impl ChangeFeed {
         }
     }
 
-    /// The table that was ingested next, if that was before `seq`.
-    fn ingested_before(&self, store: &Store, seq: SeqNum) -> Option<crate::version::IngestMark> {
-        let behind = self.position.seq;
-        if store.last_ingest() <= behind {
+    /// Takes the table that was ingested next, if that was before `seq`.
+    fn ingested_before(&mut self, store: &Store, seq: SeqNum) -> Option<IngestMark> {
+        let (behind, last) = (self.position.seq, store.last_ingest());
+        if last <= behind {
             return None;
         }
-        store.with_manifest(|manifest| {
-            let mut marks = manifest.state().feed.iter().flat_map(|feed| &feed.ingests);
-            marks.find(|mark| mark.seq > behind && mark.seq < seq).cloned()
-        })
+        if last != self.ingests_to {
+            self.ingests = store.with_manifest(|manifest| {
+                let marks = manifest.state().feed.iter().flat_map(|feed| &feed.ingests);
+                marks.filter(|mark| mark.seq > behind).cloned().collect()
+            });
+            self.ingests_to = last;
+        }
+        while self.ingests.front().is_some_and(|mark| mark.seq <= behind) {
+            self.ingests.pop_front();
+        }
+        if self.ingests.front()?.seq < seq { self.ingests.pop_front() } else { None }
     }
 
     /// Reads the next group; false if there is none that is durable.

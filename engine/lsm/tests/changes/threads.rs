@@ -57,9 +57,12 @@ fn read(db: &Db, ended: &AtomicBool) -> Result<(BTreeMap<String, u64>, u64)> {
                 // Whatever comes first behind it.
                 let authors = (0..WRITERS).map(|writer| format!("w{writer}")).chain(["i".to_owned()]);
                 next = authors.map(|who| (who, None)).collect();
-                feed = match db.changes(first_available) {
-                    Err(Error::FeedGap { first_available, .. }) => db.changes(first_available)?,
-                    feed => feed?,
+                let mut from = first_available;
+                feed = loop {
+                    match db.changes(from) {
+                        Err(Error::FeedGap { first_available, .. }) => from = first_available,
+                        feed => break feed?,
+                    }
                 };
             }
             Err(error) => return Err(error),
