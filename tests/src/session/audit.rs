@@ -24,6 +24,7 @@ pub fn audit(fs: &Fs, dir: &Path) -> Result<(), String> {
     let named = Named::read(fs, &manifest.path(dir))?;
     let logs = check_names(fs, dir, manifest, &named)?;
     check_log(fs, dir, &logs)?;
+    check_kept(fs, dir, &named.kept)?;
     for (family, levels) in &named.families {
         check_levels(levels).map_err(|why| format!("family {family}: {why}"))?;
         let ranges = named.ranges.get(family).map(Vec::as_slice).unwrap_or_default();
@@ -57,6 +58,8 @@ struct Named {
     ranges: BTreeMap<u32, Vec<Arc<Range>>>,
     flushed: BTreeMap<u32, SeqNum>,
     oldest_log: FileNumber,
+    /// Segments that are kept for readers of changes: number, last sequence number, where they end.
+    kept: Vec<(FileNumber, SeqNum, u64)>,
 }
 
 impl Named {
@@ -80,6 +83,8 @@ impl Named {
     fn apply(&mut self, op: &EditOp) -> Result<(), String> {
         match op {
             EditOp::OldestWal(number) => self.oldest_log = self.oldest_log.max(*number),
+            EditOp::KeepLog(segment) => self.kept.push((segment.number, segment.last_seq, segment.end)),
+            EditOp::FeedFrom(from) => self.kept.retain(|(_, last_seq, _)| last_seq > from),
             EditOp::CreateFamily { id, .. } => drop(self.families.insert(*id, Levels::default())),
             EditOp::DropFamily(id) => drop(self.families.remove(id).ok_or("no family to drop")?),
             EditOp::AddTable { family, level, meta } => {
@@ -112,6 +117,7 @@ fn check_names(fs: &Fs, dir: &Path, manifest: FileKind, named: &Named) -> Result
     let tables = named.families.values().flat_map(BTreeMap::values).flatten();
     let mut missing: BTreeSet<FileKind> = tables.map(|meta| FileKind::Table(meta.number)).collect();
     missing.extend([FileKind::Current, FileKind::Lock, manifest, FileKind::Wal(named.oldest_log)]);
+    missing.extend(named.kept.iter().map(|(number, ..)| FileKind::Wal(*number)));
     let (mut logs, mut options) = (Vec::new(), false);
     for name in fs.list(dir).map_err(in_words)? {
         let kind = FileKind::parse(&name).ok_or_else(|| format!("{name} is no file of a store"))?;
@@ -129,6 +135,34 @@ fn check_names(fs: &Fs, dir: &Path, manifest: FileKind, named: &Named) -> Result
     }
     logs.sort_unstable();
     missing.first().map_or(Ok(logs), |kind| Err(format!("{} is missing", kind.name())))
+}
+
+/// What is kept for readers of changes is sound up to where it counts, and ends with the number that the
+/// manifest says.
+fn check_kept(fs: &Fs, dir: &Path, kept: &[(FileNumber, SeqNum, u64)]) -> Result<(), String> {
+    for (number, last_seq, end) in kept {
+        let path = FileKind::Wal(*number).path(dir);
+        let file = fs.open(&path).map_err(in_words)?;
+        let (mut last, mut counts, mut wrong) = (0, false, None);
+        let walked = walk_segment::<esker::Error>(&file, |item| {
+            match item {
+                SegmentItem::Group { record, .. } => counts = record.offset < *end,
+                SegmentItem::Op { seq, .. } if counts => last = last.max(seq),
+                SegmentItem::Header(header) if header.damage.is_some() => wrong = Some("its header".into()),
+                SegmentItem::Break(place) if place.offset < *end => wrong = Some(format!("{place:?}")),
+                _ => {}
+            }
+            Ok(())
+        });
+        walked.map_err(in_words)?;
+        if last != *last_seq {
+            wrong = Some(format!("the last number before {end} is {last}, not {last_seq}"));
+        }
+        if let Some(why) = wrong {
+            return Err(format!("{}, which is kept: {why}", path.display()));
+        }
+    }
+    Ok(())
 }
 
 /// Every segment names the next one, the last none.

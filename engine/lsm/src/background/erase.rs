@@ -16,7 +16,7 @@ use crate::compaction::{Moment, can_be_erased, has_outlived, oldest_range_ms};
 use crate::iter::Horizon;
 use crate::ranges::RangeSet;
 use crate::tree::Family;
-use crate::version::{Edit, EditOp, TableFile};
+use crate::version::{Edit, TableFile};
 use std::time::Duration;
 
 /// What part of the allowed time a table may hide something.
@@ -91,18 +91,19 @@ impl Jobs {
     /// Removes the log segments of which everything is in tables.
     pub(super) fn release_log(&self) -> Result<()> {
         let store = &self.store;
-        let oldest = store.with_writer(|writer| store.oldest_wal(writer, 0));
-        if store.with_manifest(|manifest| manifest.state().oldest_wal >= oldest) {
+        let leaving = store.with_writer(|writer| store.leaving(writer, store.oldest_wal(writer, 0)));
+        if store.with_manifest(|manifest| manifest.state().oldest_wal >= leaving.oldest) {
             return Ok(());
         }
         // What stands in the manifest must not run ahead of the log.
         store.wait_durable(store.visible_seq())?;
-        store.with_manifest(|manifest| {
+        let gone = store.with_manifest(|manifest| -> Result<_> {
             let mut edit = Edit::default();
-            edit.push(EditOp::OldestWal(oldest));
-            store.commit_edit(manifest, edit)
+            let gone = store.let_leave(manifest.state(), &leaving, &mut edit);
+            store.commit_edit(manifest, edit)?;
+            Ok(gone)
         })?;
-        self.remove_segments(oldest);
+        store.remove_segments(leaving.oldest, gone);
         Ok(())
     }
 

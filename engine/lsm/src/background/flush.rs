@@ -7,11 +7,11 @@
 //!    power would leave a hole in the order of commits.
 //! 4. One edit names the tables, how far each family is flushed, and the oldest log segment that is
 //!    still needed. Only now do readers see the tables in place of the memtables.
-//! 5. Log segments that are no longer needed are removed.
+//! 5. Log segments that are no longer needed are removed, but for those that are kept for readers of changes.
 
 use super::jobs::Jobs;
 use crate::base::error::Result;
-use crate::base::filename::{FileKind, FileNumber};
+use crate::base::filename::FileKind;
 use crate::base::key::NEVER;
 use crate::base::sync::Arc;
 use crate::commit::{Drawer, Task};
@@ -147,10 +147,11 @@ impl Jobs {
     fn install_flush(&self, flushed: &[Flushed]) -> Result<()> {
         let store = &self.store;
         let Some(order) = flushed.first().map(|f| f.sealed.seal.order) else { return Ok(()) };
-        let oldest_wal = store.with_writer(|writer| {
-            store.settle_log(writer, order).map(|()| store.oldest_wal(writer, order))
+        let leaving = store.with_writer(|writer| {
+            store.settle_log(writer, order).map(|()| store.leaving(writer, store.oldest_wal(writer, order)))
         })?;
-        store.with_manifest(|manifest| -> Result<()> {
+        store.sync_leaving(&leaving)?;
+        let gone = store.with_manifest(|manifest| -> Result<_> {
             let mut edit = Edit::default();
             let mut opened = Vec::new();
             for Flushed { family, sealed, tables } in flushed {
@@ -170,14 +171,14 @@ impl Jobs {
                 let ranges = self.register(family, &sealed.memtable.ranges(), &version, &mut edit);
                 opened.push((family, sealed.seal, version, ranges));
             }
-            edit.push(EditOp::OldestWal(oldest_wal));
+            let gone = store.let_leave(manifest.state(), &leaving, &mut edit);
             store.commit_edit(manifest, edit)?;
             for (family, seal, version, ranges) in opened {
                 family.install(Some(seal), version, ranges);
             }
-            Ok(())
+            Ok(gone)
         })?;
-        self.remove_segments(oldest_wal);
+        store.remove_segments(leaving.oldest, gone);
         Ok(())
     }
 
@@ -187,13 +188,6 @@ impl Jobs {
         let bytes =
             |family: &Arc<Family>| family.pin().version.tables().map(|(_, t)| t.meta.size).sum::<u64>();
         store.shrink_reserve(|| store.families().iter().map(bytes).sum());
-    }
-
-    /// Removes the log segments before `oldest`, which the manifest says are not needed.
-    pub(super) fn remove_segments(&self, oldest: FileNumber) {
-        let store = &self.store;
-        let released = store.with_writer(|writer| writer.wal.release(oldest));
-        store.retention.release(released);
     }
 
     /// Puts the ranges that stood beside a memtable into the registry of its family, `version` being what is

@@ -118,6 +118,7 @@ impl Jobs {
                 }
                 done.push(TakenIn { seq, level });
             }
+            store.note_ingests(manifest.state(), &mut edit);
             store.commit_edit(manifest, edit)?;
             for (family, files) in added {
                 let (bytes, count) = (files.iter().map(|(_, f)| f.meta.size).sum(), files.len() as u64);

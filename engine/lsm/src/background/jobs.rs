@@ -290,11 +290,12 @@ impl Jobs {
     pub fn upkeep(&self) -> Result<()> {
         // What nobody holds any more may be the room that is missing.
         let purged = self.store.purge();
+        let trimmed = self.store.trim_feed();
         if !self.store.poison.is_set() {
             self.store.refill()?;
         }
         self.store.rotate_aged();
-        let erased = self.erase();
+        let erased = trimmed.and_then(|()| self.erase());
         self.judge(Task::Upkeep, &erased);
         self.store.persist_clock(CLOCK_EVERY_MS)?;
         self.store.balance_memory();

@@ -1,6 +1,7 @@
 //! The errors that a user of the engine can meet.
 
 use super::limits;
+use super::position::Position;
 use super::refusal::{Expected, FoundInstead, IngestRefusal, LockWait};
 use crate::base::sync::Arc;
 use std::fmt;
@@ -209,6 +210,20 @@ pub enum Error {
         /// What it may take.
         limit: u64,
     },
+    /// Changes behind a position cannot all be read: some are no longer kept, or the position is of a history
+    /// that this store has not had, or has lost the end of. Whoever read them before must read what is there
+    /// now, and may then go on.
+    FeedGap {
+        /// The position that was asked for, or reached.
+        asked: Position,
+        /// The first one from which all changes can be read.
+        first_available: Position,
+    },
+    /// No feed consumer has this name.
+    NoSuchConsumer {
+        /// The name asked for.
+        name: Box<str>,
+    },
     /// The store was closed.
     Closed,
     /// A failed sync or a panic in background work has made the store read-only until it is
@@ -407,6 +422,10 @@ impl fmt::Display for Error {
                 "the log holds more than fits into memory: {bytes} bytes so far, of {limit}; a larger memory \
                  budget helps"
             ),
+            Error::FeedGap { asked, first_available } => {
+                write!(f, "not all changes behind {asked} are kept; those behind {first_available} are")
+            }
+            Error::NoSuchConsumer { name } => write!(f, "there is no feed consumer {name:?}"),
             Error::CalledFromHook => {
                 f.write_str("a merge operator or a compaction filter has called the store that it works for")
             }

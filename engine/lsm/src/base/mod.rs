@@ -16,6 +16,7 @@ pub mod memory;
 pub mod observe;
 pub mod operand;
 pub mod panics;
+pub mod position;
 pub mod random;
 pub mod refusal;
 pub mod slice;

@@ -138,6 +138,9 @@ pub struct Store {
     pub timings: Timings,
     pub(super) queue: Queue<Request, Answer>,
     pub(super) visible: AtomicU64,
+    pub(super) last_ingest: AtomicU64,
+    /// Whether the log has met a full disk since it was last looked what could go.
+    pub(super) log_was_full: AtomicBool,
     pub(super) writer: Mutex<Writer>,
     manifest: Mutex<Manifest>,
     families: RwLock<BTreeMap<u32, Arc<Family>>>,
@@ -186,6 +189,8 @@ impl Store {
             groups: Histogram::default(),
             options: options.clone(),
         };
+        let feed = parts.manifest.state().feed.as_ref();
+        let last_ingest = feed.and_then(|feed| feed.ingests.last()).map_or(0, |mark| mark.seq);
         Store {
             retention: Arc::new(Retention::new(&parts.fs, &parts.dir, &parts.events)),
             fs: parts.fs,
@@ -216,6 +221,8 @@ impl Store {
             events: parts.events,
             queue: Queue::default(),
             visible: AtomicU64::new(parts.last_seq),
+            last_ingest: AtomicU64::new(last_ingest),
+            log_was_full: AtomicBool::new(false),
             writer: Mutex::new(writer),
             manifest: Mutex::new(parts.manifest),
             families: RwLock::new(parts.families.into_iter().map(|f| (f.id(), f)).collect()),

@@ -55,6 +55,7 @@ impl Default for Setup {
             lock_timeout: Duration::ZERO,
             max_prepared: 2,
             max_prepared_bytes: 1 << 10,
+            feed: None,
             recent_bytes: 64 << 10,
             shape,
             stall: StallLimits::default(),

@@ -10,7 +10,7 @@ use crate::base::clock::Clock;
 use crate::base::error::Result;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
-use crate::commit::Durability;
+use crate::commit::{Durability, FeedOptions};
 use crate::filter::PrefixExtractor;
 use crate::fs::Fs;
 use crate::hooks::{CompactionFilterFactory, EventListener, MergeOperator};
@@ -233,6 +233,13 @@ impl Builder {
     #[must_use]
     pub fn recent_writes_bytes(mut self, bytes: usize) -> Builder {
         self.options.recent_writes_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets [`Options::feed`]: changes are kept for those who read them.
+    #[must_use]
+    pub fn feed(mut self, options: FeedOptions) -> Builder {
+        self.options.feed = Some(options);
         self
     }
 

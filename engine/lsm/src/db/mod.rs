@@ -8,6 +8,7 @@ mod expiry;
 pub mod explain;
 mod explain_text;
 mod family;
+mod feed;
 pub(crate) mod filling;
 mod handle;
 mod health;

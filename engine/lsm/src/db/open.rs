@@ -10,6 +10,7 @@
 
 use super::builder::Builder;
 use super::family::ColumnFamily;
+use super::feed::Opened;
 use super::handle::Db;
 use super::inner::{Inner, LiveDurability};
 use super::options::FamilyOptions;
@@ -393,15 +394,13 @@ impl Opening {
         let versions = self.open_versions(dir)?;
         let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.numbers, &self.options);
         let found = replayed.run(names)?;
+        let replayed_seq = replayed.last_seq;
         if found.closed.is_some() {
             self.check_manifest_end(dir, found.manifest)?;
         }
         let last_seq = found.closed.unwrap_or(self.state.seq_ceiling).max(replayed.last_seq);
         let clock = ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
         let edit = replayed.finish(last_seq, clock.now_ms())?;
-        recovery.clean = found.closed.is_some();
-        recovery.replayed_groups = found.groups;
-        recovery.cut = found.cut;
         let families = self.families(builder, versions, &edit, last_seq)?;
         let options = WalOptions {
             fs: builder.fs.clone(),
@@ -412,11 +411,25 @@ impl Opening {
             least_bytes: builder.options.wal_least_bytes(),
             mapped: builder.options.map_log,
         };
+        let opened = Opened {
+            state: &self.state,
+            found: &found,
+            last_seqs: (replayed_seq, last_seq),
+            now_ms: clock.now_ms(),
+            families: &self.options,
+        };
+        let feed = opened.carry_over(builder.options.feed, &options, || self.next_number())?;
+        recovery.clean = found.closed.is_some();
+        recovery.replayed_groups = found.groups;
+        recovery.cut = found.cut;
         let wal = Wal::create(options, self.next_number())?;
         // Its name becomes durable with the manifest's.
         let number = || self.next_number();
         let stored = Stored::settle(builder, self.state.store, names, recovery, number)?;
-        self.next_state(builder, &edit, last_seq, wal.current(), recovery.clean, clock.now_ms());
+        // Positions of a time before the one that is kept are of another history.
+        let goes_on = recovery.clean && (feed.is_none() || self.state.feed.is_some());
+        self.state.feed = feed;
+        self.next_state(builder, &edit, last_seq, wal.current(), goes_on, clock.now_ms());
         Ok(Rebuilt { families, wal, last_seq, clock, stored })
     }
 
@@ -525,13 +538,13 @@ impl Opening {
         edit: &Edit,
         last_seq: SeqNum,
         wal: FileNumber,
-        clean: bool,
+        goes_on: bool,
         now_ms: u64,
     ) {
         // What replay made fits by construction: new numbers, existing families.
         let applied = self.state.apply(edit);
         debug_assert_eq!(applied, Ok(()));
-        if !clean {
+        if !goes_on {
             self.state.history =
                 History { id: builder.random.next_u64(), first_seq: (last_seq + 1).min(MAX_SEQ) };
         }
@@ -557,13 +570,14 @@ fn remove_unnamed(
     reserved: bool,
 ) -> Vec<String> {
     let named: std::collections::HashSet<FileNumber> = manifest.state().table_numbers().collect();
+    let kept = manifest.state().feed.as_ref();
     let mut removed = Vec::new();
     for name in names {
         let keep = match FileKind::parse(name) {
             None | Some(FileKind::Current | FileKind::Lock | FileKind::Blob(_)) => true,
             Some(FileKind::Reserve) => reserved,
             Some(FileKind::Table(number)) => named.contains(&number),
-            Some(FileKind::Wal(number)) => number >= wal,
+            Some(FileKind::Wal(number)) => number >= wal || kept.is_some_and(|feed| feed.keeps(number)),
             Some(FileKind::Manifest(number)) => number == manifest.number(),
             Some(FileKind::Options(number)) => Some(number) == options,
             Some(FileKind::Temp(_)) => false,

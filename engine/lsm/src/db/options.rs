@@ -3,7 +3,7 @@
 
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
-use crate::commit::{CommitOptions, Durability, StallLimits};
+use crate::commit::{CommitOptions, Durability, FeedOptions, StallLimits};
 use crate::compaction::ShapeOptions;
 use crate::compress::Codec;
 use crate::filter::{FilterPolicy, PrefixExtractor};
@@ -73,6 +73,10 @@ pub struct Options {
     /// all else; from twice as many on, those who delete or drop ranges are slowed. Default: two for each MiB
     /// of the budget, at least 64 and at most 4096; otherwise between 1 and 65,536.
     pub max_ranges: Option<usize>,
+    /// For how long changes are kept for those who read them with [`Db::changes`](crate::Db::changes); `None`
+    /// keeps none, and costs nothing. A store that is opened once without it lets go of all that was kept.
+    /// Default: `None`.
+    pub feed: Option<FeedOptions>,
     /// One in so many writes, gets, looks for many keys and seeks is timed for [`crate::Db::metrics`], on
     /// each thread; 0 for none. Each that is timed looks at the clock twice, some 50 ns: with 100 that is
     /// nothing, with 1 it is a tenth of a get from memory. What uses the disk in the background is always
@@ -102,6 +106,7 @@ impl Default for Options {
             max_prepared: 1024,
             max_prepared_bytes: 64 << 20,
             max_ranges: None,
+            feed: None,
             time_one_in: 0,
         }
     }
@@ -128,6 +133,7 @@ impl Options {
         within("max_prepared", self.max_prepared as u64, 0, 1 << 16)?;
         within("max_prepared_bytes", self.max_prepared_bytes, 0, 1 << 30)?;
         within("max_ranges", self.max_ranges() as u64, 1, 1 << 16)?;
+        self.feed.map_or(Ok(()), |feed| feed.validate())?;
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
         if !interval.contains(&self.sync_interval) {
@@ -186,6 +192,7 @@ impl Options {
             max_prepared: self.max_prepared,
             max_prepared_bytes: self.max_prepared_bytes,
             recent_bytes: self.recent_writes_bytes(),
+            feed: self.feed,
             shape: ShapeOptions {
                 level0_tables: 4,
                 base_bytes: self.level_base_bytes(),

@@ -19,6 +19,7 @@ impl Metrics {
         of_store(&mut text, &self.stats);
         of_work(&mut text, &self.stats);
         of_transactions(&mut text, &self.stats);
+        of_feed(&mut text, &self.stats);
         of_families(&mut text, &self.stats.families);
         self.of_times(&mut text);
         text.into_text()
@@ -168,6 +169,26 @@ fn of_transactions(text: &mut Exposition, stats: &Stats) {
     let help = "What became of prepared transactions.";
     let samples = samples.map(|(outcome, count)| (vec![("outcome", outcome)], count));
     text.many(Counter, "esker_resolved_transactions_total", help, samples);
+}
+
+fn of_feed(text: &mut Exposition, stats: &Stats) {
+    let feed = &stats.feed;
+    text.one(
+        Gauge,
+        "esker_feed_segments",
+        "Log segments that are kept for readers of changes.",
+        feed.segments,
+    );
+    text.one(Gauge, "esker_feed_bytes", "Their bytes.", feed.bytes);
+    let oldest = feed.oldest.map_or(0, |age| age.as_secs());
+    text.one(Gauge, "esker_feed_oldest_seconds", "For how long the oldest of them is kept.", oldest);
+    let lag = feed.consumers.iter().map(|one| (vec![("consumer", one.name.as_str())], one.lag));
+    let help = "Sequence numbers that a feed consumer has yet to read.";
+    text.many(Gauge, "esker_feed_consumer_lag", help, lag);
+    let cut = feed.consumers.iter();
+    let cut = cut.map(|one| (vec![("consumer", one.name.as_str())], u8::from(one.is_cut_loose)));
+    let help = "1 for a feed consumer that has fallen behind what is kept.";
+    text.many(Gauge, "esker_feed_consumer_cut_loose", help, cut);
 }
 
 fn of_families(text: &mut Exposition, families: &[FamilyStats]) {

@@ -3,7 +3,7 @@
 use super::handle::Db;
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
-use crate::commit::{CopyStats, PreparedStats, TransactionStats};
+use crate::commit::{CopyStats, FeedStats, PreparedStats, TransactionStats};
 use crate::compaction::{oldest_range_ms, unerased};
 use crate::filter::PrefixFilterStats;
 use crate::hooks::HookCounts;
@@ -82,6 +82,8 @@ pub struct Stats {
     pub oldest_transactions: Vec<OpenTransactionStats>,
     /// Transactions that are prepared; [`Db::prepared`] lists them.
     pub prepared: PreparedStats,
+    /// How changes are kept for those who read them with [`Db::changes`].
+    pub feed: FeedStats,
     /// Keys that transactions, prepared ones too, and writes that waited for them, have locked.
     pub locked_keys: usize,
     /// The table of recent writes, against which transactions are validated.
@@ -277,6 +279,7 @@ impl Db {
         stats.open_transactions = store.transactions.len();
         stats.oldest_transactions = self.oldest_transactions();
         stats.prepared = store.prepared_stats();
+        stats.feed = store.feed_stats();
         stats.locked_keys = store.locks.held();
         stats.recent_writes_bytes = store.recent_writes_bytes();
         stats

@@ -5,10 +5,13 @@ use crate::base::cursor::Cursor;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::sync::Arc;
+use crate::fs::OpenFile;
 use crate::iter::Merge;
+use crate::record::{HEADER_BYTES, padded};
 use crate::table::InternalKey;
 use crate::tree::Family;
-use crate::version::{Source, Version, check_levels, check_ranges};
+use crate::version::{KeptSegment, Source, Version, check_levels, check_ranges};
+use crate::wal::{SegmentTail, Tailed};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -26,6 +29,8 @@ pub struct VerifyReport {
     pub entries: u64,
     /// Bytes of tables, each under a checksum that was checked.
     pub bytes: u64,
+    /// Segments of the log that are kept for readers of changes; their groups were checked, too.
+    pub kept_segments: u64,
     /// Everything that is wrong; empty for a sound store.
     pub problems: Vec<Error>,
     /// Tables that the manifest does not name: they are being written, or about to be removed.
@@ -61,7 +66,39 @@ impl Db {
             self.verify_family(&family, &mut report);
         }
         self.verify_directory(&mut report)?;
+        self.verify_kept(&mut report)?;
         Ok(report)
+    }
+
+    /// Reads the segments that are kept for readers of changes.
+    fn verify_kept(&self, report: &mut VerifyReport) -> Result<()> {
+        let store = &self.inner().store;
+        let (id, kept) = store.with_manifest(|manifest| {
+            let state = manifest.state();
+            (state.store, state.feed.as_ref().map_or_else(Vec::new, |feed| feed.segments.clone()))
+        });
+        for segment in kept {
+            let path = FileKind::Wal(segment.number).path(&store.dir);
+            let opened = store.fs.open(&path);
+            let read = opened.and_then(|file| verify_segment(file, id, segment));
+            // It may be let go at any moment.
+            let is_kept = || {
+                store.with_manifest(|manifest| {
+                    manifest.state().feed.as_ref().is_some_and(|feed| feed.keeps(segment.number))
+                })
+            };
+            match read {
+                Ok(()) => report.kept_segments += 1,
+                Err(error) if error.is_not_found() && !is_kept() => {}
+                Err(error) if error.is_not_found() => {
+                    let expected = "a file that readers of changes need";
+                    report.problems.push(Corruption::new(&path, 0, expected, "no such file").into());
+                }
+                Err(error @ Error::Corruption(_)) => report.problems.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn verify_family(&self, family: &Family, report: &mut VerifyReport) {
@@ -136,6 +173,24 @@ impl Db {
         }
         Ok(())
     }
+}
+
+/// Reads all groups of a segment up to where it counts.
+fn verify_segment(file: OpenFile, store: u64, segment: KeptSegment) -> Result<()> {
+    let mut tail = SegmentTail::open(file, store, segment.number, Some(segment.identity))?;
+    let mut last = HEADER_BYTES;
+    loop {
+        match tail.next(segment.end)? {
+            Tailed::Group { payload, base } => last = base + padded(payload.len() as u64),
+            Tailed::Long { base, len } => last = base + padded(len),
+            Tailed::Next(_) | Tailed::End => break,
+        }
+    }
+    if last == segment.end {
+        return Ok(());
+    }
+    let expected = format!("groups up to offset {}", segment.end);
+    Err(Corruption::new(tail.file().path(), last, expected, "their end").into())
 }
 
 /// Reads all runs of tables as one, and checks that each key and number is there once.

@@ -1,11 +1,13 @@
 //! Changes of what exists, as records of the manifest. The grammar stands in
 //! `docs/format/manifest.md`.
 
+use super::feed::{EndedHistory, IngestMark, KeptSegment};
 use super::meta::TableMeta;
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::filename::FileNumber;
 use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::{LEVELS, MAX_FAMILY_NAME_BYTES, MAX_FILE_NUMBER, MAX_KEY_BYTES};
+use crate::base::position::Position;
 use crate::base::sync::Arc;
 use crate::ranges::{Range, RangeKind};
 
@@ -90,6 +92,23 @@ pub enum EditOp {
         /// The range.
         range: Arc<Range>,
     },
+    /// Changes behind this sequence number can be read, and none before.
+    FeedFrom(SeqNum),
+    /// A history is over of which changes can be read.
+    HistoryEnded(EndedHistory),
+    /// A segment of the log is kept for readers of changes.
+    KeepLog(KeptSegment),
+    /// A table was ingested, which readers of changes are told.
+    NoteIngest(IngestMark),
+    /// A consumer of changes has come so far.
+    Consumer {
+        /// Its name.
+        name: String,
+        /// All before this is done with.
+        position: Position,
+    },
+    /// A consumer of changes is no more.
+    RemoveConsumer(String),
     /// No table holds anything any more that a range concerns, or another range stands for it.
     RemoveRange {
         /// The family.
@@ -140,6 +159,12 @@ mod tag {
     pub const REMOVE_RANGE: u64 = 14;
     pub const INGEST_TABLE: u64 = 15;
     pub const FAMILY_OPTIONS: u64 = 20;
+    pub const FEED_FROM: u64 = 21;
+    pub const HISTORY_ENDED: u64 = 22;
+    pub const KEEP_LOG: u64 = 23;
+    pub const NOTE_INGEST: u64 = 24;
+    pub const CONSUMER: u64 = 25;
+    pub const REMOVE_CONSUMER: u64 = 26;
     pub const PREPARED_FAMILY: u64 = 28;
     pub const SYNCED_LOG: u64 = 32;
 }
@@ -195,7 +220,43 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             EditOp::RemoveRange { family, seq } => {
                 numbers(out, tag::REMOVE_RANGE, &[u64::from(*family), *seq]);
             }
+            EditOp::FeedFrom(_)
+            | EditOp::HistoryEnded(_)
+            | EditOp::KeepLog(_)
+            | EditOp::NoteIngest(_)
+            | EditOp::Consumer { .. }
+            | EditOp::RemoveConsumer(_) => encode_feed(out, op),
         }
+    }
+}
+
+/// Encodes what is about readers of changes.
+fn encode_feed(out: &mut Vec<u8>, op: &EditOp) {
+    match op {
+        EditOp::FeedFrom(seq) => numbers(out, tag::FEED_FROM, &[*seq]),
+        EditOp::HistoryEnded(ended) => {
+            put_varint(out, tag::HISTORY_ENDED);
+            ended.encode(out);
+        }
+        EditOp::KeepLog(segment) => {
+            put_varint(out, tag::KEEP_LOG);
+            segment.encode(out);
+        }
+        EditOp::NoteIngest(mark) => {
+            put_varint(out, tag::NOTE_INGEST);
+            mark.encode(out);
+        }
+        EditOp::Consumer { name, position } => {
+            put_varint(out, tag::CONSUMER);
+            put_bytes(out, name.as_bytes());
+            out.extend_from_slice(&position.history.to_le_bytes());
+            put_varint(out, position.seq);
+        }
+        EditOp::RemoveConsumer(name) => {
+            put_varint(out, tag::REMOVE_CONSUMER);
+            put_bytes(out, name.as_bytes());
+        }
+        _ => unreachable!("the others are encoded by the caller"),
     }
 }
 
@@ -269,6 +330,15 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         tag::REMOVE_RANGE => {
             EditOp::RemoveRange { family: bytes.varint32("a family's number")?, seq: seq_num(bytes)? }
         }
+        tag::FEED_FROM => EditOp::FeedFrom(seq_num(bytes)?),
+        tag::HISTORY_ENDED => EditOp::HistoryEnded(EndedHistory::decode(bytes)?),
+        tag::KEEP_LOG => EditOp::KeepLog(KeptSegment::decode(bytes)?),
+        tag::NOTE_INGEST => EditOp::NoteIngest(IngestMark::decode(bytes)?),
+        tag::CONSUMER => EditOp::Consumer {
+            name: text(bytes, "a consumer's name")?,
+            position: Position { history: bytes.fixed64("a history's number")?, seq: seq_num(bytes)? },
+        },
+        tag::REMOVE_CONSUMER => EditOp::RemoveConsumer(text(bytes, "a consumer's name")?),
         _ => return Err(unknown),
     })
 }
@@ -385,6 +455,26 @@ mod tests {
             range(RangeKind::Deleted, 16, b"to"),
             range(RangeKind::Dropped, 17, b""),
             EditOp::RemoveRange { family: 1, seq: 16 },
+            EditOp::FeedFrom(18),
+            EditOp::HistoryEnded(EndedHistory { id: 19, last_seq: 20 }),
+            EditOp::KeepLog(KeptSegment {
+                number: 21,
+                identity: 22,
+                end: 23,
+                last_seq: 24,
+                file_bytes: 31,
+                kept_ms: 25,
+            }),
+            EditOp::NoteIngest(IngestMark {
+                seq: 26,
+                family: 1,
+                at_ms: 27,
+                entries: 28,
+                smallest: b"a".to_vec(),
+                largest: b"b".to_vec(),
+            }),
+            EditOp::Consumer { name: "search".into(), position: Position { history: 29, seq: 30 } },
+            EditOp::RemoveConsumer("search".into()),
         ]);
         let mut bytes = Vec::new();
         encode_edit(&mut bytes, &edit);

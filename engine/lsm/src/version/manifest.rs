@@ -300,7 +300,7 @@ pub(super) fn open_named(fs: &Fs, dir: &Path, current: Current) -> Result<OpenFi
 }
 
 /// Stands before the first edit of a manifest, which must be of the store that `CURRENT` names.
-pub(super) fn open_records(file: &OpenFile, current: Current) -> Result<RecordReader<'_>> {
+pub(super) fn open_records(file: &OpenFile, current: Current) -> Result<RecordReader<&OpenFile>> {
     let reader = RecordReader::open(file, LogKind::Manifest)?;
     if reader.header().store != current.store {
         let (expected, found) = (format!("store {:016x}", current.store), reader.header().store);
@@ -312,7 +312,7 @@ pub(super) fn open_records(file: &OpenFile, current: Current) -> Result<RecordRe
 /// Applies the edits of a manifest to `state`, up to the first thing that is none, and shows each to `see`.
 /// Returns how many there were, and where it stopped.
 pub(super) fn read_edits(
-    reader: &mut RecordReader<'_>,
+    reader: &mut RecordReader<&OpenFile>,
     file: &OpenFile,
     state: &mut StoreState,
     mut see: impl FnMut(&Edit),

@@ -3,6 +3,7 @@
 mod checker;
 mod current;
 mod edit;
+mod feed;
 mod levels;
 mod manifest;
 mod meta;
@@ -14,6 +15,7 @@ mod tail;
 pub use checker::{check_levels, check_ranges};
 pub use current::{Current, current_is_sound, read_current};
 pub use edit::{Edit, EditOp, decode_edit, edit_ops, encode_edit};
+pub use feed::{EndedHistory, FeedState, IngestMark, KeptSegment, MOST_HISTORIES, MOST_INGESTS};
 pub use levels::{Leftover, Purgatory, TableFile, Version};
 pub use manifest::{Loaded, Manifest, NotSwitched, load_manifest};
 pub use meta::TableMeta;

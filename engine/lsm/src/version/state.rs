@@ -1,11 +1,13 @@
 //! Everything that the manifest says, as plain data.
 
 use super::edit::{Edit, EditOp};
+use super::feed::FeedState;
 use super::meta::TableMeta;
 use crate::base::checksum::Identity;
 use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
+use crate::base::position::Position;
 use crate::base::sync::Arc;
 use crate::ranges::Range;
 use std::collections::BTreeMap;
@@ -60,6 +62,10 @@ pub struct StoreState {
     pub prepared_family: Option<u32>,
     /// The column families by number.
     pub families: BTreeMap<u32, FamilyState>,
+    /// What is kept for readers of changes, if anything is.
+    pub feed: Option<FeedState>,
+    /// How far named consumers of changes are. They outlast a feed that is switched off.
+    pub consumers: BTreeMap<String, Position>,
 }
 
 impl StoreState {
@@ -131,8 +137,20 @@ impl StoreState {
                 let removed = self.family(*family)?.ranges.remove(seq);
                 removed.ok_or_else(|| format!("no range at {seq} to remove"))?;
             }
+            EditOp::FeedFrom(seq) => self.feed.get_or_insert_default().release(*seq),
+            EditOp::HistoryEnded(ended) => self.feed()?.end_history(*ended)?,
+            EditOp::KeepLog(segment) => self.feed()?.keep(*segment)?,
+            EditOp::NoteIngest(mark) => self.feed()?.note_ingest(mark)?,
+            EditOp::Consumer { name, position } => _ = self.consumers.insert(name.clone(), *position),
+            EditOp::RemoveConsumer(name) => {
+                self.consumers.remove(name).ok_or_else(|| format!("no consumer {name:?} to remove"))?;
+            }
         }
         Ok(())
+    }
+
+    fn feed(&mut self) -> Result<&mut FeedState, String> {
+        self.feed.as_mut().ok_or_else(|| "a feed that was not begun".into())
     }
 
     fn family(&mut self, id: u32) -> Result<&mut FamilyState, String> {
@@ -169,6 +187,15 @@ impl StoreState {
         if let Some(id) = self.prepared_family {
             edit.push(EditOp::PreparedFamily(id));
         }
+        if let Some(FeedState { from, ended, segments, ingests }) = &self.feed {
+            edit.push(EditOp::FeedFrom(*from));
+            edit.0.extend(ended.iter().map(|ended| EditOp::HistoryEnded(*ended)));
+            edit.0.extend(segments.iter().map(|segment| EditOp::KeepLog(*segment)));
+            edit.0.extend(ingests.iter().map(|mark| EditOp::NoteIngest(mark.clone())));
+        }
+        for (name, position) in &self.consumers {
+            edit.push(EditOp::Consumer { name: name.clone(), position: *position });
+        }
         edit
     }
 
@@ -187,6 +214,7 @@ impl StoreState {
 
 #[cfg(test)]
 mod tests {
+    use super::super::feed::{EndedHistory, IngestMark, KeptSegment};
     use super::*;
 
     fn range(seq: SeqNum) -> Arc<Range> {
@@ -205,6 +233,25 @@ mod tests {
             .push(EditOp::PreparedFamily(4))
             .push(EditOp::Clock(3))
             .push(EditOp::SyncedLog(12))
+            .push(EditOp::FeedFrom(17))
+            .push(EditOp::HistoryEnded(EndedHistory { id: 4, last_seq: 30 }))
+            .push(EditOp::KeepLog(KeptSegment {
+                number: 8,
+                identity: 1,
+                end: 99,
+                last_seq: 20,
+                file_bytes: 128,
+                kept_ms: 3,
+            }))
+            .push(EditOp::NoteIngest(IngestMark {
+                seq: 21,
+                family: 0,
+                at_ms: 4,
+                entries: 2,
+                smallest: b"a".to_vec(),
+                largest: b"b".to_vec(),
+            }))
+            .push(EditOp::Consumer { name: "c".into(), position: Position { history: 4, seq: 18 } })
             .push(EditOp::SeqCeiling(99));
         state.apply(&edit).unwrap();
         let mut again = StoreState::default();
@@ -238,6 +285,8 @@ mod tests {
             EditOp::FamilyOptions { family: 9, options: vec![] },
             EditOp::DropFamily(9),
             EditOp::PreparedFamily(9),
+            EditOp::HistoryEnded(EndedHistory { id: 1, last_seq: 1 }),
+            EditOp::RemoveConsumer("nobody".into()),
             EditOp::RemoveTable { family: 3, level: 1, number: 2 },
             EditOp::Flushed { family: 8, seq: 1 },
             added,

@@ -115,7 +115,7 @@ impl ManifestTail {
         Ok(if self.read_on()? == 0 { Moved::No } else { Moved::Edits })
     }
 
-    fn reader(&self) -> Result<RecordReader<'_>> {
+    fn reader(&self) -> Result<RecordReader<&OpenFile>> {
         RecordReader::open_at(&self.file, self.header, self.place)
     }
 

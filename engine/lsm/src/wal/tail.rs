@@ -83,7 +83,7 @@ impl Segment {
         Ok(Segment { file, header, place })
     }
 
-    fn reader(&self) -> Result<RecordReader<'_>> {
+    fn reader(&self) -> Result<RecordReader<&OpenFile>> {
         RecordReader::open_at(&self.file, self.header, self.place)
     }
 

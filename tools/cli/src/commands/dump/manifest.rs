@@ -59,6 +59,21 @@ fn words(op: &EditOp) -> (&'static str, String) {
         }
         EditOp::DropFamily(id) => ("drop family", id.to_string()),
         EditOp::PreparedFamily(id) => ("prepared family", id.to_string()),
+        EditOp::FeedFrom(seq) => ("feed from", format!("changes behind seq {seq} can be read")),
+        EditOp::HistoryEnded(ended) => {
+            ("history ended", format!("{:016x} at seq {}", ended.id, ended.last_seq))
+        }
+        EditOp::KeepLog(kept) => {
+            let (number, end, last) = (kept.number, kept.end, kept.last_seq);
+            ("keep log", format!("{number:06}.log up to offset {end}, seq {last}, since {} ms", kept.kept_ms))
+        }
+        EditOp::NoteIngest(mark) => {
+            let (from, to) = (bytes_text::escape(&mark.smallest), bytes_text::escape(&mark.largest));
+            let (seq, family, entries) = (mark.seq, mark.family, mark.entries);
+            ("note ingest", format!("seq {seq} to family {family}: {entries} entries, keys {from} to {to}"))
+        }
+        EditOp::Consumer { name, position } => ("consumer", format!("{name:?} at {position}")),
+        EditOp::RemoveConsumer(name) => ("remove consumer", format!("{name:?}")),
         EditOp::NextFamily(id) => ("next family", id.to_string()),
         EditOp::Flushed { family, seq } => ("flushed", format!("family {family} through seq {seq}")),
         EditOp::AddTable { family, level, meta } => {

@@ -152,7 +152,10 @@ fn check_directory(store: &Path) -> Result<(), Trouble> {
     named.extend([FileKind::Current, FileKind::Lock, FileKind::Manifest(loaded.number)]);
     for name in fs.list(store)? {
         let accounted = match FileKind::parse(&name) {
-            Some(FileKind::Wal(number)) => number >= loaded.state.oldest_wal,
+            Some(FileKind::Wal(number)) => {
+                number >= loaded.state.oldest_wal
+                    || loaded.state.feed.as_ref().is_some_and(|feed| feed.keeps(number))
+            }
             Some(FileKind::Reserve | FileKind::Options(_)) => true,
             Some(kind) => named.remove(&kind),
             None => false,
