@@ -55,6 +55,12 @@ impl Position {
     /// writes to the store was faster each time; what reading gives.
     pub(super) fn load(source: &Arc<Source>, mut known: OpenTables) -> Result<(Position, State)> {
         let (fs, dir) = (source.fs(), source.dir());
+        // What is no directory says so.
+        if let Err(error) = fs.list(dir)
+            && !error.is_not_found()
+        {
+            return Err(error);
+        }
         let mut met = Error::FileGone { file: FileKind::Current.path(dir).into() };
         for _ in 0..ATTEMPTS {
             let current = read_current(fs, dir)?;
@@ -83,8 +89,8 @@ impl Position {
     }
 
     /// Reads on: what the manifest names, the log to its end, and whether the manifest has not gone ahead of
-    /// that. `None` if something that was read is not part of the store any more. After that, or an error, only
-    /// loading it anew helps.
+    /// that. `None` if something that was read is not part of the store any more. After that, or an error,
+    /// only loading it anew helps.
     fn settle(&mut self, known: &mut OpenTables, thorough: bool) -> Result<Option<State>> {
         for _ in 0..ATTEMPTS {
             let base = match self.base.take() {

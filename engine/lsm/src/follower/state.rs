@@ -72,8 +72,8 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Opens the tables that the manifest names and that are not among `known`, which they join: whoever has to
-    /// try again has them.
+    /// Opens the tables that the manifest names and that are not among `known`, which they join: whoever has
+    /// to try again has them.
     pub(super) fn open(source: &Source, manifest: &ManifestTail, known: &mut OpenTables) -> Result<Base> {
         let state = Arc::new(manifest.state().clone());
         let (mut families, mut seq, mut opened) = (Vec::new(), 0, 0);

@@ -1,19 +1,19 @@
 //! Reading a log that somebody else may still be writing.
 //!
-//! A [`LogTail`] reads every whole group up to the first thing that is not one, as replay does, and later goes
-//! on from there. It takes nothing and holds nothing back: the writer knows nothing of it.
+//! A [`LogTail`] reads every whole group up to the first thing that is not one, as replay does, and later
+//! goes on from there. It takes nothing and holds nothing back: the writer knows nothing of it.
 //!
 //! # What the writer may do meanwhile
-//! - **Append.** A record that is only partly there fails one of its checksums and is not there yet. Whole, it
-//!   follows the one before by its chain value, and its checksums are bound to the segment's identity and to
-//!   the place. So bytes of another segment, or from elsewhere, are never taken for it.
-//! - **Write another record to the same place**, after an append that failed. If the first one was whole for a
-//!   moment it may have been read. Then the next record does not follow it; and since that one may begin
-//!   elsewhere, each [`LogTail::advance`] first looks whether the record that it read last is still there, and
-//!   answers [`Reached::TakenBack`] if not.
+//! - **Append.** A record that is only partly there fails one of its checksums and is not there yet. Whole,
+//!   it follows the one before by its chain value, and its checksums are bound to the segment's identity and
+//!   to the place. So bytes of another segment, or from elsewhere, are never taken for it.
+//! - **Write another record to the same place**, after an append that failed. If the first one was whole for
+//!   a moment it may have been read. Then the next record does not follow it; and since that one may begin
+//!   elsewhere, each [`LogTail::advance`] first looks whether the record that it read last is still there,
+//!   and answers [`Reached::TakenBack`] if not.
 //! - **Seal the segment**: its last record names the next one, which was complete before.
-//! - **Remove segments.** What is open stays readable under Unix. One that is not open any more is an error of
-//!   kind `NotFound` on its path; the manifest says whether it is still needed.
+//! - **Remove segments.** What is open stays readable under Unix. One that is not open any more is an error
+//!   of kind `NotFound` on its path; the manifest says whether it is still needed.
 //! - **Close the log**, which cuts the segment behind the mark of the close. A size that was asked for before
 //!   is asked for again.
 //!
@@ -144,10 +144,10 @@ impl LogTail {
         self.found.closed.and(self.found.manifest)
     }
 
-    /// Reads on to the end, and hands each batch to `each`. `known` is a position up to which the log is known
-    /// to be synced, from somewhere that was read before. With `thorough` all that lies behind the end is
-    /// searched for evidence that more was there, as replay does: the reserved space of a segment, and later
-    /// segments.
+    /// Reads on to the end, and hands each batch to `each`. `known` is a position up to which the log is
+    /// known to be synced, from somewhere that was read before. With `thorough` all that lies behind the end
+    /// is searched for evidence that more was there, as replay does: the reserved space of a segment, and
+    /// later segments.
     ///
     /// After an error the position must not be used any more: part of a group may have been handed out.
     ///
