@@ -30,14 +30,19 @@
 
 mod cursor;
 mod family;
+mod handle;
 mod iter;
 mod position;
 mod prepared;
 mod read_only;
 mod source;
 mod state;
+mod stats;
 mod walk;
+mod worker;
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod handle_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod leading;
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -45,6 +50,8 @@ mod read_only_tests;
 
 pub use cursor::ReadOnlyCursor;
 pub use family::ReadOnlyFamily;
+pub use handle::{CaughtUp, Follower, Lag, Restart};
 pub use iter::ReadOnlyIter;
 pub use prepared::ReadOnlyPrepared;
 pub use read_only::{ReadOnlyDb, ReadOnlyFamilyStats, ReadOnlyStats};
+pub use stats::FollowerStats;

@@ -87,6 +87,12 @@ impl ReadOnlyDb {
         Ok(ReadOnlyDb { default: ReadOnlyFamily::new(all, place, frozen_ms) })
     }
 
+    /// Of a state that has the default family, as every one that was loaded has.
+    pub(super) fn of(all: Arc<State>) -> ReadOnlyDb {
+        let place = all.place_of(DEFAULT_FAMILY).unwrap_or(0);
+        ReadOnlyDb { default: ReadOnlyFamily::new(all, place, None) }
+    }
+
     /// The directory.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -9,6 +9,7 @@ use crate::table::Tables;
 use crate::version::{Purgatory, TableFile, TableMeta};
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// Tables that are open, by number.
 pub(super) type OpenTables = HashMap<FileNumber, Arc<TableFile>>;
@@ -50,6 +51,11 @@ impl Source {
 
     pub(super) fn fs(&self) -> &Fs {
         self.builder.file_system()
+    }
+
+    /// By monotonic time.
+    pub(super) fn now(&self) -> Duration {
+        self.builder.given_clock().monotonic()
     }
 
     pub(super) fn dir(&self) -> &Path {
