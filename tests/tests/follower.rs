@@ -77,7 +77,7 @@ fn what_was_seen_outlives_kills_of_the_writer() {
         let limit = Limit::new(&child, Duration::from_millis(200 + random.below(500)));
         let status = loop {
             watcher.look();
-            if watcher.looks % 8 == 0 {
+            if watcher.looks.is_multiple_of(8) {
                 watcher.look_anew(&store);
             }
             if let Some(status) = child.try_wait().unwrap() {
