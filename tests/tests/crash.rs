@@ -7,8 +7,8 @@ use esker::fs::sim::{OperationKind, Phase};
 use esker_tests::history::{Operation, Profile, generate, parse, print};
 use esker_tests::oracle::Loss;
 use esker_tests::session::{
-    Cell, Cramped, FaultKind, Figures, calls_to_fail, crash_everywhere, for_each_seed, keep_failure,
-    kinds_of_calls, number, run_on_small_disk, run_with_fault, run_with_full_disk, shrink, sync_fails,
+    Cell, Cramped, FaultKind, Figures, Place, calls_to_fail, crash_everywhere, for_each_seed, keep_failure,
+    kinds_of_calls, number, run, run_on_small_disk, run_with_fault, run_with_full_disk, shrink, sync_fails,
 };
 use esker_tests::workspace;
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,6 +124,30 @@ fn power_may_be_lost_anywhere() {
         assert!(recoveries >= 10_000, "only {recoveries} recoveries");
         assert!(second + kills >= 4_000, "only {second} second crashes and {kills} kills");
     }
+}
+
+/// Readers beside the writer see what a kill would leave, at any moment, and change nothing of what a crash
+/// leaves.
+#[test]
+fn readers_see_what_a_kill_would_leave() {
+    let (first, count) = (number("ESKER_READER_SEED", 1), number("ESKER_READER_HISTORIES", 60));
+    let looks: u64 = for_each_seed("readers", first..first + count, |seed| {
+        let history = generate(seed + 6_000, &Profile::READERS);
+        let fails = |shorter: &[Operation]| run(Place::fresh(seed), shorter).err();
+        if let Some(why) = fails(&history) {
+            keep("readers", seed, &history, &why, |shorter| fails(shorter).is_some());
+            panic!("seed {seed}: {why}");
+        }
+        if seed % 30 == 1 {
+            let figures = crash_everywhere(seed, &history);
+            assert_eq!(figures.violations.len(), 0, "seed {seed}, the first: {}", figures.violations[0]);
+        }
+        history.iter().filter(|operation| **operation == Operation::Look).count() as u64
+    })
+    .into_iter()
+    .sum();
+    esker_tests::figure!("readers: {count} histories from seed {first}, {looks} looks, violations 0");
+    assert!(looks > count * 4, "only {looks} looks");
 }
 
 #[test]

@@ -76,8 +76,8 @@ pub use db::{
 pub use feed::{Change, ChangeBatch, ChangeFeed, FeedConsumer, Operation, Operations};
 pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};
 pub use follower::{
-    ReadOnlyCursor, ReadOnlyDb, ReadOnlyFamily, ReadOnlyFamilyStats, ReadOnlyIter, ReadOnlyPrepared,
-    ReadOnlyStats,
+    CaughtUp, Follower, FollowerStats, Lag, ReadOnlyCursor, ReadOnlyDb, ReadOnlyFamily, ReadOnlyFamilyStats,
+    ReadOnlyIter, ReadOnlyPrepared, ReadOnlyStats, Restart,
 };
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;

@@ -9,6 +9,7 @@ mod cursors;
 mod fault;
 mod ingest;
 mod leave;
+mod look;
 mod options;
 mod place;
 mod prepared;

@@ -48,8 +48,8 @@ impl StoreArgs {
         opened(self.builder(false).any_layer())
     }
 
-    /// Opens a store that must exist, whatever layer wrote it, to read what it holds at this moment: it may be
-    /// in use, and is left as it is. Only what is to be given up of a damaged one is given up first.
+    /// Opens a store that must exist, whatever layer wrote it, to read what it holds at this moment: it may
+    /// be in use, and is left as it is. Only what is to be given up of a damaged one is given up first.
     ///
     /// # Errors
     /// There is no store, or it cannot be read.

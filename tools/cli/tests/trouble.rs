@@ -257,7 +257,8 @@ fn a_store_in_use_says_by_whom() {
     input.write_all(b"a;1\n").unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    folder.run(&["get", "a"]).assert_refused(1, &format!("data is in use by process {}", child.id()));
+    folder.run(&["stats"]).assert_refused(1, &format!("data is in use by process {}", child.id()));
+    assert_eq!(folder.ok(&["get", "a"]), "a;1\n", "who only reads does not mind");
     drop(input);
     assert!(child.wait().unwrap().success());
     assert_eq!(folder.ok(&["get", "a"]), "a;1\n");

@@ -195,8 +195,8 @@ pub enum Error {
         /// Why.
         why: IngestRefusal,
     },
-    /// A file that a reader without the lock of the store needs is gone: whoever writes to the store has removed
-    /// it meanwhile, since nothing needs it any more. What the store holds now can be read.
+    /// A file that a reader without the lock of the store needs is gone: whoever writes to the store has
+    /// removed it meanwhile, since nothing needs it any more. What the store holds now can be read.
     FileGone {
         /// The file.
         file: Box<Path>,

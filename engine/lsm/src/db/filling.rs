@@ -88,9 +88,9 @@ impl Filling {
     }
 }
 
-/// Takes a batch of the log at `base` of `file` apart: each operation goes to the filling of its family, which
-/// `begin` makes if there is none yet, unless it was flushed or its family was dropped. The one before it ended
-/// with the sequence number `before`. Returns with which this one ends.
+/// Takes a batch of the log at `base` of `file` apart: each operation goes to the filling of its family,
+/// which `begin` makes if there is none yet, unless it was flushed or its family was dropped. The one before
+/// it ended with the sequence number `before`. Returns with which this one ends.
 ///
 /// # Errors
 /// [`crate::Error::Corruption`] if it makes no sense; part of it may then stand in memtables.

@@ -45,7 +45,9 @@ impl ReadOnlyFamily {
         &self.all.families[self.place]
     }
 
-    pub(super) fn now_ms(&self) -> u64 {
+    /// The time that decides what has ended, in milliseconds since the epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
         self.frozen_ms.unwrap_or_else(|| self.all.clock.now_ms())
     }
 

@@ -31,6 +31,16 @@ pub(super) struct Position {
     kept: Kept,
 }
 
+/// What reading on has come to.
+pub(super) enum Settled {
+    /// All that there is, as it is shown.
+    Reached(State),
+    /// Another manifest is in force.
+    Replaced,
+    /// A record that was read is not part of the log any more.
+    TakenBack,
+}
+
 /// What the log holds and families have not flushed.
 #[derive(Default)]
 struct Kept {
@@ -55,14 +65,23 @@ impl Position {
     /// writes to the store was faster each time; what reading gives.
     pub(super) fn load(source: &Arc<Source>, mut known: OpenTables) -> Result<(Position, State)> {
         let (fs, dir) = (source.fs(), source.dir());
+        // What is no directory says so.
+        if let Err(error) = fs.list(dir)
+            && !error.is_not_found()
+        {
+            return Err(error);
+        }
         let mut met = Error::FileGone { file: FileKind::Current.path(dir).into() };
         for _ in 0..ATTEMPTS {
             let current = read_current(fs, dir)?;
             let manifest = match ManifestTail::open(fs, dir) {
                 Ok(manifest) => manifest.ok_or_else(|| source.builder.why_nothing())?,
                 Err(error) if read_current(fs, dir)? == current => return Err(error),
-                Err(error) => {
-                    met = error;
+                // Another one is in force: this one is gone for that reason, however that showed.
+                Err(_) => {
+                    let named =
+                        current.map_or(FileKind::Current, |current| FileKind::Manifest(current.manifest));
+                    met = Error::FileGone { file: named.path(dir).into() };
                     continue;
                 }
             };
@@ -70,8 +89,8 @@ impl Position {
             let (source, kept) = (source.clone(), Kept::default());
             let mut position = Position { source, manifest, base: None, log: None, kept };
             match position.settle(&mut known, true) {
-                Ok(Some(state)) => return Ok((position, state)),
-                Ok(None) => {}
+                Ok(Settled::Reached(state)) => return Ok((position, state)),
+                Ok(_) => {}
                 // It stands if the manifest does. One that cannot be read says why when it is opened again.
                 Err(error) => match position.manifest.advance() {
                     Ok(Moved::No) => return Err(missing(error)),
@@ -82,10 +101,30 @@ impl Position {
         Err(gone(met))
     }
 
+    /// Reads what has come since. After an error, or if it was not reached, only loading anew helps.
+    pub(super) fn advance(&mut self) -> Result<Settled> {
+        match self.manifest.advance()? {
+            Moved::Replaced => Ok(Settled::Replaced),
+            Moved::No | Moved::Edits => self.settle(&mut OpenTables::new(), false),
+        }
+    }
+
+    /// By how many sequence numbers the log goes on.
+    pub(super) fn seqs_ahead(&self) -> Result<u64> {
+        let shown = self.kept.last_seq.max(self.base.as_ref().map_or(0, |base| base.seq));
+        let (mut ahead, mut last) = (self.log.clone(), 0);
+        if let Some(ahead) = &mut ahead {
+            ahead.advance(0, false, &mut |_, batch, _, _| {
+                last = (batch.first_seq + u64::from(batch.count)).saturating_sub(1);
+                Ok(())
+            })?;
+        }
+        Ok(last.saturating_sub(shown))
+    }
+
     /// Reads on: what the manifest names, the log to its end, and whether the manifest has not gone ahead of
-    /// that. `None` if something that was read is not part of the store any more. After that, or an error, only
-    /// loading it anew helps.
-    fn settle(&mut self, known: &mut OpenTables, thorough: bool) -> Result<Option<State>> {
+    /// that.
+    fn settle(&mut self, known: &mut OpenTables, thorough: bool) -> Result<Settled> {
         for _ in 0..ATTEMPTS {
             let base = match self.base.take() {
                 Some(base) if base.end == self.manifest.lsn() => base,
@@ -101,20 +140,20 @@ impl Position {
             if let Some(log) = &mut self.log
                 && self.kept.read(log, base, &self.source, thorough)? == Reached::TakenBack
             {
-                return Ok(None);
+                return Ok(Settled::TakenBack);
             }
             let (end, ingests) = (base.end, self.manifest.ingests());
             match self.manifest.advance()? {
-                Moved::Replaced => return Ok(None),
+                Moved::Replaced => return Ok(Settled::Replaced),
                 // The log may go on behind what was ingested.
                 Moved::Edits if self.manifest.ingests() > ingests => continue,
                 Moved::No | Moved::Edits => {}
             }
             if self.ends_where_it_was_closed(end)? {
-                return Ok(Some(self.state()));
+                return Ok(Settled::Reached(self.state()));
             }
         }
-        Ok(None)
+        Ok(Settled::Replaced)
     }
 
     /// Whether the manifest that was read ends where the log says, if that was closed in good order. A cut
@@ -141,14 +180,14 @@ impl Position {
     fn state(&self) -> State {
         let (log, kept) = (self.log.as_ref(), &self.kept);
         let (mut families, mut seq, mut clock_ms) = (Vec::new(), kept.last_seq, 0);
-        let (mut history, mut prepared) = Default::default();
+        let (mut store, mut history, mut prepared) = Default::default();
         if let Some(base) = &self.base {
             let with = |family: &super::state::FamilyBase| {
                 family.with(kept.fillings.get(&family.id).map(|filling| &filling.memtable))
             };
             families = base.families.iter().map(with).collect();
             (seq, clock_ms) = (seq.max(base.seq), base.state.clock_ms);
-            (history, prepared) = (base.state.history, base.state.prepared_family);
+            (store, history, prepared) = (base.state.store, base.state.history, base.state.prepared_family);
         }
         let clock_ms = clock_ms.max(log.map_or(0, LogTail::clock_ms));
         State {
@@ -156,6 +195,7 @@ impl Position {
             source: self.source.clone(),
             families,
             prepared,
+            store,
             seq,
             history,
             groups: log.map_or(0, LogTail::groups),

@@ -29,8 +29,8 @@ impl ReadOnlyDb {
     /// The transactions that are prepared, in the order of their names.
     ///
     /// # Errors
-    /// As [`get`](crate::ReadOnlyFamily::get); [`Error::Corruption`](crate::Error::Corruption) for a stored form
-    /// that is none.
+    /// As [`get`](crate::ReadOnlyFamily::get); [`Error::Corruption`](crate::Error::Corruption) for a stored
+    /// form that is none.
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {

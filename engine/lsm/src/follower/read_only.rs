@@ -13,18 +13,18 @@ use crate::version::History;
 use std::ops::Deref;
 use std::path::Path;
 
-/// A store as it was when it was opened: owned, cheap to clone, usable from any thread. It is at the same time
-/// its default column family.
+/// A store as it was when it was opened: owned, cheap to clone, usable from any thread. It is at the same
+/// time its default column family.
 ///
-/// It is opened beside whoever writes to the store, in this process or another, or where nobody does. It takes
-/// no lock, and changes nothing in the directory, which may be one that cannot be written to. It shows every
-/// write that would survive a kill of the writer at that moment, and goes on showing them: all families at one
-/// sequence number, whatever the writer does meanwhile. What has no log
-/// ([`Durability::None`](crate::Durability::None)) is seen once it was flushed. Entries that end while it is held are
-/// absent from then on; in a [`snapshot`](ReadOnlyDb::snapshot) time stands still as well.
+/// It is opened beside whoever writes to the store, in this process or another, or where nobody does. It
+/// takes no lock, and changes nothing in the directory, which may be one that cannot be written to. It shows
+/// every write that would survive a kill of the writer at that moment, and goes on showing them: all families
+/// at one sequence number, whatever the writer does meanwhile. What has no log
+/// ([`Durability::None`](crate::Durability::None)) is seen once it was flushed. Entries that end while it is
+/// held are absent from then on; in a [`snapshot`](ReadOnlyDb::snapshot) time stands still as well.
 ///
-/// What the log holds and was not flushed is kept in memory, at most half of the memory budget. Of each table it
-/// holds a descriptor.
+/// What the log holds and was not flushed is kept in memory, at most half of the memory budget. Of each table
+/// it holds a descriptor.
 #[derive(Clone, Debug)]
 pub struct ReadOnlyDb {
     default: ReadOnlyFamily,
@@ -39,7 +39,8 @@ impl Deref for ReadOnlyDb {
 }
 
 impl Db {
-    /// Opens the store in the directory `path` to read it, with default options; whoever writes to it goes on.
+    /// Opens the store in the directory `path` to read it, with default options; whoever writes to it goes
+    /// on.
     ///
     /// # Errors
     /// See [`Builder::open_read_only`].
@@ -70,9 +71,9 @@ impl Builder {
     /// [`Error::NotADatabase`](crate::Error::NotADatabase) where there is no store;
     /// [`Error::Corruption`](crate::Error::Corruption) as for [`Builder::open`], also where
     /// [`recover_to_damage`](crate::Options::recover_to_damage) is set;
-    /// [`Error::LogTooLarge`](crate::Error::LogTooLarge) if the log holds more than fits into half of the memory
-    /// budget; [`Error::FileGone`](crate::Error::FileGone) if whoever writes to the store has each time removed
-    /// files before they could be opened; I/O errors.
+    /// [`Error::LogTooLarge`](crate::Error::LogTooLarge) if the log holds more than fits into half of the
+    /// memory budget; [`Error::FileGone`](crate::Error::FileGone) if whoever writes to the store has each
+    /// time removed files before they could be opened; I/O errors.
     pub fn open_read_only(self) -> Result<ReadOnlyDb> {
         let source = Arc::new(Source::new(self)?);
         let (_, state) = Position::load(&source, OpenTables::new())?;
@@ -84,6 +85,12 @@ impl ReadOnlyDb {
     pub(super) fn new(all: Arc<State>, frozen_ms: Option<u64>) -> Result<ReadOnlyDb> {
         let place = all.place_of(DEFAULT_FAMILY)?;
         Ok(ReadOnlyDb { default: ReadOnlyFamily::new(all, place, frozen_ms) })
+    }
+
+    /// Of a state that has the default family, as every one that was loaded has.
+    pub(super) fn of(all: Arc<State>) -> ReadOnlyDb {
+        let place = all.place_of(DEFAULT_FAMILY).unwrap_or(0);
+        ReadOnlyDb { default: ReadOnlyFamily::new(all, place, None) }
     }
 
     /// The directory.

@@ -1,7 +1,7 @@
 //! Where a reader reads, and what its states have in common.
 
 use crate::base::error::{Corruption, Error, Result};
-use crate::base::filename::FileNumber;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::sync::Arc;
 use crate::db::Builder;
 use crate::fs::Fs;
@@ -9,6 +9,7 @@ use crate::table::Tables;
 use crate::version::{Purgatory, TableFile, TableMeta};
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// Tables that are open, by number.
 pub(super) type OpenTables = HashMap<FileNumber, Arc<TableFile>>;
@@ -52,6 +53,11 @@ impl Source {
         self.builder.file_system()
     }
 
+    /// By monotonic time.
+    pub(super) fn now(&self) -> Duration {
+        self.builder.given_clock().monotonic()
+    }
+
     pub(super) fn dir(&self) -> &Path {
         self.builder.dir()
     }
@@ -79,7 +85,15 @@ impl Source {
 /// What it means that a file was not there while the manifest went on naming it.
 pub(super) fn missing(error: Error) -> Error {
     match not_found(&error) {
-        Some(path) => Corruption::new(path, 0, "a file that the store needs", "no such file").into(),
+        Some(path) => {
+            let kind = path.file_name().and_then(|name| FileKind::parse(name.to_str()?));
+            let expected = match kind {
+                Some(FileKind::Table(_)) => "a table that the manifest names",
+                Some(FileKind::Wal(_)) => "a segment of the log that is needed",
+                _ => "a file that the store needs",
+            };
+            Corruption::new(path, 0, expected, "no such file").into()
+        }
         None => error,
     }
 }

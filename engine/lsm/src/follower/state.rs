@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) families: Vec<FamilyState>,
     /// The family of prepared transactions.
     pub(super) prepared: Option<u32>,
+    /// The random number of the store.
+    pub(super) store: u64,
     pub(super) seq: SeqNum,
     pub(super) history: History,
     pub(super) clock: ExpiryClock,
@@ -72,8 +74,8 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Opens the tables that the manifest names and that are not among `known`, which they join: whoever has to
-    /// try again has them.
+    /// Opens the tables that the manifest names and that are not among `known`, which they join: whoever has
+    /// to try again has them.
     pub(super) fn open(source: &Source, manifest: &ManifestTail, known: &mut OpenTables) -> Result<Base> {
         let state = Arc::new(manifest.state().clone());
         let (mut families, mut seq, mut opened) = (Vec::new(), 0, 0);
@@ -141,6 +143,19 @@ impl FamilyBase {
 }
 
 impl State {
+    /// The same, to be shown behind `before`: what had ended there has ended here.
+    pub(super) fn behind(mut self, before: &State) -> State {
+        let clock = self.clock.source().clone();
+        self.clock = ExpiryClock::new(clock, self.clock.now_ms().max(before.clock.now_ms()));
+        self
+    }
+
+    /// The tables, by number.
+    pub(super) fn tables(&self) -> OpenTables {
+        let tables = self.families.iter().flat_map(|family| family.view.version.tables());
+        tables.map(|(_, table)| (table.meta.number, table.clone())).collect()
+    }
+
     /// The place of a family among the families.
     pub(super) fn place_of(&self, name: &str) -> Result<usize> {
         let is_it = |family: &FamilyState| &*family.name == name && Some(family.id) != self.prepared;

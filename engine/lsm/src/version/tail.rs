@@ -4,11 +4,11 @@
 //! - **Append an edit.** One that is only partly there is not there yet.
 //! - **Take an edit back** whose append failed: the file is cut, and another edit may come to the same place.
 //!   So it is looked whether the edit that was read last is still there.
-//! - **Write a new manifest**, switch `CURRENT` to it, and remove this one. `CURRENT` is replaced as a whole and
-//!   names a manifest that is complete.
+//! - **Write a new manifest**, switch `CURRENT` to it, and remove this one. `CURRENT` is replaced as a whole
+//!   and names a manifest that is complete.
 //!
-//! Each edit is on disk before what it adds is needed or what it removes is removed. So whoever does not find a
-//! file finds, behind that, a manifest that does not name it any more; or the file is missing.
+//! Each edit is on disk before what it adds is needed or what it removes is removed. So whoever does not find
+//! a file finds, behind that, a manifest that does not name it any more; or the file is missing.
 
 use super::current::{Current, read_current};
 use super::edit::EditOp;

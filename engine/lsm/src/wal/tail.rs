@@ -1,19 +1,19 @@
 //! Reading a log that somebody else may still be writing.
 //!
-//! A [`LogTail`] reads every whole group up to the first thing that is not one, as replay does, and later goes
-//! on from there. It takes nothing and holds nothing back: the writer knows nothing of it.
+//! A [`LogTail`] reads every whole group up to the first thing that is not one, as replay does, and later
+//! goes on from there. It takes nothing and holds nothing back: the writer knows nothing of it.
 //!
 //! # What the writer may do meanwhile
-//! - **Append.** A record that is only partly there fails one of its checksums and is not there yet. Whole, it
-//!   follows the one before by its chain value, and its checksums are bound to the segment's identity and to
-//!   the place. So bytes of another segment, or from elsewhere, are never taken for it.
-//! - **Write another record to the same place**, after an append that failed. If the first one was whole for a
-//!   moment it may have been read. Then the next record does not follow it; and since that one may begin
-//!   elsewhere, each [`LogTail::advance`] first looks whether the record that it read last is still there, and
-//!   answers [`Reached::TakenBack`] if not.
+//! - **Append.** A record that is only partly there fails one of its checksums and is not there yet. Whole,
+//!   it follows the one before by its chain value, and its checksums are bound to the segment's identity and
+//!   to the place. So bytes of another segment, or from elsewhere, are never taken for it.
+//! - **Write another record to the same place**, after an append that failed. If the first one was whole for
+//!   a moment it may have been read. Then the next record does not follow it; and since that one may begin
+//!   elsewhere, each [`LogTail::advance`] first looks whether the record that it read last is still there,
+//!   and answers [`Reached::TakenBack`] if not.
 //! - **Seal the segment**: its last record names the next one, which was complete before.
-//! - **Remove segments.** What is open stays readable under Unix. One that is not open any more is an error of
-//!   kind `NotFound` on its path; the manifest says whether it is still needed.
+//! - **Remove segments.** What is open stays readable under Unix. One that is not open any more is an error
+//!   of kind `NotFound` on its path; the manifest says whether it is still needed.
 //! - **Close the log**, which cuts the segment behind the mark of the close. A size that was asked for before
 //!   is asked for again.
 //!
@@ -28,12 +28,16 @@ use super::group::{GroupHeader, LoggedBatch, ManifestEnd};
 use super::replay::{Place, Replay, open_segment, read_segment};
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
+use crate::base::sync::Arc;
 use crate::fs::{Fs, OpenFile};
 use crate::record::{FileHeader, HEADER_BYTES, ReadPlace, RecordReader, Stop};
 use std::path::{Path, PathBuf};
 
 /// How often a segment may turn out shorter than it was a moment ago: it is cut once, at a close.
 const CUTS: u32 = 2;
+
+/// Bytes that are no whole record are taken for one that is being written, but for one in so many times.
+const DOUBTS: u32 = 64;
 
 /// How far reading has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub enum Reached {
 pub type EachBatch<'e> = dyn FnMut(GroupHeader, LoggedBatch<'_>, &Path, u64) -> Result<()> + 'e;
 
 /// A position in a log that may grow.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LogTail {
     fs: Fs,
     dir: PathBuf,
@@ -63,13 +67,15 @@ pub struct LogTail {
     next: Option<(FileNumber, u64)>,
     /// The greatest position that a record which was read calls synced.
     synced: u64,
+    /// Where bytes stand that are no whole record, and how often they did.
+    doubted: (u64, u32),
     found: Replay,
 }
 
 /// A segment, and how far it was read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Segment {
-    file: OpenFile,
+    file: Arc<OpenFile>,
     header: FileHeader,
     place: ReadPlace,
 }
@@ -80,7 +86,7 @@ impl Segment {
         let file = fs.open(&FileKind::Wal(place.number).path(dir))?;
         let reader = open_segment(&file, store, Some(place))?;
         let (header, place) = (*reader.header(), reader.place());
-        Ok(Segment { file, header, place })
+        Ok(Segment { file: Arc::new(file), header, place })
     }
 
     fn reader(&self) -> Result<RecordReader<&OpenFile>> {
@@ -108,6 +114,7 @@ impl LogTail {
             before: None,
             next: None,
             synced: 0,
+            doubted: (0, 0),
             found: Replay::default(),
         })
     }
@@ -144,8 +151,9 @@ impl LogTail {
         self.found.closed.and(self.found.manifest)
     }
 
-    /// Reads on to the end, and hands each batch to `each`. `known` is a position up to which the log is known
-    /// to be synced, from somewhere that was read before. With `thorough` all that lies behind the end is
+    /// Reads on to the end, and hands each batch to `each`. `known` is a position up to which the log is
+    /// known to be synced, from somewhere that was read before. With `thorough`, and if the same bytes stand
+    /// at the end again and are no record, all that lies behind the end is
     /// searched for evidence that more was there, as replay does: the reserved space of a segment, and later
     /// segments.
     ///
@@ -161,7 +169,7 @@ impl LogTail {
         let stop = self.read_on(each)?;
         let short = self.has_lost_its_end()?;
         let mut evidence = known.max(self.synced);
-        if thorough {
+        if thorough || self.has_doubts(&stop) {
             evidence = evidence.max(self.synced_behind()?);
         }
         if stop.lsn >= evidence && !short {
@@ -181,6 +189,13 @@ impl LogTail {
     fn still_follows(&self) -> Result<bool> {
         let before = self.before.as_ref().filter(|_| self.at.place.last.is_none());
         Ok(self.at.still_follows()? && before.map_or(Ok(true), Segment::still_follows)?)
+    }
+
+    /// Whether a record that is not whole has not become whole for a while: now and then then.
+    fn has_doubts(&mut self, stop: &Stop) -> bool {
+        let times = if self.doubted.0 == stop.lsn { self.doubted.1 + 1 } else { 1 };
+        self.doubted = (stop.lsn, if stop.damage.is_some() { times % DOUBTS } else { 0 });
+        self.doubted.1 == 2
     }
 
     /// Reads on to where no whole record stands.

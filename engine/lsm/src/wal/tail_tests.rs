@@ -85,8 +85,8 @@ fn a_group_that_is_only_partly_there_is_waited_for() {
     assert!(waited > 200, "{waited}");
 }
 
-/// A refused append may have been whole for a moment. What comes to its place has another length, too, so that
-/// what was read does not tell where it begins.
+/// A refused append may have been whole for a moment. What comes to its place has another length, too, so
+/// that what was read does not tell where it begins.
 #[test]
 fn a_group_that_was_taken_back_is_noticed() {
     for other in ["other", "of another length altogether"] {
