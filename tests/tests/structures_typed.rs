@@ -4,7 +4,7 @@
 
 use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs};
-use esker_structures::api::{Database, Run, Taken};
+use esker_structures::api::{Database, Run};
 use esker_structures::command::{Connection, Group, Reply, commands, find, flags};
 use esker_structures::keys::{Filter, Limit, Remaining};
 use esker_structures::list::{Search, Side};
@@ -148,15 +148,12 @@ type Db<'s> = Database<'s, Store>;
 type Call = fn(Db<'_>) -> Result<Vec<String>>;
 /// A command, and the typed call that does the same.
 type Case = (&'static str, Call);
+type WholeCase = (&'static str, fn(&Store) -> Result<Vec<String>>);
 
 const IN_A_MINUTE: Duration = Duration::from_secs(60);
 
 fn ranked(range: Range<'_>, window: Window) -> impl Fn(Db<'_>) -> Result<Vec<String>> {
     move |db| of(Ok(db.zset("z").range_in(&range, window)?.into_iter().map(|(m, _)| m).collect::<Vec<_>>()))
-}
-
-fn taken<T>(taken: Taken<T>) -> Option<(Vec<u8>, Vec<T>)> {
-    taken
 }
 
 const STRINGS: &[Case] = &[
@@ -263,7 +260,7 @@ const LISTS: &[Case] = &[
     ("rpoplpush l l", |db| of(db.list("l").move_to(Side::Right, "l", Side::Left))),
     ("lpop l", |db| of(db.list("l").pop(Side::Left))),
     ("rpop l 2", |db| of(db.list("l").pop_many(Side::Right, 2))),
-    ("lmpop 2 none l left count 2", |db| of(Ok(taken(db.pop_of_lists(&["none", "l"], Side::Left, 2)?)))),
+    ("lmpop 2 none l left count 2", |db| of(db.pop_of_lists(&["none", "l"], Side::Left, 2))),
     ("rpush l 1 2 3 4", |db| of(db.list("l").push_many(Side::Right, &["1", "2", "3", "4"]))),
     ("ltrim l 1 2", |db| of(db.list("l").trim(1, 2))),
 ];
@@ -358,7 +355,7 @@ const SORTED_SETS: &[Case] = &[
     ("zrem z e none", |db| of(db.zset("z").remove_many(&["e", "none"]))),
     ("zpopmin z 2", |db| of(db.zset("z").pop_first(2))),
     ("zpopmax zu 1", |db| of(db.zset("zu").pop_last(1))),
-    ("zmpop 2 none zu max count 2", |db| of(Ok(taken(db.pop_of_zsets(&["none", "zu"], true, 2)?)))),
+    ("zmpop 2 none zu max count 2", |db| of(db.pop_of_zsets(&["none", "zu"], true, 2))),
     ("zremrangebyrank zu 0 0", |db| of(db.zset("zu").remove_range(&Range::Rank(0, 0)))),
     ("zremrangebyscore y 20 20", |db| of(db.zset("y").remove_range(&(20.0..=20.0).into()))),
     ("zremrangebylex zd [a (c", |db| {
@@ -427,7 +424,7 @@ const KEYS: &[Case] = &[
 ];
 
 /// The same of the whole store.
-const WHOLE: &[(&str, fn(&Store) -> Result<Vec<String>>)] = &[
+const WHOLE: &[WholeCase] = &[
     ("dbsize", |store| of(store.db(0).len())),
     ("swapdb 0 3", |store| of(store.swap_databases(0, 3))),
     ("swapdb 0 16", |store| of(store.swap_databases(0, 16))),

@@ -136,7 +136,7 @@ impl Builder {
     /// let store = esker_structures::Store::builder(dir.path().join("data")).command_memory(1 << 20).open()?;
     /// let jobs = store.db(0).list("jobs");
     /// for _ in 0..40 {
-    ///     jobs.push(Side::Right, [0; 50_000])?;
+    ///     jobs.push(Side::Right, [0_u8; 50_000])?;
     /// }
     /// assert!(jobs.pop_many(Side::Left, 40).unwrap_err().is(&Error::COMMAND_TOO_LARGE));
     /// assert_eq!(jobs.pop_many(Side::Left, 10)?.len(), 10);
