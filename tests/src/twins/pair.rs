@@ -147,14 +147,15 @@ impl Pair {
         if self.read_only.is_some() {
             return Ok(Outcome::ReadOnly);
         }
+        if self.is_poisoned() {
+            // It became read-only meanwhile: the reply may show either side of that, and the fate of what was
+            // written is open.
+            answer(&mut self.beside, args);
+            self.push_state()?;
+            return Ok(Outcome::ReadOnly);
+        }
         let ends_transaction = named(args).is_some_and(|command| command.name == "exec");
         if let (Value::Error(text), true) = (&ours, self.is_failing()) {
-            if self.is_poisoned() {
-                // What becomes of it is open.
-                answer(&mut self.beside, args);
-                self.push_state()?;
-                return Ok(Outcome::ReadOnly);
-            }
             if ends_transaction {
                 answer(&mut self.beside, &[b"discard".to_vec()]);
             }
@@ -234,10 +235,21 @@ impl Pair {
 
     /// What the store shows, unless its disk refuses.
     fn shown(&self) -> Result<Option<Seen>, String> {
-        match Seen::read(&self.store) {
+        match self.seen_at_once() {
             Ok(seen) => Ok(Some(seen)),
             Err(text) if self.is_failing() && text.contains(OF_THE_DISK) => Ok(None),
             Err(text) => Err(format!("cannot read: {text}")),
+        }
+    }
+
+    /// Everything that the store shows, from before it became read-only or from after.
+    fn seen_at_once(&self) -> Result<Seen, String> {
+        loop {
+            let before = self.is_poisoned();
+            let seen = Seen::read(&self.store)?;
+            if before == self.is_poisoned() {
+                return Ok(seen);
+            }
         }
     }
 
@@ -247,9 +259,9 @@ impl Pair {
     /// # Errors
     /// What is not so.
     pub(super) fn check_when_healed(&mut self) -> Result<(), String> {
-        let seen = Seen::read(&self.store).map_err(|e| format!("cannot read: {e}"))?;
-        verify(&self.store)?;
+        let seen = self.seen_at_once().map_err(|e| format!("cannot read: {e}"))?;
         self.note_read_only()?;
+        verify(&self.store)?;
         let from = match self.read_only {
             None => self.states.len() - 1,
             Some(None) => self.durable,
