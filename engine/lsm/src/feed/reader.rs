@@ -62,6 +62,16 @@ struct Source {
     end: Option<u64>,
 }
 
+/// The segment that comes next.
+struct Found {
+    number: FileNumber,
+    /// As what it is kept, if the store has let go of it.
+    kept: Option<KeptSegment>,
+    history: u64,
+    /// The store's own random number.
+    store: u64,
+}
+
 /// What stands next, in the order of sequence numbers.
 enum Next {
     Log(Placed),
@@ -305,7 +315,8 @@ impl ChangeFeed {
     fn open_next(&mut self, store: &Store) -> Result<bool> {
         let mut missing = None;
         loop {
-            let Some((number, kept, history, store_id)) = self.find_next(store)? else { return Ok(false) };
+            let Some(found) = self.find_next(store)? else { return Ok(false) };
+            let Found { number, kept, history, store: store_id } = found;
             let path = FileKind::Wal(number).path(&store.dir);
             let file = match store.fs.open(&path) {
                 Ok(file) => file,
@@ -326,9 +337,8 @@ impl ChangeFeed {
         }
     }
 
-    /// The segment in which the next change stands: its number, as what it is kept, its history, and the
-    /// store's number.
-    fn find_next(&self, store: &Store) -> Result<Option<(FileNumber, Option<KeptSegment>, u64, u64)>> {
+    /// The segment in which the next change stands.
+    fn find_next(&self, store: &Store) -> Result<Option<Found>> {
         let (behind, finished) = (self.position.seq, self.finished);
         let own = store.log_segments();
         store.with_manifest(|manifest| {
@@ -342,11 +352,13 @@ impl ChangeFeed {
             let mut all = feed.segments.iter();
             if let Some(kept) = all.find(|kept| kept.number > finished && kept.last_seq > behind) {
                 let history = feed.history_of(kept.last_seq, state.history);
-                return Ok(Some((kept.number, Some(*kept), history, state.store)));
+                let (number, kept, store) = (kept.number, Some(*kept), state.store);
+                return Ok(Some(Found { number, kept, history, store }));
             }
             let holds_more = |last_seq: Option<SeqNum>| last_seq.is_none_or(|last| last > behind);
             let mut own = own.into_iter().filter(|(number, last)| *number > finished && holds_more(*last));
-            Ok(own.next().map(|(number, _)| (number, None, state.history.id, state.store)))
+            let (history, store) = (state.history.id, state.store);
+            Ok(own.next().map(|(number, _)| Found { number, kept: None, history, store }))
         })
     }
 
