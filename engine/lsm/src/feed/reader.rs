@@ -26,7 +26,7 @@ use crate::batch::decode_ops;
 use crate::commit::Store;
 use crate::db::Db;
 use crate::record::HEADER_BYTES;
-use crate::version::{IngestMark, KeptSegment};
+use crate::version::{FeedState, IngestMark, KeptSegment, StoreState};
 use crate::wal::{SegmentTail, Tailed};
 use std::collections::VecDeque;
 use std::fmt;
@@ -253,14 +253,14 @@ impl ChangeFeed {
                     continue;
                 }
                 // All that was logged before it was read.
-                let mark = self.ingested_before(store, seq + 1);
+                let mark = self.ingested_before(store, seq + 1)?;
                 return Ok(mark.map_or(Next::Nothing, Next::Ingested));
             };
             if last_seq <= self.position.seq {
                 self.group.take();
                 continue;
             }
-            if let Some(mark) = self.ingested_before(store, first_seq) {
+            if let Some(mark) = self.ingested_before(store, first_seq)? {
                 return Ok(Next::Ingested(mark));
             }
             return Ok(self.group.take().map_or(Next::Nothing, Next::Log));
@@ -268,22 +268,37 @@ impl ChangeFeed {
     }
 
     /// Takes the table that was ingested next, if that was before `seq`.
-    fn ingested_before(&mut self, store: &Store, seq: SeqNum) -> Option<IngestMark> {
+    ///
+    /// # Errors
+    /// [`Error::FeedGap`] if it may have been let go: the segment that is open would not tell.
+    fn ingested_before(&mut self, store: &Store, seq: SeqNum) -> Result<Option<IngestMark>> {
         let (behind, last) = (self.position.seq, store.last_ingest());
         if last <= behind {
-            return None;
+            return Ok(None);
         }
         if last != self.ingests_to {
             self.ingests = store.with_manifest(|manifest| {
-                let marks = manifest.state().feed.iter().flat_map(|feed| &feed.ingests);
-                marks.filter(|mark| mark.seq > behind).cloned().collect()
-            });
+                let feed = self.kept_behind(manifest.state())?;
+                Ok(feed.ingests.iter().filter(|mark| mark.seq > behind).cloned().collect())
+            })?;
             self.ingests_to = last;
         }
         while self.ingests.front().is_some_and(|mark| mark.seq <= behind) {
             self.ingests.pop_front();
         }
-        if self.ingests.front()?.seq < seq { self.ingests.pop_front() } else { None }
+        let is_next = self.ingests.front().is_some_and(|mark| mark.seq < seq);
+        Ok(if is_next { self.ingests.pop_front() } else { None })
+    }
+
+    /// What is kept, if all behind the position is.
+    fn kept_behind<'s>(&self, state: &'s StoreState) -> Result<&'s FeedState> {
+        let off = || Error::invalid("feed", "the store was opened without it: set `Options::feed`");
+        let feed = state.feed.as_ref().ok_or_else(off)?;
+        if self.position.seq < feed.from {
+            let first_available = feed.start(state.history);
+            return Err(Error::FeedGap { asked: self.position, first_available });
+        }
+        Ok(feed)
     }
 
     /// Reads the next group; false if there is none that is durable.
@@ -343,12 +358,7 @@ impl ChangeFeed {
         let own = store.log_segments();
         store.with_manifest(|manifest| {
             let state = manifest.state();
-            let off = || Error::invalid("feed", "the store was opened without it: set `Options::feed`");
-            let feed = state.feed.as_ref().ok_or_else(off)?;
-            if behind < feed.from {
-                let first_available = feed.start(state.history);
-                return Err(Error::FeedGap { asked: self.position, first_available });
-            }
+            let feed = self.kept_behind(state)?;
             let mut all = feed.segments.iter();
             if let Some(kept) = all.find(|kept| kept.number > finished && kept.last_seq > behind) {
                 let history = feed.history_of(kept.last_seq, state.history);
