@@ -277,7 +277,7 @@ impl ChangeFeed {
             return Ok(None);
         }
         if last != self.ingests_to {
-            self.ingests = store.with_manifest(|manifest| {
+            self.ingests = store.with_manifest(|manifest| -> Result<_> {
                 let feed = self.kept_behind(manifest.state())?;
                 Ok(feed.ingests.iter().filter(|mark| mark.seq > behind).cloned().collect())
             })?;
