@@ -87,7 +87,7 @@ fn a_reader_beside_kills_is_shown_everything_once_and_nothing_that_is_lost() {
     let store = dir.path().join("db");
     let random = Random::seeded(11);
     let (mut from, mut shown) = (None::<Position>, BTreeMap::<String, u64>::new());
-    let mut note = |text: &str, from: &mut Option<Position>, shown: &mut BTreeMap<String, u64>| {
+    let note = |text: &str, from: &mut Option<Position>, shown: &mut BTreeMap<String, u64>| {
         let mut words = text.split(' ');
         let position: Position = words.next().unwrap().parse().unwrap();
         assert!(from.is_none_or(|from| from.seq < position.seq), "{text} behind {from:?}");

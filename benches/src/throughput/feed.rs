@@ -13,7 +13,7 @@ pub(super) fn read(dir: &Path, memory_bytes: u64, workload: &Workload, name: &'s
     let db = builder.default_durability(Durability::Os).open()?;
     let order = workload.shuffled();
     let written = order.len() as u64;
-    order.into_iter().try_for_each(|i| db.put(workload.key(i), workload.value(i, 0)))?;
+    order.iter().try_for_each(|&i| db.put(workload.key(i), workload.value(i, 0)))?;
     db.sync()?;
     db.flush()?;
     crate::process::wait_until_idle(std::time::Duration::MAX);

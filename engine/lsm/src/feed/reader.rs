@@ -26,7 +26,7 @@ use crate::batch::decode_ops;
 use crate::commit::Store;
 use crate::db::Db;
 use crate::record::HEADER_BYTES;
-use crate::version::{IngestMark, KeptSegment};
+use crate::version::{FeedState, IngestMark, KeptSegment, StoreState};
 use crate::wal::{SegmentTail, Tailed};
 use std::collections::VecDeque;
 use std::fmt;
@@ -60,6 +60,16 @@ struct Source {
     tail: SegmentTail,
     /// Where it ends, if nothing is written to it any more.
     end: Option<u64>,
+}
+
+/// The segment that comes next.
+struct Found {
+    number: FileNumber,
+    /// As what it is kept, if the store has let go of it.
+    kept: Option<KeptSegment>,
+    history: u64,
+    /// The store's own random number.
+    store: u64,
 }
 
 /// What stands next, in the order of sequence numbers.
@@ -243,14 +253,14 @@ impl ChangeFeed {
                     continue;
                 }
                 // All that was logged before it was read.
-                let mark = self.ingested_before(store, seq + 1);
+                let mark = self.ingested_before(store, seq + 1)?;
                 return Ok(mark.map_or(Next::Nothing, Next::Ingested));
             };
             if last_seq <= self.position.seq {
                 self.group.take();
                 continue;
             }
-            if let Some(mark) = self.ingested_before(store, first_seq) {
+            if let Some(mark) = self.ingested_before(store, first_seq)? {
                 return Ok(Next::Ingested(mark));
             }
             return Ok(self.group.take().map_or(Next::Nothing, Next::Log));
@@ -258,22 +268,37 @@ impl ChangeFeed {
     }
 
     /// Takes the table that was ingested next, if that was before `seq`.
-    fn ingested_before(&mut self, store: &Store, seq: SeqNum) -> Option<IngestMark> {
+    ///
+    /// # Errors
+    /// [`Error::FeedGap`] if it may have been let go: the segment that is open would not tell.
+    fn ingested_before(&mut self, store: &Store, seq: SeqNum) -> Result<Option<IngestMark>> {
         let (behind, last) = (self.position.seq, store.last_ingest());
         if last <= behind {
-            return None;
+            return Ok(None);
         }
         if last != self.ingests_to {
-            self.ingests = store.with_manifest(|manifest| {
-                let marks = manifest.state().feed.iter().flat_map(|feed| &feed.ingests);
-                marks.filter(|mark| mark.seq > behind).cloned().collect()
-            });
+            self.ingests = store.with_manifest(|manifest| -> Result<_> {
+                let feed = self.kept_behind(manifest.state())?;
+                Ok(feed.ingests.iter().filter(|mark| mark.seq > behind).cloned().collect())
+            })?;
             self.ingests_to = last;
         }
         while self.ingests.front().is_some_and(|mark| mark.seq <= behind) {
             self.ingests.pop_front();
         }
-        if self.ingests.front()?.seq < seq { self.ingests.pop_front() } else { None }
+        let is_next = self.ingests.front().is_some_and(|mark| mark.seq < seq);
+        Ok(if is_next { self.ingests.pop_front() } else { None })
+    }
+
+    /// What is kept, if all behind the position is.
+    fn kept_behind<'s>(&self, state: &'s StoreState) -> Result<&'s FeedState> {
+        let off = || Error::invalid("feed", "the store was opened without it: set `Options::feed`");
+        let feed = state.feed.as_ref().ok_or_else(off)?;
+        if self.position.seq < feed.from {
+            let first_available = feed.start(state.history);
+            return Err(Error::FeedGap { asked: self.position, first_available });
+        }
+        Ok(feed)
     }
 
     /// Reads the next group; false if there is none that is durable.
@@ -305,7 +330,8 @@ impl ChangeFeed {
     fn open_next(&mut self, store: &Store) -> Result<bool> {
         let mut missing = None;
         loop {
-            let Some((number, kept, history, store_id)) = self.find_next(store)? else { return Ok(false) };
+            let Some(found) = self.find_next(store)? else { return Ok(false) };
+            let Found { number, kept, history, store: store_id } = found;
             let path = FileKind::Wal(number).path(&store.dir);
             let file = match store.fs.open(&path) {
                 Ok(file) => file,
@@ -326,27 +352,23 @@ impl ChangeFeed {
         }
     }
 
-    /// The segment in which the next change stands: its number, as what it is kept, its history, and the
-    /// store's number.
-    fn find_next(&self, store: &Store) -> Result<Option<(FileNumber, Option<KeptSegment>, u64, u64)>> {
+    /// The segment in which the next change stands.
+    fn find_next(&self, store: &Store) -> Result<Option<Found>> {
         let (behind, finished) = (self.position.seq, self.finished);
         let own = store.log_segments();
         store.with_manifest(|manifest| {
             let state = manifest.state();
-            let off = || Error::invalid("feed", "the store was opened without it: set `Options::feed`");
-            let feed = state.feed.as_ref().ok_or_else(off)?;
-            if behind < feed.from {
-                let first_available = feed.start(state.history);
-                return Err(Error::FeedGap { asked: self.position, first_available });
-            }
+            let feed = self.kept_behind(state)?;
             let mut all = feed.segments.iter();
             if let Some(kept) = all.find(|kept| kept.number > finished && kept.last_seq > behind) {
                 let history = feed.history_of(kept.last_seq, state.history);
-                return Ok(Some((kept.number, Some(*kept), history, state.store)));
+                let (number, kept, store) = (kept.number, Some(*kept), state.store);
+                return Ok(Some(Found { number, kept, history, store }));
             }
             let holds_more = |last_seq: Option<SeqNum>| last_seq.is_none_or(|last| last > behind);
             let mut own = own.into_iter().filter(|(number, last)| *number > finished && holds_more(*last));
-            Ok(own.next().map(|(number, _)| (number, None, state.history.id, state.store)))
+            let (history, store) = (state.history.id, state.store);
+            Ok(own.next().map(|(number, _)| Found { number, kept: None, history, store }))
         })
     }
 

@@ -49,6 +49,9 @@ pub enum Step<'r> {
     Stop(Stop),
 }
 
+/// What should stand somewhere and what does; `None` at the end of the file or before zeros.
+type Damage = Option<(String, String)>;
+
 /// Where and why reading stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
@@ -229,7 +232,7 @@ impl<F: Deref<Target = OpenFile>> RecordReader<F> {
 
     /// The header of the next record, which follows the one before and ends within the file; or what is
     /// wrong with it.
-    fn next_header(&mut self) -> Result<std::result::Result<(u64, RecordHeader), Option<(String, String)>>> {
+    fn next_header(&mut self) -> Result<std::result::Result<(u64, RecordHeader), Damage>> {
         let offset = self.offset;
         let header = match self.header_at(offset)? {
             Ok(header) => header,

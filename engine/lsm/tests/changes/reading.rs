@@ -370,7 +370,7 @@ fn on_a_full_disk_writes_go_before_what_is_kept() -> Result<()> {
             let _ = db.contains_key("k");
         }
         assert_eq!(db.stats().feed.segments >= before, left, "{before} before, yields: {yields}");
-        assert_eq!(db.put("again", "").is_ok(), yields);
+        assert!(!yields || db.put("again", "").is_ok());
     }
     Ok(())
 }
