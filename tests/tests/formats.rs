@@ -182,6 +182,7 @@ fn meta() -> TableMeta {
         oldest_deletion_ms: 1_700_000_000_000,
         cleaned_seq: 9,
         ingested_seq: 0,
+        blobs: Vec::new(),
     }
 }
 

@@ -22,6 +22,7 @@
 
 pub mod base;
 pub mod batch;
+pub mod blob;
 pub mod block;
 pub mod cache;
 pub mod compress;
@@ -63,7 +64,7 @@ pub use batch::{Versioned, WriteBatch};
 pub use commit::{CopyStats, Durability, PreparedStats, Ticket, TransactionStats};
 pub use db::explain;
 pub use db::{
-    Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions, FamilyStats,
+    BlobStats, Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions, FamilyStats,
     Health, IngestBatch, IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart, MemoryReport,
     Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery, ScanOptions,
     Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,

@@ -140,12 +140,16 @@ impl Run<'_, '_> {
                 if versions.len() >= limits.versions || bytes > limits.bytes {
                     return Ok(false);
                 }
-                bytes += entry.value.len();
                 if entry.kind != Kind::Merge {
                     *shadowed = Some(stripe);
                 }
-                let (seq, kind, expires_at) = (entry.seq, entry.kind, entry.expires_at);
-                versions.push(Version { seq, kind, expires_at, value: input.value_slice() });
+                let (seq, expires_at) = (entry.seq, entry.expires_at);
+                let (kind, value) = match entry.kind {
+                    Kind::BlobRef => (Kind::Put, self.out.values.load(key, entry.value)?),
+                    kind => (kind, input.value_slice()),
+                };
+                bytes += value.len();
+                versions.push(Version { seq, kind, expires_at, value });
             }
             input.next()?;
             // The first was counted before.
@@ -195,15 +199,20 @@ impl Run<'_, '_> {
         let Some((filter, shown)) = &mut job.filter else { return self.write(entry, stretch) };
         let held = shown.above.is_some_and(|above| entry.seq <= above);
         let expired = present.is_none_or(|present| entry.expires_at <= present.now_ms);
-        if entry.kind != Kind::Put || held || expired || stripe != last {
+        if !entry.kind.is_value() || held || expired || stripe != last {
             return self.write(entry, stretch);
         }
         let now_ms = shown.now_ms;
-        match job.hooks.decide(filter.as_mut(), entry.key, entry.value, entry.expires_at) {
+        let separate = match entry.kind {
+            Kind::BlobRef => Some(self.out.values.load(entry.key, entry.value)?),
+            _ => None,
+        };
+        let value = separate.as_deref().unwrap_or(entry.value);
+        match job.hooks.decide(filter.as_mut(), entry.key, value, entry.expires_at) {
             Ok(Verdict::Keep) => self.write(entry, stretch),
             Ok(Verdict::Replace(value)) => {
                 self.out.done.filtered += 1;
-                self.write(&EntryRef { value: &value, ..*entry }, stretch)
+                self.write(&EntryRef { kind: Kind::Put, value: &value, ..*entry }, stretch)
             }
             Ok(Verdict::Remove) => {
                 self.out.done.filtered += 1;

@@ -162,7 +162,7 @@ impl Drop for Ingest<'_> {
         // If the manifest is in doubt it may name them after all, and they stay until the store is opened.
         if !self.store.poison.is_set() {
             for number in self.made.drain(..) {
-                let _ = self.store.tables.remove(number);
+                let _ = self.store.tables.remove(FileKind::Table(number));
             }
         }
     }

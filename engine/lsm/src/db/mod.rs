@@ -59,7 +59,7 @@ pub use pins::PinInfo;
 pub use scan::ScanOptions;
 pub use snapshot::Snapshot;
 pub use sst_writer::{SstFile, SstSettings, SstWriter};
-pub use stats::{FamilyStats, LevelStats, OpenTransactionStats, RangeStats, Stats};
+pub use stats::{BlobStats, FamilyStats, LevelStats, OpenTransactionStats, RangeStats, Stats};
 pub use verify::VerifyReport;
 
 #[cfg(all(test, shuttle))]

@@ -25,6 +25,7 @@ use crate::base::limits::RESERVED_SEQS;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock, unique_number};
 use crate::commit::{Drawer, Parts, Reserve, Store};
+use crate::blob::Blobs;
 use crate::fs::{Fs, LockGuard};
 use crate::hooks::{Events, FamilyHooks};
 use crate::memtable::Memtable;
@@ -32,12 +33,12 @@ use crate::ranges::RangeSet;
 use crate::table::Tables;
 use crate::tree::Family;
 use crate::version::{
-    Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, check_levels,
-    check_ranges, load_manifest,
+    BlobFile, BlobState, Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile,
+    TableMeta, Version, check_blobs, check_levels, check_ranges, load_manifest,
 };
 use crate::wal::{Cut, ManifestEnd, Wal, WalOptions};
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::replay::Replayed;
@@ -154,14 +155,14 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 
-/// Removes tables that were being written when a process ended, and temporary files: they may take
+/// Removes tables and blob files that were being written when a process ended, and temporary files: they may take
 /// up the very space that opening needs. No state that a loss of power may yet bring back names
 /// them, as long as no manifest but the one that was read can be in force, and so they may go before
 /// anything is synced.
 fn remove_never_named(fs: &Fs, dir: &Path, mentioned: &BTreeSet<FileNumber>) -> Result<()> {
     for name in fs.list(dir)? {
         let never = match FileKind::parse(&name) {
-            Some(FileKind::Table(number)) => !mentioned.contains(&number),
+            Some(FileKind::Table(number) | FileKind::Blob(number)) => !mentioned.contains(&number),
             Some(FileKind::Temp(_)) => true,
             _ => false,
         };
@@ -275,12 +276,30 @@ struct Rebuilt {
     stored: Stored,
 }
 
+/// The open blob files of a family.
+struct OpenBlobs(BTreeMap<FileNumber, Arc<BlobFile>>);
+
+impl FromIterator<Arc<BlobFile>> for OpenBlobs {
+    fn from_iter<I: IntoIterator<Item = Arc<BlobFile>>>(files: I) -> OpenBlobs {
+        OpenBlobs(files.into_iter().map(|file| (file.meta.number, file)).collect())
+    }
+}
+
+/// An error of opening a file that the manifest names: it is damage if there is none.
+fn named(dir: &Path, kind: FileKind, error: Error) -> Error {
+    if !error.is_not_found() {
+        return error;
+    }
+    Corruption::new(&kind.path(dir), 0, "a file that the manifest names", "no such file").into()
+}
+
 /// A store on its way up.
 struct Opening {
     state: StoreState,
     /// Where the manifest ends in its stream, and at which offset in its file.
     manifest_end: Option<(ManifestEnd, u64)>,
     tables: Arc<Tables>,
+    blobs: Arc<Blobs>,
     purgatory: Arc<Purgatory>,
     numbers: Arc<AtomicU64>,
     options: Vec<(u32, FamilyOptions)>,
@@ -301,7 +320,9 @@ impl Opening {
         let (fs, dir, random) = (builder.fs.clone(), &builder.path, builder.random.clone());
         // Two runs of a simulated store must not draw the same identities from the same seed.
         random.stir(next);
-        let tables = Tables::new(fs, dir, random, options.cache_bytes(), options.max_open_files);
+        let (cache_bytes, open_files) = (options.cache_bytes(), options.max_open_files);
+        let tables = Tables::new(fs.clone(), dir, random.clone(), cache_bytes, open_files);
+        let blobs = Blobs::new(fs, dir, random, tables.pool().clone());
         let decode = |(id, family): (&u32, &FamilyState)| {
             let options = FamilyOptions::decode(&family.options);
             let wrong = |e: crate::base::coding::Malformed| e.in_file(manifest, 0);
@@ -312,6 +333,7 @@ impl Opening {
             state,
             manifest_end,
             tables: Arc::new(tables),
+            blobs: Arc::new(blobs),
             purgatory: Arc::new(Purgatory::default()),
             numbers: Arc::new(AtomicU64::new(next)),
             memtable_bytes: options.commit_options().memtable_bytes,
@@ -365,6 +387,7 @@ impl Opening {
             clock,
             options: builder.options.commit_options(),
             tables: self.tables,
+            blobs: self.blobs,
             purgatory: self.purgatory,
             families,
             manifest,
@@ -432,6 +455,7 @@ impl Opening {
     fn remove_made(&self, builder: &Builder, first: FileNumber) {
         for number in first..self.numbers.load(Ordering::Relaxed) {
             // What cannot be removed now is removed when the store is opened.
+            // Replaying separates no values.
             for kind in [FileKind::Table(number), FileKind::Wal(number), FileKind::Options(number)] {
                 let _ = builder.fs.remove(&kind.path(&builder.path));
             }
@@ -443,16 +467,18 @@ impl Opening {
         let mut versions = Vec::new();
         for (id, family) in &self.state.families {
             let mut added = Vec::new();
+            let blobs = family.blobs.values().map(|blob| self.open_blob(dir, blob)).collect::<Result<_>>()?;
             for (level, tables) in family.tables.iter().enumerate() {
                 for meta in tables.values() {
-                    added.push((level, self.open_table(dir, meta)?));
+                    added.push((level, self.open_table(dir, meta, &blobs)?));
                 }
             }
             let version = Version::default().changed(&[], added);
-            let problems = check_levels(&version).into_iter();
+            let blobs = check_blobs(&version, family.blobs.values().map(|blob| &blob.meta));
+            let problems = check_levels(&version).into_iter().chain(blobs);
             let ranges = check_ranges(&version, family.ranges.values(), family.flushed);
             if let Some(problem) = problems.chain(ranges).next() {
-                let expected = format!("levels and ranges of family {:?} in order", family.name);
+                let expected = format!("levels, ranges and blob files of family {:?} in order", family.name);
                 return Err(Corruption::new(&FileKind::Current.path(dir), 0, expected, problem).into());
             }
             versions.push((*id, version));
@@ -460,16 +486,21 @@ impl Opening {
         Ok(versions)
     }
 
-    fn open_table(&self, dir: &Path, meta: &Arc<crate::version::TableMeta>) -> Result<Arc<TableFile>> {
-        let reader =
-            self.tables.open(meta.number, meta.identity, meta.size, meta.ingested_seq).map_err(|error| {
-                if !error.is_not_found() {
-                    return error;
-                }
-                let path = FileKind::Table(meta.number).path(dir);
-                Corruption::new(&path, 0, "a table that the manifest names", "no such file").into()
-            })?;
-        Ok(TableFile::new(meta.clone(), reader, self.purgatory.clone()))
+    fn open_table(&self, dir: &Path, meta: &Arc<TableMeta>, blobs: &OpenBlobs) -> Result<Arc<TableFile>> {
+        let reader = self.tables.open(meta.number, meta.identity, meta.size, meta.ingested_seq);
+        let reader = reader.map_err(|error| named(dir, FileKind::Table(meta.number), error))?;
+        // The state names no table that refers to a file which it does not name.
+        let files = meta.blobs.iter().filter_map(|share| blobs.0.get(&share.file).cloned()).collect();
+        Ok(TableFile::referring(meta.clone(), reader, self.purgatory.clone(), files))
+    }
+
+    fn open_blob(&self, dir: &Path, blob: &BlobState) -> Result<Arc<BlobFile>> {
+        let meta = blob.meta;
+        let reader = self.blobs.open(meta.number, meta.identity, meta.size);
+        let reader = reader.map_err(|error| named(dir, FileKind::Blob(meta.number), error))?;
+        let file = BlobFile::new(meta, reader, self.purgatory.clone());
+        file.set_dead_since_ms(blob.dead_since_ms);
+        Ok(file)
     }
 
     /// The families with the tables that replay wrote and the ranges that it met.
@@ -547,13 +578,13 @@ fn remove_unnamed(
     options: Option<FileNumber>,
     reserved: bool,
 ) -> Vec<String> {
-    let named: std::collections::HashSet<FileNumber> = manifest.state().table_numbers().collect();
+    let named: std::collections::HashSet<FileKind> = manifest.state().data_files().collect();
     let mut removed = Vec::new();
     for name in names {
         let keep = match FileKind::parse(name) {
-            None | Some(FileKind::Current | FileKind::Lock | FileKind::Blob(_)) => true,
+            None | Some(FileKind::Current | FileKind::Lock) => true,
             Some(FileKind::Reserve) => reserved,
-            Some(FileKind::Table(number)) => named.contains(&number),
+            Some(kind @ (FileKind::Table(_) | FileKind::Blob(_))) => named.contains(&kind),
             Some(FileKind::Wal(number)) => number >= wal,
             Some(FileKind::Manifest(number)) => number == manifest.number(),
             Some(FileKind::Options(number)) => Some(number) == options,

@@ -7,6 +7,7 @@ mod gather;
 mod hidden;
 mod merge;
 mod retain;
+mod values;
 mod visible;
 
 #[cfg(all(test, not(loom)))]
@@ -26,4 +27,5 @@ pub use gather::{Merged, gather, merge_operands};
 pub use hidden::Hidden;
 pub use merge::Merge;
 pub use retain::{Fate, Horizon, Retain};
+pub use values::{SharedValues, Values};
 pub use visible::Visible;
