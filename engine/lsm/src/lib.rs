@@ -64,10 +64,10 @@ pub use batch::{Versioned, WriteBatch};
 pub use commit::{CopyStats, Durability, PreparedStats, Ticket, TransactionStats};
 pub use db::explain;
 pub use db::{
-    BlobStats, Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions, FamilyStats,
-    Health, IngestBatch, IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart, MemoryReport,
-    Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery, ScanOptions,
-    Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
+    BlobStats, Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions,
+    FamilyStats, Health, IngestBatch, IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart,
+    MemoryReport, Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery,
+    ScanOptions, Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
 };
 pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};
 pub use repair::{Repair, RepairReport};

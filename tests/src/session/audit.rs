@@ -2,8 +2,8 @@
 //! edit by edit, the tables entry by entry, the log record by record, and the rules are written down here
 //! once more. What must hold of blob files stands in `audit_blobs`.
 
-use esker::base::filename::{FileKind, FileNumber};
 use super::audit_blobs::check_blobs;
+use esker::base::filename::{FileKind, FileNumber};
 use esker::base::key::{EntryRef, Kind, SeqNum};
 use esker::fs::Fs;
 use esker::inspect::{ManifestItem, SegmentItem, TableFile, walk_manifest, walk_segment};
@@ -304,7 +304,13 @@ mod tests {
 
     #[test]
     fn files_too_many_and_files_too_few_are_told() {
-        for kind in [FileKind::Table(900), FileKind::Blob(900), FileKind::Manifest(1), FileKind::Temp(9), FileKind::Wal(1)] {
+        for kind in [
+            FileKind::Table(900),
+            FileKind::Blob(900),
+            FileKind::Manifest(1),
+            FileKind::Temp(9),
+            FileKind::Wal(1),
+        ] {
             let why = complaint(|disk, dir, _| disk.write_raw(&kind.path(dir), b"left").unwrap());
             assert!(why.contains("left behind"), "{why}");
         }

@@ -38,10 +38,7 @@ impl Flushed {
 }
 
 /// New tables and blob files, with their sizes.
-pub(super) fn files(
-    tables: &[Arc<TableMeta>],
-    blobs: &[BlobMeta],
-) -> impl Iterator<Item = (FileKind, u64)> {
+pub(super) fn files(tables: &[Arc<TableMeta>], blobs: &[BlobMeta]) -> impl Iterator<Item = (FileKind, u64)> {
     let tables = tables.iter().map(|table| (FileKind::Table(table.number), table.size));
     tables.chain(blobs.iter().map(|blob| (FileKind::Blob(blob.number), blob.size)))
 }
@@ -205,7 +202,9 @@ impl Jobs {
                 edit.push(EditOp::Flushed { family: id, seq: sealed.seal.last_seq });
                 let mut added = Vec::new();
                 let opened_blobs = self.open_blobs(blobs)?;
-                blobs.iter().for_each(|meta| drop(edit.push(EditOp::AddBlob { family: id, meta: *meta })));
+                for meta in blobs {
+                    edit.push(EditOp::AddBlob { family: id, meta: *meta });
+                }
                 for meta in tables {
                     edit.push(EditOp::AddTable { family: id, level: 0, meta: meta.clone() });
                     added.push((0, self.open_table(meta, &opened_blobs, &BlobSet::default())?));

@@ -135,7 +135,8 @@ impl BlobTotals {
     /// As [`BlobHead::read`].
     pub fn read(file: &OpenFile, size: u64, identity: Identity) -> Result<BlobTotals> {
         let path = file.path();
-        let wrong = |found: &str| -> Error { Corruption::new(path, size, "the end of a blob file", found).into() };
+        let wrong =
+            |found: &str| -> Error { Corruption::new(path, size, "the end of a blob file", found).into() };
         let ends = size.checked_sub((HEADER_BYTES + FOOTER_BYTES) as u64);
         let Some(record_bytes) = ends else { return Err(wrong("a file without room for it")) };
         let offset = size - FOOTER_BYTES as u64;
@@ -212,7 +213,8 @@ impl<'a> Record<'a> {
     /// # Errors
     /// [`Error::Corruption`].
     pub(super) fn check(path: &Path, identity: Identity, offset: u64, bytes: &'a [u8]) -> Result<Record<'a>> {
-        let wrong = |found: &str| -> Error { Corruption::new(path, offset, "a record of a value", found).into() };
+        let wrong =
+            |found: &str| -> Error { Corruption::new(path, offset, "a record of a value", found).into() };
         let lengths = Lengths::decode(bytes).map_err(|malformed| malformed.in_file(path, offset))?;
         if lengths.record() != bytes.len() {
             return Err(wrong("lengths that are not those of the record"));
@@ -222,7 +224,8 @@ impl<'a> Record<'a> {
         check_sum(path, offset, checked, stored, (identity, offset))?;
         let (key, rest) = checked[lengths.own..].split_at(lengths.key);
         let Some((codec, payload)) = rest.split_first() else { return Err(wrong("no value")) };
-        let codec = Codec::from_byte(*codec).ok_or_else(|| wrong("a codec that this version does not know"))?;
+        let codec =
+            Codec::from_byte(*codec).ok_or_else(|| wrong("a codec that this version does not know"))?;
         Ok(Record { key, codec, payload, raw: lengths.raw })
     }
 

@@ -51,8 +51,8 @@ impl BlobWalk {
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         let wanted = wanted.min(left);
         let held = usize::try_from(self.at.saturating_sub(self.window_at)).unwrap_or(usize::MAX);
-        let inside = self.window_at <= self.at
-            && held.checked_add(wanted).is_some_and(|end| end <= self.window.len());
+        let inside =
+            self.window_at <= self.at && held.checked_add(wanted).is_some_and(|end| end <= self.window.len());
         if !inside {
             self.window.clear();
             self.window.resize(wanted.max(WINDOW_BYTES).min(left), 0);

@@ -22,7 +22,7 @@ use super::targets::{Target, Targets};
 use super::work::{Task, Work};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Error, Result};
-use crate::base::filename::{FileKind, FileNumber};
+use crate::base::filename::FileNumber;
 use crate::base::in_hook::in_hook_of;
 use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::filename::FileKind;
 use crate::commit::Durability;
 use crate::commit::tests::{Rig, Setup};
 use crate::fs::sim::{Fault, Image, OperationKind};

@@ -51,9 +51,8 @@ pub fn holds_dead_since(version: &Version, erase_ms: u64) -> bool {
 #[must_use]
 pub fn dead_blobs(version: &Version, claims: &Claims, erase_ms: u64) -> BTreeSet<FileNumber> {
     let blobs = version.blobs().files().iter();
-    let dead = |of: &&BlobUse| {
-        is_share(of.dead_bytes(), of.file.meta.bytes, DEAD_PERCENT) || is_due(of, erase_ms)
-    };
+    let dead =
+        |of: &&BlobUse| is_share(of.dead_bytes(), of.file.meta.bytes, DEAD_PERCENT) || is_due(of, erase_ms);
     blobs.filter(dead).map(|of| of.live.file).filter(|number| !claims.has(*number)).collect()
 }
 

@@ -6,7 +6,7 @@ use super::inner::Inner;
 use crate::background::Taken;
 use crate::base::checksum::Identity;
 use crate::base::error::{Corruption, Error, Result};
-use crate::base::filename::FileNumber;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::refusal::IngestRefusal;
 use crate::base::sync::Arc;

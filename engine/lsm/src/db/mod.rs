@@ -37,6 +37,7 @@ mod sst_writer;
 mod stats;
 mod stored;
 mod verify;
+mod versions;
 mod wishes;
 
 pub use builder::Builder;

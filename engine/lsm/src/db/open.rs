@@ -16,6 +16,7 @@ use super::options::FamilyOptions;
 use super::options_file::OptionChange;
 use super::prepared;
 use super::stored::Stored;
+use super::versions::open_versions;
 use crate::background::{Jobs, Scheduler};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
@@ -24,8 +25,8 @@ use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock, unique_number};
-use crate::commit::{Drawer, Parts, Reserve, Store};
 use crate::blob::Blobs;
+use crate::commit::{Drawer, Parts, Reserve, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::hooks::{Events, FamilyHooks};
 use crate::memtable::Memtable;
@@ -33,12 +34,11 @@ use crate::ranges::RangeSet;
 use crate::table::Tables;
 use crate::tree::Family;
 use crate::version::{
-    BlobFile, BlobState, Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile,
-    TableMeta, Version, check_blobs, check_levels, check_ranges, load_manifest,
+    Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, load_manifest,
 };
 use crate::wal::{Cut, ManifestEnd, Wal, WalOptions};
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::replay::Replayed;
@@ -276,23 +276,6 @@ struct Rebuilt {
     stored: Stored,
 }
 
-/// The open blob files of a family.
-struct OpenBlobs(BTreeMap<FileNumber, Arc<BlobFile>>);
-
-impl FromIterator<Arc<BlobFile>> for OpenBlobs {
-    fn from_iter<I: IntoIterator<Item = Arc<BlobFile>>>(files: I) -> OpenBlobs {
-        OpenBlobs(files.into_iter().map(|file| (file.meta.number, file)).collect())
-    }
-}
-
-/// An error of opening a file that the manifest names: it is damage if there is none.
-fn named(dir: &Path, kind: FileKind, error: Error) -> Error {
-    if !error.is_not_found() {
-        return error;
-    }
-    Corruption::new(&kind.path(dir), 0, "a file that the manifest names", "no such file").into()
-}
-
 /// A store on its way up.
 struct Opening {
     state: StoreState,
@@ -404,7 +387,7 @@ impl Opening {
     fn rebuild(&mut self, builder: &Builder, names: &[String], recovery: &mut Recovery) -> Result<Rebuilt> {
         let dir = &builder.path;
         let _span = tracing::info_span!(target: "esker", "recovery", path = %dir.display()).entered();
-        let versions = self.open_versions(dir)?;
+        let versions = open_versions(&self.state, dir, (&self.tables, &self.blobs), &self.purgatory)?;
         let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.numbers, &self.options);
         let found = replayed.run(names)?;
         if found.closed.is_some() {
@@ -460,47 +443,6 @@ impl Opening {
                 let _ = builder.fs.remove(&kind.path(&builder.path));
             }
         }
-    }
-
-    /// Opens the tables of all families and checks that levels are what they must be.
-    fn open_versions(&self, dir: &Path) -> Result<Vec<(u32, Version)>> {
-        let mut versions = Vec::new();
-        for (id, family) in &self.state.families {
-            let mut added = Vec::new();
-            let blobs = family.blobs.values().map(|blob| self.open_blob(dir, blob)).collect::<Result<_>>()?;
-            for (level, tables) in family.tables.iter().enumerate() {
-                for meta in tables.values() {
-                    added.push((level, self.open_table(dir, meta, &blobs)?));
-                }
-            }
-            let version = Version::default().changed(&[], added);
-            let blobs = check_blobs(&version, family.blobs.values().map(|blob| &blob.meta));
-            let problems = check_levels(&version).into_iter().chain(blobs);
-            let ranges = check_ranges(&version, family.ranges.values(), family.flushed);
-            if let Some(problem) = problems.chain(ranges).next() {
-                let expected = format!("levels, ranges and blob files of family {:?} in order", family.name);
-                return Err(Corruption::new(&FileKind::Current.path(dir), 0, expected, problem).into());
-            }
-            versions.push((*id, version));
-        }
-        Ok(versions)
-    }
-
-    fn open_table(&self, dir: &Path, meta: &Arc<TableMeta>, blobs: &OpenBlobs) -> Result<Arc<TableFile>> {
-        let reader = self.tables.open(meta.number, meta.identity, meta.size, meta.ingested_seq);
-        let reader = reader.map_err(|error| named(dir, FileKind::Table(meta.number), error))?;
-        // The state names no table that refers to a file which it does not name.
-        let files = meta.blobs.iter().filter_map(|share| blobs.0.get(&share.file).cloned()).collect();
-        Ok(TableFile::referring(meta.clone(), reader, self.purgatory.clone(), files))
-    }
-
-    fn open_blob(&self, dir: &Path, blob: &BlobState) -> Result<Arc<BlobFile>> {
-        let meta = blob.meta;
-        let reader = self.blobs.open(meta.number, meta.identity, meta.size);
-        let reader = reader.map_err(|error| named(dir, FileKind::Blob(meta.number), error))?;
-        let file = BlobFile::new(meta, reader, self.purgatory.clone());
-        file.set_dead_since_ms(blob.dead_since_ms);
-        Ok(file)
     }
 
     /// The families with the tables that replay wrote and the ranges that it met.

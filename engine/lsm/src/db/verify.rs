@@ -4,8 +4,8 @@ use super::handle::Db;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::FileKind;
-use crate::base::sync::Arc;
 use crate::base::key::Kind;
+use crate::base::sync::Arc;
 use crate::blob::BlobTotals;
 use crate::iter::{Merge, Values};
 use crate::table::InternalKey;
@@ -110,7 +110,8 @@ impl Db {
             let verified = of.file.reader().verify();
             let same = |found: &BlobTotals| {
                 let meta = &of.file.meta;
-                (found.entries, found.record_bytes, found.raw_bytes) == (meta.entries, meta.bytes, meta.raw_bytes)
+                (found.entries, found.record_bytes, found.raw_bytes)
+                    == (meta.entries, meta.bytes, meta.raw_bytes)
             };
             match verified {
                 Ok(found) if same(&found) => report.bytes += of.file.meta.size,

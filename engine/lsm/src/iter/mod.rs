@@ -2,6 +2,7 @@
 //! ([`Concat`]), all runs of a family merged ([`Merge`]), and of that what is visible ([`Visible`]).
 
 mod concat;
+mod edges;
 mod fold;
 mod gather;
 mod hidden;

@@ -17,6 +17,7 @@
 //! A value that was separated from its key is read when the key is shown, unless only keys are wanted; so a
 //! movement fails that would show a value which cannot be read, and a value that only hides others is not read.
 
+use super::edges::{copy_into, is_beyond, is_same, seek_past_backward};
 use super::gather::gather;
 use super::hidden::Hidden;
 use super::values::{SharedValues, Values};
@@ -460,7 +461,9 @@ impl<C: Cursor> Visible<C> {
         self.skipped += 1;
         let none = FamilyHooks::default();
         let hooks = self.hooks.as_deref().unwrap_or(&none);
-        let Some(merged) = gather(&mut self.below, hooks, &self.values, range, self.now_ms)? else { return Ok(false) };
+        let Some(merged) = gather(&mut self.below, hooks, &self.values, range, self.now_ms)? else {
+            return Ok(false);
+        };
         self.operands += merged.operands as u64;
         self.kept.seq = merged.seq;
         self.kept.expires_at = merged.expires_at;
@@ -582,33 +585,4 @@ impl<C: Cursor> Visible<C> {
         self.skipped += u64::from(steps.saturating_sub(1));
         Ok(())
     }
-}
-
-/// Moves to the last entry whose user key is at most `key`; `buffer` is overwritten.
-fn seek_past_backward<C: Cursor>(below: &mut C, buffer: &mut KeyBuffer, key: &[u8]) -> Result<()> {
-    // The key right after it in byte order.
-    buffer.set(key);
-    buffer.replace_from(key.len(), &[0]);
-    below.seek_before(buffer, MAX_SEQ)
-}
-
-/// Whether `key` lies beyond an upper bound.
-#[inline]
-fn is_beyond(upper: &Bound<Vec<u8>>, key: &[u8]) -> bool {
-    match upper {
-        Bound::Unbounded => false,
-        Bound::Included(upper) => key > &upper[..],
-        Bound::Excluded(upper) => key >= &upper[..],
-    }
-}
-
-/// Whether two keys are the same. Neighbours differ at their ends.
-#[inline]
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a.last() == b.last() && a == b
-}
-
-fn copy_into(buffer: &mut Vec<u8>, bytes: &[u8]) {
-    buffer.clear();
-    buffer.extend_from_slice(bytes);
 }

@@ -358,7 +358,10 @@ mod tests {
             outside: true,
             newest_ms: 70,
             prefix: Some(PrefixExtractor::Delimited { delimiter: b':', nth: 2 }),
-            blobs: vec![BlobShare { file: 3, entries: 2, bytes: 9000 }, BlobShare { file: 900, entries: 1, bytes: 1 }],
+            blobs: vec![
+                BlobShare { file: 3, entries: 2, bytes: 9000 },
+                BlobShare { file: 900, entries: 1, bytes: 1 },
+            ],
             ..Properties::default()
         };
         for (i, (_, value)) in properties.numbers().into_iter().enumerate() {

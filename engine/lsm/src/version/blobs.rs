@@ -168,7 +168,8 @@ impl BlobSet {
         for table in tables {
             for (file, share) in table.blobs().iter().zip(&table.meta.blobs) {
                 let none = BlobShare { file: share.file, entries: 0, bytes: 0 };
-                let of = files.entry(share.file).or_insert_with(|| BlobUse { file: file.clone(), live: none });
+                let of =
+                    files.entry(share.file).or_insert_with(|| BlobUse { file: file.clone(), live: none });
                 of.live.entries = of.live.entries.saturating_add(share.entries);
                 of.live.bytes = of.live.bytes.saturating_add(share.bytes);
             }

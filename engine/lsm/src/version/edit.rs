@@ -310,10 +310,9 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         tag::ADD_BLOB => {
             EditOp::AddBlob { family: bytes.varint32("a family's number")?, meta: BlobMeta::decode(bytes)? }
         }
-        tag::REMOVE_BLOB => EditOp::RemoveBlob {
-            family: bytes.varint32("a family's number")?,
-            number: file_number(bytes)?,
-        },
+        tag::REMOVE_BLOB => {
+            EditOp::RemoveBlob { family: bytes.varint32("a family's number")?, number: file_number(bytes)? }
+        }
         tag::DEAD_BLOB => EditOp::DeadBlob {
             family: bytes.varint32("a family's number")?,
             number: file_number(bytes)?,

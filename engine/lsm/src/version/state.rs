@@ -117,7 +117,10 @@ impl StoreState {
             EditOp::AddTable { family, level, meta } => {
                 let family = self.family(*family)?;
                 if let Some(share) = meta.blobs.iter().find(|share| !family.blobs.contains_key(&share.file)) {
-                    return Err(format!("table {} refers to blob file {}, which is not", meta.number, share.file));
+                    return Err(format!(
+                        "table {} refers to blob file {}, which is not",
+                        meta.number, share.file
+                    ));
                 }
                 let tables = &mut family.tables;
                 if tables.iter().any(|level| level.contains_key(&meta.number)) {

@@ -78,7 +78,10 @@ fn words(op: &EditOp) -> (&'static str, String) {
                 meta.cleaned_seq,
             );
             let share = |share: &BlobShare| {
-                format!("; refers to {} values, {} bytes, of {:06}.blob", share.entries, share.bytes, share.file)
+                format!(
+                    "; refers to {} values, {} bytes, of {:06}.blob",
+                    share.entries, share.bytes, share.file
+                )
             };
             let about = about + &meta.blobs.iter().map(share).collect::<String>();
             (if meta.ingested_seq == 0 { "add table" } else { "ingest table" }, about)

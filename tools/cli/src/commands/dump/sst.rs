@@ -102,7 +102,8 @@ fn properties(found: &Properties, printer: &mut ItemPrinter) -> Outcome {
 }
 
 fn blobs(shares: &[BlobShare]) -> Cell {
-    let told = |share: &BlobShare| format!("{:06}.blob: {} of {} bytes", share.file, share.entries, share.bytes);
+    let told =
+        |share: &BlobShare| format!("{:06}.blob: {} of {} bytes", share.file, share.entries, share.bytes);
     let all: Vec<String> = shares.iter().map(told).collect();
     if all.is_empty() { Cell::Empty } else { Cell::Text(all.join(", ")) }
 }
