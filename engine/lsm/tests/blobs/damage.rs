@@ -91,7 +91,7 @@ fn a_store_without_a_blob_file_that_it_names_or_with_another_is_refused() -> Res
     let rig = closed(40)?;
     let blob = blob_files(&rig.disk).swap_remove(0);
     let whole = rig.disk.read_raw(&blob).unwrap();
-    let refused = || -> Error { rig.open().err().expect("it is refused") };
+    let refused = || -> Error { rig.open().map(drop).expect_err("it is refused") };
     Fs::Sim(rig.disk.clone()).remove(&blob)?;
     assert!(matches!(refused(), Error::Corruption(damage) if damage.file == blob));
     let write = |bytes: &[u8]| rig.disk.write_raw(&blob, bytes).unwrap();
