@@ -1,5 +1,5 @@
-//! What must hold of the blob files of a family: each is referred to, every reference leads to the value of its
-//! key, no two to the same one, and what the manifest counts is what there is.
+//! What must hold of the blob files of a family: each is referred to, every reference leads to the value of
+//! its key, no two to the same one, and what the manifest counts is what there is.
 
 use super::audit::in_words;
 use esker::base::blob_ref::{BlobRef, BlobShare};

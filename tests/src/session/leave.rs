@@ -21,7 +21,8 @@ pub struct Left {
     pub merged: BTreeSet<Vec<u8>>,
 }
 
-/// Runs a history on a simulated disk, with all values beside their keys, and leaves the store: closed in good order, or killed.
+/// Runs a history on a simulated disk, with all values beside their keys, and leaves the store: closed in
+/// good order, or killed.
 ///
 /// # Errors
 /// If the history fails by itself.

@@ -37,8 +37,8 @@ pub struct Place {
     pub options: u32,
     /// How far it will be when the store is next opened.
     pub next_options: u32,
-    /// Whether values stand beside their keys whatever the options say: for who takes tables apart and knows of
-    /// no other files.
+    /// Whether values stand beside their keys whatever the options say: for who takes tables apart and knows
+    /// of no other files.
     pub values_inline: bool,
 }
 

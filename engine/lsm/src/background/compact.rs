@@ -30,8 +30,9 @@ use std::time::Duration;
 /// of them might else fill the disk by turns without end.
 const MOST_WAITS_FOR_ROOM: u32 = 64;
 
-/// What part of the time in which deleted bytes have to be gone counts as over when the value of a deleted key is
-/// dead. It took that long, or twice that, until a compaction met the key; what is left is for the blob file.
+/// What part of the time in which deleted bytes have to be gone counts as over when the value of a deleted
+/// key is dead. It took that long, or twice that, until a compaction met the key; what is left is for the
+/// blob file.
 const SHARE_OF_KEYS: u64 = 4;
 
 impl Jobs {
@@ -442,8 +443,8 @@ impl Jobs {
 }
 
 impl Jobs {
-    /// The blob files of which something is dead in a version and of which nobody has noted it yet, if what is
-    /// dead has to be gone within a time. It was deleted a while ago, and its time counts from then on.
+    /// The blob files of which something is dead in a version and of which nobody has noted it yet, if what
+    /// is dead has to be gone within a time. It was deleted a while ago, and its time counts from then on.
     fn newly_dead(&self, family: &Family, version: &Version) -> Vec<(Arc<BlobFile>, u64)> {
         let Some(within) = family.rules().erase_within_ms else { return Vec::new() };
         let since_ms = self.store.clock.now_ms().saturating_sub(within / SHARE_OF_KEYS).max(1);
@@ -469,8 +470,8 @@ fn is_above(plan: &Plan, level: usize, table: &TableFile) -> bool {
     !input && overlaps && (level == 0 || level < plan.output_level)
 }
 
-/// The inputs that cannot be read, if that is what the error is about: a table; or a blob file, and the tables
-/// that refer to it.
+/// The inputs that cannot be read, if that is what the error is about: a table; or a blob file, and the
+/// tables that refer to it.
 fn damaged_inputs(plan: &Plan, error: &Error) -> Vec<FileNumber> {
     let file = match error {
         Error::Corruption(corruption) => &corruption.file,

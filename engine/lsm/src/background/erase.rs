@@ -3,10 +3,10 @@
 //! Of the time that a family allows (`erase_within`), an eighth may pass until a memtable and the log
 //! segment that holds the same are closed, and a half until a table that hides something is compacted
 //! when nothing presses more (see [`crate::compaction::pick`]); after three quarters this goes before the
-//! sizes of levels. A compaction that meets a deleted key leaves its value dead in a blob file, whose own time then
-//! counts as half over what tables have; when that is over, too, what lives of the file goes to a new one. What is removed from the manifest - the first and last keys of
-//! tables stand in it - is written out of it within another eighth. The rest is slack for the work
-//! itself.
+//! sizes of levels. A compaction that meets a deleted key leaves its value dead in a blob file, whose own
+//! time then counts as half over what tables have; when that is over, too, what lives of the file goes to a
+//! new one. What is removed from the manifest - the first and last keys of tables stand in it - is written
+//! out of it within another eighth. The rest is slack for the work itself.
 
 use super::jobs::Jobs;
 use crate::base::error::Result;

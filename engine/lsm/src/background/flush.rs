@@ -163,8 +163,8 @@ impl Jobs {
         merge(&mut MemtableCursor::new(memtable.clone()), spec)
     }
 
-    /// How a merge of a family separates values: its input refers to those in `known`, and is to refer to none
-    /// of `moved` any more.
+    /// How a merge of a family separates values: its input refers to those in `known`, and is to refer to
+    /// none of `moved` any more.
     pub(super) fn values<'a>(
         &'a self,
         rules: &FamilyRules,
@@ -273,8 +273,8 @@ impl Jobs {
         blobs.iter().map(open).collect()
     }
 
-    /// Opens a table that was just written, and that refers to blob files written along with it and to `known`
-    /// ones.
+    /// Opens a table that was just written, and that refers to blob files written along with it and to
+    /// `known` ones.
     pub(super) fn open_table(
         &self,
         meta: &Arc<TableMeta>,

@@ -3,7 +3,8 @@
 //! # Steps
 //! 1. What the store holds is held still ([`Store::capture`]): what the manifest says, tables, and the log
 //!    up to a place that is synced.
-//! 2. Tables, blob files and sealed segments of the log get a second name in the new directory; nobody changes them any
+//! 2. Tables, blob files and sealed segments of the log get a second name in the new directory; nobody
+//!   changes them any
 //!    more. The segment that is being written is copied up to that place.
 //! 3. A manifest is written there, and `CURRENT` last of all. Without it the directory is no store.
 
@@ -38,10 +39,11 @@ impl Db {
     /// Makes a copy of the store, as it is now, in a new directory: another store, that can be opened,
     /// written to, moved and removed by itself. Writers and readers go on meanwhile.
     ///
-    /// It takes a moment and hardly any space if the directory stands on the same file system: tables and blob
-    /// files are linked, and only the end of the log is copied. Elsewhere everything is copied. What was written before
-    /// the call is in it, in whatever mode; of what is written meanwhile, a beginning. It is durable when the
-    /// call returns. When it is first opened it starts a history of its own (see docs/durability.md).
+    /// It takes a moment and hardly any space if the directory stands on the same file system: tables and
+    /// blob files are linked, and only the end of the log is copied. Elsewhere everything is copied. What was
+    /// written before the call is in it, in whatever mode; of what is written meanwhile, a beginning. It is
+    /// durable when the call returns. When it is first opened it starts a history of its own (see
+    /// docs/durability.md).
     ///
     /// A call that fails leaves no files; a process that ends amid it leaves a directory that is refused by
     /// [`Db::open`], and may be removed.

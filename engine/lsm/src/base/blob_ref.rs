@@ -5,8 +5,8 @@ use super::coding::{Decoder, Malformed, put_varint};
 use super::filename::FileNumber;
 use super::limits::{MAX_FILE_NUMBER, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
-/// The most bytes of a record besides its key and its value: three lengths, a codec and a checksum; and the raw
-/// length in front of a compressed value.
+/// The most bytes of a record besides its key and its value: three lengths, a codec and a checksum; and the
+/// raw length in front of a compressed value.
 pub const MAX_RECORD_OVERHEAD: usize = 64;
 
 /// A record of a blob file.

@@ -10,9 +10,9 @@
 //! have every share between `u` and 1 in equal parts of its logarithm, so that the live share of all of them
 //! is `(1 - u) / -ln u`; and to free a byte `u / (1 - u)` bytes are copied, so that each byte that is
 //! written is written `1 / (1 - u)` times. At 40 % dead, `u` is 0.6: space is 1.28 times what lives, and 2.5
-//! times is written what values come to when they are compressed. A later collection writes less and takes more
-//! space: at 50 % it would be 1.39 and 2. (M. Rosenblum, J. Ousterhout: The design and implementation of a
-//! log-structured file system, 1992, on the cost of cleaning.)
+//! times is written what values come to when they are compressed. A later collection writes less and takes
+//! more space: at 50 % it would be 1.39 and 2. (M. Rosenblum, J. Ousterhout: The design and implementation of
+//! a log-structured file system, 1992, on the cost of cleaning.)
 //!
 //! Where what was deleted has to be gone within a time, a file of which something is dead for long enough is
 //! collected whatever its share.
@@ -46,8 +46,8 @@ pub fn holds_dead_since(version: &Version, erase_ms: u64) -> bool {
     version.blobs().files().iter().any(|of| is_due(of, erase_ms))
 }
 
-/// The blob files that nothing is to refer to any more, ascending: the oldest first. What was found damaged is
-/// not among them.
+/// The blob files that nothing is to refer to any more, ascending: the oldest first. What was found damaged
+/// is not among them.
 #[must_use]
 pub fn dead_blobs(version: &Version, claims: &Claims, erase_ms: u64) -> BTreeSet<FileNumber> {
     let blobs = version.blobs().files().iter();

@@ -74,8 +74,8 @@ pub struct Merged {
     pub kept_from_range: SeqNum,
 }
 
-/// A table refers to about so many blob files at most: what it says of them stands in its properties and in the
-/// manifest.
+/// A table refers to about so many blob files at most: what it says of them stands in its properties and in
+/// the manifest.
 const MOST_BLOB_FILES: usize = 4096;
 
 /// So much is read between two questions whether to go on, in bytes: little beside the room on a full disk

@@ -1,5 +1,5 @@
-//! What a merge does with large values: those that stand in its input go to a blob file beside its tables; those
-//! that stand in one already stay there, and only the reference moves, unless their file is to go.
+//! What a merge does with large values: those that stand in its input go to a blob file beside its tables;
+//! those that stand in one already stay there, and only the reference moves, unless their file is to go.
 
 use crate::base::blob_ref::BlobRef;
 use crate::base::error::{Corruption, Result};

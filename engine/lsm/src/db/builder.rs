@@ -388,9 +388,10 @@ impl Builder {
         self
     }
 
-    /// Has the column family `family`, whether it exists already or is created later, keep values of `bytes` or
-    /// more apart from their keys: [`FamilyOptions::blob_values_from`](crate::FamilyOptions::blob_values_from),
-    /// kept beside the data. `None` keeps them beside their keys from then on.
+    /// Has the column family `family`, whether it exists already or is created later, keep values of `bytes`
+    /// or more apart from their keys:
+    /// [`FamilyOptions::blob_values_from`](crate::FamilyOptions::blob_values_from), kept beside the data.
+    /// `None` keeps them beside their keys from then on.
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {

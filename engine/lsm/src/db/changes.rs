@@ -62,8 +62,8 @@ pub struct FamilyChanges {
     pub filter_bits_per_key: Option<u32>,
     /// [`FamilyOptions::index_partition_bytes`].
     pub index_partition_bytes: Option<usize>,
-    /// [`FamilyOptions::blob_values_from`], of values that are flushed and compacted from then on; `Some(None)`
-    /// for none.
+    /// [`FamilyOptions::blob_values_from`], of values that are flushed and compacted from then on;
+    /// `Some(None)` for none.
     pub blob_values_from: Option<Option<usize>>,
     /// [`FamilyOptions::compaction`]; compactions work towards it from then on.
     pub compaction: Option<CompactionStyle>,

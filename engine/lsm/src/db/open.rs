@@ -155,8 +155,8 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 
-/// Removes tables and blob files that were being written when a process ended, and temporary files: they may take
-/// up the very space that opening needs. No state that a loss of power may yet bring back names
+/// Removes tables and blob files that were being written when a process ended, and temporary files: they may
+/// take up the very space that opening needs. No state that a loss of power may yet bring back names
 /// them, as long as no manifest but the one that was read can be in force, and so they may go before
 /// anything is synced.
 fn remove_never_named(fs: &Fs, dir: &Path, mentioned: &BTreeSet<FileNumber>) -> Result<()> {

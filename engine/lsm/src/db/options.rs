@@ -247,10 +247,11 @@ pub struct FamilyOptions {
     /// ([`crate::Db::pins`] lists them). A short time costs compactions. Default: 24 h; between 1 s and
     /// ten years; `None` leaves it to compactions that are due anyway.
     pub erase_within: Option<Duration>,
-    /// Values of so many bytes or more stand apart from their keys, in blob files: compactions leave them where
-    /// they are, and write the less for it; reading one costs a look into another file. `None` keeps all values
-    /// beside their keys. What was written under another value of it stays readable and where it is, until
-    /// compactions come to it. docs/blobs.md says when it pays. Default: `None`; between 1 byte and 1 GiB.
+    /// Values of so many bytes or more stand apart from their keys, in blob files: compactions leave them
+    /// where they are, and write the less for it; reading one costs a look into another file. `None` keeps
+    /// all values beside their keys. What was written under another value of it stays readable and where it
+    /// is, until compactions come to it. docs/blobs.md says when it pays. Default: `None`; between 1 byte and
+    /// 1 GiB.
     pub blob_values_from: Option<usize>,
     /// How its tables are kept in order. [`Builder::compaction_style`](crate::Builder::compaction_style)
     /// changes it. Default: [`CompactionStyle::Leveled`].

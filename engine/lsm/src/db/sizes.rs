@@ -140,10 +140,10 @@ impl ColumnFamily {
     /// data is read: tables are asked by their indexes, memtables by a sample of their keys.
     ///
     /// Ranges that adjoin add up, and a greater range never counts less. A table that lies in the range
-    /// counts with its size and that of the separated values that it refers to, one that lies outside does not count. Where an end of the range lies in a table,
-    /// the count is off by at most the block that it lies in, and its share of the index, of each such table.
-    /// Of a memtable of a hundred entries every key is known; of a larger one a hundred or more, about evenly
-    /// spread.
+    /// counts with its size and that of the separated values that it refers to, one that lies outside does
+    /// not count. Where an end of the range lies in a table, the count is off by at most the block that it
+    /// lies in, and its share of the index, of each such table. Of a memtable of a hundred entries every key
+    /// is known; of a larger one a hundred or more, about evenly spread.
     ///
     /// # Errors
     /// [`Error::Corruption`] if a piece of an index is damaged; I/O errors; [`Error::Closed`],

@@ -39,9 +39,9 @@ pub struct VerifyReport {
 }
 
 impl Db {
-    /// Reads every table and blob file past the cache and checks all checksums, the order of entries, that levels are
-    /// sorted and disjoint, that no two tables hold the same entry, that each reference to a separated value
-    /// leads to that of its key, that tables are what the manifest says
+    /// Reads every table and blob file past the cache and checks all checksums, the order of entries, that
+    /// levels are sorted and disjoint, that no two tables hold the same entry, that each reference to a
+    /// separated value leads to that of its key, that tables are what the manifest says
     /// of them, and that directory and manifest name the same files. Writes may go on meanwhile.
     ///
     /// # Errors

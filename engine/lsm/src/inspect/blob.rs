@@ -19,8 +19,8 @@ impl BlobFile {
     /// Reads header and footer.
     ///
     /// # Errors
-    /// [`Error::UnsupportedVersion`] if a newer version wrote the file; what reading it gives. What is damaged
-    /// is in [`BlobFile::damage`].
+    /// [`Error::UnsupportedVersion`] if a newer version wrote the file; what reading it gives. What is
+    /// damaged is in [`BlobFile::damage`].
     pub fn open(file: OpenFile) -> Result<BlobFile> {
         let size = file.size()?;
         let mut blob = BlobFile { file: Arc::new(file), size, head: None, totals: None, damage: Vec::new() };
@@ -62,8 +62,8 @@ impl BlobFile {
         &self.damage
     }
 
-    /// The records in order; an error for each that is damaged, and the walk goes on behind it where its length
-    /// can be told.
+    /// The records in order; an error for each that is damaged, and the walk goes on behind it where its
+    /// length can be told.
     pub fn records(&self) -> impl Iterator<Item = Result<BlobRecord>> {
         let end = match self.totals {
             Some(_) => self.size.saturating_sub(FOOTER_BYTES as u64),

@@ -49,8 +49,8 @@ impl Kept {
 
 /// What the operand that `below` stands on and those below it come to at `now_ms`; `None` if that has
 /// expired. What is older than `range`, the newest deleted range over the key, does not count, and the
-/// first operand is not. A separated value is read from `values`. `below` is left on an entry of the same key or the first behind them; its entries
-/// of the key from there on do not matter.
+/// first operand is not. A separated value is read from `values`. `below` is left on an entry of the same key
+/// or the first behind them; its entries of the key from there on do not matter.
 ///
 /// # Errors
 /// [`Error::MergeFailed`] if they cannot be merged; those of the cursor.

@@ -15,7 +15,8 @@
 //! amid or behind the versions of the key.
 //!
 //! A value that was separated from its key is read when the key is shown, unless only keys are wanted; so a
-//! movement fails that would show a value which cannot be read, and a value that only hides others is not read.
+//! movement fails that would show a value which cannot be read, and a value that only hides others is not
+//! read.
 
 use super::edges::{copy_into, is_beyond, is_same, seek_past_backward};
 use super::gather::gather;
@@ -117,8 +118,8 @@ impl<C: Cursor> Visible<C> {
         }
     }
 
-    /// With the place where separated values stand. Unless it `loads` them, the value of a key that has one is
-    /// not to be asked for: who wants keys alone does not pay for what stands elsewhere.
+    /// With the place where separated values stand. Unless it `loads` them, the value of a key that has one
+    /// is not to be asked for: who wants keys alone does not pay for what stands elsewhere.
     #[must_use]
     pub fn with_values(mut self, values: SharedValues, loads: bool) -> Visible<C> {
         (self.values, self.loads) = (values, loads);

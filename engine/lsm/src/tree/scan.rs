@@ -26,8 +26,8 @@ pub struct Bounds {
 pub type TreeCursor = Visible<Merge<Source>>;
 
 /// A cursor over what `view` shows at `seq` and `now_ms`, within `bounds`; `prefix` is what all keys within
-/// them begin with, if filters are to be asked for it. Unless it `loads` separated values, only keys are to be
-/// asked for.
+/// them begin with, if filters are to be asked for it. Unless it `loads` separated values, only keys are to
+/// be asked for.
 // A function of its own hands the cursor, which is large, from place to place: 90 instructions of a seek.
 #[inline(always)]
 #[must_use]

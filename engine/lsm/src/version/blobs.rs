@@ -76,8 +76,8 @@ impl BlobMeta {
 pub struct BlobState {
     /// The file.
     pub meta: BlobMeta,
-    /// Since when some of it is dead, in ms since the epoch, where somebody wants to know; 0 if nobody does, or
-    /// nothing is.
+    /// Since when some of it is dead, in ms since the epoch, where somebody wants to know; 0 if nobody does,
+    /// or nothing is.
     pub dead_since_ms: u64,
 }
 

@@ -1,5 +1,5 @@
-//! `esker sst dump`, `esker blob dump`, `esker wal dump`, `esker manifest dump`: looking into single files. They
-//! read only, and need no store around the file.
+//! `esker sst dump`, `esker blob dump`, `esker wal dump`, `esker manifest dump`: looking into single files.
+//! They read only, and need no store around the file.
 
 pub mod args;
 pub mod blob;
