@@ -2,7 +2,7 @@
 
 use super::flush::files;
 use super::jobs::{Jobs, oldest_operand};
-use super::resting::is_bottom;
+use super::resting::{asks_filter, is_bottom};
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{NEVER, SeqNum};
@@ -273,7 +273,7 @@ impl Jobs {
             self.install_compaction(family, plan, Vec::new(), &[], None)?;
             self.counters.moved();
         } else {
-            let filters = hooked && family.hooks().filters();
+            let filters = hooked && asks_filter(plan) && family.hooks().filters();
             let filtering = filters.then(|| self.store.snapshots.begin_filtering(family));
             let (filtering, above) = filtering.map_or((None, None), |(f, above)| (Some(f), above));
             let (merged, left) = self.merge(family, plan, hooked, above)?;

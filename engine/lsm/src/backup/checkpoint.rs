@@ -4,8 +4,7 @@
 //! 1. What the store holds is held still ([`Store::capture`]): what the manifest says, tables, and the log
 //!    up to a place that is synced.
 //! 2. Tables, blob files and sealed segments of the log get a second name in the new directory; nobody
-//!   changes them any
-//!    more. The segment that is being written is copied up to that place.
+//!    changes them any more. The segment that is being written is copied up to that place.
 //! 3. A manifest is written there, and `CURRENT` last of all. Without it the directory is no store.
 
 use super::copy::copy_file;

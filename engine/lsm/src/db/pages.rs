@@ -2,3 +2,6 @@
 
 #[doc = include_str!("../../../../docs/coming-from-rocksdb.md")]
 struct ComingFromRocksDb;
+
+#[doc = include_str!("../../../../docs/blobs.md")]
+struct LargeValues;
