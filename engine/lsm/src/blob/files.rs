@@ -97,4 +97,19 @@ impl Blobs {
         let source = BlobSource::Pool(self.pool.clone(), FileKind::Blob(number));
         Ok(Arc::new(BlobReader::open(source, Some((identity, size_bytes)), self.counts.clone())?))
     }
+
+    /// As [`Blobs::open`], with a descriptor of its own: it can be read after it was removed.
+    ///
+    /// # Errors
+    /// As [`BlobReader::open`].
+    pub fn open_held(
+        &self,
+        number: FileNumber,
+        identity: Identity,
+        size_bytes: u64,
+    ) -> Result<Arc<BlobReader>> {
+        let file = self.fs.open(&FileKind::Blob(number).path(&self.dir))?;
+        let source = BlobSource::File(Arc::new(file));
+        Ok(Arc::new(BlobReader::open(source, Some((identity, size_bytes)), self.counts.clone())?))
+    }
 }

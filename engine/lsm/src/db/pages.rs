@@ -5,3 +5,6 @@ struct ComingFromRocksDb;
 
 #[doc = include_str!("../../../../docs/blobs.md")]
 struct LargeValues;
+
+#[doc = include_str!("../../../../docs/followers.md")]
+struct Followers;

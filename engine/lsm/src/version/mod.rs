@@ -10,6 +10,7 @@ mod meta;
 mod source;
 mod state;
 mod style;
+mod tail;
 
 pub use blobs::{BlobFile, BlobMeta, BlobSet, BlobState, BlobUse, check_blobs};
 pub use checker::{check_levels, check_ranges};
@@ -21,8 +22,11 @@ pub use meta::TableMeta;
 pub use source::{LevelRun, Source};
 pub use state::{FamilyState, History, StoreState};
 pub use style::{CompactionStyle, Fifo, Tiered};
+pub use tail::{ManifestTail, Moved};
 
 #[cfg(all(test, not(loom)))]
 mod levels_tests;
 #[cfg(test)]
 mod manifest_tests;
+#[cfg(test)]
+mod tail_tests;
