@@ -139,3 +139,26 @@ fn a_repair_saves_separated_values() -> Result<()> {
     let _ = builder(&rig.disk, &rig.clock);
     Ok(())
 }
+
+#[test]
+fn a_reader_beside_the_writer_has_its_values_after_they_were_collected() -> Result<()> {
+    let rig = Rig::new();
+    let db = filled(&rig, 80)?;
+    db.sync()?;
+    let reader = builder(&rig.disk, &rig.clock).open_read_only()?;
+    let before = blob_files(&rig.disk);
+    (0..80).try_for_each(|i| db.put(key(i), value(i, 1, 600)))?;
+    db.compact()?;
+    settle(&db)?;
+    assert!(!before.iter().any(|path| blob_files(&rig.disk).contains(path)), "the writer has let go of them");
+    let family = reader.default_family();
+    for i in 0..80 {
+        assert_eq!(family.get(key(i))?.expect("a value"), value(i, 0, 600));
+    }
+    let values = family.iter().map(|entry| entry.map(|(_, value)| value.to_vec()));
+    let values = values.collect::<Result<Vec<_>>>()?;
+    assert_eq!(values, (0..80).map(|i| value(i, 0, 600)).collect::<Vec<_>>());
+    let later = builder(&rig.disk, &rig.clock).open_read_only()?;
+    assert_eq!(later.default_family().get(key(7))?.expect("a value"), value(7, 1, 600));
+    db.close()
+}
