@@ -127,7 +127,7 @@ fn collecting_comes_to_an_end_whatever_hooks_make_of_values() -> Result<()> {
             (0..100).try_for_each(|_| {
                 let i = random.below(200);
                 f.put(key(i), value(i, turn, 500))?;
-                if !filtered && i % 2 == 0 { f.merge(key(i), "1") } else { Ok(()) }
+                if !filtered && i.is_multiple_of(2) { f.merge(key(i), "1") } else { Ok(()) }
             })?;
             db.flush()?;
             settle(&db)?;
