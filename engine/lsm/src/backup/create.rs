@@ -4,8 +4,8 @@
 //! 1. What the store holds is held still, as for a checkpoint. The log is copied first, so that the store may
 //!    let go of it soon.
 //! 2. Each file that no earlier backup has becomes an object, and the copy of a table or a blob file is read
-//!    and checked. Such a file never changes, and its identity says which one it is: it is not even read if an
-//!    earlier backup has it.
+//!    and checked. Such a file never changes, and its identity says which one it is: it is not even read if
+//!    an earlier backup has it.
 //! 3. The directory of objects is synced, and only then the backup is named.
 
 use super::copy::read_pieces;
