@@ -22,6 +22,7 @@
 
 pub mod base;
 pub mod batch;
+pub mod blob;
 pub mod block;
 pub mod cache;
 pub mod compress;
@@ -68,10 +69,10 @@ pub use commit::{
 };
 pub use db::explain;
 pub use db::{
-    Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions, FamilyStats,
-    Health, IngestBatch, IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart, MemoryReport,
-    Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery, ScanOptions,
-    Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
+    BlobStats, Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions,
+    FamilyStats, Health, IngestBatch, IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart,
+    MemoryReport, Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery,
+    ScanOptions, Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
 };
 pub use feed::{Change, ChangeBatch, ChangeFeed, FeedConsumer, Operation, Operations};
 pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};

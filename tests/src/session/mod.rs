@@ -2,6 +2,7 @@
 
 mod adjust;
 mod audit;
+mod audit_blobs;
 mod batch;
 mod copies;
 mod crash;

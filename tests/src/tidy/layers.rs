@@ -30,6 +30,7 @@ pub const LAYERS: &[Folder] = &[
     ("cache", 2, "blocks in memory, within a budget"),
     ("memtable", 3, "entries in memory: arena and skiplist"),
     ("wal", 3, "segments of the write-ahead log: append, sync, replay"),
+    ("blob", 3, "values that stand apart from their keys, in blob files"),
     ("table", 3, "sorted tables on disk: writer, index, reader, cursor"),
     ("locks", 4, "locks on keys that transactions hold; what was written of late"),
     ("version", 4, "which files make up the store: levels, edits, the manifest"),

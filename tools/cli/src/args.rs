@@ -90,6 +90,8 @@ pub enum Command {
     StressChild(stress::ChildArgs),
     /// Look into a table file (.sst)
     Sst(dump::SstArgs),
+    /// Look into a file of separated values (.blob)
+    Blob(dump::BlobArgs),
     /// Look into a segment of the write-ahead log (.log)
     Wal(dump::WalArgs),
     /// Look into a manifest

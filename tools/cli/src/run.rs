@@ -51,6 +51,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Stress(args) => stress::run(&args),
         Command::StressChild(args) => stress::run_child(&args),
         Command::Sst(args) => dump::run_sst(&args),
+        Command::Blob(args) => dump::run_blob(&args),
         Command::Wal(args) => dump::run_wal(&args),
         Command::Manifest(args) => dump::run_manifest(&args),
     }

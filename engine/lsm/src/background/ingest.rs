@@ -157,6 +157,7 @@ impl Jobs {
             oldest_deletion_ms: properties.oldest_deletion_ms,
             cleaned_seq: 0,
             ingested_seq: seq,
+            blobs: Vec::new(),
         };
         TableFile::new(Arc::new(meta), Arc::new(reader), self.store.purgatory.clone())
     }

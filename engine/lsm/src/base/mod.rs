@@ -1,5 +1,6 @@
 //! Layer 0: what every other layer speaks in.
 
+pub mod blob_ref;
 pub mod bounds;
 pub mod checksum;
 pub mod clock;

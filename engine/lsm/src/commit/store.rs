@@ -22,7 +22,7 @@ use super::targets::{Target, Targets};
 use super::work::{Task, Work};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Error, Result};
-use crate::base::filename::{FileKind, FileNumber};
+use crate::base::filename::FileNumber;
 use crate::base::in_hook::in_hook_of;
 use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;
@@ -30,6 +30,7 @@ use crate::base::panics::{catch, words};
 use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
+use crate::blob::Blobs;
 use crate::fs::Fs;
 use crate::hooks::{BecameReadOnly, Event, Events, FamilyCreated, FamilyDropped, FamilyHooks};
 use crate::locks::{KeyLocks, OpenTransactions, RecentWrites};
@@ -62,7 +63,9 @@ pub struct Parts {
     pub options: CommitOptions,
     /// What opens tables.
     pub tables: Arc<Tables>,
-    /// Where the numbers of unreferenced tables gather.
+    /// What opens blob files.
+    pub blobs: Arc<Blobs>,
+    /// Where unreferenced tables and blob files gather.
     pub purgatory: Arc<Purgatory>,
     /// The column families.
     pub families: Vec<Arc<Family>>,
@@ -98,7 +101,9 @@ pub struct Store {
     pub(super) group_bytes: usize,
     /// What opens tables.
     pub tables: Arc<Tables>,
-    /// Where the numbers of unreferenced tables gather.
+    /// What opens blob files.
+    pub blobs: Arc<Blobs>,
+    /// Where unreferenced tables and blob files gather.
     pub purgatory: Arc<Purgatory>,
     /// The snapshots that are held.
     pub snapshots: Snapshots,
@@ -207,6 +212,7 @@ impl Store {
             group_bytes: options.group_bytes,
             options: ArcSwap::new(options),
             tables: parts.tables,
+            blobs: parts.blobs,
             purgatory: parts.purgatory,
             snapshots: Snapshots::default(),
             pins: Arc::default(),
@@ -564,15 +570,15 @@ impl Store {
         cache.set_capacity_bytes(share.saturating_sub(held).max(share / 8));
     }
 
-    /// Removes the files of tables that nothing refers to any more. What cannot be removed is tried
+    /// Removes tables and blob files that nothing refers to any more. What cannot be removed is tried
     /// again with the next call, and when the store is opened.
     pub fn purge(&self) -> Result<()> {
         let mut result = Ok(());
-        for number in self.purgatory.take() {
-            if let Err(error) = self.removing(FileKind::Table(number), || self.tables.remove(number))
+        for kind in self.purgatory.take() {
+            if let Err(error) = self.removing(kind, || self.tables.remove(kind))
                 && !error.is_not_found()
             {
-                self.purgatory.put_back(number);
+                self.purgatory.put_back(kind);
                 result = Err(error);
             }
         }

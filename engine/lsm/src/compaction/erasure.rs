@@ -11,6 +11,7 @@
 //! of it, or another entry has ended ([`Leftover`]). A snapshot that needs nothing of a table therefore
 //! delays nothing, and one that is held for long costs each table one attempt.
 
+use super::blobs::holds_dead_since;
 use super::merge::Merged;
 use super::picker::{Moment, has_expired, nothing_below, with_overlap};
 use super::plan::{Claims, Plan, Reason};
@@ -41,6 +42,7 @@ fn hides_since(meta: &TableMeta) -> u64 {
 pub fn hides_since_before(version: &Version, ranges: &RangeSet, ms: u64) -> bool {
     version.tables().any(|(_, table)| hides_since(&table.meta) <= ms)
         || oldest_range_ms(ranges).is_some_and(|range_ms| range_ms <= ms)
+        || holds_dead_since(version, ms)
 }
 
 /// Whether the bytes that a table hides must be on their way.

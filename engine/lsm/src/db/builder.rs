@@ -395,6 +395,28 @@ impl Builder {
         self
     }
 
+    /// Has the column family `family`, whether it exists already or is created later, keep values of `bytes`
+    /// or more apart from their keys:
+    /// [`FamilyOptions::blob_values_from`](crate::FamilyOptions::blob_values_from), kept beside the data.
+    /// `None` keeps them beside their keys from then on.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// let db = esker::Db::builder(path).blob_values_from("default", Some(4 << 10)).open()?;
+    /// db.put("picture", vec![7; 100_000])?;
+    /// db.flush()?;
+    /// assert_eq!(db.get("picture")?.unwrap().len(), 100_000);
+    /// assert_eq!(db.stats().families[0].blobs.files, 1);
+    /// # db.close() }
+    /// ```
+    #[must_use]
+    pub fn blob_values_from(mut self, family: &str, bytes: Option<usize>) -> Builder {
+        self.hooks.wishes.blob_values_from.insert(family.into(), bytes);
+        self
+    }
+
     /// Has `listener` told of what happens in the store: flushes, compactions, stalls, failures, files.
     /// Several may listen. See [`EventListener`] for when and from where it is called, and for an example.
     #[must_use]

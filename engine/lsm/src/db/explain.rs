@@ -2,6 +2,7 @@
 
 use super::family::ColumnFamily;
 use super::read;
+use crate::base::blob_ref::BlobRef;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileNumber;
 use crate::base::hash::key_hash;
@@ -155,6 +156,12 @@ pub struct FoundEntry {
     pub hidden_by: Option<HiddenBy>,
 }
 
+/// The size of the value of an entry, wherever it stands.
+fn value_bytes(entry: &EntryRef<'_>) -> usize {
+    let separate = (entry.kind == Kind::BlobRef).then(|| BlobRef::decode(entry.value).ok()).flatten();
+    separate.map_or(entry.value.len(), |at| usize::try_from(at.raw).unwrap_or(usize::MAX))
+}
+
 /// How a table was looked into.
 #[derive(Default)]
 struct Steps {
@@ -187,7 +194,7 @@ struct Question<'a> {
 impl Question<'_> {
     fn found(&self, entry: &EntryRef<'_>) -> FoundEntry {
         let kind = match entry.kind {
-            Kind::Put => EntryKind::Value,
+            Kind::Put | Kind::BlobRef => EntryKind::Value,
             Kind::Merge => EntryKind::Operand,
             _ => EntryKind::Deletion,
         };
@@ -200,7 +207,7 @@ impl Question<'_> {
         FoundEntry {
             kind,
             seq: entry.seq,
-            value_bytes: entry.value.len(),
+            value_bytes: value_bytes(entry),
             expires_at_ms: (expires_at != NEVER).then_some(expires_at),
             hidden_by,
         }

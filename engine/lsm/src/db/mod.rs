@@ -39,6 +39,7 @@ mod sst_writer;
 mod stats;
 mod stored;
 mod verify;
+mod versions;
 mod wishes;
 
 pub use builder::Builder;
@@ -61,7 +62,7 @@ pub use pins::PinInfo;
 pub use scan::ScanOptions;
 pub use snapshot::Snapshot;
 pub use sst_writer::{SstFile, SstSettings, SstWriter};
-pub use stats::{FamilyStats, LevelStats, OpenTransactionStats, RangeStats, Stats};
+pub use stats::{BlobStats, FamilyStats, LevelStats, OpenTransactionStats, RangeStats, Stats};
 pub use verify::VerifyReport;
 
 #[cfg(all(test, shuttle))]

@@ -17,6 +17,7 @@ use super::options::FamilyOptions;
 use super::options_file::OptionChange;
 use super::prepared;
 use super::stored::Stored;
+use super::versions::open_versions;
 use crate::background::{Jobs, Scheduler};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
@@ -25,6 +26,7 @@ use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock, unique_number};
+use crate::blob::Blobs;
 use crate::commit::{Drawer, Parts, Reserve, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::hooks::{Events, FamilyHooks};
@@ -33,8 +35,7 @@ use crate::ranges::RangeSet;
 use crate::table::Tables;
 use crate::tree::Family;
 use crate::version::{
-    Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, check_levels,
-    check_ranges, load_manifest,
+    Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, load_manifest,
 };
 use crate::wal::{Cut, ManifestEnd, Wal, WalOptions};
 use std::cell::Cell;
@@ -155,14 +156,14 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 
-/// Removes tables that were being written when a process ended, and temporary files: they may take
-/// up the very space that opening needs. No state that a loss of power may yet bring back names
+/// Removes tables and blob files that were being written when a process ended, and temporary files: they may
+/// take up the very space that opening needs. No state that a loss of power may yet bring back names
 /// them, as long as no manifest but the one that was read can be in force, and so they may go before
 /// anything is synced.
 fn remove_never_named(fs: &Fs, dir: &Path, mentioned: &BTreeSet<FileNumber>) -> Result<()> {
     for name in fs.list(dir)? {
         let never = match FileKind::parse(&name) {
-            Some(FileKind::Table(number)) => !mentioned.contains(&number),
+            Some(FileKind::Table(number) | FileKind::Blob(number)) => !mentioned.contains(&number),
             Some(FileKind::Temp(_)) => true,
             _ => false,
         };
@@ -291,6 +292,7 @@ struct Opening {
     /// Where the manifest ends in its stream, and at which offset in its file.
     manifest_end: Option<(ManifestEnd, u64)>,
     tables: Arc<Tables>,
+    blobs: Arc<Blobs>,
     purgatory: Arc<Purgatory>,
     numbers: Arc<AtomicU64>,
     options: Vec<(u32, FamilyOptions)>,
@@ -311,7 +313,9 @@ impl Opening {
         let (fs, dir, random) = (builder.fs.clone(), &builder.path, builder.random.clone());
         // Two runs of a simulated store must not draw the same identities from the same seed.
         random.stir(next);
-        let tables = Tables::new(fs, dir, random, options.cache_bytes(), options.max_open_files);
+        let (cache_bytes, open_files) = (options.cache_bytes(), options.max_open_files);
+        let tables = Tables::new(fs.clone(), dir, random.clone(), cache_bytes, open_files);
+        let blobs = Blobs::new(fs, dir, random, tables.pool().clone());
         let decode = |(id, family): (&u32, &FamilyState)| {
             let options = FamilyOptions::decode(&family.options);
             let wrong = |e: crate::base::coding::Malformed| e.in_file(manifest, 0);
@@ -322,6 +326,7 @@ impl Opening {
             state,
             manifest_end,
             tables: Arc::new(tables),
+            blobs: Arc::new(blobs),
             purgatory: Arc::new(Purgatory::default()),
             numbers: Arc::new(AtomicU64::new(next)),
             memtable_bytes: options.commit_options().memtable_bytes,
@@ -375,6 +380,7 @@ impl Opening {
             clock,
             options: builder.options.commit_options(),
             tables: self.tables,
+            blobs: self.blobs,
             purgatory: self.purgatory,
             families,
             manifest,
@@ -391,7 +397,7 @@ impl Opening {
     fn rebuild(&mut self, builder: &Builder, names: &[String], recovery: &mut Recovery) -> Result<Rebuilt> {
         let dir = &builder.path;
         let _span = tracing::info_span!(target: "esker", "recovery", path = %dir.display()).entered();
-        let versions = self.open_versions(dir)?;
+        let versions = open_versions(&self.state, dir, (&self.tables, &self.blobs), &self.purgatory)?;
         let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.numbers, &self.options);
         let found = replayed.run(names)?;
         let replayed_seq = replayed.last_seq;
@@ -454,44 +460,11 @@ impl Opening {
     fn remove_made(&self, builder: &Builder, first: FileNumber) {
         for number in first..self.numbers.load(Ordering::Relaxed) {
             // What cannot be removed now is removed when the store is opened.
+            // Replaying separates no values.
             for kind in [FileKind::Table(number), FileKind::Wal(number), FileKind::Options(number)] {
                 let _ = builder.fs.remove(&kind.path(&builder.path));
             }
         }
-    }
-
-    /// Opens the tables of all families and checks that levels are what they must be.
-    fn open_versions(&self, dir: &Path) -> Result<Vec<(u32, Version)>> {
-        let mut versions = Vec::new();
-        for (id, family) in &self.state.families {
-            let mut added = Vec::new();
-            for (level, tables) in family.tables.iter().enumerate() {
-                for meta in tables.values() {
-                    added.push((level, self.open_table(dir, meta)?));
-                }
-            }
-            let version = Version::default().changed(&[], added);
-            let problems = check_levels(&version).into_iter();
-            let ranges = check_ranges(&version, family.ranges.values(), family.flushed);
-            if let Some(problem) = problems.chain(ranges).next() {
-                let expected = format!("levels and ranges of family {:?} in order", family.name);
-                return Err(Corruption::new(&FileKind::Current.path(dir), 0, expected, problem).into());
-            }
-            versions.push((*id, version));
-        }
-        Ok(versions)
-    }
-
-    fn open_table(&self, dir: &Path, meta: &Arc<crate::version::TableMeta>) -> Result<Arc<TableFile>> {
-        let reader =
-            self.tables.open(meta.number, meta.identity, meta.size, meta.ingested_seq).map_err(|error| {
-                if !error.is_not_found() {
-                    return error;
-                }
-                let path = FileKind::Table(meta.number).path(dir);
-                Corruption::new(&path, 0, "a table that the manifest names", "no such file").into()
-            })?;
-        Ok(TableFile::new(meta.clone(), reader, self.purgatory.clone()))
     }
 
     /// The families with the tables that replay wrote and the ranges that it met.
@@ -569,14 +542,14 @@ fn remove_unnamed(
     options: Option<FileNumber>,
     reserved: bool,
 ) -> Vec<String> {
-    let named: std::collections::HashSet<FileNumber> = manifest.state().table_numbers().collect();
+    let named: std::collections::HashSet<FileKind> = manifest.state().data_files().collect();
     let kept = manifest.state().feed.as_ref();
     let mut removed = Vec::new();
     for name in names {
         let keep = match FileKind::parse(name) {
-            None | Some(FileKind::Current | FileKind::Lock | FileKind::Blob(_)) => true,
+            None | Some(FileKind::Current | FileKind::Lock) => true,
             Some(FileKind::Reserve) => reserved,
-            Some(FileKind::Table(number)) => named.contains(&number),
+            Some(kind @ (FileKind::Table(_) | FileKind::Blob(_))) => named.contains(&kind),
             Some(FileKind::Wal(number)) => number >= wal || kept.is_some_and(|feed| feed.keeps(number)),
             Some(FileKind::Manifest(number)) => number == manifest.number(),
             Some(FileKind::Options(number)) => Some(number) == options,

@@ -114,6 +114,10 @@ fn of_work(text: &mut Exposition, stats: &Stats) {
     text.one(Counter, "esker_compaction_read_bytes_total", help, stats.compacted_bytes_in);
     let help = "Bytes that compactions wrote.";
     text.one(Counter, "esker_compaction_written_bytes_total", help, stats.compacted_bytes_out);
+    let help = "Bytes of blob files that flushes and compactions wrote; part of what they wrote in all.";
+    text.one(Counter, "esker_blob_written_bytes_total", help, stats.separated_bytes);
+    text.one(Counter, "esker_blob_reads_total", "Separated values that were read.", stats.blob_reads);
+    text.one(Counter, "esker_blob_read_bytes_total", "Their stored bytes.", stats.blob_read_bytes);
     let slowed = stats.slowed.as_secs_f64();
     text.one(Counter, "esker_slowed_seconds_total", "How long writers were slowed.", slowed);
     text.one(Counter, "esker_stops_total", "How often a writer was stopped.", stats.stops);
@@ -200,6 +204,9 @@ fn of_families(text: &mut Exposition, families: &[FamilyStats]) {
     each("esker_sealed_memtables", "Memtables that wait to be flushed.", |f| f.sealed_memtables as u64);
     each("esker_deleted_ranges", "Deleted ranges on record.", |f| f.ranges.deleted as u64);
     each("esker_dropped_ranges", "Dropped ranges on record.", |f| f.ranges.dropped as u64);
+    each("esker_blob_files", "Blob files.", |f| f.blobs.files);
+    each("esker_blob_bytes", "Bytes of blob files.", |f| f.blobs.bytes);
+    each("esker_blob_dead_bytes", "Of these, values that no table refers to.", |f| f.blobs.dead_bytes);
     each("esker_erase_due_bytes", "Tables that are to be compacted to erase.", |f| f.erase_due_bytes);
     each("esker_erase_held_bytes", "Of these, what snapshots hold.", |f| f.erase_held_bytes);
     let mut each_level = |name, help, of: fn(&LevelStats) -> u64| {

@@ -228,7 +228,7 @@ impl Scan {
         let prefix = family.prefix().and_then(|extractor| {
             WholePrefix::of(extractor, &bounds.lower, &bounds.upper, family.prefix_counts())
         });
-        scan(&self.view, self.seq, self.now_ms, bounds, access, prefix)
+        scan(&self.view, self.seq, self.now_ms, bounds, access, prefix, !self.options.keys_only)
     }
 
     /// Before each movement: after a failed sync goes on with what is durable. Returns whether cursors

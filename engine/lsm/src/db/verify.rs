@@ -4,13 +4,15 @@ use super::handle::Db;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::FileKind;
+use crate::base::key::Kind;
 use crate::base::sync::Arc;
+use crate::blob::BlobTotals;
 use crate::fs::OpenFile;
-use crate::iter::Merge;
+use crate::iter::{Merge, Values};
 use crate::record::{HEADER_BYTES, padded};
 use crate::table::InternalKey;
 use crate::tree::Family;
-use crate::version::{KeptSegment, Source, Version, check_levels, check_ranges};
+use crate::version::{KeptSegment, Source, Version, check_blobs, check_levels, check_ranges};
 use crate::wal::{SegmentTail, Tailed};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,25 +25,28 @@ pub struct VerifyReport {
     pub families: u64,
     /// Tables.
     pub tables: u64,
+    /// Blob files.
+    pub blob_files: u64,
     /// Blocks of any kind.
     pub blocks: u64,
     /// Entries, all versions counted.
     pub entries: u64,
-    /// Bytes of tables, each under a checksum that was checked.
+    /// Bytes of tables and blob files, each under a checksum that was checked.
     pub bytes: u64,
     /// Segments of the log that are kept for readers of changes; their groups were checked, too.
     pub kept_segments: u64,
     /// Everything that is wrong; empty for a sound store.
     pub problems: Vec<Error>,
-    /// Tables that the manifest does not name: they are being written, or about to be removed.
+    /// Tables and blob files that the manifest does not name: they are being written, or about to be removed.
     pub unnamed_files: Vec<String>,
     /// Files in the directory that are not the store's.
     pub foreign_files: Vec<String>,
 }
 
 impl Db {
-    /// Reads every table past the cache and checks all checksums, the order of entries, that levels are
-    /// sorted and disjoint, that no two tables hold the same entry, that tables are what the manifest says
+    /// Reads every table and blob file past the cache and checks all checksums, the order of entries, that
+    /// levels are sorted and disjoint, that no two tables hold the same entry, that each reference to a
+    /// separated value leads to that of its key, that tables are what the manifest says
     /// of them, and that directory and manifest name the same files. Writes may go on meanwhile.
     ///
     /// # Errors
@@ -106,8 +111,9 @@ impl Db {
         report.families += 1;
         let manifest = FileKind::Current.path(self.path());
         let ranges = check_ranges(&view.version, view.ranges.ranges(), view.flushed);
-        for problem in check_levels(&view.version).into_iter().chain(ranges) {
-            let expected = format!("levels and ranges of family {:?} in order", family.name());
+        let blobs = check_blobs(&view.version, []);
+        for problem in check_levels(&view.version).into_iter().chain(ranges).chain(blobs) {
+            let expected = format!("levels, ranges and blob files of family {:?} in order", family.name());
             report.problems.push(Corruption::new(&manifest, 0, expected, problem).into());
         }
         let sound = report.problems.len();
@@ -136,6 +142,24 @@ impl Db {
                 report.problems.push(Corruption::new(&path, 0, expected, "other properties").into());
             }
         }
+        for of in view.version.blobs().files() {
+            report.blob_files += 1;
+            let verified = of.file.reader().verify();
+            let same = |found: &BlobTotals| {
+                let meta = &of.file.meta;
+                (found.entries, found.record_bytes, found.raw_bytes)
+                    == (meta.entries, meta.bytes, meta.raw_bytes)
+            };
+            match verified {
+                Ok(found) if same(&found) => report.bytes += of.file.meta.size,
+                Ok(_) => {
+                    let path = of.file.reader().path();
+                    let expected = "the blob file that the manifest names";
+                    report.problems.push(Corruption::new(&path, 0, expected, "other totals").into());
+                }
+                Err(error) => report.problems.push(error),
+            }
+        }
         // What is damaged or out of order by itself need not be put together.
         if report.problems.len() == sound
             && let Err(error) = check_together(&view.version, &manifest)
@@ -149,8 +173,7 @@ impl Db {
     fn verify_directory(&self, report: &mut VerifyReport) -> Result<()> {
         let store = &self.inner().store;
         let (named, names) = store.with_manifest(|manifest| {
-            let mut named: BTreeSet<FileKind> =
-                manifest.state().table_numbers().map(FileKind::Table).collect();
+            let mut named: BTreeSet<FileKind> = manifest.state().data_files().collect();
             named.extend([FileKind::Current, FileKind::Manifest(manifest.number())]);
             store.fs.list(&store.dir).map(|names| (named, names))
         })?;
@@ -158,7 +181,7 @@ impl Db {
         for name in names {
             match FileKind::parse(&name) {
                 Some(kind) => {
-                    if matches!(kind, FileKind::Table(_)) && !named.contains(&kind) {
+                    if matches!(kind, FileKind::Table(_) | FileKind::Blob(_)) && !named.contains(&kind) {
                         report.unnamed_files.push(name);
                     }
                     present.insert(kind);
@@ -193,10 +216,12 @@ fn verify_segment(file: OpenFile, store: u64, segment: KeptSegment) -> Result<()
     Err(Corruption::new(tail.file().path(), last, expected, "their end").into())
 }
 
-/// Reads all runs of tables as one, and checks that each key and number is there once.
+/// Reads all runs of tables as one, and checks that each key and number is there once, and that references
+/// lead to the values of their keys.
 fn check_together(version: &Arc<Version>, manifest: &Path) -> Result<()> {
     let runs = Source::of_tables(version);
-    if runs.len() < 2 {
+    let blobs = version.blobs();
+    if runs.len() < 2 && blobs.is_empty() {
         return Ok(());
     }
     let mut merged = Merge::new(runs);
@@ -207,6 +232,9 @@ fn check_together(version: &Arc<Version>, manifest: &Path) -> Result<()> {
         if seq.is_some_and(|seq| seq <= entry.seq) && last == entry.key {
             let expected = format!("tables of which one alone has {:?} with number {}", entry.key, entry.seq);
             return Err(Corruption::new(manifest, 0, expected, "two that have it").into());
+        }
+        if entry.kind == Kind::BlobRef {
+            blobs.load(entry.key, entry.value)?;
         }
         last.clear();
         last.extend_from_slice(entry.key);

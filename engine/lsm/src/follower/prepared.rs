@@ -50,7 +50,8 @@ impl ReadOnlyDb {
         let family = all.prepared.and_then(|id| all.families.iter().find(|family| family.id == id));
         let Some(family) = family else { return Ok(Vec::new()) };
         let bounds = Bounds { lower: Bound::Unbounded, upper: Bound::Unbounded };
-        let mut cursor = scan(&family.view, all.seq, all.clock.now_ms(), bounds, Access::plain(true), None);
+        let mut cursor =
+            scan(&family.view, all.seq, all.clock.now_ms(), bounds, Access::plain(true), None, true);
         let mut found = Vec::new();
         cursor.seek_to_first().map_err(gone)?;
         while cursor.valid() {

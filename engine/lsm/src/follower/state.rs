@@ -1,6 +1,6 @@
 //! One state of a store, as it is read.
 
-use super::source::{OpenTables, Source};
+use super::source::{OpenTables, Source, blobs_of};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::key::SeqNum;
@@ -10,7 +10,7 @@ use crate::hooks::FamilyHooks;
 use crate::memtable::Memtable;
 use crate::ranges::RangeSet;
 use crate::tree::View;
-use crate::version::{History, ManifestTail, StoreState, Version, check_levels, check_ranges};
+use crate::version::{History, ManifestTail, StoreState, Version, check_blobs, check_levels, check_ranges};
 use std::fmt;
 
 /// All families at one sequence number. Nothing of it changes.
@@ -82,20 +82,26 @@ impl Base {
         for (&id, family) in &state.families {
             let is_prepared = state.prepared_family == Some(id);
             let (options, hooks) = source.builder.family_for_reading(manifest.path(), family, is_prepared)?;
-            let mut added = Vec::new();
+            let (mut added, mut blobs) = (Vec::new(), blobs_of(known));
+            for blob in family.blobs.values() {
+                let file = source.blob(&blob.meta, opened, &blobs)?;
+                blobs.insert(blob.meta.number, file);
+                opened += 1;
+            }
             for (level, tables) in family.tables.iter().enumerate() {
                 for meta in tables.values() {
-                    let table = source.table(meta, opened, known)?;
+                    let table = source.table(meta, opened, known, &blobs)?;
                     known.insert(meta.number, table.clone());
                     added.push((level, table));
                     (opened, seq) = (opened + 1, seq.max(meta.max_seq));
                 }
             }
             let version = Version::default().changed(&[], added);
-            let problems = check_levels(&version).into_iter();
+            let blobs = check_blobs(&version, family.blobs.values().map(|blob| &blob.meta));
+            let problems = check_levels(&version).into_iter().chain(blobs);
             let ranges = check_ranges(&version, family.ranges.values(), family.flushed);
             if let Some(problem) = problems.chain(ranges).next() {
-                let expected = format!("levels and ranges of family {:?} in order", family.name);
+                let expected = format!("levels, ranges and blob files of family {:?} in order", family.name);
                 return Err(Corruption::new(manifest.path(), 0, expected, problem).into());
             }
             seq = seq.max(family.flushed);

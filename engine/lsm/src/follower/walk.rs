@@ -33,7 +33,8 @@ impl Walk {
             WholePrefix::of(extractor, &bounds.lower, &bounds.upper, &family.prefix_counts)
         });
         let access = self.options.access(self.watch.clone());
-        scan(&family.view, self.family.seq(), self.now_ms, bounds, access, prefix)
+        let loads = !self.options.leaves_values_out();
+        scan(&family.view, self.family.seq(), self.now_ms, bounds, access, prefix, loads)
     }
 
     /// What the walk has cost so far, with what its cursors have met of that.

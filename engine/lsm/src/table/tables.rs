@@ -41,7 +41,13 @@ impl Tables {
         &self.cache
     }
 
-    /// How many table files are open.
+    /// The pool of open files, which bounds the descriptors of blob files, too.
+    #[must_use]
+    pub fn pool(&self) -> &Arc<FilePool> {
+        &self.pool
+    }
+
+    /// How many files of tables and blobs are open.
     #[must_use]
     pub fn open_files(&self) -> usize {
         self.pool.len()
@@ -98,9 +104,8 @@ impl Tables {
         self.fs.sync_dir(&self.dir)
     }
 
-    /// Closes the file of a table and removes it.
-    pub fn remove(&self, number: FileNumber) -> Result<()> {
-        let kind = FileKind::Table(number);
+    /// Closes a table, or a blob file, and removes it.
+    pub fn remove(&self, kind: FileKind) -> Result<()> {
         self.pool.forget(kind);
         self.fs.remove(&kind.path(&self.dir))
     }

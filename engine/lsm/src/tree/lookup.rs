@@ -11,7 +11,7 @@ use crate::base::observe::Observe;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::Block;
-use crate::iter::{Merge, gather};
+use crate::iter::{Merge, Values, gather};
 use crate::memtable::{Memtable, PIN_VALUE_BYTES};
 use crate::table::Access;
 use crate::version::TableFile;
@@ -30,8 +30,42 @@ pub struct Found<'a> {
 pub(super) enum Place<'a> {
     Memtable(&'a Arc<Memtable>, &'a [u8], SeqNum),
     Block(&'a Arc<Block>),
-    /// It stands nowhere else: it was merged for this look-up.
-    Merged(&'a Slice),
+    /// It was merged, or read from a blob file, for this look-up.
+    Owned(&'a Slice),
+}
+
+/// A value that stands in a blob file.
+pub(super) struct Separate {
+    reference: Slice,
+    seq: SeqNum,
+    expires_at: u64,
+}
+
+impl Separate {
+    fn of(entry: &EntryRef<'_>) -> Separate {
+        Separate { reference: Slice::copy(entry.value), seq: entry.seq, expires_at: entry.expires_at }
+    }
+
+    /// Reads it, and hands it to `read`.
+    #[inline(never)]
+    fn load<R>(&self, view: &View, key: &[u8], read: impl FnOnce(Found<'_>) -> R) -> Result<Option<R>> {
+        let slice = view.version.blobs().load(key, &self.reference)?;
+        let Separate { seq, expires_at, .. } = *self;
+        Ok(Some(read(Found { value: &slice, place: Place::Owned(&slice), seq, expires_at })))
+    }
+}
+
+/// Hands a value that shows to `read`, from wherever it stands.
+#[inline]
+pub(super) fn hand_over<R>(
+    view: &View,
+    (entry, place): (&EntryRef<'_>, Place<'_>),
+    read: impl FnOnce(Found<'_>) -> R,
+) -> Result<Option<R>> {
+    if entry.kind == Kind::BlobRef {
+        return Separate::of(entry).load(view, entry.key, read);
+    }
+    Ok(Some(read(Found::new(entry, place))))
 }
 
 /// What the newest entry of a key says.
@@ -80,7 +114,7 @@ impl<'a> Found<'a> {
             }
             Place::Memtable(..) => Slice::copy(self.value),
             Place::Block(block) => block.slice(self.value),
-            Place::Merged(slice) => slice.clone(),
+            Place::Owned(slice) => slice.clone(),
         }
     }
 }
@@ -124,7 +158,7 @@ pub fn lookup_observed<R, O: Observe>(
         };
     }
     let mut read = Some(read);
-    let mut operand = false;
+    let (mut operand, mut separate) = (false, None);
     // Whoever a filter sends away does not pay for what looking into a block needs.
     let rules_out = |table: &TableFile, level: usize, observe: &mut O| {
         observe.table(level);
@@ -138,6 +172,7 @@ pub fn lookup_observed<R, O: Observe>(
                 shown = Some(verdict == Verdict::Live);
             }
             match verdict {
+                Verdict::Live if entry.kind == Kind::BlobRef => separate = Some(Separate::of(&entry)),
                 Verdict::Live => return Some(read.take()?(Found::new(&entry, Place::Block(block)))),
                 verdict => operand = verdict == Verdict::Operand,
             }
@@ -169,8 +204,9 @@ pub fn lookup_observed<R, O: Observe>(
         }
         None
     };
-    match read {
-        Some(read) if operand => merged(view, key, seq, now_ms, observe, read),
+    match (read, separate) {
+        (Some(read), Some(separate)) => separate.load(view, key, read),
+        (Some(read), None) if operand => merged(view, key, seq, now_ms, observe, read),
         _ => Ok(answer),
     }
 }
@@ -204,7 +240,7 @@ pub(super) fn judge(
     seq: SeqNum,
     now_ms: impl Fn() -> u64,
 ) -> Verdict {
-    if entry.kind == Kind::Put {
+    if entry.kind.is_value() {
         let live = (!entry.trailer().has_expiry() || entry.expires_at > now_ms())
             && !(view.has_deleted_ranges() && view.newest_deleted(key, seq) > entry.seq)
             && is_kept(view, entry, seq);
@@ -235,12 +271,12 @@ pub(super) fn merged<R>(
     if !cursor.valid() || cursor.trailer().seq() < range {
         return Ok(None);
     }
-    let gathered = gather(&mut cursor, &view.hooks, range, now_ms());
+    let gathered = gather(&mut cursor, &view.hooks, &view.version.values(), range, now_ms());
     observe.watched(&watch);
     let Some(merged) = gathered? else { return Ok(None) };
     observe.operands(merged.operands);
     let (slice, seq, expires_at) = (Slice::own(merged.value), merged.seq, merged.expires_at);
-    Ok(Some(read(Found { value: &slice, place: Place::Merged(&slice), seq, expires_at })))
+    Ok(Some(read(Found { value: &slice, place: Place::Owned(&slice), seq, expires_at })))
 }
 
 /// Asserts under `invariants` that nobody is shown an entry of a range that was dropped behind it.

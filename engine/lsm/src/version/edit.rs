@@ -1,6 +1,7 @@
 //! Changes of what exists, as records of the manifest. The grammar stands in
 //! `docs/format/manifest.md`.
 
+use super::blobs::BlobMeta;
 use super::feed::{EndedHistory, IngestMark, KeptSegment};
 use super::meta::TableMeta;
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
@@ -85,6 +86,29 @@ pub enum EditOp {
         /// The table's number.
         number: FileNumber,
     },
+    /// A blob file joins a family: tables refer to it.
+    AddBlob {
+        /// The family.
+        family: u32,
+        /// The blob file.
+        meta: BlobMeta,
+    },
+    /// No table of the family refers to a blob file any more.
+    RemoveBlob {
+        /// The family.
+        family: u32,
+        /// The blob file's number.
+        number: FileNumber,
+    },
+    /// Some of a blob file is dead since a time, and is to be gone within another.
+    DeadBlob {
+        /// The family.
+        family: u32,
+        /// The blob file's number.
+        number: FileNumber,
+        /// Since when, in milliseconds since the epoch.
+        since_ms: u64,
+    },
     /// A range was deleted or dropped, and tables may hold what is older.
     AddRange {
         /// The family.
@@ -158,6 +182,10 @@ mod tag {
     pub const ADD_RANGE: u64 = 13;
     pub const REMOVE_RANGE: u64 = 14;
     pub const INGEST_TABLE: u64 = 15;
+    pub const REFERRING_TABLE: u64 = 16;
+    pub const ADD_BLOB: u64 = 17;
+    pub const REMOVE_BLOB: u64 = 18;
+    pub const DEAD_BLOB: u64 = 19;
     pub const FAMILY_OPTIONS: u64 = 20;
     pub const FEED_FROM: u64 = 21;
     pub const HISTORY_ENDED: u64 = 22;
@@ -203,6 +231,12 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             EditOp::Flushed { family, seq } => numbers(out, tag::FLUSHED, &[u64::from(*family), *seq]),
             EditOp::AddTable { family, level, meta } => {
                 match meta.ingested_seq {
+                    0 if !meta.blobs.is_empty() => {
+                        numbers(out, tag::REFERRING_TABLE, &[u64::from(*family), *level as u64]);
+                        meta.encode(out);
+                        meta.encode_blobs(out);
+                        continue;
+                    }
                     0 => numbers(out, tag::ADD_TABLE, &[u64::from(*family), *level as u64]),
                     seq => numbers(out, tag::INGEST_TABLE, &[u64::from(*family), *level as u64, seq]),
                 }
@@ -210,6 +244,16 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             }
             EditOp::RemoveTable { family, level, number } => {
                 numbers(out, tag::REMOVE_TABLE, &[u64::from(*family), *level as u64, *number]);
+            }
+            EditOp::AddBlob { family, meta } => {
+                numbers(out, tag::ADD_BLOB, &[u64::from(*family)]);
+                meta.encode(out);
+            }
+            EditOp::RemoveBlob { family, number } => {
+                numbers(out, tag::REMOVE_BLOB, &[u64::from(*family), *number]);
+            }
+            EditOp::DeadBlob { family, number, since_ms } => {
+                numbers(out, tag::DEAD_BLOB, &[u64::from(*family), *number, *since_ms]);
             }
             EditOp::AddRange { family, range } => {
                 let (kind, seq) = (range.kind as u64, range.seq);
@@ -319,6 +363,22 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
             let (family, level) = (bytes.varint32("a family's number")?, level(bytes)?);
             EditOp::AddTable { family, level, meta: ingested(bytes)? }
         }
+        tag::REFERRING_TABLE => {
+            let (family, level) = (bytes.varint32("a family's number")?, level(bytes)?);
+            let meta = Arc::new(TableMeta::decode(bytes)?.decode_blobs(bytes)?);
+            EditOp::AddTable { family, level, meta }
+        }
+        tag::ADD_BLOB => {
+            EditOp::AddBlob { family: bytes.varint32("a family's number")?, meta: BlobMeta::decode(bytes)? }
+        }
+        tag::REMOVE_BLOB => {
+            EditOp::RemoveBlob { family: bytes.varint32("a family's number")?, number: file_number(bytes)? }
+        }
+        tag::DEAD_BLOB => EditOp::DeadBlob {
+            family: bytes.varint32("a family's number")?,
+            number: file_number(bytes)?,
+            since_ms: bytes.varint("a time")?,
+        },
         tag::REMOVE_TABLE => EditOp::RemoveTable {
             family: bytes.varint32("a family's number")?,
             level: level(bytes)?,
@@ -400,6 +460,7 @@ fn text(bytes: &mut Decoder<'_>, expected: &'static str) -> Result<String, Malfo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::blob_ref::BlobShare;
     use crate::base::key::Trailer;
     use proptest::prelude::*;
 
@@ -419,7 +480,17 @@ mod tests {
             oldest_deletion_ms: 12,
             cleaned_seq: 7,
             ingested_seq: 0,
+            blobs: Vec::new(),
         }
+    }
+
+    fn blob() -> BlobMeta {
+        BlobMeta { number: 21, identity: 5, size: 6, entries: 7, bytes: 8, raw_bytes: 9 }
+    }
+
+    fn referring() -> Arc<TableMeta> {
+        let share = |file| BlobShare { file, entries: 2, bytes: 300 };
+        Arc::new(TableMeta { blobs: vec![share(21), share(400)], ..meta() })
     }
 
     fn ingested_meta(seq: SeqNum) -> Arc<TableMeta> {
@@ -451,7 +522,11 @@ mod tests {
             EditOp::Flushed { family: 11, seq: 12 },
             EditOp::AddTable { family: 13, level: 6, meta: Arc::new(meta()) },
             EditOp::AddTable { family: 13, level: 5, meta: ingested_meta(9) },
+            EditOp::AddBlob { family: 13, meta: blob() },
+            EditOp::AddTable { family: 13, level: 4, meta: referring() },
+            EditOp::DeadBlob { family: 13, number: 21, since_ms: 1_763_000_000_000 },
             EditOp::RemoveTable { family: 14, level: 0, number: 15 },
+            EditOp::RemoveBlob { family: 14, number: 21 },
             range(RangeKind::Deleted, 16, b"to"),
             range(RangeKind::Dropped, 17, b""),
             EditOp::RemoveRange { family: 1, seq: 16 },
@@ -505,6 +580,21 @@ mod tests {
             let meta = Arc::new(TableMeta { max_seq: seq, ..meta() });
             assert_eq!(refused(EditOp::AddTable { family: 0, level: 0, meta }), wrong);
         }
+    }
+
+    #[test]
+    fn blob_files_of_a_table_ascend_and_there_is_one_at_least() {
+        let refused = |blobs: Vec<BlobShare>| {
+            let mut bytes = Vec::new();
+            numbers(&mut bytes, tag::REFERRING_TABLE, &[0, 0]);
+            let meta = TableMeta { blobs, ..meta() };
+            meta.encode(&mut bytes);
+            meta.encode_blobs(&mut bytes);
+            decode_edit(&bytes).is_err()
+        };
+        let share = |file| BlobShare { file, entries: 1, bytes: 9 };
+        assert!(!refused(vec![share(1), share(2)]));
+        assert!(refused(vec![share(2), share(2)]) && refused(vec![share(2), share(1)]) && refused(vec![]));
     }
 
     #[test]

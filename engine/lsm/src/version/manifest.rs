@@ -259,7 +259,7 @@ pub struct Loaded {
     pub end: (u64, u64),
     /// Bytes of an edit at its end that was never completed.
     pub torn_bytes: u64,
-    /// Every table that any of its edits mentions. Whatever a loss of power may yet undo of the
+    /// Every table and blob file that any of its edits mentions. Whatever a loss of power may yet undo of the
     /// manifest, others have never been part of the store.
     pub mentioned: BTreeSet<FileNumber>,
 }
@@ -274,7 +274,8 @@ pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
     let (records, stop) = read_edits(&mut reader, &file, &mut state, |edit| {
         mentioned.extend(edit.0.iter().filter_map(|op| match op {
             EditOp::AddTable { meta, .. } => Some(meta.number),
-            EditOp::RemoveTable { number, .. } => Some(*number),
+            EditOp::RemoveTable { number, .. } | EditOp::RemoveBlob { number, .. } => Some(*number),
+            EditOp::AddBlob { meta, .. } => Some(meta.number),
             _ => None,
         }));
     })?;

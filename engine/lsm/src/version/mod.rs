@@ -1,5 +1,6 @@
 //! Layer 4: what exists: tables and their levels, the edits that change them, and the manifest.
 
+mod blobs;
 mod checker;
 mod current;
 mod edit;
@@ -12,6 +13,7 @@ mod state;
 mod style;
 mod tail;
 
+pub use blobs::{BlobFile, BlobMeta, BlobSet, BlobState, BlobUse, check_blobs};
 pub use checker::{check_levels, check_ranges};
 pub use current::{Current, current_is_sound, read_current};
 pub use edit::{Edit, EditOp, decode_edit, edit_ops, encode_edit};

@@ -5,6 +5,7 @@ use crate::commands::dump::printing::{finish, open, print_break, print_header};
 use crate::failure::Outcome;
 use crate::output::{Cell, Item};
 use crate::text::bytes_text;
+use esker::base::blob_ref::BlobShare;
 use esker::inspect::{ManifestItem, walk_manifest};
 use esker::ranges::RangeKind;
 use esker::version::EditOp;
@@ -91,7 +92,27 @@ fn words(op: &EditOp) -> (&'static str, String) {
                 key(&meta.largest.0),
                 meta.cleaned_seq,
             );
+            let share = |share: &BlobShare| {
+                format!(
+                    "; refers to {} values, {} bytes, of {:06}.blob",
+                    share.entries, share.bytes, share.file
+                )
+            };
+            let about = about + &meta.blobs.iter().map(share).collect::<String>();
             (if meta.ingested_seq == 0 { "add table" } else { "ingest table" }, about)
+        }
+        EditOp::AddBlob { family, meta } => {
+            let about = format!(
+                "{:06}.blob to family {family}: {} bytes, {} values of {} bytes, {} uncompressed",
+                meta.number, meta.size, meta.entries, meta.bytes, meta.raw_bytes
+            );
+            ("add blob", about)
+        }
+        EditOp::RemoveBlob { family, number } => {
+            ("remove blob", format!("{number:06}.blob from family {family}"))
+        }
+        EditOp::DeadBlob { family, number, since_ms } => {
+            ("dead blob", format!("{number:06}.blob of family {family}, since {since_ms} ms"))
         }
         EditOp::RemoveTable { family, level, number } => {
             ("remove table", format!("{number:06}.sst from level {level} of family {family}"))
