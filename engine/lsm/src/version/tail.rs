@@ -108,7 +108,7 @@ impl ManifestTail {
     /// [`Error::Corruption`] if it was damaged; what reading gives. After one, it must not be used any more.
     pub fn advance(&mut self) -> Result<Moved> {
         if read_current(&self.fs, &self.dir)? != Some(self.current)
-            || !RecordReader::still_follows(&self.file, &self.header, self.place)?
+            || !RecordReader::<&OpenFile>::still_follows(&self.file, &self.header, self.place)?
         {
             return Ok(Moved::Replaced);
         }

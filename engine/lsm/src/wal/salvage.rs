@@ -7,7 +7,7 @@
 use super::group::{RecordKind, decode_group};
 use super::log::{Room, SegmentInfo, Wal, WalOptions};
 use super::replay::ReplayedSegment;
-use super::tail::{SegmentTail, Tailed};
+use super::segment_tail::{SegmentTail, Tailed};
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;

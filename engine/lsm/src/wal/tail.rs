@@ -94,7 +94,7 @@ impl Segment {
     }
 
     fn still_follows(&self) -> Result<bool> {
-        RecordReader::still_follows(&self.file, &self.header, self.place)
+        RecordReader::<&OpenFile>::still_follows(&self.file, &self.header, self.place)
     }
 }
 
