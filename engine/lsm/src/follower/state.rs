@@ -78,7 +78,7 @@ impl Base {
     /// to try again has them.
     pub(super) fn open(source: &Source, manifest: &ManifestTail, known: &mut OpenTables) -> Result<Base> {
         let state = Arc::new(manifest.state().clone());
-        let (mut families, mut seq, mut opened) = (Vec::new(), 0, 0);
+        let (mut families, mut seq, mut opened) = (Vec::new(), state.ingested_seq, 0);
         for (&id, family) in &state.families {
             let is_prepared = state.prepared_family == Some(id);
             let (options, hooks) = source.builder.family_for_reading(manifest.path(), family, is_prepared)?;

@@ -133,6 +133,8 @@ pub enum EditOp {
     },
     /// A consumer of changes is no more.
     RemoveConsumer(String),
+    /// The greatest sequence number that an ingested table was ever given.
+    Ingested(SeqNum),
     /// No table holds anything any more that a range concerns, or another range stands for it.
     RemoveRange {
         /// The family.
@@ -193,6 +195,7 @@ mod tag {
     pub const NOTE_INGEST: u64 = 24;
     pub const CONSUMER: u64 = 25;
     pub const REMOVE_CONSUMER: u64 = 26;
+    pub const INGESTED: u64 = 27;
     pub const PREPARED_FAMILY: u64 = 28;
     pub const SYNCED_LOG: u64 = 32;
 }
@@ -228,6 +231,7 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             EditOp::DropFamily(id) => numbers(out, tag::DROP_FAMILY, &[u64::from(*id)]),
             EditOp::PreparedFamily(id) => numbers(out, tag::PREPARED_FAMILY, &[u64::from(*id)]),
             EditOp::NextFamily(id) => numbers(out, tag::NEXT_FAMILY, &[u64::from(*id)]),
+            EditOp::Ingested(seq) => numbers(out, tag::INGESTED, &[*seq]),
             EditOp::Flushed { family, seq } => numbers(out, tag::FLUSHED, &[u64::from(*family), *seq]),
             EditOp::AddTable { family, level, meta } => {
                 match meta.ingested_seq {
@@ -333,6 +337,7 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         }
         tag::NEXT_FILE => EditOp::NextFile(file_number(bytes)?),
         tag::SEQ_CEILING => EditOp::SeqCeiling(seq_num(bytes)?),
+        tag::INGESTED => EditOp::Ingested(seq_num(bytes)?),
         tag::HISTORY => {
             EditOp::History { id: bytes.fixed64("a history's number")?, first_seq: seq_num(bytes)? }
         }
@@ -519,6 +524,7 @@ mod tests {
             EditOp::DropFamily(9),
             EditOp::PreparedFamily(4),
             EditOp::NextFamily(10),
+            EditOp::Ingested(11),
             EditOp::Flushed { family: 11, seq: 12 },
             EditOp::AddTable { family: 13, level: 6, meta: Arc::new(meta()) },
             EditOp::AddTable { family: 13, level: 5, meta: ingested_meta(9) },

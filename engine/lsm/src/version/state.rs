@@ -65,6 +65,9 @@ pub struct StoreState {
     pub prepared_family: Option<u32>,
     /// The column families by number.
     pub families: BTreeMap<u32, FamilyState>,
+    /// The greatest sequence number that an ingested table was ever given. Compaction may take it from what
+    /// the table held.
+    pub ingested_seq: SeqNum,
     /// What is kept for readers of changes, if anything is.
     pub feed: Option<FeedState>,
     /// How far named consumers of changes are. They outlast a feed that is switched off.
@@ -120,7 +123,9 @@ impl StoreState {
                 let family = self.family(*family)?;
                 family.flushed = family.flushed.max(*seq);
             }
+            EditOp::Ingested(seq) => self.ingested_seq = self.ingested_seq.max(*seq),
             EditOp::AddTable { family, level, meta } => {
+                self.ingested_seq = self.ingested_seq.max(meta.ingested_seq);
                 let family = self.family(*family)?;
                 if let Some(share) = meta.blobs.iter().find(|share| !family.blobs.contains_key(&share.file)) {
                     return Err(format!(
@@ -196,6 +201,9 @@ impl StoreState {
             .push(EditOp::Clock(self.clock_ms))
             .push(EditOp::OldestWal(self.oldest_wal))
             .push(EditOp::NextFamily(self.next_family));
+        if self.ingested_seq > 0 {
+            edit.push(EditOp::Ingested(self.ingested_seq));
+        }
         if self.synced_log > 0 {
             edit.push(EditOp::SyncedLog(self.synced_log));
         }
@@ -297,6 +305,7 @@ mod tests {
                 largest: b"b".to_vec(),
             }))
             .push(EditOp::Consumer { name: "c".into(), position: Position { history: 4, seq: 18 } })
+            .push(EditOp::Ingested(98))
             .push(EditOp::SeqCeiling(99));
         state.apply(&edit).unwrap();
         let mut again = StoreState::default();

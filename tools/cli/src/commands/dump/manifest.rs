@@ -76,6 +76,7 @@ fn words(op: &EditOp) -> (&'static str, String) {
         EditOp::Consumer { name, position } => ("consumer", format!("{name:?} at {position}")),
         EditOp::RemoveConsumer(name) => ("remove consumer", format!("{name:?}")),
         EditOp::NextFamily(id) => ("next family", id.to_string()),
+        EditOp::Ingested(seq) => ("ingested", format!("up to seq {seq}")),
         EditOp::Flushed { family, seq } => ("flushed", format!("family {family} through seq {seq}")),
         EditOp::AddTable { family, level, meta } => {
             let key = |key: &[u8]| bytes_text::escape(key);
