@@ -1,8 +1,53 @@
 //! What was deleted is gone from blob files, too, within the time that the family promises.
 
-use crate::store::{FROM, Rig, settle};
+use crate::store::{FROM, Rig, blob_files, settle};
 use esker::{FamilyOptions, Result};
 use std::time::Duration;
+
+/// Where values are only overwritten nothing has to be gone, and no file is collected for a single dead value.
+#[test]
+fn a_value_that_was_overwritten_is_no_reason_to_collect_a_file() -> Result<()> {
+    let rig = Rig::new();
+    let db = rig.open()?;
+    let within = Duration::from_secs(3600);
+    let options = FamilyOptions {
+        erase_within: Some(within),
+        blob_values_from: Some(FROM),
+        ..FamilyOptions::default()
+    };
+    let family = db.create_column_family("f", options)?;
+    let long = |i: u32| format!("{i} {}", "x".repeat(FROM));
+    for i in 0..50 {
+        family.put(format!("k{i:03}"), long(i))?;
+    }
+    db.flush()?;
+    family.compact()?;
+    let first = blob_files(&rig.disk);
+    let dead = || db.stats().families.iter().map(|family| family.blobs.dead_bytes).sum::<u64>();
+    family.put("k007", long(8))?;
+    db.flush()?;
+    family.compact()?;
+    assert!(dead() > 0, "its old value is known to be dead");
+    for _ in 0..120 {
+        rig.clock.advance(Duration::from_secs(60));
+        settle(&db)?;
+        family.put("tick", "t")?;
+    }
+    let left = blob_files(&rig.disk);
+    assert!(first.iter().all(|file| left.contains(file)), "{first:?} became {left:?}");
+    // A deletion beside it changes that.
+    family.delete("k009")?;
+    for _ in 0..60 {
+        rig.clock.advance(Duration::from_secs(60));
+        settle(&db)?;
+        family.put("tick", "t")?;
+    }
+    let left = blob_files(&rig.disk);
+    assert!(first.iter().all(|file| !left.contains(file)), "{first:?} became {left:?}");
+    assert!(db.verify()?.problems.is_empty());
+    drop(family);
+    db.close()
+}
 
 const SECRET: &str = "the secret that nobody may find";
 
