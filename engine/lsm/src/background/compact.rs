@@ -13,8 +13,8 @@ use crate::base::sync::atomic::Ordering;
 use crate::commit::{Drawer, Stall, Task};
 use crate::compaction::{
     Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, dead_blobs, debt_bytes, ended_ms,
-    hides_since_before, leftover, level0_pressure, merge, pick, pick_calm, pick_erasure, pick_manual,
-    retired,
+    hides_since, hides_since_before, leftover, level0_pressure, merge, pick, pick_calm, pick_erasure,
+    pick_manual, retired,
 };
 use crate::hooks::{CompactionWay, TableInfo};
 use crate::iter::Merge;
@@ -421,7 +421,7 @@ impl Jobs {
             for file in &unneeded {
                 edit.push(EditOp::RemoveBlob { family: id, number: file.meta.number });
             }
-            let dead = self.newly_dead(family, &version, &made.ended_in);
+            let dead = self.newly_dead(family, &version, plan, &made.ended_in);
             for (file, since_ms) in &dead {
                 let (number, since_ms) = (file.meta.number, *since_ms);
                 edit.push(EditOp::DeadBlob { family: id, number, since_ms });
@@ -449,15 +449,18 @@ impl Jobs {
 impl Jobs {
     /// Those of the blob files `ended_in` of which nobody has noted yet that they hold something which was
     /// deleted or has ended, if that has to be gone within a time. It was deleted a while ago, and its time
-    /// counts from then on.
+    /// counts from then on: from what the tables say of their oldest deletion, if the compaction came late.
     fn newly_dead(
         &self,
         family: &Family,
         version: &Version,
+        plan: &Plan,
         ended_in: &BTreeSet<FileNumber>,
     ) -> Vec<(Arc<BlobFile>, u64)> {
         let Some(within) = family.rules().erase_within_ms else { return Vec::new() };
-        let since_ms = self.store.clock.now_ms().saturating_sub(within / SHARE_OF_KEYS).max(1);
+        let usual_ms = self.store.clock.now_ms().saturating_sub(within / SHARE_OF_KEYS);
+        let oldest_ms = plan.inputs.iter().map(|(_, table)| hides_since(&table.meta)).min();
+        let since_ms = oldest_ms.map_or(usual_ms, |oldest_ms| usual_ms.min(oldest_ms)).max(1);
         let files = version.blobs().files().iter();
         let ended = files.filter(|of| ended_in.contains(&of.live.file));
         let new = ended.filter(|of| of.dead_bytes() > 0 && of.file.dead_since_ms().is_none());
@@ -499,8 +502,8 @@ fn is_above(plan: &Plan, level: usize, table: &TableFile) -> bool {
 }
 
 /// The inputs that cannot be read, if that is what the error is about: a table; or a blob file, which is not
-/// collected then, so that the tables which refer to it can be merged as any. If that was known already, it was
-/// not moving its values that met the damage but a hook that has to see one: then not these tables either.
+/// collected then, so that the tables which refer to it can be merged as any. If that was known already, it
+/// was not moving its values that met the damage but a hook that has to see one: then not these tables either.
 fn damaged_inputs(plan: &Plan, error: &Error, claims: &Claims) -> Vec<FileNumber> {
     let file = match error {
         Error::Corruption(corruption) => &corruption.file,

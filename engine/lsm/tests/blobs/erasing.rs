@@ -1,10 +1,10 @@
 //! What was deleted is gone from blob files, too, within the time that the family promises.
 
 use crate::store::{FROM, Rig, blob_files, settle};
-use esker::{FamilyOptions, Result};
+use esker::{Db, FamilyOptions, Result};
 use std::time::Duration;
 
-/// Where values are only overwritten nothing has to be gone, and no file is collected for a single dead value.
+/// Where values are only overwritten nothing has to be gone, and no file is collected for a single dead one.
 #[test]
 fn a_value_that_was_overwritten_is_no_reason_to_collect_a_file() -> Result<()> {
     let rig = Rig::new();
@@ -35,13 +35,19 @@ fn a_value_that_was_overwritten_is_no_reason_to_collect_a_file() -> Result<()> {
     }
     let left = blob_files(&rig.disk);
     assert!(first.iter().all(|file| left.contains(file)), "{first:?} became {left:?}");
-    // A deletion beside it changes that.
+    // A deletion beside it changes that, and shows until it is done.
     family.delete("k009")?;
+    let deleted_ms = rig.clock.wall_ms();
+    db.flush()?;
+    family.compact()?;
+    let hidden = |db: &Db| db.stats().families.iter().filter_map(|family| family.hidden_since_ms).min();
+    assert!(hidden(&db).is_some_and(|since_ms| since_ms <= deleted_ms), "{:?} {deleted_ms}", hidden(&db));
     for _ in 0..60 {
         rig.clock.advance(Duration::from_secs(60));
         settle(&db)?;
         family.put("tick", "t")?;
     }
+    assert_eq!(hidden(&db), None);
     let left = blob_files(&rig.disk);
     assert!(first.iter().all(|file| !left.contains(file)), "{first:?} became {left:?}");
     assert!(db.verify()?.problems.is_empty());
