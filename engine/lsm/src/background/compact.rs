@@ -503,7 +503,8 @@ fn is_above(plan: &Plan, level: usize, table: &TableFile) -> bool {
 
 /// The inputs that cannot be read, if that is what the error is about: a table; or a blob file, which is not
 /// collected then, so that the tables which refer to it can be merged as any. If that was known already, it
-/// was not moving its values that met the damage but a hook that has to see one: then not these tables either.
+/// was not moving its values that met the damage but a hook that has to see one: then not these tables
+/// either.
 fn damaged_inputs(plan: &Plan, error: &Error, claims: &Claims) -> Vec<FileNumber> {
     let file = match error {
         Error::Corruption(corruption) => &corruption.file,
