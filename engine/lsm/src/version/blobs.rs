@@ -223,7 +223,7 @@ impl BlobSet {
     /// # Errors
     /// [`Corruption`] if it is none.
     pub fn place(&self, reference: &[u8]) -> Result<BlobRef> {
-        BlobRef::decode(reference).map_err(|malformed| malformed.in_file(&PathBuf::new(), 0).into())
+        BlobRef::decode(reference).map_err(|malformed| malformed.in_file(&PathBuf::new(), 0))
     }
 
     /// The value of `key` that stands at a place.
