@@ -1,6 +1,6 @@
 //! Strings as arrays of small integers.
 
-use super::value::{self, Found};
+use super::value;
 use crate::base::error::{Error, Result};
 use crate::encoding::header::flag;
 use crate::encoding::limits::MAX_STRING_BYTES;

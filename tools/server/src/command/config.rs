@@ -38,7 +38,7 @@ macro_rules! bytes {
             value: |shared| shared.settings.$field.get().to_string(),
             set: Some(|shared, text| {
                 let bytes = memory(text).ok_or(NO_MEMORY)?;
-                if bytes < $least {
+                if !($least..).contains(&bytes) {
                     return Err(TOO_LITTLE);
                 }
                 shared.settings.$field.set(bytes);
