@@ -64,6 +64,7 @@ fn object(stats: &Stats, health: &Health, recovery: &Recovery) -> Value {
             "sealed_memtables": family.sealed_memtables,
             "table_bytes": family.table_bytes(),
             "levels": family.levels.iter().map(level).collect::<Vec<_>>(),
+            "dictionaries": { "tables": family.dictionaries.tables, "bytes": family.dictionaries.bytes },
             "hidden_since_ms": family.hidden_since_ms,
             "erase_due_bytes": family.erase_due_bytes,
             "erase_held_bytes": family.erase_held_bytes,
@@ -134,6 +135,10 @@ fn print(out: &mut Out, stats: &Stats) -> Outcome {
             out.line(&format!(
                 "  level {number}    {files}, {bytes}, {entries} entries, {deletions} of them deletions"
             ))?;
+        }
+        if family.dictionaries.tables > 0 {
+            let (tables, bytes) = (family.dictionaries.tables, size::text(family.dictionaries.bytes));
+            out.line(&format!("  dictionaries in {}, {bytes}", counted(tables, "file")))?;
         }
         if let Some(since_ms) = family.hidden_since_ms {
             let age_s = Clock::System.wall_ms().saturating_sub(since_ms) / 1000;

@@ -82,6 +82,7 @@ fn properties(found: &Properties, printer: &mut ItemPrinter) -> Outcome {
         ("index bytes", number(found.index_bytes)),
         ("filter bytes", number(found.filter_bytes)),
         ("codec", codec(found.codec)),
+        ("dictionary", found.dictionary.map_or(Cell::Empty, place)),
         ("filter policy", number(found.filter_policy.into())),
         ("prefix", found.prefix.map_or(Cell::Empty, |prefix| Cell::Text(format!("{prefix:?}")))),
         ("earliest expiry", time(found.earliest_expiry)),
