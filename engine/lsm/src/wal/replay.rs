@@ -109,12 +109,12 @@ pub fn replay(
 }
 
 /// The segment that comes next, and what is known of it.
-struct Place {
-    number: FileNumber,
+pub(super) struct Place {
+    pub(super) number: FileNumber,
     /// As the segment before names it.
-    identity: Option<u64>,
+    pub(super) identity: Option<u64>,
     /// Identity and end of the segment before.
-    before: Option<(u64, u64)>,
+    pub(super) before: Option<(u64, u64)>,
 }
 
 fn open_file(fs: &Fs, path: &Path) -> Result<OpenFile> {
@@ -127,7 +127,11 @@ fn open_file(fs: &Fs, path: &Path) -> Result<OpenFile> {
 }
 
 /// Opens a segment and checks that it is the one expected.
-fn open_segment<'f>(file: &'f OpenFile, store: u64, place: Option<&Place>) -> Result<RecordReader<'f>> {
+pub(super) fn open_segment<'f>(
+    file: &'f OpenFile,
+    store: u64,
+    place: Option<&Place>,
+) -> Result<RecordReader<'f>> {
     let reader = RecordReader::open(file, LogKind::Wal)?;
     let header = reader.header();
     let wrong = |offset, expected: String, found: String| {
@@ -155,7 +159,7 @@ fn open_segment<'f>(file: &'f OpenFile, store: u64, place: Option<&Place>) -> Re
 
 /// Reads all records of a segment. Returns where it stopped, and the segment that the last record
 /// names as the next.
-fn read_segment(
+pub(super) fn read_segment(
     reader: &mut RecordReader<'_>,
     file: &OpenFile,
     found: &mut Replay,
