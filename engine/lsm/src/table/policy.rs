@@ -5,20 +5,14 @@ use crate::base::error::{Error, Result};
 use crate::compress::Codec;
 
 /// How the tables of a column family are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TablePolicy {
     /// What holds for every level; its codec is the one below the uncompressed levels.
     pub base: TableOptions,
-    /// Levels from 0 on whose blocks are stored raw: they are rewritten soon and read often.
+    /// Levels from 0 on whose blocks are stored raw, which costs writes and saves time of the processor.
     pub uncompressed_levels: usize,
     /// Whether sequence numbers stay in the last level, so that each write can be told from every other.
     pub keep_versions: bool,
-}
-
-impl Default for TablePolicy {
-    fn default() -> Self {
-        TablePolicy { base: TableOptions::default(), uncompressed_levels: 0, keep_versions: false }
-    }
 }
 
 impl TablePolicy {
