@@ -50,7 +50,6 @@ pub mod background;
 pub mod db;
 
 pub mod backup;
-pub mod follower;
 pub mod repair;
 pub mod txn;
 
@@ -70,10 +69,6 @@ pub use db::{
     Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
 };
 pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};
-pub use follower::{
-    ReadOnlyCursor, ReadOnlyDb, ReadOnlyFamily, ReadOnlyFamilyStats, ReadOnlyIter, ReadOnlyPrepared,
-    ReadOnlyStats,
-};
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;
 pub use txn::{

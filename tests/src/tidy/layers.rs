@@ -41,7 +41,6 @@ pub const LAYERS: &[Folder] = &[
     ("db", 8, "what the user holds: database, families, snapshots, iterators, options"),
     ("backup", 9, "copies of a store: checkpoints; backups, which are made, checked, pruned and restored"),
     ("txn", 9, "transactions: own writes over a snapshot, validated or locked; retries"),
-    ("follower", 9, "reading a store that somebody else writes to, without its lock"),
     ("repair", 9, "a new store from what is left of a damaged one, and the report of what was lost"),
 ];
 

@@ -194,21 +194,6 @@ pub enum Error {
         /// Why.
         why: IngestRefusal,
     },
-    /// A file that a reader without the lock of the store needs is gone: whoever writes to the store has
-    /// removed it meanwhile, since nothing needs it any more. What the store holds now can be read.
-    FileGone {
-        /// The file.
-        file: Box<Path>,
-    },
-    /// The log of a store holds more that was not flushed than a reader may keep in memory. Whoever writes to
-    /// the store flushes it sooner or later; with a larger
-    /// [`memory_budget`](crate::Options::memory_budget) it fits.
-    LogTooLarge {
-        /// What was met so far, in bytes.
-        bytes: u64,
-        /// What it may take.
-        limit: u64,
-    },
     /// The store was closed.
     Closed,
     /// A failed sync or a panic in background work has made the store read-only until it is
@@ -399,14 +384,6 @@ impl fmt::Display for Error {
             Error::IngestRefused { file, why } => {
                 write!(f, "{} cannot be ingested: {why}", file.display())
             }
-            Error::FileGone { file } => {
-                write!(f, "{} is gone: whoever writes to the store has moved on", file.display())
-            }
-            Error::LogTooLarge { bytes, limit } => write!(
-                f,
-                "the log holds more than fits into memory: {bytes} bytes so far, of {limit}; a larger memory \
-                 budget helps"
-            ),
             Error::CalledFromHook => {
                 f.write_str("a merge operator or a compaction filter has called the store that it works for")
             }

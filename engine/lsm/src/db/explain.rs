@@ -299,33 +299,28 @@ impl ColumnFamily {
         // The view is pinned before the sequence number is loaded: see `tree::View`.
         let view = self.family().view();
         let seq = self.read_seq();
-        Ok(explain_at(self.name(), &view, key, seq, now_ms))
+        let mut cost = ReadContext::default();
+        let got = lookup_observed(
+            &view,
+            key,
+            seq,
+            || now_ms,
+            &mut cost,
+            |found| (found.bytes().len(), found.seq(), found.expires_at()),
+        );
+        let range = view.newest_deleted(key, seq);
+        let question = Question { view: &view, key, hash: key_hash(key), seq, now_ms, range };
+        let places = question.places();
+        let answer = match got {
+            Ok(Some((bytes, seq, expires_at))) => {
+                let expires_at_ms = (expires_at != NEVER).then_some(expires_at);
+                Answer::Value { bytes, seq, expires_at_ms, operands: cost.operands }
+            }
+            Ok(None) => why_nothing(&places, range),
+            Err(error) => Answer::Failed(error),
+        };
+        let deleted_range = (range > 0).then_some(range);
+        let (family, key) = (self.name().to_owned(), key.to_vec());
+        Ok(Explanation { family, key, seq, now_ms, answer, places, deleted_range, cost })
     }
-}
-
-/// Explains what `view`, which is of the family `family`, has of `key` at a sequence number and a time.
-pub(crate) fn explain_at(family: &str, view: &View, key: &[u8], seq: SeqNum, now_ms: u64) -> Explanation {
-    let mut cost = ReadContext::default();
-    let got = lookup_observed(
-        view,
-        key,
-        seq,
-        || now_ms,
-        &mut cost,
-        |found| (found.bytes().len(), found.seq(), found.expires_at()),
-    );
-    let range = view.newest_deleted(key, seq);
-    let question = Question { view, key, hash: key_hash(key), seq, now_ms, range };
-    let places = question.places();
-    let answer = match got {
-        Ok(Some((bytes, seq, expires_at))) => {
-            let expires_at_ms = (expires_at != NEVER).then_some(expires_at);
-            Answer::Value { bytes, seq, expires_at_ms, operands: cost.operands }
-        }
-        Ok(None) => why_nothing(&places, range),
-        Err(error) => Answer::Failed(error),
-    };
-    let deleted_range = (range > 0).then_some(range);
-    let (family, key) = (family.to_owned(), key.to_vec());
-    Explanation { family, key, seq, now_ms, answer, places, deleted_range, cost }
 }

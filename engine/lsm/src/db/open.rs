@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 use super::replay::Replayed;
 
 /// The name of the family that every store has.
-pub(crate) const DEFAULT_FAMILY: &str = "default";
+pub(super) const DEFAULT_FAMILY: &str = "default";
 
 /// The layer whose keys this crate's own users write.
 pub(crate) const PLAIN: &str = "plain";
@@ -177,9 +177,15 @@ fn take_directory(fs: &Fs, dir: &Path, create: bool) -> Result<LockGuard> {
     match fs.list(dir) {
         Ok(names) => {
             // A directory that was never a store must not even get a lock file.
-            check_ours(dir, &names)?;
-            if !create && !names.iter().any(|name| FileKind::parse(name).is_some()) {
-                return Err(nothing_there(dir));
+            if !names.iter().any(|name| FileKind::parse(name).is_some()) {
+                // The root of a file system of its own holds nothing else when it is new.
+                if let Some(name) = names.iter().find(|name| *name != "lost+found") {
+                    let why = format!("it holds other files, such as {name:?}");
+                    return Err(Error::NotADatabase { path: dir.into(), why });
+                }
+                if !create {
+                    return Err(nothing_there(dir));
+                }
             }
         }
         Err(error) if error.is_not_found() && create => fs.create_dir_all(dir)?,
@@ -194,26 +200,11 @@ fn take_directory(fs: &Fs, dir: &Path, create: bool) -> Result<LockGuard> {
     })
 }
 
-/// Refuses a directory with files of somebody else's alone.
-pub(super) fn check_ours(dir: &Path, names: &[String]) -> Result<()> {
-    if names.iter().any(|name| FileKind::parse(name).is_some()) {
-        return Ok(());
-    }
-    // The root of a file system of its own holds nothing else when it is new.
-    match names.iter().find(|name| *name != "lost+found") {
-        Some(name) => {
-            let why = format!("it holds other files, such as {name:?}");
-            Err(Error::NotADatabase { path: dir.into(), why })
-        }
-        None => Ok(()),
-    }
-}
-
-pub(super) fn nothing_there(dir: &Path) -> Error {
+fn nothing_there(dir: &Path) -> Error {
     Error::NotADatabase { path: dir.into(), why: "there is no store".into() }
 }
 
-pub(super) fn check_layer(builder: &Builder, state: &StoreState) -> Result<()> {
+fn check_layer(builder: &Builder, state: &StoreState) -> Result<()> {
     if builder.layer.as_ref().is_none_or(|layer| *layer == state.layer) {
         return Ok(());
     }
@@ -233,7 +224,7 @@ pub(super) fn check_layer(builder: &Builder, state: &StoreState) -> Result<()> {
 
 /// Without `CURRENT` the directory may hold what a crash left behind while the store was created,
 /// and nothing else: where there are tables or log records, `CURRENT` was lost.
-pub(super) fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
+fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
     for name in names {
         let occupied = match FileKind::parse(name) {
             Some(FileKind::Table(_) | FileKind::Blob(_)) => true,

@@ -167,11 +167,11 @@ impl Options {
     }
 
     /// The share of the budget that caches blocks.
-    pub(crate) fn cache_bytes(&self) -> u64 {
+    pub(super) fn cache_bytes(&self) -> u64 {
         self.memory_budget / 2
     }
 
-    pub(crate) fn commit_options(&self) -> CommitOptions {
+    pub(super) fn commit_options(&self) -> CommitOptions {
         let memtable_bytes = self.memtable_bytes();
         CommitOptions {
             segment_bytes: self.wal_segment_bytes,

@@ -2,6 +2,3 @@
 
 #[doc = include_str!("../../../../docs/coming-from-rocksdb.md")]
 struct ComingFromRocksDb;
-
-#[doc = include_str!("../../../../docs/followers.md")]
-struct Followers;

@@ -16,20 +16,8 @@ pub struct RecordReader<'f> {
     size: u64,
     offset: u64,
     chain: u32,
-    last: Option<u64>,
     window: Vec<u8>,
     window_at: u64,
-}
-
-/// Where the reading of a file goes on that somebody else still writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadPlace {
-    /// Behind the last record that was read.
-    pub offset: u64,
-    /// The header checksum of that record; what the file's header says if none was read.
-    pub chain: u32,
-    /// Where that record stands, if one was read.
-    pub last: Option<u64>,
 }
 
 /// What a step found.
@@ -102,42 +90,7 @@ impl<'f> RecordReader<'f> {
 
     fn behind(file: &'f OpenFile, header: FileHeader, size: u64) -> RecordReader<'f> {
         let (offset, chain) = (HEADER_BYTES, header.chain);
-        RecordReader { file, header, size, offset, chain, last: None, window: Vec::new(), window_at: 0 }
-    }
-
-    /// Goes on reading at `place`, in a file that may have grown meanwhile and has this header.
-    ///
-    /// # Errors
-    /// What looking at the file gives.
-    pub fn open_at(file: &'f OpenFile, header: FileHeader, place: ReadPlace) -> Result<RecordReader<'f>> {
-        let mut reader = Self::behind(file, header, file.size()?);
-        (reader.offset, reader.chain, reader.last) = (place.offset, place.chain, place.last);
-        Ok(reader)
-    }
-
-    /// Where another reader would go on.
-    #[must_use]
-    pub fn place(&self) -> ReadPlace {
-        ReadPlace { offset: self.offset, chain: self.chain, last: self.last }
-    }
-
-    /// Where it stands, as a stop for which no reason is known.
-    #[must_use]
-    pub fn stopped(&self) -> Stop {
-        Stop { offset: self.offset, lsn: self.lsn_of(self.offset), damage: None }
-    }
-
-    /// Whether the record before `place` is still the one that was read. A writer whose append failed puts
-    /// another one there.
-    ///
-    /// # Errors
-    /// What reading the file gives.
-    pub fn still_follows(file: &OpenFile, header: &FileHeader, place: ReadPlace) -> Result<bool> {
-        let Some(at) = place.last else { return Ok(true) };
-        let mut raw = [0; RECORD_HEADER_BYTES as usize];
-        let read = file.read_at(&mut raw, at)?;
-        let found = RecordHeader::decode(&raw, header.identity, at).filter(|_| read == raw.len());
-        Ok(found.is_some_and(|record| record.checksum == place.chain))
+        RecordReader { file, header, size, offset, chain, window: Vec::new(), window_at: 0 }
     }
 
     /// The file's header.
@@ -185,7 +138,6 @@ impl<'f> RecordReader<'f> {
         }
         self.offset = start + padded(header.len);
         self.chain = header.checksum;
-        self.last = Some(offset);
         Ok(Step::Record { offset, header, payload: &self.window[from..from + len] })
     }
 
@@ -215,7 +167,6 @@ impl<'f> RecordReader<'f> {
         if let Some((offset, header)) = found {
             self.offset = offset;
             self.chain = header.chain;
-            self.last = None;
         }
         Ok(found.is_some())
     }

@@ -67,20 +67,6 @@ impl Tables {
         Ok(Arc::new(TableReader::open(source, expected, Some(self.cache.clone()))?))
     }
 
-    /// As [`Tables::open`], with a descriptor of its own for as long as it is used: it can be read when
-    /// somebody else has removed the file.
-    pub fn open_held(
-        &self,
-        number: FileNumber,
-        identity: Identity,
-        size_bytes: u64,
-        base: SeqNum,
-    ) -> Result<Arc<TableReader>> {
-        let source = TableSource::File(Arc::new(self.fs.open(&self.path(number))?));
-        let expected = Expected { identity: Some(identity), size_bytes: Some(size_bytes), base };
-        Ok(Arc::new(TableReader::open(source, expected, Some(self.cache.clone()))?))
-    }
-
     /// Opens a table that was just taken in, of which nothing is known yet.
     pub fn open_unknown(&self, number: FileNumber) -> Result<TableReader> {
         let source = TableSource::Pool(self.pool.clone(), FileKind::Table(number));

@@ -9,7 +9,6 @@ mod meta;
 mod source;
 mod state;
 mod style;
-mod tail;
 
 pub use checker::{check_levels, check_ranges};
 pub use current::{Current, current_is_sound, read_current};
@@ -20,11 +19,8 @@ pub use meta::TableMeta;
 pub use source::{LevelRun, Source};
 pub use state::{FamilyState, History, StoreState};
 pub use style::{CompactionStyle, Fifo, Tiered};
-pub use tail::{ManifestTail, Moved};
 
 #[cfg(all(test, not(loom)))]
 mod levels_tests;
 #[cfg(test)]
 mod manifest_tests;
-#[cfg(test)]
-mod tail_tests;

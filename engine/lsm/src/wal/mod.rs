@@ -3,10 +3,7 @@
 mod group;
 mod log;
 mod replay;
-mod tail;
 
-#[cfg(all(test, not(loom)))]
-mod tail_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -15,4 +12,3 @@ pub use group::{
 };
 pub use log::{Room, SegmentInfo, Unsynced, Wal, WalOptions};
 pub use replay::{Cut, LogKnown, Replay, replay};
-pub use tail::{LogTail, Reached};

@@ -109,12 +109,12 @@ pub fn replay(
 }
 
 /// The segment that comes next, and what is known of it.
-pub(super) struct Place {
-    pub(super) number: FileNumber,
+struct Place {
+    number: FileNumber,
     /// As the segment before names it.
-    pub(super) identity: Option<u64>,
+    identity: Option<u64>,
     /// Identity and end of the segment before.
-    pub(super) before: Option<(u64, u64)>,
+    before: Option<(u64, u64)>,
 }
 
 fn open_file(fs: &Fs, path: &Path) -> Result<OpenFile> {
@@ -127,11 +127,7 @@ fn open_file(fs: &Fs, path: &Path) -> Result<OpenFile> {
 }
 
 /// Opens a segment and checks that it is the one expected.
-pub(super) fn open_segment<'f>(
-    file: &'f OpenFile,
-    store: u64,
-    place: Option<&Place>,
-) -> Result<RecordReader<'f>> {
+fn open_segment<'f>(file: &'f OpenFile, store: u64, place: Option<&Place>) -> Result<RecordReader<'f>> {
     let reader = RecordReader::open(file, LogKind::Wal)?;
     let header = reader.header();
     let wrong = |offset, expected: String, found: String| {
@@ -159,7 +155,7 @@ pub(super) fn open_segment<'f>(
 
 /// Reads all records of a segment. Returns where it stopped, and the segment that the last record
 /// names as the next.
-pub(super) fn read_segment(
+fn read_segment(
     reader: &mut RecordReader<'_>,
     file: &OpenFile,
     found: &mut Replay,

@@ -79,7 +79,7 @@ pub fn run(args: &FamiliesArgs) -> Outcome {
 }
 
 fn list(args: &ListArgs) -> Outcome {
-    let db = args.store.open_to_read()?;
+    let db = args.store.open()?;
     let mut out = Out::stdout();
     for name in db.column_families() {
         if args.json {
