@@ -67,8 +67,11 @@ impl Position {
             let manifest = match ManifestTail::open(fs, dir) {
                 Ok(manifest) => manifest.ok_or_else(|| source.builder.why_nothing())?,
                 Err(error) if read_current(fs, dir)? == current => return Err(error),
-                Err(error) => {
-                    met = error;
+                // Another one is in force: this one is gone for that reason, however that showed.
+                Err(_) => {
+                    let named =
+                        current.map_or(FileKind::Current, |current| FileKind::Manifest(current.manifest));
+                    met = Error::FileGone { file: named.path(dir).into() };
                     continue;
                 }
             };
