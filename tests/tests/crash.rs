@@ -7,42 +7,12 @@ use esker::fs::sim::{OperationKind, Phase};
 use esker_tests::history::{Operation, Profile, generate, parse, print};
 use esker_tests::oracle::Loss;
 use esker_tests::session::{
-    Cell, Cramped, FaultKind, Figures, Watchdog, crash_everywhere, keep_failure, kinds_of_calls,
-    run_on_small_disk, run_with_fault, run_with_full_disk, shrink, sync_fails,
+    Cell, Cramped, FaultKind, Figures, Place, calls_to_fail, crash_everywhere, for_each_seed, keep_failure,
+    kinds_of_calls, number, run, run_on_small_disk, run_with_fault, run_with_full_disk, shrink, sync_fails,
 };
 use esker_tests::workspace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-fn number(name: &str, default: u64) -> u64 {
-    let text = std::env::var(name).ok();
-    text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
-}
-
-/// Does `job` for each seed, on two threads, and returns what they gave in the order of the seeds.
-fn for_each_seed<T: Send>(what: &str, seeds: std::ops::Range<u64>, job: impl Fn(u64) -> T + Sync) -> Vec<T> {
-    // For a whole history, on a machine that has something else to do.
-    let watchdog = Watchdog::new(Duration::from_secs(240));
-    let (next, done) = (AtomicU64::new(seeds.start), Mutex::new(BTreeMap::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if !seeds.contains(&seed) {
-                        return;
-                    }
-                    watchdog.now(format!("{what}, seed {seed}"));
-                    let result = job(seed);
-                    done.lock().unwrap().insert(seed, result);
-                }
-            });
-        }
-    });
-    done.into_inner().unwrap().into_values().collect()
-}
 
 /// Of eight histories one is long, one is deep, and one prepares transactions.
 fn profile(seed: u64) -> &'static Profile {
@@ -156,25 +126,28 @@ fn power_may_be_lost_anywhere() {
     }
 }
 
-/// The numbers of `count` calls to which a fault can happen: so many of each kind of call as there are, and
-/// evenly over the history.
-fn calls_to_fail(fault: FaultKind, calls: &[OperationKind], count: u64, seed: u64) -> Vec<u64> {
-    let mut by_kind: BTreeMap<OperationKind, Vec<u64>> = BTreeMap::new();
-    for (number, kind) in calls.iter().enumerate().filter(|(_, kind)| fault.fits(**kind)) {
-        by_kind.entry(*kind).or_default().push(number as u64);
-    }
-    let mut chosen = BTreeSet::new();
-    let mut kinds: Vec<Vec<u64>> = by_kind.into_values().collect();
-    kinds.sort_by_key(Vec::len);
-    while let Some(numbers) = (!kinds.is_empty()).then(|| kinds.remove(0)) {
-        // What rare kinds leave of their share goes to the others.
-        let share = ((count - chosen.len() as u64) / (kinds.len() as u64 + 1)).min(numbers.len() as u64);
-        for turn in 0..share {
-            let at = turn * numbers.len() as u64 / share + seed % (numbers.len() as u64 / share);
-            chosen.insert(numbers[at as usize]);
+/// Readers beside the writer see what a kill would leave, at any moment, and change nothing of what a crash
+/// leaves.
+#[test]
+fn readers_see_what_a_kill_would_leave() {
+    let (first, count) = (number("ESKER_READER_SEED", 1), number("ESKER_READER_HISTORIES", 60));
+    let looks: u64 = for_each_seed("readers", first..first + count, |seed| {
+        let history = generate(seed + 6_000, &Profile::READERS);
+        let fails = |shorter: &[Operation]| run(Place::fresh(seed), shorter).err();
+        if let Some(why) = fails(&history) {
+            keep("readers", seed, &history, &why, |shorter| fails(shorter).is_some());
+            panic!("seed {seed}: {why}");
         }
-    }
-    chosen.into_iter().collect()
+        if seed % 30 == 1 {
+            let figures = crash_everywhere(seed, &history);
+            assert_eq!(figures.violations.len(), 0, "seed {seed}, the first: {}", figures.violations[0]);
+        }
+        history.iter().filter(|operation| **operation == Operation::Look).count() as u64
+    })
+    .into_iter()
+    .sum();
+    esker_tests::figure!("readers: {count} histories from seed {first}, {looks} looks, violations 0");
+    assert!(looks > count * 4, "only {looks} looks");
 }
 
 #[test]

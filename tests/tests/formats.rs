@@ -1,9 +1,12 @@
 //! The worked examples of the format pages are what the encoders write. The sorted table's example
 //! is checked beside its writer.
 
+use esker::base::blob_ref::BlobRef;
 use esker::base::key::{Kind, NEVER, Trailer};
 use esker::base::random::Random;
 use esker::batch::FamilyRef;
+use esker::blob::{BlobHead, BlobWriter};
+use esker::compress::Codec;
 use esker::fs::{Fs, SimFs};
 use esker::ranges::{Range, RangeKind};
 use esker::record::{FileHeader, HEADER_BYTES, LogKind, RecordWriter};
@@ -182,6 +185,7 @@ fn meta() -> TableMeta {
         oldest_deletion_ms: 1_700_000_000_000,
         cleaned_seq: 9,
         ingested_seq: 0,
+        blobs: Vec::new(),
     }
 }
 
@@ -212,4 +216,27 @@ fn golden_a_manifest_and_the_file_that_names_it() {
     );
     let line = String::from_utf8(read(&disk, "CURRENT")).unwrap();
     golden::check_part("docs/format/current.md", "example", &format!("```text\n{line}```\n"));
+}
+
+#[test]
+fn golden_a_blob_file() {
+    let (disk, fs) = disk();
+    let head =
+        BlobHead { identity: 0x0123_4567_89ab_cdef, family: 1, store: STORE, created_ms: 1_763_000_000_000 };
+    let file = fs.create_new(&Path::new(DIR).join("000012.blob")).unwrap();
+    let mut writer = BlobWriter::new(file, head, Codec::Zstd, 1).unwrap();
+    let (_, first) = writer.add(b"user:1", b"Ada").unwrap();
+    let (offset, second) = writer.add(b"user:2", &b"ridge ".repeat(40)).unwrap();
+    writer.finish().unwrap();
+    let reference = BlobRef { file: 12, offset, stored: second, raw: 240 }.encode();
+    let mut bytes = read(&disk, "000012.blob");
+    let sections = [
+        (48, "header"),
+        (first as usize, "a value as it is"),
+        (second as usize, "a value as a zstd frame"),
+        (48, "footer"),
+        (reference.len(), "in a table, what refers to the second"),
+    ];
+    bytes.extend(reference);
+    golden::check_part("docs/format/blob.md", "example", &dump(&bytes, &sections));
 }

@@ -2,7 +2,7 @@
 
 use esker::base::clock::{Clock, ManualClock};
 use esker::fs::{Fs, SimFs};
-use esker::{Db, Durability};
+use esker::{Db, Durability, FeedOptions};
 use esker_tests::golden;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,7 +10,9 @@ use std::fmt::Write;
 /// The text of a store that has a bit of everything; one family has a name that must be escaped.
 fn text() -> String {
     let builder = Db::builder("/store").fs(Fs::Sim(SimFs::new())).clock(Clock::Manual(ManualClock::new(1)));
+    let builder = builder.feed(FeedOptions::default());
     let db = builder.deterministic(1).default_durability(Durability::Os).time_one_in(1).open().unwrap();
+    db.feed_consumer("search").unwrap();
     let odd = db.column_family("a \"b\"\\\n").unwrap();
     for n in 0..100 {
         db.put(format!("{n:03}"), [b'v'; 100]).unwrap();

@@ -2,16 +2,16 @@
 //! Errors that chance seldom meets are met by ways that are kept ([`WAYS`]); one to which there is no way yet
 //! gets one.
 //!
-//! `ESKER_REDIS_COMMANDS` says how many, `ESKER_REDIS_SEED` from which seed on. Without a `redis-server` on
-//! the machine nothing is compared, and the test says so.
+//! `ESKER_REDIS_COMMANDS` says how many, `ESKER_REDIS_SEED` from which seed on. Without a `redis-server`
+//! this fails, unless `ESKER_WITHOUT=redis-server` lets it lack.
 
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
 use esker_structures::command::{Connection, commands};
 use esker_tests::golden;
 use esker_tests::redis::{
-    Both, Coverage, ErrorKind, Generator, Pair, SHAPES, Server, Step, Way, answer, looks, parse_ways,
-    print_ways, shown,
+    Both, Coverage, ErrorKind, Generator, Pair, SHAPES, Server, Step, Value, Way, answer, forgotten, looks,
+    parse_ways, print_ways, shown, unmet,
 };
 use esker_tests::session::shrink;
 use esker_tests::workspace;
@@ -22,6 +22,8 @@ const SEQUENCE: u64 = 300;
 const CONNECTIONS: usize = 4;
 /// A way to each error that is known.
 const WAYS: &str = "fixtures/redis/errors.txt";
+/// Those of the source to which there is none, and why.
+const UNMET: &str = "fixtures/redis/unmet.txt";
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -80,10 +82,7 @@ fn follow(ways: &[Way], turn: usize, server: &Server, met: &mut Coverage) {
 
 #[test]
 fn replies_are_those_of_redis() {
-    let Some(server) = Server::start() else {
-        println!("no redis-server here: nothing is compared");
-        return;
-    };
+    let Some(server) = Server::start() else { return };
     let (total, first) = (number("ESKER_REDIS_COMMANDS", 60_000), number("ESKER_REDIS_SEED", 1));
     let mut met = Coverage::default();
     let text = std::fs::read_to_string(workspace::root().join(WAYS)).unwrap_or_default();
@@ -142,6 +141,45 @@ fn replies_are_those_of_redis() {
     esker_tests::figure!("redis: {total} commands from seed {first} on; {covered}; differences: 0");
 }
 
+/// Whoever watches is turned away by what changes a key, and by nothing else: each command comes between
+/// somebody else's WATCH and EXEC. By chance alone the four seldom meet.
+#[test]
+fn who_watches_is_told_of_what_redis_tells() {
+    let Some(server) = Server::start() else { return };
+    let (total, first) = (number("ESKER_REDIS_COMMANDS", 60_000) / 10, number("ESKER_REDIS_SEED", 1));
+    let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+    let (mut kept, mut turned_away) = (0, 0);
+    for seed in first..first + total.div_ceil(SEQUENCE) {
+        let store = open(&SimFs::new(), seed);
+        let mut clients: Vec<Both> = (0..2).map(|_| Both::inside(&store, &server)).collect();
+        server.connect().execute(&[b"flushall".to_vec()]).unwrap();
+        let mut generator = Generator::new(seed + 1_000_000);
+        let mut log = Vec::new();
+        for at in 0..SEQUENCE {
+            let args = generator.command();
+            let steps = [
+                (1, words("watch k0 k1 k2 k3 k4 k5 k6 k7 far")),
+                (0, args),
+                (1, words("multi")),
+                (1, words("ping")),
+                (1, words("exec")),
+            ];
+            for (client, args) in steps {
+                log.push(format!("{client}: {}", shown(&args)));
+                let Pair { ours, theirs, same } = clients[client].execute(&args);
+                let tail = log[log.len().saturating_sub(60)..].join("\n");
+                assert!(same, "seed {seed}, round {at}:\n{tail}\nours:   {ours:?}\nRedis': {theirs:?}");
+                if args == words("exec") {
+                    let went_on = matches!(&ours, Value::Array(Some(_)));
+                    *(if went_on { &mut kept } else { &mut turned_away }) += 1;
+                }
+            }
+        }
+    }
+    esker_tests::figure!("redis: of {total} who watched {kept} went on and {turned_away} were turned away");
+    assert!(kept > total / 20 && turned_away > total / 20);
+}
+
 #[test]
 fn every_command_has_a_shape() {
     let unknown: Vec<&str> = commands()
@@ -149,4 +187,12 @@ fn every_command_has_a_shape() {
         .filter(|name| !SHAPES.iter().any(|(known, _)| known == name))
         .collect();
     assert_eq!(unknown, ["flushall"], "flushall would end what other sequences began");
+}
+
+#[test]
+fn every_error_of_the_source_is_met_or_said_not_to_be() {
+    let read = |path| std::fs::read_to_string(workspace::root().join(path)).unwrap();
+    let (ways, unmet) = (parse_ways(&read(WAYS)).unwrap(), unmet(&read(UNMET)).unwrap());
+    let wrong = forgotten(&workspace::text_files(), &ways, &unmet);
+    assert!(wrong.is_empty(), "{} or {}: {wrong:#?}", WAYS, UNMET);
 }

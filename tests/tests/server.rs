@@ -69,6 +69,77 @@ fn commands_make_a_round_trip_in_both_protocols() {
 }
 
 #[test]
+fn there_are_as_many_databases_as_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |count: &str| Served::start(PROGRAM, dir.path(), &["--databases", count]);
+    let server = with("20");
+    let mut client = server.connect();
+    for (words, reply) in [
+        ("CONFIG GET databases", "*2\r\n$9\r\ndatabases\r\n$2\r\n20\r\n"),
+        ("SELECT 20", "-ERR DB index is out of range\r\n"),
+        ("SELECT 19", "+OK\r\n"),
+        ("SET k v", "+OK\r\n"),
+        ("SWAPDB 19 2", "+OK\r\n"),
+    ] {
+        assert_eq!(client.ask(words), reply, "{words}");
+    }
+    server.kill();
+    // As few as those that hold keys leave over, and then as many as before.
+    for (count, last) in [("3", "2"), ("16", "15"), ("20", "19")] {
+        let server = with(count);
+        let mut client = server.connect();
+        assert_eq!(client.ask(&format!("SELECT {last}")), "+OK\r\n");
+        assert_eq!(client.ask(&format!("SELECT {count}")), "-ERR DB index is out of range\r\n");
+        assert_eq!(client.ask("SWAPDB 0 2"), "+OK\r\n");
+        assert_eq!(client.ask("SWAPDB 2 0"), "+OK\r\n");
+        client.ask("SELECT 2");
+        assert_eq!(client.ask("GET k"), "$1\r\nv\r\n");
+        server.kill();
+    }
+    for (count, text) in [
+        ("2", "database 2 holds keys: there must be 3 at least"),
+        ("0", "0 is not in 1..=65536"),
+        ("65537", "65537 is not in 1..=65536"),
+    ] {
+        let refused = std::process::Command::new(PROGRAM)
+            .args(["serve", "--port", "0", "--databases", count, "--dir"])
+            .arg(dir.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(text), "{count}: {said}");
+    }
+    // A flush empties those that are open, and all may go then.
+    let server = with("3");
+    assert_eq!(server.connect().ask("FLUSHALL"), "+OK\r\n");
+    server.kill();
+    with("1").kill();
+}
+
+#[test]
+fn what_a_command_may_hold_can_be_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Served::start(PROGRAM, dir.path(), &["--command-memory", "64KiB"]);
+    let mut client = server.connect();
+    let value = "x".repeat(1000);
+    for _ in 0..100 {
+        client.ask(&format!("RPUSH l {value}"));
+    }
+    let limit = |bytes: &str| format!("*2\r\n$20\r\ncommand-memory-limit\r\n${}\r\n{bytes}\r\n", bytes.len());
+    let refused = "-ERR the command would hold more in memory than command-memory-limit allows\r\n";
+    assert_eq!(client.ask("CONFIG GET command-memory-limit"), limit("65536"));
+    assert_eq!(client.ask("LPOP l 90"), refused);
+    assert_eq!(client.ask("PING"), "+PONG\r\n");
+    assert_eq!(client.ask("CONFIG SET command-memory-limit 100"), "+OK\r\n");
+    assert_eq!(client.ask("SORT l ALPHA"), refused);
+    assert!(client.ask("LPOP l").starts_with("$1000\r\n"), "one element is always given");
+    assert!(client.ask("CONFIG SET command-memory-limit much").ends_with("must be a memory value\r\n"));
+    assert_eq!(client.ask("CONFIG SET command-memory-limit 0"), "+OK\r\n");
+    assert_eq!(client.ask("CONFIG GET command-memory-limit"), limit("0"));
+    assert!(client.ask("LPOP l 90").starts_with("*90\r\n"));
+}
+
+#[test]
 fn pipelines_halves_and_lines_are_understood() {
     let dir = tempfile::tempdir().unwrap();
     let server = serve(dir.path());
@@ -202,7 +273,7 @@ fn small_commands_that_ask_for_much_are_within_the_limits() {
     said(&[b"SET", b"k", &vec![b'x'; 1 << 20]]);
     for (name, value) in [
         ("client-output-buffer-limit", "normal 8mb 1mb 60"),
-        ("client-query-buffer-limit", "100kb"),
+        ("client-query-buffer-limit", "1mb"),
         ("tcp-keepalive", "60"),
     ] {
         assert_eq!(said(&[b"CONFIG", b"SET", name.as_bytes(), value.as_bytes()]), "+OK\r\n");
@@ -213,13 +284,43 @@ fn small_commands_that_ask_for_much_are_within_the_limits() {
     assert!(said(&times(7)).starts_with("*7\r\n$1048576\r\n"));
     assert!(said(&times(9)).starts_with("-ERR the reply would have more bytes"));
     assert_eq!(said(&[b"PING"]), "+PONG\r\n", "the connection goes on");
+    for little in [&b"proto-max-bulk-len"[..], b"client-query-buffer-limit"] {
+        let answer = said(&[b"CONFIG", b"SET", little, b"1000000"]);
+        assert!(answer.contains("must be between 1048576"), "nobody could take it back: {answer}");
+    }
+    assert!(said(&[b"CONFIG", b"SET", b"timeout", b"0", b"TIMEOUT", b"0"]).contains("duplicate parameter"));
     // What is watched counts as what is queued does.
     let mut watcher = server.connect();
-    let closed = (0..10_000).any(|at| {
+    let closed = (0..100_000).any(|at| {
         let watch = Client::encode(&[b"WATCH", format!("key{at}").as_bytes()]);
         watcher.send(&watch).is_err() || watcher.reply().is_err()
     });
     assert!(closed);
+}
+
+/// A browser that is tricked into a request to the port of a server without a password must not have what
+/// follows its head carried out.
+#[test]
+fn requests_of_the_web_are_not_listened_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let requests: [&[u8]; 4] = [
+        b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\nSET pwned 1\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nSET pwned 1\r\n",
+        b"SET seen 1\r\npost x\r\nSET pwned 1\r\n",
+        b"*1\r\n$5\r\nhOst:\r\n*3\r\n$3\r\nSET\r\n$5\r\npwned\r\n$1\r\n1\r\n",
+    ];
+    for request in requests {
+        let mut stream = server.stream();
+        stream.write_all(request).unwrap();
+        let mut said = String::new();
+        // It ends, by a reset where something was not read.
+        let _ = stream.read_to_string(&mut said);
+        assert!(!said.contains("+OK") || said == "+OK\r\n", "{said}");
+    }
+    let mut client = server.connect();
+    assert_eq!(client.ask("EXISTS pwned"), ":0\r\n");
+    assert_eq!(client.ask("EXISTS seen"), ":1\r\n", "what came before is carried out");
 }
 
 #[test]

@@ -1,115 +1,153 @@
-//! Random commands on a simulated disk that loses power: what is recovered is the state after some command,
-//! none before the last that was durable, and everything in it agrees.
+//! Random commands to a store of structures on a disk that loses power, fails, does not sync and runs
+//! full. What is left is always the state after one of the commands, whole, as a twin on a sound disk shows
+//! it; none before the last that was durable; and everything in it agrees.
 //!
-//! `ESKER_STRUCTURES_CRASHES` says how many histories, `ESKER_STRUCTURES_SEED` from which seed on.
+//! `ESKER_STRUCTURES_CRASHES` says how many histories lose power, `ESKER_STRUCTURES_FAULTS` how many meet
+//! each of the other troubles, `ESKER_STRUCTURES_SEED` from which seed on.
 
-use esker::base::clock::{Clock, ManualClock};
-use esker::fs::{Fs, SimFs, sim::Image};
-use esker_structures::Store;
-use esker_structures::command::{Connection, Protocol};
-use esker_tests::redis::{Generator, KEYS, Value};
-use std::sync::Arc;
+use esker_tests::session::{FaultKind, calls_to_fail, for_each_seed, number};
+use esker_tests::twins::{Full, Losses, Step, calls, fails, history, lose_everywhere, runs_full, sync_fails};
 
-/// Commands of a history.
-const COMMANDS: usize = 60;
+/// Steps of a history.
+const STEPS: usize = 60;
+/// Calls that fail in each history, of each kind of fault.
+const PER_KIND: u64 = 6;
+/// Sizes of a disk that each history is tried with.
+const SIZES: u64 = 8;
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+fn first() -> u64 {
+    number("ESKER_STRUCTURES_SEED", 1)
 }
 
-fn open(disk: &SimFs, clock: &Arc<ManualClock>, seed: u64) -> Store {
-    let (fs, clock) = (Fs::Sim(disk.clone()), Clock::Manual(clock.clone()));
-    let builder = Store::builder("/data").deterministic(seed).databases(3);
-    let sizes = |engine: esker::Builder| {
-        engine.memory_budget(4 << 20).memtable_bytes(16 << 10).wal_segment_bytes(16 << 10)
-    };
-    builder.engine(|engine| sizes(engine.fs(fs).clock(clock))).open().unwrap()
+fn troubles() -> u64 {
+    number("ESKER_STRUCTURES_FAULTS", 6)
 }
 
-fn ask(connection: &mut Connection, args: &[&str]) -> Value {
-    let mut bytes = Vec::new();
-    connection.execute(args).reply.encode(Protocol::Resp2, &mut bytes);
-    Value::read(&mut &bytes[..]).unwrap()
+/// The first violations, and how many there are.
+fn none_of(violations: &[String], about: &str) {
+    let shown: Vec<String> = violations.iter().take(3).map(|why| why.chars().take(3000).collect()).collect();
+    assert!(violations.is_empty(), "{about}: {} violations, the first: {shown:#?}", violations.len());
 }
 
-/// Everything that a client can see.
-fn state(store: &Store) -> Vec<Value> {
-    let mut connection = Connection::new(store);
-    let mut seen = Vec::new();
-    for database in ["0", "1", "2"] {
-        ask(&mut connection, &["select", database]);
-        seen.push(ask(&mut connection, &["dbsize"]));
-        for key in KEYS {
-            for command in ["type", "get", "hgetall", "smembers", "pexpiretime"] {
-                seen.push(ask(&mut connection, &[command, key]));
-            }
-            seen.push(ask(&mut connection, &["lrange", key, "0", "-1"]));
-            seen.push(ask(&mut connection, &["zrange", key, "0", "-1", "withscores"]));
-        }
-    }
-    seen
-}
-
-/// What was recovered agrees in itself, is one of the states that were, and takes writes. Returns whether it
-/// is an earlier one than the last.
-fn look(recovered: &Store, states: &[Vec<Value>], about: &str) -> bool {
-    let report = recovered.verify().unwrap();
-    assert!(report.is_clean(), "{about}: {:?}", report.findings);
-    let found = state(recovered);
-    assert!(states.contains(&found), "{about}: no state that was");
-    let mut connection = Connection::new(recovered);
-    assert_eq!(ask(&mut connection, &["hset", "new", "a", "1"]), Value::Integer(1));
-    assert!(recovered.verify().unwrap().is_clean());
-    states.last() != Some(&found)
+fn sound(seed: u64, chance: bool) -> Vec<Step> {
+    history(seed, STEPS, chance)
 }
 
 #[test]
-fn what_a_loss_of_power_leaves_is_a_state_that_was() {
-    let (histories, first) = (number("ESKER_STRUCTURES_CRASHES", 60), number("ESKER_STRUCTURES_SEED", 1));
-    let (mut losses, mut behind) = (0, 0);
-    for seed in first..first + histories {
-        let clock = ManualClock::new(1_700_000_000_000);
-        let (disk, other) = (SimFs::new(), SimFs::new());
-        let store = open(&disk, &clock, seed);
-        // It does the same, and is looked at: a store works in the background while it is read, and would
-        // have synced everything before its power is lost.
-        let twin = open(&other, &clock, seed);
-        let mut generator = Generator::new(seed);
-        let (mut connection, mut beside) = (Connection::new(&store), Connection::new(&twin));
-        let mut states = vec![state(&twin)];
-        let mut durable = 0;
-        for at in 0..COMMANDS {
-            let args = generator.command();
-            let answer = connection.execute(&args);
-            assert_eq!(answer.reply, beside.execute(&args).reply, "seed {seed}, command {at}");
-            if generator.below(6) == 0 {
-                store.sweep(10).unwrap();
-                twin.sweep(10).unwrap();
-            }
-            states.push(state(&twin));
-            // A long end that is not durable is cut amid it, and not at its beginning.
-            if generator.below(20) == 0 {
-                store.wait(answer.depends_on.max(store.engine().visible_seq())).unwrap();
-                durable = at + 1;
-            }
-            if generator.below(12) != 0 {
-                continue;
-            }
-            let any = Image::ALL[generator.below(Image::ALL.len() as u64) as usize];
-            for (number, image) in [any, Image::Torn, Image::Random, Image::Torn].into_iter().enumerate() {
-                losses += 1;
-                let left = disk.image(image, (seed * 1000 + at as u64) * 10 + number as u64);
-                let about = format!("seed {seed}, command {at}, {image:?} {number}");
-                behind += u64::from(look(&open(&left, &clock, seed), &states[durable..], &about));
+fn what_a_loss_leaves_is_a_state_that_was() {
+    let (first, histories) = (first(), number("ESKER_STRUCTURES_CRASHES", 48));
+    let mut sum = Losses::default();
+    for mut losses in for_each_seed("losses", first..first + histories, |seed| {
+        let mut losses = lose_everywhere(seed, &sound(seed, true));
+        losses.violations.iter_mut().for_each(|why| *why = format!("seed {seed}: {why}"));
+        losses
+    }) {
+        sum.add(std::mem::take(&mut losses));
+    }
+    let Losses { power, within, behind, kills, second, violations } = &sum;
+    esker_tests::figure!(
+        "structures: {histories} histories from seed {first} on, {power} losses of power, {behind} of which \
+         took something back, {kills} kills; {within} of both within a command; {second} losses within a \
+         recovery; violations: {}",
+        violations.len()
+    );
+    none_of(violations, "losses");
+    assert!(histories < 20 || *behind > power / 20, "{behind} of {power} losses lost anything");
+    assert!(histories < 20 || second.min(kills) > &(histories * 4), "{second} second crashes, {kills} kills");
+}
+
+#[test]
+fn every_call_may_fail() {
+    let (first, histories) = (first(), troubles());
+    let tried = for_each_seed("faults", first..first + histories, |seed| {
+        let history = sound(seed, false);
+        let calls = calls(seed, &history).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        let (mut runs, mut read_only, mut violations) = (0_u64, 0_u64, Vec::new());
+        for kind in FaultKind::ALL {
+            for index in calls_to_fail(kind, &calls, PER_KIND, seed) {
+                runs += 1;
+                match fails(seed, &history, kind, index) {
+                    Ok(became) => read_only += u64::from(became),
+                    Err(why) => {
+                        let call = calls[index as usize];
+                        violations.push(format!("seed {seed}, {kind:?} at call {index}, {call}: {why}"));
+                    }
+                }
             }
         }
-        let report = store.verify().unwrap();
-        assert!(report.is_clean(), "seed {seed}: {:?}", report.findings);
-        assert_eq!(state(&store), state(&twin), "seed {seed}");
-    }
+        (runs, read_only, violations)
+    });
+    let (runs, read_only) = tried.iter().fold((0, 0), |sum, (a, b, _)| (sum.0 + a, sum.1 + b));
+    let violations: Vec<String> = tried.into_iter().flat_map(|(_, _, violations)| violations).collect();
     esker_tests::figure!(
-        "structures: {histories} histories from seed {first} on, {losses} losses of power, {behind} of which \
-         took something back; violations: 0"
+        "structures, faults: {runs} runs with a failing call, {read_only} of which left the store read-only, \
+         seeds {first} to {}; violations: {}",
+        first + histories - 1,
+        violations.len()
     );
-    assert!(histories < 20 || behind > losses / 20, "{behind} of {losses} losses lost anything");
+    none_of(&violations, "faults");
+    assert!(runs >= histories * PER_KIND * 10 && read_only > 0 && read_only < runs, "{read_only} of {runs}");
+}
+
+#[test]
+fn a_failed_sync_is_final() {
+    let (first, histories) = (first(), troubles());
+    let tried = for_each_seed("failed syncs", first..first + histories, |seed| {
+        let history = sound(seed + 2_000, false);
+        let (mut runs, mut read_only, mut violations) = (0_u64, 0_u64, Vec::new());
+        for (number, killed) in (0..).flat_map(|number| [(number, false), (number, true)]) {
+            match sync_fails(seed, &history, number, killed) {
+                Ok(None) => break,
+                Ok(Some(became)) => {
+                    runs += 1;
+                    read_only += u64::from(became);
+                }
+                Err(why) => violations.push(format!("seed {seed}, sync {number}: {why}")),
+            }
+            if violations.len() > 3 {
+                break;
+            }
+        }
+        (runs, read_only, violations)
+    });
+    let (runs, read_only) = tried.iter().fold((0, 0), |sum, (a, b, _)| (sum.0 + a, sum.1 + b));
+    let violations: Vec<String> = tried.into_iter().flat_map(|(_, _, violations)| violations).collect();
+    esker_tests::figure!(
+        "structures, failed syncs: {runs} runs, {read_only} of which left the store read-only, seeds {first} \
+         to {}; violations: {}",
+        first + histories - 1,
+        violations.len()
+    );
+    none_of(&violations, "failed syncs");
+    assert!(runs > histories * 4 && read_only > runs / 2, "{read_only} of {runs}");
+}
+
+#[test]
+fn a_full_disk_heals() {
+    let (first, histories) = (first(), troubles() * 2);
+    let tried = for_each_seed("full disks", first..first + histories, |seed| {
+        let history = sound(seed + 4_000, false);
+        let (mut sum, mut violations) = (Full::default(), Vec::new());
+        for turn in 0..SIZES {
+            // From nothing at all, in small steps first.
+            let (free, helped) = (turn * turn * 512, turn % 2 == 0);
+            match runs_full(seed, &history, free, helped) {
+                Ok(full) => sum.add(full),
+                Err(why) => violations.push(format!("seed {seed}, {free} bytes left, {helped}: {why}")),
+            }
+        }
+        (sum, violations)
+    });
+    let mut sum = Full::default();
+    tried.iter().for_each(|(full, _)| sum.add(*full));
+    let violations: Vec<String> = tried.into_iter().flat_map(|(_, violations)| violations).collect();
+    let (Full { refused, freed }, runs) = (sum, histories * SIZES);
+    esker_tests::figure!(
+        "structures, full disks: {runs} runs, {refused} commands refused, {freed} made room meanwhile, seeds \
+         {first} to {}; violations: {}",
+        first + histories - 1,
+        violations.len()
+    );
+    none_of(&violations, "full disks");
+    assert!(refused > runs && freed > runs, "{refused} refused, {freed} made room in {runs} runs");
 }

@@ -1,9 +1,10 @@
 //! Large collections are read with a bounded memory, whatever their size: by the iterators of the typed
 //! calls, by commands that read parts, by streamed replies, and through a server whose clients are slow.
+//! Commands that must hold what they are asked for hold no more than they may.
 
 use esker_structures::Store;
 use esker_structures::command::{Connection, Reply};
-use esker_tests::damage::{Counting, live_bytes};
+use esker_tests::damage::{Counting, growth_during, live_bytes};
 use esker_tests::served::{Client, Served};
 use std::path::Path;
 
@@ -143,6 +144,105 @@ fn large_collections_are_read_with_a_bounded_memory() {
          ({what})",
         most >> 10
     );
+    drop(connection);
+    store.close().unwrap();
+}
+
+/// What a command may hold, in the test of just that.
+const COMMAND_BYTES: usize = 1 << 20;
+/// How much it takes in fact at most: what it holds, once more as a reply or in another order, and as much
+/// again with keys around it as what is to be written; pages besides.
+const TAKEN_BYTES: isize = 6 << 20;
+
+#[test]
+fn commands_hold_no_more_than_they_may() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path());
+    let mut connection = Connection::new(&store);
+    for at in 0..ELEMENTS {
+        connection.execute(&["set".to_owned(), element(at), "v".to_owned()]);
+    }
+    for asked in ["hlen h", "lrange l 0 -1", "smembers s", "zrange z 0 -1", "keys *"] {
+        connection.execute(&words(asked));
+    }
+    store.set_command_memory(COMMAND_BYTES);
+    let mut most = 0;
+    let mut ask = |line: &str| {
+        let (reply, bytes) = growth_during(|| connection.execute(&words(line)).reply);
+        assert!(bytes < TAKEN_BYTES, "{line}: {bytes} bytes");
+        most = most.max(bytes);
+        reply
+    };
+    for line in [
+        "lpop l 50000",
+        "rpop l 40000",
+        "lmpop 1 l left count 50000",
+        "lrange l 0 -1",
+        "lpos l none count 0",
+        "sort l alpha",
+        "sort l by nosort get # get # get #",
+        "sort_ro s alpha limit 0 1",
+        "sort z by none* get h->* store to",
+        "spop s 40000",
+        "srandmember s 40000",
+        "srandmember s -50000",
+        "smembers s",
+        "sunion s none",
+        "sinter s s",
+        "sdiff s none",
+        "sunionstore to s none",
+        "sinterstore to s s",
+        "sdiffstore to s none",
+        "sintercard 2 s s",
+        "zpopmin z 50000",
+        "zpopmax z 40000",
+        "zmpop 1 z max count 50000",
+        "zrandmember z 40000 withscores",
+        "zrandmember z -50000",
+        "zrange z 0 -1",
+        "zrangestore to z 0 -1",
+        "zunion 2 z s",
+        "zinter 2 z s",
+        "zdiff 2 z none",
+        "zunionstore to 2 z none",
+        "zinterstore to 2 z z",
+        "zdiffstore to 2 z none",
+        "zintercard 2 z s",
+        "zremrangebyrank z 1 -1",
+        "hgetall h",
+        "hkeys h",
+        "hrandfield h 40000 withvalues",
+        "hrandfield h -50000",
+        "keys *",
+        "scan 0 count 1000000",
+        "scan 0 match e* count 1000000",
+        "hscan h 0 count 1000000",
+    ] {
+        let reply = ask(line);
+        let refused =
+            matches!(&reply, Reply::Error(text) if text.starts_with("ERR the command would hold more"));
+        let is_bounded = line.contains("scan ") || matches!(line, "lpos l none count 0" | "sintercard 2 s s");
+        assert_ne!(refused, is_bounded, "{line}");
+    }
+    let many = vec![element(0); 10_000];
+    let args: Vec<String> = ["mget".to_owned()].into_iter().chain(many).collect();
+    store.set_command_memory(100_000);
+    assert!(connection.execute(&args).reply.is_error());
+    store.set_command_memory(COMMAND_BYTES);
+    // What fits is given: a removal as well, with what it writes.
+    for line in ["lpop l 5000", "spop s 5000", "zpopmin z 5000", "srandmember s 5000", "zunionstore to 1 z"] {
+        let (reply, bytes) = growth_during(|| connection.execute(&words(line)).reply);
+        assert_eq!(reply.is_error(), line.starts_with("zunion"), "{line}");
+        assert!(bytes < TAKEN_BYTES, "{line}: {bytes} bytes");
+        most = most.max(bytes);
+    }
+    assert_eq!(connection.execute(&["exists", "to"]).reply, Reply::Integer(0));
+    esker_tests::figure!(
+        "structures: commands that may hold {} KiB took {} KiB at most",
+        COMMAND_BYTES >> 10,
+        most >> 10
+    );
+    assert!(store.verify().unwrap().is_clean());
     drop(connection);
     store.close().unwrap();
 }

@@ -2,8 +2,10 @@
 
 use esker::Db;
 use esker::base::clock::{Clock, ManualClock};
+use esker::fs::sim::{Fault, Image, OperationKind};
 use esker::fs::{Fs, SimFs};
 use esker_structures::Store;
+use esker_structures::api::Watched;
 use esker_structures::command::{Connection, Reply};
 use esker_structures::store::Expired;
 use std::sync::{Arc, Mutex};
@@ -130,7 +132,7 @@ fn removing_very_many_large_keys_is_one_write() {
     drop(connection);
     // All or nothing survives, and what is left to drop is dropped afterwards.
     store.wait(store.engine().visible_seq()).unwrap();
-    let store = on(&disk.image(esker::fs::sim::Image::Nothing, 7), 2).open().unwrap();
+    let store = on(&disk.image(Image::Nothing, 7), 2).open().unwrap();
     assert!(store.verify().unwrap().is_clean());
     let mut connection = Connection::new(&store);
     assert_eq!(ask(&mut connection, "dbsize"), Reply::Integer(0));
@@ -231,25 +233,32 @@ fn a_damaged_header_does_not_hold_up_what_expires_behind_it() {
     assert_eq!((swept.refiled, swept.unreadable, store.unreadable_expired()), (1, 0, 0), "{swept:?}");
 }
 
+/// The keys that were told, each with what a loss of power would have left at that moment.
+type Told = Arc<Mutex<Vec<(String, SimFs)>>>;
+
+/// A store on a disk that tells of keys that expire.
+fn listened(disk: &SimFs, seed: u64, clock: &Arc<ManualClock>, told: &Told) -> Store {
+    let (time, heard, below) = (Clock::Manual(clock.clone()), told.clone(), disk.clone());
+    let tell = move |expired: &Expired| {
+        let key = format!("{}:{}", expired.database, String::from_utf8_lossy(&expired.key));
+        heard.lock().unwrap().push((key, below.image(Image::Nothing, 7)));
+    };
+    on(disk, seed).engine(move |engine| engine.clock(time)).on_expired(tell).open().unwrap()
+}
+
+/// The names that were told since it was asked last.
+fn heard(told: &Told) -> Vec<String> {
+    let mut names: Vec<String> = told.lock().unwrap().drain(..).map(|(name, _)| name).collect();
+    names.sort();
+    names
+}
+
 #[test]
-fn keys_that_expire_are_told_when_they_are_removed_and_again_if_a_crash_brings_them_back() {
+fn keys_that_expire_are_told_when_they_are_removed() {
     let clock = ManualClock::new(1_700_000_000_000);
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let on = |disk: &SimFs, seed| {
-        let (time, heard) = (Clock::Manual(clock.clone()), told.clone());
-        let tell = move |expired: &Expired| {
-            let key = String::from_utf8(expired.key.clone()).unwrap();
-            heard.lock().unwrap().push((expired.database, key));
-        };
-        on(disk, seed).engine(move |engine| engine.clock(time)).on_expired(tell).open().unwrap()
-    };
-    let heard = || {
-        let mut heard = std::mem::take(&mut *told.lock().unwrap());
-        heard.sort();
-        heard.into_iter().map(|(database, key)| format!("{database}:{key}")).collect::<Vec<_>>()
-    };
+    let told = Told::default();
     let disk = SimFs::new();
-    let store = on(&disk, 1);
+    let store = listened(&disk, 1, &clock, &told);
     let mut connection = Connection::new(&store);
     for line in ["set a v px 1000", "set b v px 1000", "set gone v px 1000", "set over v px 1000", "del gone"]
     {
@@ -267,7 +276,7 @@ fn keys_that_expire_are_told_when_they_are_removed_and_again_if_a_crash_brings_t
     assert_eq!(ask(&mut connection, "exists large"), Reply::Integer(0));
     ask(&mut connection, "select 0");
     assert_eq!(ask(&mut connection, "get a"), Reply::Null);
-    assert_eq!(heard(), Vec::<String>::new());
+    assert_eq!(heard(&told), Vec::<String>::new());
     // A write does, unless it is given up.
     let given_up = store.transaction(|unit| {
         let keyspace = unit.keyspace(0)?;
@@ -276,16 +285,136 @@ fn keys_that_expire_are_told_when_they_are_removed_and_again_if_a_crash_brings_t
         Err::<(), _>(esker_structures::Error::NO_KEY)
     });
     assert!(given_up.is_err());
-    assert_eq!(heard(), Vec::<String>::new());
+    assert_eq!(heard(&told), Vec::<String>::new());
     ask(&mut connection, "append a x");
-    assert_eq!(heard(), ["0:a"]);
+    assert_eq!(heard(&told), ["0:a"]);
     let swept = store.sweep(100).unwrap();
-    assert_eq!((swept.removed, heard()), (2, vec!["0:b".to_owned(), "1:large".to_owned()]));
-    assert_eq!((store.sweep(100).unwrap().removed, heard()), (0, Vec::new()));
-    drop(connection);
-    // Nothing of the removals was synced.
-    let store = on(&disk.image(esker::fs::sim::Image::Nothing, 7), 2);
-    assert_eq!(store.sweep(100).unwrap().removed, 3);
-    assert_eq!(heard(), ["0:a", "0:b", "1:large"]);
+    assert_eq!((swept.removed, heard(&told)), (2, vec!["0:b".to_owned(), "1:large".to_owned()]));
+    assert_eq!((store.sweep(100).unwrap().removed, heard(&told)), (0, Vec::new()));
     assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn what_is_watched_decides_over_a_transaction() {
+    let clock = ManualClock::new(1_700_000_000_000);
+    let time = Clock::Manual(clock.clone());
+    let builder = Store::builder("/data").deterministic(7);
+    let store = builder.engine(|engine| engine.fs(Fs::Sim(SimFs::new())).clock(time)).open().unwrap();
+    let db = store.db(0);
+    db.string("k").set("1").unwrap();
+    db.string("short").set_for("1", Duration::from_secs(60)).unwrap();
+    let add = |watched: Watched| watched.transact(|t| t.db(0).string("n").increment(1));
+    // Nobody does anything; somebody writes another key.
+    assert_eq!(add(store.watched(0, &["k", "none"]).unwrap()).unwrap(), Some(1));
+    let watched = store.watched(0, &["k"]).unwrap();
+    db.string("other").set("1").unwrap();
+    assert!(!watched.is_touched());
+    assert_eq!(add(watched).unwrap(), Some(2));
+    // Keys that are written, created, removed, emptied, or have expired; of whichever database.
+    let touches: &[(u32, &str, &dyn Fn())] = &[
+        (0, "k", &|| db.string("k").set("1").unwrap()),
+        (0, "none", &|| assert!(db.set("none").add("a").unwrap())),
+        (0, "none", &|| assert!(db.delete("none").unwrap())),
+        (5, "k", &|| assert!(db.copy_to("k", 5, "k", false).unwrap())),
+        (5, "k", &|| store.swap_databases(5, 6).unwrap()),
+        (6, "k", &|| store.db(6).flush().unwrap()),
+        (0, "short", &|| clock.advance(Duration::from_secs(60))),
+    ];
+    for (database, key, touch) in touches {
+        let mut watched = store.watched(0, &["k2"]).unwrap();
+        watched.add(*database, key).unwrap();
+        touch();
+        assert_eq!(add(watched).unwrap(), None, "{key}");
+    }
+    assert_eq!(db.string("n").get().unwrap().unwrap(), b"2");
+    // An error of the body leaves nothing written, and what is dropped watches no longer.
+    let watched = store.watched(0, &["k"]).unwrap();
+    let refused = watched.transact(|t| {
+        t.db(0).string("n").set("lost")?;
+        t.db(0).list("k").len()
+    });
+    assert!(refused.unwrap_err().is_wrong_type());
+    assert_eq!(db.string("n").get().unwrap().unwrap(), b"2");
+    assert!(store.watched(16, &["k"]).is_err());
+    store.close().unwrap();
+}
+
+#[test]
+fn nothing_that_is_told_to_have_expired_comes_back() {
+    let clock = ManualClock::new(1_700_000_000_000);
+    let (disk, told, again) = (SimFs::new(), Told::default(), Told::default());
+    let store = listened(&disk, 1, &clock, &told);
+    let mut connection = Connection::new(&store);
+    for line in ["set a v px 1000", "set b v px 2000", "set c v px 3000", "set d v px 4000"] {
+        ask(&mut connection, line);
+    }
+    store.wait(store.engine().visible_seq()).unwrap();
+    for _ in 0..3 {
+        clock.advance(Duration::from_millis(1000));
+        assert_eq!(store.sweep(100).unwrap().removed, 1);
+    }
+    let moments = std::mem::take(&mut *told.lock().unwrap());
+    assert_eq!(moments.len(), 3);
+    for (number, (name, left)) in moments.iter().enumerate() {
+        let store = listened(left, 10 + number as u64, &clock, &again);
+        store.sweep(100).unwrap();
+        assert!(!heard(&again).contains(name), "{name} was told, and came back");
+    }
+    // What cannot be made durable is not told; it comes back, and is told when it is removed for good.
+    disk.set_fault(Box::new(|operation| {
+        (operation.kind == OperationKind::Sync).then_some(Fault::FailedSyncDropsPages)
+    }));
+    clock.advance(Duration::from_millis(1000));
+    // Asking to be told has the log synced.
+    assert!(store.sweep(100).is_err());
+    assert!(ask(&mut connection, "set e v").is_error());
+    assert_eq!(heard(&told), Vec::<String>::new());
+    let store = listened(&disk.image(Image::Nothing, 7), 20, &clock, &again);
+    assert_eq!(store.sweep(100).unwrap().removed, 1);
+    assert_eq!(heard(&again), ["0:d"]);
+    assert!(store.verify().unwrap().is_clean());
+}
+
+#[test]
+fn after_a_failed_sync_only_what_is_durable_is_counted() {
+    let disk = SimFs::new();
+    let store = on(&disk, 1).open().unwrap();
+    let mut connection = Connection::new(&store);
+    for line in ["set a v", "select 1", "set b v", "set c v"] {
+        ask(&mut connection, line);
+    }
+    store.wait(store.engine().visible_seq()).unwrap();
+    disk.set_fault(Box::new(|operation| {
+        (operation.kind == OperationKind::Sync).then_some(Fault::FailedSyncDropsPages)
+    }));
+    for line in ["del b", "set d v", "set e v", "swapdb 0 1", "select 0", "flushdb"] {
+        assert!(!ask(&mut connection, line).is_error(), "{line}");
+    }
+    assert!(store.wait(store.engine().visible_seq()).is_err());
+    // Neither the counts nor the swap nor the emptying are there any more.
+    assert_eq!(ask(&mut connection, "dbsize"), Reply::Integer(1));
+    assert_eq!(ask(&mut connection, "exists a"), Reply::Integer(1));
+    ask(&mut connection, "select 1");
+    assert_eq!(ask(&mut connection, "dbsize"), Reply::Integer(2));
+    assert_eq!(ask(&mut connection, "exists b c d"), Reply::Integer(2));
+    assert!(store.verify().unwrap().is_clean());
+    assert!(ask(&mut connection, "set f v").is_error());
+}
+
+#[test]
+fn where_answers_need_not_survive_a_loss_of_power_keys_are_told_at_once() {
+    let (clock, disk, told) = (ManualClock::new(1_700_000_000_000), SimFs::new(), Told::default());
+    let (time, heard_by) = (Clock::Manual(clock.clone()), told.clone());
+    let tell = move |expired: &Expired| {
+        heard_by.lock().unwrap().push((String::from_utf8_lossy(&expired.key).into_owned(), SimFs::new()));
+    };
+    let builder = on(&disk, 1).durability(esker::Durability::Os).on_expired(tell);
+    let store = builder.engine(move |engine| engine.clock(time)).open().unwrap();
+    let mut connection = Connection::new(&store);
+    ask(&mut connection, "set a v px 1000");
+    clock.advance(Duration::from_secs(2));
+    let durable = store.engine().durable_seq();
+    ask(&mut connection, "append a x");
+    assert_eq!(heard(&told), ["a"]);
+    assert_eq!(store.engine().durable_seq(), durable, "nobody waited for the disk");
 }

@@ -1,5 +1,6 @@
 //! Operations per second against a store on disk, phase by phase.
 
+mod feed;
 mod options;
 mod phase;
 mod report;

@@ -33,11 +33,13 @@ pub enum Phase {
     Sync1,
     /// The same from eight threads.
     Sync8,
+    /// Reads the changes of another store, each a put that was a batch of its own.
+    Feed,
 }
 
 impl Phase {
     /// All phases, in the order in which they are run.
-    pub const ALL: [(Phase, &'static str); 14] = [
+    pub const ALL: [(Phase, &'static str); 15] = [
         (Phase::FillSeq, "fillseq"),
         (Phase::FillBatch, "fillbatch"),
         (Phase::FillRandom, "fillrandom"),
@@ -52,6 +54,7 @@ impl Phase {
         (Phase::Delete, "delete"),
         (Phase::Sync1, "sync1"),
         (Phase::Sync8, "sync8"),
+        (Phase::Feed, "feed"),
     ];
 
     /// The names of all phases.

@@ -1,5 +1,6 @@
 //! Running the phases.
 
+use super::feed;
 use super::options::Options;
 use super::phase::Phase;
 use super::report::{Report, Row};
@@ -117,6 +118,11 @@ impl<'a> Bench<'a> {
                     self.report.beside = Some(sync::beside(&db, &self.workload, &dir, limit)?);
                 }
                 db.close()?;
+            }
+            Phase::Feed => {
+                let (dir, memory) = (self.fresh("feed")?, self.options.memory << 20);
+                let row = feed::read(&dir, memory, &self.workload, phase.name())?;
+                self.report.rows.push(row);
             }
             _ => {
                 self.filled()?;

@@ -22,6 +22,7 @@
 
 pub mod base;
 pub mod batch;
+pub mod blob;
 pub mod block;
 pub mod cache;
 pub mod compress;
@@ -50,6 +51,8 @@ pub mod background;
 pub mod db;
 
 pub mod backup;
+pub mod feed;
+pub mod follower;
 pub mod repair;
 pub mod txn;
 
@@ -57,18 +60,26 @@ pub use background::RestingFamily;
 pub use backup::{Backup, BackupOptions, Backups, Checkpoint, Keep};
 pub use base::error::{Corruption, Error, HookFailure, IoFailure, Result};
 pub use base::observe::ReadContext;
+pub use base::position::Position;
 pub use base::refusal::{Expected, FoundInstead, IngestRefusal, LockWait};
 pub use base::slice::Slice;
 pub use batch::{Versioned, WriteBatch};
-pub use commit::{CopyStats, Durability, PreparedStats, Ticket, TransactionStats};
+pub use commit::{
+    CopyStats, Durability, FeedConsumerInfo, FeedOptions, FeedStats, PreparedStats, Ticket, TransactionStats,
+};
 pub use db::explain;
 pub use db::{
-    Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions, FamilyStats,
-    Health, IngestBatch, IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart, MemoryReport,
-    Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery, ScanOptions,
-    Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
+    BlobStats, Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions,
+    FamilyStats, Health, IngestBatch, IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart,
+    MemoryReport, Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery,
+    ScanOptions, Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
 };
+pub use feed::{Change, ChangeBatch, ChangeFeed, FeedConsumer, Operation, Operations};
 pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};
+pub use follower::{
+    CaughtUp, Follower, FollowerStats, Lag, ReadOnlyCursor, ReadOnlyDb, ReadOnlyFamily, ReadOnlyFamilyStats,
+    ReadOnlyIter, ReadOnlyPrepared, ReadOnlyStats, Restart,
+};
 pub use repair::{Repair, RepairReport};
 pub use tree::PinKind;
 pub use txn::{

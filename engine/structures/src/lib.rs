@@ -37,6 +37,8 @@ pub mod set;
 pub mod string;
 pub mod zset;
 
+pub mod sort;
+
 pub mod verify;
 
 pub mod api;

@@ -1,7 +1,7 @@
 //! Accounts, and a journal of the transfers between them.
 
 use esker::base::random::Random;
-use esker::{ColumnFamily, Db, Durability, Error, Locking, Result, Snapshot, Transaction};
+use esker::{ColumnFamily, Db, Durability, Error, Locking, ReadOnlyDb, Result, Slice, Snapshot, Transaction};
 use esker::{TransactionOptions, WriteBatch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -144,15 +144,34 @@ impl Bank {
     }
 
     fn read(&self, snapshot: &Snapshot) -> Result<std::result::Result<Books, String>> {
+        Books::balanced(snapshot.iter(&self.accounts)?, snapshot.iter(&self.journal)?)
+    }
+}
+
+impl Books {
+    /// The books as somebody sees them who reads the store from outside, if they balance.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn seen(view: &ReadOnlyDb) -> std::result::Result<Books, String> {
+        let read =
+            || Books::balanced(view.column_family("accounts")?.iter(), view.column_family("journal")?.iter());
+        read().map_err(|error| format!("cannot read the books: {error}"))?
+    }
+
+    fn balanced(
+        accounts: impl Iterator<Item = Result<(Slice, Slice)>>,
+        journal: impl Iterator<Item = Result<(Slice, Slice)>>,
+    ) -> Result<std::result::Result<Books, String>> {
         let mut books = Books::default();
-        for entry in snapshot.iter(&self.accounts)? {
+        for entry in accounts {
             let (account, balance) = entry?;
             let account = u64::from_be_bytes(*account.first_chunk().unwrap_or(&[0xff; 8]));
             books.balances.insert(account, amount_in(Some(&balance)));
         }
         let mut expected: BTreeMap<u64, i128> =
             (0..ACCOUNTS).map(|account| (account, i128::from(FIRST))).collect();
-        for entry in snapshot.iter(&self.journal)? {
+        for entry in journal {
             let (name, transfer) = entry?;
             let words: Vec<u64> = transfer.chunks(8).map(|word| amount_in(Some(word))).collect();
             let [from, to, amount] = words[..] else { return Ok(Err("a torn entry".into())) };

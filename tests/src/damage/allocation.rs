@@ -6,6 +6,7 @@ use std::cell::Cell;
 thread_local! {
     static LARGEST: Cell<usize> = const { Cell::new(0) };
     static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
 /// The system's allocator, with a count of what each thread asks for. A test binary makes it its global one.
@@ -15,7 +16,11 @@ pub struct Counting;
 fn note(asked: usize, change: isize) {
     // A thread that is ending has no counters any more.
     let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(asked)));
-    let _ = LIVE.try_with(|live| live.set(live.get() + change));
+    let _ = LIVE.try_with(|live| {
+        let now = live.get() + change;
+        live.set(now);
+        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(now)));
+    });
 }
 
 // SAFETY: every call goes to the system's allocator unchanged. The counters are plain cells of the thread,
@@ -59,4 +64,13 @@ pub fn largest_during<T>(job: impl FnOnce() -> T) -> (T, usize) {
 #[must_use]
 pub fn live_bytes() -> isize {
     LIVE.with(Cell::get)
+}
+
+/// Does a job, and says by how many bytes what this thread holds grew at most meanwhile. Zero unless
+/// [`Counting`] is the global allocator.
+pub fn growth_during<T>(job: impl FnOnce() -> T) -> (T, isize) {
+    let before = live_bytes();
+    PEAK.with(|peak| peak.set(before));
+    let result = job();
+    (result, PEAK.with(Cell::get) - before)
 }

@@ -4,6 +4,6 @@ mod allocation;
 mod kinds;
 mod reading;
 
-pub use allocation::{Counting, largest_during, live_bytes};
+pub use allocation::{Counting, growth_during, largest_during, live_bytes};
 pub use kinds::{Damage, SECTOR_BYTES};
 pub use reading::{Intact, Verdict};

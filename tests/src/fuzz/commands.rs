@@ -33,9 +33,7 @@ pub(super) fn commands(data: &[u8]) {
         given += 1;
         let connection = &mut connections[source.below(2)];
         let args = arguments(&mut source, &known);
-        let number =
-            |arg: &Vec<u8>| std::str::from_utf8(arg).ok()?.trim_start_matches('#').parse::<i64>().ok();
-        if args.iter().filter_map(number).any(|number| LONG.contains(&number)) {
+        if takes_long(&args) {
             continue;
         }
         let reply = connection.execute(&args).reply;
@@ -55,7 +53,13 @@ pub(super) fn commands(data: &[u8]) {
     assert_eq!(again, report, "what was closed is what is opened");
 }
 
-fn arguments(source: &mut Source<'_>, known: &[&Command]) -> Vec<Vec<u8>> {
+/// Whether a command would make a string that is too long to try it often.
+pub(super) fn takes_long(args: &[Vec<u8>]) -> bool {
+    let number = |arg: &Vec<u8>| std::str::from_utf8(arg).ok()?.trim_start_matches('#').parse::<i64>().ok();
+    args.iter().filter_map(number).any(|number| LONG.contains(&number))
+}
+
+pub(super) fn arguments(source: &mut Source<'_>, known: &[&Command]) -> Vec<Vec<u8>> {
     let command = known[source.below(known.len())];
     let mut args = vec![if source.below(32) == 0 { raw(source) } else { command.name.into() }];
     // Mostly about as many as it takes.

@@ -21,6 +21,7 @@ mod manifest;
 mod mend;
 mod mend_table;
 mod operations;
+mod pipelines;
 mod records;
 mod requests;
 mod seeds;

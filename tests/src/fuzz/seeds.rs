@@ -57,6 +57,11 @@ pub fn seeds() -> Result<Seeds> {
         let input = (0..600).map(|_| random.next_u64() as u8).collect();
         add(&mut seeds, "commands", input);
     }
+    let random = Random::seeded(3);
+    for _ in 0..16 {
+        let input = (0..800).map(|_| random.next_u64() as u8).collect();
+        add(&mut seeds, "pipelines", input);
+    }
     requests::SEEDS.iter().for_each(|seed| add(&mut seeds, "requests", seed.to_vec()));
     Ok(seeds)
 }

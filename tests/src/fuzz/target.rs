@@ -1,8 +1,8 @@
 //! The list of targets.
 
 use super::table;
-use super::{batch, block, commands, compressed, filter, index, log, manifest, operations, records};
-use super::{requests, store};
+use super::{batch, block, commands, compressed, filter, index, log, manifest, operations};
+use super::{pipelines, records, requests, store};
 
 /// Something that takes any bytes, and panics if the engine does with them what it must not.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "store", run: store::store },
     Target { name: "operations", run: operations::operations },
     Target { name: "commands", run: commands::commands },
+    Target { name: "pipelines", run: pipelines::pipelines },
     Target { name: "requests", run: requests::requests },
 ];
 

@@ -178,6 +178,7 @@ impl Writer<'_> {
             Kind::Verify => Operation::Verify,
             Kind::Copy if self.random.below(2) == 0 => Operation::Backup,
             Kind::Copy => Operation::Checkpoint,
+            Kind::Look => Operation::Look,
             Kind::Reopen => {
                 self.let_go();
                 Operation::Reopen

@@ -72,6 +72,9 @@ pub enum Operation {
         /// Whether the files are moved.
         move_files: bool,
     },
+    /// The store is read from outside, without its lock: by somebody who follows it, and by somebody who
+    /// opens it anew.
+    Look,
     /// Everything logged becomes durable.
     Sync,
     /// Everything becomes durable, in tables.

@@ -61,6 +61,8 @@ pub enum Kind {
     Verify,
     /// As [`super::Operation::Checkpoint`] or [`super::Operation::Backup`].
     Copy,
+    /// As [`super::Operation::Look`].
+    Look,
     /// As [`super::Operation::Reopen`].
     Reopen,
     /// As [`super::Operation::Kill`] or [`super::Operation::PowerLoss`].
@@ -75,12 +77,13 @@ pub enum Kind {
 
 impl Profile {
     /// All of them, by name.
-    pub const ALL: [(&'static str, &'static Profile); 5] = [
+    pub const ALL: [(&'static str, &'static Profile); 6] = [
         ("crash", &Profile::CRASH),
         ("long", &Profile::LONG),
         ("deep", &Profile::DEEP),
         ("model", &Profile::MODEL),
         ("prepared", &Profile::PREPARED),
+        ("readers", &Profile::READERS),
     ];
 
     /// For the crash tests: mostly writes, few keys, values large enough for small memtables to fill.
@@ -146,6 +149,36 @@ impl Profile {
         keys: 24,
         value_bytes: 1_500,
         merges: 10,
+        large_every: 600,
+        deep: false,
+    };
+
+    /// For the crash tests: with readers that know nothing of the writer, nor it of them.
+    pub const READERS: Profile = Profile {
+        operations: (40, 40),
+        weights: &[
+            (Kind::Single, 40),
+            (Kind::Batch, 20),
+            (Kind::Transaction, 4),
+            (Kind::Prepare, 3),
+            (Kind::Resolve, 3),
+            (Kind::Expire, 3),
+            (Kind::Ingest, 6),
+            (Kind::Sync, 3),
+            (Kind::Flush, 6),
+            (Kind::Compact, 4),
+            (Kind::Tick, 8),
+            (Kind::Advance, 4),
+            (Kind::Family, 4),
+            (Kind::Look, 30),
+            (Kind::Reopen, 3),
+            (Kind::Crash, 3),
+            (Kind::Clock, 2),
+            (Kind::Options, 1),
+        ],
+        keys: 24,
+        value_bytes: 1_500,
+        merges: 15,
         large_every: 600,
         deep: false,
     };

@@ -81,6 +81,39 @@ impl Dump {
         Ok(dump)
     }
 
+    /// What somebody sees who reads a store from outside.
+    ///
+    /// # Errors
+    /// As [`Dump::read`].
+    pub fn of_view(view: &esker::ReadOnlyDb) -> Result<Dump, Unreadable> {
+        let view = view.snapshot();
+        let mut dump = Dump { now_ms: view.now_ms(), ..Dump::default() };
+        let prepared: BTreeMap<_, _> =
+            view.prepared()?.into_iter().map(|found| (found.name.into_bytes(), Vec::new())).collect();
+        if !prepared.is_empty() {
+            dump.families.insert(PREPARED_NAME.into(), prepared);
+        }
+        for name in view.column_families() {
+            let family = view.column_family(&name)?;
+            let mut entries = BTreeMap::new();
+            let mut cursor = family.cursor(esker::ScanOptions::default());
+            // What was dropped must not be read.
+            let mut stands = name != DROPPING && cursor.seek_to_first()?;
+            while stands {
+                if family.get_with(cursor.key(), |found| *found == *cursor.value())? != Some(true) {
+                    return Err(Unreadable::differ(&name, cursor.key(), "a get and a cursor differ"));
+                }
+                if let Some(at_ms) = cursor.expires_at_ms() {
+                    dump.expiries.insert((name.clone(), cursor.key().to_vec()), at_ms);
+                }
+                entries.insert(cursor.key().to_vec(), cursor.value().to_vec());
+                stands = cursor.next()?;
+            }
+            dump.families.insert(name, entries);
+        }
+        Ok(dump)
+    }
+
     /// The value of a key; `None` also if there is no such family.
     #[must_use]
     pub fn get(&self, family: &str, key: &[u8]) -> Option<&[u8]> {

@@ -27,11 +27,16 @@ impl ErrorKind {
     #[must_use]
     pub fn of(args: &[Vec<u8>], reply: &Value) -> Option<ErrorKind> {
         let Value::Error(text) = reply else { return None };
-        let text = String::from_utf8_lossy(text);
-        let text = text.split('\'').next().unwrap_or_default().chars().take(60).collect::<String>();
+        let text = kind_of_text(&String::from_utf8_lossy(text));
         let command = String::from_utf8_lossy(&args[0]).to_lowercase();
-        Some(ErrorKind { command, text: text.trim_end().to_owned() })
+        Some(ErrorKind { command, text })
     }
+}
+
+/// What of the text of an error says which it is.
+pub(super) fn kind_of_text(text: &str) -> String {
+    let text = text.split('\'').next().unwrap_or_default().chars().take(60).collect::<String>();
+    text.trim_end().to_owned()
 }
 
 impl Coverage {

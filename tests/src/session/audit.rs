@@ -1,13 +1,14 @@
 //! What stands in a store's directory, judged without the engine's own idea of it: the manifest is read
 //! edit by edit, the tables entry by entry, the log record by record, and the rules are written down here
-//! once more.
+//! once more. What must hold of blob files stands in `audit_blobs`.
 
+use super::audit_blobs::check_blobs;
 use esker::base::filename::{FileKind, FileNumber};
 use esker::base::key::{EntryRef, Kind, SeqNum};
 use esker::fs::Fs;
 use esker::inspect::{ManifestItem, SegmentItem, TableFile, walk_manifest, walk_segment};
 use esker::ranges::Range;
-use esker::version::{EditOp, TableMeta};
+use esker::version::{BlobMeta, EditOp, TableMeta};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,10 +25,14 @@ pub fn audit(fs: &Fs, dir: &Path) -> Result<(), String> {
     let named = Named::read(fs, &manifest.path(dir))?;
     let logs = check_names(fs, dir, manifest, &named)?;
     check_log(fs, dir, &logs)?;
+    check_kept(fs, dir, &named.kept)?;
     for (family, levels) in &named.families {
         check_levels(levels).map_err(|why| format!("family {family}: {why}"))?;
         let ranges = named.ranges.get(family).map(Vec::as_slice).unwrap_or_default();
         check_tables(fs, dir, levels, ranges).map_err(|why| format!("family {family}: {why}"))?;
+        let blobs = named.blobs.get(family).map(Vec::as_slice).unwrap_or_default();
+        let tables: Vec<_> = levels.values().flatten().cloned().collect();
+        check_blobs(fs, dir, &tables, blobs).map_err(|why| format!("family {family}: {why}"))?;
         let flushed = named.flushed.get(family).copied().unwrap_or(0);
         if let Some(range) = ranges.iter().find(|range| range.seq > flushed) {
             return Err(format!("family {family}: {range:?} is on record, but {flushed} is flushed"));
@@ -36,7 +41,7 @@ pub fn audit(fs: &Fs, dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn in_words(error: impl std::fmt::Display) -> String {
+pub(super) fn in_words(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -56,7 +61,10 @@ struct Named {
     families: BTreeMap<u32, Levels>,
     ranges: BTreeMap<u32, Vec<Arc<Range>>>,
     flushed: BTreeMap<u32, SeqNum>,
+    blobs: BTreeMap<u32, Vec<BlobMeta>>,
     oldest_log: FileNumber,
+    /// Segments that are kept for readers of changes: number, last sequence number, where they end.
+    kept: Vec<(FileNumber, SeqNum, u64)>,
 }
 
 impl Named {
@@ -80,8 +88,19 @@ impl Named {
     fn apply(&mut self, op: &EditOp) -> Result<(), String> {
         match op {
             EditOp::OldestWal(number) => self.oldest_log = self.oldest_log.max(*number),
+            EditOp::KeepLog(segment) => self.kept.push((segment.number, segment.last_seq, segment.end)),
+            EditOp::FeedFrom(from) => self.kept.retain(|(_, last_seq, _)| last_seq > from),
             EditOp::CreateFamily { id, .. } => drop(self.families.insert(*id, Levels::default())),
-            EditOp::DropFamily(id) => drop(self.families.remove(id).ok_or("no family to drop")?),
+            EditOp::DropFamily(id) => {
+                self.families.remove(id).ok_or("no family to drop")?;
+                self.blobs.remove(id);
+            }
+            EditOp::AddBlob { family, meta } => self.blobs.entry(*family).or_default().push(*meta),
+            EditOp::RemoveBlob { family, number } => {
+                let blobs = self.blobs.entry(*family).or_default();
+                let at = blobs.iter().position(|blob| blob.number == *number);
+                blobs.remove(at.ok_or_else(|| format!("blob file {number} goes but was not there"))?);
+            }
             EditOp::AddTable { family, level, meta } => {
                 let levels = self.families.get_mut(family).ok_or("a table of no family")?;
                 levels.entry(*level).or_default().push(meta.clone());
@@ -111,7 +130,9 @@ impl Named {
 fn check_names(fs: &Fs, dir: &Path, manifest: FileKind, named: &Named) -> Result<Vec<FileNumber>, String> {
     let tables = named.families.values().flat_map(BTreeMap::values).flatten();
     let mut missing: BTreeSet<FileKind> = tables.map(|meta| FileKind::Table(meta.number)).collect();
+    missing.extend(named.blobs.values().flatten().map(|meta| FileKind::Blob(meta.number)));
     missing.extend([FileKind::Current, FileKind::Lock, manifest, FileKind::Wal(named.oldest_log)]);
+    missing.extend(named.kept.iter().map(|(number, ..)| FileKind::Wal(*number)));
     let (mut logs, mut options) = (Vec::new(), false);
     for name in fs.list(dir).map_err(in_words)? {
         let kind = FileKind::parse(&name).ok_or_else(|| format!("{name} is no file of a store"))?;
@@ -129,6 +150,34 @@ fn check_names(fs: &Fs, dir: &Path, manifest: FileKind, named: &Named) -> Result
     }
     logs.sort_unstable();
     missing.first().map_or(Ok(logs), |kind| Err(format!("{} is missing", kind.name())))
+}
+
+/// What is kept for readers of changes is sound up to where it counts, and ends with the number that the
+/// manifest says.
+fn check_kept(fs: &Fs, dir: &Path, kept: &[(FileNumber, SeqNum, u64)]) -> Result<(), String> {
+    for (number, last_seq, end) in kept {
+        let path = FileKind::Wal(*number).path(dir);
+        let file = fs.open(&path).map_err(in_words)?;
+        let (mut last, mut counts, mut wrong) = (0, false, None);
+        let walked = walk_segment::<esker::Error>(&file, |item| {
+            match item {
+                SegmentItem::Group { record, .. } => counts = record.offset < *end,
+                SegmentItem::Op { seq, .. } if counts => last = last.max(seq),
+                SegmentItem::Header(header) if header.damage.is_some() => wrong = Some("its header".into()),
+                SegmentItem::Break(place) if place.offset < *end => wrong = Some(format!("{place:?}")),
+                _ => {}
+            }
+            Ok(())
+        });
+        walked.map_err(in_words)?;
+        if last != *last_seq {
+            wrong = Some(format!("the last number before {end} is {last}, not {last_seq}"));
+        }
+        if let Some(why) = wrong {
+            return Err(format!("{}, which is kept: {why}", path.display()));
+        }
+    }
+    Ok(())
 }
 
 /// Every segment names the next one, the last none.
@@ -289,7 +338,13 @@ mod tests {
 
     #[test]
     fn files_too_many_and_files_too_few_are_told() {
-        for kind in [FileKind::Table(900), FileKind::Manifest(1), FileKind::Temp(9), FileKind::Wal(1)] {
+        for kind in [
+            FileKind::Table(900),
+            FileKind::Blob(900),
+            FileKind::Manifest(1),
+            FileKind::Temp(9),
+            FileKind::Wal(1),
+        ] {
             let why = complaint(|disk, dir, _| disk.write_raw(&kind.path(dir), b"left").unwrap());
             assert!(why.contains("left behind"), "{why}");
         }
@@ -325,6 +380,7 @@ mod tests {
                 oldest_deletion_ms: 0,
                 cleaned_seq: 0,
                 ingested_seq: 0,
+                blobs: Vec::new(),
             })
         };
         let levels = |level, a, b| Levels::from([(level, vec![a, b])]);

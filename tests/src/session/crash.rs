@@ -347,7 +347,7 @@ fn recover_and_lose(disk: SimFs, wall_ms: u64, loss: Loss, seed: u64) -> Result<
 }
 
 /// One number from several (splitmix64; Steele, Lea and Flood, 2014).
-pub(super) fn mix(numbers: &[u64]) -> u64 {
+pub(crate) fn mix(numbers: &[u64]) -> u64 {
     numbers.iter().fold(0, |sum, number| {
         let mut x = (sum ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -7,7 +7,8 @@ use crate::history::Operation;
 use crate::oracle::{Dump, Loss};
 use esker::base::sync::Mutex;
 use esker::fs::SimFs;
-use esker::fs::sim::{Fault, Image, OperationKind};
+use esker::fs::sim::{Fault, FaultRule, Image, OperationKind};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What goes wrong with the chosen call.
@@ -72,8 +73,14 @@ impl FaultKind {
 
     /// Makes a disk fail at the call with this number.
     fn set(self, disk: &SimFs, index: u64) {
+        disk.set_fault(self.at(index));
+    }
+
+    /// What goes wrong on a disk that fails at the call with this number.
+    #[must_use]
+    pub fn at(self, index: u64) -> FaultRule {
         let mut turns = 0;
-        disk.set_fault(Box::new(move |operation| {
+        Box::new(move |operation| {
             let behind = operation.index >= index;
             let (fault, due) = match self {
                 FaultKind::Fail(fault) => (fault, operation.index == index),
@@ -84,8 +91,30 @@ impl FaultKind {
             turns += u64::from(fits);
             let is_retried = self == FaultKind::FailOn(Fault::EINTR) && turns % 2 == 0;
             (fits && !is_retried).then_some(fault)
-        }));
+        })
     }
+}
+
+/// The numbers of `count` calls to which a fault can happen, of those that a history makes: so many of each
+/// kind of call as there are, and evenly over the history.
+#[must_use]
+pub fn calls_to_fail(fault: FaultKind, calls: &[OperationKind], count: u64, seed: u64) -> Vec<u64> {
+    let mut by_kind: BTreeMap<OperationKind, Vec<u64>> = BTreeMap::new();
+    for (number, kind) in calls.iter().enumerate().filter(|(_, kind)| fault.fits(**kind)) {
+        by_kind.entry(*kind).or_default().push(number as u64);
+    }
+    let mut chosen = BTreeSet::new();
+    let mut kinds: Vec<Vec<u64>> = by_kind.into_values().collect();
+    kinds.sort_by_key(Vec::len);
+    while let Some(numbers) = (!kinds.is_empty()).then(|| kinds.remove(0)) {
+        // What rare kinds leave of their share goes to the others.
+        let share = ((count - chosen.len() as u64) / (kinds.len() as u64 + 1)).min(numbers.len() as u64);
+        for turn in 0..share {
+            let at = turn * numbers.len() as u64 / share + seed % (numbers.len() as u64 / share);
+            chosen.insert(numbers[at as usize]);
+        }
+    }
+    chosen.into_iter().collect()
 }
 
 /// The kinds of the calls that a history makes without any fault, in their order.

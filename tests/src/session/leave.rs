@@ -21,12 +21,13 @@ pub struct Left {
     pub merged: BTreeSet<Vec<u8>>,
 }
 
-/// Runs a history on a simulated disk and leaves the store: closed in good order, or killed.
+/// Runs a history on a simulated disk, with all values beside their keys, and leaves the store: closed in
+/// good order, or killed.
 ///
 /// # Errors
 /// If the history fails by itself.
 pub fn leave(seed: u64, history: &[Operation], close: bool) -> Result<Left, String> {
-    let mut session = Session::new(Place::fresh(seed));
+    let mut session = Session::new(Place { values_inline: true, ..Place::fresh(seed) });
     session.start()?;
     let mut written = BTreeSet::new();
     let changes = history.iter().flat_map(Operation::changes);

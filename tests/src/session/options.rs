@@ -38,6 +38,8 @@ pub struct OptionSet {
     ranges: usize,
     /// Whether values are filtered when they are compacted: see [`Likewise`].
     filter: bool,
+    /// From which size on values stand apart from their keys, in all families.
+    blobs: Option<usize>,
 }
 
 /// A filter that replaces half of the values by themselves: it may be asked or not, and nothing differs.
@@ -77,6 +79,7 @@ const SMALL: OptionSet = OptionSet {
     sync_interval: SYNC_INTERVAL_MS,
     ranges: 8,
     filter: false,
+    blobs: None,
 };
 
 /// As small as can be: few writes reach many levels.
@@ -116,6 +119,7 @@ const WIDE: CompactionStyle = CompactionStyle::Tiered(Tiered { width: 4, runs: 1
 /// All up to the first zero: of numbered keys that is what they have in common, of binary ones anything.
 const FIRST_ZERO: Option<PrefixExtractor> = Some(PrefixExtractor::Delimited { delimiter: b'0', nth: 1 });
 
+/// Some sets separate values, others do not: a store that goes from one to the other has both.
 const SETS: [OptionSet; 16] = [
     SMALL,
     SMALLEST,
@@ -123,14 +127,14 @@ const SETS: [OptionSet; 16] = [
     OptionSet { segment: 4 << 10, durability: Durability::Os, ..LARGE },
     OptionSet { segment: 1 << 20, style: NARROW, ..SMALLEST },
     OptionSet { block: 64, filter_bits: 1, prefix: Some(PrefixExtractor::Capped { bytes: 2 }), ..SMALL },
-    OptionSet { block: 64 << 10, zstd_level: None, ..SMALL },
+    OptionSet { block: 64 << 10, zstd_level: None, blobs: Some(1), ..SMALL },
     OptionSet { uncompressed_levels: 0, zstd_level: Some(19), style: WIDE, ..SMALL },
     OptionSet { uncompressed_levels: 0, zstd_level: Some(-7), block: 1 << 10, ..SMALL },
     OptionSet { partition: 64, sync_interval: 1, prefix: FIRST_ZERO, ..SMALL },
-    OptionSet { manifest: 256, segment: 4 << 10, filter: true, style: NARROW, ..SMALL },
+    OptionSet { manifest: 256, segment: 4 << 10, filter: true, style: NARROW, blobs: Some(64), ..SMALL },
     OptionSet { level_base: 64 << 10, table: 1 << 10, durability: Durability::None, ..SMALL },
     OptionSet { filter_bits: 64, partition: 256, uncompressed_levels: 7, prefix: FIRST_ZERO, ..SMALL },
-    OptionSet { table: 32 << 10, level_base: 1 << 10, filter: true, ..SMALL },
+    OptionSet { table: 32 << 10, level_base: 1 << 10, filter: true, blobs: Some(16), ..SMALL },
     OptionSet { memtable: 64 << 10, manifest: 256, style: NARROW, ..SMALLEST },
     OptionSet { memtable: 2 << 10, open_files: 512, budget: 64 << 20, ..LARGE },
 ];
@@ -153,6 +157,8 @@ impl OptionSet {
         let builder = names[1..].iter().fold(builder, |builder, name| {
             builder.prefix_extractor(name, self.prefix).compaction_style(name, self.style)
         });
+        let separating = |builder: Builder, name: &&str| builder.blob_values_from(name, self.blobs);
+        let builder = names.iter().fold(builder, separating);
         builder
             .merge_operator("default", Append::new())
             .register_merge_operator(Sum)
@@ -189,6 +195,7 @@ impl OptionSet {
             // Short enough for histories to live through.
             erase_within: Some(Duration::from_secs(if odd { 2 } else { 24 * 3600 })),
             default_ttl: None,
+            blob_values_from: self.blobs,
             compaction: if name == "default" { CompactionStyle::Leveled } else { self.style },
         }
     }

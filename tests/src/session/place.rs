@@ -37,6 +37,9 @@ pub struct Place {
     pub options: u32,
     /// How far it will be when the store is next opened.
     pub next_options: u32,
+    /// Whether values stand beside their keys whatever the options say: for who takes tables apart and knows
+    /// of no other files.
+    pub values_inline: bool,
 }
 
 impl Place {
@@ -52,6 +55,7 @@ impl Place {
             first_options: 0,
             options: 0,
             next_options: 0,
+            values_inline: false,
         }
     }
 
@@ -96,6 +100,11 @@ impl Place {
     pub fn builder(&self) -> Builder {
         let builder = Db::builder(&self.path).clock(Clock::Manual(self.clock.clone()));
         let builder = self.option_set().apply(builder);
+        let inline = |builder: Builder, name: &&str| builder.blob_values_from(name, None);
+        let builder = match self.values_inline {
+            true => ["default", "f0", "f1", "f2", "f3"].iter().fold(builder, inline),
+            false => builder,
+        };
         let builder = match self.seed {
             Some(seed) => builder.deterministic(mix(&[seed, self.opened])),
             None => builder,

@@ -14,7 +14,7 @@ use esker::base::sync::Mutex;
 use esker::batch::FamilyRef;
 use esker::fs::SimFs;
 use esker::fs::sim::Image;
-use esker::{ColumnFamily, Db, Durability, Error, Snapshot, WriteBatch};
+use esker::{ColumnFamily, Db, Durability, Error, Follower, Snapshot, WriteBatch};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct Session {
     pub(super) ever_prepared: BTreeMap<String, (u32, Kept)>,
     /// Cursors that live across operations.
     pub(super) cursors: BTreeMap<u32, Roaming>,
+    /// Who follows the store.
+    pub(super) follower: Option<Follower>,
     /// Whether errors of the disk are to be expected.
     pub(super) faulty: bool,
     /// How many errors were put down to the disk.
@@ -122,6 +124,7 @@ impl Session {
             kept: BTreeMap::new(),
             ever_prepared: BTreeMap::new(),
             cursors: BTreeMap::new(),
+            follower: None,
             faulty: false,
             tolerated: std::cell::Cell::new(0),
             on_disk: None,
@@ -200,6 +203,7 @@ impl Session {
         self.dropped.clear();
         self.snapshots.clear();
         self.cursors.clear();
+        self.follower = None;
     }
 
     /// Carries one operation out.
@@ -259,6 +263,7 @@ impl Session {
             Operation::Families => self.list_families()?,
             Operation::Verify => self.verify()?,
             Operation::Checkpoint => self.checkpoint()?,
+            Operation::Look => self.look()?,
             Operation::Backup => self.backup()?,
             Operation::Reopen => self.reopen()?,
             Operation::Kill => self.kill()?,

@@ -30,6 +30,7 @@ pub const LAYERS: &[Folder] = &[
     ("cache", 2, "blocks in memory, within a budget"),
     ("memtable", 3, "entries in memory: arena and skiplist"),
     ("wal", 3, "segments of the write-ahead log: append, sync, replay"),
+    ("blob", 3, "values that stand apart from their keys, in blob files"),
     ("table", 3, "sorted tables on disk: writer, index, reader, cursor"),
     ("locks", 4, "locks on keys that transactions hold; what was written of late"),
     ("version", 4, "which files make up the store: levels, edits, the manifest"),
@@ -40,7 +41,9 @@ pub const LAYERS: &[Folder] = &[
     ("background", 7, "jobs in the background and their scheduler; seeded and single-threaded in tests"),
     ("db", 8, "what the user holds: database, families, snapshots, iterators, options"),
     ("backup", 9, "copies of a store: checkpoints; backups, which are made, checked, pruned and restored"),
+    ("feed", 9, "the change feed: what was committed and is durable, in order; named consumers"),
     ("txn", 9, "transactions: own writes over a snapshot, validated or locked; retries"),
+    ("follower", 9, "reading a store that somebody else writes to, without its lock"),
     ("repair", 9, "a new store from what is left of a damaged one, and the report of what was lost"),
 ];
 
@@ -56,6 +59,7 @@ pub const STRUCTURES_LAYERS: &[Folder] = &[
     ("set", 3, "operations of sets"),
     ("zset", 4, "operations of sorted sets, and their order statistics"),
     ("keys", 3, "operations of keys of any type"),
+    ("sort", 5, "the elements of a key in an order"),
     ("verify", 5, "the check that headers, elements, index and counts agree"),
     ("api", 6, "typed calls"),
     ("command", 6, "the table of commands, arguments, replies, connections"),

@@ -100,6 +100,7 @@ mod tests {
                 oldest_deletion_ms: NEVER,
                 cleaned_seq: 0,
                 ingested_seq: 0,
+                blobs: Vec::new(),
             });
             edit.push(EditOp::AddTable { family: 0, level: 0, meta });
         }

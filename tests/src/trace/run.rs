@@ -9,25 +9,20 @@ use std::time::Duration;
 /// Far more than any traced command takes.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Whether there is a `strace`, and a line about it if there is none; where `CI` is set there must be one.
+/// Whether there is a `strace`, as [`crate::needs::is_there`] says.
 ///
 /// # Panics
 /// If there must be one.
 #[must_use]
 pub fn is_there() -> bool {
-    let found = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok();
-    assert!(found || std::env::var_os("CI").is_none(), "there is no strace");
-    if !found {
-        println!("note: there is no strace here; the order of system calls is not tried");
-    }
-    found
+    crate::needs::is_there("strace", "strace")
 }
 
-/// Runs a program to its end in `folder` under `strace`; returns what it said and its calls. `None`, and a
-/// line about it, if there is no `strace`; where `CI` is set there must be one.
+/// Runs a program to its end in `folder` under `strace`; returns what it said and its calls. `None` if there
+/// is no `strace`, and that is allowed.
 ///
 /// # Panics
-/// If the program does not succeed.
+/// If there must be one, and if the program does not succeed.
 #[must_use]
 pub fn run(program: &str, args: &[&str], folder: &Path) -> Option<(String, Vec<Call>)> {
     if !is_there() {

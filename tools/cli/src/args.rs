@@ -1,8 +1,8 @@
 //! The command line: the list of commands, and the arguments that several of them share.
 
 use crate::commands::{
-    backup, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest, options,
-    prepared, put, repair, scan, serve, stats, stress, verify,
+    backup, changes, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest,
+    options, prepared, put, repair, scan, serve, stats, stress, verify,
 };
 use crate::failure::{Failure, Outcome};
 use crate::text::bytes_text::{self, Encoding};
@@ -77,6 +77,10 @@ pub enum Command {
     Families(families::FamiliesArgs),
     /// List, commit and roll back transactions that are prepared
     Prepared(prepared::PreparedArgs),
+    /// Print what was committed, in order
+    Changes(changes::ChangesArgs),
+    /// List and remove consumers of changes
+    Consumers(changes::ConsumersArgs),
     /// Print the options of a store and of its column families
     Options(options::OptionsArgs),
     /// Try a disk: kill processes that work on a store, and check what they leave
@@ -86,6 +90,8 @@ pub enum Command {
     StressChild(stress::ChildArgs),
     /// Look into a table file (.sst)
     Sst(dump::SstArgs),
+    /// Look into a file of separated values (.blob)
+    Blob(dump::BlobArgs),
     /// Look into a segment of the write-ahead log (.log)
     Wal(dump::WalArgs),
     /// Look into a manifest

@@ -2,8 +2,8 @@
 
 use crate::args::{Command, CommandLine};
 use crate::commands::{
-    backup, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest, options,
-    prepared, put, repair, scan, serve, stats, stress, verify,
+    backup, changes, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest,
+    options, prepared, put, repair, scan, serve, stats, stress, verify,
 };
 use crate::failure::{self, Failure, Outcome};
 use crate::output::notes;
@@ -45,10 +45,13 @@ fn dispatch(command: Command) -> Outcome {
         Command::Checkpoint(args) => checkpoint::run(&args),
         Command::Families(args) => families::run(&args),
         Command::Prepared(args) => prepared::run(&args),
+        Command::Changes(args) => changes::run(&args),
+        Command::Consumers(args) => changes::run_consumers(&args),
         Command::Options(args) => options::run(&args),
         Command::Stress(args) => stress::run(&args),
         Command::StressChild(args) => stress::run_child(&args),
         Command::Sst(args) => dump::run_sst(&args),
+        Command::Blob(args) => dump::run_blob(&args),
         Command::Wal(args) => dump::run_wal(&args),
         Command::Manifest(args) => dump::run_manifest(&args),
     }

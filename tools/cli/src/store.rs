@@ -5,7 +5,7 @@ use crate::output::notes;
 use crate::text::number::counted;
 use crate::text::size;
 use clap::Args;
-use esker::{ColumnFamily, Db, Recovery};
+use esker::{ColumnFamily, Db, ReadOnlyDb, ReadOnlyFamily, Recovery};
 use std::path::PathBuf;
 
 /// Which store, and how much memory it may use.
@@ -46,6 +46,18 @@ impl StoreArgs {
     /// There is no store, it is in use, or it cannot be opened.
     pub fn open(&self) -> Outcome<Db> {
         opened(self.builder(false).any_layer())
+    }
+
+    /// Opens a store that must exist, whatever layer wrote it, to read what it holds at this moment: it may
+    /// be in use, and is left as it is. Only what is to be given up of a damaged one is given up first.
+    ///
+    /// # Errors
+    /// There is no store, or it cannot be read.
+    pub fn open_to_read(&self) -> Outcome<ReadOnlyDb> {
+        if self.recover_to_damage {
+            self.open()?.close()?;
+        }
+        Ok(self.builder(false).any_layer().open_read_only()?)
     }
 
     /// Opens a store of plain keys that must exist.
@@ -106,6 +118,17 @@ impl FamilyArgs {
         match &self.family {
             None => Ok(db.default_family()),
             Some(name) => Ok(db.open_column_family(name)?),
+        }
+    }
+
+    /// A family of a store that is only read, which must exist.
+    ///
+    /// # Errors
+    /// There is no family of this name.
+    pub fn read(&self, db: &ReadOnlyDb) -> Outcome<ReadOnlyFamily> {
+        match &self.family {
+            None => Ok(db.default_family()),
+            Some(name) => Ok(db.column_family(name)?),
         }
     }
 

@@ -264,6 +264,36 @@ fn an_explanation_says_where_a_key_stands_and_why() {
 }
 
 #[test]
+fn changes_are_printed_and_consumers_listed_and_removed() {
+    let folder = Folder::new();
+    let builder = || esker::Db::builder(folder.path().join("data"));
+    let db = builder().feed(esker::FeedOptions::default()).open().unwrap();
+    db.feed_consumer("search\n").unwrap();
+    db.column_family("other").unwrap().put("k\t", "v").unwrap();
+    db.close().unwrap();
+    // The tool keeps what the program keeps.
+    folder.ok(&["put", "a", "1"]);
+    folder.ok(&["delete", "a"]);
+    let all = folder.ok(&["changes"]);
+    let words: Vec<Vec<&str>> = all.lines().map(|line| line.split_whitespace().collect()).collect();
+    let word = |at: usize, word: usize| words[words.len() - 3 + at][word];
+    assert_eq!((word(0, 2), word(0, 3), word(0, 4), word(0, 5)), ("other", "put", "k\\t", "v"), "{all}");
+    assert_eq!((word(1, 3), word(1, 4), word(2, 3)), ("put", "a", "delete"), "{all}");
+    let behind = folder.ok(&["changes", "--from", word(0, 0), "--json"]);
+    assert!(behind.lines().count() == 2 && behind.contains("\"operation\":\"delete\""), "{behind}");
+    assert_eq!(
+        folder.ok(&["changes", "--consumer", "search\n", "--limit", "1", "--json"]).lines().count(),
+        1
+    );
+    let json = folder.ok(&["consumers", "list", "--json"]);
+    assert!(json.contains("\"lag\":3") && json.contains("\"cut_loose\":false"), "{json}");
+    assert!(folder.ok(&["consumers", "list"]).contains("search\\n: at "));
+    folder.ok(&["consumers", "remove", "search\n"]);
+    assert_eq!(folder.ok(&["consumers", "list"]), "");
+    folder.run(&["changes", "--from", "0000000000000001-7"]).assert_refused(1, "not all changes behind");
+}
+
+#[test]
 fn a_prepared_transaction_is_listed_and_ended() {
     let folder = Folder::new();
     let prepare = |name: &str| {

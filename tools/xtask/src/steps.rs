@@ -238,7 +238,11 @@ const REDIS: Step = Step {
 };
 
 const STRUCTURES: Step = Step {
-    environment: &[("ESKER_STRUCTURES_CRASHES", "3000"), ("ESKER_STRUCTURES_SEED", "1000")],
+    environment: &[
+        ("ESKER_STRUCTURES_CRASHES", "1000"),
+        ("ESKER_STRUCTURES_FAULTS", "200"),
+        ("ESKER_STRUCTURES_SEED", "1000"),
+    ],
     needs_tests: true,
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "structures_crash"], minutes(60))
 };
@@ -375,6 +379,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     fuzz!("store"),
     fuzz!("operations"),
     fuzz!("commands"),
+    fuzz!("pipelines"),
     fuzz!("requests"),
     Part { name: "planted", step: PLANTED },
     Part { name: "mutants", step: MUTANTS },

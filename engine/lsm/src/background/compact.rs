@@ -1,7 +1,8 @@
 //! Carrying out compactions.
 
+use super::flush::files;
 use super::jobs::{Jobs, oldest_operand};
-use super::resting::is_bottom;
+use super::resting::{asks_filter, is_bottom};
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{NEVER, SeqNum};
@@ -11,21 +12,29 @@ use crate::base::sync::Arc;
 use crate::base::sync::atomic::Ordering;
 use crate::commit::{Drawer, Stall, Task};
 use crate::compaction::{
-    Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, debt_bytes, ended_ms,
-    hides_since_before, leftover, level0_pressure, merge, pick, pick_calm, pick_erasure, pick_manual,
-    retired,
+    Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, dead_blobs, debt_bytes, ended_ms,
+    hides_since, hides_since_before, leftover, level0_pressure, merge, pick, pick_calm, pick_erasure,
+    pick_manual, retired,
 };
 use crate::hooks::{CompactionWay, TableInfo};
 use crate::iter::Merge;
 use crate::table::Origin;
 use crate::tree::{Family, Filtering};
-use crate::version::{CompactionStyle, Edit, EditOp, Leftover, Source, TableFile, Version};
+use crate::version::{
+    BlobFile, BlobMeta, CompactionStyle, Edit, EditOp, Leftover, Source, TableFile, TableMeta, Version,
+};
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
 /// How often a compaction that somebody asked for waits for the room that others are about to give back. Two
 /// of them might else fill the disk by turns without end.
 const MOST_WAITS_FOR_ROOM: u32 = 64;
+
+/// What part of the time in which deleted bytes have to be gone counts as over when the value of a deleted
+/// key is dead. It took that long, or twice that, until a compaction met the key; what is left is for the
+/// blob file.
+const SHARE_OF_KEYS: u64 = 4;
 
 impl Jobs {
     /// Carries out the compaction that is most urgent. Returns false if none is due.
@@ -213,10 +222,11 @@ impl Jobs {
         }
         if let Some(claims) = self.claims.lock().get_mut(&family.id()) {
             claims.release(claim);
-            if let Err(error) = &result
-                && let Some(number) = damaged_input(&plan, error)
-            {
-                claims.set_damaged(number, error.clone(), self.store.clock.source().monotonic());
+            if let Err(error) = &result {
+                let now = self.store.clock.source().monotonic();
+                damaged_inputs(&plan, error, claims)
+                    .into_iter()
+                    .for_each(|number| claims.set_damaged(number, error.clone(), now));
             }
         }
         self.released.notify_all();
@@ -249,7 +259,7 @@ impl Jobs {
         let mut outputs = Vec::new();
         if plan.trivial_move {
             let moved = plan.inputs.iter().map(|(_, table)| (plan.output_level, table.clone())).collect();
-            self.install_compaction(family, plan, moved, None)?;
+            self.install_compaction(family, plan, moved, Made::default(), None)?;
             outputs.extend(plan.inputs.iter().map(|(_, table)| table.meta.shown(plan.output_level)));
             self.counters.moved();
         } else if plan.reason == Reason::Oldest {
@@ -258,32 +268,27 @@ impl Jobs {
             if plan.inputs.iter().any(|(_, table)| newest.is_some_and(|seq| seq >= table.meta.min_seq)) {
                 return Ok(outputs);
             }
-            self.install_compaction(family, plan, Vec::new(), Some(filtering))?;
+            self.install_compaction(family, plan, Vec::new(), Made::dropped(plan), Some(filtering))?;
             self.counters.outlived(plan.inputs.len() as u64, plan.input_bytes());
         } else if plan.drop_whole {
-            self.install_compaction(family, plan, Vec::new(), None)?;
+            self.install_compaction(family, plan, Vec::new(), Made::dropped(plan), None)?;
             self.counters.moved();
         } else {
-            let filters = hooked && family.hooks().filters();
+            let filters = hooked && asks_filter(plan) && family.hooks().filters();
             let filtering = filters.then(|| self.store.snapshots.begin_filtering(family));
             let (filtering, above) = filtering.map_or((None, None), |(f, above)| (Some(f), above));
             let (merged, left) = self.merge(family, plan, hooked, above)?;
-            for table in &merged.tables {
-                self.store.created(FileKind::Table(table.number), table.size);
-                outputs.push(table.shown(plan.output_level));
-            }
-            let open = |meta| {
-                let table = self.open_table(meta)?;
-                left.into_iter().for_each(|left| table.set_leftover(left));
-                Ok((plan.output_level, table))
-            };
-            let opened: Result<Vec<_>> = merged.tables.iter().map(open).collect();
-            let installed = opened.and_then(|added| self.install_compaction(family, plan, added, filtering));
-            if let Err(error) = installed {
-                self.discard(merged.tables.iter());
+            files(&merged.tables, &merged.blobs).for_each(|(file, bytes)| self.store.created(file, bytes));
+            outputs.extend(merged.tables.iter().map(|table| table.shown(plan.output_level)));
+            let opened = self.open_merged(plan, &merged, left);
+            let made = Made { blobs: &merged.blobs, ended_in: merged.ended_in.clone() };
+            let install = |added| self.install_compaction(family, plan, added, made, filtering);
+            if let Err(error) = opened.and_then(install) {
+                self.discard(files(&merged.tables, &merged.blobs));
                 return Err(error);
             }
             self.counters.compacted(plan.input_bytes(), merged.bytes_out);
+            self.counters.separated(merged.blobs.iter().map(|blob| blob.size).sum());
             if hooked {
                 self.rested(family);
             }
@@ -291,6 +296,22 @@ impl Jobs {
         self.store.balance_memory();
         self.store.work.announce(Task::Compact);
         Ok(outputs)
+    }
+
+    /// Opens what a merge has made.
+    fn open_merged(
+        &self,
+        plan: &Plan,
+        merged: &Merged,
+        left: Option<Leftover>,
+    ) -> Result<Vec<(usize, Arc<TableFile>)>> {
+        let (made, inputs) = (self.open_blobs(&merged.blobs)?, inputs(plan));
+        let open = |meta| {
+            let table = self.open_table(meta, &made, inputs.blobs())?;
+            left.into_iter().for_each(|left| table.set_leftover(left));
+            Ok((plan.output_level, table))
+        };
+        merged.tables.iter().map(open).collect()
     }
 
     fn merge(
@@ -321,6 +342,14 @@ impl Jobs {
             true => Below::unknown(),
             false => Below::new(&view.version, plan.output_level + 1),
         };
+        let erase_ms = self.moment(family, &horizons, &view.ranges).erase_ms;
+        // Others move keys alone: for values room was not asked for, and writers may be waiting.
+        let collects = matches!(plan.reason, Reason::DeadValues | Reason::Manual);
+        let dead = match self.claims.lock().get(&family.id()) {
+            Some(claims) if collects => dead_blobs(&view.version, claims, erase_ms),
+            _ => BTreeSet::new(),
+        };
+        let inputs = inputs(plan);
         let (bottom, ranges, flushed) = (is_bottom(&view, plan), view.ranges.clone(), view.flushed);
         // Tables that are replaced meanwhile are not kept.
         drop(view);
@@ -350,8 +379,9 @@ impl Jobs {
                 None => FileKind::Current.path(&store.dir),
             },
             hooks,
+            values: Some(self.values(&rules, inputs.blobs().clone(), dead)),
         };
-        let merged = merge(&mut Merge::new(sources(plan)), spec)?;
+        let merged = merge(&mut Merge::new(Source::of_tables(&inputs)), spec)?;
         let left = bottom.then(|| leftover(plan, &horizons, flushed, &merged));
         Ok((merged, left))
     }
@@ -361,6 +391,7 @@ impl Jobs {
         family: &Arc<Family>,
         plan: &Plan,
         added: Vec<(usize, Arc<TableFile>)>,
+        made: Made<'_>,
         filtering: Option<Filtering<'_>>,
     ) -> Result<()> {
         self.store.with_manifest(|manifest| {
@@ -370,6 +401,9 @@ impl Jobs {
             let id = family.id();
             let mut edit = Edit::default();
             let removed: Vec<_> = plan.inputs.iter().map(|(level, t)| (*level, t.meta.number)).collect();
+            for meta in made.blobs {
+                edit.push(EditOp::AddBlob { family: id, meta: *meta });
+            }
             for &(level, number) in &removed {
                 edit.push(EditOp::RemoveTable { family: id, level, number });
             }
@@ -383,10 +417,21 @@ impl Jobs {
             for &seq in &gone {
                 edit.push(EditOp::RemoveRange { family: id, seq });
             }
+            let unneeded = view.version.blobs().gone(version.blobs());
+            for file in &unneeded {
+                edit.push(EditOp::RemoveBlob { family: id, number: file.meta.number });
+            }
+            let dead = self.newly_dead(family, &version, plan, &made.ended_in);
+            for (file, since_ms) in &dead {
+                let (number, since_ms) = (file.meta.number, *since_ms);
+                edit.push(EditOp::DeadBlob { family: id, number, since_ms });
+            }
             self.store.commit_edit(manifest, edit)?;
             if !plan.trivial_move {
                 plan.inputs.iter().for_each(|(_, table)| table.mark_obsolete());
             }
+            unneeded.iter().for_each(|file| file.mark_obsolete());
+            dead.iter().for_each(|(file, since_ms)| file.set_dead_since_ms(*since_ms));
             let ranges = match gone.is_empty() {
                 true => view.ranges.clone(),
                 false => Arc::new(view.ranges.changed(&gone, None)),
@@ -398,6 +443,45 @@ impl Jobs {
             }
             Ok(())
         })
+    }
+}
+
+impl Jobs {
+    /// Those of the blob files `ended_in` of which nobody has noted yet that they hold something which was
+    /// deleted or has ended, if that has to be gone within a time. It was deleted a while ago, and its time
+    /// counts from then on: from what the tables say of their oldest deletion, if the compaction came late.
+    fn newly_dead(
+        &self,
+        family: &Family,
+        version: &Version,
+        plan: &Plan,
+        ended_in: &BTreeSet<FileNumber>,
+    ) -> Vec<(Arc<BlobFile>, u64)> {
+        let Some(within) = family.rules().erase_within_ms else { return Vec::new() };
+        let usual_ms = self.store.clock.now_ms().saturating_sub(within / SHARE_OF_KEYS);
+        let oldest_ms = plan.inputs.iter().map(|(_, table)| hides_since(&table.meta)).min();
+        let since_ms = oldest_ms.map_or(usual_ms, |oldest_ms| usual_ms.min(oldest_ms)).max(1);
+        let files = version.blobs().files().iter();
+        let ended = files.filter(|of| ended_in.contains(&of.live.file));
+        let new = ended.filter(|of| of.dead_bytes() > 0 && of.file.dead_since_ms().is_none());
+        new.map(|of| (of.file.clone(), since_ms)).collect()
+    }
+}
+
+/// What came of a compaction besides tables.
+#[derive(Default)]
+struct Made<'a> {
+    /// The blob files.
+    blobs: &'a [BlobMeta],
+    /// The blob files of which values went whose keys were deleted or have ended.
+    ended_in: BTreeSet<FileNumber>,
+}
+
+impl Made<'_> {
+    /// Nothing: the inputs go as they are.
+    fn dropped(plan: &Plan) -> Self {
+        let shares = plan.inputs.iter().flat_map(|(_, table)| &table.meta.blobs);
+        Made { blobs: &[], ended_in: shares.map(|share| share.file).collect() }
     }
 }
 
@@ -417,20 +501,33 @@ fn is_above(plan: &Plan, level: usize, table: &TableFile) -> bool {
     !input && overlaps && (level == 0 || level < plan.output_level)
 }
 
-/// The input that cannot be read, if that is what the error is about.
-fn damaged_input(plan: &Plan, error: &Error) -> Option<FileNumber> {
+/// The inputs that cannot be read, if that is what the error is about: a table; or a blob file, which is not
+/// collected then, so that the tables which refer to it can be merged as any. If that was known already, it
+/// was not moving its values that met the damage but a hook that has to see one: then not these tables
+/// either.
+fn damaged_inputs(plan: &Plan, error: &Error, claims: &Claims) -> Vec<FileNumber> {
     let file = match error {
         Error::Corruption(corruption) => &corruption.file,
         Error::Io(failure) if failure.operation == "read" => &failure.path,
-        _ => return None,
+        _ => return Vec::new(),
     };
-    let Some(FileKind::Table(number)) = FileKind::parse(file.file_name()?.to_str()?) else { return None };
-    plan.inputs.iter().any(|(_, table)| table.meta.number == number).then_some(number)
+    let tables = || plan.inputs.iter().map(|(_, table)| &table.meta);
+    match file.file_name().and_then(|name| FileKind::parse(name.to_str()?)) {
+        Some(FileKind::Table(number)) => {
+            tables().map(|meta| meta.number).filter(|input| *input == number).collect()
+        }
+        Some(FileKind::Blob(number)) => {
+            let known = claims.has(number);
+            let refers = |meta: &&Arc<TableMeta>| meta.blobs.iter().any(|share| share.file == number);
+            tables().filter(|meta| known && refers(meta)).map(|meta| meta.number).chain([number]).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
-/// The inputs of a plan as sorted runs.
-fn sources(plan: &Plan) -> Vec<Source> {
-    Source::of_tables(&Arc::new(Version::default().changed(&[], plan.inputs.clone())))
+/// The inputs of a plan, with the blob files that they refer to.
+fn inputs(plan: &Plan) -> Arc<Version> {
+    Arc::new(Version::default().changed(&[], plan.inputs.clone()))
 }
 
 /// The deepest input that may hold a key: what it is to be blamed on if two of them hold the same entry.

@@ -3,20 +3,21 @@
 //! Of the time that a family allows (`erase_within`), an eighth may pass until a memtable and the log
 //! segment that holds the same are closed, and a half until a table that hides something is compacted
 //! when nothing presses more (see [`crate::compaction::pick`]); after three quarters this goes before the
-//! sizes of levels. What is removed from the manifest - the first and last keys of
-//! tables stand in it - is written out of it within another eighth. The rest is slack for the work
-//! itself.
+//! sizes of levels. A compaction that meets a deleted key leaves its value dead in a blob file, whose own
+//! time then counts as half over what tables have; when that is over, too, what lives of the file goes to a
+//! new one. What is removed from the manifest - the first and last keys of tables stand in it - is written
+//! out of it within another eighth. The rest is slack for the work itself.
 
 use super::jobs::Jobs;
 use crate::base::error::Result;
 use crate::base::filename::FileNumber;
 use crate::base::sync::Arc;
 use crate::commit::Task;
-use crate::compaction::{Moment, can_be_erased, has_outlived, oldest_range_ms};
+use crate::compaction::{Moment, can_be_erased, has_outlived, holds_dead_since, oldest_range_ms};
 use crate::iter::Horizon;
 use crate::ranges::RangeSet;
 use crate::tree::Family;
-use crate::version::{Edit, EditOp, TableFile};
+use crate::version::{Edit, TableFile};
 use std::time::Duration;
 
 /// What part of the allowed time a table may hide something.
@@ -64,6 +65,7 @@ impl Jobs {
             let ready =
                 |(level, table): (usize, &Arc<TableFile>)| can_be_erased(&view.version, moment, level, table);
             view.version.tables().any(ready)
+                || holds_dead_since(&view.version, moment.erase_ms)
                 || has_outlived(&view.version, moment)
                 || oldest_range_ms(&view.ranges).is_some_and(|written_ms| written_ms <= moment.erase_ms)
         };
@@ -91,18 +93,19 @@ impl Jobs {
     /// Removes the log segments of which everything is in tables.
     pub(super) fn release_log(&self) -> Result<()> {
         let store = &self.store;
-        let oldest = store.with_writer(|writer| store.oldest_wal(writer, 0));
-        if store.with_manifest(|manifest| manifest.state().oldest_wal >= oldest) {
+        let leaving = store.with_writer(|writer| store.leaving(writer, store.oldest_wal(writer, 0)));
+        if store.with_manifest(|manifest| manifest.state().oldest_wal >= leaving.oldest) {
             return Ok(());
         }
         // What stands in the manifest must not run ahead of the log.
         store.wait_durable(store.visible_seq())?;
-        store.with_manifest(|manifest| {
+        let gone = store.with_manifest(|manifest| -> Result<_> {
             let mut edit = Edit::default();
-            edit.push(EditOp::OldestWal(oldest));
-            store.commit_edit(manifest, edit)
+            let gone = store.let_leave(manifest.state(), &leaving, &mut edit);
+            store.commit_edit(manifest, edit)?;
+            Ok(gone)
         })?;
-        self.remove_segments(oldest);
+        store.remove_segments(leaving.oldest, gone);
         Ok(())
     }
 

@@ -7,27 +7,44 @@
 //!    power would leave a hole in the order of commits.
 //! 4. One edit names the tables, how far each family is flushed, and the oldest log segment that is
 //!    still needed. Only now do readers see the tables in place of the memtables.
-//! 5. Log segments that are no longer needed are removed.
+//! 5. Log segments that are no longer needed are removed, but for those that are kept for readers of changes.
 
 use super::jobs::Jobs;
-use crate::base::error::Result;
+use crate::base::error::{Corruption, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::NEVER;
 use crate::base::sync::Arc;
 use crate::commit::{Drawer, Task};
-use crate::compaction::{Below, MergeSpec, joined, merge, retired};
+use crate::compaction::{Below, MergeSpec, Merged, ValueSpec, joined, merge, retired};
 use crate::memtable::MemtableCursor;
 use crate::ranges::RangeSet;
 use crate::table::Origin;
-use crate::tree::{Family, Sealed};
-use crate::version::{Edit, EditOp, TableFile, TableMeta, Version};
+use crate::tree::{Family, FamilyRules, Sealed};
+use crate::version::{BlobFile, BlobMeta, BlobSet, Edit, EditOp, TableFile, TableMeta, Version};
+use std::collections::BTreeSet;
 
 /// What came of a memtable.
 pub(super) struct Flushed {
     family: Arc<Family>,
     sealed: Arc<Sealed>,
     pub(super) tables: Vec<Arc<TableMeta>>,
+    blobs: Vec<BlobMeta>,
 }
+
+impl Flushed {
+    fn files(&self) -> impl Iterator<Item = (FileKind, u64)> {
+        files(&self.tables, &self.blobs)
+    }
+}
+
+/// New tables and blob files, with their sizes.
+pub(super) fn files(tables: &[Arc<TableMeta>], blobs: &[BlobMeta]) -> impl Iterator<Item = (FileKind, u64)> {
+    let tables = tables.iter().map(|table| (FileKind::Table(table.number), table.size));
+    tables.chain(blobs.iter().map(|blob| (FileKind::Blob(blob.number), blob.size)))
+}
+
+/// The size at which a blob file is closed, in tables of the size at which one of those is.
+const TABLES_IN_A_BLOB_FILE: u64 = 4;
 
 impl Jobs {
     /// Flushes the memtables that were sealed first. Returns false if none is waiting.
@@ -77,30 +94,31 @@ impl Jobs {
         for (family, sealed) in group {
             last_seq = last_seq.max(sealed.seal.last_seq);
             match self.write_tables(family, sealed) {
-                Ok(tables) => {
-                    tables.iter().for_each(|t| store.created(FileKind::Table(t.number), t.size));
+                Ok(Merged { tables, blobs, .. }) => {
+                    files(&tables, &blobs).for_each(|(file, bytes)| store.created(file, bytes));
                     let (family, sealed) = (family.clone(), sealed.clone());
-                    flushed.push(Flushed { family, sealed, tables });
+                    flushed.push(Flushed { family, sealed, tables, blobs });
                 }
                 Err(error) => {
-                    self.discard(flushed.iter().flat_map(|f| &f.tables));
+                    self.discard(flushed.iter().flat_map(Flushed::files));
                     return Err(error);
                 }
             }
         }
         let installed = store.wait_durable(last_seq).and_then(|()| self.install_flush(&flushed));
         if let Err(error) = installed {
-            self.discard(flushed.iter().flat_map(|f| &f.tables));
+            self.discard(flushed.iter().flat_map(Flushed::files));
             return Err(error);
         }
-        let bytes = flushed.iter().flat_map(|f| &f.tables).map(|t| t.size).sum();
-        self.counters.flushed(bytes);
+        self.counters.flushed(flushed.iter().flat_map(Flushed::files).map(|(_, bytes)| bytes).sum());
+        let blobs = flushed.iter().flat_map(|f| &f.blobs);
+        self.counters.separated(blobs.map(|blob| blob.size).sum());
         store.update_pressure();
         store.work.announce(Task::Compact);
         Ok(flushed)
     }
 
-    fn write_tables(&self, family: &Family, sealed: &Sealed) -> Result<Vec<Arc<TableMeta>>> {
+    fn write_tables(&self, family: &Family, sealed: &Sealed) -> Result<Merged> {
         let store = &self.store;
         let (view, rules) = (family.view(), family.rules());
         let memtable = &sealed.memtable;
@@ -140,60 +158,81 @@ impl Jobs {
             check: &|| store.poison.check(),
             blame: &|_| FileKind::Current.path(&store.dir),
             hooks,
+            values: Some(self.values(&rules, Arc::default(), BTreeSet::new())),
         };
-        Ok(merge(&mut MemtableCursor::new(memtable.clone()), spec)?.tables)
+        merge(&mut MemtableCursor::new(memtable.clone()), spec)
+    }
+
+    /// How a merge of a family separates values: its input refers to those in `known`, and is to refer to
+    /// none of `moved` any more.
+    pub(super) fn values<'a>(
+        &'a self,
+        rules: &FamilyRules,
+        known: Arc<BlobSet>,
+        moved: BTreeSet<FileNumber>,
+    ) -> ValueSpec<'a> {
+        let (store, base) = (&self.store, &rules.policy.base);
+        let table_bytes = store.options().shape.table_bytes;
+        ValueSpec {
+            blobs: &store.blobs,
+            known,
+            from: rules.blob_values_from,
+            moved,
+            file_bytes: table_bytes.saturating_mul(TABLES_IN_A_BLOB_FILE),
+            codec: (base.codec, base.zstd_level),
+        }
     }
 
     fn install_flush(&self, flushed: &[Flushed]) -> Result<()> {
         let store = &self.store;
         let Some(order) = flushed.first().map(|f| f.sealed.seal.order) else { return Ok(()) };
-        let oldest_wal = store.with_writer(|writer| {
-            store.settle_log(writer, order).map(|()| store.oldest_wal(writer, order))
+        let leaving = store.with_writer(|writer| {
+            store.settle_log(writer, order).map(|()| store.leaving(writer, store.oldest_wal(writer, order)))
         })?;
-        store.with_manifest(|manifest| -> Result<()> {
+        store.sync_leaving(&leaving)?;
+        let gone = store.with_manifest(|manifest| -> Result<_> {
             let mut edit = Edit::default();
             let mut opened = Vec::new();
-            for Flushed { family, sealed, tables } in flushed {
+            for made @ Flushed { family, sealed, tables, blobs } in flushed {
                 // A family that was dropped meanwhile takes its memtables with it.
                 if family.is_dropped() {
-                    self.discard(tables.iter());
+                    self.discard(made.files());
                     continue;
                 }
                 let id = family.id();
                 edit.push(EditOp::Flushed { family: id, seq: sealed.seal.last_seq });
                 let mut added = Vec::new();
+                let opened_blobs = self.open_blobs(blobs)?;
+                for meta in blobs {
+                    edit.push(EditOp::AddBlob { family: id, meta: *meta });
+                }
                 for meta in tables {
                     edit.push(EditOp::AddTable { family: id, level: 0, meta: meta.clone() });
-                    added.push((0, self.open_table(meta)?));
+                    added.push((0, self.open_table(meta, &opened_blobs, &BlobSet::default())?));
                 }
                 let version = family.view().version.changed(&[], added);
                 let ranges = self.register(family, &sealed.memtable.ranges(), &version, &mut edit);
                 opened.push((family, sealed.seal, version, ranges));
             }
-            edit.push(EditOp::OldestWal(oldest_wal));
+            let gone = store.let_leave(manifest.state(), &leaving, &mut edit);
             store.commit_edit(manifest, edit)?;
             for (family, seal, version, ranges) in opened {
                 family.install(Some(seal), version, ranges);
             }
-            Ok(())
+            Ok(gone)
         })?;
-        self.remove_segments(oldest_wal);
+        store.remove_segments(leaving.oldest, gone);
         Ok(())
     }
 
     /// With everything in tables a small reserve will do.
     pub(super) fn shrink_reserve(&self) {
         let store = &self.store;
-        let bytes =
-            |family: &Arc<Family>| family.pin().version.tables().map(|(_, t)| t.meta.size).sum::<u64>();
+        let bytes = |family: &Arc<Family>| {
+            let version = &family.pin().version;
+            version.tables().map(|(_, table)| table.meta.size).sum::<u64>() + version.blobs().bytes().0
+        };
         store.shrink_reserve(|| store.families().iter().map(bytes).sum());
-    }
-
-    /// Removes the log segments before `oldest`, which the manifest says are not needed.
-    pub(super) fn remove_segments(&self, oldest: FileNumber) {
-        let store = &self.store;
-        let released = store.with_writer(|writer| writer.wal.release(oldest));
-        store.retention.release(released);
     }
 
     /// Puts the ranges that stood beside a memtable into the registry of its family, `version` being what is
@@ -221,21 +260,44 @@ impl Jobs {
         Arc::new(ranges)
     }
 
-    /// Opens a table that was just written.
-    pub(super) fn open_table(&self, meta: &Arc<TableMeta>) -> Result<Arc<TableFile>> {
-        let reader = self.store.tables.open(meta.number, meta.identity, meta.size, meta.ingested_seq)?;
-        Ok(TableFile::new(meta.clone(), reader, self.store.purgatory.clone()))
+    /// Opens blob files that were just written.
+    pub(super) fn open_blobs(&self, blobs: &[BlobMeta]) -> Result<Vec<Arc<BlobFile>>> {
+        let open = |meta: &BlobMeta| {
+            let reader = self.store.blobs.open(meta.number, meta.identity, meta.size)?;
+            Ok(BlobFile::new(*meta, reader, self.store.purgatory.clone()))
+        };
+        blobs.iter().map(open).collect()
     }
 
-    /// Removes tables that will not be named. If the manifest is in doubt it may name them after
-    /// all, and they stay until the store is opened again.
-    pub(super) fn discard<'t>(&self, tables: impl Iterator<Item = &'t Arc<TableMeta>>) {
+    /// Opens a table that was just written, and that refers to blob files written along with it and to
+    /// `known` ones.
+    pub(super) fn open_table(
+        &self,
+        meta: &Arc<TableMeta>,
+        made: &[Arc<BlobFile>],
+        known: &BlobSet,
+    ) -> Result<Arc<TableFile>> {
+        let reader = self.store.tables.open(meta.number, meta.identity, meta.size, meta.ingested_seq)?;
+        let mut blobs = Vec::with_capacity(meta.blobs.len());
+        for share in &meta.blobs {
+            let new = made.iter().find(|file| file.meta.number == share.file);
+            let file = new.or_else(|| known.find(share.file).map(|of| &of.file)).ok_or_else(|| {
+                let found = FileKind::Blob(share.file).name();
+                Corruption::new(&reader.path(), 0, "references to blob files that there are", found)
+            })?;
+            blobs.push(file.clone());
+        }
+        Ok(TableFile::referring(meta.clone(), reader, self.store.purgatory.clone(), blobs))
+    }
+
+    /// Removes files that will not be named. If the manifest is in doubt it may name them after all, and they
+    /// stay until the store is opened again.
+    pub(super) fn discard(&self, files: impl Iterator<Item = (FileKind, u64)>) {
         if self.store.poison.is_set() {
             return;
         }
-        for table in tables {
-            let remove = || self.store.tables.remove(table.number);
-            let _ = self.store.removing(FileKind::Table(table.number), remove);
+        for (kind, _) in files {
+            let _ = self.store.removing(kind, || self.store.tables.remove(kind));
         }
     }
 }

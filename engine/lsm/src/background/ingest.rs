@@ -118,6 +118,7 @@ impl Jobs {
                 }
                 done.push(TakenIn { seq, level });
             }
+            store.note_ingests(manifest.state(), &mut edit);
             store.commit_edit(manifest, edit)?;
             for (family, files) in added {
                 let (bytes, count) = (files.iter().map(|(_, f)| f.meta.size).sum(), files.len() as u64);
@@ -156,6 +157,7 @@ impl Jobs {
             oldest_deletion_ms: properties.oldest_deletion_ms,
             cleaned_seq: 0,
             ingested_seq: seq,
+            blobs: Vec::new(),
         };
         TableFile::new(Arc::new(meta), Arc::new(reader), self.store.purgatory.clone())
     }

@@ -51,6 +51,7 @@ pub struct Counters {
     ingested_bytes: AtomicU64,
     outlived_tables: AtomicU64,
     outlived_bytes: AtomicU64,
+    separated_bytes: AtomicU64,
 }
 
 /// A reading of [`Counters`].
@@ -76,6 +77,8 @@ pub struct JobCounts {
     pub outlived_tables: u64,
     /// Their bytes.
     pub outlived_bytes: u64,
+    /// Bytes of blob files that flushes and compactions wrote; part of what they wrote in all.
+    pub separated_bytes: u64,
 }
 
 impl Counters {
@@ -104,6 +107,10 @@ impl Counters {
         self.outlived_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    pub(super) fn separated(&self, bytes: u64) {
+        self.separated_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn read(&self) -> JobCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         JobCounts {
@@ -117,6 +124,7 @@ impl Counters {
             ingested_bytes: read(&self.ingested_bytes),
             outlived_tables: read(&self.outlived_tables),
             outlived_bytes: read(&self.outlived_bytes),
+            separated_bytes: read(&self.separated_bytes),
         }
     }
 }
@@ -267,7 +275,11 @@ impl Jobs {
         for family in self.store.families() {
             let Some(claims) = claims.get(&family.id()) else { continue };
             let view = family.pin();
-            let there = |number| view.version.tables().any(|(_, table)| table.meta.number == number);
+            let there = |number| {
+                let version = &view.version;
+                let table = version.tables().any(|(_, table)| table.meta.number == number);
+                table || version.blobs().find(number).is_some()
+            };
             damaged.extend(claims.damaged().filter(|(n, _)| there(*n)).map(|(_, error)| error.clone()));
         }
         damaged
@@ -290,11 +302,12 @@ impl Jobs {
     pub fn upkeep(&self) -> Result<()> {
         // What nobody holds any more may be the room that is missing.
         let purged = self.store.purge();
+        let trimmed = self.store.trim_feed();
         if !self.store.poison.is_set() {
             self.store.refill()?;
         }
         self.store.rotate_aged();
-        let erased = self.erase();
+        let erased = trimmed.and_then(|()| self.erase());
         self.judge(Task::Upkeep, &erased);
         self.store.persist_clock(CLOCK_EVERY_MS)?;
         self.store.balance_memory();

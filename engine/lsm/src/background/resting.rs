@@ -10,7 +10,7 @@ use crate::base::error::{Error, HookFailure, Result};
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::commit::Task;
-use crate::compaction::{FoldLimits, JobHooks, OnPanic, Plan, Shown};
+use crate::compaction::{FoldLimits, JobHooks, OnPanic, Plan, Reason, Shown};
 use crate::hooks::FilterContext;
 use crate::tree::{Family, Sealed, View};
 use std::time::Duration;
@@ -121,7 +121,8 @@ impl Jobs {
         above: Option<SeqNum>,
     ) -> Result<Option<JobHooks<'f>>> {
         let hooks = family.hooks();
-        if !hooks.can_merge() && !hooks.filters() {
+        let filters = hooks.filters() && asks_filter(plan);
+        if !hooks.can_merge() && !filters {
             return Ok(None);
         }
         let context = FilterContext {
@@ -133,7 +134,7 @@ impl Jobs {
             let hook = "compaction filter factory".into();
             Error::HookFailed(Box::new(HookFailure { family: family.name().into(), hook, words }))
         };
-        let filter = hooks.make_filter(&context).map_err(failed)?;
+        let filter = if filters { hooks.make_filter(&context).map_err(failed)? } else { None };
         let now_ms = self.store.clock.now_ms();
         Ok(Some(JobHooks {
             family: family.name(),
@@ -144,6 +145,12 @@ impl Jobs {
             filter: filter.map(|filter| (filter, Shown { above, now_ms })),
         }))
     }
+}
+
+/// Whether a compaction shows values to the family's filter. One that collects dead values does not: what a
+/// filter replaces is dead in its blob file, and one that always does would have files collected without end.
+pub(super) fn asks_filter(plan: &Plan) -> bool {
+    plan.reason != Reason::DeadValues
 }
 
 /// Whether anything in the tables may expire.

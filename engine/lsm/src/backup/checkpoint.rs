@@ -3,8 +3,8 @@
 //! # Steps
 //! 1. What the store holds is held still ([`Store::capture`]): what the manifest says, tables, and the log
 //!    up to a place that is synced.
-//! 2. Tables and sealed segments of the log get a second name in the new directory; nobody changes them any
-//!    more. The segment that is being written is copied up to that place.
+//! 2. Tables, blob files and sealed segments of the log get a second name in the new directory; nobody
+//!    changes them any more. The segment that is being written is copied up to that place.
 //! 3. A manifest is written there, and `CURRENT` last of all. Without it the directory is no store.
 
 use super::copy::copy_file;
@@ -26,7 +26,7 @@ pub struct Checkpoint {
     pub path: PathBuf,
     /// The last write in it.
     pub seq: SeqNum,
-    /// Tables and segments of the log in it.
+    /// Tables, blob files and segments of the log in it.
     pub files: usize,
     /// Bytes that it shares with the store as long as this has them, too.
     pub linked_bytes: u64,
@@ -38,10 +38,11 @@ impl Db {
     /// Makes a copy of the store, as it is now, in a new directory: another store, that can be opened,
     /// written to, moved and removed by itself. Writers and readers go on meanwhile.
     ///
-    /// It takes a moment and hardly any space if the directory stands on the same file system: tables are
-    /// linked, and only the end of the log is copied. Elsewhere everything is copied. What was written before
-    /// the call is in it, in whatever mode; of what is written meanwhile, a beginning. It is durable when the
-    /// call returns. When it is first opened it starts a history of its own (see docs/durability.md).
+    /// It takes a moment and hardly any space if the directory stands on the same file system: tables and
+    /// blob files are linked, and only the end of the log is copied. Elsewhere everything is copied. What was
+    /// written before the call is in it, in whatever mode; of what is written meanwhile, a beginning. It is
+    /// durable when the call returns. When it is first opened it starts a history of its own (see
+    /// docs/durability.md).
     ///
     /// A call that fails leaves no files; a process that ends amid it leaves a directory that is refused by
     /// [`Db::open`], and may be removed.
@@ -139,6 +140,9 @@ fn fill(store: &Store, capture: &Capture, into: &Path, made: &mut Vec<PathBuf>) 
     };
     for table in capture.state.families.values().flat_map(|family| &family.tables).flatten() {
         place(FileKind::Table(*table.0), table.1.size, true)?;
+    }
+    for blob in capture.state.blobs() {
+        place(FileKind::Blob(blob.number), blob.size, true)?;
     }
     for segment in &capture.segments {
         place(FileKind::Wal(segment.number), segment.end, segment.is_sealed)?;

@@ -3,9 +3,9 @@
 //! # Steps
 //! 1. What the store holds is held still, as for a checkpoint. The log is copied first, so that the store may
 //!    let go of it soon.
-//! 2. Each file that no earlier backup has becomes an object, and the copy of a table is read and checked. A
-//!    table never changes, and its identity says which one it is: it is not even read if an earlier backup
-//!    has it.
+//! 2. Each file that no earlier backup has becomes an object, and the copy of a table or a blob file is read
+//!    and checked. Such a file never changes, and its identity says which one it is: it is not even read if
+//!    an earlier backup has it.
 //! 3. The directory of objects is synced, and only then the backup is named.
 
 use super::copy::read_pieces;
@@ -16,6 +16,7 @@ use crate::base::checksum::Identity;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::sync::Arc;
+use crate::blob::{BlobReader, BlobSource};
 use crate::commit::Store;
 use crate::db::Db;
 use crate::fs::OpenFile;
@@ -45,7 +46,7 @@ impl BackupOptions {
     }
 }
 
-/// A table of a store: never changed, never mistaken for another.
+/// A table or a blob file of a store: never changed, never mistaken for another.
 type TableKey = (u64, u64, Identity);
 
 /// A backup on its way.
@@ -143,6 +144,18 @@ impl Backups {
             };
             files.push(StoredFile::Table { number, identity, object });
         }
+        for meta in capture.state.blobs() {
+            let (number, identity) = (meta.number, meta.identity);
+            let object = match tables.get(&(capture.state.store, number, identity)) {
+                Some(object) => *object,
+                None => {
+                    let path = FileKind::Blob(number).path(&store.dir);
+                    let expected = Some((identity, meta.size));
+                    making.store_file(&path, meta.size, |copy| check_blob(copy, expected))?
+                }
+            };
+            files.push(StoredFile::Blob { number, identity, object });
+        }
         let object = making.store_bytes(db.options_text().as_bytes())?;
         files.push(StoredFile::Options { number: options_number, object });
         let mut edit = Vec::new();
@@ -177,7 +190,12 @@ fn check_table(copy: OpenFile, expected: Expected) -> Result<()> {
     TableReader::open(TableSource::File(Arc::new(copy)), expected, None)?.verify().map(drop)
 }
 
-/// The objects of tables that earlier backups have.
+/// The same of a copy of a blob file.
+fn check_blob(copy: OpenFile, expected: Option<(Identity, u64)>) -> Result<()> {
+    BlobReader::open(BlobSource::File(Arc::new(copy)), expected, Arc::default())?.verify().map(drop)
+}
+
+/// The objects of tables and blob files that earlier backups have.
 fn known_tables<'r>(
     records: impl Iterator<Item = &'r Record>,
     there: &BTreeSet<ObjectId>,
@@ -185,7 +203,8 @@ fn known_tables<'r>(
     let mut known = HashMap::new();
     for record in records {
         for file in &record.files {
-            if let StoredFile::Table { number, identity, object } = file
+            if let StoredFile::Table { number, identity, object }
+            | StoredFile::Blob { number, identity, object } = file
                 && there.contains(&object.id)
             {
                 known.insert((record.backup.store, *number, *identity), *object);

@@ -25,7 +25,7 @@ pub struct Backup {
     pub history: u64,
     /// The last write in it.
     pub seq: SeqNum,
-    /// Tables and segments of the log in it.
+    /// Tables, blob files and segments of the log in it.
     pub files: usize,
     /// The bytes of all its objects.
     pub bytes: u64,
@@ -45,6 +45,8 @@ pub(super) struct Stored {
 pub(super) enum StoredFile {
     /// A table; the identity is the random number in its footer.
     Table { number: FileNumber, identity: Identity, object: Stored },
+    /// A blob file; the identity is the random number in its header.
+    Blob { number: FileNumber, identity: Identity, object: Stored },
     /// A segment of the log, which is `length` bytes long; behind those of the object are zeros.
     Log { number: FileNumber, length: u64, object: Stored },
     /// The store's own options.
@@ -55,6 +57,7 @@ impl StoredFile {
     pub(super) fn object(&self) -> Stored {
         match self {
             StoredFile::Table { object, .. }
+            | StoredFile::Blob { object, .. }
             | StoredFile::Log { object, .. }
             | StoredFile::Options { object, .. } => *object,
         }
@@ -87,6 +90,9 @@ impl Record {
             let _ = match file {
                 StoredFile::Table { number, identity, .. } => {
                     writeln!(text, "table {number} {identity:016x} {bytes} {id}")
+                }
+                StoredFile::Blob { number, identity, .. } => {
+                    writeln!(text, "blob {number} {identity:016x} {bytes} {id}")
                 }
                 StoredFile::Log { number, length, .. } => {
                     writeln!(text, "log {number} {length} {bytes} {id}")
@@ -126,6 +132,11 @@ impl Record {
                     identity: lines.parsed_hex(identity)?,
                     object: lines.stored(bytes, id)?,
                 }),
+                ["blob", number, identity, bytes, id] => files.push(StoredFile::Blob {
+                    number: lines.file_number(number)?,
+                    identity: lines.parsed_hex(identity)?,
+                    object: lines.stored(bytes, id)?,
+                }),
                 ["log", number, length, bytes, id] => files.push(StoredFile::Log {
                     number: lines.file_number(number)?,
                     length: lines.parsed(length)?,
@@ -155,7 +166,7 @@ impl Record {
                     };
                     return Ok(Record { backup, state, files });
                 }
-                _ => return Err(lines.wrong("table, log, options or end")),
+                _ => return Err(lines.wrong("table, blob, log, options or end")),
             }
         }
     }
@@ -228,6 +239,7 @@ mod tests {
         let object = |text: &str| Stored { id: ObjectId::of(text.as_bytes()), bytes: 7 };
         let files = vec![
             StoredFile::Table { number: 12, identity: 0xabc, object: object("t") },
+            StoredFile::Blob { number: 13, identity: 0xdef, object: object("b") },
             StoredFile::Log { number: 15, length: 8192, object: object("l") },
             StoredFile::Options { number: 16, object: object("o") },
         ];
@@ -237,8 +249,8 @@ mod tests {
             store: 0x1234,
             history: 0x99,
             seq: 77,
-            files: 3,
-            bytes: 28,
+            files: 4,
+            bytes: 35,
             new_bytes: 14,
         };
         Record { backup, state: object("s"), files }

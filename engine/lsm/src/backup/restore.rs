@@ -86,11 +86,13 @@ impl Backups {
     }
 
     fn fill(&self, record: &Record, state: StoreState, into: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
-        let needed: BTreeSet<u64> = state.table_numbers().collect();
+        let needed: BTreeSet<FileKind> = state.data_files().collect();
         for file in &record.files {
             let (kind, length) = match *file {
-                StoredFile::Table { number, .. } if !needed.contains(&number) => continue,
+                StoredFile::Table { number, .. } if !needed.contains(&FileKind::Table(number)) => continue,
+                StoredFile::Blob { number, .. } if !needed.contains(&FileKind::Blob(number)) => continue,
                 StoredFile::Table { number, object, .. } => (FileKind::Table(number), object.bytes),
+                StoredFile::Blob { number, object, .. } => (FileKind::Blob(number), object.bytes),
                 StoredFile::Log { number, length, .. } => (FileKind::Wal(number), length),
                 StoredFile::Options { number, object } => (FileKind::Options(number), object.bytes),
             };
@@ -131,18 +133,19 @@ impl Backups {
         let edit = decode_edit(&encoded).map_err(|malformed| malformed.in_file(&path, 0))?;
         let mut state = StoreState::default();
         state.apply(&edit).map_err(|why| Corruption::new(&path, 0, "a state that fits together", why))?;
-        let stored: BTreeSet<u64> = record
+        let stored: BTreeSet<FileKind> = record
             .files
             .iter()
             .filter_map(|file| match file {
-                StoredFile::Table { number, .. } => Some(*number),
+                StoredFile::Table { number, .. } => Some(FileKind::Table(*number)),
+                StoredFile::Blob { number, .. } => Some(FileKind::Blob(*number)),
                 StoredFile::Log { .. } | StoredFile::Options { .. } => None,
             })
             .collect();
-        let missing = state.table_numbers().find(|number| !stored.contains(number));
-        let Some(number) = missing else { return Ok(state) };
-        let expected = format!("table {number}, which the backup's state names");
-        Err(Corruption::new(&path, 0, expected, "no such table in the backup").into())
+        let missing = state.data_files().find(|kind| !stored.contains(kind));
+        let Some(kind) = missing else { return Ok(state) };
+        let expected = format!("{}, which the backup's state names", kind.name());
+        Err(Corruption::new(&path, 0, expected, "no such file in the backup").into())
     }
 }
 
@@ -154,6 +157,7 @@ fn leave_out(state: &mut StoreState, chosen: impl Fn(&str) -> bool) {
     let ceiling = state.seq_ceiling;
     for family in state.families.values_mut().filter(|family| !chosen(&family.name)) {
         family.tables = Default::default();
+        family.blobs.clear();
         family.ranges.clear();
         // Nothing that the log holds of it is replayed.
         family.flushed = ceiling;

@@ -147,7 +147,7 @@ fn a_table_is_told_by_its_identity() {
         files
             .filter_map(|file| match file {
                 StoredFile::Table { number, identity, .. } => Some((number, identity)),
-                StoredFile::Log { .. } | StoredFile::Options { .. } => None,
+                _ => None,
             })
             .collect()
     };

@@ -29,12 +29,39 @@ pub fn bound(bytes: &[u8], identity: Identity, offset: u64) -> u32 {
     crc32(bytes).wrapping_add(context(identity, offset))
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
+fn fresh() -> Hasher {
     // Making one asks what the processor can do, which costs as much as a short record's checksum.
     static FRESH: OnceLock<Hasher> = OnceLock::new();
-    let mut hasher = FRESH.get_or_init(Hasher::new).clone();
+    FRESH.get_or_init(Hasher::new).clone()
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut hasher = fresh();
     hasher.update(bytes);
     hasher.finalize()
+}
+
+/// The checksum of bytes that come piece by piece.
+#[derive(Clone, Debug)]
+pub struct Pieces(Hasher);
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Pieces(fresh())
+    }
+}
+
+impl Pieces {
+    /// The next piece.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// As [`bound`] of all of them.
+    #[must_use]
+    pub fn bound(self, identity: Identity, offset: u64) -> u32 {
+        self.0.finalize().wrapping_add(context(identity, offset))
+    }
 }
 
 /// Moves a checksum from one place to another without reading the bytes again.
@@ -53,6 +80,14 @@ mod tests {
         assert_ne!(base, bound(b"ridgf", 7, 4096));
         assert_ne!(base, bound(b"ridge", 8, 4096));
         assert_ne!(base, bound(b"ridge", 7, 4097));
+    }
+
+    #[test]
+    fn pieces_give_the_checksum_of_the_whole() {
+        let mut pieces = Pieces::default();
+        pieces.push(b"rid");
+        pieces.push(b"ge");
+        assert_eq!(pieces.bound(7, 4096), bound(b"ridge", 7, 4096));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The errors that a user of the engine can meet.
 
 use super::limits;
+use super::position::Position;
 use super::refusal::{Expected, FoundInstead, IngestRefusal, LockWait};
 use crate::base::sync::Arc;
 use std::fmt;
@@ -194,6 +195,35 @@ pub enum Error {
         /// Why.
         why: IngestRefusal,
     },
+    /// A file that a reader without the lock of the store needs is gone: whoever writes to the store has
+    /// removed it meanwhile, since nothing needs it any more. What the store holds now can be read.
+    FileGone {
+        /// The file.
+        file: Box<Path>,
+    },
+    /// The log of a store holds more that was not flushed than a reader may keep in memory. Whoever writes to
+    /// the store flushes it sooner or later; with a larger
+    /// [`memory_budget`](crate::Options::memory_budget) it fits.
+    LogTooLarge {
+        /// What was met so far, in bytes.
+        bytes: u64,
+        /// What it may take.
+        limit: u64,
+    },
+    /// Changes behind a position cannot all be read: some are no longer kept, or the position is of a history
+    /// that this store has not had, or has lost the end of. Whoever read them before must read what is there
+    /// now, and may then go on.
+    FeedGap {
+        /// The position that was asked for, or reached.
+        asked: Position,
+        /// The first one from which all changes can be read.
+        first_available: Position,
+    },
+    /// No feed consumer has this name.
+    NoSuchConsumer {
+        /// The name asked for.
+        name: Box<str>,
+    },
     /// The store was closed.
     Closed,
     /// A failed sync or a panic in background work has made the store read-only until it is
@@ -384,6 +414,18 @@ impl fmt::Display for Error {
             Error::IngestRefused { file, why } => {
                 write!(f, "{} cannot be ingested: {why}", file.display())
             }
+            Error::FileGone { file } => {
+                write!(f, "{} is gone: whoever writes to the store has moved on", file.display())
+            }
+            Error::LogTooLarge { bytes, limit } => write!(
+                f,
+                "the log holds more than fits into memory: {bytes} bytes so far, of {limit}; a larger memory \
+                 budget helps"
+            ),
+            Error::FeedGap { asked, first_available } => {
+                write!(f, "not all changes behind {asked} are kept; those behind {first_available} are")
+            }
+            Error::NoSuchConsumer { name } => write!(f, "there is no feed consumer {name:?}"),
             Error::CalledFromHook => {
                 f.write_str("a merge operator or a compaction filter has called the store that it works for")
             }

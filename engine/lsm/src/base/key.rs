@@ -31,7 +31,8 @@ pub enum Kind {
     RangeDelete = 4,
     /// A range that its owner promised never to read again. As [`Kind::RangeDelete`].
     DroppedRange = 5,
-    /// Reserved: the value stands in a blob file.
+    /// The value stands in a blob file, and a [`super::blob_ref::BlobRef`] in its place. Stands in tables,
+    /// never in batches or memtables.
     BlobRef = 6,
     /// Reserved: a named transaction was prepared.
     Prepare = 7,
@@ -49,6 +50,7 @@ impl Kind {
             1 => Some(Kind::Delete),
             2 => Some(Kind::Put),
             3 => Some(Kind::Merge),
+            6 => Some(Kind::BlobRef),
             _ => None,
         }
     }
@@ -66,8 +68,17 @@ impl Kind {
         match byte {
             4 => Some(Kind::RangeDelete),
             5 => Some(Kind::DroppedRange),
+            // Only flushes and compactions separate values.
+            6 => None,
             _ => Kind::from_byte(byte),
         }
+    }
+
+    /// Whether the key has a value as of such an entry, wherever that stands.
+    #[inline]
+    #[must_use]
+    pub fn is_value(self) -> bool {
+        matches!(self, Kind::Put | Kind::BlobRef)
     }
 
     /// Whether it is an operation on a range, whose key and value are the bounds.

@@ -18,6 +18,9 @@ pub const MAX_BATCH_RANGES: usize = 4096;
 /// The longest column-family name, in bytes.
 pub const MAX_FAMILY_NAME_BYTES: usize = 255;
 
+/// The longest name of a feed consumer, in bytes.
+pub const MAX_CONSUMER_NAME_BYTES: usize = 255;
+
 /// The longest name of a prepared transaction, in bytes.
 pub const MAX_PREPARED_NAME_BYTES: usize = 512;
 

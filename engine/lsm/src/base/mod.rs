@@ -1,5 +1,6 @@
 //! Layer 0: what every other layer speaks in.
 
+pub mod blob_ref;
 pub mod bounds;
 pub mod checksum;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod memory;
 pub mod observe;
 pub mod operand;
 pub mod panics;
+pub mod position;
 pub mod random;
 pub mod refusal;
 pub mod slice;

@@ -38,6 +38,14 @@ pub fn decode_ops(bytes: &[u8]) -> OpIter<'_> {
     OpIter(Decoder::new(bytes), false)
 }
 
+impl OpIter<'_> {
+    /// How many bytes were walked over.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.0.position()
+    }
+}
+
 impl<'a> Iterator for OpIter<'a> {
     type Item = Result<Op<'a>, Malformed>;
 

@@ -60,6 +60,8 @@ impl Store {
                 let mut state = manifest.state().clone();
                 state.next_file = self.numbers.load(Ordering::Relaxed);
                 state.clock_ms = state.clock_ms.max(self.clock.now_ms());
+                // A copy has the log from its tables on, and a history of its own.
+                state.feed = None;
                 let capture = Capture {
                     seq: writer.next_seq - 1,
                     segments: segments_from(state.oldest_wal, &writer.wal),

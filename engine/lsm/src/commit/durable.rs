@@ -18,6 +18,7 @@ use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Condvar, Mutex};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 /// Called once the sequence number that it waits for is durable, or never will be.
 pub type Callback = Box<dyn FnOnce(Result<()>) + Send>;
@@ -128,6 +129,30 @@ impl Durable {
         result
     }
 
+    /// Waits until more is durable than `seq` and `lsn`, or for so long. Returns whether it is.
+    ///
+    /// # Errors
+    /// The first failure, behind which nothing becomes durable any more.
+    pub fn wait_beyond(&self, seq: SeqNum, lsn: u64, limit: Duration) -> Result<bool> {
+        let is_beyond = || self.seq() > seq || self.lsn() > lsn;
+        if is_beyond() {
+            return Ok(true);
+        }
+        let mut state = self.state.lock();
+        // Syncs that make nothing durable that was not wake, too: they are not counted against the limit.
+        loop {
+            if is_beyond() {
+                return Ok(true);
+            }
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            if self.changed.wait_for(&mut state, limit).timed_out() {
+                return Ok(is_beyond());
+            }
+        }
+    }
+
     /// Has `callback` called once `seq` is durable or can no longer become so; at once, on this
     /// thread, if it is known.
     pub fn on_durable(&self, seq: SeqNum, callback: Callback) {
@@ -161,8 +186,9 @@ impl Durable {
         match result {
             // A failure that somebody else met meanwhile leaves this sync's success in doubt.
             Ok(synced) if state.failure.is_none() => {
-                self.seq.fetch_max(synced.seq, Ordering::AcqRel);
+                // Who finds a number durable reads the log up to it.
                 self.lsn.fetch_max(synced.lsn, Ordering::AcqRel);
+                self.seq.fetch_max(synced.seq, Ordering::AcqRel);
             }
             Ok(_) => {}
             Err(error) => {

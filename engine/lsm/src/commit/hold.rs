@@ -131,6 +131,18 @@ impl Hold {
         &self.keys
     }
 
+    /// When it was prepared, by the expiry clock, in milliseconds since the epoch.
+    #[must_use]
+    pub fn prepared_ms(&self) -> u64 {
+        self.prepared_ms
+    }
+
+    /// How many operations it writes.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        self.writes
+    }
+
     /// How many bytes it is stored in.
     #[must_use]
     pub fn bytes(&self) -> u64 {

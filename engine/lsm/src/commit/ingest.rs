@@ -266,6 +266,7 @@ impl Store {
                 writer.recent.record_range(seq, intake.family.id(), &intake.first, Some(&intake.behind()));
             }
         }
+        self.last_ingest.store(last, Ordering::Release);
         self.visible.store(last, Ordering::Release);
         Ok((result, Synced { seq: last, lsn: unsynced.lsn }))
     }

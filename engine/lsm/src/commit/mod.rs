@@ -3,11 +3,14 @@
 mod capture;
 mod checks;
 mod conditions;
+mod consumers;
 mod counts;
 mod durable;
 mod events;
+mod feed;
 mod hold;
 mod ingest;
+mod keeping;
 mod live;
 mod options;
 mod poison;
@@ -30,10 +33,13 @@ mod tests;
 
 pub use capture::{Capture, CapturedSegment};
 pub use checks::{Checks, KeyCheck, RangeCheck, Refused, Why};
+pub use consumers::FeedConsumerInfo;
 pub use counts::{CopyCounts, CopyStats, TransactionCounts, TransactionStats};
 pub use durable::{Callback, Durable, Synced};
+pub use feed::{FeedStats, Leaving, kept, let_go};
 pub use hold::Hold;
 pub use ingest::{Intake, Turned};
+pub use keeping::{FeedMoment, FeedOptions};
 pub use options::CommitOptions;
 pub use poison::Poison;
 pub use prepared::{PreparedEntry, PreparedStats};

@@ -1,5 +1,6 @@
 //! The options of the write path.
 
+use super::keeping::FeedOptions;
 use super::stall::StallLimits;
 use crate::compaction::ShapeOptions;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct CommitOptions {
     pub max_prepared: usize,
     /// How many bytes they may be stored in, together.
     pub max_prepared_bytes: u64,
+    /// How long changes are kept for readers, if they are.
+    pub feed: Option<FeedOptions>,
     /// The shape that compaction works towards; what is left to do presses on writers.
     pub shape: ShapeOptions,
     /// From where to where writers are slowed.

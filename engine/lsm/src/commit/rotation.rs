@@ -21,7 +21,7 @@ use crate::tree::Seal;
 use std::time::Duration;
 
 /// What part of the time that is allowed for erasing memtables, log segments and manifest may each take.
-const SHARE_OF_LOGS: u64 = 8;
+pub(super) const SHARE_OF_LOGS: u64 = 8;
 
 /// Entries after which it is judged what prefix the keys of a family have in common.
 const SAMPLE_ENTRIES: u64 = 256;

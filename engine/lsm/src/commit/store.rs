@@ -22,7 +22,7 @@ use super::targets::{Target, Targets};
 use super::work::{Task, Work};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Error, Result};
-use crate::base::filename::{FileKind, FileNumber};
+use crate::base::filename::FileNumber;
 use crate::base::in_hook::in_hook_of;
 use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;
@@ -30,6 +30,7 @@ use crate::base::panics::{catch, words};
 use crate::base::random::Random;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock};
+use crate::blob::Blobs;
 use crate::fs::Fs;
 use crate::hooks::{BecameReadOnly, Event, Events, FamilyCreated, FamilyDropped, FamilyHooks};
 use crate::locks::{KeyLocks, OpenTransactions, RecentWrites};
@@ -62,7 +63,9 @@ pub struct Parts {
     pub options: CommitOptions,
     /// What opens tables.
     pub tables: Arc<Tables>,
-    /// Where the numbers of unreferenced tables gather.
+    /// What opens blob files.
+    pub blobs: Arc<Blobs>,
+    /// Where unreferenced tables and blob files gather.
     pub purgatory: Arc<Purgatory>,
     /// The column families.
     pub families: Vec<Arc<Family>>,
@@ -98,7 +101,9 @@ pub struct Store {
     pub(super) group_bytes: usize,
     /// What opens tables.
     pub tables: Arc<Tables>,
-    /// Where the numbers of unreferenced tables gather.
+    /// What opens blob files.
+    pub blobs: Arc<Blobs>,
+    /// Where unreferenced tables and blob files gather.
     pub purgatory: Arc<Purgatory>,
     /// The snapshots that are held.
     pub snapshots: Snapshots,
@@ -138,6 +143,9 @@ pub struct Store {
     pub timings: Timings,
     pub(super) queue: Queue<Request, Answer>,
     pub(super) visible: AtomicU64,
+    pub(super) last_ingest: AtomicU64,
+    /// Whether the log has met a full disk since it was last looked what could go.
+    pub(super) log_was_full: AtomicBool,
     pub(super) writer: Mutex<Writer>,
     manifest: Mutex<Manifest>,
     families: RwLock<BTreeMap<u32, Arc<Family>>>,
@@ -186,6 +194,8 @@ impl Store {
             groups: Histogram::default(),
             options: options.clone(),
         };
+        let feed = parts.manifest.state().feed.as_ref();
+        let last_ingest = feed.and_then(|feed| feed.ingests.last()).map_or(0, |mark| mark.seq);
         Store {
             retention: Arc::new(Retention::new(&parts.fs, &parts.dir, &parts.events)),
             fs: parts.fs,
@@ -202,6 +212,7 @@ impl Store {
             group_bytes: options.group_bytes,
             options: ArcSwap::new(options),
             tables: parts.tables,
+            blobs: parts.blobs,
             purgatory: parts.purgatory,
             snapshots: Snapshots::default(),
             pins: Arc::default(),
@@ -216,6 +227,8 @@ impl Store {
             events: parts.events,
             queue: Queue::default(),
             visible: AtomicU64::new(parts.last_seq),
+            last_ingest: AtomicU64::new(last_ingest),
+            log_was_full: AtomicBool::new(false),
             writer: Mutex::new(writer),
             manifest: Mutex::new(parts.manifest),
             families: RwLock::new(parts.families.into_iter().map(|f| (f.id(), f)).collect()),
@@ -557,15 +570,15 @@ impl Store {
         cache.set_capacity_bytes(share.saturating_sub(held).max(share / 8));
     }
 
-    /// Removes the files of tables that nothing refers to any more. What cannot be removed is tried
+    /// Removes tables and blob files that nothing refers to any more. What cannot be removed is tried
     /// again with the next call, and when the store is opened.
     pub fn purge(&self) -> Result<()> {
         let mut result = Ok(());
-        for number in self.purgatory.take() {
-            if let Err(error) = self.removing(FileKind::Table(number), || self.tables.remove(number))
+        for kind in self.purgatory.take() {
+            if let Err(error) = self.removing(kind, || self.tables.remove(kind))
                 && !error.is_not_found()
             {
-                self.purgatory.put_back(number);
+                self.purgatory.put_back(kind);
                 result = Err(error);
             }
         }

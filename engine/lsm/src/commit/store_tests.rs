@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::filename::FileKind;
 use crate::commit::Durability;
 use crate::commit::tests::{Rig, Setup};
 use crate::fs::sim::{Fault, Image, OperationKind};
@@ -129,8 +130,8 @@ fn the_clock_is_made_durable_when_it_has_advanced_so_far_and_something_can_expir
 fn a_file_that_cannot_be_removed_is_tried_again_and_one_that_is_gone_is_not() {
     let rig = Rig::new();
     drop(rig.store.tables.create(50).unwrap());
-    rig.store.purgatory.put_back(50);
-    rig.store.purgatory.put_back(51);
+    rig.store.purgatory.put_back(FileKind::Table(50));
+    rig.store.purgatory.put_back(FileKind::Table(51));
     rig.sim.set_fault(Box::new(|op| (op.path.ends_with("000050.sst")).then_some(Fault::EIO)));
     assert!(matches!(rig.store.purge(), Err(Error::Io(_))));
     rig.sim.clear_fault();

@@ -8,6 +8,7 @@ use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::batch::{FamilyRef, WriteBatch};
+use crate::blob::Blobs;
 use crate::compaction::ShapeOptions;
 use crate::fs::{Fs, SimFs};
 use crate::memtable::Memtable;
@@ -55,6 +56,7 @@ impl Default for Setup {
             lock_timeout: Duration::ZERO,
             max_prepared: 2,
             max_prepared_bytes: 1 << 10,
+            feed: None,
             recent_bytes: 64 << 10,
             shape,
             stall: StallLimits::default(),
@@ -127,6 +129,7 @@ impl Rig {
             mapped: true,
         };
         let clock = ManualClock::new(START_MS);
+        let tables = Arc::new(Tables::new(fs.clone(), dir, random.clone(), 1 << 20, 64));
         let store = Store::new(Parts {
             manifest: Manifest::create(fs.clone(), dir, random.clone(), state).unwrap(),
             wal: Wal::create(log, 3).unwrap(),
@@ -135,7 +138,8 @@ impl Rig {
             clock: ExpiryClock::new(Clock::Manual(clock.clone()), 0),
             families: [(0, "default"), (1, "other")].map(families).into(),
             options: setup.options,
-            tables: Arc::new(Tables::new(fs.clone(), dir, random.clone(), 1 << 20, 64)),
+            blobs: Arc::new(Blobs::new(fs.clone(), dir, random.clone(), tables.pool().clone())),
+            tables,
             purgatory: Arc::new(Purgatory::default()),
             reserve: Arc::new(Reserve::new(&fs, dir, setup.reserve_bytes)),
             events: Arc::default(),

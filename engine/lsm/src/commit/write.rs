@@ -261,6 +261,7 @@ impl Store {
         answers: &mut [Option<Answer>],
         full: Error,
     ) -> Result<()> {
+        self.ask_room_of_feed();
         for (request, answer) in requests.iter().zip(answers.iter_mut()) {
             if matches!(answer, Some(Ok(_))) && !request.batch.is_let_through() {
                 *answer = Some(Err(full.clone().into()));
@@ -281,8 +282,8 @@ impl Store {
         answers: &[Option<Answer>],
         room: Room,
     ) -> Result<()> {
-        let last_seq = writer.next_seq - 1;
-        let (mut way, mut is_empty) = (Way::Copy, true);
+        // Of what is logged: numbers behind it may have gone to writes that are not.
+        let (mut way, mut last_seq) = (Way::Copy, 0);
         let buffer = writer.wal.begin();
         begin_group(buffer, group);
         for (request, answer) in requests.iter().zip(answers) {
@@ -295,9 +296,9 @@ impl Store {
             }
             let (count, ops) = (request.batch.len() as u32, request.batch.encoded());
             push_batch(buffer, group, LoggedBatch { first_seq: ticket.first_seq, count, ops });
-            is_empty = false;
+            last_seq = ticket.seq;
         }
-        if is_empty {
+        if last_seq == 0 {
             return Ok(());
         }
         let synced = self.durable.lsn();

@@ -27,7 +27,7 @@ pub(super) fn pick_oldest(version: &Version, claims: &Claims, moment: Moment<'_>
     let CompactionStyle::Fifo(rules) = moment.style else { return None };
     let most = rules.bytes.unwrap_or(u64::MAX);
     let since_ms = rules.age_ms().map_or(0, |age| moment.present_ms().saturating_sub(age));
-    let mut left: u64 = version.tables().map(|(_, table)| table.meta.size).sum();
+    let mut left: u64 = version.tables().map(|(_, table)| table.meta.whole_bytes()).sum();
     let mut tables: Vec<_> = version.tables().collect();
     tables.sort_by_key(|(_, table)| (table.meta.max_seq, table.meta.number));
     let mut gone = Gone::new();
@@ -42,7 +42,7 @@ pub(super) fn pick_oldest(version: &Version, claims: &Claims, moment: Moment<'_>
         if claims.runs_on(meta.number) || moment.held_seq.is_some_and(|seq| seq >= meta.min_seq) {
             break;
         }
-        left -= meta.size;
+        left = left.saturating_sub(meta.whole_bytes());
         gone.push((level, table.clone()));
     }
     let output_level = gone.first()?.0;

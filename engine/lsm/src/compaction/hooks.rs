@@ -4,6 +4,7 @@ use super::merge::Run;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, HookFailure, Result};
 use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
+use crate::base::slice::Slice;
 use crate::hooks::{CompactionFilter, FamilyHooks, Verdict};
 use crate::iter::{Fold, Folded, Version};
 use crate::ranges::Stretch;
@@ -75,6 +76,33 @@ impl JobHooks<'_> {
     }
 }
 
+/// Versions of a key that are held to be folded.
+#[derive(Default)]
+struct Held {
+    versions: Vec<Version>,
+    /// What stood in the place of separated values, by their numbers.
+    references: Vec<(SeqNum, Slice)>,
+}
+
+impl Held {
+    /// Takes the versions that are folded now: all, or the newer half.
+    fn newer(&mut self, all: bool) -> Vec<Version> {
+        let count = self.versions.len();
+        let older = self.versions.split_off(if all { count } else { count.div_ceil(2) });
+        std::mem::replace(&mut self.versions, older)
+    }
+
+    /// A version that was not folded goes on referring to its value: written anew, it would be dead where it
+    /// stands, and anew with each compaction. What is folded has the number of an operand.
+    fn as_stored<'e>(&'e self, entry: EntryRef<'e>) -> EntryRef<'e> {
+        let reference = self.references.iter().find(|(seq, _)| *seq == entry.seq);
+        match reference.filter(|_| entry.kind == Kind::Put) {
+            Some((_, value)) => EntryRef { kind: Kind::BlobRef, value, ..entry },
+            None => entry,
+        }
+    }
+}
+
 impl Run<'_, '_> {
     /// Folds what is left of the key whose operand `input` stands on, and writes it. `input` is left
     /// behind the key.
@@ -86,18 +114,17 @@ impl Run<'_, '_> {
         // The stripe of the last version that shadows what is older in it.
         let mut shadowed = None;
         let mut newest = true;
-        let mut held = Vec::new();
+        let mut held = Held::default();
         // A deletion that stays whatever becomes of the versions around it; see `Retain`.
         let mut reminder = Reminder::new(self.retain.reminds(), nothing_below);
         loop {
             let whole =
                 self.take_versions(input, (&key, stretch), &mut held, &mut shadowed, (&mut reminder, check))?;
-            let older = held.split_off(if whole { held.len() } else { held.len().div_ceil(2) });
-            let versions = std::mem::replace(&mut held, older);
+            let versions = held.newer(whole);
             let folded = self.fold((&key, stretch), &versions, whole, nothing_below)?;
             self.out.note_deletion(folded.oldest_deletion_ms);
             for version in &folded.versions {
-                let entry = version.entry(&key);
+                let entry = held.as_stored(version.entry(&key));
                 if let Some(seq) = reminder.before(&entry) {
                     self.write(&deletion(&key, seq), stretch)?;
                 }
@@ -120,12 +147,12 @@ impl Run<'_, '_> {
         &mut self,
         input: &mut impl Cursor,
         (key, stretch): (&[u8], Stretch<'_>),
-        versions: &mut Vec<Version>,
+        held: &mut Held,
         shadowed: &mut Option<usize>,
         (reminder, check): (&mut Reminder, &dyn Fn() -> Result<()>),
     ) -> Result<bool> {
         let limits = self.hooks.as_ref().map(|hooks| hooks.limits).unwrap_or_default();
-        let mut bytes: usize = versions.iter().map(|version| version.value.len()).sum();
+        let mut bytes: usize = held.versions.iter().map(|version| version.value.len()).sum();
         while input.valid() && input.user_key() == key {
             let entry = input.entry();
             let stripe = self.retain.oldest_that_sees(entry.seq);
@@ -136,16 +163,27 @@ impl Run<'_, '_> {
             if !removed {
                 reminder.note(&entry, stripe);
             }
+            if goes {
+                // Which of the versions above ended it is not told apart here.
+                self.out.note_ended(&entry);
+            }
             if !goes {
-                if versions.len() >= limits.versions || bytes > limits.bytes {
+                if held.versions.len() >= limits.versions || bytes > limits.bytes {
                     return Ok(false);
                 }
-                bytes += entry.value.len();
                 if entry.kind != Kind::Merge {
                     *shadowed = Some(stripe);
                 }
-                let (seq, kind, expires_at) = (entry.seq, entry.kind, entry.expires_at);
-                versions.push(Version { seq, kind, expires_at, value: input.value_slice() });
+                let (seq, expires_at) = (entry.seq, entry.expires_at);
+                let (kind, value) = match entry.kind {
+                    Kind::BlobRef => {
+                        held.references.push((seq, input.value_slice()));
+                        (Kind::Put, self.out.values.load(key, entry.value)?)
+                    }
+                    kind => (kind, input.value_slice()),
+                };
+                bytes += value.len();
+                held.versions.push(Version { seq, kind, expires_at, value });
             }
             input.next()?;
             // The first was counted before.
@@ -195,18 +233,24 @@ impl Run<'_, '_> {
         let Some((filter, shown)) = &mut job.filter else { return self.write(entry, stretch) };
         let held = shown.above.is_some_and(|above| entry.seq <= above);
         let expired = present.is_none_or(|present| entry.expires_at <= present.now_ms);
-        if entry.kind != Kind::Put || held || expired || stripe != last {
+        if !entry.kind.is_value() || held || expired || stripe != last {
             return self.write(entry, stretch);
         }
         let now_ms = shown.now_ms;
-        match job.hooks.decide(filter.as_mut(), entry.key, entry.value, entry.expires_at) {
+        let separate = match entry.kind {
+            Kind::BlobRef => Some(self.out.values.load(entry.key, entry.value)?),
+            _ => None,
+        };
+        let value = separate.as_deref().unwrap_or(entry.value);
+        match job.hooks.decide(filter.as_mut(), entry.key, value, entry.expires_at) {
             Ok(Verdict::Keep) => self.write(entry, stretch),
             Ok(Verdict::Replace(value)) => {
                 self.out.done.filtered += 1;
-                self.write(&EntryRef { value: &value, ..*entry }, stretch)
+                self.write(&EntryRef { kind: Kind::Put, value: &value, ..*entry }, stretch)
             }
             Ok(Verdict::Remove) => {
                 self.out.done.filtered += 1;
+                self.out.note_ended(entry);
                 if last == 0 && self.below.nothing(entry.key) {
                     return Ok(());
                 }

@@ -2,16 +2,19 @@
 
 use super::below::Below;
 use super::hooks::{JobHooks, deletion};
+use super::values::{ValueOutput, ValueSpec};
+use crate::base::blob_ref::BlobRef;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Corruption, Error, Result};
-use crate::base::filename::FileNumber;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{EntryRef, Kind, NEVER, SeqNum};
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
 use crate::iter::{Fate, Horizon, Retain};
 use crate::ranges::{RangeSet, RangeWalk, Stretch};
 use crate::table::{Origin, TablePolicy, TableWriter, Tables};
-use crate::version::TableMeta;
+use crate::version::{BlobMeta, TableMeta};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What a merge needs besides its input.
@@ -47,6 +50,9 @@ pub struct MergeSpec<'a> {
     pub blame: &'a dyn Fn(&[u8]) -> PathBuf,
     /// What the family has hooked in; `None` keeps values as they are, and operands that count.
     pub hooks: Option<JobHooks<'a>>,
+    /// What becomes of large values; without it they stay beside their keys, and no entry of the input may
+    /// refer to one elsewhere.
+    pub values: Option<ValueSpec<'a>>,
 }
 
 /// What came of a merge.
@@ -54,12 +60,16 @@ pub struct MergeSpec<'a> {
 pub struct Merged {
     /// The new tables in key order, synced, their directory entries too.
     pub tables: Vec<Arc<TableMeta>>,
+    /// The new blob files, synced as the tables are.
+    pub blobs: Vec<BlobMeta>,
     /// Entries that were read.
     pub entries_in: u64,
     /// Entries that were written.
     pub entries_out: u64,
-    /// Bytes that were written.
+    /// Bytes of tables and blob files that were written.
     pub bytes_out: u64,
+    /// The blob files of which it met a value whose key was deleted or has ended.
+    pub ended_in: BTreeSet<FileNumber>,
     /// Values that a filter removed or replaced.
     pub filtered: u64,
     /// The earliest end of an entry written that is later than [`MergeSpec::ended_ms`].
@@ -67,6 +77,10 @@ pub struct Merged {
     /// The newest range that an entry was kept from, for a snapshot from before it; 0 without any.
     pub kept_from_range: SeqNum,
 }
+
+/// A table refers to about so many blob files at most: what it says of them stands in its properties and in
+/// the manifest.
+const MOST_BLOB_FILES: usize = 4096;
 
 /// So much is read between two questions whether to go on, in bytes: little beside the room on a full disk
 /// that a merge has to leave to others.
@@ -88,6 +102,7 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
         cleaned_seq: spec.ranges_seq,
         writer: None,
         made: Vec::new(),
+        values: ValueOutput::new(spec.values),
         ended_ms: spec.ended_ms,
         done: Merged { next_end_ms: NEVER, ..Merged::default() },
     };
@@ -109,9 +124,10 @@ pub fn merge(input: &mut impl Cursor, spec: MergeSpec<'_>) -> Result<Merged> {
         Ok(()) => Ok(out.done),
         Err(error) => {
             out.writer = None;
-            for number in out.made {
+            out.values.give_up();
+            for kind in out.made {
                 // What stays behind is not named by the manifest and goes when the store is opened.
-                let _ = spec.tables.remove(number);
+                let _ = spec.tables.remove(kind);
             }
             Err(error)
         }
@@ -141,6 +157,7 @@ impl Run<'_, '_> {
     pub(super) fn took(&mut self, entry: &EntryRef<'_>, check: &dyn Fn() -> Result<()>) -> Result<()> {
         self.out.done.entries_in += 1;
         self.unchecked += entry.key.len() + entry.value.len() + ENTRY_BYTES;
+        self.unchecked += std::mem::take(&mut self.out.values.moved_bytes);
         if self.unchecked < CHECK_BYTES {
             return Ok(());
         }
@@ -159,6 +176,9 @@ impl Run<'_, '_> {
             let nothing_below = |key: &[u8]| self.below.nothing(key);
             let (seq, kind, expires_at) = (entry.seq, entry.kind, entry.expires_at);
             let fate = self.retain.decide(entry.key, seq, kind, expires_at, range, nothing_below);
+            if kind == Kind::BlobRef && fate != Fate::Keep && !self.retain.overwritten() {
+                self.out.note_ended(&entry);
+            }
             if fate == Fate::Delete {
                 // The deletion is as old as the expiry that it stands for.
                 self.out.note_deletion(entry.expires_at);
@@ -189,7 +209,7 @@ impl Run<'_, '_> {
             self.out.cleaned_seq = self.out.cleaned_seq.min(range - 1);
             self.out.done.kept_from_range = self.out.done.kept_from_range.max(range);
         }
-        if self.renumber && entry.kind == Kind::Put && entry.seq <= self.everybody_sees && stretch.is_free() {
+        if self.renumber && entry.kind.is_value() && entry.seq <= self.everybody_sees && stretch.is_free() {
             // Nothing is older than the last level: the number says nothing any more there, and
             // zeros compress away. In a range it says that the entry is newer.
             entry.seq = 0;
@@ -211,14 +231,18 @@ pub(super) struct Output<'a> {
     /// What the open table is clean of.
     cleaned_seq: SeqNum,
     writer: Option<(FileNumber, TableWriter)>,
-    made: Vec<FileNumber>,
+    made: Vec<FileKind>,
+    pub(super) values: ValueOutput<'a>,
     ended_ms: u64,
     pub(super) done: Merged,
 }
 
 impl Output<'_> {
     fn is_full(&self, table_bytes: u64) -> bool {
-        self.writer.as_ref().is_some_and(|(_, writer)| writer.estimated_bytes() >= table_bytes)
+        let is_full = |writer: &TableWriter| {
+            writer.estimated_bytes() >= table_bytes || writer.blob_files() >= MOST_BLOB_FILES
+        };
+        self.writer.as_ref().is_some_and(|(_, writer)| is_full(writer))
     }
 
     /// Notes a deletion that stands for something gone since `ms`.
@@ -226,11 +250,38 @@ impl Output<'_> {
         self.origin.oldest_deletion_ms = self.origin.oldest_deletion_ms.min(ms);
     }
 
+    /// Notes that the value goes to which an entry refers, because its key was deleted or has ended.
+    pub(super) fn note_ended(&mut self, entry: &EntryRef<'_>) {
+        // A reference that is none is met by whoever reads it.
+        if let (Kind::BlobRef, Ok(at)) = (entry.kind, BlobRef::decode(entry.value)) {
+            self.done.ended_in.insert(at.file);
+        }
+    }
+
+    /// Writes an entry, its value wherever it belongs.
     fn add(&mut self, entry: &EntryRef<'_>) -> Result<()> {
+        let called_back = self.values.called_back(entry)?;
+        let entry = match &called_back {
+            Some(value) => EntryRef { kind: Kind::Put, value, ..*entry },
+            None => *entry,
+        };
+        let (made, next_number) = (&mut self.made, self.next_number);
+        let reference = self.values.separate(&entry, &self.origin, || {
+            let number = next_number();
+            made.push(FileKind::Blob(number));
+            number
+        })?;
+        match &reference {
+            Some(value) => self.add_to_table(&EntryRef { kind: Kind::BlobRef, value, ..entry }),
+            None => self.add_to_table(&entry),
+        }
+    }
+
+    fn add_to_table(&mut self, entry: &EntryRef<'_>) -> Result<()> {
         if self.writer.is_none() {
             let number = (self.next_number)();
             let (file, identity) = self.tables.create(number)?;
-            self.made.push(number);
+            self.made.push(FileKind::Table(number));
             let options = self.policy.for_level(self.level, self.origin);
             self.writer = Some((number, TableWriter::new(file, identity, options)?));
         }
@@ -268,6 +319,9 @@ impl Output<'_> {
 
     fn complete(&mut self) -> Result<()> {
         self.close_table()?;
+        self.values.close()?;
+        self.done.blobs = std::mem::take(&mut self.values.made);
+        self.done.bytes_out += self.done.blobs.iter().map(|blob| blob.size).sum::<u64>();
         if self.made.is_empty() { Ok(()) } else { self.tables.sync_dir() }
     }
 }

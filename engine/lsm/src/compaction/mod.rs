@@ -1,6 +1,7 @@
 //! Layer 5: choosing compactions, and the merge that carries them out (flushes too).
 
 mod below;
+mod blobs;
 mod calm;
 mod erasure;
 mod fifo;
@@ -12,7 +13,10 @@ mod plan;
 mod pressure;
 mod ranges;
 mod tiered;
+mod values;
 
+#[cfg(all(test, not(loom)))]
+mod blobs_tests;
 #[cfg(all(test, not(loom)))]
 mod fifo_tests;
 #[cfg(all(test, not(loom)))]
@@ -23,8 +27,11 @@ mod ranges_tests;
 mod tiered_tests;
 
 pub use below::Below;
+pub use blobs::{DEAD_PERCENT, dead_blobs, holds_dead_since};
 pub use calm::{Calm, pick_calm};
-pub use erasure::{Unerased, can_be_erased, ended_ms, hides_since_before, is_due, leftover, unerased};
+pub use erasure::{
+    Unerased, can_be_erased, ended_ms, hides_since, hides_since_before, is_due, leftover, unerased,
+};
 pub use fifo::has_outlived;
 pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use intake::deepest_free;
@@ -33,3 +40,4 @@ pub use picker::{Busy, Moment, ShapeOptions, Targets, pick, pick_erasure, pick_m
 pub use plan::{Claim, Claims, Plan, Reason};
 pub use pressure::{debt_bytes, level0_pressure};
 pub use ranges::{is_seen, joined, oldest_range_ms, retired};
+pub use values::ValueSpec;

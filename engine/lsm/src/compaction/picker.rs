@@ -8,6 +8,7 @@
 //! worth having. So about nine tenths of the data stand in the deepest level at any size, and space
 //! amplification stays near 1.1.
 
+use super::blobs::{is_pressing, pick_dead_values};
 use super::erasure::{frees_something, pick_dense, pick_due, released};
 use super::fifo::{merge_neighbours, pick_oldest};
 use super::plan::{Claims, Plan, Reason};
@@ -134,6 +135,14 @@ pub fn pick(
     {
         return Some(plan);
     }
+    // Where writers are about to wait for level 0, that goes first.
+    let level0_waits = version.level(0).len() >= options.level0_tables.saturating_mul(2);
+    if is_pressing(version)
+        && !level0_waits
+        && let Some(plan) = pick_dead_values(version, claims, moment, false)
+    {
+        return Some(plan);
+    }
     let shaping = match moment.style {
         CompactionStyle::Leveled => pick_leveled(version, claims, options, moment),
         CompactionStyle::Tiered(rules) => pick_tiered(version, claims, rules, (options, policy), moment),
@@ -151,6 +160,7 @@ pub fn pick(
         _ => pick_dense(version, claims, options, moment),
     };
     pick_due(version, claims, options, moment)
+        .or_else(|| pick_dead_values(version, claims, moment, false))
         .or_else(|| pick_bottom_deletions(version, claims, moment))
         .or_else(|| pick_touched(version, claims, options, moment, due))
         .or_else(dense)
@@ -201,6 +211,7 @@ pub fn pick_erasure(
     let due = |range: &Range| range.written_ms <= moment.erase_ms;
     pick_whole(version, claims, moment)
         .or_else(|| pick_due(version, claims, options, moment))
+        .or_else(|| pick_dead_values(version, claims, moment, true))
         .or_else(|| pick_touched(version, claims, options, moment, due))
         .map(|plan| moving_only_if_the_codec_stays(plan, policy))
 }

@@ -70,6 +70,7 @@ pub(super) fn table(tables: &Tables, level: usize, text: &str) -> Arc<TableFile>
         oldest_deletion_ms: NEVER,
         cleaned_seq: 0,
         ingested_seq: 0,
+        blobs: Vec::new(),
     };
     TableFile::new(Arc::new(meta), reader, Arc::new(Purgatory::default()))
 }

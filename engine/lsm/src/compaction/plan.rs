@@ -70,6 +70,7 @@ impl Plan {
             Reason::Deletions => "deletions",
             Reason::Covered => "covered",
             Reason::Ranges => "ranges",
+            Reason::DeadValues => "dead values",
             Reason::Calm => "calm",
             Reason::Manual => "manual",
         };

@@ -10,7 +10,7 @@ use crate::base::clock::Clock;
 use crate::base::error::Result;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
-use crate::commit::Durability;
+use crate::commit::{Durability, FeedOptions};
 use crate::filter::PrefixExtractor;
 use crate::fs::Fs;
 use crate::hooks::{CompactionFilterFactory, EventListener, MergeOperator};
@@ -236,6 +236,13 @@ impl Builder {
         self
     }
 
+    /// Sets [`Options::feed`]: changes are kept for those who read them.
+    #[must_use]
+    pub fn feed(mut self, options: FeedOptions) -> Builder {
+        self.options.feed = Some(options);
+        self
+    }
+
     /// Sets [`Options::time_one_in`].
     #[must_use]
     pub fn time_one_in(mut self, one_in: u32) -> Builder {
@@ -385,6 +392,28 @@ impl Builder {
     #[must_use]
     pub fn compaction_style(mut self, family: &str, style: CompactionStyle) -> Builder {
         self.hooks.wishes.style.insert(family.into(), style);
+        self
+    }
+
+    /// Has the column family `family`, whether it exists already or is created later, keep values of `bytes`
+    /// or more apart from their keys:
+    /// [`FamilyOptions::blob_values_from`](crate::FamilyOptions::blob_values_from), kept beside the data.
+    /// `None` keeps them beside their keys from then on.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// let db = esker::Db::builder(path).blob_values_from("default", Some(4 << 10)).open()?;
+    /// db.put("picture", vec![7; 100_000])?;
+    /// db.flush()?;
+    /// assert_eq!(db.get("picture")?.unwrap().len(), 100_000);
+    /// assert_eq!(db.stats().families[0].blobs.files, 1);
+    /// # db.close() }
+    /// ```
+    #[must_use]
+    pub fn blob_values_from(mut self, family: &str, bytes: Option<usize>) -> Builder {
+        self.hooks.wishes.blob_values_from.insert(family.into(), bytes);
         self
     }
 

@@ -62,6 +62,9 @@ pub struct FamilyChanges {
     pub filter_bits_per_key: Option<u32>,
     /// [`FamilyOptions::index_partition_bytes`].
     pub index_partition_bytes: Option<usize>,
+    /// [`FamilyOptions::blob_values_from`], of values that are flushed and compacted from then on;
+    /// `Some(None)` for none.
+    pub blob_values_from: Option<Option<usize>>,
     /// [`FamilyOptions::compaction`]; compactions work towards it from then on.
     pub compaction: Option<CompactionStyle>,
 }
@@ -100,6 +103,7 @@ impl FamilyChanges {
         set(&mut options.filter, self.filter);
         set(&mut options.filter_bits_per_key, self.filter_bits_per_key);
         set(&mut options.index_partition_bytes, self.index_partition_bytes);
+        set(&mut options.blob_values_from, self.blob_values_from);
         set(&mut options.compaction, self.compaction);
     }
 }

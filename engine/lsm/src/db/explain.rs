@@ -2,6 +2,7 @@
 
 use super::family::ColumnFamily;
 use super::read;
+use crate::base::blob_ref::BlobRef;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileNumber;
 use crate::base::hash::key_hash;
@@ -155,6 +156,12 @@ pub struct FoundEntry {
     pub hidden_by: Option<HiddenBy>,
 }
 
+/// The size of the value of an entry, wherever it stands.
+fn value_bytes(entry: &EntryRef<'_>) -> usize {
+    let separate = (entry.kind == Kind::BlobRef).then(|| BlobRef::decode(entry.value).ok()).flatten();
+    separate.map_or(entry.value.len(), |at| usize::try_from(at.raw).unwrap_or(usize::MAX))
+}
+
 /// How a table was looked into.
 #[derive(Default)]
 struct Steps {
@@ -187,7 +194,7 @@ struct Question<'a> {
 impl Question<'_> {
     fn found(&self, entry: &EntryRef<'_>) -> FoundEntry {
         let kind = match entry.kind {
-            Kind::Put => EntryKind::Value,
+            Kind::Put | Kind::BlobRef => EntryKind::Value,
             Kind::Merge => EntryKind::Operand,
             _ => EntryKind::Deletion,
         };
@@ -200,7 +207,7 @@ impl Question<'_> {
         FoundEntry {
             kind,
             seq: entry.seq,
-            value_bytes: entry.value.len(),
+            value_bytes: value_bytes(entry),
             expires_at_ms: (expires_at != NEVER).then_some(expires_at),
             hidden_by,
         }
@@ -299,28 +306,33 @@ impl ColumnFamily {
         // The view is pinned before the sequence number is loaded: see `tree::View`.
         let view = self.family().view();
         let seq = self.read_seq();
-        let mut cost = ReadContext::default();
-        let got = lookup_observed(
-            &view,
-            key,
-            seq,
-            || now_ms,
-            &mut cost,
-            |found| (found.bytes().len(), found.seq(), found.expires_at()),
-        );
-        let range = view.newest_deleted(key, seq);
-        let question = Question { view: &view, key, hash: key_hash(key), seq, now_ms, range };
-        let places = question.places();
-        let answer = match got {
-            Ok(Some((bytes, seq, expires_at))) => {
-                let expires_at_ms = (expires_at != NEVER).then_some(expires_at);
-                Answer::Value { bytes, seq, expires_at_ms, operands: cost.operands }
-            }
-            Ok(None) => why_nothing(&places, range),
-            Err(error) => Answer::Failed(error),
-        };
-        let deleted_range = (range > 0).then_some(range);
-        let (family, key) = (self.name().to_owned(), key.to_vec());
-        Ok(Explanation { family, key, seq, now_ms, answer, places, deleted_range, cost })
+        Ok(explain_at(self.name(), &view, key, seq, now_ms))
     }
+}
+
+/// Explains what `view`, which is of the family `family`, has of `key` at a sequence number and a time.
+pub(crate) fn explain_at(family: &str, view: &View, key: &[u8], seq: SeqNum, now_ms: u64) -> Explanation {
+    let mut cost = ReadContext::default();
+    let got = lookup_observed(
+        view,
+        key,
+        seq,
+        || now_ms,
+        &mut cost,
+        |found| (found.bytes().len(), found.seq(), found.expires_at()),
+    );
+    let range = view.newest_deleted(key, seq);
+    let question = Question { view, key, hash: key_hash(key), seq, now_ms, range };
+    let places = question.places();
+    let answer = match got {
+        Ok(Some((bytes, seq, expires_at))) => {
+            let expires_at_ms = (expires_at != NEVER).then_some(expires_at);
+            Answer::Value { bytes, seq, expires_at_ms, operands: cost.operands }
+        }
+        Ok(None) => why_nothing(&places, range),
+        Err(error) => Answer::Failed(error),
+    };
+    let deleted_range = (range > 0).then_some(range);
+    let (family, key) = (family.to_owned(), key.to_vec());
+    Explanation { family, key, seq, now_ms, answer, places, deleted_range, cost }
 }

@@ -60,6 +60,13 @@ impl Db {
         self.inner().store.reserve.is_short()
     }
 
+    /// Whether the store takes no writes any more, since a sync has failed; [`Health::poisoned`] says why. A
+    /// look at one number.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.inner().store.poison.is_set()
+    }
+
     /// How the store is.
     ///
     /// ```

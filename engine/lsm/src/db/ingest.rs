@@ -6,7 +6,7 @@ use super::inner::Inner;
 use crate::background::Taken;
 use crate::base::checksum::Identity;
 use crate::base::error::{Corruption, Error, Result};
-use crate::base::filename::FileNumber;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::refusal::IngestRefusal;
 use crate::base::sync::Arc;
@@ -162,7 +162,7 @@ impl Drop for Ingest<'_> {
         // If the manifest is in doubt it may name them after all, and they stay until the store is opened.
         if !self.store.poison.is_set() {
             for number in self.made.drain(..) {
-                let _ = self.store.tables.remove(number);
+                let _ = self.store.tables.remove(FileKind::Table(number));
             }
         }
     }

@@ -10,12 +10,14 @@
 
 use super::builder::Builder;
 use super::family::ColumnFamily;
+use super::feed::Opened;
 use super::handle::Db;
 use super::inner::{Inner, LiveDurability};
 use super::options::FamilyOptions;
 use super::options_file::OptionChange;
 use super::prepared;
 use super::stored::Stored;
+use super::versions::open_versions;
 use crate::background::{Jobs, Scheduler};
 use crate::base::clock::ExpiryClock;
 use crate::base::error::{Corruption, Error, Result};
@@ -24,6 +26,7 @@ use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::RESERVED_SEQS;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex, RwLock, unique_number};
+use crate::blob::Blobs;
 use crate::commit::{Drawer, Parts, Reserve, Store};
 use crate::fs::{Fs, LockGuard};
 use crate::hooks::{Events, FamilyHooks};
@@ -32,8 +35,7 @@ use crate::ranges::RangeSet;
 use crate::table::Tables;
 use crate::tree::Family;
 use crate::version::{
-    Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, check_levels,
-    check_ranges, load_manifest,
+    Edit, EditOp, FamilyState, History, Manifest, Purgatory, StoreState, TableFile, Version, load_manifest,
 };
 use crate::wal::{Cut, ManifestEnd, Wal, WalOptions};
 use std::cell::Cell;
@@ -43,7 +45,7 @@ use std::path::{Path, PathBuf};
 use super::replay::Replayed;
 
 /// The name of the family that every store has.
-pub(super) const DEFAULT_FAMILY: &str = "default";
+pub(crate) const DEFAULT_FAMILY: &str = "default";
 
 /// The layer whose keys this crate's own users write.
 pub(crate) const PLAIN: &str = "plain";
@@ -154,14 +156,14 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
     Ok(Db::new(ColumnFamily::new(inner, default)))
 }
 
-/// Removes tables that were being written when a process ended, and temporary files: they may take
-/// up the very space that opening needs. No state that a loss of power may yet bring back names
+/// Removes tables and blob files that were being written when a process ended, and temporary files: they may
+/// take up the very space that opening needs. No state that a loss of power may yet bring back names
 /// them, as long as no manifest but the one that was read can be in force, and so they may go before
 /// anything is synced.
 fn remove_never_named(fs: &Fs, dir: &Path, mentioned: &BTreeSet<FileNumber>) -> Result<()> {
     for name in fs.list(dir)? {
         let never = match FileKind::parse(&name) {
-            Some(FileKind::Table(number)) => !mentioned.contains(&number),
+            Some(FileKind::Table(number) | FileKind::Blob(number)) => !mentioned.contains(&number),
             Some(FileKind::Temp(_)) => true,
             _ => false,
         };
@@ -177,15 +179,9 @@ fn take_directory(fs: &Fs, dir: &Path, create: bool) -> Result<LockGuard> {
     match fs.list(dir) {
         Ok(names) => {
             // A directory that was never a store must not even get a lock file.
-            if !names.iter().any(|name| FileKind::parse(name).is_some()) {
-                // The root of a file system of its own holds nothing else when it is new.
-                if let Some(name) = names.iter().find(|name| *name != "lost+found") {
-                    let why = format!("it holds other files, such as {name:?}");
-                    return Err(Error::NotADatabase { path: dir.into(), why });
-                }
-                if !create {
-                    return Err(nothing_there(dir));
-                }
+            check_ours(dir, &names)?;
+            if !create && !names.iter().any(|name| FileKind::parse(name).is_some()) {
+                return Err(nothing_there(dir));
             }
         }
         Err(error) if error.is_not_found() && create => fs.create_dir_all(dir)?,
@@ -200,11 +196,26 @@ fn take_directory(fs: &Fs, dir: &Path, create: bool) -> Result<LockGuard> {
     })
 }
 
-fn nothing_there(dir: &Path) -> Error {
+/// Refuses a directory with files of somebody else's alone.
+pub(super) fn check_ours(dir: &Path, names: &[String]) -> Result<()> {
+    if names.iter().any(|name| FileKind::parse(name).is_some()) {
+        return Ok(());
+    }
+    // The root of a file system of its own holds nothing else when it is new.
+    match names.iter().find(|name| *name != "lost+found") {
+        Some(name) => {
+            let why = format!("it holds other files, such as {name:?}");
+            Err(Error::NotADatabase { path: dir.into(), why })
+        }
+        None => Ok(()),
+    }
+}
+
+pub(super) fn nothing_there(dir: &Path) -> Error {
     Error::NotADatabase { path: dir.into(), why: "there is no store".into() }
 }
 
-fn check_layer(builder: &Builder, state: &StoreState) -> Result<()> {
+pub(super) fn check_layer(builder: &Builder, state: &StoreState) -> Result<()> {
     if builder.layer.as_ref().is_none_or(|layer| *layer == state.layer) {
         return Ok(());
     }
@@ -224,7 +235,7 @@ fn check_layer(builder: &Builder, state: &StoreState) -> Result<()> {
 
 /// Without `CURRENT` the directory may hold what a crash left behind while the store was created,
 /// and nothing else: where there are tables or log records, `CURRENT` was lost.
-fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
+pub(super) fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
     for name in names {
         let occupied = match FileKind::parse(name) {
             Some(FileKind::Table(_) | FileKind::Blob(_)) => true,
@@ -281,6 +292,7 @@ struct Opening {
     /// Where the manifest ends in its stream, and at which offset in its file.
     manifest_end: Option<(ManifestEnd, u64)>,
     tables: Arc<Tables>,
+    blobs: Arc<Blobs>,
     purgatory: Arc<Purgatory>,
     numbers: Arc<AtomicU64>,
     options: Vec<(u32, FamilyOptions)>,
@@ -301,7 +313,9 @@ impl Opening {
         let (fs, dir, random) = (builder.fs.clone(), &builder.path, builder.random.clone());
         // Two runs of a simulated store must not draw the same identities from the same seed.
         random.stir(next);
-        let tables = Tables::new(fs, dir, random, options.cache_bytes(), options.max_open_files);
+        let (cache_bytes, open_files) = (options.cache_bytes(), options.max_open_files);
+        let tables = Tables::new(fs.clone(), dir, random.clone(), cache_bytes, open_files);
+        let blobs = Blobs::new(fs, dir, random, tables.pool().clone());
         let decode = |(id, family): (&u32, &FamilyState)| {
             let options = FamilyOptions::decode(&family.options);
             let wrong = |e: crate::base::coding::Malformed| e.in_file(manifest, 0);
@@ -312,6 +326,7 @@ impl Opening {
             state,
             manifest_end,
             tables: Arc::new(tables),
+            blobs: Arc::new(blobs),
             purgatory: Arc::new(Purgatory::default()),
             numbers: Arc::new(AtomicU64::new(next)),
             memtable_bytes: options.commit_options().memtable_bytes,
@@ -365,6 +380,7 @@ impl Opening {
             clock,
             options: builder.options.commit_options(),
             tables: self.tables,
+            blobs: self.blobs,
             purgatory: self.purgatory,
             families,
             manifest,
@@ -381,18 +397,16 @@ impl Opening {
     fn rebuild(&mut self, builder: &Builder, names: &[String], recovery: &mut Recovery) -> Result<Rebuilt> {
         let dir = &builder.path;
         let _span = tracing::info_span!(target: "esker", "recovery", path = %dir.display()).entered();
-        let versions = self.open_versions(dir)?;
+        let versions = open_versions(&self.state, dir, (&self.tables, &self.blobs), &self.purgatory)?;
         let mut replayed = Replayed::new(builder, &self.state, &self.tables, &self.numbers, &self.options);
         let found = replayed.run(names)?;
+        let replayed_seq = replayed.last_seq;
         if found.closed.is_some() {
             self.check_manifest_end(dir, found.manifest)?;
         }
         let last_seq = found.closed.unwrap_or(self.state.seq_ceiling).max(replayed.last_seq);
         let clock = ExpiryClock::new(builder.clock.clone(), self.state.clock_ms.max(found.clock_ms));
         let edit = replayed.finish(last_seq, clock.now_ms())?;
-        recovery.clean = found.closed.is_some();
-        recovery.replayed_groups = found.groups;
-        recovery.cut = found.cut;
         let families = self.families(builder, versions, &edit, last_seq)?;
         let options = WalOptions {
             fs: builder.fs.clone(),
@@ -403,11 +417,25 @@ impl Opening {
             least_bytes: builder.options.wal_least_bytes(),
             mapped: builder.options.map_log,
         };
+        let opened = Opened {
+            state: &self.state,
+            found: &found,
+            last_seqs: (replayed_seq, last_seq),
+            now_ms: clock.now_ms(),
+            families: &self.options,
+        };
+        let feed = opened.carry_over(builder.options.feed, &options, || self.next_number())?;
+        recovery.clean = found.closed.is_some();
+        recovery.replayed_groups = found.groups;
+        recovery.cut = found.cut;
         let wal = Wal::create(options, self.next_number())?;
         // Its name becomes durable with the manifest's.
         let number = || self.next_number();
         let stored = Stored::settle(builder, self.state.store, names, recovery, number)?;
-        self.next_state(builder, &edit, last_seq, wal.current(), recovery.clean, clock.now_ms());
+        // Positions of a time before the one that is kept are of another history.
+        let goes_on = recovery.clean && (feed.is_none() || self.state.feed.is_some());
+        self.state.feed = feed;
+        self.next_state(builder, &edit, last_seq, wal.current(), goes_on, clock.now_ms());
         Ok(Rebuilt { families, wal, last_seq, clock, stored })
     }
 
@@ -432,44 +460,11 @@ impl Opening {
     fn remove_made(&self, builder: &Builder, first: FileNumber) {
         for number in first..self.numbers.load(Ordering::Relaxed) {
             // What cannot be removed now is removed when the store is opened.
+            // Replaying separates no values.
             for kind in [FileKind::Table(number), FileKind::Wal(number), FileKind::Options(number)] {
                 let _ = builder.fs.remove(&kind.path(&builder.path));
             }
         }
-    }
-
-    /// Opens the tables of all families and checks that levels are what they must be.
-    fn open_versions(&self, dir: &Path) -> Result<Vec<(u32, Version)>> {
-        let mut versions = Vec::new();
-        for (id, family) in &self.state.families {
-            let mut added = Vec::new();
-            for (level, tables) in family.tables.iter().enumerate() {
-                for meta in tables.values() {
-                    added.push((level, self.open_table(dir, meta)?));
-                }
-            }
-            let version = Version::default().changed(&[], added);
-            let problems = check_levels(&version).into_iter();
-            let ranges = check_ranges(&version, family.ranges.values(), family.flushed);
-            if let Some(problem) = problems.chain(ranges).next() {
-                let expected = format!("levels and ranges of family {:?} in order", family.name);
-                return Err(Corruption::new(&FileKind::Current.path(dir), 0, expected, problem).into());
-            }
-            versions.push((*id, version));
-        }
-        Ok(versions)
-    }
-
-    fn open_table(&self, dir: &Path, meta: &Arc<crate::version::TableMeta>) -> Result<Arc<TableFile>> {
-        let reader =
-            self.tables.open(meta.number, meta.identity, meta.size, meta.ingested_seq).map_err(|error| {
-                if !error.is_not_found() {
-                    return error;
-                }
-                let path = FileKind::Table(meta.number).path(dir);
-                Corruption::new(&path, 0, "a table that the manifest names", "no such file").into()
-            })?;
-        Ok(TableFile::new(meta.clone(), reader, self.purgatory.clone()))
     }
 
     /// The families with the tables that replay wrote and the ranges that it met.
@@ -516,13 +511,13 @@ impl Opening {
         edit: &Edit,
         last_seq: SeqNum,
         wal: FileNumber,
-        clean: bool,
+        goes_on: bool,
         now_ms: u64,
     ) {
         // What replay made fits by construction: new numbers, existing families.
         let applied = self.state.apply(edit);
         debug_assert_eq!(applied, Ok(()));
-        if !clean {
+        if !goes_on {
             self.state.history =
                 History { id: builder.random.next_u64(), first_seq: (last_seq + 1).min(MAX_SEQ) };
         }
@@ -547,14 +542,15 @@ fn remove_unnamed(
     options: Option<FileNumber>,
     reserved: bool,
 ) -> Vec<String> {
-    let named: std::collections::HashSet<FileNumber> = manifest.state().table_numbers().collect();
+    let named: std::collections::HashSet<FileKind> = manifest.state().data_files().collect();
+    let kept = manifest.state().feed.as_ref();
     let mut removed = Vec::new();
     for name in names {
         let keep = match FileKind::parse(name) {
-            None | Some(FileKind::Current | FileKind::Lock | FileKind::Blob(_)) => true,
+            None | Some(FileKind::Current | FileKind::Lock) => true,
             Some(FileKind::Reserve) => reserved,
-            Some(FileKind::Table(number)) => named.contains(&number),
-            Some(FileKind::Wal(number)) => number >= wal,
+            Some(kind @ (FileKind::Table(_) | FileKind::Blob(_))) => named.contains(&kind),
+            Some(FileKind::Wal(number)) => number >= wal || kept.is_some_and(|feed| feed.keeps(number)),
             Some(FileKind::Manifest(number)) => number == manifest.number(),
             Some(FileKind::Options(number)) => Some(number) == options,
             Some(FileKind::Temp(_)) => false,

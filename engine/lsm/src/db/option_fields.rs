@@ -1,7 +1,7 @@
 //! The options of a store one by one: their names and values as text.
 
 use super::options::Options;
-use crate::commit::Durability;
+use crate::commit::{Durability, FeedOptions};
 use std::time::Duration;
 
 /// An option as text.
@@ -18,6 +18,7 @@ pub(super) struct Field {
 const BYTES: &str = "a number of bytes";
 const BYTES_OR_AUTO: &str = "a number of bytes, or `auto`";
 const NUMBER: &str = "a number";
+const FEED: &str = "`off`, or bytes, a time, bytes and `yield` or `hold`, such as `1024 60000ms 4096 yield`";
 const TIME: &str = "a time such as `1500ms`";
 
 /// A value that is a number.
@@ -93,6 +94,15 @@ pub(super) const FIELDS: &[Field] = &[
     number!(max_prepared, NUMBER),
     number!(max_prepared_bytes, BYTES),
     derived!(max_ranges, "a number, or `auto`"),
+    Field {
+        name: "feed",
+        takes: FEED,
+        show: |options| options.feed.map_or_else(|| "off".into(), feed),
+        set: |options, text| {
+            options.feed = if text == "off" { None } else { Some(feed_of(text)?) };
+            Some(())
+        },
+    },
     number!(time_one_in, NUMBER),
 ];
 
@@ -102,4 +112,25 @@ fn durability(mode: Durability) -> &'static str {
         Durability::Os => "os",
         Durability::None => "none",
     }
+}
+
+fn feed(options: FeedOptions) -> String {
+    let FeedOptions { keep_bytes, keep_age, consumer_bytes, yield_on_full_disk } = options;
+    let full = if yield_on_full_disk { "yield" } else { "hold" };
+    format!("{keep_bytes} {}ms {consumer_bytes} {full}", keep_age.as_millis())
+}
+
+fn feed_of(text: &str) -> Option<FeedOptions> {
+    let mut words = text.split(' ');
+    let options = FeedOptions {
+        keep_bytes: words.next()?.parse().ok()?,
+        keep_age: Duration::from_millis(words.next()?.strip_suffix("ms")?.parse().ok()?),
+        consumer_bytes: words.next()?.parse().ok()?,
+        yield_on_full_disk: match words.next()? {
+            "yield" => true,
+            "hold" => false,
+            _ => return None,
+        },
+    };
+    words.next().is_none().then_some(options)
 }

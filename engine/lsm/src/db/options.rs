@@ -3,7 +3,8 @@
 
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::error::{Error, Result};
-use crate::commit::{CommitOptions, Durability, StallLimits};
+use crate::base::limits::MAX_VALUE_BYTES;
+use crate::commit::{CommitOptions, Durability, FeedOptions, StallLimits};
 use crate::compaction::ShapeOptions;
 use crate::compress::Codec;
 use crate::filter::{FilterPolicy, PrefixExtractor};
@@ -73,6 +74,10 @@ pub struct Options {
     /// all else; from twice as many on, those who delete or drop ranges are slowed. Default: two for each MiB
     /// of the budget, at least 64 and at most 4096; otherwise between 1 and 65,536.
     pub max_ranges: Option<usize>,
+    /// For how long changes are kept for those who read them with [`Db::changes`](crate::Db::changes); `None`
+    /// keeps none, and costs nothing. A store that is opened once without it lets go of all that was kept.
+    /// Default: `None`.
+    pub feed: Option<FeedOptions>,
     /// One in so many writes, gets, looks for many keys and seeks is timed for [`crate::Db::metrics`], on
     /// each thread; 0 for none. Each that is timed looks at the clock twice, some 50 ns: with 100 that is
     /// nothing, with 1 it is a tenth of a get from memory. What uses the disk in the background is always
@@ -102,6 +107,7 @@ impl Default for Options {
             max_prepared: 1024,
             max_prepared_bytes: 64 << 20,
             max_ranges: None,
+            feed: None,
             time_one_in: 0,
         }
     }
@@ -128,6 +134,7 @@ impl Options {
         within("max_prepared", self.max_prepared as u64, 0, 1 << 16)?;
         within("max_prepared_bytes", self.max_prepared_bytes, 0, 1 << 30)?;
         within("max_ranges", self.max_ranges() as u64, 1, 1 << 16)?;
+        self.feed.map_or(Ok(()), |feed| feed.validate())?;
         within("wal_age", self.wal_age.as_secs(), 1, 10 * 365 * 24 * 3600)?;
         let interval = Duration::from_millis(1)..=Duration::from_secs(3600);
         if !interval.contains(&self.sync_interval) {
@@ -167,11 +174,11 @@ impl Options {
     }
 
     /// The share of the budget that caches blocks.
-    pub(super) fn cache_bytes(&self) -> u64 {
+    pub(crate) fn cache_bytes(&self) -> u64 {
         self.memory_budget / 2
     }
 
-    pub(super) fn commit_options(&self) -> CommitOptions {
+    pub(crate) fn commit_options(&self) -> CommitOptions {
         let memtable_bytes = self.memtable_bytes();
         CommitOptions {
             segment_bytes: self.wal_segment_bytes,
@@ -186,6 +193,7 @@ impl Options {
             max_prepared: self.max_prepared,
             max_prepared_bytes: self.max_prepared_bytes,
             recent_bytes: self.recent_writes_bytes(),
+            feed: self.feed,
             shape: ShapeOptions {
                 level0_tables: 4,
                 base_bytes: self.level_base_bytes(),
@@ -247,6 +255,12 @@ pub struct FamilyOptions {
     /// ([`crate::Db::pins`] lists them). A short time costs compactions. Default: 24 h; between 1 s and
     /// ten years; `None` leaves it to compactions that are due anyway.
     pub erase_within: Option<Duration>,
+    /// Values of so many bytes or more stand apart from their keys, in blob files: compactions leave them
+    /// where they are, and write the less for it; reading one costs a look into another file. `None` keeps
+    /// all values beside their keys. What was written under another value of it stays readable and where it
+    /// is, until compactions come to it. docs/blobs.md says when it pays. Default: `None`; between 1 byte and
+    /// 1 GiB.
+    pub blob_values_from: Option<usize>,
     /// How its tables are kept in order. [`Builder::compaction_style`](crate::Builder::compaction_style)
     /// changes it. Default: [`CompactionStyle::Leveled`].
     pub compaction: CompactionStyle,
@@ -267,6 +281,7 @@ impl Default for FamilyOptions {
             merge_operator: None,
             default_ttl: None,
             erase_within: Some(Duration::from_secs(24 * 3600)),
+            blob_values_from: None,
             compaction: CompactionStyle::default(),
         }
     }
@@ -291,6 +306,8 @@ mod tag {
     pub const PREFIX: u64 = 24;
     /// A byte string; absent for the default.
     pub const COMPACTION: u64 = 25;
+    /// In bytes; absent for none.
+    pub const BLOB_VALUES_FROM: u64 = 26;
     /// In ms; absent for none.
     pub const DEFAULT_TTL: u64 = 10;
     /// In ms; 0 for no bound.
@@ -319,6 +336,9 @@ impl FamilyOptions {
         if self.erase_within.is_some_and(|within| !bounds.contains(&within)) {
             return Err(Error::invalid("erase_within", "it must be between 1 s and ten years"));
         }
+        if self.blob_values_from.is_some_and(|from| !(1..=MAX_VALUE_BYTES).contains(&from)) {
+            return Err(Error::invalid("blob_values_from", "it must be between 1 byte and 1 GiB"));
+        }
         self.compaction.validate()?;
         if matches!(self.compaction, CompactionStyle::Fifo(_)) && self.merge_operator.is_some() {
             let why = "a family with a merge operator cannot drop its oldest: operands would lose what they \
@@ -335,6 +355,7 @@ impl FamilyOptions {
             policy: self.policy(),
             default_ttl_ms: self.default_ttl.map(ms),
             erase_within_ms: self.erase_within.map(ms),
+            blob_values_from: self.blob_values_from,
             style: self.compaction,
         }
     }
@@ -388,6 +409,10 @@ impl FamilyOptions {
             self.compaction.encode(&mut stored);
             put_varint(&mut out, tag::COMPACTION);
             put_bytes(&mut out, &stored);
+        }
+        if let Some(from) = self.blob_values_from {
+            put_varint(&mut out, tag::BLOB_VALUES_FROM);
+            put_varint(&mut out, from as u64);
         }
         if self.keep_versions {
             put_varint(&mut out, tag::KEEP_VERSIONS);
@@ -449,6 +474,7 @@ impl FamilyOptions {
                     options.filter = policy.ok_or(unknown)?;
                 }
                 tag::FILTER_BITS => options.filter_bits_per_key = value,
+                tag::BLOB_VALUES_FROM => options.blob_values_from = Some(value as usize),
                 tag::KEEP_VERSIONS if value <= 1 => options.keep_versions = value == 1,
                 tag::INDEX_PARTITION_BYTES => options.index_partition_bytes = value as usize,
                 _ => return Err(unknown),
@@ -480,6 +506,7 @@ mod tests {
                 compaction: zstd_level.map_or_else(CompactionStyle::default, |_| {
                     CompactionStyle::Tiered(crate::version::Tiered { runs: 9, ..Default::default() })
                 }),
+                blob_values_from: zstd_level.map(|_| 4096),
                 prefix: zstd_level.map(|_| PrefixExtractor::Delimited { delimiter: b'/', nth: 3 }),
                 default_ttl,
                 erase_within,
@@ -507,6 +534,8 @@ mod tests {
         assert!(wrong.validate().unwrap_err().to_string().contains("block_bytes"));
         let wrong = FamilyOptions { merge_operator: Some(String::new()), ..FamilyOptions::default() };
         assert!(wrong.validate().unwrap_err().to_string().contains("merge_operator"));
+        let wrong = FamilyOptions { blob_values_from: Some(0), ..FamilyOptions::default() };
+        assert!(wrong.validate().unwrap_err().to_string().contains("blob_values_from"));
         let wrong = FamilyOptions { zstd_level: Some(99), ..FamilyOptions::default() };
         assert!(wrong.validate().unwrap_err().to_string().contains("zstd_level"));
     }

@@ -219,7 +219,7 @@ impl StoredOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commit::Durability;
+    use crate::commit::{Durability, FeedOptions};
     use std::time::Duration;
 
     const PATH: &str = "OPTIONS-000007";
@@ -243,6 +243,12 @@ mod tests {
             max_prepared: 18,
             max_prepared_bytes: 19,
             max_ranges: Some(17),
+            feed: Some(FeedOptions {
+                keep_bytes: 20,
+                keep_age: Duration::from_millis(21),
+                consumer_bytes: 22,
+                yield_on_full_disk: false,
+            }),
             time_one_in: 100,
             ..Options::default()
         }

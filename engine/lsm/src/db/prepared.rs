@@ -23,7 +23,7 @@ pub(super) fn hold_again(store: &Store) -> Result<()> {
     let (id, view) = (family.id(), family.view());
     let bounds = Bounds { lower: Bound::Unbounded, upper: Bound::Unbounded };
     let (seq, now_ms) = (store.read_seq(), store.clock.now_ms());
-    let mut cursor = scan(&view, seq, now_ms, bounds, Access::plain(true), None);
+    let mut cursor = scan(&view, seq, now_ms, bounds, Access::plain(true), None, true);
     cursor.seek_to_first()?;
     while cursor.valid() {
         let wrong = |expected: &str| {

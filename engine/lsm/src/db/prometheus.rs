@@ -19,6 +19,7 @@ impl Metrics {
         of_store(&mut text, &self.stats);
         of_work(&mut text, &self.stats);
         of_transactions(&mut text, &self.stats);
+        of_feed(&mut text, &self.stats);
         of_families(&mut text, &self.stats.families);
         self.of_times(&mut text);
         text.into_text()
@@ -113,6 +114,10 @@ fn of_work(text: &mut Exposition, stats: &Stats) {
     text.one(Counter, "esker_compaction_read_bytes_total", help, stats.compacted_bytes_in);
     let help = "Bytes that compactions wrote.";
     text.one(Counter, "esker_compaction_written_bytes_total", help, stats.compacted_bytes_out);
+    let help = "Bytes of blob files that flushes and compactions wrote; part of what they wrote in all.";
+    text.one(Counter, "esker_blob_written_bytes_total", help, stats.separated_bytes);
+    text.one(Counter, "esker_blob_reads_total", "Separated values that were read.", stats.blob_reads);
+    text.one(Counter, "esker_blob_read_bytes_total", "Their stored bytes.", stats.blob_read_bytes);
     let slowed = stats.slowed.as_secs_f64();
     text.one(Counter, "esker_slowed_seconds_total", "How long writers were slowed.", slowed);
     text.one(Counter, "esker_stops_total", "How often a writer was stopped.", stats.stops);
@@ -170,6 +175,26 @@ fn of_transactions(text: &mut Exposition, stats: &Stats) {
     text.many(Counter, "esker_resolved_transactions_total", help, samples);
 }
 
+fn of_feed(text: &mut Exposition, stats: &Stats) {
+    let feed = &stats.feed;
+    text.one(
+        Gauge,
+        "esker_feed_segments",
+        "Log segments that are kept for readers of changes.",
+        feed.segments,
+    );
+    text.one(Gauge, "esker_feed_bytes", "Their bytes.", feed.bytes);
+    let oldest = feed.oldest.map_or(0, |age| age.as_secs());
+    text.one(Gauge, "esker_feed_oldest_seconds", "For how long the oldest of them is kept.", oldest);
+    let lag = feed.consumers.iter().map(|one| (vec![("consumer", one.name.as_str())], one.lag));
+    let help = "Sequence numbers that a feed consumer has yet to read.";
+    text.many(Gauge, "esker_feed_consumer_lag", help, lag);
+    let cut = feed.consumers.iter();
+    let cut = cut.map(|one| (vec![("consumer", one.name.as_str())], u8::from(one.is_cut_loose)));
+    let help = "1 for a feed consumer that has fallen behind what is kept.";
+    text.many(Gauge, "esker_feed_consumer_cut_loose", help, cut);
+}
+
 fn of_families(text: &mut Exposition, families: &[FamilyStats]) {
     let mut each = |name, help, of: fn(&FamilyStats) -> u64| {
         let samples = families.iter().map(|family| (vec![("family", family.name.as_str())], of(family)));
@@ -179,7 +204,14 @@ fn of_families(text: &mut Exposition, families: &[FamilyStats]) {
     each("esker_sealed_memtables", "Memtables that wait to be flushed.", |f| f.sealed_memtables as u64);
     each("esker_deleted_ranges", "Deleted ranges on record.", |f| f.ranges.deleted as u64);
     each("esker_dropped_ranges", "Dropped ranges on record.", |f| f.ranges.dropped as u64);
-    each("esker_erase_due_bytes", "Tables that are to be compacted to erase.", |f| f.erase_due_bytes);
+    each("esker_blob_files", "Blob files.", |f| f.blobs.files);
+    each("esker_blob_bytes", "Bytes of blob files.", |f| f.blobs.bytes);
+    each("esker_blob_dead_bytes", "Of these, values that no table refers to.", |f| f.blobs.dead_bytes);
+    each(
+        "esker_erase_due_bytes",
+        "Tables and blob files that are to be compacted or collected to erase.",
+        |f| f.erase_due_bytes,
+    );
     each("esker_erase_held_bytes", "Of these, what snapshots hold.", |f| f.erase_held_bytes);
     let mut each_level = |name, help, of: fn(&LevelStats) -> u64| {
         const LEVEL: [&str; 7] = ["0", "1", "2", "3", "4", "5", "6"];

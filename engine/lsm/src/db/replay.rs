@@ -1,21 +1,18 @@
 //! From the log into tables, when a store is opened.
 
 use super::builder::Builder;
-use super::filling::Filling;
+use super::filling::{Filling, fill};
 use super::options::FamilyOptions;
 use super::rewriting::{Rewrite, Rewriter};
 use crate::background::Mode;
-use crate::base::error::{Corruption, Result};
+use crate::base::error::Result;
 use crate::base::filename::{FileKind, FileNumber};
-use crate::base::key::{EntryRef, Kind, SeqNum};
-use crate::base::limits::MAX_BATCH_RANGES;
+use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
-use crate::batch::decode_ops;
 use crate::commit::MOST_RANGES;
 use crate::fs::Fs;
 use crate::memtable::Heads;
-use crate::ranges::{Range, RangeKind};
 use crate::record::HEADER_BYTES;
 use crate::table::Tables;
 use crate::version::{Edit, StoreState};
@@ -100,58 +97,14 @@ impl<'a> Replayed<'a> {
     }
 
     fn apply(&mut self, group: GroupHeader, batch: LoggedBatch<'_>, file: &Path, base: u64) -> Result<()> {
-        let wrong = |expected: String, found: String| Corruption::new(file, base, expected, found);
-        if batch.first_seq <= self.last_seq {
-            let expected = format!("a sequence number above {}", self.last_seq);
-            return Err(wrong(expected, batch.first_seq.to_string()).into());
-        }
-        let mut seq = batch.first_seq;
-        let (end, count) = (seq + u64::from(batch.count), batch.count);
-        let miscounted = |found: String| wrong(format!("a batch of {count} operations"), found);
-        let mut ranges: BTreeMap<u32, Vec<Arc<Range>>> = BTreeMap::new();
-        let mut left = MAX_BATCH_RANGES;
-        for op in decode_ops(batch.ops) {
-            let op = op.map_err(|e| e.in_file(file, base))?;
-            if seq == end {
-                return Err(miscounted("another operation".into()).into());
-            }
-            let skip = match self.state.families.get(&op.family) {
-                Some(family) => seq <= family.flushed,
-                // It was dropped after this was written.
-                None if op.family < self.state.next_family => true,
-                None => return Err(wrong("a known column family".into(), op.family.to_string()).into()),
-            };
-            if !skip {
-                let filling = self.filling.entry(op.family).or_insert_with(|| {
-                    let heads = self.heads.get(&op.family).cloned().unwrap_or_else(|| Heads::from(b""));
-                    let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-                    Filling::new(number, heads, self.memtable_bytes)
-                });
-                if op.kind == Kind::Delete {
-                    filling.memtable.note_deletion_at(group.clock_ms);
-                }
-                let (key, kind, expires_at, value) = (op.key, op.kind, op.expires_at, op.value);
-                match RangeKind::of(kind) {
-                    Some(kind) => {
-                        let most = || format!("a batch of at most {MAX_BATCH_RANGES} ranges");
-                        left = left.checked_sub(1).ok_or_else(|| wrong(most(), "more".into()))?;
-                        let range = Range::new(kind, seq, key, value, group.clock_ms);
-                        ranges.entry(op.family).or_default().push(Arc::new(range));
-                    }
-                    None => filling.add(&EntryRef { key, seq, kind, expires_at, value }),
-                }
-            }
-            seq += 1;
-        }
-        if seq != end {
-            return Err(miscounted((seq - batch.first_seq).to_string()).into());
-        }
-        self.last_seq = seq - 1;
-        for (family, ranges) in ranges {
-            if let Some(filling) = self.filling.get(&family) {
-                filling.memtable.writer().add_ranges(ranges);
-            }
-        }
+        let (heads, numbers, bytes) = (&self.heads, self.numbers, self.memtable_bytes);
+        let begin = |family: u32| {
+            let heads = heads.get(&family).cloned().unwrap_or_else(|| Heads::from(b""));
+            Filling::new(numbers.fetch_add(1, Ordering::Relaxed), heads, bytes)
+        };
+        let (group_and_batch, place) = ((group, batch), (file, base));
+        let before = self.last_seq;
+        self.last_seq = fill(&mut self.filling, self.state, before, group_and_batch, place, begin)?;
         let full = |Filling { memtable: m, .. }: &Filling| {
             m.allocated_bytes() >= self.memtable_bytes || m.ranges().len() >= MOST_RANGES
         };

@@ -64,6 +64,8 @@ impl Rewrite {
             blame: &|_| FileKind::Current.path(&self.dir),
             // A store opens without anybody's code: operands stay as they are.
             hooks: None,
+            // Compactions separate values when they come to them.
+            values: None,
         };
         Ok(merge(&mut MemtableCursor::new(self.memtable), spec)?.tables)
     }

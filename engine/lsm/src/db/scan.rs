@@ -146,7 +146,18 @@ impl ScanOptions {
         self.keys_only
     }
 
-    pub(super) fn set_keys_only(&mut self) {
+    /// How tables are read, and what it costs written to `watch`.
+    pub(crate) fn access(&self, watch: Watch) -> Access {
+        let ScanOptions { fill_cache, read_ahead_bytes, .. } = *self;
+        Access { fill_cache, read_ahead_bytes, watch }
+    }
+
+    /// Where to write what the walk costs, if anybody wants to know.
+    pub(crate) fn watch(&self) -> Watch {
+        self.with_context.then(Arc::default)
+    }
+
+    pub(crate) fn set_keys_only(&mut self) {
         self.keys_only = true;
     }
 }
@@ -205,20 +216,19 @@ impl Scan {
         });
         let (family, frozen) = (family.clone(), snapshot.is_some());
         let without_active = view.active.is_empty();
-        let watch = options.with_context.then(Arc::default);
+        let watch = options.watch();
         Ok(Scan { family, view, seq, now_ms, options, frozen, without_active, watch, pin })
     }
 
     /// A cursor over it that stands nowhere yet.
     pub(super) fn cursor(&self) -> TreeCursor {
         let bounds = Bounds { lower: self.options.lower.clone(), upper: self.options.upper.clone() };
-        let ScanOptions { fill_cache, read_ahead_bytes, .. } = self.options;
-        let access = Access { fill_cache, read_ahead_bytes, watch: self.watch.clone() };
+        let access = self.options.access(self.watch.clone());
         let family = self.family.family();
         let prefix = family.prefix().and_then(|extractor| {
             WholePrefix::of(extractor, &bounds.lower, &bounds.upper, family.prefix_counts())
         });
-        scan(&self.view, self.seq, self.now_ms, bounds, access, prefix)
+        scan(&self.view, self.seq, self.now_ms, bounds, access, prefix, !self.options.keys_only)
     }
 
     /// Before each movement: after a failed sync goes on with what is durable. Returns whether cursors

@@ -75,7 +75,7 @@ impl Edges {
 }
 
 fn of_table(table: &TableFile) -> Amount {
-    Amount { bytes: table.meta.size, entries: table.meta.entries }
+    Amount { bytes: table.meta.whole_bytes(), entries: table.meta.entries }
 }
 
 /// What of a table stands before a key, by its index. It never falls from one key to a greater one.
@@ -122,7 +122,7 @@ fn borders(view: &View) -> Vec<(Vec<u8>, u64)> {
     }
     for (_, table) in view.version.tables() {
         let keys = table.reader.separators();
-        let each = table.meta.size / (keys.len() as u64).max(1);
+        let each = table.meta.whole_bytes() / (keys.len() as u64).max(1);
         borders.extend(keys.into_iter().map(|key| (key, each)));
     }
     borders.sort();
@@ -140,10 +140,10 @@ impl ColumnFamily {
     /// data is read: tables are asked by their indexes, memtables by a sample of their keys.
     ///
     /// Ranges that adjoin add up, and a greater range never counts less. A table that lies in the range
-    /// counts with its size, one that lies outside does not count. Where an end of the range lies in a table,
-    /// the count is off by at most the block that it lies in, and its share of the index, of each such table.
-    /// Of a memtable of a hundred entries every key is known; of a larger one a hundred or more, about evenly
-    /// spread.
+    /// counts with its size and that of the separated values that it refers to, one that lies outside does
+    /// not count. Where an end of the range lies in a table, the count is off by at most the block that it
+    /// lies in, and its share of the index, of each such table. Of a memtable of a hundred entries every key
+    /// is known; of a larger one a hundred or more, about evenly spread.
     ///
     /// # Errors
     /// [`Error::Corruption`] if a piece of an index is damaged; I/O errors; [`Error::Closed`],

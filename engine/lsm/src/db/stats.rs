@@ -3,12 +3,13 @@
 use super::handle::Db;
 use crate::base::key::{NEVER, SeqNum};
 use crate::base::limits::LEVELS;
-use crate::commit::{CopyStats, PreparedStats, TransactionStats};
+use crate::commit::{CopyStats, FeedStats, PreparedStats, TransactionStats};
 use crate::compaction::{oldest_range_ms, unerased};
 use crate::filter::PrefixFilterStats;
 use crate::hooks::HookCounts;
 use crate::ranges::RangeKind;
 use crate::tree::View;
+use crate::version::{BlobUse, Version};
 use std::time::Duration;
 
 /// A reading of a store, taken at one moment but not in one step. Bytes unless said otherwise;
@@ -57,6 +58,13 @@ pub struct Stats {
     pub compacted_bytes_in: u64,
     /// Bytes that compactions wrote.
     pub compacted_bytes_out: u64,
+    /// Bytes of blob files that flushes and compactions wrote; part of `flushed_bytes` and
+    /// `compacted_bytes_out`.
+    pub separated_bytes: u64,
+    /// Separated values that were read; of the compactions' own reading, too.
+    pub blob_reads: u64,
+    /// Their stored bytes.
+    pub blob_read_bytes: u64,
     /// Tables that were ingested.
     pub ingested_files: u64,
     /// Their bytes.
@@ -82,6 +90,8 @@ pub struct Stats {
     pub oldest_transactions: Vec<OpenTransactionStats>,
     /// Transactions that are prepared; [`Db::prepared`] lists them.
     pub prepared: PreparedStats,
+    /// How changes are kept for those who read them with [`Db::changes`].
+    pub feed: FeedStats,
     /// Keys that transactions, prepared ones too, and writes that waited for them, have locked.
     pub locked_keys: usize,
     /// The table of recent writes, against which transactions are validated.
@@ -122,15 +132,18 @@ pub struct FamilyStats {
     pub sealed_memtables: usize,
     /// Its levels, from 0 to 6.
     pub levels: Vec<LevelStats>,
-    /// When the oldest deletion or deleted range was written of which memtables or tables may still hold
-    /// something, or the oldest entry in them expired that has, in milliseconds since the epoch; `None` if
-    /// there is nothing of the kind. Log segments and the manifest do not count: they may hold the bytes
-    /// for a while longer. [`crate::FamilyOptions::erase_within`] bounds the age of all of it.
+    /// When the oldest deletion or deleted range was written of which memtables, tables or blob files may
+    /// still hold something, or the oldest entry in them expired that has, in milliseconds since the epoch;
+    /// `None` if there is nothing of the kind. Log segments and the manifest do not count: they may hold the
+    /// bytes for a while longer. [`crate::FamilyOptions::erase_within`] bounds the age of all of it.
     pub hidden_since_ms: Option<u64>,
-    /// Tables that hide something for so long that they are about to be compacted for it.
+    /// Tables and blob files that hide something for so long that they are about to be compacted or collected
+    /// for it.
     pub erase_due_bytes: u64,
     /// Of these, tables of which nothing can go before a snapshot is released ([`Db::pins`] lists them).
     pub erase_held_bytes: u64,
+    /// Its blob files.
+    pub blobs: BlobStats,
     /// Its deleted and dropped ranges.
     pub ranges: RangeStats,
     /// What filters have said to scans of one prefix; all 0 without
@@ -166,6 +179,29 @@ impl RangeStats {
             dropped: of_kind(RangeKind::Dropped),
             bytes: view.ranges.bytes() as u64,
             oldest: oldest_ms.map(|ms| Duration::from_millis(now_ms.saturating_sub(ms))),
+        }
+    }
+}
+
+/// A reading of the blob files of a column family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlobStats {
+    /// Blob files.
+    pub files: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// Of that, values that no table refers to any more; the space comes back when their files are collected.
+    pub dead_bytes: u64,
+}
+
+impl BlobStats {
+    fn of(version: &Version) -> BlobStats {
+        let files = version.blobs().files();
+        BlobStats {
+            files: files.len() as u64,
+            bytes: files.iter().map(|of| of.file.meta.size).sum(),
+            dead_bytes: files.iter().map(BlobUse::dead_bytes).sum(),
         }
     }
 }
@@ -249,6 +285,7 @@ impl Db {
                 memtable_bytes: view.memtables().map(|m| m.allocated_bytes() as u64).sum(),
                 sealed_memtables: view.sealed.len(),
                 levels,
+                blobs: BlobStats::of(&view.version),
                 ranges: RangeStats::of(&view, store.clock.now_ms()),
                 prefix_filters: family.prefix_counts().read(),
             });
@@ -268,6 +305,9 @@ impl Db {
         stats.table_moves = jobs.moves;
         stats.compacted_bytes_in = jobs.compacted_bytes_in;
         stats.compacted_bytes_out = jobs.compacted_bytes_out;
+        stats.separated_bytes = jobs.separated_bytes;
+        let read = store.blobs.counts();
+        (stats.blob_reads, stats.blob_read_bytes) = (read.reads(), read.read_bytes());
         stats.ingested_files = jobs.ingested_files;
         stats.ingested_bytes = jobs.ingested_bytes;
         (stats.outlived_tables, stats.outlived_bytes) = (jobs.outlived_tables, jobs.outlived_bytes);
@@ -277,6 +317,7 @@ impl Db {
         stats.open_transactions = store.transactions.len();
         stats.oldest_transactions = self.oldest_transactions();
         stats.prepared = store.prepared_stats();
+        stats.feed = store.feed_stats();
         stats.locked_keys = store.locks.held();
         stats.recent_writes_bytes = store.recent_writes_bytes();
         stats

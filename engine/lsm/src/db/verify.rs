@@ -4,11 +4,16 @@ use super::handle::Db;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::FileKind;
+use crate::base::key::Kind;
 use crate::base::sync::Arc;
-use crate::iter::Merge;
+use crate::blob::BlobTotals;
+use crate::fs::OpenFile;
+use crate::iter::{Merge, Values};
+use crate::record::{HEADER_BYTES, padded};
 use crate::table::InternalKey;
 use crate::tree::Family;
-use crate::version::{Source, Version, check_levels, check_ranges};
+use crate::version::{KeptSegment, Source, Version, check_blobs, check_levels, check_ranges};
+use crate::wal::{SegmentTail, Tailed};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -20,23 +25,28 @@ pub struct VerifyReport {
     pub families: u64,
     /// Tables.
     pub tables: u64,
+    /// Blob files.
+    pub blob_files: u64,
     /// Blocks of any kind.
     pub blocks: u64,
     /// Entries, all versions counted.
     pub entries: u64,
-    /// Bytes of tables, each under a checksum that was checked.
+    /// Bytes of tables and blob files, each under a checksum that was checked.
     pub bytes: u64,
+    /// Segments of the log that are kept for readers of changes; their groups were checked, too.
+    pub kept_segments: u64,
     /// Everything that is wrong; empty for a sound store.
     pub problems: Vec<Error>,
-    /// Tables that the manifest does not name: they are being written, or about to be removed.
+    /// Tables and blob files that the manifest does not name: they are being written, or about to be removed.
     pub unnamed_files: Vec<String>,
     /// Files in the directory that are not the store's.
     pub foreign_files: Vec<String>,
 }
 
 impl Db {
-    /// Reads every table past the cache and checks all checksums, the order of entries, that levels are
-    /// sorted and disjoint, that no two tables hold the same entry, that tables are what the manifest says
+    /// Reads every table and blob file past the cache and checks all checksums, the order of entries, that
+    /// levels are sorted and disjoint, that no two tables hold the same entry, that each reference to a
+    /// separated value leads to that of its key, that tables are what the manifest says
     /// of them, and that directory and manifest name the same files. Writes may go on meanwhile.
     ///
     /// # Errors
@@ -61,7 +71,39 @@ impl Db {
             self.verify_family(&family, &mut report);
         }
         self.verify_directory(&mut report)?;
+        self.verify_kept(&mut report)?;
         Ok(report)
+    }
+
+    /// Reads the segments that are kept for readers of changes.
+    fn verify_kept(&self, report: &mut VerifyReport) -> Result<()> {
+        let store = &self.inner().store;
+        let (id, kept) = store.with_manifest(|manifest| {
+            let state = manifest.state();
+            (state.store, state.feed.as_ref().map_or_else(Vec::new, |feed| feed.segments.clone()))
+        });
+        for segment in kept {
+            let path = FileKind::Wal(segment.number).path(&store.dir);
+            let opened = store.fs.open(&path);
+            let read = opened.and_then(|file| verify_segment(file, id, segment));
+            // It may be let go at any moment.
+            let is_kept = || {
+                store.with_manifest(|manifest| {
+                    manifest.state().feed.as_ref().is_some_and(|feed| feed.keeps(segment.number))
+                })
+            };
+            match read {
+                Ok(()) => report.kept_segments += 1,
+                Err(error) if error.is_not_found() && !is_kept() => {}
+                Err(error) if error.is_not_found() => {
+                    let expected = "a file that readers of changes need";
+                    report.problems.push(Corruption::new(&path, 0, expected, "no such file").into());
+                }
+                Err(error @ Error::Corruption(_)) => report.problems.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn verify_family(&self, family: &Family, report: &mut VerifyReport) {
@@ -69,8 +111,9 @@ impl Db {
         report.families += 1;
         let manifest = FileKind::Current.path(self.path());
         let ranges = check_ranges(&view.version, view.ranges.ranges(), view.flushed);
-        for problem in check_levels(&view.version).into_iter().chain(ranges) {
-            let expected = format!("levels and ranges of family {:?} in order", family.name());
+        let blobs = check_blobs(&view.version, []);
+        for problem in check_levels(&view.version).into_iter().chain(ranges).chain(blobs) {
+            let expected = format!("levels, ranges and blob files of family {:?} in order", family.name());
             report.problems.push(Corruption::new(&manifest, 0, expected, problem).into());
         }
         let sound = report.problems.len();
@@ -99,6 +142,24 @@ impl Db {
                 report.problems.push(Corruption::new(&path, 0, expected, "other properties").into());
             }
         }
+        for of in view.version.blobs().files() {
+            report.blob_files += 1;
+            let verified = of.file.reader().verify();
+            let same = |found: &BlobTotals| {
+                let meta = &of.file.meta;
+                (found.entries, found.record_bytes, found.raw_bytes)
+                    == (meta.entries, meta.bytes, meta.raw_bytes)
+            };
+            match verified {
+                Ok(found) if same(&found) => report.bytes += of.file.meta.size,
+                Ok(_) => {
+                    let path = of.file.reader().path();
+                    let expected = "the blob file that the manifest names";
+                    report.problems.push(Corruption::new(&path, 0, expected, "other totals").into());
+                }
+                Err(error) => report.problems.push(error),
+            }
+        }
         // What is damaged or out of order by itself need not be put together.
         if report.problems.len() == sound
             && let Err(error) = check_together(&view.version, &manifest)
@@ -112,8 +173,7 @@ impl Db {
     fn verify_directory(&self, report: &mut VerifyReport) -> Result<()> {
         let store = &self.inner().store;
         let (named, names) = store.with_manifest(|manifest| {
-            let mut named: BTreeSet<FileKind> =
-                manifest.state().table_numbers().map(FileKind::Table).collect();
+            let mut named: BTreeSet<FileKind> = manifest.state().data_files().collect();
             named.extend([FileKind::Current, FileKind::Manifest(manifest.number())]);
             store.fs.list(&store.dir).map(|names| (named, names))
         })?;
@@ -121,7 +181,7 @@ impl Db {
         for name in names {
             match FileKind::parse(&name) {
                 Some(kind) => {
-                    if matches!(kind, FileKind::Table(_)) && !named.contains(&kind) {
+                    if matches!(kind, FileKind::Table(_) | FileKind::Blob(_)) && !named.contains(&kind) {
                         report.unnamed_files.push(name);
                     }
                     present.insert(kind);
@@ -138,10 +198,30 @@ impl Db {
     }
 }
 
-/// Reads all runs of tables as one, and checks that each key and number is there once.
+/// Reads all groups of a segment up to where it counts.
+fn verify_segment(file: OpenFile, store: u64, segment: KeptSegment) -> Result<()> {
+    let mut tail = SegmentTail::open(file, store, segment.number, Some(segment.identity))?;
+    let mut last = HEADER_BYTES;
+    loop {
+        match tail.next(segment.end)? {
+            Tailed::Group { payload, base } => last = base + padded(payload.len() as u64),
+            Tailed::Long { base, len } => last = base + padded(len),
+            Tailed::Next(_) | Tailed::End => break,
+        }
+    }
+    if last == segment.end {
+        return Ok(());
+    }
+    let expected = format!("groups up to offset {}", segment.end);
+    Err(Corruption::new(tail.file().path(), last, expected, "their end").into())
+}
+
+/// Reads all runs of tables as one, and checks that each key and number is there once, and that references
+/// lead to the values of their keys.
 fn check_together(version: &Arc<Version>, manifest: &Path) -> Result<()> {
     let runs = Source::of_tables(version);
-    if runs.len() < 2 {
+    let blobs = version.blobs();
+    if runs.len() < 2 && blobs.is_empty() {
         return Ok(());
     }
     let mut merged = Merge::new(runs);
@@ -152,6 +232,9 @@ fn check_together(version: &Arc<Version>, manifest: &Path) -> Result<()> {
         if seq.is_some_and(|seq| seq <= entry.seq) && last == entry.key {
             let expected = format!("tables of which one alone has {:?} with number {}", entry.key, entry.seq);
             return Err(Corruption::new(manifest, 0, expected, "two that have it").into());
+        }
+        if entry.kind == Kind::BlobRef {
+            blobs.load(entry.key, entry.value)?;
         }
         last.clear();
         last.extend_from_slice(entry.key);

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 pub(super) struct Wishes {
     pub(super) prefix: BTreeMap<String, Option<PrefixExtractor>>,
     pub(super) style: BTreeMap<String, CompactionStyle>,
+    pub(super) blob_values_from: BTreeMap<String, Option<usize>>,
 }
 
 impl Wishes {
@@ -20,6 +21,9 @@ impl Wishes {
         }
         if let Some(style) = self.style.get(family) {
             options.compaction = *style;
+        }
+        if let Some(from) = self.blob_values_from.get(family) {
+            options.blob_values_from = *from;
         }
     }
 }

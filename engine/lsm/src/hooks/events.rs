@@ -100,6 +100,8 @@ pub enum CompactionReason {
     Covered,
     /// A table holds entries of ranges that were deleted or dropped.
     Ranges,
+    /// A table refers to a blob file of which much is dead: what lives of it goes to a new one.
+    DeadValues,
     /// Nothing else is to be done, and reads get less to look into.
     Calm,
     /// Somebody asked for it.

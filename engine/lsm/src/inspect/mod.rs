@@ -2,11 +2,13 @@
 //! writes, and decodes as much as it can of a damaged file; nothing is sized by what a damaged byte
 //! says beyond what the file holds.
 
+mod blob;
 mod manifest;
 mod records;
 mod segment;
 mod table;
 
+pub use blob::BlobFile;
 pub use manifest::{ManifestItem, walk_manifest};
 pub use records::{Break, Intact, LogHeader};
 pub use segment::{SegmentItem, walk_segment};

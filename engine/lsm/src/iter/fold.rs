@@ -15,6 +15,7 @@
 //!   millisecond, or nothing below can expire and neither can what the older one starts.
 //! - A range that was deleted between a value and an operand leaves nothing for the operand to change. What
 //!   such a range hides from all horizons of a stripe is not among the versions.
+//! - A separated value is none of the versions: who folds has read it before.
 //! - What the operator cannot merge stays, without the operands that do not count any more.
 
 use super::retain::Horizon;

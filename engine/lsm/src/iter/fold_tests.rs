@@ -1,7 +1,7 @@
 //! Nobody sees a difference, however operands are folded.
 
 use super::runs::{Fuse, Owned, RunCursor};
-use super::{Fate, Fold, Horizon, Retain, Version, gather};
+use super::{Fate, Fold, Horizon, Retain, SharedValues, Version, gather};
 use crate::base::cursor::Cursor;
 use crate::base::key::{Kind, NEVER, SeqNum};
 use crate::base::operand::Operand;
@@ -107,7 +107,7 @@ fn read(
     }
     let entry = cursor.entry();
     match entry.kind {
-        Kind::Merge => match gather(&mut cursor, hooks, range, now_ms) {
+        Kind::Merge => match gather(&mut cursor, hooks, &SharedValues::None, range, now_ms) {
             Ok(merged) => Ok(merged.map(|merged| merged.value)),
             Err(_) => Err(()),
         },

@@ -5,6 +5,7 @@
 //! is none. That one is the base if it is a value; whatever else ends the walk - a deletion, a deleted
 //! range, the end of the key's versions - leaves the operands without one.
 
+use super::values::Values;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, Kind, SeqNum};
@@ -48,8 +49,8 @@ impl Kept {
 
 /// What the operand that `below` stands on and those below it come to at `now_ms`; `None` if that has
 /// expired. What is older than `range`, the newest deleted range over the key, does not count, and the
-/// first operand is not. `below` is left on an entry of the same key or the first behind them; its entries
-/// of the key from there on do not matter.
+/// first operand is not. A separated value is read from `values`. `below` is left on an entry of the same key
+/// or the first behind them; its entries of the key from there on do not matter.
 ///
 /// # Errors
 /// [`Error::MergeFailed`] if they cannot be merged; those of the cursor.
@@ -57,6 +58,7 @@ impl Kept {
 pub fn gather(
     below: &mut impl Cursor,
     hooks: &FamilyHooks,
+    values: &impl Values,
     range: SeqNum,
     now_ms: u64,
 ) -> Result<Option<Merged>> {
@@ -71,6 +73,10 @@ pub fn gather(
             }
             Kind::Put => {
                 gathered.base = Some((below.value_slice(), entry.expires_at));
+                break;
+            }
+            Kind::BlobRef => {
+                gathered.base = Some((values.load(&key, entry.value)?, entry.expires_at));
                 break;
             }
             _ => break,

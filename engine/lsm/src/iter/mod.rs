@@ -2,11 +2,13 @@
 //! ([`Concat`]), all runs of a family merged ([`Merge`]), and of that what is visible ([`Visible`]).
 
 mod concat;
+mod edges;
 mod fold;
 mod gather;
 mod hidden;
 mod merge;
 mod retain;
+mod values;
 mod visible;
 
 #[cfg(all(test, not(loom)))]
@@ -26,4 +28,5 @@ pub use gather::{Merged, gather, merge_operands};
 pub use hidden::Hidden;
 pub use merge::Merge;
 pub use retain::{Fate, Horizon, Retain};
+pub use values::{SharedValues, Values};
 pub use visible::Visible;

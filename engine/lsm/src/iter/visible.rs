@@ -13,9 +13,15 @@
 //! them can be shown: the cursor below then stands before the key, and key and value are kept here.
 //! What was merged is kept here as well: the cursor below then stands in either way, or, walking forward,
 //! amid or behind the versions of the key.
+//!
+//! A value that was separated from its key is read when the key is shown, unless only keys are wanted; so a
+//! movement fails that would show a value which cannot be read, and a value that only hides others is not
+//! read.
 
+use super::edges::{copy_into, is_beyond, is_same, seek_past_backward};
 use super::gather::gather;
 use super::hidden::Hidden;
+use super::values::{SharedValues, Values};
 use crate::base::cursor::Cursor;
 use crate::base::error::{Error, Result};
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, SeqNum};
@@ -48,6 +54,12 @@ pub struct Visible<C> {
     operands: u64,
     error: Option<Error>,
     hooks: Option<Arc<FamilyHooks>>,
+    /// Where values stand that were separated from their keys.
+    values: SharedValues,
+    /// Whether such a value is read when its key is shown.
+    loads: bool,
+    /// The separated value of the key that is shown: the cursor below has but the reference.
+    loaded: Option<Slice>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +82,8 @@ struct Kept {
     expires_at: u64,
     /// Whether it is an operand: what is to be shown has yet to be gathered.
     operand: bool,
+    /// Whether what is kept is a reference to the value.
+    separate: bool,
 }
 
 impl<C: Cursor> Visible<C> {
@@ -98,7 +112,18 @@ impl<C: Cursor> Visible<C> {
             operands: 0,
             error: None,
             hooks: None,
+            values: None,
+            loads: false,
+            loaded: None,
         }
+    }
+
+    /// With the place where separated values stand. Unless it `loads` them, the value of a key that has one
+    /// is not to be asked for: who wants keys alone does not pay for what stands elsewhere.
+    #[must_use]
+    pub fn with_values(mut self, values: SharedValues, loads: bool) -> Visible<C> {
+        (self.values, self.loads) = (values, loads);
+        self
     }
 
     /// With the hooks of the family that the entries belong to, whose operator merges operands. Without
@@ -132,6 +157,7 @@ impl<C: Cursor> Visible<C> {
     #[must_use]
     pub fn value(&self) -> &[u8] {
         match self.stands {
+            _ if self.loaded.is_some() => self.loaded.as_deref().unwrap_or_default(),
             Stands::On => self.below.entry().value,
             _ => self.kept.shared.as_deref().unwrap_or(&self.kept.copied),
         }
@@ -141,6 +167,7 @@ impl<C: Cursor> Visible<C> {
     #[must_use]
     pub fn value_slice(&self) -> Slice {
         match self.stands {
+            _ if self.loaded.is_some() => self.loaded.clone().unwrap_or_default(),
             Stands::On => self.below.value_slice(),
             _ => self.kept.shared.clone().unwrap_or_else(|| Slice::copy(&self.kept.copied)),
         }
@@ -177,6 +204,7 @@ impl<C: Cursor> Visible<C> {
     pub fn see(&mut self, seq: SeqNum, now_ms: u64, hidden: Hidden) {
         (self.seq, self.now_ms, self.hidden) = (seq, now_ms, hidden);
         self.stands = Stands::Nowhere;
+        self.loaded = None;
     }
 
     /// How many entries were stepped over and not shown so far: deletions, expired entries, and
@@ -268,6 +296,9 @@ impl<C: Cursor> Visible<C> {
     /// shows at a few looks.
     #[inline]
     fn next_from_here(&mut self) -> Result<()> {
+        if self.loaded.is_some() {
+            self.loaded = None;
+        }
         self.key.set(self.below.user_key());
         match self.below.advance() {
             Ok(Some(entry)) => {
@@ -290,6 +321,7 @@ impl<C: Cursor> Visible<C> {
             return Err(error.clone());
         }
         self.stands = Stands::Nowhere;
+        self.loaded = None;
         let moved = movement(self);
         if let Err(error) = &moved {
             self.error = Some(error.clone());
@@ -343,7 +375,7 @@ impl<C: Cursor> Visible<C> {
     /// Whether an entry shows over whose key `range` is the newest deleted range.
     #[inline]
     fn shows(&self, entry: &EntryRef<'_>, range: SeqNum) -> bool {
-        entry.kind == Kind::Put && entry.expires_at > self.now_ms && entry.seq >= range
+        entry.kind.is_value() && entry.expires_at > self.now_ms && entry.seq >= range
     }
 
     /// Passes over the rest of the range that hides what was just met, as far as that goes.
@@ -398,6 +430,9 @@ impl<C: Cursor> Visible<C> {
             let range = self.hidden.by(entry.key);
             if self.shows(&entry, range) {
                 self.hidden.check_dropped(entry.key, entry.seq);
+                if entry.kind == Kind::BlobRef && self.loads {
+                    self.loaded = Some(self.values.load(entry.key, entry.value)?);
+                }
                 self.stands = Stands::On;
                 return Ok(());
             }
@@ -427,10 +462,13 @@ impl<C: Cursor> Visible<C> {
         self.skipped += 1;
         let none = FamilyHooks::default();
         let hooks = self.hooks.as_deref().unwrap_or(&none);
-        let Some(merged) = gather(&mut self.below, hooks, range, self.now_ms)? else { return Ok(false) };
+        let Some(merged) = gather(&mut self.below, hooks, &self.values, range, self.now_ms)? else {
+            return Ok(false);
+        };
         self.operands += merged.operands as u64;
         self.kept.seq = merged.seq;
         self.kept.expires_at = merged.expires_at;
+        self.kept.separate = false;
         if merged.value.len() <= COPY_VALUE_BYTES {
             self.kept.shared = None;
             copy_into(&mut self.kept.copied, &merged.value);
@@ -468,6 +506,10 @@ impl<C: Cursor> Visible<C> {
             self.key.set(self.below.user_key());
             if self.decide_backward()? {
                 self.hidden.check_dropped(&self.key, self.kept.seq);
+                if self.kept.separate && self.loads {
+                    let reference = self.kept.shared.as_deref().unwrap_or(&self.kept.copied);
+                    self.loaded = Some(self.values.load(&self.key, reference)?);
+                }
                 self.stands = Stands::Before;
                 return Ok(());
             }
@@ -520,6 +562,7 @@ impl<C: Cursor> Visible<C> {
         if shows {
             self.kept.seq = entry.seq;
             self.kept.expires_at = entry.expires_at;
+            self.kept.separate = entry.kind == Kind::BlobRef;
             self.kept.shared = None;
             if entry.value.len() <= COPY_VALUE_BYTES {
                 copy_into(&mut self.kept.copied, entry.value);
@@ -543,33 +586,4 @@ impl<C: Cursor> Visible<C> {
         self.skipped += u64::from(steps.saturating_sub(1));
         Ok(())
     }
-}
-
-/// Moves to the last entry whose user key is at most `key`; `buffer` is overwritten.
-fn seek_past_backward<C: Cursor>(below: &mut C, buffer: &mut KeyBuffer, key: &[u8]) -> Result<()> {
-    // The key right after it in byte order.
-    buffer.set(key);
-    buffer.replace_from(key.len(), &[0]);
-    below.seek_before(buffer, MAX_SEQ)
-}
-
-/// Whether `key` lies beyond an upper bound.
-#[inline]
-fn is_beyond(upper: &Bound<Vec<u8>>, key: &[u8]) -> bool {
-    match upper {
-        Bound::Unbounded => false,
-        Bound::Included(upper) => key > &upper[..],
-        Bound::Excluded(upper) => key >= &upper[..],
-    }
-}
-
-/// Whether two keys are the same. Neighbours differ at their ends.
-#[inline]
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    a.last() == b.last() && a == b
-}
-
-fn copy_into(buffer: &mut Vec<u8>, bytes: &[u8]) {
-    buffer.clear();
-    buffer.extend_from_slice(bytes);
 }

@@ -5,7 +5,7 @@ mod reader;
 mod writer;
 
 pub use format::{FileHeader, HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordHeader, VERSION, padded};
-pub use reader::{RecordReader, Step, Stop};
+pub use reader::{ReadPlace, RecordReader, Step, Stop};
 pub use writer::{RecordWriter, Way};
 
 #[cfg(test)]

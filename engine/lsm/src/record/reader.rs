@@ -1,23 +1,36 @@
 //! Reading the records of one file, and finding what can still be found behind damage.
 
 use super::format::{FileHeader, HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordHeader, padded};
-use crate::base::checksum::bound;
+use crate::base::checksum::{Pieces, bound};
 use crate::base::error::{Corruption, Error, Result};
 use crate::fs::OpenFile;
+use std::ops::Deref;
 
 /// How much is read at once.
 const WINDOW_BYTES: usize = 256 << 10;
 
 /// Reads one file from its first record on.
 #[derive(Debug)]
-pub struct RecordReader<'f> {
-    file: &'f OpenFile,
+pub struct RecordReader<F> {
+    file: F,
     header: FileHeader,
     size: u64,
     offset: u64,
     chain: u32,
+    last: Option<u64>,
     window: Vec<u8>,
     window_at: u64,
+}
+
+/// Where the reading of a file goes on that somebody else still writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadPlace {
+    /// Behind the last record that was read.
+    pub offset: u64,
+    /// The header checksum of that record; what the file's header says if none was read.
+    pub chain: u32,
+    /// Where that record stands, if one was read.
+    pub last: Option<u64>,
 }
 
 /// What a step found.
@@ -35,6 +48,9 @@ pub enum Step<'r> {
     /// No intact record stands at `offset`.
     Stop(Stop),
 }
+
+/// What should stand somewhere and what does; `None` at the end of the file or before zeros.
+type Damage = Option<(String, String)>;
 
 /// Where and why reading stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +76,9 @@ impl Stop {
     }
 }
 
-impl<'f> RecordReader<'f> {
+impl<F: Deref<Target = OpenFile>> RecordReader<F> {
     /// Reads and checks the header.
-    pub fn open(file: &'f OpenFile, kind: LogKind) -> Result<RecordReader<'f>> {
+    pub fn open(file: F, kind: LogKind) -> Result<RecordReader<F>> {
         let size = file.size()?;
         let mut raw = [0; HEADER_BYTES as usize];
         let read = file.read_at(&mut raw, 0)?;
@@ -75,7 +91,7 @@ impl<'f> RecordReader<'f> {
     ///
     /// # Errors
     /// [`Error::UnsupportedVersion`]; what reading the file gives.
-    pub fn open_damaged(file: &'f OpenFile, kind: LogKind) -> Result<(RecordReader<'f>, Option<Error>)> {
+    pub fn open_damaged(file: F, kind: LogKind) -> Result<(RecordReader<F>, Option<Error>)> {
         let size = file.size()?;
         let mut raw = [0; HEADER_BYTES as usize];
         let read = file.read_at(&mut raw, 0)?;
@@ -88,9 +104,45 @@ impl<'f> RecordReader<'f> {
         }
     }
 
-    fn behind(file: &'f OpenFile, header: FileHeader, size: u64) -> RecordReader<'f> {
+    fn behind(file: F, header: FileHeader, size: u64) -> RecordReader<F> {
         let (offset, chain) = (HEADER_BYTES, header.chain);
-        RecordReader { file, header, size, offset, chain, window: Vec::new(), window_at: 0 }
+        RecordReader { file, header, size, offset, chain, last: None, window: Vec::new(), window_at: 0 }
+    }
+
+    /// Goes on reading at `place`, in a file that may have grown meanwhile and has this header.
+    ///
+    /// # Errors
+    /// What looking at the file gives.
+    pub fn open_at(file: F, header: FileHeader, place: ReadPlace) -> Result<RecordReader<F>> {
+        let size = file.size()?;
+        let mut reader = Self::behind(file, header, size);
+        (reader.offset, reader.chain, reader.last) = (place.offset, place.chain, place.last);
+        Ok(reader)
+    }
+
+    /// Where another reader would go on.
+    #[must_use]
+    pub fn place(&self) -> ReadPlace {
+        ReadPlace { offset: self.offset, chain: self.chain, last: self.last }
+    }
+
+    /// Where it stands, as a stop for which no reason is known.
+    #[must_use]
+    pub fn stopped(&self) -> Stop {
+        Stop { offset: self.offset, lsn: self.lsn_of(self.offset), damage: None }
+    }
+
+    /// Whether the record before `place` is still the one that was read. A writer whose append failed puts
+    /// another one there.
+    ///
+    /// # Errors
+    /// What reading the file gives.
+    pub fn still_follows(file: &OpenFile, header: &FileHeader, place: ReadPlace) -> Result<bool> {
+        let Some(at) = place.last else { return Ok(true) };
+        let mut raw = [0; RECORD_HEADER_BYTES as usize];
+        let read = file.read_at(&mut raw, at)?;
+        let found = RecordHeader::decode(&raw, header.identity, at).filter(|_| read == raw.len());
+        Ok(found.is_some_and(|record| record.checksum == place.chain))
     }
 
     /// The file's header.
@@ -105,6 +157,25 @@ impl<'f> RecordReader<'f> {
         self.size
     }
 
+    /// Reads on to `end` only, which must be within the file, at the end of a record, and no less than
+    /// before: what stands behind it may still be written.
+    pub fn set_end(&mut self, end: u64) {
+        debug_assert!(end >= self.offset, "what was read stays read");
+        self.size = end;
+    }
+
+    /// Where the next record should stand.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &F {
+        &self.file
+    }
+
     /// The log position of an offset of this file.
     #[must_use]
     pub fn lsn_of(&self, offset: u64) -> u64 {
@@ -114,31 +185,75 @@ impl<'f> RecordReader<'f> {
 
     /// Reads the next record. After a stop the reader stands still.
     pub fn step(&mut self) -> Result<Step<'_>> {
-        let offset = self.offset;
-        let header = match self.header_at(offset)? {
-            Ok(header) => header,
+        let (offset, header) = match self.next_header()? {
+            Ok(next) => next,
             Err(damage) => return Ok(self.stop(damage)),
         };
-        if header.chain != self.chain {
-            let damage = (format!("chain value {:#010x}", self.chain), format!("{:#010x}", header.chain));
-            return Ok(self.stop(Some(damage)));
-        }
-        let start = offset + RECORD_HEADER_BYTES;
-        if header.len > self.size.saturating_sub(start) {
-            let damage = (format!("a payload of {} bytes", header.len), "the end of the file".into());
-            return Ok(self.stop(Some(damage)));
-        }
-        let len = header.len as usize;
+        let (start, len) = (offset + RECORD_HEADER_BYTES, header.len as usize);
         self.fill(start, len)?;
         let from = (start - self.window_at) as usize;
         let checksum = bound(&self.window[from..from + len], self.header.identity, start);
         if checksum != header.payload_checksum {
-            let expected = format!("payload checksum {:#010x}", header.payload_checksum);
-            return Ok(self.stop(Some((expected, format!("{checksum:#010x}")))));
+            return Ok(self.stop(Some(mismatch(&header, checksum))));
         }
-        self.offset = start + padded(header.len);
-        self.chain = header.checksum;
+        self.pass(offset, &header);
         Ok(Step::Record { offset, header, payload: &self.window[from..from + len] })
+    }
+
+    /// If the next record is intact as far as its header goes, the length of its payload.
+    pub fn next_len(&mut self) -> Result<Option<u64>> {
+        Ok(self.next_header()?.ok().map(|(_, header)| header.len))
+    }
+
+    /// As [`RecordReader::step`] for a record that is too long to be held in memory: its payload is checked
+    /// piece by piece, and what is handed out of it is empty.
+    pub fn step_over(&mut self) -> Result<Step<'static>> {
+        let (offset, header) = match self.next_header()? {
+            Ok(next) => next,
+            Err(damage) => return Ok(self.stop(damage)),
+        };
+        let start = offset + RECORD_HEADER_BYTES;
+        let (mut at, end) = (start, start + header.len);
+        let mut pieces = Pieces::default();
+        while at < end {
+            let len = (end - at).min(WINDOW_BYTES as u64);
+            self.fill(at, len as usize)?;
+            let from = (at - self.window_at) as usize;
+            pieces.push(&self.window[from..from + len as usize]);
+            at += len;
+        }
+        let checksum = pieces.bound(self.header.identity, start);
+        if checksum != header.payload_checksum {
+            return Ok(self.stop(Some(mismatch(&header, checksum))));
+        }
+        self.pass(offset, &header);
+        Ok(Step::Record { offset, header, payload: &[] })
+    }
+
+    /// The header of the next record, which follows the one before and ends within the file; or what is
+    /// wrong with it.
+    fn next_header(&mut self) -> Result<std::result::Result<(u64, RecordHeader), Damage>> {
+        let offset = self.offset;
+        let header = match self.header_at(offset)? {
+            Ok(header) => header,
+            Err(damage) => return Ok(Err(damage)),
+        };
+        if header.chain != self.chain {
+            let damage = (format!("chain value {:#010x}", self.chain), format!("{:#010x}", header.chain));
+            return Ok(Err(Some(damage)));
+        }
+        if header.len > self.size.saturating_sub(offset + RECORD_HEADER_BYTES) {
+            let damage = (format!("a payload of {} bytes", header.len), "the end of the file".into());
+            return Ok(Err(Some(damage)));
+        }
+        Ok(Ok((offset, header)))
+    }
+
+    /// Goes on behind a record.
+    fn pass(&mut self, offset: u64, header: &RecordHeader) {
+        self.offset = offset + RECORD_HEADER_BYTES + padded(header.len);
+        self.chain = header.checksum;
+        self.last = Some(offset);
     }
 
     /// The greatest known-synced position in any record header at or behind the place where reading
@@ -167,6 +282,7 @@ impl<'f> RecordReader<'f> {
         if let Some((offset, header)) = found {
             self.offset = offset;
             self.chain = header.chain;
+            self.last = None;
         }
         Ok(found.is_some())
     }
@@ -234,4 +350,10 @@ impl<'f> RecordReader<'f> {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a payload of which the checksum is another one.
+fn mismatch(header: &RecordHeader, checksum: u32) -> (String, String) {
+    let expected = format!("payload checksum {:#010x}", header.payload_checksum);
+    (expected, format!("{checksum:#010x}"))
 }

@@ -25,7 +25,7 @@ fn written(lengths: &[usize]) -> (SimFs, Vec<u64>) {
 }
 
 /// Where the records stand that are read, and where reading stopped.
-fn read(reader: &mut RecordReader<'_>) -> (Vec<u64>, Stop) {
+fn read(reader: &mut RecordReader<&crate::fs::OpenFile>) -> (Vec<u64>, Stop) {
     let mut found = Vec::new();
     loop {
         match reader.step().unwrap() {

@@ -417,6 +417,8 @@ fn hints<'f>(found: impl DoubleEndedIterator<Item = &'f Found>) -> (StoreState, 
                 dropped.insert(*id);
             }
             EditOp::PreparedFamily(id) => state.prepared_family = Some(*id),
+            EditOp::Consumer { name, position } => _ = state.consumers.insert(name.clone(), *position),
+            EditOp::RemoveConsumer(name) => _ = state.consumers.remove(name),
             _ => {}
         }
     }

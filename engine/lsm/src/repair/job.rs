@@ -255,14 +255,17 @@ fn other_file(name: &str) -> Option<RepairedFile> {
         Some(FileKind::Reserve) => (FileRole::Reserve, "it holds no data"),
         Some(FileKind::Options(_)) => (FileRole::Options, "it holds no data; the newest is taken over"),
         Some(FileKind::Temp(_)) => (FileRole::Temporary, "it was being written, and nothing names it"),
-        Some(FileKind::Blob(_)) | None => (FileRole::Foreign, "it is not the store's"),
+        Some(FileKind::Blob(_)) => {
+            (FileRole::Blob, "values that tables refer to; what cannot be read of it is told with them")
+        }
+        None => (FileRole::Foreign, "it is not the store's"),
         Some(_) => return None,
     };
     Some(RepairedFile {
         name: name.into(),
         role,
         state: FileState::NotRead,
-        used: Use::LeftOut,
+        used: if role == FileRole::Blob { Use::Taken } else { Use::LeftOut },
         bytes: None,
         entries_saved: 0,
         entries_lost: None,

@@ -23,6 +23,7 @@ mod runs;
 mod segments;
 mod tables;
 mod text;
+mod values;
 mod write;
 
 pub use job::Repair;

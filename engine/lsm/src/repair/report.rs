@@ -63,6 +63,8 @@ pub enum Basis {
 pub enum FileRole {
     /// A sorted table.
     Table,
+    /// Separated values. What of them cannot be read is told of the tables that refer to them.
+    Blob,
     /// A segment of the write-ahead log.
     Log,
     /// A manifest.

@@ -4,6 +4,7 @@
 use super::holes::Holes;
 use super::plan::Input;
 use super::tables::{Blocks, Summary, open, read_again};
+use super::values::SeparateValues;
 use crate::base::error::Result;
 use crate::base::filename::FileNumber;
 use crate::base::key::{EntryRef, Kind, SeqNum};
@@ -13,6 +14,7 @@ use crate::block::BlockCursor;
 use crate::fs::Fs;
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
+use std::path::Path;
 
 /// An entry that owns its key.
 #[derive(Debug)]
@@ -63,6 +65,7 @@ struct Reading {
     used: bool,
     last: Option<Vec<u8>>,
     entries: u64,
+    values: SeparateValues,
 }
 
 impl Reading {
@@ -104,7 +107,10 @@ impl Run {
                     return Err(crate::base::error::Error::invalid("table", why));
                 };
                 let (cursor, used, last, entries) = (BlockCursor::new(), false, None, 0);
-                self.reading = Some(Reading { input, blocks, cursor, used, last, entries });
+                let dir = input.table.path.parent().unwrap_or(Path::new(""));
+                let store = input.table.properties.as_ref().map_or(0, |properties| properties.store);
+                let values = SeparateValues::new(&self.fs, dir, store);
+                self.reading = Some(Reading { input, blocks, cursor, used, last, entries, values });
                 continue;
             };
             if !reading.advance()? {
@@ -114,15 +120,21 @@ impl Run {
                 continue;
             }
             let (entry, filling) = (reading.cursor.entry(), reading.input.filling);
+            let Ok(separate) = reading.values.load(&entry) else {
+                // It is among what the survey has lost.
+                reading.entries -= 1;
+                continue;
+            };
             if filling && !self.holes.contains(entry.key) {
                 continue;
             }
             return Ok(Some(Entry {
                 key: entry.key.to_vec(),
                 seq: entry.seq | reading.input.table.base,
-                kind: entry.kind,
+                // The new store separates values anew when it compacts them.
+                kind: if separate.is_some() { Kind::Put } else { entry.kind },
                 expires_at: entry.expires_at,
-                value: reading.cursor.value_slice(),
+                value: separate.unwrap_or_else(|| reading.cursor.value_slice()),
                 filling,
                 table: reading.input.table.number,
             }));

@@ -1,6 +1,7 @@
 //! Reading a table as far as it can be read.
 
 use super::report::KeyRange;
+use super::values::SeparateValues;
 use crate::base::checksum::Identity;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
@@ -110,19 +111,32 @@ pub(super) fn survey(fs: &Fs, dir: &Path, name: &str, meta: Option<&TableMeta>) 
         max_seq: 0,
         errors,
     };
-    table.read(blocks, meta);
+    let store = table.properties.as_ref().map_or(0, |properties| properties.store);
+    table.read(blocks, meta, SeparateValues::new(fs, dir, store));
     table
 }
 
 impl Surveyed {
-    fn read(&mut self, blocks: Option<Blocks>, meta: Option<&TableMeta>) {
+    fn read(&mut self, blocks: Option<Blocks>, meta: Option<&TableMeta>, mut values: SeparateValues) {
         let readable = blocks.is_some();
         let mut hole = blocks.is_none();
         let mut damaged = hole;
         let mut blocks = blocks;
         while let Some(block) = blocks.as_mut().and_then(Blocks::next_block) {
-            match block.and_then(|block| Summary::of(&block, self.keys.as_ref().map(|(_, last)| last))) {
-                Ok(summary) => {
+            let before = self.keys.as_ref().map(|(_, last)| last);
+            let read = block.and_then(|block| {
+                let summary = Summary::of(&block, before)?;
+                let unread = UnreadValues::of(&block, &mut values);
+                Ok((summary, unread))
+            });
+            match read {
+                Ok((mut summary, unread)) => {
+                    summary.entries -= unread.entries.min(summary.entries);
+                    damaged |= unread.entries > 0;
+                    self.lost_keys.extend(unread.keys);
+                    if self.errors.len() < MOST_ERRORS {
+                        self.errors.extend(unread.error.map(|error| error.to_string()));
+                    }
                     if std::mem::take(&mut hole) {
                         self.lose(meta, Some(&summary.first));
                     }
@@ -164,6 +178,43 @@ impl Surveyed {
         let largest = meta.map(|m| &m.largest.0).or(properties.map(|p| &p.largest.user_key));
         let from = self.keys.as_ref().map(|(_, last)| last).or(smallest).cloned();
         self.lost_keys.push(KeyRange { from, to: next.or(largest).cloned() });
+    }
+}
+
+/// The values of a block that stand elsewhere and cannot be read.
+#[derive(Default)]
+struct UnreadValues {
+    entries: u64,
+    /// Their keys: neighbours are one range.
+    keys: Vec<KeyRange>,
+    /// What is wrong with the first.
+    error: Option<Error>,
+}
+
+impl UnreadValues {
+    /// Of a block that can be walked.
+    fn of(block: &Arc<Block>, values: &mut SeparateValues) -> UnreadValues {
+        let (mut unread, mut adjoins) = (UnreadValues::default(), false);
+        let mut cursor = BlockCursor::new();
+        cursor.set_block(block.clone());
+        let mut step = cursor.seek_to_first();
+        while step.is_ok() && cursor.valid() {
+            match values.load(&cursor.entry()) {
+                Ok(_) => adjoins = false,
+                Err(error) => {
+                    let key = cursor.user_key().to_vec();
+                    match unread.keys.last_mut().filter(|_| adjoins) {
+                        Some(range) => range.to = Some(key),
+                        None => unread.keys.push(KeyRange { from: Some(key.clone()), to: Some(key) }),
+                    }
+                    adjoins = true;
+                    unread.entries += 1;
+                    unread.error.get_or_insert(error);
+                }
+            }
+            step = cursor.next();
+        }
+        unread
     }
 }
 

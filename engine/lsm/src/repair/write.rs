@@ -158,6 +158,7 @@ impl Target<'_> {
             history: History { id: self.random.next_u64(), first_seq: last + 1 },
             clock_ms,
             next_family: plan.next_family(),
+            consumers: known.consumers.clone(),
             prepared_family: known.prepared_family.filter(|id| plan.families.contains_key(id)),
             ..StoreState::default()
         }

@@ -3,6 +3,7 @@
 //! Stored form: fields, each a varint tag and a length-prefixed byte string; a number is a varint
 //! in those bytes. Unknown tags are skipped, so that later versions can add fields.
 
+use crate::base::blob_ref::{BlobRef, BlobShare, count_share};
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint, varint_len};
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum, Trailer, compare};
 use crate::compress::Codec;
@@ -92,6 +93,8 @@ pub struct Properties {
     pub outside: bool,
     /// Whose prefixes its filter holds beside the keys, if any.
     pub prefix: Option<PrefixExtractor>,
+    /// The blob files that its entries refer to, ascending, and only stored if there are any.
+    pub blobs: Vec<BlobShare>,
 }
 
 impl Default for Properties {
@@ -124,6 +127,7 @@ impl Default for Properties {
             store: 0,
             outside: false,
             prefix: None,
+            blobs: Vec::new(),
         }
     }
 }
@@ -136,6 +140,7 @@ const LONGEST_DELETIONS: u64 = 26;
 const OUTSIDE: u64 = 27;
 const PREFIX: u64 = 28;
 const NEWEST: u64 = 29;
+const BLOBS: u64 = 30;
 
 /// Fewer deletions in a row are nothing to a reader who steps over them.
 const LEAST_RUN: u64 = 64;
@@ -176,6 +181,11 @@ impl Properties {
         self.earliest_expiry = self.earliest_expiry.min(expires_at);
         if entry.kind == Kind::Merge {
             self.oldest_operand_ms = self.oldest_operand_ms.min(entry.expires_at);
+        }
+        if entry.kind == Kind::BlobRef
+            && let Ok(reference) = BlobRef::decode(entry.value)
+        {
+            count_share(&mut self.blobs, &reference);
         }
         // What an operand comes to may live for ever.
         self.latest_expiry = self.latest_expiry.max(entry.expiry());
@@ -247,6 +257,14 @@ impl Properties {
             put_varint(out, PREFIX);
             put_bytes(out, &stored);
         }
+        if !self.blobs.is_empty() {
+            let mut stored = Vec::new();
+            for BlobShare { file, entries, bytes } in &self.blobs {
+                [file, entries, bytes].into_iter().for_each(|number| put_varint(&mut stored, *number));
+            }
+            put_varint(out, BLOBS);
+            put_bytes(out, &stored);
+        }
         for (tag, key) in [(SMALLEST, &self.smallest.user_key), (LARGEST, &self.largest.user_key)] {
             put_varint(out, tag);
             put_bytes(out, key);
@@ -274,6 +292,10 @@ impl Properties {
                 // One that a later version knows is none that this one could ask for.
                 PREFIX => properties.prefix = PrefixExtractor::decode(field).ok(),
                 NEWEST => properties.newest_ms = number("a time")?,
+                BLOBS => {
+                    let expected = "blob files, ascending, with what is referred to of each";
+                    properties.blobs = shares(field).ok_or(Malformed { at, expected })?;
+                }
                 OUTSIDE => properties.outside = number("whether it was made outside")? != 0,
                 STORE => {
                     let expected = "a store's number";
@@ -303,6 +325,21 @@ impl Properties {
     }
 }
 
+/// What is referred to of each blob file; `None` if they do not ascend, or are none.
+fn shares(field: &[u8]) -> Option<Vec<BlobShare>> {
+    let mut decoder = Decoder::new(field);
+    let mut shares: Vec<BlobShare> = Vec::new();
+    while !decoder.is_empty() {
+        let mut number = || decoder.varint("a number of a share").ok();
+        let share = BlobShare { file: number()?, entries: number()?, bytes: number()? };
+        if shares.last().is_some_and(|last| last.file >= share.file) {
+            return None;
+        }
+        shares.push(share);
+    }
+    Some(shares)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,6 +358,10 @@ mod tests {
             outside: true,
             newest_ms: 70,
             prefix: Some(PrefixExtractor::Delimited { delimiter: b':', nth: 2 }),
+            blobs: vec![
+                BlobShare { file: 3, entries: 2, bytes: 9000 },
+                BlobShare { file: 900, entries: 1, bytes: 1 },
+            ],
             ..Properties::default()
         };
         for (i, (_, value)) in properties.numbers().into_iter().enumerate() {

@@ -41,7 +41,13 @@ impl Tables {
         &self.cache
     }
 
-    /// How many table files are open.
+    /// The pool of open files, which bounds the descriptors of blob files, too.
+    #[must_use]
+    pub fn pool(&self) -> &Arc<FilePool> {
+        &self.pool
+    }
+
+    /// How many files of tables and blobs are open.
     #[must_use]
     pub fn open_files(&self) -> usize {
         self.pool.len()
@@ -67,6 +73,20 @@ impl Tables {
         Ok(Arc::new(TableReader::open(source, expected, Some(self.cache.clone()))?))
     }
 
+    /// As [`Tables::open`], with a descriptor of its own for as long as it is used: it can be read when
+    /// somebody else has removed the file.
+    pub fn open_held(
+        &self,
+        number: FileNumber,
+        identity: Identity,
+        size_bytes: u64,
+        base: SeqNum,
+    ) -> Result<Arc<TableReader>> {
+        let source = TableSource::File(Arc::new(self.fs.open(&self.path(number))?));
+        let expected = Expected { identity: Some(identity), size_bytes: Some(size_bytes), base };
+        Ok(Arc::new(TableReader::open(source, expected, Some(self.cache.clone()))?))
+    }
+
     /// Opens a table that was just taken in, of which nothing is known yet.
     pub fn open_unknown(&self, number: FileNumber) -> Result<TableReader> {
         let source = TableSource::Pool(self.pool.clone(), FileKind::Table(number));
@@ -84,9 +104,8 @@ impl Tables {
         self.fs.sync_dir(&self.dir)
     }
 
-    /// Closes the file of a table and removes it.
-    pub fn remove(&self, number: FileNumber) -> Result<()> {
-        let kind = FileKind::Table(number);
+    /// Closes a table, or a blob file, and removes it.
+    pub fn remove(&self, kind: FileKind) -> Result<()> {
         self.pool.forget(kind);
         self.fs.remove(&kind.path(&self.dir))
     }

@@ -4,9 +4,10 @@ use super::format::{FOOTER_BYTES, Handle};
 use super::index::Index;
 use super::properties::{InternalKey, Properties, Runs};
 use super::reader::{Layout, TableReader};
+use crate::base::blob_ref::BlobRef;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::hash::key_hash;
-use crate::base::key::compare;
+use crate::base::key::{Kind, compare};
 use crate::base::sync::Arc;
 use crate::block::BlockCursor;
 use crate::filter::Filter;
@@ -152,6 +153,12 @@ impl Walk<'_> {
             {
                 let expected = format!("an entry after {:?} {:?}", self.last.user_key, self.last.trailer);
                 return Err(self.wrong(handle.offset, expected, format!("{here:?}")));
+            }
+            let refers = entry.kind == Kind::BlobRef;
+            // Nor is there a blob file of a store outside of one.
+            if refers && (self.table.properties().outside || BlobRef::decode(entry.value).is_err()) {
+                let found = format!("that of {:?}", entry.key);
+                return Err(self.wrong(handle.offset, "references to blobs of the table's store", found));
             }
             let prefix = self.table.properties().prefix.and_then(|prefix| prefix.prefix_of(entry.key));
             let denied = |filter: &Arc<Filter>, key: &[u8]| !filter.may_contain(key, key_hash(key));

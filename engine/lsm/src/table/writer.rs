@@ -164,6 +164,12 @@ impl TableWriter {
         self.options.origin.oldest_deletion_ms = ms;
     }
 
+    /// How many blob files its entries refer to so far.
+    #[must_use]
+    pub fn blob_files(&self) -> usize {
+        self.properties.blobs.len()
+    }
+
     /// How many entries were added.
     #[must_use]
     pub fn entries(&self) -> u64 {

@@ -143,9 +143,9 @@ impl Family {
     /// Marks it dropped, for good. Its tables become obsolete.
     pub fn set_dropped(&self) {
         self.dropped.store(true, Ordering::Release);
-        for (_, table) in self.view.load().version.tables() {
-            table.mark_obsolete();
-        }
+        let view = self.view.load();
+        view.version.tables().for_each(|(_, table)| table.mark_obsolete());
+        view.version.blobs().files().iter().for_each(|of| of.file.mark_obsolete());
     }
 
     /// Whether any entry may carry an expiry time.

@@ -30,8 +30,56 @@ pub struct Found<'a> {
 pub(super) enum Place<'a> {
     Memtable(&'a Arc<Memtable>, &'a [u8], SeqNum),
     Block(&'a Arc<Block>),
-    /// It stands nowhere else: it was merged for this look-up.
-    Merged(&'a Slice),
+    /// It was merged, or read from a blob file, for this look-up.
+    Owned(&'a Slice),
+    /// In a blob file, of so many bytes: nobody wants to see it.
+    Apart(usize),
+}
+
+/// A value that stands in a blob file.
+pub(super) struct Separate {
+    reference: Slice,
+    seq: SeqNum,
+    expires_at: u64,
+}
+
+impl Separate {
+    fn of(entry: &EntryRef<'_>) -> Separate {
+        Separate { reference: Slice::copy(entry.value), seq: entry.seq, expires_at: entry.expires_at }
+    }
+
+    /// Reads it, and hands it to `read`.
+    #[inline(never)]
+    fn load<R, O: Observe>(
+        &self,
+        view: &View,
+        key: &[u8],
+        observe: &mut O,
+        read: impl FnOnce(Found<'_>) -> R,
+    ) -> Result<Option<R>> {
+        let Separate { seq, expires_at, .. } = *self;
+        let at = view.version.blobs().place(&self.reference)?;
+        if !O::VALUES {
+            let place = Place::Apart(at.raw as usize);
+            return Ok(Some(read(Found { value: &[], place, seq, expires_at })));
+        }
+        let slice = view.version.blobs().load_at(key, &at)?;
+        observe.value(at.stored, slice.len());
+        Ok(Some(read(Found { value: &slice, place: Place::Owned(&slice), seq, expires_at })))
+    }
+}
+
+/// Hands a value that shows to `read`, from wherever it stands.
+#[inline]
+pub(super) fn hand_over<R>(
+    view: &View,
+    (entry, place): (&EntryRef<'_>, Place<'_>),
+    read: impl FnOnce(Found<'_>) -> R,
+) -> Result<Option<R>> {
+    if entry.kind == Kind::BlobRef {
+        return Separate::of(entry).load(view, entry.key, &mut (), read);
+    }
+    Ok(Some(read(Found::new(entry, place))))
 }
 
 /// What the newest entry of a key says.
@@ -57,6 +105,16 @@ impl<'a> Found<'a> {
         self.value
     }
 
+    /// Its length in bytes, also where it was not read.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks whether a value is empty")]
+    pub fn len(&self) -> usize {
+        match self.place {
+            Place::Apart(len) => len,
+            _ => self.value.len(),
+        }
+    }
+
     /// The sequence number of the write.
     #[must_use]
     pub fn seq(&self) -> SeqNum {
@@ -78,9 +136,9 @@ impl<'a> Found<'a> {
             Place::Memtable(memtable, key, seq) if self.value.len() >= PIN_VALUE_BYTES => {
                 memtable.get_slice(key, seq).map_or_else(|| Slice::copy(self.value), |(_, slice)| slice)
             }
-            Place::Memtable(..) => Slice::copy(self.value),
+            Place::Memtable(..) | Place::Apart(_) => Slice::copy(self.value),
             Place::Block(block) => block.slice(self.value),
-            Place::Merged(slice) => slice.clone(),
+            Place::Owned(slice) => slice.clone(),
         }
     }
 }
@@ -124,7 +182,7 @@ pub fn lookup_observed<R, O: Observe>(
         };
     }
     let mut read = Some(read);
-    let mut operand = false;
+    let (mut operand, mut separate) = (false, None);
     // Whoever a filter sends away does not pay for what looking into a block needs.
     let rules_out = |table: &TableFile, level: usize, observe: &mut O| {
         observe.table(level);
@@ -138,6 +196,7 @@ pub fn lookup_observed<R, O: Observe>(
                 shown = Some(verdict == Verdict::Live);
             }
             match verdict {
+                Verdict::Live if entry.kind == Kind::BlobRef => separate = Some(Separate::of(&entry)),
                 Verdict::Live => return Some(read.take()?(Found::new(&entry, Place::Block(block)))),
                 verdict => operand = verdict == Verdict::Operand,
             }
@@ -169,8 +228,9 @@ pub fn lookup_observed<R, O: Observe>(
         }
         None
     };
-    match read {
-        Some(read) if operand => merged(view, key, seq, now_ms, observe, read),
+    match (read, separate) {
+        (Some(read), Some(separate)) => separate.load(view, key, observe, read),
+        (Some(read), None) if operand => merged(view, key, seq, now_ms, observe, read),
         _ => Ok(answer),
     }
 }
@@ -204,7 +264,7 @@ pub(super) fn judge(
     seq: SeqNum,
     now_ms: impl Fn() -> u64,
 ) -> Verdict {
-    if entry.kind == Kind::Put {
+    if entry.kind.is_value() {
         let live = (!entry.trailer().has_expiry() || entry.expires_at > now_ms())
             && !(view.has_deleted_ranges() && view.newest_deleted(key, seq) > entry.seq)
             && is_kept(view, entry, seq);
@@ -235,12 +295,12 @@ pub(super) fn merged<R>(
     if !cursor.valid() || cursor.trailer().seq() < range {
         return Ok(None);
     }
-    let gathered = gather(&mut cursor, &view.hooks, range, now_ms());
+    let gathered = gather(&mut cursor, &view.hooks, &view.version.values(), range, now_ms());
     observe.watched(&watch);
     let Some(merged) = gathered? else { return Ok(None) };
     observe.operands(merged.operands);
     let (slice, seq, expires_at) = (Slice::own(merged.value), merged.seq, merged.expires_at);
-    Ok(Some(read(Found { value: &slice, place: Place::Merged(&slice), seq, expires_at })))
+    Ok(Some(read(Found { value: &slice, place: Place::Owned(&slice), seq, expires_at })))
 }
 
 /// Asserts under `invariants` that nobody is shown an entry of a range that was dropped behind it.

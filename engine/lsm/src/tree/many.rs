@@ -1,6 +1,6 @@
 //! Looking up many keys in a view, in step with each other; see [`Probe`].
 
-use super::lookup::{Found, Verdict, in_memtables, judge, merged};
+use super::lookup::{Found, Verdict, hand_over, in_memtables, judge, merged};
 use super::view::View;
 use crate::base::error::Result;
 use crate::base::hash::key_hash;
@@ -114,7 +114,7 @@ fn show(
     read: impl FnOnce(Found<'_>),
 ) -> Result<()> {
     match judge(view, key, &entry, seq, || now_ms) {
-        Verdict::Live => read(Found::new(&entry, place)),
+        Verdict::Live => drop(hand_over(view, (&entry, place), read)?),
         Verdict::Operand => drop(merged(view, key, seq, || now_ms, &mut (), read)?),
         Verdict::Absent => {}
     }

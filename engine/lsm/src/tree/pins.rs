@@ -113,6 +113,7 @@ fn replaced(view: &View, present: &View) -> u64 {
     let tables = view.version.tables().filter(|(_, old)| !there(old));
     memtables.map(|memtable| memtable.allocated_bytes() as u64).sum::<u64>()
         + tables.map(|(_, table)| table.meta.size).sum::<u64>()
+        + view.version.blobs().gone(present.version.blobs()).iter().map(|file| file.meta.size).sum::<u64>()
 }
 
 #[cfg(all(test, not(loom)))]

@@ -13,6 +13,8 @@ pub struct FamilyRules {
     /// Within what time the bytes of what was deleted or has expired are gone from every file, in
     /// ms; `None` without a bound.
     pub erase_within_ms: Option<u64>,
+    /// Values of so many bytes or more stand apart from their keys; `None` if none do.
+    pub blob_values_from: Option<usize>,
     /// How they are compacted.
     pub style: CompactionStyle,
 }

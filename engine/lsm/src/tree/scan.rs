@@ -26,7 +26,8 @@ pub struct Bounds {
 pub type TreeCursor = Visible<Merge<Source>>;
 
 /// A cursor over what `view` shows at `seq` and `now_ms`, within `bounds`; `prefix` is what all keys within
-/// them begin with, if filters are to be asked for it.
+/// them begin with, if filters are to be asked for it. Unless it `loads` separated values, only keys are to
+/// be asked for.
 // A function of its own hands the cursor, which is large, from place to place: 90 instructions of a seek.
 #[inline(always)]
 #[must_use]
@@ -37,13 +38,14 @@ pub fn scan(
     bounds: Bounds,
     access: Access,
     prefix: Option<WholePrefix>,
+    loads: bool,
 ) -> TreeCursor {
     let merge = Merge::new(match prefix {
         None => sources(view, access),
         Some(prefix) => sources_of_prefix(view, access, &Arc::new(prefix)),
     });
     let visible = Visible::new(merge, seq, now_ms, view.hidden(seq), bounds.lower, bounds.upper);
-    visible.with_hooks(view.hooks.clone())
+    visible.with_hooks(view.hooks.clone()).with_values(view.version.values(), loads)
 }
 
 /// Adds a cursor over each memtable that holds anything.

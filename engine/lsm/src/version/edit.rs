@@ -1,11 +1,14 @@
 //! Changes of what exists, as records of the manifest. The grammar stands in
 //! `docs/format/manifest.md`.
 
+use super::blobs::BlobMeta;
+use super::feed::{EndedHistory, IngestMark, KeptSegment};
 use super::meta::TableMeta;
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::filename::FileNumber;
 use crate::base::key::{MAX_SEQ, SeqNum};
 use crate::base::limits::{LEVELS, MAX_FAMILY_NAME_BYTES, MAX_FILE_NUMBER, MAX_KEY_BYTES};
+use crate::base::position::Position;
 use crate::base::sync::Arc;
 use crate::ranges::{Range, RangeKind};
 
@@ -83,6 +86,29 @@ pub enum EditOp {
         /// The table's number.
         number: FileNumber,
     },
+    /// A blob file joins a family: tables refer to it.
+    AddBlob {
+        /// The family.
+        family: u32,
+        /// The blob file.
+        meta: BlobMeta,
+    },
+    /// No table of the family refers to a blob file any more.
+    RemoveBlob {
+        /// The family.
+        family: u32,
+        /// The blob file's number.
+        number: FileNumber,
+    },
+    /// Some of a blob file is dead since a time, and is to be gone within another.
+    DeadBlob {
+        /// The family.
+        family: u32,
+        /// The blob file's number.
+        number: FileNumber,
+        /// Since when, in milliseconds since the epoch.
+        since_ms: u64,
+    },
     /// A range was deleted or dropped, and tables may hold what is older.
     AddRange {
         /// The family.
@@ -90,6 +116,25 @@ pub enum EditOp {
         /// The range.
         range: Arc<Range>,
     },
+    /// Changes behind this sequence number can be read, and none before.
+    FeedFrom(SeqNum),
+    /// A history is over of which changes can be read.
+    HistoryEnded(EndedHistory),
+    /// A segment of the log is kept for readers of changes.
+    KeepLog(KeptSegment),
+    /// A table was ingested, which readers of changes are told.
+    NoteIngest(IngestMark),
+    /// A consumer of changes has come so far.
+    Consumer {
+        /// Its name.
+        name: String,
+        /// All before this is done with.
+        position: Position,
+    },
+    /// A consumer of changes is no more.
+    RemoveConsumer(String),
+    /// The greatest sequence number that an ingested table was ever given.
+    Ingested(SeqNum),
     /// No table holds anything any more that a range concerns, or another range stands for it.
     RemoveRange {
         /// The family.
@@ -123,7 +168,7 @@ impl Edit {
 }
 
 /// Tags on disk; never reused. 16 to 31 are handed out as docs/format/manifest.md says.
-mod tag {
+pub(super) mod tag {
     pub const STORE: u64 = 1;
     pub const NEXT_FILE: u64 = 2;
     pub const SEQ_CEILING: u64 = 3;
@@ -139,7 +184,18 @@ mod tag {
     pub const ADD_RANGE: u64 = 13;
     pub const REMOVE_RANGE: u64 = 14;
     pub const INGEST_TABLE: u64 = 15;
+    pub const REFERRING_TABLE: u64 = 16;
+    pub const ADD_BLOB: u64 = 17;
+    pub const REMOVE_BLOB: u64 = 18;
+    pub const DEAD_BLOB: u64 = 19;
     pub const FAMILY_OPTIONS: u64 = 20;
+    pub const FEED_FROM: u64 = 21;
+    pub const HISTORY_ENDED: u64 = 22;
+    pub const KEEP_LOG: u64 = 23;
+    pub const NOTE_INGEST: u64 = 24;
+    pub const CONSUMER: u64 = 25;
+    pub const REMOVE_CONSUMER: u64 = 26;
+    pub const INGESTED: u64 = 27;
     pub const PREPARED_FAMILY: u64 = 28;
     pub const SYNCED_LOG: u64 = 32;
 }
@@ -175,9 +231,16 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             EditOp::DropFamily(id) => numbers(out, tag::DROP_FAMILY, &[u64::from(*id)]),
             EditOp::PreparedFamily(id) => numbers(out, tag::PREPARED_FAMILY, &[u64::from(*id)]),
             EditOp::NextFamily(id) => numbers(out, tag::NEXT_FAMILY, &[u64::from(*id)]),
+            EditOp::Ingested(seq) => numbers(out, tag::INGESTED, &[*seq]),
             EditOp::Flushed { family, seq } => numbers(out, tag::FLUSHED, &[u64::from(*family), *seq]),
             EditOp::AddTable { family, level, meta } => {
                 match meta.ingested_seq {
+                    0 if !meta.blobs.is_empty() => {
+                        numbers(out, tag::REFERRING_TABLE, &[u64::from(*family), *level as u64]);
+                        meta.encode(out);
+                        meta.encode_blobs(out);
+                        continue;
+                    }
                     0 => numbers(out, tag::ADD_TABLE, &[u64::from(*family), *level as u64]),
                     seq => numbers(out, tag::INGEST_TABLE, &[u64::from(*family), *level as u64, seq]),
                 }
@@ -185,6 +248,16 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             }
             EditOp::RemoveTable { family, level, number } => {
                 numbers(out, tag::REMOVE_TABLE, &[u64::from(*family), *level as u64, *number]);
+            }
+            EditOp::AddBlob { family, meta } => {
+                numbers(out, tag::ADD_BLOB, &[u64::from(*family)]);
+                meta.encode(out);
+            }
+            EditOp::RemoveBlob { family, number } => {
+                numbers(out, tag::REMOVE_BLOB, &[u64::from(*family), *number]);
+            }
+            EditOp::DeadBlob { family, number, since_ms } => {
+                numbers(out, tag::DEAD_BLOB, &[u64::from(*family), *number, *since_ms]);
             }
             EditOp::AddRange { family, range } => {
                 let (kind, seq) = (range.kind as u64, range.seq);
@@ -195,11 +268,47 @@ pub fn encode_edit(out: &mut Vec<u8>, edit: &Edit) {
             EditOp::RemoveRange { family, seq } => {
                 numbers(out, tag::REMOVE_RANGE, &[u64::from(*family), *seq]);
             }
+            EditOp::FeedFrom(_)
+            | EditOp::HistoryEnded(_)
+            | EditOp::KeepLog(_)
+            | EditOp::NoteIngest(_)
+            | EditOp::Consumer { .. }
+            | EditOp::RemoveConsumer(_) => encode_feed(out, op),
         }
     }
 }
 
-fn numbers(out: &mut Vec<u8>, tag: u64, values: &[u64]) {
+/// Encodes what is about readers of changes.
+fn encode_feed(out: &mut Vec<u8>, op: &EditOp) {
+    match op {
+        EditOp::FeedFrom(seq) => numbers(out, tag::FEED_FROM, &[*seq]),
+        EditOp::HistoryEnded(ended) => {
+            put_varint(out, tag::HISTORY_ENDED);
+            ended.encode(out);
+        }
+        EditOp::KeepLog(segment) => {
+            put_varint(out, tag::KEEP_LOG);
+            segment.encode(out);
+        }
+        EditOp::NoteIngest(mark) => {
+            put_varint(out, tag::NOTE_INGEST);
+            mark.encode(out);
+        }
+        EditOp::Consumer { name, position } => {
+            put_varint(out, tag::CONSUMER);
+            put_bytes(out, name.as_bytes());
+            out.extend_from_slice(&position.history.to_le_bytes());
+            put_varint(out, position.seq);
+        }
+        EditOp::RemoveConsumer(name) => {
+            put_varint(out, tag::REMOVE_CONSUMER);
+            put_bytes(out, name.as_bytes());
+        }
+        _ => unreachable!("the others are encoded by the caller"),
+    }
+}
+
+pub(super) fn numbers(out: &mut Vec<u8>, tag: u64, values: &[u64]) {
     put_varint(out, tag);
     values.iter().for_each(|value| put_varint(out, *value));
 }
@@ -228,6 +337,7 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         }
         tag::NEXT_FILE => EditOp::NextFile(file_number(bytes)?),
         tag::SEQ_CEILING => EditOp::SeqCeiling(seq_num(bytes)?),
+        tag::INGESTED => EditOp::Ingested(seq_num(bytes)?),
         tag::HISTORY => {
             EditOp::History { id: bytes.fixed64("a history's number")?, first_seq: seq_num(bytes)? }
         }
@@ -258,6 +368,22 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
             let (family, level) = (bytes.varint32("a family's number")?, level(bytes)?);
             EditOp::AddTable { family, level, meta: ingested(bytes)? }
         }
+        tag::REFERRING_TABLE => {
+            let (family, level) = (bytes.varint32("a family's number")?, level(bytes)?);
+            let meta = Arc::new(TableMeta::decode(bytes)?.decode_blobs(bytes)?);
+            EditOp::AddTable { family, level, meta }
+        }
+        tag::ADD_BLOB => {
+            EditOp::AddBlob { family: bytes.varint32("a family's number")?, meta: BlobMeta::decode(bytes)? }
+        }
+        tag::REMOVE_BLOB => {
+            EditOp::RemoveBlob { family: bytes.varint32("a family's number")?, number: file_number(bytes)? }
+        }
+        tag::DEAD_BLOB => EditOp::DeadBlob {
+            family: bytes.varint32("a family's number")?,
+            number: file_number(bytes)?,
+            since_ms: bytes.varint("a time")?,
+        },
         tag::REMOVE_TABLE => EditOp::RemoveTable {
             family: bytes.varint32("a family's number")?,
             level: level(bytes)?,
@@ -269,6 +395,15 @@ fn decode_op(bytes: &mut Decoder<'_>) -> Result<EditOp, Malformed> {
         tag::REMOVE_RANGE => {
             EditOp::RemoveRange { family: bytes.varint32("a family's number")?, seq: seq_num(bytes)? }
         }
+        tag::FEED_FROM => EditOp::FeedFrom(seq_num(bytes)?),
+        tag::HISTORY_ENDED => EditOp::HistoryEnded(EndedHistory::decode(bytes)?),
+        tag::KEEP_LOG => EditOp::KeepLog(KeptSegment::decode(bytes)?),
+        tag::NOTE_INGEST => EditOp::NoteIngest(IngestMark::decode(bytes)?),
+        tag::CONSUMER => EditOp::Consumer {
+            name: text(bytes, "a consumer's name")?,
+            position: Position { history: bytes.fixed64("a history's number")?, seq: seq_num(bytes)? },
+        },
+        tag::REMOVE_CONSUMER => EditOp::RemoveConsumer(text(bytes, "a consumer's name")?),
         _ => return Err(unknown),
     })
 }
@@ -325,129 +460,4 @@ fn text(bytes: &mut Decoder<'_>, expected: &'static str) -> Result<String, Malfo
         return Err(wrong);
     }
     String::from_utf8(raw.to_vec()).map_err(|_| wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::key::Trailer;
-    use proptest::prelude::*;
-
-    fn meta() -> TableMeta {
-        TableMeta {
-            number: 9,
-            identity: 77,
-            size: 4096,
-            smallest: (b"a".to_vec(), Trailer(5)),
-            largest: (b"z".to_vec(), Trailer(6)),
-            min_seq: 1,
-            max_seq: 8,
-            entries: 3,
-            deletions: 1,
-            earliest_expiry: 10,
-            latest_expiry: 11,
-            oldest_deletion_ms: 12,
-            cleaned_seq: 7,
-            ingested_seq: 0,
-        }
-    }
-
-    fn ingested_meta(seq: SeqNum) -> Arc<TableMeta> {
-        let key = |key: &[u8]| (key.to_vec(), Trailer(2).raised(seq));
-        let (smallest, largest) = (key(b"a"), key(b"z"));
-        let (min_seq, max_seq, ingested_seq) = (seq, seq, seq);
-        Arc::new(TableMeta { smallest, largest, min_seq, max_seq, ingested_seq, ..meta() })
-    }
-
-    fn range(kind: RangeKind, seq: SeqNum, to: &[u8]) -> EditOp {
-        EditOp::AddRange { family: 1, range: Arc::new(Range::new(kind, seq, b"from", to, 77)) }
-    }
-
-    #[test]
-    fn every_change_round_trips_and_no_truncation_passes_for_another() {
-        let edit = Edit(vec![
-            EditOp::Store { id: 1, layer: "plain".into() },
-            EditOp::NextFile(2),
-            EditOp::SeqCeiling(3),
-            EditOp::History { id: 4, first_seq: 5 },
-            EditOp::Clock(6),
-            EditOp::OldestWal(7),
-            EditOp::SyncedLog(u64::MAX),
-            EditOp::CreateFamily { id: 8, name: "tokens".into(), options: vec![1, 2] },
-            EditOp::FamilyOptions { family: 3, options: vec![1, 2] },
-            EditOp::DropFamily(9),
-            EditOp::PreparedFamily(4),
-            EditOp::NextFamily(10),
-            EditOp::Flushed { family: 11, seq: 12 },
-            EditOp::AddTable { family: 13, level: 6, meta: Arc::new(meta()) },
-            EditOp::AddTable { family: 13, level: 5, meta: ingested_meta(9) },
-            EditOp::RemoveTable { family: 14, level: 0, number: 15 },
-            range(RangeKind::Deleted, 16, b"to"),
-            range(RangeKind::Dropped, 17, b""),
-            EditOp::RemoveRange { family: 1, seq: 16 },
-        ]);
-        let mut bytes = Vec::new();
-        encode_edit(&mut bytes, &edit);
-        assert_eq!(decode_edit(&bytes).unwrap(), edit);
-        for len in 0..bytes.len() {
-            if let Ok(shorter) = decode_edit(&bytes[..len]) {
-                assert!(edit.0.starts_with(&shorter.0) && shorter.0.len() < edit.0.len());
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_beyond_any_that_a_store_comes_to_are_refused() {
-        let refused = |op| {
-            let mut bytes = Vec::new();
-            encode_edit(&mut bytes, &Edit(vec![op]));
-            decode_edit(&bytes).is_err()
-        };
-        for (number, wrong) in [(MAX_FILE_NUMBER, false), (MAX_FILE_NUMBER + 1, true), (u64::MAX, true)] {
-            assert_eq!(refused(EditOp::NextFile(number)), wrong);
-            assert_eq!(refused(EditOp::OldestWal(number)), wrong);
-            let meta = Arc::new(TableMeta { number, ..meta() });
-            assert_eq!(refused(EditOp::AddTable { family: 0, level: 0, meta }), wrong);
-        }
-        for (seq, wrong) in [(MAX_SEQ, false), (MAX_SEQ + 1, true)] {
-            assert_eq!(refused(EditOp::SeqCeiling(seq)), wrong);
-            assert_eq!(refused(EditOp::Flushed { family: 0, seq }), wrong);
-            let meta = Arc::new(TableMeta { max_seq: seq, ..meta() });
-            assert_eq!(refused(EditOp::AddTable { family: 0, level: 0, meta }), wrong);
-        }
-    }
-
-    #[test]
-    fn a_name_is_as_long_as_it_may_be_and_no_longer() {
-        let decoded = |bytes: usize| {
-            let (mut out, name) = (Vec::new(), "n".repeat(bytes));
-            encode_edit(&mut out, &Edit(vec![EditOp::CreateFamily { id: 1, name, options: vec![] }]));
-            decode_edit(&out).map(|edit| edit.0.len())
-        };
-        assert_eq!(decoded(MAX_FAMILY_NAME_BYTES), Ok(1));
-        assert!(decoded(MAX_FAMILY_NAME_BYTES + 1).is_err());
-    }
-
-    #[test]
-    fn a_range_that_makes_no_sense_is_refused() {
-        let decoded = |op: &EditOp| {
-            let mut bytes = Vec::new();
-            encode_edit(&mut bytes, &Edit(vec![op.clone()]));
-            decode_edit(&bytes)
-        };
-        assert!(decoded(&range(RangeKind::Deleted, 1, b"frp")).is_ok());
-        for wrong in [range(RangeKind::Deleted, 1, b"from"), range(RangeKind::Dropped, 1, b"a")] {
-            assert!(decoded(&wrong).is_err());
-        }
-        assert!(decoded(&range(RangeKind::Deleted, MAX_SEQ + 1, b"")).is_err());
-        assert!(decoded(&range(RangeKind::Deleted, 1, &vec![b'z'; MAX_KEY_BYTES + 1])).is_err());
-        assert!(decode_edit(&[13, 0, 2, 1, 0, 0, 0]).is_err(), "a kind that is none of a range");
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = decode_edit(&bytes);
-        }
-    }
 }

@@ -1,29 +1,31 @@
 //! The tables of one column family, level by level, at one moment.
 
+use super::blobs::{BlobFile, BlobSet};
 use super::meta::TableMeta;
-use crate::base::filename::FileNumber;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{SeqNum, common_prefix};
 use crate::base::limits::LEVELS;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex, OnceLock};
+use crate::iter::SharedValues;
 use crate::ranges::Range;
 use crate::table::TableReader;
 use std::fmt;
 
-/// Numbers of tables that nothing refers to any more and whose files may be removed.
+/// Tables and blob files that nothing refers to any more and that may be removed.
 #[derive(Debug, Default)]
-pub struct Purgatory(Mutex<Vec<FileNumber>>);
+pub struct Purgatory(Mutex<Vec<FileKind>>);
 
 impl Purgatory {
-    /// Takes the numbers that have gathered.
+    /// Takes those that have gathered.
     #[must_use]
-    pub fn take(&self) -> Vec<FileNumber> {
+    pub fn take(&self) -> Vec<FileKind> {
         std::mem::take(&mut self.0.lock())
     }
 
     /// Puts back what could not be removed.
-    pub fn put_back(&self, number: FileNumber) {
-        self.0.lock().push(number);
+    pub fn put_back(&self, kind: FileKind) {
+        self.0.lock().push(kind);
     }
 
     /// Whether nothing waits.
@@ -57,6 +59,8 @@ pub struct TableFile {
     pub meta: Arc<TableMeta>,
     /// Reads it.
     pub reader: Arc<TableReader>,
+    /// The blob files that its entries refer to, as `meta` has them.
+    blobs: Vec<Arc<BlobFile>>,
     obsolete: AtomicBool,
     purgatory: Arc<Purgatory>,
     leftover: OnceLock<Leftover>,
@@ -72,8 +76,27 @@ impl TableFile {
     /// A table that the manifest names, or is about to.
     #[must_use]
     pub fn new(meta: Arc<TableMeta>, reader: Arc<TableReader>, purgatory: Arc<Purgatory>) -> Arc<TableFile> {
+        debug_assert!(meta.blobs.is_empty(), "the blob files of a table are to be given");
+        TableFile::referring(meta, reader, purgatory, Vec::new())
+    }
+
+    /// The same of one whose entries refer to these blob files, which are those that `meta` names, in order.
+    #[must_use]
+    pub fn referring(
+        meta: Arc<TableMeta>,
+        reader: Arc<TableReader>,
+        purgatory: Arc<Purgatory>,
+        blobs: Vec<Arc<BlobFile>>,
+    ) -> Arc<TableFile> {
+        debug_assert!(blobs.iter().map(|b| b.meta.number).eq(meta.blobs.iter().map(|share| share.file)));
         let (obsolete, leftover) = (AtomicBool::new(false), OnceLock::new());
-        Arc::new(TableFile { meta, reader, obsolete, purgatory, leftover })
+        Arc::new(TableFile { meta, reader, blobs, obsolete, purgatory, leftover })
+    }
+
+    /// The blob files that its entries refer to.
+    #[must_use]
+    pub fn blobs(&self) -> &[Arc<BlobFile>] {
+        &self.blobs
     }
 
     /// Notes what the merge that wrote it had to leave.
@@ -96,7 +119,7 @@ impl TableFile {
 impl Drop for TableFile {
     fn drop(&mut self) {
         if self.obsolete.load(Ordering::Acquire) {
-            self.purgatory.put_back(self.meta.number);
+            self.purgatory.put_back(FileKind::Table(self.meta.number));
         }
     }
 }
@@ -108,6 +131,7 @@ impl Drop for TableFile {
 #[derive(Clone, Debug, Default)]
 pub struct Version {
     levels: [Vec<Arc<TableFile>>; LEVELS],
+    blobs: Arc<BlobSet>,
 }
 
 impl Version {
@@ -115,6 +139,19 @@ impl Version {
     #[must_use]
     pub fn level(&self, level: usize) -> &[Arc<TableFile>] {
         &self.levels[level]
+    }
+
+    /// The blob files that its tables refer to.
+    #[must_use]
+    pub fn blobs(&self) -> &Arc<BlobSet> {
+        &self.blobs
+    }
+
+    /// Where its separated values stand; `None` if it has none.
+    #[inline]
+    #[must_use]
+    pub fn values(&self) -> SharedValues {
+        if self.blobs.is_empty() { None } else { Some(self.blobs.clone()) }
     }
 
     /// All tables with their levels, top to bottom.
@@ -142,6 +179,8 @@ impl Version {
         for level in &mut version.levels[1..] {
             level.sort_by(|a, b| a.meta.smallest.0.cmp(&b.meta.smallest.0));
         }
+        let blobs = BlobSet::of(version.tables().map(|(_, table)| table));
+        version.blobs = Arc::new(blobs);
         version
     }
 

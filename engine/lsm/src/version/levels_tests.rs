@@ -108,7 +108,7 @@ fn an_obsolete_table_goes_with_its_last_reader() {
     drop((kept, obsolete));
     assert!(shelf.purgatory.is_empty());
     drop(reader);
-    assert_eq!(shelf.purgatory.take(), [2]);
+    assert_eq!(shelf.purgatory.take(), [crate::base::filename::FileKind::Table(2)]);
 }
 
 #[test]

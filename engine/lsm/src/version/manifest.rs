@@ -26,8 +26,8 @@ use super::state::StoreState;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::random::Random;
-use crate::fs::Fs;
-use crate::record::{FileHeader, LogKind, RECORD_HEADER_BYTES, RecordReader, RecordWriter, Step};
+use crate::fs::{Fs, OpenFile};
+use crate::record::{FileHeader, LogKind, RECORD_HEADER_BYTES, RecordReader, RecordWriter, Step, Stop};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -259,7 +259,7 @@ pub struct Loaded {
     pub end: (u64, u64),
     /// Bytes of an edit at its end that was never completed.
     pub torn_bytes: u64,
-    /// Every table that any of its edits mentions. Whatever a loss of power may yet undo of the
+    /// Every table and blob file that any of its edits mentions. Whatever a loss of power may yet undo of the
     /// manifest, others have never been part of the store.
     pub mentioned: BTreeSet<FileNumber>,
 }
@@ -267,48 +267,79 @@ pub struct Loaded {
 /// Reads the manifest that `CURRENT` names; `None` if there is no `CURRENT`.
 pub fn load_manifest(fs: &Fs, dir: &Path) -> Result<Option<Loaded>> {
     let Some(current) = read_current(fs, dir)? else { return Ok(None) };
-    let path = FileKind::Manifest(current.manifest).path(dir);
-    let file = fs.open(&path).map_err(|error| match error.is_not_found() {
-        true => Corruption::new(&path, 0, "the manifest that CURRENT names", "no such file").into(),
-        false => error,
-    })?;
-    let mut reader = RecordReader::open(&file, LogKind::Manifest)?;
-    if reader.header().store != current.store {
-        let (expected, found) = (format!("store {:016x}", current.store), reader.header().store);
-        return Err(Corruption::new(&path, 24, expected, format!("{found:016x}")).into());
-    }
+    let file = open_named(fs, dir, current)?;
+    let mut reader = open_records(&file, current)?;
     let mut state = StoreState::default();
-    let mut records = 0u64;
     let mut mentioned = BTreeSet::new();
-    let stop = loop {
-        match reader.step()? {
-            Step::Stop(stop) => break stop,
-            Step::Record { offset, payload, .. } => {
-                let base = offset + RECORD_HEADER_BYTES;
-                let edit = decode_edit(payload).map_err(|e| e.in_file(&path, base))?;
-                state
-                    .apply(&edit)
-                    .map_err(|why| Error::from(Corruption::new(&path, base, "an edit that fits", why)))?;
-                mentioned.extend(edit.0.iter().filter_map(|op| match op {
-                    EditOp::AddTable { meta, .. } => Some(meta.number),
-                    EditOp::RemoveTable { number, .. } => Some(*number),
-                    _ => None,
-                }));
-                records += 1;
-            }
-        }
-    };
+    let (records, stop) = read_edits(&mut reader, &file, &mut state, |edit| {
+        mentioned.extend(edit.0.iter().filter_map(|op| match op {
+            EditOp::AddTable { meta, .. } => Some(meta.number),
+            EditOp::RemoveTable { number, .. } | EditOp::RemoveBlob { number, .. } => Some(*number),
+            EditOp::AddBlob { meta, .. } => Some(meta.number),
+            _ => None,
+        }));
+    })?;
     // The first record was synced before CURRENT named the file, and each later one repeats how far
     // the file was synced: only an edit that was never acknowledged may be torn.
     if records == 0 || stop.lsn < reader.synced_behind()? {
         return Err(stop.corruption(&file));
     }
-    if state.store != current.store {
-        let (expected, found) = (format!("store {:016x}", current.store), format!("{:016x}", state.store));
-        return Err(Corruption::new(&path, 0, expected, found).into());
-    }
+    check_store(&file, &state, current)?;
     // The padding of the last record may be all that is missing.
     let torn_bytes = reader.size().saturating_sub(stop.offset);
     let end = (stop.offset, stop.lsn);
     Ok(Some(Loaded { state, number: current.manifest, end, torn_bytes, mentioned }))
+}
+
+/// Opens the manifest that `CURRENT` names.
+pub(super) fn open_named(fs: &Fs, dir: &Path, current: Current) -> Result<OpenFile> {
+    let path = FileKind::Manifest(current.manifest).path(dir);
+    fs.open(&path).map_err(|error| match error.is_not_found() {
+        true => Corruption::new(&path, 0, "the manifest that CURRENT names", "no such file").into(),
+        false => error,
+    })
+}
+
+/// Stands before the first edit of a manifest, which must be of the store that `CURRENT` names.
+pub(super) fn open_records(file: &OpenFile, current: Current) -> Result<RecordReader<&OpenFile>> {
+    let reader = RecordReader::open(file, LogKind::Manifest)?;
+    if reader.header().store != current.store {
+        let (expected, found) = (format!("store {:016x}", current.store), reader.header().store);
+        return Err(Corruption::new(file.path(), 24, expected, format!("{found:016x}")).into());
+    }
+    Ok(reader)
+}
+
+/// Applies the edits of a manifest to `state`, up to the first thing that is none, and shows each to `see`.
+/// Returns how many there were, and where it stopped.
+pub(super) fn read_edits(
+    reader: &mut RecordReader<&OpenFile>,
+    file: &OpenFile,
+    state: &mut StoreState,
+    mut see: impl FnMut(&Edit),
+) -> Result<(u64, Stop)> {
+    let mut records = 0;
+    loop {
+        match reader.step()? {
+            Step::Stop(stop) => return Ok((records, stop)),
+            Step::Record { offset, payload, .. } => {
+                let base = offset + RECORD_HEADER_BYTES;
+                let edit = decode_edit(payload).map_err(|e| e.in_file(file.path(), base))?;
+                state.apply(&edit).map_err(|why| {
+                    Error::from(Corruption::new(file.path(), base, "an edit that fits", why))
+                })?;
+                see(&edit);
+                records += 1;
+            }
+        }
+    }
+}
+
+/// Refuses what a manifest says of another store than `CURRENT` names.
+pub(super) fn check_store(file: &OpenFile, state: &StoreState, current: Current) -> Result<()> {
+    if state.store == current.store {
+        return Ok(());
+    }
+    let (expected, found) = (format!("store {:016x}", current.store), format!("{:016x}", state.store));
+    Err(Corruption::new(file.path(), 0, expected, found).into())
 }

@@ -1,6 +1,7 @@
 //! What the manifest knows of a table.
 
 use super::edit::{file_number, seq_num};
+use crate::base::blob_ref::BlobShare;
 use crate::base::checksum::Identity;
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint};
 use crate::base::filename::FileNumber;
@@ -44,6 +45,8 @@ pub struct TableMeta {
     /// The sequence number that all entries were given when the table was ingested, as they have none of
     /// their own; 0 of a table that a store has written.
     pub ingested_seq: SeqNum,
+    /// The blob files that its entries refer to, ascending.
+    pub blobs: Vec<BlobShare>,
 }
 
 impl TableMeta {
@@ -72,7 +75,15 @@ impl TableMeta {
             oldest_deletion_ms: properties.oldest_deletion_ms,
             cleaned_seq,
             ingested_seq: 0,
+            blobs: properties.blobs,
         }
+    }
+
+    /// Its size in bytes, with that of the values that it refers to.
+    #[must_use]
+    pub fn whole_bytes(&self) -> u64 {
+        let add = |sum: u64, share: &BlobShare| sum.saturating_add(share.bytes);
+        self.blobs.iter().fold(self.size, add)
     }
 
     /// Whether it may hold anything that a range concerns.
@@ -112,6 +123,30 @@ impl TableMeta {
         }
     }
 
+    /// What stands behind the table of one that refers to blob files.
+    pub(super) fn encode_blobs(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.blobs.len() as u64);
+        for BlobShare { file, entries, bytes } in &self.blobs {
+            [file, entries, bytes].into_iter().for_each(|number| put_varint(out, *number));
+        }
+    }
+
+    /// Takes in what stands there.
+    pub(super) fn decode_blobs(mut self, bytes: &mut Decoder<'_>) -> Result<TableMeta, Malformed> {
+        let wrong = bytes.malformed("blob files, ascending");
+        let count = bytes.varint("a number of blob files")?;
+        for _ in 0..count {
+            let file = file_number(bytes)?;
+            let entries = bytes.varint("a number of references")?;
+            let share = BlobShare { file, entries, bytes: bytes.varint("the bytes of references")? };
+            if self.blobs.last().is_some_and(|last| last.file >= file) {
+                return Err(wrong);
+            }
+            self.blobs.push(share);
+        }
+        if self.blobs.is_empty() { Err(wrong) } else { Ok(self) }
+    }
+
     pub(super) fn decode(bytes: &mut Decoder<'_>) -> Result<TableMeta, Malformed> {
         let number = file_number(bytes)?;
         let identity = bytes.fixed64("a table's identity")?;
@@ -139,6 +174,7 @@ impl TableMeta {
             oldest_deletion_ms: bytes.varint("the time of a table's oldest deletion")?,
             cleaned_seq: seq_num(bytes)?,
             ingested_seq: 0,
+            blobs: Vec::new(),
         })
     }
 }

@@ -1,11 +1,14 @@
 //! Everything that the manifest says, as plain data.
 
+use super::blobs::{BlobMeta, BlobState};
 use super::edit::{Edit, EditOp};
+use super::feed::FeedState;
 use super::meta::TableMeta;
 use crate::base::checksum::Identity;
-use crate::base::filename::FileNumber;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
+use crate::base::position::Position;
 use crate::base::sync::Arc;
 use crate::ranges::Range;
 use std::collections::BTreeMap;
@@ -30,6 +33,8 @@ pub struct FamilyState {
     pub flushed: SeqNum,
     /// The tables of each level, by number.
     pub tables: [BTreeMap<FileNumber, Arc<TableMeta>>; LEVELS],
+    /// The blob files that tables refer to.
+    pub blobs: BTreeMap<FileNumber, BlobState>,
     /// The deleted and dropped ranges that tables may still hold something of, by sequence number.
     pub ranges: BTreeMap<SeqNum, Arc<Range>>,
 }
@@ -60,6 +65,13 @@ pub struct StoreState {
     pub prepared_family: Option<u32>,
     /// The column families by number.
     pub families: BTreeMap<u32, FamilyState>,
+    /// The greatest sequence number that an ingested table was ever given. Compaction may take it from what
+    /// the table held.
+    pub ingested_seq: SeqNum,
+    /// What is kept for readers of changes, if anything is.
+    pub feed: Option<FeedState>,
+    /// How far named consumers of changes are. They outlast a feed that is switched off.
+    pub consumers: BTreeMap<String, Position>,
 }
 
 impl StoreState {
@@ -111,8 +123,17 @@ impl StoreState {
                 let family = self.family(*family)?;
                 family.flushed = family.flushed.max(*seq);
             }
+            EditOp::Ingested(seq) => self.ingested_seq = self.ingested_seq.max(*seq),
             EditOp::AddTable { family, level, meta } => {
-                let tables = &mut self.family(*family)?.tables;
+                self.ingested_seq = self.ingested_seq.max(meta.ingested_seq);
+                let family = self.family(*family)?;
+                if let Some(share) = meta.blobs.iter().find(|share| !family.blobs.contains_key(&share.file)) {
+                    return Err(format!(
+                        "table {} refers to blob file {}, which is not",
+                        meta.number, share.file
+                    ));
+                }
+                let tables = &mut family.tables;
                 if tables.iter().any(|level| level.contains_key(&meta.number)) {
                     return Err(format!("table {} a second time", meta.number));
                 }
@@ -121,6 +142,24 @@ impl StoreState {
             EditOp::RemoveTable { family, level, number } => {
                 let removed = self.family(*family)?.tables[*level].remove(number);
                 removed.ok_or_else(|| format!("no table {number} in level {level}"))?;
+            }
+            EditOp::AddBlob { family, meta } => {
+                let state = BlobState { meta: *meta, dead_since_ms: 0 };
+                if self.family(*family)?.blobs.insert(meta.number, state).is_some() {
+                    return Err(format!("blob file {} a second time", meta.number));
+                }
+            }
+            EditOp::RemoveBlob { family, number } => {
+                let family = self.family(*family)?;
+                let refers = |meta: &Arc<TableMeta>| meta.blobs.iter().any(|share| share.file == *number);
+                if let Some(table) = family.tables.iter().flat_map(BTreeMap::values).find(|m| refers(m)) {
+                    return Err(format!("blob file {number} goes, and table {} refers to it", table.number));
+                }
+                family.blobs.remove(number).ok_or_else(|| format!("no blob file {number} to remove"))?;
+            }
+            EditOp::DeadBlob { family, number, since_ms } => {
+                let blob = self.family(*family)?.blobs.get_mut(number);
+                blob.ok_or_else(|| format!("no blob file {number} that is dead"))?.dead_since_ms = *since_ms;
             }
             EditOp::AddRange { family, range } => {
                 if self.family(*family)?.ranges.insert(range.seq, range.clone()).is_some() {
@@ -131,8 +170,20 @@ impl StoreState {
                 let removed = self.family(*family)?.ranges.remove(seq);
                 removed.ok_or_else(|| format!("no range at {seq} to remove"))?;
             }
+            EditOp::FeedFrom(seq) => self.feed.get_or_insert_default().release(*seq),
+            EditOp::HistoryEnded(ended) => self.feed()?.end_history(*ended)?,
+            EditOp::KeepLog(segment) => self.feed()?.keep(*segment)?,
+            EditOp::NoteIngest(mark) => self.feed()?.note_ingest(mark)?,
+            EditOp::Consumer { name, position } => _ = self.consumers.insert(name.clone(), *position),
+            EditOp::RemoveConsumer(name) => {
+                self.consumers.remove(name).ok_or_else(|| format!("no consumer {name:?} to remove"))?;
+            }
         }
         Ok(())
+    }
+
+    fn feed(&mut self) -> Result<&mut FeedState, String> {
+        self.feed.as_mut().ok_or_else(|| "a feed that was not begun".into())
     }
 
     fn family(&mut self, id: u32) -> Result<&mut FamilyState, String> {
@@ -150,6 +201,9 @@ impl StoreState {
             .push(EditOp::Clock(self.clock_ms))
             .push(EditOp::OldestWal(self.oldest_wal))
             .push(EditOp::NextFamily(self.next_family));
+        if self.ingested_seq > 0 {
+            edit.push(EditOp::Ingested(self.ingested_seq));
+        }
         if self.synced_log > 0 {
             edit.push(EditOp::SyncedLog(self.synced_log));
         }
@@ -157,6 +211,12 @@ impl StoreState {
             let (name, options) = (family.name.clone(), family.options.clone());
             edit.push(EditOp::CreateFamily { id, name, options });
             edit.push(EditOp::Flushed { family: id, seq: family.flushed });
+            for (&number, BlobState { meta, dead_since_ms }) in &family.blobs {
+                edit.push(EditOp::AddBlob { family: id, meta: *meta });
+                if *dead_since_ms > 0 {
+                    edit.push(EditOp::DeadBlob { family: id, number, since_ms: *dead_since_ms });
+                }
+            }
             for (level, tables) in family.tables.iter().enumerate() {
                 for meta in tables.values() {
                     edit.push(EditOp::AddTable { family: id, level, meta: meta.clone() });
@@ -169,6 +229,15 @@ impl StoreState {
         if let Some(id) = self.prepared_family {
             edit.push(EditOp::PreparedFamily(id));
         }
+        if let Some(FeedState { from, ended, segments, ingests }) = &self.feed {
+            edit.push(EditOp::FeedFrom(*from));
+            edit.0.extend(ended.iter().map(|ended| EditOp::HistoryEnded(*ended)));
+            edit.0.extend(segments.iter().map(|segment| EditOp::KeepLog(*segment)));
+            edit.0.extend(ingests.iter().map(|mark| EditOp::NoteIngest(mark.clone())));
+        }
+        for (name, position) in &self.consumers {
+            edit.push(EditOp::Consumer { name: name.clone(), position: *position });
+        }
         edit
     }
 
@@ -179,6 +248,17 @@ impl StoreState {
         tables.filter(|meta| meta.identity == identity).map(|meta| meta.number).next()
     }
 
+    /// All blob files.
+    pub fn blobs(&self) -> impl Iterator<Item = &BlobMeta> {
+        self.families.values().flat_map(|family| family.blobs.values()).map(|blob| &blob.meta)
+    }
+
+    /// The files that hold what was flushed: all tables and blob files.
+    pub fn data_files(&self) -> impl Iterator<Item = FileKind> {
+        let blobs = self.blobs().map(|meta| FileKind::Blob(meta.number));
+        self.table_numbers().map(FileKind::Table).chain(blobs)
+    }
+
     /// The numbers of all tables.
     pub fn table_numbers(&self) -> impl Iterator<Item = FileNumber> {
         self.families.values().flat_map(|f| f.tables.iter().flat_map(|level| level.keys().copied()))
@@ -187,6 +267,7 @@ impl StoreState {
 
 #[cfg(test)]
 mod tests {
+    use super::super::feed::{EndedHistory, IngestMark, KeptSegment};
     use super::*;
 
     fn range(seq: SeqNum) -> Arc<Range> {
@@ -205,6 +286,26 @@ mod tests {
             .push(EditOp::PreparedFamily(4))
             .push(EditOp::Clock(3))
             .push(EditOp::SyncedLog(12))
+            .push(EditOp::FeedFrom(17))
+            .push(EditOp::HistoryEnded(EndedHistory { id: 4, last_seq: 30 }))
+            .push(EditOp::KeepLog(KeptSegment {
+                number: 8,
+                identity: 1,
+                end: 99,
+                last_seq: 20,
+                file_bytes: 128,
+                kept_ms: 3,
+            }))
+            .push(EditOp::NoteIngest(IngestMark {
+                seq: 21,
+                family: 0,
+                at_ms: 4,
+                entries: 2,
+                smallest: b"a".to_vec(),
+                largest: b"b".to_vec(),
+            }))
+            .push(EditOp::Consumer { name: "c".into(), position: Position { history: 4, seq: 18 } })
+            .push(EditOp::Ingested(98))
             .push(EditOp::SeqCeiling(99));
         state.apply(&edit).unwrap();
         let mut again = StoreState::default();
@@ -225,6 +326,57 @@ mod tests {
         assert_eq!(again.families[&2].options, [8]);
     }
 
+    fn meta(number: FileNumber, blobs: &[FileNumber]) -> Arc<TableMeta> {
+        use crate::base::blob_ref::BlobShare;
+        use crate::base::key::Trailer;
+        let key = |key: &[u8]| (key.to_vec(), Trailer(256));
+        let share = |file: &FileNumber| BlobShare { file: *file, entries: 1, bytes: 10 };
+        Arc::new(TableMeta {
+            number,
+            identity: 1,
+            size: 100,
+            smallest: key(b"a"),
+            largest: key(b"b"),
+            min_seq: 1,
+            max_seq: 1,
+            entries: 2,
+            deletions: 0,
+            earliest_expiry: u64::MAX,
+            latest_expiry: u64::MAX,
+            oldest_deletion_ms: u64::MAX,
+            cleaned_seq: 0,
+            ingested_seq: 0,
+            blobs: blobs.iter().map(share).collect(),
+        })
+    }
+
+    fn blob(number: FileNumber) -> EditOp {
+        let meta = BlobMeta { number, identity: 7, size: 200, entries: 3, bytes: 100, raw_bytes: 300 };
+        EditOp::AddBlob { family: 0, meta }
+    }
+
+    #[test]
+    fn a_blob_file_comes_before_who_refers_to_it_and_goes_behind_them() {
+        let mut state = StoreState::default();
+        let create = EditOp::CreateFamily { id: 0, name: "a".into(), options: vec![] };
+        let table = |number| EditOp::AddTable { family: 0, level: 3, meta: meta(number, &[9]) };
+        let gone = EditOp::RemoveBlob { family: 0, number: 9 };
+        state.apply(&Edit(vec![create])).unwrap();
+        assert!(state.clone().apply(&Edit(vec![table(4)])).is_err(), "there is no such blob file");
+        state.apply(&Edit(vec![blob(9), table(4), table(5)])).unwrap();
+        assert!(state.clone().apply(&Edit(vec![blob(9)])).is_err(), "twice");
+        state.apply(&Edit(vec![EditOp::DeadBlob { family: 0, number: 9, since_ms: 77 }])).unwrap();
+        let mut again = StoreState::default();
+        again.apply(&state.to_edit()).unwrap();
+        assert_eq!(again, state);
+        let kinds: Vec<_> = state.data_files().collect();
+        assert_eq!(kinds, [FileKind::Table(4), FileKind::Table(5), FileKind::Blob(9)]);
+        let remove = |number| EditOp::RemoveTable { family: 0, level: 3, number };
+        assert!(state.clone().apply(&Edit(vec![remove(4), gone.clone()])).is_err(), "5 still refers to it");
+        state.apply(&Edit(vec![remove(4), remove(5), gone.clone()])).unwrap();
+        assert!(state.apply(&Edit(vec![gone])).is_err());
+    }
+
     #[test]
     fn what_does_not_fit_is_said() {
         let mut state = StoreState::default();
@@ -238,6 +390,8 @@ mod tests {
             EditOp::FamilyOptions { family: 9, options: vec![] },
             EditOp::DropFamily(9),
             EditOp::PreparedFamily(9),
+            EditOp::HistoryEnded(EndedHistory { id: 1, last_seq: 1 }),
+            EditOp::RemoveConsumer("nobody".into()),
             EditOp::RemoveTable { family: 3, level: 1, number: 2 },
             EditOp::Flushed { family: 8, seq: 1 },
             added,

@@ -96,6 +96,14 @@ pub struct LoggedBatch<'a> {
     pub ops: &'a [u8],
 }
 
+impl LoggedBatch<'_> {
+    /// The sequence number of its last operation; if it has none, the one before its first.
+    #[must_use]
+    pub fn last_seq(&self) -> SeqNum {
+        (self.first_seq + u64::from(self.count)).saturating_sub(1)
+    }
+}
+
 /// Starts a group in `out`.
 pub fn begin_group(out: &mut Vec<u8>, header: GroupHeader) {
     out.extend_from_slice(&header.first_seq.to_le_bytes());

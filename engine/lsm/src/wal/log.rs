@@ -11,6 +11,7 @@
 //! - After a failed append nothing has advanced: the next one overwrites the same place.
 
 use super::group::RecordKind;
+use crate::base::checksum::Identity;
 use crate::base::error::{Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
@@ -51,10 +52,16 @@ pub struct WalOptions {
 pub struct SegmentInfo {
     /// The number in its name.
     pub number: FileNumber,
-    /// The last sequence number in it; 0 if it holds none.
+    /// Its own random number.
+    pub identity: Identity,
+    /// The last sequence number in it, or before it if it holds none.
     pub last_seq: SeqNum,
     /// Bytes of records in it.
     pub bytes: u64,
+    /// Where the last record ends in the file that does not only name the next segment.
+    pub end: u64,
+    /// What the file takes, in bytes, with what was set aside and not used.
+    pub file_bytes: u64,
 }
 
 /// What a new segment may do about a disk without room for it.
@@ -236,6 +243,7 @@ impl Wal {
                 Prepared { header, writer, capacity }
             }
         };
+        let before = self.current_info();
         self.writer.hand_over(&mut next);
         let buffer = self.writer.begin();
         buffer.extend_from_slice(&header.number.to_le_bytes());
@@ -246,8 +254,8 @@ impl Wal {
             return Err(error);
         }
         debug_assert_eq!(self.writer.lsn(), header.start_lsn);
-        let (last_seq, bytes) = (self.last_seq, self.writer.offset() - HEADER_BYTES);
-        self.sealed.push_back(SegmentInfo { number: self.number, last_seq, bytes });
+        let bytes = self.writer.offset() - HEADER_BYTES;
+        self.sealed.push_back(SegmentInfo { bytes, ..before });
         let (number, file, lsn) = (self.number, self.writer.file().clone(), self.writer.lsn());
         self.unsynced.push_back(Ended { number, file, lsn });
         self.writer = next;
@@ -293,6 +301,20 @@ impl Wal {
     #[must_use]
     pub fn current(&self) -> FileNumber {
         self.number
+    }
+
+    /// What that segment holds so far.
+    #[must_use]
+    pub fn current_info(&self) -> SegmentInfo {
+        let end = self.writer.offset();
+        SegmentInfo {
+            number: self.number,
+            identity: self.writer.identity(),
+            last_seq: self.last_seq,
+            bytes: end - HEADER_BYTES,
+            end,
+            file_bytes: self.capacity.max(end),
+        }
     }
 
     /// The size that was set aside for it, as far as that could be had.

@@ -7,12 +7,15 @@
 //! have been written: they are cut, and reported.
 
 use super::group::{CloseMark, GroupHeader, LoggedBatch, ManifestEnd, RecordKind, decode_group};
+use crate::base::checksum::Identity;
 use crate::base::coding::Decoder;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::fs::{Fs, OpenFile};
-use crate::record::{HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordReader, Step, Stop};
+use crate::record::{
+    FileHeader, HEADER_BYTES, LogKind, RECORD_HEADER_BYTES, RecordReader, Step, Stop, padded,
+};
 use std::path::{Path, PathBuf};
 
 /// What replay found.
@@ -29,6 +32,27 @@ pub struct Replay {
     pub manifest: Option<ManifestEnd>,
     /// What was cut off the end, if anything.
     pub cut: Option<Cut>,
+    /// The segments that were read, oldest first.
+    pub segments: Vec<ReplayedSegment>,
+    /// Up to this position of the stream the log is known to have been synced.
+    pub synced: u64,
+}
+
+/// A segment that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayedSegment {
+    /// The number in its name.
+    pub number: FileNumber,
+    /// Its own random number.
+    pub identity: Identity,
+    /// The position of its first record in the stream.
+    pub start_lsn: u64,
+    /// Where its last whole group ends in the file.
+    pub end: u64,
+    /// The last sequence number in it, or before it if it holds none; 0 if there is none.
+    pub last_seq: SeqNum,
+    /// What the file takes, in bytes.
+    pub file_bytes: u64,
 }
 
 /// The end of the log that was not recovered.
@@ -93,6 +117,7 @@ pub fn replay(
         };
         let mut reader = open_segment(&file, store, Some(&place))?;
         let (stop, next) = read_segment(&mut reader, &file, &mut found, &mut synced, &mut each)?;
+        found.synced = synced;
         if let Some((number, identity)) = next {
             let before = Some((reader.header().identity, stop.lsn));
             place = Place { number, identity: Some(identity), before };
@@ -104,17 +129,18 @@ pub fn replay(
         let mut tail = Tail { fs, dir, store, synced: synced.max(reader.synced_behind()?), bytes, short };
         let later = numbers.partition_point(|number| *number <= place.number);
         tail.look_at(numbers.get(later..).unwrap_or_default())?;
+        found.synced = tail.synced;
         return tail.decide(found, &file, &stop, to_damage);
     }
 }
 
 /// The segment that comes next, and what is known of it.
-struct Place {
-    number: FileNumber,
+pub(super) struct Place {
+    pub(super) number: FileNumber,
     /// As the segment before names it.
-    identity: Option<u64>,
+    pub(super) identity: Option<u64>,
     /// Identity and end of the segment before.
-    before: Option<(u64, u64)>,
+    pub(super) before: Option<(u64, u64)>,
 }
 
 fn open_file(fs: &Fs, path: &Path) -> Result<OpenFile> {
@@ -127,7 +153,11 @@ fn open_file(fs: &Fs, path: &Path) -> Result<OpenFile> {
 }
 
 /// Opens a segment and checks that it is the one expected.
-fn open_segment<'f>(file: &'f OpenFile, store: u64, place: Option<&Place>) -> Result<RecordReader<'f>> {
+pub(super) fn open_segment<'f>(
+    file: &'f OpenFile,
+    store: u64,
+    place: Option<&Place>,
+) -> Result<RecordReader<&'f OpenFile>> {
     let reader = RecordReader::open(file, LogKind::Wal)?;
     let header = reader.header();
     let wrong = |offset, expected: String, found: String| {
@@ -155,17 +185,24 @@ fn open_segment<'f>(file: &'f OpenFile, store: u64, place: Option<&Place>) -> Re
 
 /// Reads all records of a segment. Returns where it stopped, and the segment that the last record
 /// names as the next.
-fn read_segment(
-    reader: &mut RecordReader<'_>,
+pub(super) fn read_segment(
+    reader: &mut RecordReader<&OpenFile>,
     file: &OpenFile,
     found: &mut Replay,
     synced: &mut u64,
     each: &mut impl FnMut(GroupHeader, LoggedBatch<'_>, &Path, u64) -> Result<()>,
 ) -> Result<(Stop, Option<(FileNumber, u64)>)> {
-    let mut next = None;
+    let (mut next, mut last_seq) = (None, found.segments.last().map_or(0, |before| before.last_seq));
+    let FileHeader { number, identity, start_lsn, .. } = *reader.header();
+    let mut end = HEADER_BYTES;
     loop {
         match reader.step()? {
-            Step::Stop(stop) => return Ok((stop, next)),
+            Step::Stop(stop) => {
+                let file_bytes = reader.size();
+                let segment = ReplayedSegment { number, identity, start_lsn, end, last_seq, file_bytes };
+                found.segments.push(segment);
+                return Ok((stop, next));
+            }
             Step::Record { offset, .. } if next.is_some() => {
                 let found = "another record";
                 return Err(Corruption::new(file.path(), offset, "the end of a sealed segment", found).into());
@@ -194,8 +231,10 @@ fn read_segment(
                         for batch in batches {
                             let batch = batch.map_err(|e| e.in_file(file.path(), base))?;
                             each(group, batch, file.path(), base)?;
+                            last_seq = last_seq.max(batch.last_seq());
                         }
                         found.groups += 1;
+                        end = base + padded(header.len);
                     }
                     None => {
                         let kind = format!("kind {}", header.kind);

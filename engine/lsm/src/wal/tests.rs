@@ -8,19 +8,19 @@ use crate::fs::{Fs, SimFs};
 use crate::record::{HEADER_BYTES, RECORD_HEADER_BYTES};
 use std::path::Path;
 
-const STORE: u64 = 0xe5;
-const DIR: &str = "/db";
+pub(super) const STORE: u64 = 0xe5;
+pub(super) const DIR: &str = "/db";
 
-struct Log {
-    sim: SimFs,
-    wal: Wal,
-    synced: u64,
+pub(super) struct Log {
+    pub(super) sim: SimFs,
+    pub(super) wal: Wal,
+    pub(super) synced: u64,
     seq: u64,
-    numbers: u64,
+    pub(super) numbers: u64,
 }
 
 impl Log {
-    fn new(segment_bytes: u64) -> Log {
+    pub(super) fn new(segment_bytes: u64) -> Log {
         Log::starting_with(segment_bytes, segment_bytes)
     }
 
@@ -41,7 +41,7 @@ impl Log {
     }
 
     /// Appends a group of one batch whose operations are `text`.
-    fn append(&mut self, text: &str) {
+    pub(super) fn append(&mut self, text: &str) {
         self.append_with(text, Room::Reserved);
     }
 
@@ -73,7 +73,7 @@ impl Log {
         self.sim.read_raw(&path(self.wal.current())).unwrap().len()
     }
 
-    fn sync(&mut self) {
+    pub(super) fn sync(&mut self) {
         let unsynced = self.wal.unsynced();
         unsynced.files.iter().for_each(|file| file.sync().unwrap());
         self.wal.synced(unsynced.lsn);
@@ -108,7 +108,7 @@ fn replayed_behind(sim: &SimFs, synced: u64, to_damage: bool) -> (Vec<String>, R
     (texts, found)
 }
 
-fn path(number: u64) -> std::path::PathBuf {
+pub(super) fn path(number: u64) -> std::path::PathBuf {
     FileKind::Wal(number).path(Path::new(DIR))
 }
 

@@ -1,22 +1,19 @@
-//! A database: its keys.
+//! A database, and the keys in it by what they hold.
 
 use super::hash::HashKey;
 use super::list::ListKey;
-use super::run::Run;
+use super::run::{Effect, Run, keys};
 use super::set::SetKey;
 use super::string::StringKey;
 use super::zset::SortedSetKey;
 use crate::base::error::Result;
-use crate::encoding::header::Type;
-use crate::keys::{self, Limit, Remaining};
-use crate::store::Key;
-use std::time::Duration;
+use crate::store::{Key, Store, Unit};
 
 /// One of a store's databases, or of a transaction's.
 #[derive(Debug)]
 pub struct Database<'r, R> {
-    run: &'r R,
-    number: u32,
+    pub(super) run: &'r R,
+    pub(super) number: u32,
 }
 
 impl<R> Clone for Database<'_, R> {
@@ -78,102 +75,53 @@ impl<'r, R: Run> Database<'r, R> {
         Ok(self.len()? == 0)
     }
 
-    /// What a key holds.
-    ///
-    /// # Errors
-    /// What the engine gives.
-    pub fn kind(&self, key: impl AsRef<[u8]>) -> Result<Option<Type>> {
-        let name = key.as_ref();
+    /// Runs a call that reads a key.
+    pub(super) fn reading<T>(
+        &self,
+        name: &[u8],
+        mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.run.read(|unit| {
             let keyspace = unit.keyspace(self.number)?;
-            keys::kind(unit, Key { keyspace, name })
+            body(unit, Key { keyspace, name })
         })
     }
 
-    /// Whether a key exists.
-    ///
-    /// # Errors
-    /// What the engine gives.
-    pub fn exists(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.kind(key)?.is_some())
-    }
-
-    /// Removes a key; says whether it existed. One write, whatever it holds.
-    ///
-    /// # Errors
-    /// What the engine gives.
-    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        let name = key.as_ref();
-        self.run.write(self.number, &[name], |unit| {
-            unit.frees();
-            let keyspace = unit.keyspace(self.number)?;
-            keys::delete(unit, Key { keyspace, name })
-        })
-    }
-
-    /// Gives a key another name; what the other held is gone. Says whether the key existed.
-    ///
-    /// # Errors
-    /// What the engine gives.
-    pub fn rename(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<bool> {
-        let (from, to) = (from.as_ref(), to.as_ref());
-        self.run.write(self.number, &[from, to], |unit| {
-            let keyspace = unit.keyspace(self.number)?;
-            let (from, to) = (Key { keyspace, name: from }, Key { keyspace, name: to });
-            Ok(keys::rename(unit, from, to, false)?.is_some())
-        })
-    }
-
-    /// Has a key expire `ttl` from now. Says whether it exists.
-    ///
-    /// # Errors
-    /// What the engine gives.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # fn main() -> esker_structures::Result<()> {
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let store = esker_structures::Store::open(dir.path().join("data"))?;
-    /// let db = store.db(0);
-    /// db.string("session").set("ada")?;
-    /// assert!(db.expire("session", Duration::from_secs(60))?);
-    /// assert!(db.ttl("session")?.unwrap() > Duration::from_secs(50));
-    /// # store.close() }
-    /// ```
-    pub fn expire(&self, key: impl AsRef<[u8]>, ttl: Duration) -> Result<bool> {
-        let name = key.as_ref();
-        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        self.run.write(self.number, &[name], |unit| {
-            let keyspace = unit.keyspace(self.number)?;
-            let at = unit.now_ms().saturating_add(ttl_ms).min(crate::encoding::header::NEVER - 1);
-            keys::expire_at(unit, Key { keyspace, name }, at, Limit::default())
-        })
-    }
-
-    /// Has a key not expire. Says whether it did before.
-    ///
-    /// # Errors
-    /// What the engine gives.
-    pub fn persist(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        let name = key.as_ref();
-        self.run.write(self.number, &[name], |unit| {
-            let keyspace = unit.keyspace(self.number)?;
-            keys::persist(unit, Key { keyspace, name })
-        })
-    }
-
-    /// How long a key has left to live; `None` if it does not expire or does not exist.
-    ///
-    /// # Errors
-    /// What the engine gives.
-    pub fn ttl(&self, key: impl AsRef<[u8]>) -> Result<Option<Duration>> {
-        let name = key.as_ref();
+    /// Runs a call that reads several keys.
+    pub(super) fn reading_all<T, K: AsRef<[u8]>>(
+        &self,
+        names: &[K],
+        mut body: impl FnMut(&mut Unit<'_>, &[Key<'_>]) -> Result<T>,
+    ) -> Result<T> {
         self.run.read(|unit| {
             let keyspace = unit.keyspace(self.number)?;
-            Ok(match keys::remaining(unit, Key { keyspace, name })? {
-                Remaining::Until(_, left) => Some(Duration::from_millis(left)),
-                Remaining::Absent | Remaining::Forever => None,
-            })
+            let keys: Vec<Key<'_>> = names.iter().map(|name| Key { keyspace, name: name.as_ref() }).collect();
+            body(unit, &keys)
         })
+    }
+
+    /// Runs a call that writes several keys.
+    pub(super) fn writing<T, K: AsRef<[u8]>>(
+        &self,
+        names: &[K],
+        effect: Effect,
+        mut body: impl FnMut(&mut Unit<'_>, &[Key<'_>]) -> Result<T>,
+    ) -> Result<T> {
+        let names: Vec<(u32, &[u8])> = names.iter().map(|name| (self.number, name.as_ref())).collect();
+        self.run.write(&names, effect, |unit| {
+            let keys = keys(unit, &names)?;
+            body(unit, &keys)
+        })
+    }
+}
+
+impl Database<'_, Store> {
+    /// Removes all keys, in one write, whatever they hold. Waits for whoever works on the store; so not from
+    /// within a transaction.
+    ///
+    /// # Errors
+    /// [`crate::Error::DATABASE_RANGE`]; what the engine gives.
+    pub fn flush(&self) -> Result<()> {
+        self.run.alone(Effect::Frees, |unit| unit.flush_database(self.number))
     }
 }

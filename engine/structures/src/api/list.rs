@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::run::Run;
 use crate::base::error::Result;
-use crate::list::{self, Side};
+use crate::list::{self, Search, Side};
 
 /// The list under a key, which need not exist.
 #[derive(Debug)]
@@ -42,6 +42,93 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     pub fn push_many<V: AsRef<[u8]>>(&self, side: Side, values: &[V]) -> Result<u64> {
         let values: Vec<&[u8]> = values.iter().map(AsRef::as_ref).collect();
         self.0.write(|unit, key| list::push(unit, key, side, &values))
+    }
+
+    /// As [`ListKey::push_many`], if there is such a key; otherwise does nothing and returns 0.
+    ///
+    /// # Errors
+    /// As [`ListKey::push`].
+    pub fn push_if_exists<V: AsRef<[u8]>>(&self, side: Side, values: &[V]) -> Result<u64> {
+        let values: Vec<&[u8]> = values.iter().map(AsRef::as_ref).collect();
+        self.0.write(|unit, key| list::push_if_exists(unit, key, side, &values))
+    }
+
+    /// Removes up to `count` elements at an end and returns them, the outermost first.
+    ///
+    /// # Errors
+    /// As [`ListKey::push`]; [`crate::Error::COMMAND_TOO_LARGE`].
+    pub fn pop_many(&self, side: Side, count: u64) -> Result<Vec<Vec<u8>>> {
+        self.0.free(|unit, key| Ok(list::pop(unit, key, side, count)?.unwrap_or_default()))
+    }
+
+    /// Moves the element at an end to an end of another list, or of this one, and returns it.
+    ///
+    /// # Errors
+    /// As [`ListKey::push`].
+    ///
+    /// ```
+    /// # use esker_structures::list::Side;
+    /// # fn main() -> esker_structures::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = esker_structures::Store::open(dir.path().join("data"))?;
+    /// let (jobs, running) = (store.db(0).list("jobs"), store.db(0).list("running"));
+    /// jobs.push(Side::Right, "first")?;
+    /// let job = jobs.move_to(Side::Left, "running", Side::Right)?.unwrap();
+    /// assert_eq!(running.remove(1, &job)?, 1); // when it is done
+    /// # store.close() }
+    /// ```
+    pub fn move_to(&self, from: Side, target: impl AsRef<[u8]>, to: Side) -> Result<Option<Vec<u8>>> {
+        self.0
+            .write_with(&[target], |unit, key, others| list::move_element(unit, (key, from), (others[0], to)))
+    }
+
+    /// Inserts an element before the first that equals `pivot`; returns the length, `None` if there is no
+    /// such element.
+    ///
+    /// # Errors
+    /// As [`ListKey::push`].
+    pub fn insert_before(&self, pivot: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<u64>> {
+        self.insert(true, pivot.as_ref(), value.as_ref())
+    }
+
+    /// The same behind it.
+    ///
+    /// # Errors
+    /// As [`ListKey::push`].
+    pub fn insert_after(&self, pivot: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<u64>> {
+        self.insert(false, pivot.as_ref(), value.as_ref())
+    }
+
+    fn insert(&self, before: bool, pivot: &[u8], value: &[u8]) -> Result<Option<u64>> {
+        let length = self.0.write(|unit, key| list::insert(unit, key, before, pivot, value))?;
+        Ok(u64::try_from(length).ok().filter(|length| *length > 0))
+    }
+
+    /// Removes elements that equal `value`: the first `count`, the last if `count` is negative, all if it is
+    /// 0. Returns how many there were.
+    ///
+    /// # Errors
+    /// As [`ListKey::push`]; [`crate::Error::COMMAND_TOO_LARGE`].
+    pub fn remove(&self, count: i64, value: impl AsRef<[u8]>) -> Result<u64> {
+        let value = value.as_ref();
+        self.0.free(|unit, key| list::remove(unit, key, count, value))
+    }
+
+    /// The index of the first element that equals `value`.
+    ///
+    /// # Errors
+    /// As [`ListKey::push`].
+    pub fn position(&self, value: impl AsRef<[u8]>) -> Result<Option<u64>> {
+        Ok(self.positions(value, Search::FIRST)?.pop())
+    }
+
+    /// The indices of the elements that equal `value`, in the order in which they are met.
+    ///
+    /// # Errors
+    /// As [`ListKey::push`]; [`crate::Error::COMMAND_TOO_LARGE`].
+    pub fn positions(&self, value: impl AsRef<[u8]>, what: Search) -> Result<Vec<u64>> {
+        let value = value.as_ref();
+        self.0.read(|unit, key| list::search(unit, key, value, what))
     }
 
     /// Removes the element at an end and returns it.

@@ -5,6 +5,24 @@ use crate::base::error::Result;
 use crate::store::{Key, Store, Unit};
 use std::cell::RefCell;
 
+/// What a call does to the room that there is: one that makes room goes on on a full disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It adds something.
+    Adds,
+    /// It only removes.
+    Frees,
+}
+
+impl Effect {
+    fn note(self, unit: &mut Unit<'_>) {
+        match self {
+            Effect::Adds => unit.adds(),
+            Effect::Frees => unit.frees(),
+        }
+    }
+}
+
 /// What typed calls run on: a [`Store`], where each is a unit of work of its own and waits until it is
 /// durable, or a [`Transaction`], of which they are parts.
 pub trait Run {
@@ -14,14 +32,14 @@ pub trait Run {
     /// Those of `body`.
     fn read<T>(&self, body: impl FnMut(&mut Unit<'_>) -> Result<T>) -> Result<T>;
 
-    /// Runs a call that writes keys of a database, whose names are given.
+    /// Runs a call that writes keys, whose databases and names are given.
     ///
     /// # Errors
     /// Those of `body`; what committing gives.
     fn write<T>(
         &self,
-        database: u32,
-        names: &[&[u8]],
+        names: &[(u32, &[u8])],
+        effect: Effect,
         body: impl FnMut(&mut Unit<'_>) -> Result<T>,
     ) -> Result<T>;
 
@@ -29,9 +47,9 @@ pub trait Run {
     fn store(&self) -> &Store;
 }
 
-fn keys<'k>(unit: &Unit<'_>, database: u32, names: &[&'k [u8]]) -> Result<Vec<Key<'k>>> {
-    let keyspace = unit.keyspace(database)?;
-    Ok(names.iter().map(|name| Key { keyspace, name }).collect())
+/// Keys by their databases and names.
+pub(super) fn keys<'k>(unit: &Unit<'_>, names: &[(u32, &'k [u8])]) -> Result<Vec<Key<'k>>> {
+    names.iter().map(|(database, name)| Ok(Key { keyspace: unit.keyspace(*database)?, name })).collect()
 }
 
 impl Run for Store {
@@ -46,12 +64,13 @@ impl Run for Store {
 
     fn write<T>(
         &self,
-        database: u32,
-        names: &[&[u8]],
+        names: &[(u32, &[u8])],
+        effect: Effect,
         mut body: impl FnMut(&mut Unit<'_>) -> Result<T>,
     ) -> Result<T> {
         self.transaction(|unit| {
-            let keys = keys(unit, database, names)?;
+            let keys = keys(unit, names)?;
+            effect.note(unit);
             unit.writing(&keys, |unit| body(unit))
         })
     }
@@ -75,13 +94,16 @@ impl Run for Transaction<'_, '_> {
 
     fn write<T>(
         &self,
-        database: u32,
-        names: &[&[u8]],
+        names: &[(u32, &[u8])],
+        effect: Effect,
         mut body: impl FnMut(&mut Unit<'_>) -> Result<T>,
     ) -> Result<T> {
         let mut unit = self.unit.borrow_mut();
-        let keys = keys(&unit, database, names)?;
-        unit.writing(&keys, |unit| body(unit))
+        let keys = keys(&unit, names)?;
+        effect.note(&mut unit);
+        let result = unit.writing(&keys, |unit| body(unit))?;
+        unit.check_size()?;
+        Ok(result)
     }
 
     fn store(&self) -> &Store {
@@ -90,6 +112,10 @@ impl Run for Transaction<'_, '_> {
 }
 
 impl<'t, 's> Transaction<'t, 's> {
+    pub(super) fn new(store: &'t Store, unit: &'t mut Unit<'s>) -> Transaction<'t, 's> {
+        Transaction { store, unit: RefCell::new(unit) }
+    }
+
     /// A database.
     #[must_use]
     pub fn db(&self, number: u32) -> Database<'_, Transaction<'t, 's>> {
@@ -102,8 +128,9 @@ impl<'t, 's> Transaction<'t, 's> {
     /// # Errors
     /// [`crate::Error::Busy`], which `body` must hand on; [`crate::Error::DATABASE_RANGE`].
     pub fn lock(&self, database: u32, names: &[&[u8]]) -> Result<()> {
+        let names: Vec<(u32, &[u8])> = names.iter().map(|name| (database, *name)).collect();
         let mut unit = self.unit.borrow_mut();
-        let keys = keys(&unit, database, names)?;
+        let keys = keys(&unit, &names)?;
         unit.lock(keys)
     }
 }
@@ -118,6 +145,9 @@ impl Store {
     /// Runs `body`, whose calls become one write, all of it or nothing. Keys are locked when they are first
     /// written, or by [`Transaction::lock`]; if that meets somebody else's in an order in which it must not
     /// wait, `body` runs again from the start. An error of `body` leaves nothing written.
+    ///
+    /// Within `body` the transaction's own calls are to be used alone: one on the store itself would be a
+    /// second unit of work of the same thread, and could wait for the first for ever.
     ///
     /// # Errors
     /// Those of `body`; what committing gives.
@@ -135,6 +165,50 @@ impl Store {
     /// # store.close() }
     /// ```
     pub fn transact<T>(&self, mut body: impl FnMut(&Transaction<'_, '_>) -> Result<T>) -> Result<T> {
-        self.transaction(|unit| body(&Transaction { store: self, unit: RefCell::new(unit) }))
+        self.transaction(|unit| body(&Transaction::new(self, unit)))
+    }
+
+    /// Removes all keys of all databases, in one write. Waits for whoever works on the store; so not from
+    /// within a transaction.
+    ///
+    /// # Errors
+    /// What the engine gives.
+    pub fn flush_all(&self) -> Result<()> {
+        self.alone(Effect::Frees, |unit| unit.flush_all())
+    }
+
+    /// Exchanges two databases, in one write. Waits for whoever works on the store; so not from within a
+    /// transaction.
+    ///
+    /// # Errors
+    /// [`crate::Error::DATABASE_RANGE`]; what the engine gives.
+    ///
+    /// ```
+    /// # fn main() -> esker_structures::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = esker_structures::Store::open(dir.path().join("data"))?;
+    /// store.db(1).string("prices").set("new")?;
+    /// store.swap_databases(0, 1)?;
+    /// store.db(1).flush()?;
+    /// assert_eq!(store.db(0).string("prices").get()?.unwrap(), b"new");
+    /// # store.close() }
+    /// ```
+    pub fn swap_databases(&self, a: u32, b: u32) -> Result<()> {
+        self.alone(Effect::Adds, |unit| unit.swap_databases(a, b))
+    }
+
+    /// Runs what needs the store alone.
+    pub(super) fn alone<T>(
+        &self,
+        effect: Effect,
+        body: impl FnOnce(&mut Unit<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut unit = self.unit_alone();
+        effect.note(&mut unit);
+        let result = unit.reading(body)?;
+        let seq = unit.commit()?;
+        drop(unit);
+        self.wait(seq)?;
+        Ok(result)
     }
 }

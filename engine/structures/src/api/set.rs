@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::run::Run;
 use crate::base::error::Result;
-use crate::set;
+use crate::set::{self, Algebra};
 
 /// The set under a key, which need not exist.
 #[derive(Debug)]
@@ -49,8 +49,25 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// # Errors
     /// As [`SetKey::add`].
     pub fn remove(&self, member: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.remove_many(&[member])? == 1)
+    }
+
+    /// Removes members; returns how many were there.
+    ///
+    /// # Errors
+    /// As [`SetKey::add`].
+    pub fn remove_many<M: AsRef<[u8]>>(&self, members: &[M]) -> Result<u64> {
+        let members: Vec<&[u8]> = members.iter().map(AsRef::as_ref).collect();
+        self.0.free(|unit, key| set::remove(unit, key, &members))
+    }
+
+    /// Moves a member to another set; says whether it was there.
+    ///
+    /// # Errors
+    /// As [`SetKey::add`].
+    pub fn move_to(&self, target: impl AsRef<[u8]>, member: impl AsRef<[u8]>) -> Result<bool> {
         let member = member.as_ref();
-        self.0.free(|unit, key| Ok(set::remove(unit, key, &[member])? == 1))
+        self.0.write_with(&[target], |unit, key, others| set::move_member(unit, key, others[0], member))
     }
 
     /// Whether there is such a member.
@@ -58,8 +75,16 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// # Errors
     /// As [`SetKey::add`].
     pub fn contains(&self, member: impl AsRef<[u8]>) -> Result<bool> {
-        let member = member.as_ref();
-        self.0.read(|unit, key| Ok(set::contains_many(unit, key, &[member])?.contains(&true)))
+        Ok(self.contains_many(&[member])?.contains(&true))
+    }
+
+    /// Which of several members there are.
+    ///
+    /// # Errors
+    /// As [`SetKey::add`].
+    pub fn contains_many<M: AsRef<[u8]>>(&self, members: &[M]) -> Result<Vec<bool>> {
+        let members: Vec<&[u8]> = members.iter().map(AsRef::as_ref).collect();
+        self.0.read(|unit, key| set::contains_many(unit, key, &members))
     }
 
     /// How many members there are.
@@ -83,7 +108,15 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// # Errors
     /// As [`SetKey::add`].
     pub fn pop(&self) -> Result<Option<Vec<u8>>> {
-        self.0.free(|unit, key| Ok(set::pop(unit, key, 1)?.pop()))
+        Ok(self.pop_many(1)?.pop())
+    }
+
+    /// Removes up to `count` members by chance and returns them.
+    ///
+    /// # Errors
+    /// As [`SetKey::add`]; [`crate::Error::COMMAND_TOO_LARGE`].
+    pub fn pop_many(&self, count: u64) -> Result<Vec<Vec<u8>>> {
+        self.0.free(|unit, key| set::pop(unit, key, count))
     }
 
     /// A member by chance, each with the same.
@@ -91,7 +124,63 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     /// # Errors
     /// As [`SetKey::add`].
     pub fn random(&self) -> Result<Option<Vec<u8>>> {
-        self.0.read(|unit, key| Ok(set::random_many(unit, key, 1)?.pop()))
+        Ok(self.random_repeated(1)?.pop())
+    }
+
+    /// So many members by chance, all different; all of them if there are fewer.
+    ///
+    /// # Errors
+    /// As [`SetKey::add`]; [`crate::Error::COMMAND_TOO_LARGE`].
+    pub fn random_distinct(&self, count: u64) -> Result<Vec<Vec<u8>>> {
+        self.0.read(|unit, key| set::random_distinct(unit, key, count))
+    }
+
+    /// So many members by chance, each chosen from all.
+    ///
+    /// # Errors
+    /// As [`SetKey::add`]; [`crate::Error::TOO_MANY_REPEATED`], [`crate::Error::COMMAND_TOO_LARGE`].
+    pub fn random_repeated(&self, count: u64) -> Result<Vec<Vec<u8>>> {
+        self.0.read(|unit, key| set::random_many(unit, key, count))
+    }
+
+    /// What this set and others have together: the members of any, those that all have, or those of this one
+    /// alone.
+    ///
+    /// # Errors
+    /// As [`SetKey::add`]; [`crate::Error::COMMAND_TOO_LARGE`].
+    ///
+    /// ```
+    /// # fn main() -> esker_structures::Result<()> {
+    /// use esker_structures::set::Algebra;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = esker_structures::Store::open(dir.path().join("data"))?;
+    /// let db = store.db(0);
+    /// db.set("rust").add_many(&["ada", "bob"])?;
+    /// db.set("go").add_many(&["bob", "cid"])?;
+    /// assert_eq!(db.set("rust").combined(Algebra::Intersection, &["go"])?, [b"bob"]);
+    /// assert_eq!(db.set("any").store(Algebra::Union, &["rust", "go"])?, 3);
+    /// assert_eq!(db.set("rust").intersection_len(&["go", "any"], 0)?, 1);
+    /// # store.close() }
+    /// ```
+    pub fn combined<O: AsRef<[u8]>>(&self, how: Algebra, others: &[O]) -> Result<Vec<Vec<u8>>> {
+        self.0.read_with(others, |unit, keys| set::combined(unit, how, keys))
+    }
+
+    /// Has this key hold what sets have together, whatever it held; no members, no key. Returns how many
+    /// members there are.
+    ///
+    /// # Errors
+    /// As [`SetKey::combined`].
+    pub fn store<S: AsRef<[u8]>>(&self, how: Algebra, sources: &[S]) -> Result<u64> {
+        self.0.write_with(sources, |unit, key, sources| set::store(unit, key, how, sources))
+    }
+
+    /// How many members this set and others all have; it is enough to find `limit`, if that is not 0.
+    ///
+    /// # Errors
+    /// As [`SetKey::add`].
+    pub fn intersection_len<O: AsRef<[u8]>>(&self, others: &[O], limit: u64) -> Result<u64> {
+        self.0.read_with(others, |unit, keys| set::intersection_count(unit, keys, limit))
     }
 
     /// The members, a page of them in memory at a time; what is written meanwhile may be shown or not, what

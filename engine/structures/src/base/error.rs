@@ -13,6 +13,8 @@ pub enum Error {
     /// The operation does not fit what is stored or what was asked for. The text is Redis' own, its first
     /// word the kind of error. Nothing was written.
     Refused(Cow<'static, str>),
+    /// As [`Error::Refused`], with bytes of the command in the text that are no UTF-8.
+    Quoted(Vec<u8>),
     /// Bytes on disk are not what this crate writes. Nothing of the unit in which the operation stood is
     /// written.
     Corrupt(String),
@@ -65,6 +67,11 @@ impl Error {
     /// More bytes than [`crate::command::Session::most_reply_bytes`] allows.
     pub const REPLY_TOO_LARGE: Error =
         Error::fixed("ERR the reply would have more bytes than may wait for a client");
+    /// More bytes of elements than [`crate::Store::command_memory`] allows.
+    pub const COMMAND_TOO_LARGE: Error =
+        Error::fixed("ERR the command would hold more in memory than command-memory-limit allows");
+    /// A key that is to be copied or moved to where it is.
+    pub const SAME_OBJECT: Error = Error::fixed("ERR source and destination objects are the same");
     /// A negative count.
     pub const NOT_POSITIVE: Error = Error::fixed("ERR value is out of range, must be positive");
     /// A user key longer than [`crate::encoding::limits::MAX_NAME_BYTES`].
@@ -84,22 +91,62 @@ impl Error {
         Error::Refused(Cow::Owned(text))
     }
 
+    /// An error whose text quotes what was asked for: as Redis does, up to its first zero byte, and all other
+    /// bytes as they are.
+    ///
+    /// ```
+    /// use esker_structures::command::{Protocol, Reply};
+    /// let error = esker_structures::Error::quoting("ERR no '", b"\xff\0x", "'");
+    /// let mut sent = Vec::new();
+    /// Reply::from(error).encode(Protocol::Resp2, &mut sent);
+    /// assert_eq!(sent, b"-ERR no '\xff'\r\n");
+    /// ```
+    #[must_use]
+    pub fn quoting(before: &str, bytes: &[u8], behind: &str) -> Error {
+        let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        Error::bytes([before.as_bytes(), bytes, behind.as_bytes()].concat())
+    }
+
+    /// An error whose text may be no UTF-8.
+    #[must_use]
+    pub fn bytes(text: Vec<u8>) -> Error {
+        String::from_utf8(text).map_or_else(|error| Error::Quoted(error.into_bytes()), Error::text)
+    }
+
     /// Bytes on disk that are not what this crate writes.
     #[must_use]
     pub fn malformed(what: &str) -> Error {
         Error::Corrupt(what.to_owned())
     }
 
+    /// Whether it is a refusal with the text of another: of one of the constants here.
+    ///
+    /// ```
+    /// # fn main() -> esker_structures::Result<()> {
+    /// use esker_structures::Error;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = esker_structures::Store::open(dir.path().join("data"))?;
+    /// store.db(0).string("k").set("many")?;
+    /// let refused = store.db(0).string("k").increment(1).unwrap_err();
+    /// assert!(refused.is(&Error::NOT_INTEGER));
+    /// assert_eq!(refused.to_string(), "ERR value is not an integer or out of range");
+    /// # store.close() }
+    /// ```
+    #[must_use]
+    pub fn is(&self, other: &Error) -> bool {
+        matches!((self, other), (Error::Refused(text), Error::Refused(known)) if text == known)
+    }
+
     /// Whether the key holds another type than the operation is for.
     #[must_use]
     pub fn is_wrong_type(&self) -> bool {
-        matches!((self, Error::WRONG_TYPE), (Error::Refused(text), Error::Refused(wrong)) if *text == wrong)
+        self.is(&Error::WRONG_TYPE)
     }
 
     /// Whether the error leaves everything before it in the same unit as it was.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Error::Refused(_))
+        matches!(self, Error::Refused(_) | Error::Quoted(_))
     }
 }
 
@@ -107,6 +154,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Refused(text) => f.write_str(text),
+            Error::Quoted(text) => f.write_str(&String::from_utf8_lossy(text)),
             Error::Corrupt(what) => write!(f, "ERR corrupt data: {what}"),
             Error::Engine(error @ esker::Error::DiskFull(_)) => write!(f, "MISCONF {error}"),
             Error::Engine(error) => write!(f, "ERR {error}"),

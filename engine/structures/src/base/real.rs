@@ -22,6 +22,14 @@ pub struct Real {
 }
 
 impl Real {
+    /// The number that is written as a double is: 0.1 is a tenth, as closely as that can be told here. `None`
+    /// for what is no number.
+    #[must_use]
+    pub fn of(value: f64) -> Option<Real> {
+        // The shortest text that is this double and no other.
+        Real::parse(format!("{value:e}").as_bytes()).filter(|_| !value.is_nan())
+    }
+
     /// 0.
     pub const ZERO: Real = Real { negative: false, mantissa: 0, exponent: 0, infinite: false };
 

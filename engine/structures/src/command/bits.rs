@@ -162,12 +162,9 @@ fn bitop(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         name if is(name, "not") => BitOperation::Not,
         _ => return Err(Error::SYNTAX),
     };
-    if operation == BitOperation::Not && args.len() != 4 {
-        return Err(Error::fixed("ERR BITOP NOT must be called with a single source key."));
-    }
     let target = context.key(args[2])?;
-    let sources: Result<Vec<_>> = args[3..].iter().map(|name| context.key(name)).collect();
-    Ok(Reply::count(string::bit_operation(context.unit, operation, target, &sources?)?))
+    let sources = context.keys(&args[3..])?;
+    Ok(Reply::count(string::bit_operation(context.unit, operation, target, &sources)?))
 }
 
 fn width(text: &[u8]) -> Result<Width> {

@@ -8,7 +8,6 @@ use super::table::{Command, find, fits, flags};
 use super::transactions;
 use crate::base::error::{Error, Result};
 use crate::store::{Access, Key, Store, Unit};
-use std::fmt::Write;
 
 /// A unit of work that has more than this to write, in bytes, is committed before the next command.
 const UNIT_BYTES: usize = 1 << 20;
@@ -299,29 +298,31 @@ pub(super) fn wrong_number(name: &str) -> Error {
 const SHOWN_BYTES: usize = 128;
 
 /// What is shown of an argument, up to its first zero byte.
-fn shown(bytes: &[u8], most: usize) -> String {
+fn shown(bytes: &[u8], most: usize) -> &[u8] {
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned()
+    &bytes[..bytes.len().min(most)]
 }
 
 /// The error for a subcommand that a command does not have.
 #[must_use]
 pub fn unknown_subcommand(command: &str, name: &[u8]) -> Error {
-    let (name, of) = (shown(name, SHOWN_BYTES), command.to_uppercase());
-    Error::text(format!("ERR unknown subcommand '{name}'. Try {of} HELP."))
+    let of = command.to_uppercase();
+    Error::quoting("ERR unknown subcommand '", shown(name, SHOWN_BYTES), &format!("'. Try {of} HELP."))
 }
 
 fn unknown(name: &[u8], args: &[&[u8]]) -> Error {
-    let mut rest = String::new();
+    let mut text = [b"ERR unknown command '", shown(name, SHOWN_BYTES)].concat();
+    text.extend_from_slice(b"', with args beginning with: ");
+    let mut rest = Vec::new();
     for arg in args.iter().skip(1) {
         if rest.len() >= SHOWN_BYTES {
             break;
         }
-        // Writing to a string cannot fail.
-        let _ = write!(rest, "'{}' ", shown(arg, SHOWN_BYTES - rest.len()));
+        let arg = shown(arg, SHOWN_BYTES - rest.len());
+        rest.extend([b"'", arg, b"' "].concat());
     }
-    let name = shown(name, SHOWN_BYTES);
-    Error::text(format!("ERR unknown command '{name}', with args beginning with: {rest}"))
+    text.extend(rest);
+    Error::bytes(text)
 }
 
 /// Carries a command out in a unit of work.

@@ -1,8 +1,9 @@
 //! What a handler works with.
 
+use super::reply::Reply;
 use super::session::Session;
-use crate::base::error::Result;
-use crate::store::{Key, MOST_AHEAD, Unit};
+use crate::base::error::{Error, Result};
+use crate::store::{Budget, Key, Unit};
 
 /// A command that is carried out: its unit of work, and the connection it came from.
 #[derive(Debug)]
@@ -14,27 +15,23 @@ pub struct Context<'c, 's> {
 }
 
 impl Context<'_, '_> {
-    /// Shows all of `names` to `each`, as of one moment, and has their headers read together.
+    /// Keys of the selected database.
     ///
     /// # Errors
-    /// Those of `each`; [`crate::Error::DATABASE_RANGE`].
-    pub fn each_of(
-        &mut self,
-        names: &[&[u8]],
-        mut each: impl FnMut(&mut Self, Key<'_>) -> Result<()>,
-    ) -> Result<()> {
+    /// [`crate::Error::DATABASE_RANGE`].
+    pub fn keys<'k>(&self, names: &[&'k [u8]]) -> Result<Vec<Key<'k>>> {
         let keyspace = self.unit.keyspace(self.session.database)?;
-        if names.len() > 1 {
-            self.unit.pin();
-        }
-        for names in names.chunks(MOST_AHEAD) {
-            let mut keys = names.iter().map(|name| Key { keyspace, name });
-            if names.len() > 1 {
-                self.unit.read_ahead(keys.clone());
-            }
-            keys.try_for_each(|key| each(self, key))?;
-        }
-        Ok(())
+        Ok(names.iter().map(|name| Key { keyspace, name }).collect())
+    }
+
+    /// What a reply that shows all of something may have, and the command hold for it.
+    pub(super) fn budget(&self) -> Budget {
+        self.unit.memory().in_reply(self.session.left_bytes())
+    }
+
+    /// The reply of a command that only reads, or an error in place of one with more bytes than it may have.
+    pub(super) fn fitting(&self, reply: Reply) -> Result<Reply> {
+        if reply.size_bytes() > self.session.left_bytes() { Err(Error::REPLY_TOO_LARGE) } else { Ok(reply) }
     }
 
     /// A key of the selected database.

@@ -1,7 +1,6 @@
 //! Commands of hashes.
 
 use super::arguments::{Arguments, count_by_chance, cursor, integer, is};
-use super::budget::Budget;
 use super::connection::wrong_number;
 use super::context::Context;
 use super::keyspec::Keys;
@@ -13,7 +12,7 @@ use crate::base::glob;
 use crate::base::real::Real;
 use crate::encoding::header::Type;
 use crate::hash;
-use crate::store::Unit;
+use crate::store::{Budget, Unit};
 
 const WRITE: u32 = flags::WRITE | flags::FAST;
 const READ: u32 = flags::READ | flags::FAST;
@@ -145,7 +144,7 @@ fn hget(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 fn hmget(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
     let mut values = Vec::with_capacity(args.len() - 2);
-    let mut budget = context.session.budget();
+    let mut budget = context.budget();
     hash::each_of(context.unit, key, &args[2..], |value| {
         values.push(Reply::bulk_or_null(value));
         budget.takes(value.map_or(0, <[u8]>::len))
@@ -183,9 +182,6 @@ fn hincrby(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 fn hincrbyfloat(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
     let delta = Real::parse(args[3]).ok_or(Error::NOT_FLOAT)?;
-    if delta.is_infinite() {
-        return Err(Error::fixed("ERR value is NaN or Infinity"));
-    }
     hash::add_float(context.unit, key, args[2], delta).map(Reply::Bulk)
 }
 
@@ -291,12 +287,12 @@ fn hrandfield(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         hash::random_distinct(context.unit, key, count as u64)?
     };
     if !with_values {
-        return Ok(Reply::bulks(pairs.into_iter().map(|(name, _)| name)));
+        return context.fitting(Reply::bulks(pairs.into_iter().map(|(name, _)| name)));
     }
     if context.session.protocol == Protocol::Resp3 {
         let pair =
             |(name, value): (Vec<u8>, Vec<u8>)| Reply::Array(vec![Reply::Bulk(name), Reply::Bulk(value)]);
-        return Ok(Reply::Array(pairs.into_iter().map(pair).collect()));
+        return context.fitting(Reply::Array(pairs.into_iter().map(pair).collect()));
     }
-    Ok(Reply::bulks(pairs.into_iter().flat_map(|(name, value)| [name, value])))
+    context.fitting(Reply::bulks(pairs.into_iter().flat_map(|(name, value)| [name, value])))
 }

@@ -11,7 +11,7 @@ use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
 use crate::encoding::header::Type;
-use crate::keys::{self, Limit, Remaining};
+use crate::keys::{self, Filter, Limit, Remaining};
 use crate::store::Key;
 
 const WRITE: u32 = flags::WRITE | flags::FAST;
@@ -152,21 +152,13 @@ pub(super) const KEYS: &[Command] = &[
 ];
 
 fn del(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    let mut removed = 0;
-    for name in &args[1..] {
-        let key = context.key(name)?;
-        removed += u64::from(keys::delete(context.unit, key)?);
-    }
-    Ok(Reply::count(removed))
+    let keys = context.keys(&args[1..])?;
+    Ok(Reply::count(keys::delete_many(context.unit, &keys)?))
 }
 
 fn exists(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    let mut found = 0;
-    context.each_of(&args[1..], |context, key| {
-        found += u64::from(keys::exists(context.unit, key)?);
-        Ok(())
-    })?;
-    Ok(Reply::count(found))
+    let keys = context.keys(&args[1..])?;
+    Ok(Reply::count(keys::count_existing(context.unit, &keys)?))
 }
 
 fn kind(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
@@ -224,9 +216,6 @@ fn copy(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     }
     let from = context.key(args[1])?;
     let to = Key { keyspace: context.unit.keyspace(target)?, name: args[2] };
-    if from == to {
-        return Err(Error::fixed("ERR source and destination objects are the same"));
-    }
     Ok(Reply::flag(keys::copy(context.unit, from, to, replace, false)?))
 }
 
@@ -237,9 +226,6 @@ fn move_key(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     })?;
     let from = context.key(args[1])?;
     let to = Key { keyspace: context.unit.keyspace(target)?, name: args[1] };
-    if from == to {
-        return Err(Error::fixed("ERR source and destination objects are the same"));
-    }
     Ok(Reply::flag(keys::copy(context.unit, from, to, false, true)?))
 }
 
@@ -251,19 +237,10 @@ fn limit(args: &[&[u8]]) -> Result<Limit> {
             word if is(word, "xx") => limit.present = true,
             word if is(word, "gt") => limit.greater = true,
             word if is(word, "lt") => limit.less = true,
-            word => {
-                let word = String::from_utf8_lossy(word);
-                return Err(Error::text(format!("ERR Unsupported option {word}")));
-            }
+            word => return Err(Error::quoting("ERR Unsupported option ", word, "")),
         }
     }
-    if limit.absent && (limit.present || limit.greater || limit.less) {
-        let text = "ERR NX and XX, GT or LT options at the same time are not compatible";
-        return Err(Error::fixed(text));
-    }
-    if limit.greater && limit.less {
-        return Err(Error::fixed("ERR GT and LT options at the same time are not compatible"));
-    }
+    limit.check()?;
     Ok(limit)
 }
 
@@ -335,13 +312,15 @@ fn scan(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     // A type that does not exist is that of no key; the walk goes on all the same.
     let nothing = kind == Some(None);
     let kind = kind.flatten();
-    let (next, names) = keys::scan(context.unit, keyspace, at, options.count, options.pattern, kind)?;
+    let filter = Filter { pattern: options.pattern, kind };
+    let (next, names) = keys::scan(context.unit, keyspace, at, options.count, filter)?;
     Ok(scanned(next, names.into_iter().filter(|_| !nothing)))
 }
 
 fn matching(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let keyspace = context.unit.keyspace(context.session.database)?;
-    Ok(Reply::bulks(keys::matching(context.unit, keyspace, args[1])?))
+    let names = keys::matching(context.unit, keyspace, args[1])?;
+    context.fitting(Reply::bulks(names))
 }
 
 fn randomkey(context: &mut Context<'_, '_>, _: &[&[u8]]) -> Result<Reply> {

@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::reply::{Protocol, Reply};
+use crate::encoding::limits::MAX_NAME_BYTES;
 use crate::store::Store;
 
 fn store(dir: &tempfile::TempDir) -> Store {
@@ -75,16 +76,14 @@ fn a_reply_of_more_bytes_than_the_session_allows_is_an_error() {
         name.split(' ').map(str::to_owned).chain(vec![word.to_owned(); times]).collect::<Vec<_>>()
     };
     for (name, word, few) in
-        [("mget", "k", 9), ("hmget h", "f1", 9), ("hmget small", "f", 90), ("hmget none", "f", 6000)]
+        [("mget", "k", 9), ("hmget h", "f1", 9), ("hmget small", "f", 90), ("hmget none", "f", 2000)]
     {
         let reply = connection.execute(&many(name, word, few)).reply;
         assert!(matches!(reply, Reply::Array(parts) if parts.len() == few), "{name}");
         let reply = connection.execute(&many(name, word, few + few / 9 + 1)).reply;
         assert!(error(&reply).starts_with("ERR the reply would have"), "{name}");
     }
-    for line in
-        ["sort_ro same by nosort get *", "sort_ro same by * alpha limit 0 1", "sort same by x get * store to"]
-    {
+    for line in ["sort_ro same by nosort get *", "sort same by x get *", "hrandfield h 40 withvalues"] {
         let reply = connection.execute(&line.split(' ').collect::<Vec<_>>()).reply;
         assert!(error(&reply).starts_with("ERR the reply would have"), "{line}");
     }
@@ -111,6 +110,150 @@ fn a_reply_of_more_bytes_than_the_session_allows_is_an_error() {
 }
 
 #[test]
+fn what_a_command_would_hold_beyond_the_limit_is_an_error_and_nothing_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut connection = Connection::new(&store);
+    let name = |at: usize| format!("{at:04}{}", "x".repeat(1000));
+    for at in 0..300 {
+        let (name, score) = (name(at), at.to_string());
+        for line in [
+            &["rpush", "l", &name][..],
+            &["sadd", "s", &name],
+            &["sadd", "t", &name],
+            &["zadd", "z", &score, &name],
+            &["hset", "h", &name, "v"],
+            &["set", &name, "v"],
+            &["rpush", "same", "v"],
+        ] {
+            assert!(!connection.execute(line).reply.is_error());
+        }
+    }
+    // Of 300 elements of 1,004 bytes, 100 fit.
+    store.set_command_memory(150_000);
+    for (few, many) in [
+        ("lpop l 1", "lpop l 300"),
+        ("rpop l 100", "lmpop 2 none l right count 200"),
+        ("lrange l 0 99", "lrange l 0 -1"),
+        ("spop s 50", "spop s 240"),
+        ("srandmember s 100", "srandmember s 200"),
+        ("srandmember s -100", "srandmember s -1000"),
+        ("sintercard 2 s t", "sinter s t"),
+        ("sintercard 2 s t limit 1", "sunionstore to s t"),
+        ("sdiff s t", "sdiffstore to t none"),
+        ("zpopmin z 50", "zpopmax z 200"),
+        ("zrange z 0 99", "zrange z 0 -1 withscores"),
+        ("zremrangebyrank z 0 9", "zremrangebyrank z 1 -1"),
+        ("zrandmember z 100", "zrandmember z 200"),
+        ("zintercard 2 z z", "zunion 2 z none"),
+        ("zinter 2 z none", "zinterstore to 2 z z"),
+        ("zcard z", "zdiffstore to 1 z"),
+        ("zrangestore to z 0 99", "zrangestore to z 0 -1"),
+        ("zmpop 2 none z min count 5", "zmpop 1 z max count 150"),
+        ("hrandfield h 100", "hrandfield h 200"),
+        ("hrandfield h -100", "hrandfield h -300"),
+        ("hlen h", "hkeys h"),
+        ("keys 00*", "keys *"),
+        ("scan 0 count 1000", "sort s alpha"),
+        ("sort l by nosort limit 0 100", "sort l alpha limit 0 1"),
+        (
+            "sort same by nosort get # limit 0 10",
+            &format!("sort same by nosort{} store to", " get #".repeat(12)),
+        ),
+    ] {
+        let mut ask = |line: &str| connection.execute(&line.split(' ').collect::<Vec<_>>()).reply;
+        let reply = ask(few);
+        assert!(!reply.is_error(), "{few}: {reply:?}");
+        ask("del to");
+        let before = ["llen l", "scard s", "zcard z", "exists to"].map(&mut ask);
+        let reply = ask(many);
+        assert!(error(&reply).starts_with("ERR the command would hold more"), "{many}");
+        assert_eq!(["llen l", "scard s", "zcard z", "exists to"].map(&mut ask), before, "{many}");
+    }
+    // One element is always given, however large, and a command alone in its unit is no other.
+    store.set_command_memory(10);
+    for line in
+        ["lpop l", "spop s", "zpopmin z", "rpop l 1", "lrange l 0 0", "zrange z 0 0", "srandmember t 1"]
+    {
+        let reply = connection.execute(&line.split(' ').collect::<Vec<_>>()).reply;
+        assert!(!reply.is_error(), "{line}: {reply:?}");
+    }
+    store.set_command_memory(usize::MAX);
+    let reply = connection.execute(&["sunionstore", "to", "s", "t"]).reply;
+    assert_eq!(reply, Reply::Integer(300));
+    assert!(store.verify().unwrap().is_clean());
+    store.close().unwrap();
+}
+
+#[test]
+fn a_command_over_the_limit_takes_nothing_else_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut connection = Connection::new(&store);
+    for at in 0..100 {
+        connection.execute(&["rpush", "l", &format!("{at}{}", "x".repeat(100))]);
+    }
+    store.set_command_memory(1000);
+    let lines = ["set before v", "lpop l 50", "set behind v"];
+    let args: Vec<Vec<&[u8]>> =
+        lines.iter().map(|line| line.split(' ').map(str::as_bytes).collect()).collect();
+    let mut replies = Vec::new();
+    connection.execute_all(args.iter().map(Vec::as_slice), &mut replies);
+    assert_eq!((&replies[0], &replies[2]), (&Reply::OK, &Reply::OK));
+    assert!(error(&replies[1]).starts_with("ERR the command would hold more"));
+    for line in ["multi", "set before w", "lpop l 50", "llen l"] {
+        connection.execute(&line.split(' ').collect::<Vec<_>>());
+    }
+    let Reply::Array(replies) = connection.execute(&["exec"]).reply else { panic!("three replies") };
+    assert_eq!((&replies[0], &replies[2]), (&Reply::OK, &Reply::Integer(100)));
+    assert!(replies[1].is_error());
+    store.close().unwrap();
+}
+
+#[test]
+fn names_that_are_too_long_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut connection = Connection::new(&store);
+    connection.execute(&["set", "k", "1"]);
+    let (fits, long) = (vec![b'n'; MAX_NAME_BYTES], vec![b'n'; MAX_NAME_BYTES + 1]);
+    let lines: &[(&str, &str)] = &[
+        ("ERR a key may have at most 65536 bytes", "set @ v"),
+        ("ERR a key may have at most 65536 bytes", "append @ v"),
+        ("ERR a key may have at most 65536 bytes", "setbit @ 1 1"),
+        ("ERR a key may have at most 65536 bytes", "mset a v @ v"),
+        ("ERR a key may have at most 65536 bytes", "incr @"),
+        ("ERR a key may have at most 65536 bytes", "rename k @"),
+        ("ERR a key may have at most 65536 bytes", "copy k @"),
+        ("ERR a key may have at most 65536 bytes", "hset @ f v"),
+        ("ERR a key may have at most 65536 bytes", "rpush @ e"),
+        ("ERR a key may have at most 65536 bytes", "sadd @ m"),
+        ("ERR a key may have at most 65536 bytes", "zadd @ 1 m"),
+        ("ERR a field or member may have at most 65536 bytes", "hset h f v @ v"),
+        ("ERR a field or member may have at most 65536 bytes", "hsetnx h @ v"),
+        ("ERR a field or member may have at most 65536 bytes", "hincrby h @ 1"),
+        ("ERR a field or member may have at most 65536 bytes", "sadd s m @"),
+        ("ERR a field or member may have at most 65536 bytes", "zadd z 1 m 2 @"),
+        ("ERR a field or member may have at most 65536 bytes", "zincrby z 1 @"),
+    ];
+    for (refused, line) in lines {
+        let of = |name: &[u8]| -> Vec<Vec<u8>> {
+            line.split(' ').map(|word| if word == "@" { name.to_vec() } else { word.into() }).collect()
+        };
+        let before = store.engine().visible_seq();
+        assert_eq!(error(&connection.execute(&of(&long)).reply), *refused, "{line}");
+        assert_eq!(store.engine().visible_seq(), before, "{line}");
+        connection.execute(&["set", "k", "1"]);
+        assert!(!connection.execute(&of(&fits)).reply.is_error(), "{line}");
+        connection.execute(&["flushall"]);
+        connection.execute(&["set", "k", "1"]);
+    }
+    assert!(store.verify().unwrap().is_clean());
+    drop(connection);
+    store.close().unwrap();
+}
+
+#[test]
 fn patterns_of_sort_reserve_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);
@@ -123,8 +266,8 @@ fn patterns_of_sort_reserve_nothing() {
     // More rows than any memory holds.
     let mut args = vec!["sort", "list"];
     args.extend(["get", "#"].repeat(500_000));
-    connection.session_mut().most_reply_bytes = 1 << 20;
-    assert!(error(&connection.execute(&args).reply).starts_with("ERR the reply would have"));
+    store.set_command_memory(2 << 20);
+    assert!(error(&connection.execute(&args).reply).starts_with("ERR the command would hold"));
     store.close().unwrap();
 }
 

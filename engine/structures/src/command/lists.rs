@@ -1,12 +1,11 @@
 //! Commands of lists.
 
 use super::arguments::{Arguments, integer, is};
-use super::budget::Budget;
 use super::connection::wrong_number;
 use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::{Bulks, Reply};
-use super::stream::Shape;
+use super::stream::{Shape, whole};
 use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
@@ -129,7 +128,7 @@ fn lrange(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
     if context.session.streams {
         let mut bulks = Bulks::with_capacity(LRANGE_BYTES);
-        let mut whole = Budget::whole();
+        let mut whole = whole();
         list::each_of_range(context.unit, key, start, stop, |value| {
             bulks.push(value);
             whole.takes(value.len())
@@ -141,7 +140,7 @@ fn lrange(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
             return Ok(context.stream(Shape::Elements, stretch));
         }
     }
-    let (mut values, mut budget) = (Vec::new(), context.session.budget());
+    let (mut values, mut budget) = (Vec::new(), context.budget());
     list::each_of_range(context.unit, key, start, stop, |value| {
         values.push(Reply::Bulk(value.to_vec()));
         budget.takes(value.len())
@@ -179,7 +178,7 @@ fn linsert(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 }
 
 fn lrem(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    let count = symmetric(args[2])?;
+    let count = integer(args[2])?;
     let key = context.key(args[1])?;
     Ok(Reply::count(list::remove(context.unit, key, count, args[3])?))
 }
@@ -278,11 +277,10 @@ fn lmpop(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         }
         _ => return Err(Error::SYNTAX),
     };
-    for name in &args[2..at] {
-        let key = context.key(name)?;
-        if let Some(values) = list::pop(context.unit, key, from, count)? {
-            return Ok(Reply::Array(vec![Reply::Bulk(name.to_vec()), Reply::bulks(values)]));
-        }
-    }
-    Ok(Reply::NullArray)
+    let names = &args[2..at];
+    let keys = context.keys(names)?;
+    let popped = list::pop_first(context.unit, &keys, from, count)?;
+    Ok(popped.map_or(Reply::NullArray, |(at, values)| {
+        Reply::Array(vec![Reply::Bulk(names[at].to_vec()), Reply::bulks(values)])
+    }))
 }

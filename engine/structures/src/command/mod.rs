@@ -1,4 +1,4 @@
-//! Layer 5: commands given as byte strings, as Redis' clients send them: the table, parsing of arguments,
+//! Layer 6: commands given as byte strings, as Redis' clients send them: the table, parsing of arguments,
 //! replies, connections.
 //!
 //! A group of commands stands in a file of its own, which hands its part of the table to `table.rs`. A
@@ -7,7 +7,6 @@
 mod absent;
 mod arguments;
 mod bits;
-mod budget;
 mod connection;
 #[cfg(test)]
 mod connection_tests;
@@ -25,6 +24,8 @@ mod lists;
 mod lists_tests;
 #[cfg(test)]
 mod newer_tests;
+#[cfg(test)]
+mod order_tests;
 mod page;
 mod reply;
 mod server;

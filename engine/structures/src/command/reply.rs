@@ -20,6 +20,8 @@ pub enum Reply {
     Simple(&'static str),
     /// An error, its kind first.
     Error(String),
+    /// The same with a text that quotes bytes which are no UTF-8.
+    ErrorBytes(Vec<u8>),
     /// An integer.
     Integer(i64),
     /// Bytes.
@@ -115,7 +117,7 @@ impl Reply {
     /// Whether it is an error.
     #[must_use]
     pub fn is_error(&self) -> bool {
-        matches!(self, Reply::Error(_))
+        matches!(self, Reply::Error(_) | Reply::ErrorBytes(_))
     }
 
     /// About how many bytes it has.
@@ -123,7 +125,7 @@ impl Reply {
     pub fn size_bytes(&self) -> usize {
         16 + match self {
             Reply::Error(text) | Reply::Verbatim(text) => text.len(),
-            Reply::Bulk(bytes) => bytes.len(),
+            Reply::Bulk(bytes) | Reply::ErrorBytes(bytes) => bytes.len(),
             Reply::Bulks(bulks) => bulks.encoded.len(),
             Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => {
                 items.iter().map(Reply::size_bytes).sum()
@@ -145,14 +147,8 @@ impl Reply {
         let three = protocol == Protocol::Resp3;
         match self {
             Reply::Simple(text) => line(out, b'+', text.as_bytes()),
-            Reply::Error(text) => {
-                // A line must stay one.
-                let clean: Vec<u8> = text
-                    .bytes()
-                    .map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte })
-                    .collect();
-                line(out, b'-', &clean);
-            }
+            Reply::Error(text) => error_line(out, text.as_bytes()),
+            Reply::ErrorBytes(text) => error_line(out, text),
             Reply::Integer(value) => number(out, b':', *value),
             Reply::Bulk(bytes) => bulk(out, bytes),
             Reply::Null | Reply::NullArray if three => out.extend_from_slice(b"_\r\n"),
@@ -194,6 +190,15 @@ fn line(out: &mut Vec<u8>, mark: u8, text: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// A line must stay one: breaks at its ends are left away, others become spaces.
+fn error_line(out: &mut Vec<u8>, text: &[u8]) {
+    let breaks = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let from = text.iter().position(|byte| !breaks(byte)).unwrap_or(text.len());
+    let to = text.iter().rposition(|byte| !breaks(byte)).map_or(from, |last| last + 1);
+    let clean: Vec<u8> = text[from..to].iter().map(|byte| if breaks(byte) { b' ' } else { *byte }).collect();
+    line(out, b'-', &clean);
+}
+
 fn number(out: &mut Vec<u8>, mark: u8, value: i64) {
     out.push(mark);
     put_i64(out, value);
@@ -213,7 +218,10 @@ fn many(out: &mut Vec<u8>, mark: u8, items: &[Reply], protocol: Protocol) {
 
 impl From<Error> for Reply {
     fn from(error: Error) -> Reply {
-        Reply::Error(error.to_string())
+        match error {
+            Error::Quoted(text) => Reply::ErrorBytes(text),
+            error => Reply::Error(error.to_string()),
+        }
     }
 }
 
@@ -242,6 +250,7 @@ mod tests {
         for (reply, expected) in [
             (Reply::OK, pair("+OK\r\n", "+OK\r\n")),
             (Reply::Error("ERR a\r\nb".into()), pair("-ERR a  b\r\n", "-ERR a  b\r\n")),
+            (Reply::Error("ERR a\r\n".into()), pair("-ERR a\r\n", "-ERR a\r\n")),
             (Reply::Integer(-7), pair(":-7\r\n", ":-7\r\n")),
             (Reply::Bulk(vec![]), pair("$0\r\n\r\n", "$0\r\n\r\n")),
             (Reply::Null, pair("$-1\r\n", "_\r\n")),

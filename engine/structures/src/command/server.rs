@@ -135,9 +135,7 @@ fn flushdb(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 
 fn flushall(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     flush_option(args)?;
-    for database in 0..context.unit.databases() {
-        context.unit.flush_database(database)?;
-    }
+    context.unit.flush_all()?;
     Ok(Reply::OK)
 }
 

@@ -104,6 +104,11 @@ impl Default for Session {
 }
 
 impl Session {
+    /// What the reply to a command may still have, in bytes.
+    pub(super) fn left_bytes(&self) -> usize {
+        self.most_reply_bytes.saturating_sub(self.replied_bytes)
+    }
+
     /// Whether it stands between MULTI and EXEC.
     #[must_use]
     pub fn is_queueing(&self) -> bool {

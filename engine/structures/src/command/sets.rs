@@ -1,7 +1,6 @@
 //! Commands of sets.
 
 use super::arguments::{Arguments, cursor, integer, is};
-use super::budget::Budget;
 use super::context::Context;
 use super::hashes::{ScanOptions, scanned};
 use super::keyspec::Keys;
@@ -11,8 +10,8 @@ use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
 use crate::encoding::header::Type;
-use crate::set;
-use crate::store::{Key, Unit};
+use crate::set::{self, Algebra};
+use crate::store::{Budget, Unit};
 
 const WRITE: u32 = flags::WRITE | flags::FAST;
 const READ: u32 = flags::READ | flags::FAST;
@@ -145,10 +144,6 @@ fn members(members: Vec<Vec<u8>>) -> Reply {
     Reply::Set(members.into_iter().map(Reply::Bulk).collect())
 }
 
-fn keys<'k>(context: &Context<'_, '_>, names: &[&'k [u8]]) -> Result<Vec<Key<'k>>> {
-    names.iter().map(|name| context.key(name)).collect()
-}
-
 fn sadd(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let key = context.key(args[1])?;
     Ok(Reply::count(set::add(context.unit, key, &args[2..])?))
@@ -212,7 +207,7 @@ fn srandmember(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         Err(_) if count == i64::MIN => return Err(Error::SYMMETRIC_RANGE),
         Err(_) => set::random_many(context.unit, key, count.unsigned_abs())?,
     };
-    Ok(Reply::bulks(chosen))
+    context.fitting(Reply::bulks(chosen))
 }
 
 fn smove(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
@@ -247,51 +242,41 @@ fn sintercard(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         let given = parse_i64(text).and_then(|limit| u64::try_from(limit).ok());
         limit = given.ok_or(Error::fixed("ERR LIMIT can't be negative"))?;
     }
-    let keys = keys(context, names)?;
-    let limit = if limit == 0 { u64::MAX } else { limit };
-    Ok(Reply::count(set::intersection(context.unit, &keys, limit)?.len() as u64))
+    let keys = context.keys(names)?;
+    Ok(Reply::count(set::intersection_count(context.unit, &keys, limit)?))
 }
 
-/// What makes one set of several.
-type Algebra = fn(&mut Unit<'_>, &[Key<'_>]) -> Result<Vec<Vec<u8>>>;
-
-fn shown(context: &mut Context<'_, '_>, args: &[&[u8]], algebra: Algebra) -> Result<Reply> {
-    let keys = keys(context, &args[1..])?;
-    algebra(context.unit, &keys).map(members)
+fn shown(context: &mut Context<'_, '_>, args: &[&[u8]], how: Algebra) -> Result<Reply> {
+    let keys = context.keys(&args[1..])?;
+    let found = set::combined(context.unit, how, &keys)?;
+    context.fitting(members(found))
 }
 
-fn stored(context: &mut Context<'_, '_>, args: &[&[u8]], algebra: Algebra) -> Result<Reply> {
-    let (target, keys) = (context.key(args[1])?, keys(context, &args[2..])?);
-    target.check()?;
-    let members = algebra(context.unit, &keys)?;
-    set::store(context.unit, target, &members)?;
-    Ok(Reply::count(members.len() as u64))
-}
-
-fn intersection(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<Vec<Vec<u8>>> {
-    set::intersection(unit, keys, u64::MAX)
+fn stored(context: &mut Context<'_, '_>, args: &[&[u8]], how: Algebra) -> Result<Reply> {
+    let (target, keys) = (context.key(args[1])?, context.keys(&args[2..])?);
+    Ok(Reply::count(set::store(context.unit, target, how, &keys)?))
 }
 
 fn sinter(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    shown(context, args, intersection)
+    shown(context, args, Algebra::Intersection)
 }
 
 fn sinterstore(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    stored(context, args, intersection)
+    stored(context, args, Algebra::Intersection)
 }
 
 fn sunion(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    shown(context, args, set::union)
+    shown(context, args, Algebra::Union)
 }
 
 fn sunionstore(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    stored(context, args, set::union)
+    stored(context, args, Algebra::Union)
 }
 
 fn sdiff(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    shown(context, args, set::difference)
+    shown(context, args, Algebra::Difference)
 }
 
 fn sdiffstore(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    stored(context, args, set::difference)
+    stored(context, args, Algebra::Difference)
 }

@@ -1,18 +1,22 @@
 //! Replies that are encoded while they are read: a large collection is never in memory as a whole.
 
-use super::budget::Budget;
 use super::context::Context;
 use super::reply::{Protocol, Reply};
 use crate::base::error::Result;
 use crate::encoding::fields::Field;
-use crate::store::{Stretch, Unit, split_scattered};
+use crate::store::{Bound, Budget, Stretch, Unit, split_scattered};
 use crate::zset;
 
 /// Up to so many elements a reply is made whole, in which case it shares its unit of work with others. Tests
 /// have more often more.
 pub(super) const WHOLE: usize = if cfg!(any(test, feature = "invariants")) { 8 } else { 128 };
 /// And up to so many bytes.
-pub(super) const WHOLE_BYTES: usize = 1 << 20;
+const WHOLE_BYTES: usize = 1 << 20;
+
+/// What of a reply that could be streamed is made whole.
+pub(super) fn whole() -> Budget {
+    Budget::new(WHOLE, WHOLE_BYTES, Bound::Reply)
+}
 
 /// What is shown of each record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +167,7 @@ impl Context<'_, '_> {
         reply: impl FnOnce(Vec<T>) -> Reply,
     ) -> Result<Reply> {
         if self.session.streams {
-            let mut whole = Budget::whole();
+            let mut whole = whole();
             let found = read(self.unit, &mut whole)?;
             let first = found.first().filter(|_| whole.is_exceeded());
             let Some(first) = first else { return Ok(reply(found)) };
@@ -171,7 +175,7 @@ impl Context<'_, '_> {
                 return Ok(self.stream(shape, stretch));
             }
         }
-        let mut budget = self.session.budget();
+        let mut budget = self.budget();
         let found = read(self.unit, &mut budget)?;
         budget.check()?;
         Ok(reply(found))

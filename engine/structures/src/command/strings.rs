@@ -308,13 +308,9 @@ fn msetnx(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 }
 
 fn mget(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    let mut values = Vec::with_capacity(args.len() - 1);
-    let mut budget = context.session.budget();
-    context.each_of(&args[1..], |context, key| {
-        let value = match string::get(context.unit, key) {
-            Err(error) if error.is_refusal() => None,
-            value => value?,
-        };
+    let keys = context.keys(&args[1..])?;
+    let (mut values, mut budget) = (Vec::with_capacity(keys.len()), context.budget());
+    string::each_of(context.unit, &keys, |value| {
         budget.take(value.as_ref().map_or(0, Vec::len))?;
         values.push(Reply::bulk_or_null(value));
         Ok(())

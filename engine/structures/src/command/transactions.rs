@@ -166,8 +166,11 @@ fn together(store: &Store, session: &mut Session, commands: &[Queued]) -> Result
             Err(error) if error.is_refusal() => error.into(),
             Err(error) => return Err(error),
         };
-        session.budget().take(reply.size_bytes())?;
-        session.replied_bytes += reply.size_bytes();
+        let bytes = reply.size_bytes();
+        if bytes > session.left_bytes() {
+            return Err(Error::REPLY_TOO_LARGE);
+        }
+        session.replied_bytes += bytes;
         replies.push(reply);
         unit.check_size()?;
     }

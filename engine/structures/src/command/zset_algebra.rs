@@ -6,8 +6,8 @@ use super::reply::Reply;
 use super::zsets::entries_reply;
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_f64;
-use crate::store::{Key, Unit};
-use crate::zset::{self, Aggregate, Entry};
+use crate::store::Key;
+use crate::zset::{self, Aggregate, Algebra};
 
 /// What is asked of the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,13 +55,12 @@ impl Options {
         Ok(options)
     }
 
-    fn entries(&self, unit: &mut Unit<'_>, keys: &[Key<'_>], asked: Asked) -> Result<Vec<Entry>> {
+    fn algebra(&self, asked: Asked) -> Algebra<'_> {
+        let (weights, aggregate) = (&self.weights[..], self.aggregate);
         match asked {
-            Asked::Union => zset::union(unit, keys, &self.weights, self.aggregate),
-            Asked::Difference => zset::difference(unit, keys),
-            Asked::Intersection | Asked::Count => {
-                zset::intersection(unit, keys, &self.weights, self.aggregate)
-            }
+            Asked::Union => Algebra::Union { weights, aggregate },
+            Asked::Difference => Algebra::Difference,
+            Asked::Intersection | Asked::Count => Algebra::Intersection { weights, aggregate },
         }
     }
 }
@@ -81,7 +80,7 @@ fn parse<'a>(
     let Some((names, rest)) = args.get(at + 1..).and_then(|rest| rest.split_at_checked(count)) else {
         return Err(Error::SYNTAX);
     };
-    let keys: Vec<Key<'a>> = names.iter().map(|name| context.key(name)).collect::<Result<_>>()?;
+    let keys: Vec<Key<'a>> = context.keys(names)?;
     match Options::parse(rest, count, asked, at == 2) {
         Ok(options) => Ok((keys, options)),
         // A key of another type is complained of first.
@@ -91,15 +90,14 @@ fn parse<'a>(
 
 fn shown(context: &mut Context<'_, '_>, args: &[&[u8]], asked: Asked) -> Result<Reply> {
     let (keys, options) = parse(context, args, 1, asked)?;
-    let entries = options.entries(context.unit, &keys, asked)?;
-    Ok(entries_reply(context.session.protocol, entries, options.with_scores))
+    let entries = zset::combined(context.unit, options.algebra(asked), &keys)?;
+    context.fitting(entries_reply(context.session.protocol, entries, options.with_scores))
 }
 
 fn stored(context: &mut Context<'_, '_>, args: &[&[u8]], asked: Asked) -> Result<Reply> {
     let (keys, options) = parse(context, args, 2, asked)?;
-    let entries = options.entries(context.unit, &keys, asked)?;
     let target = context.key(args[1])?;
-    Ok(Reply::count(zset::store(context.unit, target, entries)?))
+    Ok(Reply::count(zset::store(context.unit, target, options.algebra(asked), &keys)?))
 }
 
 pub(super) fn zunion(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {

@@ -1,15 +1,14 @@
 //! Commands of sorted sets that name their members by a range.
 
 use super::arguments::{integer, is};
-use super::budget::Budget;
 use super::context::Context;
 use super::reply::Reply;
 use super::stream::Shape;
 use super::zsets::entries_reply;
 use crate::base::error::{Error, Result};
 use crate::base::number::read_f64;
-use crate::store::{Key, Unit};
-use crate::zset::{self, Entry, LexBound, Range, ScoreRange};
+use crate::store::{Budget, Unit};
+use crate::zset::{self, Entry, LexBound, Range, ScoreRange, Window};
 
 /// How a range is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,19 +119,10 @@ impl<'a> Question<'a> {
         Ok(Question { range: range(by, min, max)?, reverse, offset, limit, with_scores })
     }
 
-    /// How many members are left out in front, and how many come at most.
-    fn window(&self) -> (u64, u64) {
+    fn window(&self) -> Window {
         // A negative offset is never used up; a negative limit is none.
         let limit = if self.offset < 0 { 0 } else { u64::try_from(self.limit).unwrap_or(u64::MAX) };
-        (u64::try_from(self.offset).unwrap_or(0), limit)
-    }
-
-    fn answer(&self, unit: &mut Unit<'_>, key: Key<'_>, budget: &mut Budget) -> Result<Vec<Entry>> {
-        let (offset, limit) = self.window();
-        let limit = limit.min(budget.elements().saturating_add(1));
-        let entries = zset::members(unit, key, &self.range, self.reverse, offset, limit)?;
-        entries.iter().all(|(member, _)| budget.takes(member.len()));
-        Ok(entries)
+        Window { reverse: self.reverse, offset: u64::try_from(self.offset).unwrap_or(0), limit }
     }
 }
 
@@ -144,9 +134,11 @@ fn asked(
 ) -> Result<Reply> {
     let question = Question::parse(args, 1, by, reverse, false)?;
     let (key, protocol) = (context.key(args[1])?, context.session.protocol);
-    let read = |unit: &mut Unit<'_>, budget: &mut Budget| question.answer(unit, key, budget);
+    let read = |unit: &mut Unit<'_>, budget: &mut Budget| {
+        zset::members_within(unit, key, &question.range, question.window(), budget)
+    };
     let stretch = |unit: &mut Unit<'_>, first: &Entry| {
-        zset::stretch(unit, key, &question.range, question.reverse, question.window(), first)
+        zset::stretch(unit, key, &question.range, question.window(), first)
     };
     let shape = if question.with_scores { Shape::Scored } else { Shape::Ranked };
     let reply = |entries| entries_reply(protocol, entries, question.with_scores);
@@ -180,8 +172,8 @@ pub(super) fn zrevrangebylex(context: &mut Context<'_, '_>, args: &[&[u8]]) -> R
 pub(super) fn zrangestore(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let question = Question::parse(args, 2, None, None, true)?;
     let (key, source) = (context.key(args[1])?, context.key(args[2])?);
-    let entries = question.answer(context.unit, source, &mut Budget::unlimited())?;
-    Ok(Reply::count(zset::store(context.unit, key, entries)?))
+    let window = question.window();
+    Ok(Reply::count(zset::store_range(context.unit, key, source, &question.range, window)?))
 }
 
 fn counted(context: &mut Context<'_, '_>, args: &[&[u8]], by: By) -> Result<Reply> {

@@ -254,17 +254,7 @@ fn zadd(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     if pairs.is_empty() || !odd.is_empty() {
         return Err(Error::SYNTAX);
     }
-    if options.only_new && options.only_present {
-        return Err(Error::fixed("ERR XX and NX options at the same time are not compatible"));
-    }
-    let conditions = [options.greater, options.less, options.only_new];
-    if conditions.into_iter().filter(|is_set| *is_set).count() > 1 {
-        let text = "ERR GT, LT, and/or NX options at the same time are not compatible";
-        return Err(Error::fixed(text));
-    }
-    if options.increment && pairs.len() > 1 {
-        return Err(Add::ONE_INCREMENT);
-    }
+    options.check(pairs.len())?;
     let done = add(context, args[1], pairs, options)?;
     Ok(match () {
         () if options.increment => score_or_null(done.score),
@@ -386,14 +376,12 @@ fn zmpop(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
         }
         _ => return Err(Error::SYNTAX),
     };
-    for name in &args[2..end] {
-        let key = context.key(name)?;
-        let entries = zset::pop(context.unit, key, greatest, count)?;
-        if !entries.is_empty() {
-            return Ok(Reply::Array(vec![Reply::Bulk(name.to_vec()), pairs_reply(entries)]));
-        }
-    }
-    Ok(Reply::NullArray)
+    let names = &args[2..end];
+    let keys = context.keys(names)?;
+    let popped = zset::pop_first(context.unit, &keys, greatest, count)?;
+    Ok(popped.map_or(Reply::NullArray, |(at, entries)| {
+        Reply::Array(vec![Reply::Bulk(names[at].to_vec()), pairs_reply(entries)])
+    }))
 }
 
 fn zrandmember(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
@@ -408,7 +396,7 @@ fn zrandmember(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     } else {
         zset::random_distinct(context.unit, key, count as u64)?
     };
-    Ok(entries_reply(context.session.protocol, entries, with_scores))
+    context.fitting(entries_reply(context.session.protocol, entries, with_scores))
 }
 
 fn zscan(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {

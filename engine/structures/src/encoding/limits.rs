@@ -38,6 +38,10 @@ pub const COMPACT_SCORED: u64 = 128;
 /// another limit.
 pub const MAX_REPLY_BYTES: usize = 1 << 30;
 
+/// About what the elements that a command holds at once may take, in bytes (512 MiB), unless the store has
+/// another limit.
+pub const COMMAND_BYTES: usize = 512 << 20;
+
 /// How many members by chance, the same one perhaps more than once, one call returns at most: a reply of
 /// members that differ is bounded by what there is, one of repeated members by this alone.
 pub const MAX_REPEATED: u64 = 1 << 20;

@@ -6,6 +6,8 @@ pub mod header;
 pub mod items;
 pub mod key;
 pub mod limits;
+#[cfg(test)]
+mod order_tests;
 pub mod positions;
 pub mod score;
 pub mod scored;

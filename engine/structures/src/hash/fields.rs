@@ -102,6 +102,20 @@ pub fn each_of(
     Ok(())
 }
 
+/// The values of several fields.
+///
+/// # Errors
+/// As [`length`]; [`crate::Error::COMMAND_TOO_LARGE`].
+pub fn get_many(unit: &mut Unit<'_>, key: Key<'_>, names: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>> {
+    let (mut values, mut memory) = (Vec::new(), unit.memory());
+    each_of(unit, key, names, |value| {
+        values.push(value.map(<[u8]>::to_vec));
+        memory.takes(value.map_or(0, <[u8]>::len))
+    })?;
+    memory.check()?;
+    Ok(values)
+}
+
 /// Sets fields, and returns how many are new. One header, and for a large hash a read and a record for each
 /// field.
 ///

@@ -3,7 +3,7 @@
 use super::records::fields;
 use crate::base::error::Result;
 use crate::encoding::fields::{Field, Fields};
-use crate::encoding::header::Type;
+use crate::encoding::header::{Meta, Type};
 use crate::store::{Key, PAGE, Pages, Store, Stretch, Unit};
 
 /// A field with its value.
@@ -15,17 +15,27 @@ pub type Pair = (Vec<u8>, Vec<u8>);
 /// [`crate::Error::WRONG_TYPE`]; what the engine gives.
 pub fn all(unit: &mut Unit<'_>, key: Key<'_>, mut each: impl FnMut(&[u8], &[u8]) -> bool) -> Result<()> {
     let Some((meta, payload)) = unit.load_of(key, Type::Hash)? else { return Ok(()) };
-    if !meta.records {
-        for field in Fields::new(&payload) {
-            let field = field?;
-            if !each(field.name, field.value) {
-                break;
-            }
-        }
-        return Ok(());
+    walk(unit, key, (&meta, &payload), |name, value| Ok(each(name, value)))
+}
+
+/// As [`all`], of a hash whose header is known.
+pub(super) fn walk(
+    unit: &Unit<'_>,
+    key: Key<'_>,
+    (meta, payload): (&Meta, &[u8]),
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+) -> Result<()> {
+    if meta.records {
+        return fields(key.keyspace, meta)
+            .walk(unit, |name, value| each(name, Field::from_record(name, value)?.value));
     }
-    fields(key.keyspace, &meta)
-        .walk(unit, |name, value| Ok(each(name, Field::from_record(name, value)?.value)))
+    for field in Fields::new(payload) {
+        let field = field?;
+        if !each(field.name, field.value)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The records of a large hash, to be read piece by piece: [`Field::from_record`] takes them apart. `None`

@@ -7,8 +7,8 @@ mod number;
 mod random;
 mod records;
 
-pub use fields::{contains, delete, each_of, get, length, set, set_if_absent, value_length};
-pub use iterate::{Entries, all, entries, scan, stretch};
+pub use fields::{contains, delete, each_of, get, get_many, length, set, set_if_absent, value_length};
+pub use iterate::{Entries, Pair, all, entries, scan, stretch};
 pub use number::{add_float, add_integer};
 pub use random::{random, random_distinct, random_many};
 pub(crate) use records::{check_inline, check_records};

@@ -29,8 +29,11 @@ pub fn add_integer(unit: &mut Unit<'_>, key: Key<'_>, name: &[u8], delta: i64) -
 /// Adds to the number of a field, 0 if it is not there; returns the sum as it is stored.
 ///
 /// # Errors
-/// [`Error::WRONG_TYPE`]; a value that is no number; a sum without end; what the engine gives.
+/// [`Error::WRONG_TYPE`]; a value that is no number; a number or a sum without end; what the engine gives.
 pub fn add_float(unit: &mut Unit<'_>, key: Key<'_>, name: &[u8], delta: Real) -> Result<Vec<u8>> {
+    if delta.is_infinite() {
+        return Err(Error::fixed("ERR value is NaN or Infinity"));
+    }
     key.check()?;
     check(name, b"")?;
     let mut draft = Draft::open(unit, key)?;

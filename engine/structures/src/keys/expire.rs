@@ -1,6 +1,6 @@
 //! When keys end.
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::encoding::header::{Meta, NEVER};
 use crate::store::{Key, Unit};
 
@@ -15,6 +15,23 @@ pub struct Limit {
     pub greater: bool,
     /// The new one is earlier; none is the latest.
     pub less: bool,
+}
+
+impl Limit {
+    /// Refuses what does not go together.
+    ///
+    /// # Errors
+    /// Redis' texts for that.
+    pub fn check(&self) -> Result<()> {
+        if self.absent && (self.present || self.greater || self.less) {
+            let text = "ERR NX and XX, GT or LT options at the same time are not compatible";
+            return Err(Error::fixed(text));
+        }
+        if self.greater && self.less {
+            return Err(Error::fixed("ERR GT and LT options at the same time are not compatible"));
+        }
+        Ok(())
+    }
 }
 
 /// How long a key lives.
@@ -44,8 +61,9 @@ pub fn remaining(unit: &mut Unit<'_>, key: Key<'_>) -> Result<Remaining> {
 /// One read and one record, and one or two more if the expiry becomes earlier.
 ///
 /// # Errors
-/// What the engine gives.
+/// What [`Limit::check`] refuses; what the engine gives.
 pub fn expire_at(unit: &mut Unit<'_>, key: Key<'_>, at_ms: u64, limit: Limit) -> Result<bool> {
+    limit.check()?;
     let found = unit.read_header(key, |meta, payload| (*meta, payload.to_vec()))?;
     let Some((before, payload)) = found else { return Ok(false) };
     let now = before.expires_at;

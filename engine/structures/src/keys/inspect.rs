@@ -16,6 +16,19 @@ pub fn exists(unit: &mut Unit<'_>, key: Key<'_>) -> Result<bool> {
     Ok(unit.meta(key)?.is_some())
 }
 
+/// How many of the keys exist, one that is named twice counting twice. A read for each, in step.
+///
+/// # Errors
+/// What the engine gives.
+pub fn count_existing(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<u64> {
+    let mut found = 0;
+    unit.one_by_one(keys, |unit, key| {
+        found += u64::from(exists(unit, key)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 /// What a key holds. One read.
 ///
 /// # Errors
@@ -34,6 +47,18 @@ pub fn delete(unit: &mut Unit<'_>, key: Key<'_>) -> Result<bool> {
         unit.delete_key(key, meta);
     }
     Ok(meta.is_some())
+}
+
+/// Removes keys, and returns how many existed.
+///
+/// # Errors
+/// What the engine gives.
+pub fn delete_many(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<u64> {
+    let mut removed = 0;
+    for key in keys {
+        removed += u64::from(delete(unit, *key)?);
+    }
+    Ok(removed)
 }
 
 /// The encoding that Redis 7.0 would show.

@@ -6,6 +6,6 @@ mod moving;
 mod scan;
 
 pub use expire::{Limit, Remaining, expire_at, persist, remaining};
-pub use inspect::{delete, encoding_name, exists, kind};
+pub use inspect::{count_existing, delete, delete_many, encoding_name, exists, kind};
 pub use moving::{copy, rename};
-pub use scan::{matching, random, scan};
+pub use scan::{Filter, Names, matching, names, random, scan};

@@ -1,6 +1,6 @@
 //! Giving what a key holds to another.
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::encoding::key::{self, kind};
 use crate::store::{Key, Table, Unit};
 
@@ -37,8 +37,11 @@ pub fn rename(unit: &mut Unit<'_>, from: Key<'_>, to: Key<'_>, only_new: bool) -
 /// Says whether it was done. Records are read and written one by one.
 ///
 /// # Errors
-/// As [`rename`]; those of [`Unit::check_size`].
+/// As [`rename`]; [`Error::SAME_OBJECT`]; those of [`Unit::check_size`].
 pub fn copy(unit: &mut Unit<'_>, from: Key<'_>, to: Key<'_>, replace: bool, removing: bool) -> Result<bool> {
+    if from == to {
+        return Err(Error::SAME_OBJECT);
+    }
     let Some((meta, payload)) = unit.read_header(from, |meta, payload| (*meta, payload.to_vec()))? else {
         return Ok(false);
     };
@@ -62,17 +65,20 @@ pub fn copy(unit: &mut Unit<'_>, from: Key<'_>, to: Key<'_>, replace: bool, remo
     Ok(true)
 }
 
-/// How many records are copied between two looks at the cursor.
+/// How many records are copied between two looks at the cursor, and of how many bytes: the last may be
+/// larger.
 const PAGE: usize = 1024;
+const PAGE_BYTES: usize = 1 << 20;
 
 fn copy_records(unit: &mut Unit<'_>, from: u64, number: u64, to: u64, new: u64) -> Result<()> {
     let prefix = key::incarnation(from, number);
     let mut next = key::kind_prefix(from, number, kind::NAME + 1).to_vec();
     loop {
-        let mut page = Vec::with_capacity(PAGE);
+        let (mut page, mut bytes) = (Vec::with_capacity(PAGE), 0);
         let mut cursor = unit.cursor(Table::Elements, &prefix)?;
         let mut found = cursor.seek(&next)?;
-        while found && page.len() < PAGE {
+        while found && page.len() < PAGE && bytes < PAGE_BYTES {
+            bytes += cursor.key().len() + cursor.value().len();
             page.push((cursor.key().to_vec(), cursor.value().to_vec()));
             found = cursor.next()?;
         }

@@ -4,13 +4,28 @@ use crate::base::error::{Error, Result};
 use crate::base::glob;
 use crate::encoding::header::{Meta, Type};
 use crate::encoding::key::{self, POSITIONS, split_position, table};
-use crate::store::{Key, PLACES, Table, Unit};
+use crate::store::{Key, PAGE, PLACES, Pages, Store, Table, Unit};
+
+/// Which keys are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter<'a> {
+    /// Those that match a pattern, as `KEYS` reads it: `*`, `?`, `[a-z]`, `\\` in front of what stands for
+    /// itself.
+    pub pattern: Option<&'a [u8]>,
+    /// Those that hold this.
+    pub kind: Option<Type>,
+}
+
+/// A page ends behind so many bytes of names, however many are wanted.
+const PAGE_BYTES: usize = 1 << 20;
+/// What a name takes besides its bytes.
+const NAME_BYTES: usize = 48;
 
 /// About `count` keys from `cursor` on, and the cursor to go on with, 0 at the end: those that match a
 /// pattern, are of a kind and have not expired. A key that is there from the first call to the last is
 /// shown. Reads the index, and the headers of what matches. If the pattern begins with letters, it reads
 /// the headers that begin with them alone; a cursor of such a walk goes on with the same pattern, and one
-/// that was forgotten meanwhile starts anew over all keys.
+/// that was forgotten meanwhile starts anew over all keys. A page ends behind a mebibyte of names.
 ///
 /// # Errors
 /// What the engine gives.
@@ -19,8 +34,7 @@ pub fn scan(
     keyspace: u64,
     cursor: u64,
     count: u64,
-    pattern: Option<&[u8]>,
-    kind: Option<Type>,
+    Filter { pattern, kind }: Filter<'_>,
 ) -> Result<(u64, Vec<Vec<u8>>)> {
     if cursor >= POSITIONS {
         return Ok((0, Vec::new()));
@@ -62,16 +76,17 @@ fn scan_prefix(
     let now = unit.now_ms();
     let mut cursor = unit.cursor(Table::Headers, &key::header(keyspace, prefix))?;
     let mut found = cursor.seek(&key::header(keyspace, from))?;
-    let (mut shown, mut looked_at) = (Vec::new(), 0);
+    let (mut shown, mut looked_at, mut bytes) = (Vec::new(), 0, 0);
     while found {
         let (_, name) = key::split_header(cursor.key())?;
-        if looked_at >= count {
+        if looked_at >= count || bytes > PAGE_BYTES {
             return Ok((unit.keep_scan_place(keyspace, prefix, name), shown));
         }
         looked_at += 1;
         let meta = Meta::decode(cursor.value())?.0;
         if kind.is_none_or(|kind| meta.kind == kind) && !meta.is_expired(now) && glob::matches(pattern, name)
         {
+            bytes += name.len() + NAME_BYTES;
             shown.push(name.to_vec());
         }
         found = cursor.next()?;
@@ -86,15 +101,17 @@ fn positioned(unit: &Unit<'_>, keyspace: u64, from: u64, count: u64) -> Result<(
     let prefix = key::index_prefix(table::POSITION, keyspace);
     let mut cursor = unit.cursor(Table::Index, &prefix)?;
     let mut found = cursor.seek(&key::positioned(keyspace, from, b""))?;
-    let (mut names, mut last) = (Vec::new(), None);
+    let (mut names, mut last, mut bytes) = (Vec::new(), None, 0);
     while found {
         let rest = cursor.key().get(prefix.len()..).unwrap_or_default();
         let (position, name) = split_position(rest)?;
         // Keys of one position are shown together: a cursor cannot tell them apart. The first positions are
         // numbers of other cursors.
-        if names.len() as u64 >= count && last.is_some_and(|last| last + 1 >= PLACES && last != position) {
+        let enough = names.len() as u64 >= count || bytes > PAGE_BYTES;
+        if enough && last.is_some_and(|last| last + 1 >= PLACES && last != position) {
             return Ok((last.map_or(0, |last| last + 1), names));
         }
+        bytes += name.len() + NAME_BYTES;
         names.push(name.to_vec());
         last = Some(position);
         found = cursor.next()?;
@@ -106,7 +123,7 @@ fn positioned(unit: &Unit<'_>, keyspace: u64, from: u64, count: u64) -> Result<(
 /// pattern begins with.
 ///
 /// # Errors
-/// What the engine gives.
+/// [`Error::COMMAND_TOO_LARGE`]; what the engine gives.
 pub fn matching(unit: &mut Unit<'_>, keyspace: u64, pattern: &[u8]) -> Result<Vec<Vec<u8>>> {
     unit.pin();
     unit.depends_on_all();
@@ -114,15 +131,30 @@ pub fn matching(unit: &mut Unit<'_>, keyspace: u64, pattern: &[u8]) -> Result<Ve
     let now = unit.now_ms();
     let mut cursor = unit.cursor(Table::Headers, &prefix)?;
     let mut found = cursor.seek_to_first()?;
-    let mut names = Vec::new();
+    let (mut names, mut memory) = (Vec::new(), unit.memory());
     while found {
         let (_, name) = key::split_header(cursor.key())?;
         if glob::matches(pattern, name) && !Meta::decode(cursor.value())?.0.is_expired(now) {
+            memory.take(name.len())?;
             names.push(name.to_vec());
         }
         found = cursor.next()?;
     }
     Ok(names)
+}
+
+/// The names of keys, a page of them in memory at a time, with the guarantee of [`scan`].
+pub type Names = Pages<u64, Vec<u8>>;
+
+/// Walks over the keys of a database.
+#[must_use]
+pub fn names(store: &Store, database: u32, filter: Filter<'_>) -> Names {
+    let (pattern, kind) = (filter.pattern.map(<[u8]>::to_vec), filter.kind);
+    Pages::new(store, (database, b""), 0, move |unit, key, cursor| {
+        let filter = Filter { pattern: pattern.as_deref(), kind };
+        let (next, names) = scan(unit, key.keyspace, cursor, PAGE, filter)?;
+        Ok((names, (next != 0).then_some(next)))
+    })
 }
 
 /// A range of positions within a slot is chosen so that it holds about this many keys.

@@ -43,7 +43,7 @@ fn add(unit: &mut Unit<'_>, mut draft: Draft<'_>, side: Side, values: &[&[u8]]) 
 /// nothing that was popped before is read.
 ///
 /// # Errors
-/// As [`push`].
+/// As [`push`]; [`Error::COMMAND_TOO_LARGE`].
 pub fn pop(unit: &mut Unit<'_>, key: Key<'_>, side: Side, count: u64) -> Result<Popped> {
     let mut draft = Draft::open(unit, key)?;
     if !draft.exists() {
@@ -55,6 +55,24 @@ pub fn pop(unit: &mut Unit<'_>, key: Key<'_>, side: Side, count: u64) -> Result<
     }
     draft.finish(unit)?;
     Ok(Some(values))
+}
+
+/// As [`pop`], of the first of several lists that has any elements; says which one that is.
+///
+/// # Errors
+/// As [`pop`].
+pub fn pop_first(
+    unit: &mut Unit<'_>,
+    keys: &[Key<'_>],
+    side: Side,
+    count: u64,
+) -> Result<Option<(usize, Vec<Vec<u8>>)>> {
+    for (at, key) in keys.iter().enumerate() {
+        if let Some(values) = pop(unit, *key, side, count)? {
+            return Ok(Some((at, values)));
+        }
+    }
+    Ok(None)
 }
 
 /// Moves the element at an end of a list to an end of another, or of the same, and returns it.
@@ -144,7 +162,7 @@ pub fn insert(unit: &mut Unit<'_>, key: Key<'_>, before: bool, pivot: &[u8], val
 /// Returns how many there were. Reads up to the last of them.
 ///
 /// # Errors
-/// As [`push`].
+/// As [`push`]; [`Error::COMMAND_TOO_LARGE`] if there are very many.
 pub fn remove(unit: &mut Unit<'_>, key: Key<'_>, count: i64, value: &[u8]) -> Result<u64> {
     let mut draft = Draft::open(unit, key)?;
     if !draft.exists() {
@@ -152,10 +170,11 @@ pub fn remove(unit: &mut Unit<'_>, key: Key<'_>, count: i64, value: &[u8]) -> Re
     }
     let side = if count < 0 { Side::Right } else { Side::Left };
     let most = if count == 0 { u64::MAX } else { count.unsigned_abs() };
-    let mut places = Vec::new();
+    let (mut places, mut memory) = (Vec::new(), unit.memory());
     draft.view.scan(unit, side, |at, other| {
         if other == value {
             places.push(at);
+            memory.take(0)?;
         }
         Ok((places.len() as u64) < most)
     })?;

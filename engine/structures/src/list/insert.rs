@@ -111,9 +111,10 @@ impl Draft<'_> {
 
     /// Writes the whole list anew, with an element more behind that at `left`.
     fn rewrite(&mut self, unit: &mut Unit<'_>, left: u64, value: &[u8]) -> Result<()> {
-        let mut values = Vec::new();
+        let (mut values, mut memory) = (Vec::new(), unit.memory());
         self.view.scan(unit, Side::Left, |at, other| {
             values.push(other.to_vec());
+            memory.take(other.len())?;
             if at == left {
                 values.push(value.to_vec());
             }

@@ -10,8 +10,8 @@ mod iterate;
 mod read;
 mod records;
 
-pub use change::{Popped, insert, move_element, pop, push, push_if_exists, remove, set, trim};
+pub use change::{Popped, insert, move_element, pop, pop_first, push, push_if_exists, remove, set, trim};
 pub(crate) use check::{Elements as ElementCheck, check_inline};
 pub use iterate::{Elements, entries};
-pub use read::{Search, each_of_range, get, length, range, search, stretch};
+pub use read::{Search, each_of_range, get, length, range, range_within, search, stretch};
 pub use records::Side;

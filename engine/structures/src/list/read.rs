@@ -4,7 +4,7 @@ use super::records::{Side, View};
 use crate::base::error::Result;
 use crate::encoding::header::Type;
 use crate::encoding::items::Items;
-use crate::store::{Key, Stretch, Table, Unit};
+use crate::store::{Budget, Key, Stretch, Table, Unit};
 
 /// An index counted from the end if it is negative; `None` outside of the list.
 pub(super) fn absolute(index: i64, length: u64) -> Option<u64> {
@@ -49,13 +49,29 @@ pub fn get(unit: &mut Unit<'_>, key: Key<'_>, index: i64) -> Result<Option<Vec<u
 /// The elements from one index to another, both included. Reads them, and as [`get`] for the first.
 ///
 /// # Errors
-/// As [`length`].
+/// As [`length`]; [`crate::Error::COMMAND_TOO_LARGE`].
 pub fn range(unit: &mut Unit<'_>, key: Key<'_>, start: i64, stop: i64) -> Result<Vec<Vec<u8>>> {
+    let mut memory = unit.memory();
+    range_within(unit, key, start, stop, &mut memory)
+}
+
+/// As [`range`], of a memory that others share.
+///
+/// # Errors
+/// As [`range`].
+pub fn range_within(
+    unit: &mut Unit<'_>,
+    key: Key<'_>,
+    start: i64,
+    stop: i64,
+    memory: &mut Budget,
+) -> Result<Vec<Vec<u8>>> {
     let mut values = Vec::new();
     each_of_range(unit, key, start, stop, |value| {
         values.push(value.to_vec());
-        true
+        memory.takes(value.len())
     })?;
+    memory.check()?;
     Ok(values)
 }
 
@@ -113,14 +129,21 @@ pub struct Search {
     pub elements: u64,
 }
 
+impl Search {
+    /// The first match.
+    pub const FIRST: Search = Search { from: Side::Left, skip: 0, matches: 1, elements: u64::MAX };
+    /// All matches.
+    pub const ALL: Search = Search { matches: u64::MAX, ..Search::FIRST };
+}
+
 /// The indices of the elements that equal `value`, in the order in which they are met. Reads up to the last.
 ///
 /// # Errors
-/// As [`length`].
+/// As [`length`]; [`crate::Error::COMMAND_TOO_LARGE`].
 pub fn search(unit: &mut Unit<'_>, key: Key<'_>, value: &[u8], what: Search) -> Result<Vec<u64>> {
     let mut found = Vec::new();
     let Some(view) = View::load(unit, key)? else { return Ok(found) };
-    let (mut looked, mut skip) = (0, what.skip);
+    let (mut looked, mut skip, mut memory) = (0, what.skip, unit.memory());
     view.scan(unit, what.from, |_, other| {
         if other == value {
             if skip == 0 {
@@ -129,6 +152,7 @@ pub fn search(unit: &mut Unit<'_>, key: Key<'_>, value: &[u8], what: Search) -> 
                     Side::Right => view.meta.length - 1 - looked,
                 };
                 found.push(index);
+                memory.take(0)?;
             }
             skip = skip.saturating_sub(1);
         }

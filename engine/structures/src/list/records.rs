@@ -127,16 +127,20 @@ impl<'k> View<'k> {
     }
 
     /// The first `count` elements from an end on, or all.
+    ///
+    /// # Errors
+    /// [`Error::COMMAND_TOO_LARGE`]; what the engine gives.
     pub(super) fn at_end(&self, unit: &Unit<'_>, side: Side, count: u64) -> Result<Vec<Vec<u8>>> {
         if self.meta.records && count == 1 {
             let position = if side == Side::Left { self.ends.head } else { self.ends.tail };
             let value = unit.get_with(Table::Elements, &self.record(position), <[u8]>::to_vec)?;
             return Ok(vec![value.ok_or_else(|| Error::malformed("the end of a list"))?]);
         }
-        let mut values = Vec::new();
+        let (mut values, mut memory) = (Vec::new(), unit.memory());
         if count > 0 {
             self.scan(unit, side, |_, value| {
                 values.push(value.to_vec());
+                memory.take(value.len())?;
                 Ok((values.len() as u64) < count)
             })?;
         }

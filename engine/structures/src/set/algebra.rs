@@ -39,36 +39,74 @@ fn select(
     }
 }
 
-/// The members that all sets have, up to `limit` of them. Reads the smallest, and each of its members in the
-/// others.
+/// What makes one set of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algebra {
+    /// The members that any set has. Reads all of them.
+    Union,
+    /// The members that all sets have. Reads the smallest, and each of its members in the others.
+    Intersection,
+    /// The members of the first set that no other has. Reads the first, and each of its members in the
+    /// others.
+    Difference,
+}
+
+/// The members that several sets have together.
 ///
 /// # Errors
-/// [`crate::Error::WRONG_TYPE`]; what the engine gives.
-pub fn intersection(unit: &mut Unit<'_>, keys: &[Key<'_>], limit: u64) -> Result<Vec<Vec<u8>>> {
+/// [`crate::Error::WRONG_TYPE`], [`crate::Error::COMMAND_TOO_LARGE`]; what the engine gives.
+pub fn combined(unit: &mut Unit<'_>, how: Algebra, keys: &[Key<'_>]) -> Result<Vec<Vec<u8>>> {
+    let mut memory = unit.memory();
     let mut members = Vec::new();
-    let Some(mut views) = load(unit, keys)?.into_iter().collect::<Option<Vec<_>>>() else {
-        return Ok(members);
-    };
-    views.sort_by_key(|view| view.meta.length);
-    let Some((first, others)) = views.split_first() else { return Ok(members) };
-    let others: Vec<&View<'_>> = others.iter().collect();
-    select(unit, first, &others, true, |member| {
+    let mut keep = |member: Vec<u8>| {
+        let goes_on = memory.takes(member.len());
         members.push(member);
-        (members.len() as u64) < limit
-    })?;
+        goes_on
+    };
+    match how {
+        Algebra::Union => return union(unit, keys),
+        Algebra::Intersection => common(unit, keys, keep)?,
+        Algebra::Difference => {
+            let views = load(unit, keys)?;
+            let Some((Some(first), others)) = views.split_first() else { return Ok(members) };
+            let others: Vec<&View<'_>> = others.iter().flatten().collect();
+            select(unit, first, &others, false, &mut keep)?;
+        }
+    }
+    memory.check()?;
     Ok(members)
 }
 
-/// The members that any set has.
+/// Hands the members that all sets have to `each`, until it says `false`.
+fn common(unit: &mut Unit<'_>, keys: &[Key<'_>], each: impl FnMut(Vec<u8>) -> bool) -> Result<()> {
+    let Some(mut views) = load(unit, keys)?.into_iter().collect::<Option<Vec<_>>>() else { return Ok(()) };
+    views.sort_by_key(|view| view.meta.length);
+    let Some((first, others)) = views.split_first() else { return Ok(()) };
+    let others: Vec<&View<'_>> = others.iter().collect();
+    select(unit, first, &others, true, each)
+}
+
+/// How many members all sets have; it is enough to find `limit`, if that is not 0. Holds none of them.
 ///
 /// # Errors
-/// As [`intersection`].
-pub fn union(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<Vec<Vec<u8>>> {
+/// [`crate::Error::WRONG_TYPE`]; what the engine gives.
+pub fn intersection_count(unit: &mut Unit<'_>, keys: &[Key<'_>], limit: u64) -> Result<u64> {
+    let mut count = 0;
+    common(unit, keys, |_| {
+        count += 1;
+        count != limit
+    })?;
+    Ok(count)
+}
+
+fn union(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<Vec<Vec<u8>>> {
+    let mut memory = unit.memory();
     let mut members = BTreeSet::new();
     for view in load(unit, keys)?.iter().flatten() {
         view.all(unit, |member| {
             if !members.contains(member) {
                 members.insert(member.to_vec());
+                memory.take(member.len())?;
             }
             Ok(true)
         })?;
@@ -76,34 +114,21 @@ pub fn union(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<Vec<Vec<u8>>> {
     Ok(members.into_iter().collect())
 }
 
-/// The members of the first set that no other has. Reads the first, and each of its members in the others.
+/// Makes the set under a key of what several sets have together, whatever it held; no members, no key.
+/// Returns how many members it has.
 ///
 /// # Errors
-/// As [`intersection`].
-pub fn difference(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<Vec<Vec<u8>>> {
-    let views = load(unit, keys)?;
-    let mut members = Vec::new();
-    let Some((Some(first), others)) = views.split_first() else { return Ok(members) };
-    let others: Vec<&View<'_>> = others.iter().flatten().collect();
-    select(unit, first, &others, false, |member| {
-        members.push(member);
-        true
-    })?;
-    Ok(members)
-}
-
-/// Makes the set under a key of `members`, whatever it held; no members, no key.
-///
-/// # Errors
-/// What the engine gives; a name that is too long.
-pub fn store(unit: &mut Unit<'_>, key: Key<'_>, members: &[Vec<u8>]) -> Result<()> {
+/// As [`combined`]; a name that is too long.
+pub fn store(unit: &mut Unit<'_>, key: Key<'_>, how: Algebra, keys: &[Key<'_>]) -> Result<u64> {
     key.check()?;
+    let members = combined(unit, how, keys)?;
     if let Some(before) = unit.meta(key)? {
         unit.delete_key(key, &before);
     }
     let mut draft = Draft::absent(key);
-    for member in members {
+    for member in &members {
         draft.insert(unit, member)?;
     }
-    draft.finish(unit)
+    draft.finish(unit)?;
+    Ok(members.len() as u64)
 }

@@ -7,7 +7,7 @@ mod members;
 mod random;
 mod records;
 
-pub use algebra::{difference, intersection, store, union};
+pub use algebra::{Algebra, combined, intersection_count, store};
 pub use iterate::{Members, all, entries, scan, stretch};
 pub use members::{add, contains_many, length, move_member, remove};
 pub use random::{pop, random_distinct, random_many};

@@ -3,7 +3,7 @@
 use super::records::{Draft, View};
 use crate::base::error::{Error, Result};
 use crate::encoding::items::Items;
-use crate::store::{Key, SPARSE, Unit, distinct, repeated};
+use crate::store::{Key, SPARSE, Selection, Unit, distinct, repeated};
 
 /// So many members, the same one perhaps more than once.
 ///
@@ -11,11 +11,12 @@ use crate::store::{Key, SPARSE, Unit, distinct, repeated};
 /// [`Error::WRONG_TYPE`], [`Error::TOO_MANY_REPEATED`]; what the engine gives.
 pub fn random_many(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
     let Some(view) = View::load(unit, key)? else { return Ok(Vec::new()) };
+    let memory = &mut unit.memory();
     if view.meta.records {
-        return repeated(count, Vec::len, || sample(unit, &view));
+        return repeated(count, memory, Vec::len, || sample(unit, &view));
     }
     let items = Items::new(&view.payload).list()?;
-    repeated(count, Vec::len, || {
+    repeated(count, memory, Vec::len, || {
         let at = unit.random_below(items.len().max(1) as u64) as usize;
         let (member, _) = items.get(at).ok_or_else(|| Error::malformed("an empty set"))?;
         Ok(member.to_vec())
@@ -25,7 +26,7 @@ pub fn random_many(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<
 /// So many different members, or all.
 ///
 /// # Errors
-/// As [`random_many`].
+/// [`Error::WRONG_TYPE`], [`Error::COMMAND_TOO_LARGE`]; what the engine gives.
 pub fn random_distinct(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
     match View::load(unit, key)? {
         Some(view) => members(unit, &view, count),
@@ -36,7 +37,7 @@ pub fn random_distinct(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<
 /// Removes so many different members, or all, and returns them.
 ///
 /// # Errors
-/// As [`random_many`].
+/// As [`random_distinct`].
 pub fn pop(unit: &mut Unit<'_>, key: Key<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
     let mut draft = Draft::open(unit, key)?;
     let chosen = members(unit, &draft.view, count)?;
@@ -56,14 +57,19 @@ fn sample(unit: &Unit<'_>, view: &View<'_>) -> Result<Vec<u8>> {
 }
 
 fn members(unit: &Unit<'_>, view: &View<'_>, count: u64) -> Result<Vec<Vec<u8>>> {
-    if view.meta.records && count < view.meta.length / SPARSE {
-        return Ok(distinct(count, || sample(unit, view))?.into_iter().collect());
+    let mut memory = unit.memory();
+    let length = view.meta.length;
+    if view.meta.records && count < length / SPARSE {
+        return Ok(distinct(count, &mut memory, Vec::len, || sample(unit, view))?.into_iter().collect());
     }
-    let mut members = Vec::new();
+    let (mut members, mut selection) = (Vec::new(), Selection::new(count, length));
     view.all(unit, |member| {
-        members.push(member.to_vec());
-        Ok(true)
+        if selection.takes(unit) {
+            members.push(member.to_vec());
+            memory.take(member.len())?;
+        }
+        Ok(!selection.is_done())
     })?;
-    unit.choose(&mut members, count);
+    unit.shuffle(&mut members);
     Ok(members)
 }

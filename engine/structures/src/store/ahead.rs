@@ -5,12 +5,13 @@
 
 use super::headers::Key;
 use super::unit::{Access, Table, Unit};
+use crate::base::error::Result;
 use crate::encoding::key;
 use esker::batch::Versioned;
 use std::cell::Cell;
 
 /// The most that is read together.
-pub const MOST_AHEAD: usize = 64;
+const MOST_AHEAD: usize = 64;
 
 /// What was read ahead.
 #[derive(Debug, Default)]
@@ -41,6 +42,27 @@ impl Ahead {
 }
 
 impl Unit<'_> {
+    /// Shows keys to `each` one after the other, as of one moment, and has their headers read together.
+    ///
+    /// # Errors
+    /// Those of `each`.
+    pub fn one_by_one(
+        &mut self,
+        keys: &[Key<'_>],
+        mut each: impl FnMut(&mut Self, Key<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if keys.len() > 1 {
+            self.pin();
+        }
+        for keys in keys.chunks(MOST_AHEAD) {
+            if keys.len() > 1 {
+                self.read_ahead(keys.iter().copied());
+            }
+            keys.iter().try_for_each(|key| each(self, *key))?;
+        }
+        Ok(())
+    }
+
     /// Reads the headers of keys that the commands which come next ask for one by one, in this order: in
     /// step, which takes a third of the time. Of a command that sees a fixed state: as it is there. If that
     /// meets an error, so will each that is concerned.

@@ -72,6 +72,11 @@ impl AllCounts {
         self.of(keyspace).map_or(0, |counts| counts.total.load(Ordering::Relaxed))
     }
 
+    /// Takes over others in the place of all of these.
+    pub(super) fn replace(&self, others: AllCounts) {
+        *self.0.write() = others.0.into_inner();
+    }
+
     /// Forgets a keyspace that is gone.
     pub(super) fn forget(&self, keyspace: u64) {
         self.0.write().remove(&keyspace);

@@ -21,6 +21,8 @@ struct Shard(RwLock<()>);
 pub(super) struct Databases {
     shards: [Shard; SHARDS],
     keyspaces: Box<[AtomicU64]>,
+    /// Of so many; the others hold nothing, and wait for who opens the store with more.
+    count: usize,
     next: AtomicU64,
 }
 
@@ -38,11 +40,12 @@ pub(super) enum Gate<'s> {
 }
 
 impl Databases {
-    /// With the keyspace of each, and the next free number.
-    pub(super) fn new(keyspaces: &[u64], next: u64) -> Databases {
+    /// The first `count` of those that have keyspaces, and the next free number.
+    pub(super) fn new(keyspaces: &[u64], count: usize, next: u64) -> Databases {
         Databases {
             shards: Default::default(),
             keyspaces: keyspaces.iter().map(|id| AtomicU64::new(*id)).collect(),
+            count: count.min(keyspaces.len()),
             next: AtomicU64::new(next),
         }
     }
@@ -64,15 +67,16 @@ impl Databases {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.keyspaces.len()
+        self.count
     }
 
     /// The keyspace of a database. The gate must be held.
     pub(super) fn keyspace(&self, database: u32) -> Option<u64> {
-        self.keyspaces.get(database as usize).map(|id| id.load(Ordering::Acquire))
+        let keyspaces = self.keyspaces.get(..self.count)?;
+        keyspaces.get(database as usize).map(|id| id.load(Ordering::Acquire))
     }
 
-    /// All of them, and the next free number.
+    /// All of them, those that are not open too, and the next free number.
     pub(super) fn all(&self) -> (Vec<u64>, u64) {
         let all = self.keyspaces.iter().map(|id| id.load(Ordering::Acquire)).collect();
         (all, self.next.load(Ordering::Acquire))

@@ -13,7 +13,7 @@ use super::unit::{Access, Table, Unit};
 use super::watch::{Registry, Watching};
 use crate::base::error::{Error, Result};
 use crate::base::hash::HashKey;
-use crate::encoding::header::Meta;
+use crate::encoding::header::{Meta, NEVER};
 use crate::encoding::key;
 use esker::base::random::Random;
 use esker::{ColumnFamily, Db, Durability};
@@ -21,7 +21,9 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A key that was removed because it had expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +67,13 @@ pub(super) struct Inner {
     pub(super) hash_key: HashKey,
     pub(super) random: Random,
     pub(super) durability: Durability,
+    /// What a command may hold at once.
+    pub(super) command_bytes: AtomicUsize,
     pub(super) on_expired: Option<OnExpired>,
     pub(super) scans: Scans,
     pub(super) spent: Spent,
+    /// Whether what is mirrored here has followed a failed sync.
+    pub(super) fell_back: AtomicBool,
     pub(super) sweep: Arc<Sweep>,
     pub(super) sweeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -94,9 +100,20 @@ impl Inner {
         }
     }
 
-    pub(super) fn tell_expired(&self, event: &Expired) {
-        if let Some(callback) = &self.on_expired {
-            callback(event);
+    /// Tells of keys that the write with number `seq` has removed: with [`Durability::Sync`] once a loss of
+    /// power cannot bring them back.
+    pub(super) fn tell_expired(&self, events: Vec<Expired>, seq: u64) {
+        let Some(callback) = self.on_expired.clone().filter(|_| !events.is_empty()) else { return };
+        if self.durability == Durability::Sync {
+            // What will never be durable was not removed: the next one to come there tells.
+            let tell = move |result: esker::Result<()>| {
+                if result.is_ok() {
+                    events.iter().for_each(|event| callback(event));
+                }
+            };
+            self.db.on_durable(seq, tell);
+        } else {
+            events.iter().for_each(|event| callback(event));
         }
     }
 }
@@ -282,6 +299,13 @@ impl Unit<'_> {
     /// [`Error::DATABASE_RANGE`].
     pub fn watched<'w>(&self, watching: &'w Watching) -> Result<Vec<Key<'w>>> {
         watching.keys().map(|(db, name, _)| Ok(Key { keyspace: self.keyspace(db)?, name })).collect()
+    }
+
+    /// The time so long from now, in the form of a header: in ms since the epoch.
+    #[must_use]
+    pub fn moment_in(&self, left: Duration) -> u64 {
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        self.now_ms().saturating_add(left_ms).min(NEVER - 1)
     }
 
     /// Runs a command that reads.

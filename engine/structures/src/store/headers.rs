@@ -342,6 +342,14 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Removes all keys of all databases. The unit must have the store alone.
+    ///
+    /// # Errors
+    /// As [`Unit::flush_database`].
+    pub fn flush_all(&mut self) -> Result<()> {
+        (0..self.databases()).try_for_each(|database| self.flush_database(database))
+    }
+
     /// Exchanges two databases. The unit must have the store alone.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use super::watch::Registry;
 use crate::base::error::{Error, Result};
 use crate::base::hash::HashKey;
 use crate::encoding::key;
+use crate::encoding::limits::COMMAND_BYTES;
 use esker::base::coding::{Decoder, put_varint};
 use esker::base::random::Random;
 use esker::hooks::Counter;
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// The mark of a store that holds structures.
 const LAYER: &str = "structures";
@@ -40,8 +42,9 @@ pub(super) const DATABASES: &str = "databases";
 /// The version of the format that docs/format/structures.md describes.
 const FORMAT: u64 = 1;
 
-/// The most databases that a store may have.
+/// The most databases that a store may have, and those that a new one has.
 const MOST_DATABASES: u32 = 1 << 16;
+const USUAL_DATABASES: u32 = 16;
 
 /// Collects options and opens a store of structures.
 ///
@@ -58,8 +61,9 @@ const MOST_DATABASES: u32 = 1 << 16;
 #[derive(Clone)]
 pub struct Builder {
     engine: esker::Builder,
-    databases: u32,
+    databases: Option<u32>,
     durability: Durability,
+    command_bytes: usize,
     on_expired: Option<OnExpired>,
     random: Random,
     sweeps: bool,
@@ -75,8 +79,9 @@ impl Builder {
     pub(super) fn new(path: &Path) -> Builder {
         Builder {
             engine: Db::builder(path),
-            databases: 16,
+            databases: None,
             durability: Durability::Sync,
+            command_bytes: COMMAND_BYTES,
             on_expired: None,
             random: Random::System,
             sweeps: true,
@@ -90,10 +95,24 @@ impl Builder {
         self
     }
 
-    /// How many databases there are. Default: 16; at most 65,536. A store keeps those that it has had.
+    /// How many databases there are: 1 to 65,536. Default: 16, or as many as the store has had. A store whose
+    /// further databases hold keys is not opened with fewer.
+    ///
+    /// ```
+    /// # fn main() -> esker_structures::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("data");
+    /// use esker_structures::Store;
+    /// let store = Store::builder(&path).databases(32).open()?;
+    /// store.db(31).string("k").set("v")?;
+    /// store.close()?;
+    /// assert!(Store::builder(&path).databases(31).open().is_err());
+    /// assert_eq!(Store::open(&path)?.databases(), 32);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn databases(mut self, databases: u32) -> Builder {
-        self.databases = databases;
+        self.databases = Some(databases);
         self
     }
 
@@ -105,11 +124,39 @@ impl Builder {
         self
     }
 
-    /// Calls `callback` for each key that is removed because it has expired, once others see that it is gone,
-    /// on the thread that removed it. It must not use the store.
+    /// About how many bytes of elements one command, or one typed call, may hold in memory at once; more is
+    /// [`Error::COMMAND_TOO_LARGE`], and nothing is done. A single element may be larger. What a call reads
+    /// piece by piece - the iterators, the walks of `SCAN` and its kin, streamed replies - does not count.
+    /// Default: [`COMMAND_BYTES`]; `usize::MAX` for no limit.
     ///
-    /// It waits for no disk: a crash before the removal is durable takes it back, and the key is told again
-    /// when it is removed again; one between the removal and the call leaves it untold.
+    /// ```
+    /// # fn main() -> esker_structures::Result<()> {
+    /// use esker_structures::{Error, list::Side};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let store = esker_structures::Store::builder(dir.path().join("data")).command_memory(1 << 20).open()?;
+    /// let jobs = store.db(0).list("jobs");
+    /// for _ in 0..40 {
+    ///     jobs.push(Side::Right, [0_u8; 50_000])?;
+    /// }
+    /// assert!(jobs.pop_many(Side::Left, 40).unwrap_err().is(&Error::COMMAND_TOO_LARGE));
+    /// assert_eq!(jobs.pop_many(Side::Left, 10)?.len(), 10);
+    /// assert_eq!(jobs.elements()?.count(), 30);
+    /// # store.close() }
+    /// ```
+    #[must_use]
+    pub fn command_memory(mut self, bytes: usize) -> Builder {
+        self.command_bytes = bytes;
+        self
+    }
+
+    /// Calls `callback` for each key that is removed because it has expired, when that is as durable as the
+    /// store was opened for: with [`Durability::Sync`] on a background thread, once no loss of power brings
+    /// the key back; with [`Durability::Os`] on the thread that removed it, once others see that it is gone.
+    /// It must not use the store, and should return soon: others who wait for the log to be synced are told
+    /// behind it.
+    ///
+    /// A crash between the removal and the call leaves the key untold. With [`Durability::Os`] a loss of
+    /// power may take a removal back that was told; it is told again when the key is removed again.
     ///
     /// ```
     /// # fn main() -> esker_structures::Result<()> {
@@ -149,7 +196,7 @@ impl Builder {
     /// What [`esker::Builder::open`] gives; [`esker::Error::NotADatabase`] for a store that was not written
     /// by this layer; [`esker::Error::InvalidArgument`] for an option out of its range.
     pub fn open(self) -> Result<Store> {
-        if self.databases == 0 || self.databases > MOST_DATABASES {
+        if self.databases.is_some_and(|databases| databases == 0 || databases > MOST_DATABASES) {
             let why = format!("there may be 1 to {MOST_DATABASES}");
             return Err(esker::Error::InvalidArgument { what: "databases", why }.into());
         }
@@ -170,7 +217,8 @@ impl Builder {
         let hash_key = load_store(&db, &index, &random)?;
         let databases = load_databases(&db, &index, self.databases)?;
         let ceiling = index.get(key::system(CEILING))?.map_or(Ok(1), |bytes| fixed64(&bytes))?;
-        let counts = load_counts(&index, &databases)?;
+        let counts = load_counts(&index, &databases.all().0)?;
+        check_unopened(&databases, &counts)?;
         let sweep = Arc::new(Sweep::new());
         let inner = Arc::new(Inner {
             db,
@@ -186,9 +234,11 @@ impl Builder {
             hash_key,
             random,
             durability: self.durability,
+            command_bytes: AtomicUsize::new(self.command_bytes),
             on_expired: self.on_expired,
             scans: super::scans::Scans::default(),
             spent: super::cost::Spent::default(),
+            fell_back: AtomicBool::new(false),
             sweep,
             sweeper: Mutex::new(None),
         });
@@ -270,9 +320,15 @@ fn decode_databases(bytes: &[u8]) -> Result<(Vec<u64>, u64)> {
     Ok((keyspaces?, next))
 }
 
-fn load_databases(db: &Db, index: &ColumnFamily, wanted: u32) -> Result<Databases> {
+/// The keyspaces of the databases and the next free one, as they are on record.
+pub(super) fn read_databases(index: &ColumnFamily) -> Result<(Vec<u64>, u64)> {
     let record = index.get(key::system(DATABASES))?;
-    let (mut keyspaces, mut next) = record.map_or(Ok((Vec::new(), 1)), |bytes| decode_databases(&bytes))?;
+    record.map_or(Ok((Vec::new(), 1)), |bytes| decode_databases(&bytes))
+}
+
+fn load_databases(db: &Db, index: &ColumnFamily, asked: Option<u32>) -> Result<Databases> {
+    let (mut keyspaces, mut next) = read_databases(index)?;
+    let wanted = asked.unwrap_or_else(|| (keyspaces.len() as u32).max(USUAL_DATABASES));
     if keyspaces.len() < wanted as usize {
         while keyspaces.len() < wanted as usize {
             keyspaces.push(next);
@@ -282,13 +338,26 @@ fn load_databases(db: &Db, index: &ColumnFamily, wanted: u32) -> Result<Database
         batch.put(index, key::system(DATABASES), encode_databases(&keyspaces, next));
         db.write(batch, Durability::Sync)?;
     }
-    Ok(Databases::new(&keyspaces, next))
+    Ok(Databases::new(&keyspaces, wanted as usize, next))
 }
 
-fn load_counts(index: &ColumnFamily, databases: &Databases) -> Result<AllCounts> {
+/// Refuses to leave databases out that hold keys.
+fn check_unopened(databases: &Databases, counts: &AllCounts) -> Result<()> {
+    let (keyspaces, _) = databases.all();
+    let used = keyspaces.iter().rposition(|keyspace| counts.total(*keyspace) != 0);
+    match used.filter(|used| *used >= databases.len()) {
+        None => Ok(()),
+        Some(used) => {
+            let why = format!("database {used} holds keys: there must be {} at least", used + 1);
+            Err(esker::Error::InvalidArgument { what: "databases", why }.into())
+        }
+    }
+}
+
+pub(super) fn load_counts(index: &ColumnFamily, keyspaces: &[u64]) -> Result<AllCounts> {
     let counts = AllCounts::default();
-    for keyspace in databases.all().0 {
-        let prefix = key::index_prefix(key::table::COUNT, keyspace);
+    for keyspace in keyspaces {
+        let prefix = key::index_prefix(key::table::COUNT, *keyspace);
         let mut cursor = index.cursor(esker::ScanOptions::prefix(prefix))?;
         let mut found = cursor.seek_to_first()?;
         while found {
@@ -297,7 +366,7 @@ fn load_counts(index: &ColumnFamily, databases: &Databases) -> Result<AllCounts>
                 cursor.key().get(prefix.len()..).and_then(|slot| slot.try_into().ok()).ok_or_else(wrong)?;
             let count = fixed64(cursor.value())? as i64;
             if count != 0 {
-                counts.of_or_new(keyspace).add(u16::from_be_bytes(slot), count);
+                counts.of_or_new(*keyspace).add(u16::from_be_bytes(slot), count);
             }
             found = cursor.next()?;
         }

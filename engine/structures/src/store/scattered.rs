@@ -7,6 +7,7 @@
 //! sampling; von Neumann, 1951). That a range holds more than 64 has a chance below 1e-17. After very many
 //! rounds without a member all are walked over: there are very few, or fewer than were counted.
 
+use super::budget::Budget;
 use super::stretch::Stretch;
 use super::unit::{Table, Unit};
 use crate::base::error::{Error, Result};
@@ -159,14 +160,27 @@ fn fewer() -> Error {
     Error::malformed("fewer members than were counted")
 }
 
-/// So many different ones of those that `one` gives by chance, of which there are [`SPARSE`] times as many.
+/// So many different ones of those that `one` gives by chance, of which there are [`SPARSE`] times as many;
+/// `bytes` says how large each is.
 ///
 /// # Errors
-/// Those of `one`; [`Error::Corrupt`] if there are fewer.
-pub fn distinct<T: Ord>(count: u64, mut one: impl FnMut() -> Result<T>) -> Result<BTreeSet<T>> {
+/// Those of `one` and of `memory`; [`Error::Corrupt`] if there are fewer.
+pub fn distinct<T: Ord>(
+    count: u64,
+    memory: &mut Budget,
+    bytes: impl Fn(&T) -> usize,
+    mut one: impl FnMut() -> Result<T>,
+) -> Result<BTreeSet<T>> {
     let (mut chosen, mut repeats) = (BTreeSet::new(), 0);
     while (chosen.len() as u64) < count {
-        repeats = if chosen.insert(one()?) { 0 } else { repeats + 1 };
+        let next = one()?;
+        let size = bytes(&next);
+        if chosen.insert(next) {
+            memory.take(size)?;
+            repeats = 0;
+            continue;
+        }
+        repeats += 1;
         if repeats == REPEATS {
             return Err(fewer());
         }
@@ -177,9 +191,10 @@ pub fn distinct<T: Ord>(count: u64, mut one: impl FnMut() -> Result<T>) -> Resul
 /// What `one` gives so many times, the same perhaps more than once; `bytes` says how large each is.
 ///
 /// # Errors
-/// [`Error::TOO_MANY_REPEATED`]; those of `one`.
+/// [`Error::TOO_MANY_REPEATED`]; those of `one` and of `memory`.
 pub fn repeated<T>(
     count: u64,
+    memory: &mut Budget,
     bytes: impl Fn(&T) -> usize,
     mut one: impl FnMut() -> Result<T>,
 ) -> Result<Vec<T>> {
@@ -193,20 +208,80 @@ pub fn repeated<T>(
         if total > MAX_REPEATED_BYTES {
             return Err(Error::TOO_MANY_REPEATED);
         }
+        memory.take(bytes(&next))?;
         drawn.push(next);
     }
     Ok(drawn)
 }
 
+/// Which of those that come one after the other are chosen, so many of them with the same chance each:
+/// nothing but these is held (selection sampling; Fan, Muller and Rezucha, 1962).
+#[derive(Clone, Copy, Debug)]
+pub struct Selection {
+    wanted: u64,
+    left: u64,
+}
+
+impl Selection {
+    /// `count` of `length`, or all.
+    #[must_use]
+    pub fn new(count: u64, length: u64) -> Selection {
+        Selection { wanted: count.min(length), left: length }
+    }
+
+    /// Whether no more are to be chosen.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.wanted == 0
+    }
+
+    /// Whether the next one is chosen.
+    pub fn takes(&mut self, unit: &Unit<'_>) -> bool {
+        let chosen = self.wanted >= self.left || unit.random_below(self.left) < self.wanted;
+        self.left = self.left.saturating_sub(1);
+        let chosen = chosen && self.wanted > 0;
+        self.wanted -= u64::from(chosen);
+        chosen
+    }
+}
+
 impl Unit<'_> {
-    /// Leaves `count` of `items`, any of them with the same chance: the first of a shuffle (Fisher and Yates,
-    /// 1938).
-    pub fn choose<T>(&self, items: &mut Vec<T>, count: u64) {
-        let most = items.len().min(usize::try_from(count).unwrap_or(usize::MAX));
-        for at in 0..most {
+    /// Brings items into any order with the same chance (Fisher and Yates, 1938).
+    pub fn shuffle<T>(&self, items: &mut [T]) {
+        for at in 0..items.len() {
             let other = at + self.random_below((items.len() - at) as u64) as usize;
             items.swap(at, other);
         }
-        items.truncate(most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_selection_has_the_same_chance_and_holds_what_was_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::builder(dir.path()).deterministic(3).open().unwrap();
+        let unit = store.unit();
+        let select = |count, length| {
+            let mut selection = Selection::new(count, length);
+            let chosen: Vec<u64> = (0..length).filter(|_| selection.takes(&unit)).collect();
+            assert!(selection.is_done() && chosen.len() as u64 == count.min(length));
+            chosen
+        };
+        let mut met: BTreeMap<Vec<u64>, u64> = BTreeMap::new();
+        for _ in 0..20_000 {
+            *met.entry(select(2, 5)).or_default() += 1;
+        }
+        assert_eq!(met.len(), 10);
+        assert!(met.values().all(|times| (1800..2200).contains(times)), "{met:?}");
+        for (count, length) in [(0, 5), (5, 5), (9, 5), (u64::MAX, 3), (3, 0)] {
+            select(count, length);
+        }
+        drop(unit);
+        store.close().unwrap();
     }
 }

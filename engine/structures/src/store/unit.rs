@@ -95,6 +95,7 @@ pub struct Unit<'s> {
 
 impl<'s> Unit<'s> {
     pub(super) fn new(store: &'s Inner, alone: bool) -> Unit<'s> {
+        store.keep_to_what_is_durable();
         let gate = if alone { store.databases.alone() } else { store.databases.shared() };
         Unit {
             store,
@@ -248,7 +249,7 @@ impl<'s> Unit<'s> {
     /// [`Error::DATABASE_RANGE`].
     pub fn keyspace(&self, database: u32) -> Result<u64> {
         let found = match &self.databases {
-            Some((keyspaces, _)) => keyspaces.get(database as usize).copied(),
+            Some((keyspaces, _)) => keyspaces[..self.store.databases.len()].get(database as usize).copied(),
             None => self.store.databases.keyspace(database),
         };
         found.ok_or(Error::DATABASE_RANGE)
@@ -521,18 +522,17 @@ impl<'s> Unit<'s> {
             self.put(Table::Index, key::system(super::open::DATABASES), record);
         }
         let batch = self.batch();
-        match self.store.db.commit(batch, Durability::Os) {
-            Ok(ticket) => self.depend(ticket.seq()),
+        let seq = match self.store.db.commit(batch, Durability::Os) {
+            Ok(ticket) => ticket.seq(),
             Err(error) => {
                 self.roll_back();
                 return Err(error.into());
             }
-        }
+        };
+        self.depend(seq);
         let expired = self.published();
         self.roll_back();
-        for event in &expired {
-            self.store.tell_expired(event);
-        }
+        self.store.tell_expired(expired, seq);
         Ok(self.depends_on.get())
     }
 

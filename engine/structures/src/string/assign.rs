@@ -5,6 +5,7 @@ use crate::base::error::{Error, Result};
 use crate::encoding::header::{Meta, NEVER, Type};
 use crate::encoding::limits::MAX_STRING_BYTES;
 use crate::store::{Key, Unit};
+use std::time::Duration;
 
 /// When a value is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,20 @@ pub enum Expiry {
     Keep,
     /// The key expires at this time, in ms since the epoch.
     At(u64),
+    /// The key expires so long from now; parts of a millisecond are left out.
+    In(Duration),
+}
+
+impl Expiry {
+    /// The time of a header, given that of before.
+    fn time(self, unit: &Unit<'_>, before: Option<&Meta>) -> u64 {
+        match self {
+            Expiry::Clear => NEVER,
+            Expiry::Keep => before.map_or(NEVER, |before| before.expires_at),
+            Expiry::At(at) => at,
+            Expiry::In(left) => unit.moment_in(left),
+        }
+    }
 }
 
 /// How a value is set.
@@ -86,11 +101,7 @@ pub fn set(unit: &mut Unit<'_>, key: Key<'_>, value: &[u8], options: SetOptions)
     };
     if allowed {
         check(value)?;
-        let expires_at = match options.expiry {
-            Expiry::Clear => NEVER,
-            Expiry::Keep => before.map_or(NEVER, |before| before.expires_at),
-            Expiry::At(at) => at,
-        };
+        let expires_at = options.expiry.time(unit, before.as_ref());
         let after = Meta { expires_at, ..Meta::new(Type::String) };
         value::put(unit, key, before.as_ref(), after, value)?;
     }
@@ -120,6 +131,36 @@ pub fn set_many(unit: &mut Unit<'_>, entries: &[(Key<'_>, &[u8])], if_absent: bo
     Ok(true)
 }
 
+/// Hands the values of several keys to `each` in their order, as of one moment; what is no string counts as
+/// none. Their headers are read together.
+///
+/// # Errors
+/// Those of `each`; what the engine gives.
+pub fn each_of(
+    unit: &mut Unit<'_>,
+    keys: &[Key<'_>],
+    mut each: impl FnMut(Option<Vec<u8>>) -> Result<()>,
+) -> Result<()> {
+    unit.one_by_one(keys, |unit, key| match get(unit, key) {
+        Err(error) if error.is_wrong_type() => each(None),
+        value => each(value?),
+    })
+}
+
+/// The values of several keys.
+///
+/// # Errors
+/// [`Error::COMMAND_TOO_LARGE`]; what the engine gives.
+pub fn get_many(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<Vec<Option<Vec<u8>>>> {
+    let (mut values, mut memory) = (Vec::with_capacity(keys.len()), unit.memory());
+    each_of(unit, keys, |value| {
+        memory.take(value.as_ref().map_or(0, Vec::len))?;
+        values.push(value);
+        Ok(())
+    })?;
+    Ok(values)
+}
+
 /// The value, and removes it.
 ///
 /// # Errors
@@ -140,11 +181,7 @@ pub fn get_expiring(unit: &mut Unit<'_>, key: Key<'_>, expiry: Expiry) -> Result
     let Some(found) = value::find(unit, key)? else { return Ok(None) };
     let before = found.meta;
     let mut after = before;
-    after.expires_at = match expiry {
-        Expiry::Clear => NEVER,
-        Expiry::Keep => before.expires_at,
-        Expiry::At(at) => at,
-    };
+    after.expires_at = expiry.time(unit, Some(&before));
     if after.is_expired(unit.now_ms()) {
         let old = value::whole(unit, key, found)?;
         unit.delete_key(key, &before);

@@ -66,6 +66,10 @@ pub fn set_bit(unit: &mut Unit<'_>, key: Key<'_>, offset: u64, on: bool) -> Resu
     };
     let mask = 0x80 >> (offset % 8);
     let new = if on { old | mask } else { old & !mask };
+    if let Some(found) = found.as_ref().filter(|found| byte < found.meta.length && new == old) {
+        value::unpack(unit, key, found)?;
+        return Ok(on);
+    }
     value::write_at(unit, key, found, flag::RAW, byte, &[new])?;
     Ok(old & mask != 0)
 }
@@ -158,6 +162,9 @@ pub fn bit_operation(
     target: Key<'_>,
     sources: &[Key<'_>],
 ) -> Result<u64> {
+    if operation == BitOperation::Not && sources.len() != 1 {
+        return Err(Error::fixed("ERR BITOP NOT must be called with a single source key."));
+    }
     let mut result: Vec<u8> = Vec::new();
     for (number, source) in sources.iter().enumerate() {
         let value = super::assign::get(unit, *source)?.unwrap_or_default();

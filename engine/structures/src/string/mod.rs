@@ -10,7 +10,8 @@ mod range;
 mod value;
 
 pub use assign::{
-    Condition, Expiry, SetOptions, SetOutcome, get, get_delete, get_expiring, length, set, set_many,
+    Condition, Expiry, SetOptions, SetOutcome, each_of, get, get_delete, get_expiring, get_many, length, set,
+    set_many,
 };
 pub use bitfield::{Field, FieldOp, Overflow, Width, bit_field};
 pub use bits::{BitOperation, BitRange, bit_count, bit_operation, bit_position, get_bit, set_bit};

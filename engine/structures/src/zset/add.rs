@@ -22,6 +22,22 @@ pub struct Add {
 impl Add {
     /// More than one score is to be added to.
     pub const ONE_INCREMENT: Error = Error::fixed("ERR INCR option supports a single increment-element pair");
+
+    /// Refuses what does not go together, of so many members.
+    ///
+    /// # Errors
+    /// Redis' texts for that.
+    pub fn check(&self, members: usize) -> Result<()> {
+        if self.only_new && self.only_present {
+            return Err(Error::fixed("ERR XX and NX options at the same time are not compatible"));
+        }
+        let conditions = [self.greater, self.less, self.only_new];
+        if conditions.into_iter().filter(|is_set| *is_set).count() > 1 {
+            let text = "ERR GT, LT, and/or NX options at the same time are not compatible";
+            return Err(Error::fixed(text));
+        }
+        if self.increment && members > 1 { Err(Add::ONE_INCREMENT) } else { Ok(()) }
+    }
 }
 
 /// What was done.
@@ -40,17 +56,15 @@ pub struct Added {
 /// does not remember them.
 ///
 /// # Errors
-/// [`Error::WRONG_TYPE`]; a score that is no number, a member that is too long, more than one increment: then
-/// nothing is written.
+/// [`Error::WRONG_TYPE`]; a score that is no number, a member that is too long, what [`Add::check`] refuses:
+/// then nothing is written.
 pub fn add(unit: &mut Unit<'_>, key: Key<'_>, members: &[(f64, &[u8])], options: Add) -> Result<Added> {
+    options.check(members.len())?;
     key.check()?;
     members.iter().try_for_each(|(_, member)| check(member))?;
     let not_a_number = || Error::fixed("ERR resulting score is not a number (NaN)");
     if members.iter().any(|(score, _)| score.is_nan()) {
         return Err(not_a_number());
-    }
-    if options.increment && members.len() > 1 {
-        return Err(Add::ONE_INCREMENT);
     }
     let mut draft = Draft::open(unit, key)?;
     let mut done = Added::default();

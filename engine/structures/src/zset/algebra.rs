@@ -1,14 +1,14 @@
 //! Sorted sets, and sets, taken together.
 
 use super::Entry;
-use super::range::Range;
+use super::range::{Range, Window};
 use super::records::{Draft, check};
 use super::view::View;
 use crate::base::error::{Error, Result};
 use crate::encoding::header::Type;
 use crate::encoding::scored::{Scored, place};
 use crate::set;
-use crate::store::{Key, Unit};
+use crate::store::{Budget, Key, Unit};
 use std::collections::{HashMap, HashSet};
 
 /// How the scores of one member become one.
@@ -63,14 +63,40 @@ enum Members {
     Plain(HashSet<Vec<u8>>),
 }
 
+/// How several keys become one sorted set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Algebra<'a> {
+    /// The members of any of the keys. Reads all of them.
+    Union {
+        /// What the scores of each key are multiplied by; 1 where there are no more.
+        weights: &'a [f64],
+        /// How the scores of one member become one.
+        aggregate: Aggregate,
+    },
+    /// The members of all of the keys. Reads the smallest, and looks for its members in the others.
+    Intersection {
+        /// As for a union.
+        weights: &'a [f64],
+        /// As for a union.
+        aggregate: Aggregate,
+    },
+    /// The members of the first key that no other has. Reads the first, and looks for its members in the
+    /// others, or reads these if they are smaller.
+    Difference,
+}
+
 impl Source {
-    fn open(unit: &mut Unit<'_>, key: Key<'_>) -> Result<Source> {
+    fn open(unit: &mut Unit<'_>, key: Key<'_>, memory: &mut Budget) -> Result<Source> {
         let members = match unit.meta(key)?.map(|meta| meta.kind) {
             None => Members::None,
             Some(Type::SortedSet) => View::open(unit, key)?.map_or(Members::None, Members::Sorted),
             Some(Type::Set) => {
                 let mut members = HashSet::new();
-                set::all(unit, key, |member| members.insert(member.to_vec()))?;
+                set::all(unit, key, |member| {
+                    members.insert(member.to_vec());
+                    memory.takes(member.len())
+                })?;
+                memory.check()?;
                 Members::Plain(members)
             }
             Some(_) => return Err(Error::WRONG_TYPE),
@@ -108,14 +134,19 @@ impl Source {
 }
 
 /// The keys in their order.
-fn open(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<Vec<Source>> {
+fn open(unit: &mut Unit<'_>, keys: &[Key<'_>], memory: &mut Budget) -> Result<Vec<Source>> {
     unit.pin();
-    keys.iter().map(|key| Source::open(unit, *key)).collect()
+    keys.iter().map(|key| Source::open(unit, *key, memory)).collect()
 }
 
 /// The keys with their weights (1 where there are none), the one with the fewest members first.
-fn weighted(unit: &mut Unit<'_>, keys: &[Key<'_>], weights: &[f64]) -> Result<Vec<Source>> {
-    let mut sources = open(unit, keys)?;
+fn weighted(
+    unit: &mut Unit<'_>,
+    keys: &[Key<'_>],
+    weights: &[f64],
+    memory: &mut Budget,
+) -> Result<Vec<Source>> {
+    let mut sources = open(unit, keys, memory)?;
     for (source, weight) in sources.iter_mut().zip(weights) {
         source.weight = *weight;
     }
@@ -133,54 +164,74 @@ fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
 /// # Errors
 /// [`Error::WRONG_TYPE`]; what the engine gives.
 pub fn check_sources(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<()> {
-    open(unit, keys).map(drop)
+    let mut memory = unit.memory();
+    open(unit, keys, &mut memory).map(drop)
 }
 
-/// The members of any of the keys, in the order of their scores. Reads all of them.
+/// What several keys give together, in the order of the scores.
 ///
 /// # Errors
-/// [`Error::WRONG_TYPE`]; what the engine gives.
-pub fn union(unit: &mut Unit<'_>, keys: &[Key<'_>], weights: &[f64], how: Aggregate) -> Result<Vec<Entry>> {
-    let mut scores: HashMap<Vec<u8>, f64> = HashMap::new();
-    for source in weighted(unit, keys, weights)? {
-        source.walk(unit, |member, score| {
-            let score = or_zero(source.weight * score);
-            match scores.get_mut(member) {
-                Some(so_far) => *so_far = how.of(*so_far, score),
-                None => drop(scores.insert(member.to_vec(), score)),
-            }
-            true
-        })?;
-    }
-    Ok(sorted(scores.into_iter().collect()))
+/// [`Error::WRONG_TYPE`], [`Error::COMMAND_TOO_LARGE`]; what the engine gives.
+pub fn combined(unit: &mut Unit<'_>, how: Algebra<'_>, keys: &[Key<'_>]) -> Result<Vec<Entry>> {
+    let mut memory = unit.memory();
+    let entries = match how {
+        Algebra::Union { weights, aggregate } => union(unit, keys, weights, aggregate, &mut memory),
+        Algebra::Intersection { weights, aggregate } => {
+            intersection(unit, keys, weights, aggregate, &mut memory)
+        }
+        Algebra::Difference => difference(unit, keys, &mut memory),
+    }?;
+    memory.check()?;
+    Ok(sorted(entries))
 }
 
-/// The members of all of the keys, in the order of their scores. Reads the smallest, and looks for its
-/// members in the others.
-///
-/// # Errors
-/// As [`union`].
-pub fn intersection(
+fn union(
     unit: &mut Unit<'_>,
     keys: &[Key<'_>],
     weights: &[f64],
     how: Aggregate,
+    memory: &mut Budget,
 ) -> Result<Vec<Entry>> {
-    let sources = weighted(unit, keys, weights)?;
+    let mut scores: HashMap<Vec<u8>, f64> = HashMap::new();
+    for source in weighted(unit, keys, weights, memory)? {
+        source.walk(unit, |member, score| {
+            let score = or_zero(source.weight * score);
+            match scores.get_mut(member) {
+                Some(so_far) => *so_far = how.of(*so_far, score),
+                None => {
+                    scores.insert(member.to_vec(), score);
+                    memory.takes(member.len());
+                }
+            }
+            !memory.is_exceeded()
+        })?;
+    }
+    Ok(scores.into_iter().collect())
+}
+
+fn intersection(
+    unit: &mut Unit<'_>,
+    keys: &[Key<'_>],
+    weights: &[f64],
+    how: Aggregate,
+    memory: &mut Budget,
+) -> Result<Vec<Entry>> {
+    let sources = weighted(unit, keys, weights, memory)?;
     let mut entries = Vec::new();
     meet(unit, &sources, how, |member, score| {
         entries.push((member.to_vec(), score));
-        true
+        memory.takes(member.len())
     })?;
-    Ok(sorted(entries))
+    Ok(entries)
 }
 
 /// How many members all of the keys have; it is enough to find `limit`, if that is not 0.
 ///
 /// # Errors
-/// As [`union`].
+/// As [`combined`].
 pub fn intersection_count(unit: &mut Unit<'_>, keys: &[Key<'_>], limit: u64) -> Result<u64> {
-    let sources = weighted(unit, keys, &[])?;
+    let mut memory = unit.memory();
+    let sources = weighted(unit, keys, &[], &mut memory)?;
     let mut count = 0;
     meet(unit, &sources, Aggregate::Sum, |_, _| {
         count += 1;
@@ -214,13 +265,8 @@ fn meet(
     failed.map_or(Ok(()), Err)
 }
 
-/// The members of the first key that no other has, in the order of their scores. Reads the first, and looks
-/// for its members in the others, or reads these if they are smaller.
-///
-/// # Errors
-/// As [`union`].
-pub fn difference(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<Vec<Entry>> {
-    let sources = open(unit, keys)?;
+fn difference(unit: &mut Unit<'_>, keys: &[Key<'_>], memory: &mut Budget) -> Result<Vec<Entry>> {
+    let sources = open(unit, keys, memory)?;
     let Some((first, others)) = sources.split_first() else { return Ok(Vec::new()) };
     let (small, large): (Vec<&Source>, Vec<&Source>) =
         others.iter().partition(|other| other.length() < first.length());
@@ -228,8 +274,9 @@ pub fn difference(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<Vec<Entry>> {
     for other in small {
         other.walk(unit, |member, _| {
             without.insert(member.to_vec());
-            true
+            memory.takes(member.len())
         })?;
+        memory.check()?;
     }
     let (mut entries, mut failed) = (Vec::new(), None);
     first.walk(unit, |member, score| {
@@ -246,20 +293,41 @@ pub fn difference(unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<Vec<Entry>> {
         }
         if !gone {
             entries.push((member.to_vec(), score));
+            memory.takes(member.len());
         }
-        true
+        !memory.is_exceeded()
     })?;
-    failed.map_or(Ok(entries), Err).map(sorted)
+    failed.map_or(Ok(entries), Err)
 }
 
-/// Has a key hold these members, whatever it held, and returns how many they are. Without members it is
-/// removed.
+/// Has a key hold what several give together, whatever it held, and returns how many members that are.
+/// Without members it is removed.
 ///
 /// # Errors
-/// A key or a member that is too long; what the engine gives.
-pub fn store(unit: &mut Unit<'_>, key: Key<'_>, entries: Vec<Entry>) -> Result<u64> {
+/// As [`combined`]; a key or a member that is too long.
+pub fn store(unit: &mut Unit<'_>, key: Key<'_>, how: Algebra<'_>, keys: &[Key<'_>]) -> Result<u64> {
+    let entries = combined(unit, how, keys)?;
+    replace(unit, key, &entries)
+}
+
+/// Has a key hold what a range of another has; the rest as [`store`].
+///
+/// # Errors
+/// As [`store`].
+pub fn store_range(
+    unit: &mut Unit<'_>,
+    key: Key<'_>,
+    source: Key<'_>,
+    range: &Range<'_>,
+    window: Window,
+) -> Result<u64> {
+    let entries = sorted(super::read::members(unit, source, range, window)?);
+    replace(unit, key, &entries)
+}
+
+/// Has a key hold these members, which come in order.
+fn replace(unit: &mut Unit<'_>, key: Key<'_>, entries: &[Entry]) -> Result<u64> {
     entries.iter().try_for_each(|(member, _)| check(member))?;
-    let entries = sorted(entries);
     let members: Vec<Scored<'_>> =
         entries.iter().map(|(member, score)| Scored { score: *score, member }).collect();
     Draft::replace(unit, key, &members)?;

@@ -15,12 +15,12 @@ mod verify;
 mod view;
 
 pub use add::{Add, Added, add};
-pub use algebra::{Aggregate, check_sources, difference, intersection, intersection_count, store, union};
+pub use algebra::{Aggregate, Algebra, check_sources, combined, intersection_count, store, store_range};
 pub use iterate::{Entries, entries, scan};
 pub use random::{random, random_distinct, random_many};
-pub use range::{Entry, LexBound, Range, ScoreRange};
-pub use read::{count, length, members, rank, score, scores, split_record, stretch};
-pub use remove::{pop, remove, remove_range};
+pub use range::{Entry, LexBound, Range, ScoreRange, Window};
+pub use read::{count, length, members, members_within, rank, score, scores, split_record, stretch};
+pub use remove::{pop, pop_first, remove, remove_range};
 pub(crate) use verify::{Records, check_inline};
 
 #[cfg(test)]

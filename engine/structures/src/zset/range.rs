@@ -85,6 +85,42 @@ pub enum Range<'a> {
     Lex(LexBound<'a>, LexBound<'a>),
 }
 
+impl From<ScoreRange> for Range<'_> {
+    fn from(range: ScoreRange) -> Self {
+        Range::Score(range)
+    }
+}
+
+impl From<std::ops::RangeInclusive<f64>> for Range<'_> {
+    fn from(range: std::ops::RangeInclusive<f64>) -> Self {
+        Range::Score(range.into())
+    }
+}
+
+/// What of a range is wanted, and from which end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// From the last member to the first; indexes count from the end then.
+    pub reverse: bool,
+    /// So many are left out in front.
+    pub offset: u64,
+    /// At most so many come.
+    pub limit: u64,
+}
+
+impl Default for Window {
+    fn default() -> Window {
+        Window::ALL
+    }
+}
+
+impl Window {
+    /// All of it.
+    pub const ALL: Window = Window { reverse: false, offset: 0, limit: u64::MAX };
+    /// All of it, from the last to the first.
+    pub const REVERSED: Window = Window { reverse: true, ..Window::ALL };
+}
+
 impl Range<'_> {
     /// All members.
     pub const ALL: Range<'static> = Range::Rank(0, -1);

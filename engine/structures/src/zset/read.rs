@@ -1,13 +1,13 @@
 //! Questions to a sorted set.
 
 use super::Entry;
-use super::range::Range;
+use super::range::{Range, Window};
 use super::view::View;
 use crate::base::error::Result;
 use crate::encoding::header::Type;
 use crate::encoding::key::INCARNATION_BYTES;
 use crate::encoding::scored::{Members, split_place};
-use crate::store::{Key, Stretch, Unit};
+use crate::store::{Budget, Key, Stretch, Unit};
 
 /// How many members there are; 0 if there is no such key. One read.
 ///
@@ -69,21 +69,30 @@ pub fn count(unit: &mut Unit<'_>, key: Key<'_>, range: &Range<'_>) -> Result<u64
     }
 }
 
-/// The members of a range in their order, or from the last to the first if `reverse` (where indexes count
-/// from the end); the first `offset` are left out, and at most `limit` come. O(log n), and a record for each.
+/// The members of a range. O(log n), and a record for each.
+///
+/// # Errors
+/// As [`length`]; [`crate::Error::COMMAND_TOO_LARGE`].
+pub fn members(unit: &mut Unit<'_>, key: Key<'_>, range: &Range<'_>, window: Window) -> Result<Vec<Entry>> {
+    let mut memory = unit.memory();
+    let entries = members_within(unit, key, range, window, &mut memory)?;
+    memory.check()?;
+    Ok(entries)
+}
+
+/// As [`members`], to the first that `memory` does not take any more.
 ///
 /// # Errors
 /// As [`length`].
-pub fn members(
+pub fn members_within(
     unit: &mut Unit<'_>,
     key: Key<'_>,
     range: &Range<'_>,
-    reverse: bool,
-    offset: u64,
-    limit: u64,
+    window: Window,
+    memory: &mut Budget,
 ) -> Result<Vec<Entry>> {
     match View::open(unit, key)? {
-        Some(view) => view.entries(unit, range, reverse, offset, limit),
+        Some(view) => view.entries(unit, range, window, memory),
         None => Ok(Vec::new()),
     }
 }
@@ -97,12 +106,11 @@ pub fn stretch(
     unit: &mut Unit<'_>,
     key: Key<'_>,
     range: &Range<'_>,
-    reverse: bool,
-    (offset, limit): (u64, u64),
+    window: Window,
     first: &Entry,
 ) -> Result<Option<Stretch>> {
     match View::open(unit, key)? {
-        Some(view) => view.stretch(unit, range, reverse, (offset, limit), first),
+        Some(view) => view.stretch(unit, range, window, first),
         None => Ok(None),
     }
 }

@@ -1,7 +1,7 @@
 //! Members that are removed.
 
 use super::Entry;
-use super::range::Range;
+use super::range::{Range, Window};
 use super::records::Draft;
 use super::view::View;
 use crate::base::error::Result;
@@ -48,7 +48,7 @@ fn remove_entries(unit: &mut Unit<'_>, key: Key<'_>, entries: &[Entry], reverse:
 /// a constant number of records.
 ///
 /// # Errors
-/// As [`remove`].
+/// As [`remove`]; [`crate::Error::COMMAND_TOO_LARGE`].
 pub fn remove_range(unit: &mut Unit<'_>, key: Key<'_>, range: &Range<'_>) -> Result<u64> {
     let Some(view) = View::open(unit, key)? else { return Ok(0) };
     let count = view.count(unit, range)?;
@@ -56,7 +56,9 @@ pub fn remove_range(unit: &mut Unit<'_>, key: Key<'_>, range: &Range<'_>) -> Res
         unit.delete_key(key, &view.meta);
         return Ok(count);
     }
-    let entries = view.entries(unit, range, false, 0, u64::MAX)?;
+    let mut memory = unit.memory();
+    let entries = view.entries(unit, range, Window::ALL, &mut memory)?;
+    memory.check()?;
     if !entries.is_empty() {
         remove_entries(unit, key, &entries, false)?;
     }
@@ -67,12 +69,34 @@ pub fn remove_range(unit: &mut Unit<'_>, key: Key<'_>, range: &Range<'_>) -> Res
 /// before costs nothing.
 ///
 /// # Errors
-/// As [`remove`].
+/// As [`remove`]; [`crate::Error::COMMAND_TOO_LARGE`].
 pub fn pop(unit: &mut Unit<'_>, key: Key<'_>, greatest: bool, count: u64) -> Result<Vec<Entry>> {
     let Some(view) = View::open(unit, key)? else { return Ok(Vec::new()) };
-    let entries = view.entries(unit, &Range::ALL, greatest, 0, count)?;
+    let mut memory = unit.memory();
+    let window = Window { reverse: greatest, offset: 0, limit: count };
+    let entries = view.entries(unit, &Range::ALL, window, &mut memory)?;
+    memory.check()?;
     if !entries.is_empty() {
         remove_entries(unit, key, &entries, greatest)?;
     }
     Ok(entries)
+}
+
+/// As [`pop`], of the first of several sorted sets that has any members; says which one that is.
+///
+/// # Errors
+/// As [`pop`].
+pub fn pop_first(
+    unit: &mut Unit<'_>,
+    keys: &[Key<'_>],
+    greatest: bool,
+    count: u64,
+) -> Result<Option<(usize, Vec<Entry>)>> {
+    for (at, key) in keys.iter().enumerate() {
+        let entries = pop(unit, *key, greatest, count)?;
+        if !entries.is_empty() {
+            return Ok(Some((at, entries)));
+        }
+    }
+    Ok(None)
 }

@@ -1,6 +1,6 @@
 //! Random changes to sorted sets beside a model of two maps; what is asked by index, score and name agrees.
 
-use super::{Add, Aggregate, Entry, LexBound, Range, ScoreRange};
+use super::{Add, Aggregate, Entry, LexBound, Range, ScoreRange, Window};
 use crate::encoding::scored::place;
 use crate::store::{Access, Key, Store, Unit};
 use crate::zset;
@@ -103,17 +103,17 @@ fn questions(store: &Store, model: &Model, random: &Random) {
     let all = model.entries();
     with(store, Access::Read, |unit, key| {
         assert_eq!(zset::length(unit, key).unwrap() as usize, all.len());
-        assert_eq!(zset::members(unit, key, &Range::ALL, false, 0, u64::MAX).unwrap(), all);
+        assert_eq!(zset::members(unit, key, &Range::ALL, Window::ALL).unwrap(), all);
         let length = all.len() as u64;
         for _ in 0..8 {
             let (from, count) = (random.below(length + 2), random.below(5));
             let range = Range::Rank(from as i64, (from + count) as i64);
             let expected: Vec<Entry> =
                 all.iter().skip(from as usize).take(count as usize + 1).cloned().collect();
-            assert_eq!(zset::members(unit, key, &range, false, 0, u64::MAX).unwrap(), expected);
+            assert_eq!(zset::members(unit, key, &range, Window::ALL).unwrap(), expected);
             let expected: Vec<Entry> =
                 all.iter().rev().skip(from as usize).take(count as usize + 1).cloned().collect();
-            assert_eq!(zset::members(unit, key, &range, true, 0, u64::MAX).unwrap(), expected);
+            assert_eq!(zset::members(unit, key, &range, Window::REVERSED).unwrap(), expected);
             let Some((member, score)) = all.get(random.below(length + 1) as usize) else { continue };
             let at = all.iter().position(|entry| entry.0 == *member).unwrap() as u64;
             assert_eq!(zset::rank(unit, key, member, false).unwrap(), Some((at, *score)));
@@ -135,10 +135,11 @@ fn questions(store: &Store, model: &Model, random: &Random) {
             let cut = |entries: &[Entry]| -> Vec<Entry> {
                 entries.iter().skip(offset as usize).take(limit as usize).cloned().collect()
             };
-            let found = zset::members(unit, key, &range, false, offset, limit).unwrap();
+            let found = zset::members(unit, key, &range, Window { offset, limit, ..Window::ALL }).unwrap();
             assert_eq!(found, cut(&expected));
             expected.reverse();
-            assert_eq!(zset::members(unit, key, &range, true, offset, limit).unwrap(), cut(&expected));
+            let window = Window { offset, limit, ..Window::REVERSED };
+            assert_eq!(zset::members(unit, key, &range, window).unwrap(), cut(&expected));
         }
         let chosen = zset::random_distinct(unit, key, 5).unwrap();
         let distinct: BTreeSet<&Vec<u8>> = chosen.iter().map(|(member, _)| member).collect();
@@ -202,7 +203,7 @@ fn names_of_one_score_are_ranges() {
                 (LexBound::Lowest, at(b"", false), (0, 0)),
             ] {
                 let range = Range::Lex(min, max);
-                let found = zset::members(unit, key, &range, false, 0, u64::MAX).unwrap();
+                let found = zset::members(unit, key, &range, Window::ALL).unwrap();
                 let found: Vec<&[u8]> = found.iter().map(|(member, _)| &member[..]).collect();
                 let expected: Vec<&[u8]> =
                     names[expected.0..expected.1].iter().map(|name| &name[..]).collect();

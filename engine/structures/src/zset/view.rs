@@ -2,12 +2,12 @@
 
 use super::Entry;
 use super::counts::Counts;
-use super::range::{LexBound, Range};
+use super::range::{LexBound, Range, Window};
 use super::records::{behind, member_key, read_score, score_prefix};
 use crate::base::error::Result;
 use crate::encoding::header::{Meta, Type};
 use crate::encoding::scored::{Members, SCORE_BYTES, Scored, State, place, score_edge, split_place};
-use crate::store::{Key, Stretch, Table, Unit, UnitCursor};
+use crate::store::{Budget, Key, Stretch, Table, Unit, UnitCursor};
 
 /// Up to so many members from an end, or of a LIMIT's offset, are walked over; more are found by the counts.
 const NEAR: u64 = 64;
@@ -189,20 +189,19 @@ impl View {
         Ok(())
     }
 
-    /// The members of a range, at most `limit`.
+    /// The members of a range; if there are more than `memory` takes, some of them.
     pub(super) fn entries(
         &self,
         unit: &Unit<'_>,
         range: &Range<'_>,
-        reverse: bool,
-        offset: u64,
-        limit: u64,
+        window: Window,
+        memory: &mut Budget,
     ) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        if limit > 0 {
-            self.walk(unit, range, reverse, offset, |member, score| {
+        if window.limit > 0 {
+            self.walk(unit, range, window.reverse, window.offset, |member, score| {
                 entries.push((member.to_vec(), score));
-                (entries.len() as u64) < limit
+                memory.takes(member.len()) && (entries.len() as u64) < window.limit
             })?;
         }
         Ok(entries)
@@ -298,8 +297,7 @@ impl View {
         &self,
         unit: &mut Unit<'_>,
         range: &Range<'_>,
-        reverse: bool,
-        (offset, limit): (u64, u64),
+        Window { reverse, offset, limit }: Window,
         first: &Entry,
     ) -> Result<Option<Stretch>> {
         if !self.meta.records {

@@ -42,8 +42,7 @@ pub struct ExplainArgs {
 /// There is no store or no such family, or it cannot be printed.
 pub fn run(args: &ExplainArgs) -> Outcome {
     let key = args.keys.parse(&args.key)?;
-    let db = args.store.open()?;
-    let explanation = args.family.open(&db)?.explain(&key)?;
+    let explanation = args.family.read(&args.store.open_to_read()?)?.explain(&key);
     let mut out = Out::stdout();
     if args.json {
         out.line(&object(&explanation).to_string())?;

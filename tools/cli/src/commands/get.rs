@@ -42,8 +42,7 @@ pub struct GetArgs {
 /// There is no such key, or it cannot be read or printed.
 pub fn run(args: &GetArgs) -> Outcome {
     let key = args.keys.parse(&args.key)?;
-    let db = args.store.open()?;
-    let family = args.family.open(&db)?;
+    let family = args.family.read(&args.store.open_to_read()?)?;
     let Some(value) = family.get(&key)? else {
         let message = format!("there is no key {}", bytes_text::escape(&key));
         return Err(Failure::Told { code: NOT_FOUND, message });

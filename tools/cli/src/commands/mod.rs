@@ -1,6 +1,7 @@
 //! The commands, a file each: the arguments and the code that carries them out.
 
 pub mod backup;
+pub mod changes;
 pub mod checkpoint;
 pub mod compact;
 pub mod delete;

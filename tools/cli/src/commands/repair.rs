@@ -134,6 +134,7 @@ fn seqs(range: &SeqRange) -> Value {
 fn file(file: &RepairedFile) -> Value {
     let role = match file.role {
         FileRole::Table => "table",
+        FileRole::Blob => "blob",
         FileRole::Log => "log",
         FileRole::Manifest => "manifest",
         FileRole::Current => "current",

@@ -54,13 +54,12 @@ pub fn run(args: &ScanArgs) -> Outcome {
     let bounds = args.range.bounds()?;
     let format = if args.print.json { EntryFormat::Jsonl } else { EntryFormat::Text };
     let writer = EntryWriter::new(format, args.print.encoding)?;
-    let db = args.store.open()?;
-    let family = args.family.open(&db)?;
+    let family = args.family.read(&args.store.open_to_read()?)?;
     let mut out = Out::stdout();
     let mut entries: Box<dyn Iterator<Item = esker::Result<(Slice, Slice)>>> = match bounds {
         None => Box::new(std::iter::empty()),
-        Some(bounds) if args.reverse => Box::new(family.range::<Vec<u8>, _>(bounds)?.rev()),
-        Some(bounds) => Box::new(family.range::<Vec<u8>, _>(bounds)?),
+        Some(bounds) if args.reverse => Box::new(family.range::<Vec<u8>, _>(bounds).rev()),
+        Some(bounds) => Box::new(family.range::<Vec<u8>, _>(bounds)),
     };
     if let Some(limit) = args.limit {
         entries = Box::new(entries.take(usize::try_from(limit).unwrap_or(usize::MAX)));

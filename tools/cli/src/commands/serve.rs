@@ -4,7 +4,7 @@ use crate::failure::{Failure, INTERRUPTED, Outcome};
 use crate::output::notes;
 use crate::store::tell_recovery;
 use crate::text::{duration, size};
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use esker::Durability;
 use esker_server::{MetricsEndpoint, Options, Server};
 use esker_structures::Store;
@@ -56,6 +56,12 @@ pub struct ServeArgs {
     /// Memory for write buffers and caches together
     #[arg(long, value_name = "SIZE", default_value = "512MB", value_parser = size::parse)]
     pub memory: u64,
+    /// About what the elements that one command holds at once may take; more is an error. 0 for no limit
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size::parse)]
+    pub command_memory: u64,
+    /// How many databases there are; refused if further ones of the store hold keys
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = value_parser!(u32).range(1..=65536))]
+    pub databases: u32,
     /// Answer `GET /metrics` over HTTP here, such as 127.0.0.1:9121; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub metrics: Option<SocketAddr>,
@@ -70,8 +76,11 @@ pub struct ServeArgs {
 /// The store cannot be opened or closed, or the address cannot be listened on.
 pub fn run(args: &ServeArgs) -> Outcome {
     let durability = if args.durability == Survives::Sync { Durability::Sync } else { Durability::Os };
+    let command_memory = usize::try_from(args.command_memory).ok().filter(|bytes| *bytes > 0);
     let store = Store::builder(&args.dir)
         .durability(durability)
+        .databases(args.databases)
+        .command_memory(command_memory.unwrap_or(usize::MAX))
         .engine(|engine| {
             engine
                 .memory_budget(args.memory)

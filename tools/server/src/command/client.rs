@@ -2,6 +2,7 @@
 
 use super::table::{Call, ReplyMode, error, help, is, wrong_number};
 use crate::shared::ClientInfo;
+use esker_structures::Error;
 use esker_structures::base::number::parse_i64;
 use esker_structures::command::Reply;
 
@@ -76,7 +77,7 @@ fn set_info(info: &ClientInfo, attribute: &[u8], value: &[u8]) -> Option<Reply> 
     let place = match attribute {
         _ if is(attribute, "lib-name") => &mut names.library,
         _ if is(attribute, "lib-ver") => &mut names.version,
-        _ => return error(format!("ERR Unrecognized option '{shown}'")),
+        _ => return Some(Error::quoting("ERR Unrecognized option '", attribute, "'").into()),
     };
     if !is_plain(value) {
         return error(format!("ERR {shown} cannot contain spaces, newlines or special characters."));
@@ -93,7 +94,7 @@ fn list(call: &Call<'_>, filter: &[&[u8]]) -> Option<Reply> {
             _ if ["master", "replica", "slave", "pubsub"].iter().any(|known| is(kind, known)) => {
                 Some(Vec::new())
             }
-            _ => return error(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(kind))),
+            _ => return Some(Error::quoting("ERR Unknown client type '", kind, "'").into()),
         },
         [what, ids @ ..] if is(what, "id") && !ids.is_empty() => {
             let ids = ids.iter().map(|id| parse_i64(id).and_then(|id| u64::try_from(id).ok()));

@@ -1,8 +1,9 @@
 //! CONFIG: the names that clients ask for, and the limits that can be changed.
 
 use super::table::{Call, error, help, is, wrong_number};
-use crate::shared::{Settings, Shared};
+use crate::shared::Shared;
 use esker::Durability;
+use esker_structures::Error;
 use esker_structures::base::glob::matches;
 use esker_structures::base::number::parse_i64;
 use esker_structures::command::Reply;
@@ -22,7 +23,7 @@ struct Entry {
 }
 
 /// Takes a new value if it is a good one.
-type Set = fn(&Settings, &str) -> Result<(), &'static str>;
+type Set = fn(&Shared, &str) -> Result<(), &'static str>;
 
 macro_rules! fixed {
     ($name:literal, $value:expr) => {
@@ -31,18 +32,26 @@ macro_rules! fixed {
 }
 
 macro_rules! bytes {
-    ($name:literal, $field:ident) => {
+    ($name:literal, $field:ident, $least:expr) => {
         Entry {
             name: $name,
             value: |shared| shared.settings.$field.get().to_string(),
-            set: Some(|settings, text| {
-                settings.$field.set(memory(text).ok_or("argument must be a memory value")?);
+            set: Some(|shared, text| {
+                let bytes = memory(text).ok_or(NO_MEMORY)?;
+                if !($least..).contains(&bytes) {
+                    return Err(TOO_LITTLE);
+                }
+                shared.settings.$field.set(bytes);
                 Ok(())
             }),
         }
     };
 }
 
+/// Less would lock out whoever wants to take it back.
+const LEAST_BYTES: u64 = 1 << 20;
+const TOO_LITTLE: &str = "argument must be between 1048576 and 9223372036854775807 inclusive";
+const NO_MEMORY: &str = "argument must be a memory value";
 const NO_INTEGER: &str = "argument couldn't be parsed into an integer";
 
 /// What may be asked for. A fixed one may be set to what it is.
@@ -67,12 +76,11 @@ const ENTRIES: &[Entry] = &[
     Entry {
         name: "tcp-keepalive",
         value: |shared| shared.settings.keepalive_seconds.get().to_string(),
-        set: Some(|settings, text| {
+        set: Some(|shared, text| {
             let seconds: i64 = text.parse().map_err(|_| NO_INTEGER)?;
             let seconds = i32::try_from(seconds).ok().and_then(|seconds| u64::try_from(seconds).ok());
-            settings
-                .keepalive_seconds
-                .set(seconds.ok_or("argument must be between 0 and 2147483647 inclusive")?);
+            let seconds = seconds.ok_or("argument must be between 0 and 2147483647 inclusive")?;
+            shared.settings.keepalive_seconds.set(seconds);
             Ok(())
         }),
     },
@@ -94,18 +102,32 @@ const ENTRIES: &[Entry] = &[
     fixed!("list-max-listpack-size", -2),
     fixed!("list-max-ziplist-size", -2),
     fixed!("list-compress-depth", 0),
-    bytes!("proto-max-bulk-len", bulk_bytes),
-    bytes!("client-query-buffer-limit", query_bytes),
-    bytes!("maxmemory-clients", all_clients_bytes),
+    bytes!("proto-max-bulk-len", bulk_bytes, LEAST_BYTES),
+    bytes!("client-query-buffer-limit", query_bytes, LEAST_BYTES),
+    bytes!("maxmemory-clients", all_clients_bytes, 0),
+    // Esker's own: Redis takes what it can get.
+    Entry {
+        name: "command-memory-limit",
+        value: |shared| match shared.store.command_memory() {
+            usize::MAX => "0".into(),
+            bytes => bytes.to_string(),
+        },
+        set: Some(|shared, text| {
+            let bytes = memory(text).ok_or(NO_MEMORY)?;
+            let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes > 0);
+            shared.store.set_command_memory(bytes.unwrap_or(usize::MAX));
+            Ok(())
+        }),
+    },
     Entry {
         name: "maxclients",
         value: |shared| shared.settings.max_clients.get().to_string(),
-        set: Some(|settings, text| {
+        set: Some(|shared, text| {
             let most: u64 = text.parse().map_err(|_| NO_INTEGER)?;
             if !(1..=1_000_000).contains(&most) {
                 return Err("argument must be between 1 and 1000000 inclusive");
             }
-            settings.max_clients.set(most);
+            shared.settings.max_clients.set(most);
             Ok(())
         }),
     },
@@ -120,7 +142,7 @@ const ENTRIES: &[Entry] = &[
             });
             shown.join(" ")
         },
-        set: Some(|settings, text| {
+        set: Some(|shared, text| {
             let words: Vec<&str> = text.split_whitespace().collect();
             let (limits, odd) = words.as_chunks::<4>();
             if !odd.is_empty() {
@@ -139,7 +161,7 @@ const ENTRIES: &[Entry] = &[
                 found.push((class, [hard, soft, seconds]));
             }
             for (class, numbers) in found {
-                let settings = settings.output_limit(&class);
+                let settings = shared.settings.output_limit(&class);
                 settings.into_iter().zip(numbers).for_each(|(setting, number)| setting.set(number));
             }
             Ok(())
@@ -203,22 +225,24 @@ fn set(shared: &Shared, pairs: &[&[u8]]) -> Reply {
         let text = format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}");
         Reply::Error(text)
     };
-    let mut found = Vec::new();
+    let mut found: Vec<(&Entry, String)> = Vec::new();
     for pair in pairs.chunks_exact(2) {
         let Some(entry) = ENTRIES.iter().find(|entry| is(pair[0], entry.name)) else {
-            let name = String::from_utf8_lossy(pair[0]);
-            let text = format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'");
-            return Reply::Error(text);
+            let text = "ERR Unknown option or number of arguments for CONFIG SET - '";
+            return Error::quoting(text, pair[0], "'").into();
         };
         let value = String::from_utf8_lossy(pair[1]).into_owned();
         if entry.set.is_none() && (entry.value)(shared) != value {
             return failed(entry.name, "can't set immutable config");
         }
+        if found.iter().any(|(other, _)| other.name == entry.name) {
+            return failed(&String::from_utf8_lossy(pair[0]), "duplicate parameter");
+        }
         found.push((entry, value));
     }
     for (entry, value) in found {
         if let Some(set) = entry.set
-            && let Err(why) = set(&shared.settings, &value)
+            && let Err(why) = set(shared, &value)
         {
             return failed(entry.name, why);
         }

@@ -3,6 +3,7 @@
 use super::client::set_name;
 use super::info::REDIS_VERSION;
 use super::table::{Call, error, is, wrong_number};
+use esker_structures::Error;
 use esker_structures::base::number::parse_i64;
 use esker_structures::command::{Protocol, Reply};
 
@@ -33,10 +34,7 @@ pub(super) fn hello(call: &mut Call<'_>, args: &[&[u8]]) -> Option<Reply> {
                 name = Some(*wanted);
                 behind
             }
-            _ => {
-                let option = String::from_utf8_lossy(option);
-                return error(format!("ERR Syntax error in HELLO option '{option}'"));
-            }
+            _ => return Some(Error::quoting("ERR Syntax error in HELLO option '", option, "'").into()),
         };
     }
     if let Some(refused) = name.and_then(|name| set_name(call.info, name)) {

@@ -128,8 +128,31 @@ mod tests {
     use super::*;
     use crate::command::table::ReplyMode;
     use crate::shared::ClientInfo;
+    use esker::fs::sim::{Fault, OperationKind};
+    use esker::fs::{Fs, SimFs};
     use esker_structures::Store;
     use std::sync::Arc;
+
+    #[test]
+    fn a_failed_sync_shows() {
+        let disk = SimFs::new();
+        let builder = Store::builder("/data").deterministic(1);
+        let on_disk = |engine: esker::Builder| engine.fs(Fs::Sim(disk.clone())).memory_budget(8 << 20);
+        let store = builder.engine(on_disk).open().unwrap();
+        let shared = Shared::new(store.clone(), "127.0.0.1:1".parse().unwrap(), 1, Vec::new());
+        let shown = || {
+            let mut text = String::new();
+            persistence(&shared, &mut text).unwrap();
+            text
+        };
+        assert!(shown().contains("aof_last_write_status:ok\r\n"));
+        disk.set_fault(Box::new(|operation| {
+            (operation.kind == OperationKind::Sync).then_some(Fault::FailedSyncDropsPages)
+        }));
+        let written = shared.connect().execute(&["set", "k", "v"]).depends_on;
+        assert!(store.wait(written).is_err());
+        assert!(shown().contains("aof_last_write_status:err\r\n"));
+    }
 
     #[test]
     fn counts_depend_on_what_they_count() {

@@ -5,5 +5,4 @@ mod settings;
 mod state;
 
 pub(crate) use client::ClientInfo;
-pub(crate) use settings::Settings;
 pub(crate) use state::Shared;

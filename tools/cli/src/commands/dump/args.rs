@@ -12,6 +12,14 @@ Examples:
 
 Exit code 4: the file is damaged; what could be read was printed.";
 
+const BLOB_HELP: &str = "\
+Examples:
+  esker blob dump data/000013.blob                  what it says of itself
+  esker blob dump data/000013.blob --keys           where each value stands, and whose it is
+  esker blob dump data/000013.blob --values --json  every value
+
+Exit code 4: the file is damaged; what could be read was printed.";
+
 const WAL_HELP: &str = "\
 Examples:
   esker wal dump data/000007.log
@@ -55,6 +63,37 @@ pub struct SstDumpArgs {
     #[arg(long)]
     pub keys: bool,
     /// Print each entry with its value
+    #[arg(long)]
+    pub values: bool,
+    /// The file.
+    #[command(flatten)]
+    pub file: FileArgs,
+}
+
+/// Arguments of `esker blob`.
+#[derive(Args, Debug)]
+#[command(after_help = BLOB_HELP)]
+pub struct BlobArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: BlobCommand,
+}
+
+/// What to do with a blob file.
+#[derive(Debug, Subcommand)]
+pub enum BlobCommand {
+    /// Print what the file holds: what it says of itself, unless more is asked for
+    #[command(after_help = BLOB_HELP)]
+    Dump(BlobDumpArgs),
+}
+
+/// Arguments of `esker blob dump`.
+#[derive(Args, Debug)]
+pub struct BlobDumpArgs {
+    /// Print the key and the place of each value
+    #[arg(long)]
+    pub keys: bool,
+    /// Print each value, too
     #[arg(long)]
     pub values: bool,
     /// The file.

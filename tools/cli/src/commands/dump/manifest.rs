@@ -5,6 +5,7 @@ use crate::commands::dump::printing::{finish, open, print_break, print_header};
 use crate::failure::Outcome;
 use crate::output::{Cell, Item};
 use crate::text::bytes_text;
+use esker::base::blob_ref::BlobShare;
 use esker::inspect::{ManifestItem, walk_manifest};
 use esker::ranges::RangeKind;
 use esker::version::EditOp;
@@ -59,7 +60,23 @@ fn words(op: &EditOp) -> (&'static str, String) {
         }
         EditOp::DropFamily(id) => ("drop family", id.to_string()),
         EditOp::PreparedFamily(id) => ("prepared family", id.to_string()),
+        EditOp::FeedFrom(seq) => ("feed from", format!("changes behind seq {seq} can be read")),
+        EditOp::HistoryEnded(ended) => {
+            ("history ended", format!("{:016x} at seq {}", ended.id, ended.last_seq))
+        }
+        EditOp::KeepLog(kept) => {
+            let (number, end, last) = (kept.number, kept.end, kept.last_seq);
+            ("keep log", format!("{number:06}.log up to offset {end}, seq {last}, since {} ms", kept.kept_ms))
+        }
+        EditOp::NoteIngest(mark) => {
+            let (from, to) = (bytes_text::escape(&mark.smallest), bytes_text::escape(&mark.largest));
+            let (seq, family, entries) = (mark.seq, mark.family, mark.entries);
+            ("note ingest", format!("seq {seq} to family {family}: {entries} entries, keys {from} to {to}"))
+        }
+        EditOp::Consumer { name, position } => ("consumer", format!("{name:?} at {position}")),
+        EditOp::RemoveConsumer(name) => ("remove consumer", format!("{name:?}")),
         EditOp::NextFamily(id) => ("next family", id.to_string()),
+        EditOp::Ingested(seq) => ("ingested", format!("up to seq {seq}")),
         EditOp::Flushed { family, seq } => ("flushed", format!("family {family} through seq {seq}")),
         EditOp::AddTable { family, level, meta } => {
             let key = |key: &[u8]| bytes_text::escape(key);
@@ -76,7 +93,27 @@ fn words(op: &EditOp) -> (&'static str, String) {
                 key(&meta.largest.0),
                 meta.cleaned_seq,
             );
+            let share = |share: &BlobShare| {
+                format!(
+                    "; refers to {} values, {} bytes, of {:06}.blob",
+                    share.entries, share.bytes, share.file
+                )
+            };
+            let about = about + &meta.blobs.iter().map(share).collect::<String>();
             (if meta.ingested_seq == 0 { "add table" } else { "ingest table" }, about)
+        }
+        EditOp::AddBlob { family, meta } => {
+            let about = format!(
+                "{:06}.blob to family {family}: {} bytes, {} values of {} bytes, {} uncompressed",
+                meta.number, meta.size, meta.entries, meta.bytes, meta.raw_bytes
+            );
+            ("add blob", about)
+        }
+        EditOp::RemoveBlob { family, number } => {
+            ("remove blob", format!("{number:06}.blob from family {family}"))
+        }
+        EditOp::DeadBlob { family, number, since_ms } => {
+            ("dead blob", format!("{number:06}.blob of family {family}, since {since_ms} ms"))
         }
         EditOp::RemoveTable { family, level, number } => {
             ("remove table", format!("{number:06}.sst from level {level} of family {family}"))

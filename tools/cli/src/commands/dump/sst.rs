@@ -4,6 +4,7 @@ use crate::commands::dump::args::{SstArgs, SstCommand};
 use crate::commands::dump::printing::{finish, hex, open, time, ttl, value};
 use crate::failure::Outcome;
 use crate::output::{Cell, Item, ItemPrinter};
+use esker::base::blob_ref::BlobShare;
 use esker::base::key::{EntryRef, Kind};
 use esker::inspect::{BlockSummary, TableFile};
 use esker::table::{Footer, Handle, Properties};
@@ -92,6 +93,7 @@ fn properties(found: &Properties, printer: &mut ItemPrinter) -> Outcome {
         ("newest entry", time(found.written_ms())),
         ("history", hex(found.history)),
         ("made outside", Cell::Text(if found.outside { "yes" } else { "no" }.into())),
+        ("blob files", blobs(&found.blobs)),
         ("store", if found.store == 0 { Cell::Empty } else { hex(found.store) }),
     ] {
         printer.item(Item::Fact(name, cell))?;
@@ -99,7 +101,14 @@ fn properties(found: &Properties, printer: &mut ItemPrinter) -> Outcome {
     Ok(())
 }
 
-fn codec(byte: u8) -> Cell {
+fn blobs(shares: &[BlobShare]) -> Cell {
+    let told =
+        |share: &BlobShare| format!("{:06}.blob: {} of {} bytes", share.file, share.entries, share.bytes);
+    let all: Vec<String> = shares.iter().map(told).collect();
+    if all.is_empty() { Cell::Empty } else { Cell::Text(all.join(", ")) }
+}
+
+pub(super) fn codec(byte: u8) -> Cell {
     let codec = esker::compress::Codec::from_byte(byte);
     Cell::Text(codec.map_or_else(|| byte.to_string(), |codec| format!("{codec:?}").to_lowercase()))
 }

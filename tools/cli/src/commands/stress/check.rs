@@ -148,11 +148,14 @@ fn read_family(
 fn check_directory(store: &Path) -> Result<(), Trouble> {
     let fs = Fs::default();
     let Some(loaded) = load_manifest(&fs, store)? else { return wrong("there is no CURRENT after a close") };
-    let mut named: BTreeSet<FileKind> = loaded.state.table_numbers().map(FileKind::Table).collect();
+    let mut named: BTreeSet<FileKind> = loaded.state.data_files().collect();
     named.extend([FileKind::Current, FileKind::Lock, FileKind::Manifest(loaded.number)]);
     for name in fs.list(store)? {
         let accounted = match FileKind::parse(&name) {
-            Some(FileKind::Wal(number)) => number >= loaded.state.oldest_wal,
+            Some(FileKind::Wal(number)) => {
+                number >= loaded.state.oldest_wal
+                    || loaded.state.feed.as_ref().is_some_and(|feed| feed.keeps(number))
+            }
             Some(FileKind::Reserve | FileKind::Options(_)) => true,
             Some(kind) => named.remove(&kind),
             None => false,

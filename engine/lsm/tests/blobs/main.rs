@@ -1,0 +1,8 @@
+//! Values that stand apart from their keys: read in every way, collected, copied, damaged, lost.
+
+mod collecting;
+mod copies;
+mod damage;
+mod erasing;
+mod reading;
+mod store;
