@@ -5,6 +5,7 @@
 //! a store takes to open, and `growth` draws how a tree grows.
 
 pub mod arena;
+mod changes;
 pub mod growth;
 mod instructions;
 mod latency;

@@ -5,6 +5,9 @@ pub const KEY_BYTES: usize = 16;
 /// Bytes of a value.
 pub const VALUE_BYTES: usize = 100;
 
+/// Keys that differ in their last two bytes alone: the most members that a group has room for.
+const GROUP_ROOM: u64 = 100;
+
 /// A key.
 pub type Key = [u8; KEY_BYTES];
 
@@ -66,15 +69,36 @@ impl Workload {
     /// The value of entry `i` in its `version`: random bytes, then the same bytes again.
     #[must_use]
     pub fn value(&self, i: u32, version: u32) -> [u8; VALUE_BYTES] {
-        let mut next = rng(self.seed ^ u64::from(i) << 32 ^ u64::from(version));
         let mut value = [0; VALUE_BYTES];
-        let (first, second) = value.split_at_mut(VALUE_BYTES / 2);
-        for chunk in first.chunks_mut(8) {
-            let random = next().to_le_bytes();
-            chunk.copy_from_slice(&random[..chunk.len()]);
-        }
-        second.copy_from_slice(first);
+        self.fill_value(i, version, &mut value);
         value
+    }
+
+    /// A value of any length: piece by piece of [`VALUE_BYTES`], each random bytes and then the same again,
+    /// so that half of it compresses however fast a codec hurries over what it cannot compress.
+    pub fn fill_value(&self, i: u32, version: u32, value: &mut [u8]) {
+        let mut next = rng(self.seed ^ u64::from(i) << 32 ^ u64::from(version));
+        for piece in value.chunks_mut(VALUE_BYTES) {
+            let (first, second) = piece.split_at_mut(piece.len().div_ceil(2));
+            for chunk in first.chunks_mut(8) {
+                let random = next().to_le_bytes();
+                chunk.copy_from_slice(&random[..chunk.len()]);
+            }
+            second.copy_from_slice(&first[..second.len()]);
+        }
+    }
+
+    /// The key of entry `i` where `members` of them share all but the last two bytes. Groups ascend with
+    /// `i`, and between any two there is room for a missing one.
+    #[must_use]
+    pub fn grouped_key(&self, i: u32, members: u32) -> Key {
+        key_of(2 * GROUP_ROOM * u64::from(i / members) + u64::from(i % members))
+    }
+
+    /// The key that entry `i` would have in the missing group right behind its own.
+    #[must_use]
+    pub fn missing_grouped_key(&self, i: u32, members: u32) -> Key {
+        key_of(2 * GROUP_ROOM * u64::from(i / members) + GROUP_ROOM + u64::from(i % members))
     }
 }
 
@@ -104,5 +128,28 @@ mod tests {
         assert_ne!(workload.value(1, 0), workload.value(1, 1));
         let value = workload.value(3, 0);
         assert_eq!(value[..50], value[50..]);
+    }
+
+    #[test]
+    fn long_values_are_pieces_of_which_half_repeats() {
+        let workload = Workload::new(10, 7);
+        let of = |i, version| {
+            let mut value = [0; 4096];
+            workload.fill_value(i, version, &mut value);
+            value
+        };
+        let value = of(3, 1);
+        assert_eq!(value[..VALUE_BYTES], workload.value(3, 1));
+        assert!(value.chunks(VALUE_BYTES).all(|piece| piece[..piece.len() / 2] == piece[piece.len() / 2..]));
+        assert_ne!(value[..50], value[100..150]);
+        assert!(value != of(3, 2) && value != of(4, 1) && value == of(3, 1));
+    }
+
+    #[test]
+    fn groups_share_all_but_two_bytes() {
+        let workload = Workload::new(10, 7);
+        assert_eq!(&workload.grouped_key(29, 10), b"user000000000409");
+        assert_eq!(&workload.missing_grouped_key(29, 10), b"user000000000509");
+        assert!((0..100).map(|i| workload.grouped_key(i, 10)).is_sorted());
     }
 }

@@ -10,7 +10,7 @@ use esker_structures::Store;
 use esker_structures::command::{Connection, commands};
 use esker_tests::golden;
 use esker_tests::redis::{
-    Both, Coverage, ErrorKind, Generator, Pair, SHAPES, Server, Step, Way, answer, forgotten, looks,
+    Both, Coverage, ErrorKind, Generator, Pair, SHAPES, Server, Step, Value, Way, answer, forgotten, looks,
     parse_ways, print_ways, shown, unmet,
 };
 use esker_tests::session::shrink;
@@ -139,6 +139,45 @@ fn replies_are_those_of_redis() {
     golden::check(WAYS, &print_ways(&ways));
     let covered = met.summary();
     esker_tests::figure!("redis: {total} commands from seed {first} on; {covered}; differences: 0");
+}
+
+/// Whoever watches is turned away by what changes a key, and by nothing else: each command comes between
+/// somebody else's WATCH and EXEC. By chance alone the four seldom meet.
+#[test]
+fn who_watches_is_told_of_what_redis_tells() {
+    let Some(server) = Server::start() else { return };
+    let (total, first) = (number("ESKER_REDIS_COMMANDS", 60_000) / 10, number("ESKER_REDIS_SEED", 1));
+    let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+    let (mut kept, mut turned_away) = (0, 0);
+    for seed in first..first + total.div_ceil(SEQUENCE) {
+        let store = open(&SimFs::new(), seed);
+        let mut clients: Vec<Both> = (0..2).map(|_| Both::inside(&store, &server)).collect();
+        server.connect().execute(&[b"flushall".to_vec()]).unwrap();
+        let mut generator = Generator::new(seed + 1_000_000);
+        let mut log = Vec::new();
+        for at in 0..SEQUENCE {
+            let args = generator.command();
+            let steps = [
+                (1, words("watch k0 k1 k2 k3 k4 k5 k6 k7 far")),
+                (0, args),
+                (1, words("multi")),
+                (1, words("ping")),
+                (1, words("exec")),
+            ];
+            for (client, args) in steps {
+                log.push(format!("{client}: {}", shown(&args)));
+                let Pair { ours, theirs, same } = clients[client].execute(&args);
+                let tail = log[log.len().saturating_sub(60)..].join("\n");
+                assert!(same, "seed {seed}, round {at}:\n{tail}\nours:   {ours:?}\nRedis': {theirs:?}");
+                if args == words("exec") {
+                    let went_on = matches!(&ours, Value::Array(Some(_)));
+                    *(if went_on { &mut kept } else { &mut turned_away }) += 1;
+                }
+            }
+        }
+    }
+    esker_tests::figure!("redis: of {total} who watched {kept} went on and {turned_away} were turned away");
+    assert!(kept > total / 20 && turned_away > total / 20);
 }
 
 #[test]

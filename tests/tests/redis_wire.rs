@@ -233,6 +233,8 @@ const FIXED: &[&str] = &[
     "hello x",
     "hello 3 setname you",
     "client getname",
+    // Only where it began with it: what follows is to be compared in both protocols.
+    "HELLO 2",
     "multi",
     "client setname them",
     "hgetall h",
@@ -305,7 +307,7 @@ const FIXED: &[&str] = &[
 
 /// HELLO tells the number of the connection.
 fn is_own(command: &str) -> bool {
-    command.starts_with("hello ")
+    command.to_ascii_lowercase().starts_with("hello ")
 }
 
 #[test]
@@ -318,7 +320,7 @@ fn commands_of_the_connection_are_those_of_redis() {
             both.speak_resp3();
         }
         let mut log = Vec::new();
-        for command in FIXED {
+        for command in FIXED.iter().filter(|command| !resp3 || **command != "HELLO 2") {
             log.push(*command);
             let pairs = vec![both.execute(&words(command))];
             if !is_own(command) || matches!(pairs[0].theirs, Value::Error(_)) {

@@ -273,7 +273,7 @@ fn small_commands_that_ask_for_much_are_within_the_limits() {
     said(&[b"SET", b"k", &vec![b'x'; 1 << 20]]);
     for (name, value) in [
         ("client-output-buffer-limit", "normal 8mb 1mb 60"),
-        ("client-query-buffer-limit", "100kb"),
+        ("client-query-buffer-limit", "1mb"),
         ("tcp-keepalive", "60"),
     ] {
         assert_eq!(said(&[b"CONFIG", b"SET", name.as_bytes(), value.as_bytes()]), "+OK\r\n");
@@ -284,13 +284,43 @@ fn small_commands_that_ask_for_much_are_within_the_limits() {
     assert!(said(&times(7)).starts_with("*7\r\n$1048576\r\n"));
     assert!(said(&times(9)).starts_with("-ERR the reply would have more bytes"));
     assert_eq!(said(&[b"PING"]), "+PONG\r\n", "the connection goes on");
+    for little in [&b"proto-max-bulk-len"[..], b"client-query-buffer-limit"] {
+        let answer = said(&[b"CONFIG", b"SET", little, b"1000000"]);
+        assert!(answer.contains("must be between 1048576"), "nobody could take it back: {answer}");
+    }
+    assert!(said(&[b"CONFIG", b"SET", b"timeout", b"0", b"TIMEOUT", b"0"]).contains("duplicate parameter"));
     // What is watched counts as what is queued does.
     let mut watcher = server.connect();
-    let closed = (0..10_000).any(|at| {
+    let closed = (0..100_000).any(|at| {
         let watch = Client::encode(&[b"WATCH", format!("key{at}").as_bytes()]);
         watcher.send(&watch).is_err() || watcher.reply().is_err()
     });
     assert!(closed);
+}
+
+/// A browser that is tricked into a request to the port of a server without a password must not have what
+/// follows its head carried out.
+#[test]
+fn requests_of_the_web_are_not_listened_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    let requests: [&[u8]; 4] = [
+        b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\nSET pwned 1\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nSET pwned 1\r\n",
+        b"SET seen 1\r\npost x\r\nSET pwned 1\r\n",
+        b"*1\r\n$5\r\nhOst:\r\n*3\r\n$3\r\nSET\r\n$5\r\npwned\r\n$1\r\n1\r\n",
+    ];
+    for request in requests {
+        let mut stream = server.stream();
+        stream.write_all(request).unwrap();
+        let mut said = String::new();
+        // It ends, by a reset where something was not read.
+        let _ = stream.read_to_string(&mut said);
+        assert!(!said.contains("+OK") || said == "+OK\r\n", "{said}");
+    }
+    let mut client = server.connect();
+    assert_eq!(client.ask("EXISTS pwned"), ":0\r\n");
+    assert_eq!(client.ask("EXISTS seen"), ":1\r\n", "what came before is carried out");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::drive::{Drive, Sizes};
 use super::engines::Kind;
 use super::meter::spin;
 use super::order::{Conditions, Named};
-use super::phases::Suite;
+use super::suites::Suite;
 use crate::latency::Latency;
 use crate::process::Fallible;
 use crate::throughput::bare;

@@ -3,16 +3,19 @@
 use super::engine::{Direction, Engine, Settings, Unsupported, Use};
 use super::engines::Kind;
 use super::keys::{Keys, Zipf};
-use super::phases::{Phase, Start, Suite, Work};
+use super::phases::{Phase, Start, Work};
 use super::row::{Outcome, Row};
+use super::suites::{LARGE_BYTES, Subject, Suite};
 use super::work::{Context, purpose};
 use crate::process::{Fallible, disk_bytes, remove_tree};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-/// Entries of a batch while a store is loaded without being measured.
-const LOADED_AT_ONCE: usize = 1000;
+/// Entries of a batch while a store is loaded without being measured, and what they take, at most.
+const LOADED_AT_ONCE: (usize, u64) = (1000, 256 << 10);
+/// So many values fit into the memory of an engine at least, however little it is given.
+const VALUES_IN_MEMORY: u64 = 256;
 /// How long an engine may take to settle without being measured.
 const SETTLED_AFTER: Duration = Duration::from_secs(120);
 /// With so few entries every value that is read is compared.
@@ -40,6 +43,7 @@ pub struct Drive<'a> {
     sizes: Sizes,
     dir: &'a Path,
     memory_bytes: u64,
+    large_values_from: Option<usize>,
     keys: Keys,
     zipf: Zipf,
     store: Option<Store>,
@@ -59,12 +63,15 @@ impl<'a> Drive<'a> {
     /// An engine in a suite, with its stores in `dir`.
     #[must_use]
     pub fn new(kind: Kind, suite: &Suite, sizes: Sizes, dir: &'a Path) -> Drive<'a> {
-        let keys = Keys::new(suite.shape, sizes.entries, sizes.seed);
-        let bytes = u64::from(sizes.entries) * keys.entry_bytes();
+        let entries = suite.entries(sizes.entries);
+        let keys = Keys::new(suite.shape, suite.value_bytes, entries, sizes.seed);
+        let bytes = u64::from(entries) * keys.entry_bytes();
         // The cache is half of the memory.
-        let memory_bytes = if suite.beyond_cache { bytes / 2 } else { sizes.memory_bytes }.max(1 << 20);
-        let zipf = Zipf::new(sizes.entries);
-        Drive { kind, sizes, dir, memory_bytes, keys, zipf, store: None }
+        let memory_bytes = if suite.beyond_cache { bytes / 2 } else { sizes.memory_bytes };
+        let memory_bytes = memory_bytes.max(1 << 20).max(VALUES_IN_MEMORY * suite.value_bytes as u64);
+        let large_values_from = (suite.subject == Subject::LargeValues).then_some(LARGE_BYTES);
+        let zipf = Zipf::new(entries);
+        Drive { kind, sizes, dir, memory_bytes, large_values_from, keys, zipf, store: None }
     }
 
     /// Runs a phase. Its error ends the phase, and the store with it, not the suite.
@@ -113,9 +120,13 @@ impl<'a> Drive<'a> {
     fn alone(&mut self, phase: &Phase) -> Fallible<Row> {
         self.discard()?;
         let store = Store::new(self.open("own", purpose(phase.work))?);
-        let row = self.context(&store, phase).run()?;
+        let outside = self.path("outside");
+        remove_tree(&outside)?;
+        std::fs::create_dir_all(&outside)?;
+        let row = Context { outside: &outside, ..self.context(&store, phase) }.run()?;
         let disk_bytes = disk_bytes(&self.path("own"));
         store.engine.close()?;
+        remove_tree(&outside)?;
         remove_tree(&self.path("own"))?;
         Ok(Row { disk_bytes, ..row })
     }
@@ -143,7 +154,9 @@ impl<'a> Drive<'a> {
             keys: &self.keys,
             zipf: &self.zipf,
             phase,
+            outside: self.dir,
             cap: phase.cap(self.sizes.longest),
+            reads: self.sizes.entries,
             seed: self.sizes.seed,
             version: store.version,
             inserted: &store.inserted,
@@ -159,8 +172,13 @@ impl<'a> Drive<'a> {
         let dir = self.path(name);
         remove_tree(&dir)?;
         std::fs::create_dir_all(&dir)?;
-        let most_bytes = u64::from(self.sizes.entries) * self.keys.entry_bytes() * ROOM;
-        self.kind.open(&Settings::new(dir, self.memory_bytes, most_bytes, purpose))
+        let most_bytes = u64::from(self.keys.entries()) * self.keys.entry_bytes() * ROOM;
+        let settings = Settings {
+            prefix_bytes: self.keys.prefix_bytes(),
+            large_values_from: self.large_values_from,
+            ..Settings::new(dir, self.memory_bytes, most_bytes, purpose)
+        };
+        self.kind.open(&settings)
     }
 
     fn load(&mut self) -> Fallible<()> {
@@ -174,7 +192,9 @@ impl<'a> Drive<'a> {
     /// Puts what a fill has not come to.
     fn put_rest(&mut self, done: usize) -> Fallible<()> {
         let store = self.store.as_mut().ok_or("there is no store")?;
-        for numbers in self.keys.shuffled()[done..].chunks(LOADED_AT_ONCE) {
+        let (most, bytes) = LOADED_AT_ONCE;
+        let at_once = most.min((bytes / self.keys.entry_bytes()) as usize).max(1);
+        for numbers in self.keys.shuffled()[done..].chunks(at_once) {
             let made: Vec<_> = numbers.iter().map(|&i| (self.keys.key(i), self.keys.value(i, 0))).collect();
             let entries: Vec<_> = made.iter().map(|(key, value)| (&**key, &value[..])).collect();
             store.engine.put_batch(&entries)?;

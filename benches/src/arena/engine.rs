@@ -2,7 +2,7 @@
 
 use crate::process::Fallible;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a store is opened for. Each use but the first has a store of its own.
@@ -18,6 +18,8 @@ pub enum Use {
     Counters,
     /// As [`Use::Plain`], and every entry expires after this time.
     Expiring(Duration),
+    /// As [`Use::Plain`], with [`Engine::changes`].
+    Changes,
 }
 
 /// What all engines are given alike, as far as they can be.
@@ -38,6 +40,10 @@ pub struct Settings {
     pub filter_bits: u32,
     /// What at most all keys and values take, in bytes, for engines that want to know beforehand.
     pub most_bytes: u64,
+    /// Scans are of the first so many bytes of a key, if that is known.
+    pub prefix_bytes: Option<usize>,
+    /// Values from so many bytes on stand in files of their own, in kinds that do that.
+    pub large_values_from: Option<usize>,
     /// What for.
     pub purpose: Use,
 }
@@ -54,6 +60,8 @@ impl Settings {
             zstd_level: 1,
             filter_bits: 10,
             most_bytes,
+            prefix_bytes: None,
+            large_values_from: None,
             purpose,
         }
     }
@@ -118,6 +126,13 @@ pub trait Engine: Send + Sync {
     /// enough or there are no more.
     fn scan(&self, from: Option<&[u8]>, direction: Direction, visit: Visit<'_>) -> Fallible<()>;
 
+    /// Visits all entries whose keys start with `prefix`.
+    fn scan_prefix(&self, prefix: &[u8], visit: Visit<'_>) -> Fallible<()> {
+        self.scan(Some(prefix), Direction::Forward, &mut |key, value| {
+            key.starts_with(prefix) && visit(key, value)
+        })
+    }
+
     /// Writes out what stands in memory and waits until background work is done, at most for `limit`.
     fn settle(&self, limit: Duration) -> Fallible<()>;
 
@@ -158,8 +173,42 @@ pub trait Engine: Send + Sync {
         Err(Unsupported.into())
     }
 
+    /// A new file outside of the store, for [`Engine::ingest`] to take in.
+    fn sorted_file(&self, _path: &Path) -> Fallible<Box<dyn SortedFile + '_>> {
+        Err(Unsupported.into())
+    }
+
+    /// Takes in files that [`Engine::sorted_file`] has made, and removes them from where they are.
+    fn ingest(&self, _files: &[PathBuf]) -> Fallible<()> {
+        Err(Unsupported.into())
+    }
+
+    /// Visits all puts since the store was made, in their order, until `visit` has enough or there are no
+    /// more.
+    fn changes(&self, _visit: Visit<'_>) -> Fallible<()> {
+        Err(Unsupported.into())
+    }
+
     /// Closes the store.
     fn close(self: Box<Self>) -> Fallible<()>;
+}
+
+/// A file that is being written outside of a store.
+pub trait SortedFile {
+    /// Adds an entry behind the last one.
+    ///
+    /// # Errors
+    /// What the engine gives.
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Fallible<()>;
+
+    /// About how many bytes it has.
+    fn bytes(&self) -> u64;
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// What the engine gives.
+    fn finish(self: Box<Self>) -> Fallible<()>;
 }
 
 /// Whether reads never see an expired entry; otherwise it may be there until it is compacted away.

@@ -41,6 +41,33 @@ pub enum Shape {
     Random,
     /// A prefix of forty bytes that all share, then as [`Shape::User`].
     Prefix,
+    /// As [`Shape::User`], but ten at a time share all but the last two bytes, and no other does.
+    Groups,
+}
+
+/// Entries of a group.
+pub const GROUP: u32 = 10;
+/// Bytes that a group shares.
+const GROUP_BYTES: usize = 14;
+
+/// A value: short ones stand on the stack.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// As long as that of a [`Workload`].
+    Short([u8; VALUE_BYTES]),
+    /// Of any length.
+    Long(Vec<u8>),
+}
+
+impl Deref for Value {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Value::Short(bytes) => bytes,
+            Value::Long(bytes) => bytes,
+        }
+    }
 }
 
 const PREFIX: &[u8; 40] = b"organisation/0042/collection/7/document/";
@@ -50,14 +77,15 @@ const PREFIX: &[u8; 40] = b"organisation/0042/collection/7/document/";
 #[derive(Clone, Debug)]
 pub struct Keys {
     shape: Shape,
+    value_bytes: usize,
     workload: Workload,
 }
 
 impl Keys {
-    /// `entries` keys, with orders and values that follow from `seed`.
+    /// `entries` keys, with orders and values of `value_bytes` that follow from `seed`.
     #[must_use]
-    pub fn new(shape: Shape, entries: u32, seed: u64) -> Keys {
-        Keys { shape, workload: Workload::new(entries, seed) }
+    pub fn new(shape: Shape, value_bytes: usize, entries: u32, seed: u64) -> Keys {
+        Keys { shape, value_bytes, workload: Workload::new(entries, seed) }
     }
 
     /// How many entries there are at first.
@@ -79,6 +107,7 @@ impl Keys {
             Shape::User => Key::of([&self.workload.key(i), b""]),
             Shape::Random => scattered(u64::from(i)),
             Shape::Prefix => Key::of([PREFIX, &self.workload.key(i)]),
+            Shape::Groups => Key::of([&self.workload.grouped_key(i, GROUP), b""]),
         }
     }
 
@@ -89,25 +118,43 @@ impl Keys {
             Shape::User => Key::of([&self.workload.missing_key(i), b""]),
             Shape::Random => scattered(u64::from(i) | 1 << 40),
             Shape::Prefix => Key::of([PREFIX, &self.workload.missing_key(i)]),
+            Shape::Groups => Key::of([&self.workload.missing_grouped_key(i, GROUP), b""]),
         }
+    }
+
+    /// Of how many bytes the prefix is by which entries are grouped, if they are.
+    #[must_use]
+    pub fn prefix_bytes(&self) -> Option<usize> {
+        (self.shape == Shape::Groups).then_some(GROUP_BYTES)
     }
 
     /// The value of entry `i` in its `version`.
     #[must_use]
-    pub fn value(&self, i: u32, version: u32) -> [u8; VALUE_BYTES] {
-        self.workload.value(i, version)
+    pub fn value(&self, i: u32, version: u32) -> Value {
+        if self.value_bytes == VALUE_BYTES {
+            return Value::Short(self.workload.value(i, version));
+        }
+        let mut value = vec![0; self.value_bytes];
+        self.workload.fill_value(i, version, &mut value);
+        Value::Long(value)
     }
 
     /// Whether entry `i` had this value in one of its versions up to `last`.
     #[must_use]
     pub fn had(&self, i: u32, value: &[u8], last: u32) -> bool {
-        (0..=last).any(|version| self.value(i, version) == value)
+        (0..=last).any(|version| *self.value(i, version) == *value)
+    }
+
+    /// Bytes of a value.
+    #[must_use]
+    pub fn value_bytes(&self) -> usize {
+        self.value_bytes
     }
 
     /// Bytes of an entry, key and value.
     #[must_use]
     pub fn entry_bytes(&self) -> u64 {
-        (self.key(0).len() + VALUE_BYTES) as u64
+        (self.key(0).len() + self.value_bytes) as u64
     }
 }
 
@@ -175,8 +222,9 @@ mod tests {
 
     #[test]
     fn every_shape_has_keys_of_its_own_for_all() {
-        for (shape, len) in [(Shape::User, 16), (Shape::Random, 16), (Shape::Prefix, 56)] {
-            let keys = Keys::new(shape, 500, 1);
+        let shapes = [(Shape::User, 16), (Shape::Random, 16), (Shape::Prefix, 56), (Shape::Groups, 16)];
+        for (shape, len) in shapes {
+            let keys = Keys::new(shape, VALUE_BYTES, 500, 1);
             let there: BTreeSet<Vec<u8>> = (0..500).map(|i| keys.key(i).to_vec()).collect();
             let missing: BTreeSet<Vec<u8>> = (0..500).map(|i| keys.missing_key(i).to_vec()).collect();
             assert_eq!((there.len(), missing.len()), (500, 500), "{shape:?}");
@@ -189,9 +237,25 @@ mod tests {
 
     #[test]
     fn values_are_known_by_their_versions() {
-        let keys = Keys::new(Shape::User, 10, 1);
-        assert!(keys.had(3, &keys.value(3, 2), 2) && !keys.had(3, &keys.value(3, 2), 1));
-        assert!(!keys.had(3, &keys.value(4, 0), 9));
+        for bytes in [VALUE_BYTES, 4096] {
+            let keys = Keys::new(Shape::User, bytes, 10, 1);
+            assert!(keys.value(3, 2).len() == bytes && keys.entry_bytes() == 16 + bytes as u64);
+            assert!(keys.had(3, &keys.value(3, 2), 2) && !keys.had(3, &keys.value(3, 2), 1));
+            assert!(!keys.had(3, &keys.value(4, 0), 9));
+        }
+    }
+
+    #[test]
+    fn groups_are_ten_keys_of_one_prefix() {
+        let keys = Keys::new(Shape::Groups, VALUE_BYTES, 500, 1);
+        let prefix_bytes = keys.prefix_bytes().unwrap();
+        let prefix = |key: Key| key[..prefix_bytes].to_vec();
+        let there: BTreeSet<Vec<u8>> = (0..500).map(|i| prefix(keys.key(i))).collect();
+        let missing: BTreeSet<Vec<u8>> = (0..500).map(|i| prefix(keys.missing_key(i))).collect();
+        assert_eq!((there.len(), missing.len()), (50, 50));
+        assert!(there.is_disjoint(&missing));
+        assert!((0..500).all(|i| prefix(keys.key(i)) == prefix(keys.key(i / GROUP * GROUP))));
+        assert_eq!(Keys::new(Shape::User, VALUE_BYTES, 5, 1).prefix_bytes(), None);
     }
 
     #[test]

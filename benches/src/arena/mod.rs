@@ -14,18 +14,22 @@ mod phases;
 mod report;
 mod row;
 mod run;
+mod suites;
 mod work;
 
 pub use child::{Said, Task, child};
 pub use drive::{Drive, Sizes};
-pub use engine::{Change, Direction, Engine, Entry, ExactExpiry, Settings, Unsupported, Use, Visit};
+pub use engine::{
+    Change, Direction, Engine, Entry, ExactExpiry, Settings, SortedFile, Unsupported, Use, Visit,
+};
 pub use engines::Kind;
-pub use keys::{Key, Keys, Pick, Shape, Zipf};
+pub use keys::{GROUP, Key, Keys, Pick, Shape, Value, Zipf};
 pub use meter::{Meter, SLOT, spin};
 pub use options::Options;
 pub use order::{Conditions, Job, Named, State, order, phases_of};
 pub use page::page;
-pub use phases::{For, Mix, PHASES, Phase, SUITES, Start, Suite, Work};
+pub use phases::{For, Mix, PHASES, Phase, Start, Work};
 pub use report::{Cell, Figure, Line, Section, Summary, summary};
 pub use row::{Outcome, Row};
 pub use run::{Files, run};
+pub use suites::{SUITES, Subject, Suite};

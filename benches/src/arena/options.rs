@@ -2,7 +2,8 @@
 
 use super::engines::Kind;
 use super::order::Conditions;
-use super::phases::{PHASES, Phase, SUITES, Suite};
+use super::phases::Phase;
+use super::suites::{SUITES, Suite};
 use clap::{Parser, value_parser};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "peers", version)]
 pub struct Options {
-    /// How many entries, each with a value of 100 bytes.
+    /// How many entries, each with a value of 100 bytes; of larger values there are fewer.
     #[arg(long, value_name = "N", default_value_t = 3_000_000)]
     #[arg(value_parser = value_parser!(u32).range(200..1 << 30))]
     pub entries: u32,
@@ -28,7 +29,7 @@ pub struct Options {
     /// Only these phases, in the usual order; what they need is made without being measured.
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = phase_name)]
     pub phases: Vec<String>,
-    /// Only these suites: main, random-keys, long-prefix, beyond-cache.
+    /// Only these suites; --list names them.
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = suite_name)]
     pub suites: Vec<String>,
     /// Where the stores are made (and removed afterwards); a folder on the disk that is to be
@@ -62,7 +63,7 @@ pub struct Options {
 }
 
 fn phase_name(text: &str) -> Result<String, String> {
-    let names = || PHASES.iter().map(|phase| phase.name).collect::<Vec<_>>().join(", ");
+    let names = || Phase::all().into_iter().map(|phase| phase.name).collect::<Vec<_>>().join(", ");
     Phase::named(text).map(|phase| phase.name.into()).ok_or_else(|| format!("one of {}", names()))
 }
 
@@ -110,10 +111,11 @@ impl Options {
     pub fn listing(&self) -> String {
         let engines = Kind::ALL.map(|kind| {
             let built = if kind.is_built() { "" } else { " (not in this build)" };
-            format!("  {kind:14} {}{built}\n", kind.note())
+            format!("  {kind:18} {}{built}\n", kind.note())
         });
         let suites = SUITES.iter().map(|suite| format!("  {:14} {}\n", suite.name, suite.what));
-        let phases = PHASES.iter().map(|phase| format!("  {:22} {}\n", phase.name, phase.what));
+        let phases = Phase::all().into_iter();
+        let phases = phases.map(|phase| format!("  {:22} {}\n", phase.name, phase.what));
         let (suites, phases): (String, String) = (suites.collect(), phases.collect());
         format!("engines:\n{}suites:\n{suites}phases:\n{phases}", engines.concat())
     }

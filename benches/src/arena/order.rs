@@ -1,8 +1,9 @@
 //! What is to be run, in which order, and what of it has been run.
 
 use super::engines::Kind;
-use super::phases::{For, Phase, Suite};
+use super::phases::{For, Phase};
 use super::row::Outcome;
+use super::suites::Suite;
 use crate::latency::Latency;
 use crate::process::Fallible;
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,8 @@ pub fn order(suites: &[&'static Suite], kinds: &[Kind], runs: u32) -> Vec<(&'sta
 /// The phases of a suite that an engine takes part in, if `wanted` names them, or all if it is empty.
 #[must_use]
 pub fn phases_of(suite: &'static Suite, kind: Kind, wanted: &[String]) -> Vec<&'static Phase> {
-    let takes_part = |phase: &&Phase| phase.whom == For::All || kind == Kind::Esker || kind.is_rocksdb();
+    let may = |phase: &&Phase| phase.whom == For::All || kind.is_esker() || kind.is_rocksdb();
+    let takes_part = |phase: &&Phase| suite.is_for(kind) && may(phase);
     let named = |phase: &&Phase| wanted.is_empty() || wanted.iter().any(|name| name == phase.name);
     suite.phases.iter().filter(takes_part).filter(named).collect()
 }

@@ -31,8 +31,12 @@ const MARGIN: (f64, f64) = (42.0, 18.0);
 fn colour(kind: Kind) -> &'static str {
     match kind {
         Kind::Esker => "#d1495b",
+        Kind::EskerInline => "#e8909b",
+        Kind::EskerTiered => "#d98a29",
         Kind::RocksdbZstd => "#2a6fbb",
         Kind::RocksdbMixed => "#6cb2e8",
+        Kind::RocksdbBlobs => "#1f8f9c",
+        Kind::RocksdbUniversal => "#5660c9",
         Kind::Fjall => "#2e9e6b",
         Kind::Lmdb => "#b07d1e",
         Kind::Redb => "#8656b5",
@@ -76,7 +80,8 @@ pub fn page(summary: &Summary) -> String {
 
 fn conditions(summary: &Summary) -> String {
     let (entries, memory) = (summary.conditions.entries, summary.conditions.memory_bytes >> 20);
-    let mut out = format!("<p>{entries} entries with values of 100 bytes, {memory} MiB of memory.");
+    let mut out = format!("<p>{entries} entries with values of 100 bytes, fewer of larger ones;");
+    out += &format!(" {memory} MiB of memory.");
     out += " Ratios are to the better of RocksDB's settings, phase by phase; the medians of all runs,";
     out += " and after +- half of the distance between the best and the worst run.</p>\n<p>";
     for &kind in &summary.kinds {

@@ -1,6 +1,6 @@
 //! The workloads, as data.
 
-use super::keys::{Pick, Shape};
+use super::keys::Pick;
 use std::time::Duration;
 
 /// What a phase begins with.
@@ -16,7 +16,7 @@ pub enum Start {
     Settled,
 }
 
-/// Which engines a phase is for.
+/// Which engines a phase is for. (A suite says so, too: [`Subject`](super::suites::Subject).)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum For {
     /// All of them.
@@ -87,6 +87,13 @@ pub enum Work {
     /// Deletes ranges of 1,000 keys from all entries, half of them in all, then reads the rest. Counted
     /// by range.
     DeleteRange,
+    /// Seeks to prefixes of groups, of which half are not there, and reads all of each.
+    PrefixScan,
+    /// Writes entries in order into files outside of the store, and has it take them in: ten for each three
+    /// of the others.
+    Ingest,
+    /// Fills a store that keeps what it is given for readers of changes, and reads all of it.
+    Feed,
     /// Waits until the background has nothing left to do. Counted by entry.
     Settle,
 }
@@ -111,12 +118,6 @@ pub struct Phase {
 }
 
 impl Phase {
-    /// The phase of a name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<&'static Phase> {
-        PHASES.iter().find(|phase| phase.name == name)
-    }
-
     /// After what time it ends at the latest, if none lasts longer than `longest`.
     #[must_use]
     pub fn cap(&self, longest: Duration) -> Duration {
@@ -124,11 +125,17 @@ impl Phase {
     }
 }
 
-const fn phase(name: &'static str, start: Start, work: Work, cap_s: u64, what: &'static str) -> Phase {
+pub(super) const fn phase(
+    name: &'static str,
+    start: Start,
+    work: Work,
+    cap_s: u64,
+    what: &'static str,
+) -> Phase {
     Phase { name, what, start, work, threads: 1, cap_s, whom: For::RocksDb }
 }
 
-const fn all(phase: Phase) -> Phase {
+pub(super) const fn all(phase: Phase) -> Phase {
     Phase { whom: For::All, ..phase }
 }
 
@@ -141,13 +148,13 @@ const fn mix(updates: u32, inserts: u32, scans: u32, changes: u32, pick: Pick) -
 }
 
 /// Gets of keys that are there.
-const fn get(pick: Pick) -> Work {
+pub(super) const fn get(pick: Pick) -> Work {
     mix(0, 0, 0, 0, pick)
 }
 
 use Start::{Empty, Fresh, Loaded, Settled};
 
-/// All workloads, in the order in which they are run.
+/// The workloads of the main suite, in the order in which they are run.
 pub const PHASES: &[Phase] = &[
     phase("fillseq", Empty, Work::Fill { in_order: true, batch: 1 }, 10, "puts in the order of keys"),
     phase(
@@ -218,76 +225,15 @@ pub const PHASES: &[Phase] = &[
     phase("readwrite", Empty, Work::Count { merge: false }, 4, "counters by a get and a put"),
     phase("ttl", Empty, Work::Churn, 6, "puts that expire after a second, half as many gets"),
     phase("queue", Empty, Work::Queue, 4, "puts at the end, deletes at the front"),
+    phase(
+        "ingest",
+        Empty,
+        Work::Ingest,
+        10,
+        "sorted entries, ten for each three of the others, written into files of 64 MiB and taken in",
+    ),
+    phase("feed", Empty, Work::Feed, 10, "all changes read from the first on, each a put by itself"),
 ];
-
-/// A round of phases over entries of one kind.
-#[derive(Clone, Copy, Debug)]
-pub struct Suite {
-    /// Its name in reports.
-    pub name: &'static str,
-    /// What is special about it, in words.
-    pub what: &'static str,
-    /// The shape of its keys.
-    pub shape: Shape,
-    /// Whether the entries are four times as large as the cache, instead of fitting in.
-    pub beyond_cache: bool,
-    /// Its phases.
-    pub phases: &'static [Phase],
-}
-
-const FILL: Phase =
-    phase("fillrandom", Fresh, Work::Fill { in_order: false, batch: 1 }, 10, "puts at random");
-const READ: Phase = phase("readrandom", Settled, get(Pick::Uniform), 4, "gets at random");
-const SEEK: Phase = phase("seek10", Settled, Work::Seek(10), 3, "seek and ten entries");
-
-/// The phases that other shapes are measured on.
-const FOUR: &[Phase] =
-    &[FILL, READ, phase("readmissing", Settled, Work::Missing, 3, "gets of keys that are not there"), SEEK];
-
-/// The phases that sizes beyond the cache are measured on: those that read blocks.
-const FOUR_BEYOND: &[Phase] =
-    &[FILL, READ, phase("scan", Settled, Work::Scan { reverse: false }, 5, "all entries, forward"), SEEK];
-
-/// All suites.
-pub const SUITES: &[Suite] = &[
-    Suite {
-        name: "main",
-        what: "keys of 16 bytes in decimal, which fit into the cache with their values",
-        shape: Shape::User,
-        beyond_cache: false,
-        phases: PHASES,
-    },
-    Suite {
-        name: "random-keys",
-        what: "keys of 16 random bytes",
-        shape: Shape::Random,
-        beyond_cache: false,
-        phases: FOUR,
-    },
-    Suite {
-        name: "long-prefix",
-        what: "keys of 56 bytes, of which all share the first 40",
-        shape: Shape::Prefix,
-        beyond_cache: false,
-        phases: FOUR,
-    },
-    Suite {
-        name: "beyond-cache",
-        what: "entries four times as large as the cache; what the cache lacks comes from the system's page \
-               cache, not from the disk",
-        shape: Shape::User,
-        beyond_cache: true,
-        phases: FOUR_BEYOND,
-    },
-];
-
-impl Suite {
-    /// The suite of a name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<&'static Suite> {
-        SUITES.iter().find(|suite| suite.name == name)
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -295,16 +241,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn phases_and_suites_have_names_of_their_own() {
+    fn phases_have_names_of_their_own_and_short_caps() {
         let names: BTreeSet<_> = PHASES.iter().map(|phase| phase.name).collect();
         assert_eq!(names.len(), PHASES.len());
-        for suite in SUITES {
-            assert_eq!(Suite::named(suite.name).unwrap().what, suite.what);
-            assert!(suite.phases.iter().all(|phase| names.contains(phase.name)), "{}", suite.name);
-        }
         for phase in PHASES {
             assert!((1..=10).contains(&phase.cap_s) || phase.work == Work::Settle, "{}", phase.name);
-            assert_eq!(Phase::named(phase.name).unwrap().work, phase.work);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::engines::Kind;
 use super::order::{Conditions, Job, State};
-use super::phases::SUITES;
 use super::row::{Outcome, Row};
+use super::suites::SUITES;
 use crate::latency::Latency;
 use serde::Serialize;
 use std::fmt::{self, Write};
@@ -227,13 +227,14 @@ impl fmt::Display for Summary {
 
 /// Operations per second and processor time, a phase in a line.
 fn comparison(section: &Section, kinds: &[Kind]) -> String {
-    let others: Vec<Kind> =
-        kinds.iter().copied().filter(|kind| *kind != Kind::Esker && !kind.is_rocksdb()).collect();
+    let takes_part = |kind: Kind| section.lines.iter().any(|line| line.of(kind).is_some());
+    let other = |kind: &Kind| *kind != Kind::Esker && !kind.is_rocksdb() && takes_part(*kind);
+    let others: Vec<Kind> = kinds.iter().copied().filter(other).collect();
     let mut out = format!(
-        "{:22} {:>9} {:>5} {:>7}  {:>9} {:>5} {:>7} {:5}  {:>6} {:>6}",
+        "{:22} {:>9} {:>5} {:>7}  {:>9} {:>5} {:>7} {:9}  {:>6} {:>6}",
         "per second, +-%, CPU us", "esker", "", "", "rocksdb", "", "", "", "ratio", "CPU"
     );
-    others.iter().for_each(|kind| out += &format!(" {:>9}", kind.name()));
+    others.iter().for_each(|kind| out += &format!(" {:>12}", kind.name()));
     out.push('\n');
     for line in &section.lines {
         out += &format!("{:22} ", line.phase);
@@ -249,10 +250,10 @@ fn comparison(section: &Section, kinds: &[Kind]) -> String {
         let esker = line.of(Kind::Esker);
         let ratio = |of: Option<f64>| of.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
         let (rate, cpu) = (ratio(esker.and_then(|c| c.ratio)), ratio(esker.and_then(|c| c.cpu_ratio)));
-        out += &format!("{:5}  {rate:>6} {cpu:>6}", setting.unwrap_or_default());
+        out += &format!("{:9}  {rate:>6} {cpu:>6}", setting.unwrap_or_default());
         for &kind in &others {
             let rate = line.of(kind).and_then(|cell| cell.per_second);
-            out += &format!(" {:>9}", rate.map_or_else(|| "-".into(), |rate| short(rate.median)));
+            out += &format!(" {:>12}", rate.map_or_else(|| "-".into(), |rate| short(rate.median)));
         }
         out.push('\n');
     }
@@ -289,12 +290,14 @@ pub(super) fn facts(cell: &Cell) -> Option<[String; 12]> {
 
 /// Everything else, an engine and a phase in a line.
 fn details(section: &Section) -> String {
-    let mut out = format!("{:22} {:13}", "", "");
+    let mut out = format!("{:22} {:17} {:>9} {:>9}", "", "", "per s", "CPU us");
     FACTS.iter().for_each(|title| out += &format!(" {title:>9}"));
     out.push('\n');
     for (line, cell) in section.lines.iter().flat_map(|line| line.cells.iter().map(move |cell| (line, cell)))
     {
-        out += &format!("{:22} {:13}", line.phase, cell.kind);
+        let rates = [cell.per_second, cell.cpu_us].map(|figure| figure.map(|figure| figure.median));
+        let [rate, cpu] = rates.map(|median| median.map_or_else(String::new, short));
+        out += &format!("{:22} {:17} {rate:>9} {cpu:>9}", line.phase, cell.kind);
         facts(cell).iter().flatten().for_each(|fact| out += &format!(" {fact:>9}"));
         if let Some(why) = &cell.without {
             out += &format!("  {why}");

@@ -40,5 +40,5 @@ fn say(job: &Job, ended: &Named) {
         Outcome::Unsupported => "           -".into(),
         Outcome::Failed(error) => error.clone(),
     };
-    eprintln!("{:12} {:13} run {}  {:22} {what}", job.suite, job.kind, job.run + 1, ended.phase);
+    eprintln!("{:12} {:17} run {}  {:22} {what}", job.suite, job.kind, job.run + 1, ended.phase);
 }

@@ -1,9 +1,17 @@
 //! Esker.
 
-use crate::arena::engine::{Change, Direction, Engine, Entry, ExactExpiry, Settings, Use, Visit};
+use super::Kind;
+use crate::arena::engine::{
+    Change, Direction, Engine, Entry, ExactExpiry, Settings, SortedFile, Unsupported, Use, Visit,
+};
+use crate::changes;
 use crate::process::{Fallible, wait_until_idle};
 use esker::hooks::Counter;
-use esker::{ColumnFamily, Db, Durability, Error, FamilyOptions, ScanOptions, WriteBatch};
+use esker::{
+    ColumnFamily, CompactionStyle, Db, Durability, Error, FamilyOptions, IngestBatch, IngestOptions,
+    PrefixExtractor, ScanOptions, SstWriter, Tiered, WriteBatch,
+};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,11 +24,12 @@ const LONGEST_CALM: Duration = Duration::from_secs(15);
 struct Esker {
     db: Db,
     family: ColumnFamily,
+    options: FamilyOptions,
     durability: Durability,
-    ttl: Option<Duration>,
+    keeps_changes: bool,
 }
 
-pub(super) fn open(settings: &Settings) -> Fallible<Box<dyn Engine>> {
+pub(super) fn open(settings: &Settings, kind: Kind) -> Fallible<Box<dyn Engine>> {
     let durability = if settings.purpose == Use::Synced { Durability::Sync } else { Durability::Os };
     let mut builder = Db::builder(&settings.dir)
         .memory_budget(settings.memory_bytes)
@@ -29,20 +38,35 @@ pub(super) fn open(settings: &Settings) -> Fallible<Box<dyn Engine>> {
     if settings.purpose == Use::Counters {
         builder = builder.merge_operator(FAMILY, Counter);
     }
-    let ttl = if let Use::Expiring(ttl) = settings.purpose { Some(ttl) } else { None };
+    let keeps_changes = settings.purpose == Use::Changes;
+    if keeps_changes {
+        builder = builder.feed(changes::all_kept());
+    }
     let db = builder.open()?;
+    let options = options(settings, kind);
     let family = if db.column_families().iter().any(|name| name == FAMILY) {
         db.open_column_family(FAMILY)?
     } else {
-        let options = FamilyOptions {
-            zstd_level: Some(settings.zstd_level),
-            filter_bits_per_key: settings.filter_bits,
-            default_ttl: ttl,
-            ..FamilyOptions::default()
-        };
-        db.create_column_family(FAMILY, options)?
+        db.create_column_family(FAMILY, options.clone())?
     };
-    Ok(Box::new(Esker { db, family, durability, ttl }))
+    Ok(Box::new(Esker { db, family, options, durability, keeps_changes }))
+}
+
+fn options(settings: &Settings, kind: Kind) -> FamilyOptions {
+    let prefix = settings.prefix_bytes.map(|bytes| PrefixExtractor::Fixed { bytes: bytes as u32 });
+    let compaction = match kind {
+        Kind::EskerTiered => CompactionStyle::Tiered(Tiered::default()),
+        _ => CompactionStyle::Leveled,
+    };
+    FamilyOptions {
+        zstd_level: Some(settings.zstd_level),
+        filter_bits_per_key: settings.filter_bits,
+        default_ttl: if let Use::Expiring(ttl) = settings.purpose { Some(ttl) } else { None },
+        prefix,
+        blob_values_from: settings.large_values_from.filter(|_| kind != Kind::EskerInline),
+        compaction,
+        ..FamilyOptions::default()
+    }
 }
 
 impl Esker {
@@ -113,12 +137,22 @@ impl Engine for Esker {
         Ok(())
     }
 
+    fn scan_prefix(&self, prefix: &[u8], visit: Visit<'_>) -> Fallible<()> {
+        let mut cursor = self.family.cursor(ScanOptions::prefix(prefix))?;
+        let mut found = cursor.seek_to_first()?;
+        while found && visit(cursor.key(), cursor.value()) {
+            found = cursor.next()?;
+        }
+        Ok(())
+    }
+
     fn settle(&self, limit: Duration) -> Fallible<()> {
         let began = Instant::now();
         self.db.flush()?;
         wait_until_idle(limit);
-        // While nobody writes, runs are merged until one is left, if it does not cost too much.
-        while self.runs() > 1 && began.elapsed() < limit.min(LONGEST_CALM) {
+        // While nobody writes, runs of levels are merged until one is left, if it does not cost too much.
+        let calm = self.options.compaction == CompactionStyle::Leveled;
+        while calm && self.runs() > 1 && began.elapsed() < limit.min(LONGEST_CALM) {
             thread::sleep(Duration::from_millis(100));
         }
         wait_until_idle(limit.saturating_sub(began.elapsed()));
@@ -152,14 +186,51 @@ impl Engine for Esker {
     }
 
     fn expiry(&self) -> Option<ExactExpiry> {
-        self.ttl.map(|_| true)
+        self.options.default_ttl.map(|_| true)
     }
 
     fn delete_range(&self, from: &[u8], to: &[u8]) -> Fallible<()> {
         Ok(self.family.delete_range(from..to)?)
     }
 
+    fn sorted_file(&self, path: &Path) -> Fallible<Box<dyn SortedFile + '_>> {
+        Ok(Box::new(Sorted(SstWriter::create(path, &self.options)?)))
+    }
+
+    fn ingest(&self, files: &[PathBuf]) -> Fallible<()> {
+        let mut batch = IngestBatch::new();
+        for file in files {
+            batch.add(&self.family, file);
+        }
+        self.db.ingest(&batch, IngestOptions { move_files: true })?;
+        Ok(())
+    }
+
+    fn changes(&self, visit: Visit<'_>) -> Fallible<()> {
+        if !self.keeps_changes {
+            return Err(Unsupported.into());
+        }
+        changes::read(&self.db, visit)
+    }
+
     fn close(self: Box<Self>) -> Fallible<()> {
         Ok(self.db.close()?)
+    }
+}
+
+struct Sorted(SstWriter);
+
+impl SortedFile for Sorted {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Fallible<()> {
+        Ok(self.0.put(key, value)?)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.estimated_bytes()
+    }
+
+    fn finish(self: Box<Self>) -> Fallible<()> {
+        self.0.finish()?;
+        Ok(())
     }
 }

@@ -1,19 +1,24 @@
 //! RocksDB.
 
+use super::Kind;
 use crate::arena::engine::{
-    Change, Direction, Engine, Entry, ExactExpiry, Settings, Unsupported, Use, Visit,
+    Change, Direction, Engine, Entry, ExactExpiry, Settings, SortedFile, Unsupported, Use, Visit,
 };
 use crate::process::Fallible;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DEFAULT_COLUMN_FAMILY_NAME,
-    DataBlockIndexType, ErrorKind, MergeOperands, OptimisticTransactionDB, OptimisticTransactionOptions,
-    Options, ReadOptions, WaitForCompactOptions, WriteBatch, WriteBatchWithTransaction, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompactionStyle, DBCompressionType,
+    DEFAULT_COLUMN_FAMILY_NAME, DataBlockIndexType, ErrorKind, IngestExternalFileOptions, MergeOperands,
+    OptimisticTransactionDB, OptimisticTransactionOptions, Options, ReadOptions, SliceTransform,
+    SstFileWriter, WaitForCompactOptions, WriteBatch, WriteBatchWithTransaction, WriteOptions,
 };
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const LEVELS: usize = 7;
 /// What stands for the default size of zstd's window.
 const DEFAULT_WINDOW: i32 = -14;
+/// Blob files are collected when so much of the oldest quarter of them is dead: as much as of one of Esker's.
+const DEAD: f64 = 0.4;
 /// How often a transaction is tried that others are in the way of.
 const ATTEMPTS: u32 = 16;
 
@@ -22,7 +27,9 @@ struct RocksDb {
     /// Made once: making them costs an allocation.
     write: WriteOptions,
     read: ReadOptions,
+    options: Options,
     expiring: bool,
+    by_prefix: bool,
 }
 
 /// A store for transactions keeps written memtables in memory for longer, so that it is opened only for them.
@@ -41,28 +48,35 @@ macro_rules! on {
     };
 }
 
-/// Levels below `uncompressed` are stored as they are.
-pub(super) fn open(settings: &Settings, uncompressed: usize) -> Fallible<Box<dyn Engine>> {
-    let options = options(settings, uncompressed);
+pub(super) fn open(settings: &Settings, kind: Kind) -> Fallible<Box<dyn Engine>> {
+    let options = options(settings, kind);
     let dir = &settings.dir;
     let store = match settings.purpose {
         Use::Transactions => Store::Transactions(OptimisticTransactionDB::open(&options, dir)?),
         Use::Expiring(ttl) => Store::Plain(DB::open_with_ttl(&options, dir, ttl)?),
         _ => {
             let default = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
-            Store::Plain(DB::open_cf_descriptors(&options, dir, [default])?)
+            let db = DB::open_cf_descriptors(&options, dir, [default])?;
+            if kind == Kind::RocksdbBlobs {
+                // Of blobs it cannot be said before; by itself it would be zstd 3.
+                let level = format!("{{level={}}}", settings.zstd_level);
+                db.set_options(&[("blob_compression_opts", &level)])?;
+            }
+            Store::Plain(db)
         }
     };
     let mut write = WriteOptions::default();
     write.set_sync(settings.purpose == Use::Synced);
     let expiring = matches!(settings.purpose, Use::Expiring(_));
-    Ok(Box::new(RocksDb { store, write, read: ReadOptions::default(), expiring }))
+    let by_prefix = settings.prefix_bytes.is_some();
+    Ok(Box::new(RocksDb { store, write, read: ReadOptions::default(), options, expiring, by_prefix }))
 }
 
-fn options(settings: &Settings, uncompressed: usize) -> Options {
+fn options(settings: &Settings, kind: Kind) -> Options {
     let mut table = BlockBasedOptions::default();
     // The estimate of zero has the cache find the size of its entries by itself.
-    table.set_block_cache(&Cache::new_hyper_clock_cache(settings.cache_bytes as usize, 0));
+    let cache = Cache::new_hyper_clock_cache(settings.cache_bytes as usize, 0);
+    table.set_block_cache(&cache);
     table.set_bloom_filter(f64::from(settings.filter_bits), false);
     table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
     let mut options = Options::default();
@@ -73,12 +87,27 @@ fn options(settings: &Settings, uncompressed: usize) -> Options {
     options.set_max_bytes_for_level_base(4 * settings.memtable_bytes);
     options.set_target_file_size_base(settings.memtable_bytes.max(2 << 20));
     options.set_level_compaction_dynamic_level_bytes(true);
+    let uncompressed = if kind == Kind::RocksdbMixed { 2 } else { 0 };
     let codec = |level| if level < uncompressed { DBCompressionType::None } else { DBCompressionType::Zstd };
     options.set_compression_type(DBCompressionType::Zstd);
     options.set_compression_per_level(&(0..LEVELS).map(codec).collect::<Vec<_>>());
     options.set_compression_options(DEFAULT_WINDOW, settings.zstd_level, 0, 0);
     if settings.purpose == Use::Counters {
         options.set_merge_operator_associative("arena.counter", add);
+    }
+    if let Some(bytes) = settings.prefix_bytes {
+        options.set_prefix_extractor(SliceTransform::create_fixed_prefix(bytes));
+    }
+    if let (Kind::RocksdbBlobs, Some(from)) = (kind, settings.large_values_from) {
+        options.set_enable_blob_files(true);
+        options.set_min_blob_size(from as u64);
+        options.set_blob_compression_type(DBCompressionType::Zstd);
+        options.set_blob_cache(&cache);
+        options.set_enable_blob_gc(true);
+        options.set_blob_gc_force_threshold(DEAD);
+    }
+    if kind == Kind::RocksdbUniversal {
+        options.set_compaction_style(DBCompactionStyle::Universal);
     }
     options
 }
@@ -164,7 +193,10 @@ impl Engine for RocksDb {
 
     fn scan(&self, from: Option<&[u8]>, direction: Direction, visit: Visit<'_>) -> Fallible<()> {
         on!(&self.store, db => {
-            let mut cursor = db.raw_iterator();
+            let mut read = ReadOptions::default();
+            // Without it an iterator of a store with prefixes may be lost behind the one that it began in.
+            read.set_total_order_seek(self.by_prefix);
+            let mut cursor = db.raw_iterator_opt(read);
             match (from, direction) {
                 (Some(key), Direction::Forward) => cursor.seek(key),
                 (Some(key), Direction::Reverse) => cursor.seek_for_prev(key),
@@ -181,6 +213,20 @@ impl Engine for RocksDb {
             }
             Ok(cursor.status()?)
         })
+    }
+
+    fn scan_prefix(&self, prefix: &[u8], visit: Visit<'_>) -> Fallible<()> {
+        let mut read = ReadOptions::default();
+        read.set_total_order_seek(false);
+        read.set_prefix_same_as_start(true);
+        let mut cursor = self.plain()?.raw_iterator_opt(read);
+        cursor.seek(prefix);
+        while let (Some(key), Some(value)) = (cursor.key(), cursor.value())
+            && visit(key, value)
+        {
+            cursor.next();
+        }
+        Ok(cursor.status()?)
     }
 
     fn settle(&self, limit: Duration) -> Fallible<()> {
@@ -247,7 +293,35 @@ impl Engine for RocksDb {
         Ok(self.plain()?.write_opt(batch, &self.write)?)
     }
 
+    fn sorted_file(&self, path: &Path) -> Fallible<Box<dyn SortedFile + '_>> {
+        let writer = SstFileWriter::create(&self.options);
+        writer.open(path)?;
+        Ok(Box::new(Sorted(writer)))
+    }
+
+    fn ingest(&self, files: &[PathBuf]) -> Fallible<()> {
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        Ok(self.plain()?.ingest_external_file_opts(&options, files.to_vec())?)
+    }
+
     fn close(self: Box<Self>) -> Fallible<()> {
         Ok(())
+    }
+}
+
+struct Sorted<'a>(SstFileWriter<'a>);
+
+impl SortedFile for Sorted<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Fallible<()> {
+        Ok(self.0.put(key, value)?)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.file_size()
+    }
+
+    fn finish(mut self: Box<Self>) -> Fallible<()> {
+        Ok(self.0.finish()?)
     }
 }

@@ -1,13 +1,14 @@
 //! What all workloads share: the store that they work on, and the measuring.
 
-use super::{own, reads, writes};
+use super::{bulk, own, reads, writes};
 use crate::arena::engine::{Direction, Engine, Entry};
 use crate::arena::keys::{Keys, Pick, Zipf};
 use crate::arena::meter::Meter;
 use crate::arena::phases::{Phase, Work};
 use crate::arena::row::Row;
 use crate::process::{Fallible, Usage, forget_peak, peak_rss_bytes};
-use crate::workload::{VALUE_BYTES, rng};
+use crate::workload::rng;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -22,7 +23,11 @@ pub(crate) struct Context<'a> {
     pub(crate) keys: &'a Keys,
     pub(crate) zipf: &'a Zipf,
     pub(crate) phase: &'a Phase,
+    /// A folder for what is not in the store.
+    pub(crate) outside: &'a Path,
     pub(crate) cap: Duration,
+    /// How many operations reads go on for at most.
+    pub(crate) reads: u32,
     pub(crate) seed: u64,
     /// The version of values that this phase writes; all before it may be there.
     pub(crate) version: u32,
@@ -55,6 +60,9 @@ impl Context<'_> {
             Work::Count { merge } => own::count(self, merge),
             Work::Churn => own::churn(self),
             Work::Queue => own::queue(self),
+            Work::PrefixScan => reads::prefix_scan(self),
+            Work::Ingest => bulk::ingest(self),
+            Work::Feed => bulk::feed(self),
         }
     }
 
@@ -108,7 +116,7 @@ impl Context<'_> {
     /// Whether entry `i` may have this value.
     pub(super) fn is_value(&self, i: u32, value: &[u8]) -> bool {
         let compared = self.strict || i.is_multiple_of(COMPARED);
-        value.len() == VALUE_BYTES && (!compared || self.keys.had(i, value, self.version))
+        value.len() == self.keys.value_bytes() && (!compared || self.keys.had(i, value, self.version))
     }
 
     /// Counts all entries.

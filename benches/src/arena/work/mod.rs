@@ -1,5 +1,6 @@
 //! Doing what a phase says with an engine.
 
+mod bulk;
 mod context;
 mod own;
 mod reads;

@@ -28,6 +28,7 @@ pub(crate) fn purpose(work: Work) -> Use {
         Work::Transfer | Work::CompareAndSet => Use::Transactions,
         Work::Count { .. } => Use::Counters,
         Work::Churn => Use::Expiring(LIFE),
+        Work::Feed => Use::Changes,
         _ => Use::Plain,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::context::{Context, Probe};
 use crate::arena::engine::{Direction, Unsupported};
-use crate::arena::keys::Pick;
+use crate::arena::keys::{GROUP, Pick};
 use crate::arena::phases::Mix;
 use crate::arena::row::Row;
 use crate::process::Fallible;
@@ -24,7 +24,7 @@ pub(super) fn mixed(context: &Context<'_>, mix: Mix, pick: Pick) -> Fallible<Row
     }
     let mut probe = Probe::start(context);
     let written = AtomicU64::new(0);
-    let operations = context.entries() as usize / context.phase.threads;
+    let operations = context.reads as usize / context.phase.threads;
     context.on_threads(&mut probe, |thread, meter| {
         let (mut next, mut puts) = (context.rng(thread), 0);
         for _ in 0..operations {
@@ -82,7 +82,7 @@ fn some(context: &Context<'_>, i: u32, entries: u64) -> Fallible<()> {
 pub(super) fn missing(context: &Context<'_>) -> Fallible<Row> {
     let mut probe = Probe::start(context);
     let mut next = context.rng(0);
-    for _ in 0..context.entries() {
+    for _ in 0..context.reads {
         let i = context.choose(Pick::Uniform, next());
         if context.engine.get(&context.keys.missing_key(i), &mut |_| ())? {
             return Err("a key that was never put was found".into());
@@ -97,7 +97,7 @@ pub(super) fn missing(context: &Context<'_>) -> Fallible<Row> {
 pub(super) fn multi_get(context: &Context<'_>, at_once: usize) -> Fallible<Row> {
     let mut probe = Probe::start(context);
     let mut next = context.rng(0);
-    for _ in 0..(context.entries() as usize).div_ceil(at_once) {
+    for _ in 0..(context.reads as usize).div_ceil(at_once) {
         let numbers: Vec<u32> = (0..at_once).map(|_| context.choose(Pick::Uniform, next())).collect();
         let keys: Vec<_> = numbers.iter().map(|&i| context.keys.key(i)).collect();
         let keys: Vec<&[u8]> = keys.iter().map(|key| &**key).collect();
@@ -118,8 +118,37 @@ pub(super) fn multi_get(context: &Context<'_>, at_once: usize) -> Fallible<Row> 
 pub(super) fn seek(context: &Context<'_>, entries: usize) -> Fallible<Row> {
     let mut probe = Probe::start(context);
     let mut next = context.rng(0);
-    for _ in 0..context.entries().div_ceil(5) {
+    for _ in 0..context.reads.div_ceil(5) {
         some(context, context.choose(Pick::Uniform, next()), entries as u64)?;
+        if !probe.meter.lap(1) {
+            break;
+        }
+    }
+    Ok(probe.end(0))
+}
+
+pub(super) fn prefix_scan(context: &Context<'_>) -> Fallible<Row> {
+    let prefix_bytes = context.keys.prefix_bytes().ok_or("the keys have no prefixes")?;
+    let mut probe = Probe::start(context);
+    let mut next = context.rng(0);
+    for _ in 0..context.reads.div_ceil(5) {
+        let random = next();
+        let i = context.choose(Pick::Uniform, random);
+        // The last bit has no part in the choice.
+        let absent = random & 1 == 1;
+        let key = if absent { context.keys.missing_key(i) } else { context.keys.key(i) };
+        let first = i / GROUP * GROUP;
+        let there = if absent { 0 } else { GROUP.min(context.entries() - first) };
+        let (mut found, mut good) = (0, true);
+        context.engine.scan_prefix(&key[..prefix_bytes], &mut |key, value| {
+            good &= found < there && *key == *context.keys.key(first + found);
+            good &= good && context.is_value(first + found, value);
+            found += 1;
+            true
+        })?;
+        if found != there || !good {
+            return Err(format!("a scan of entry {i}'s prefix found {found} entries of {there}").into());
+        }
         if !probe.meter.lap(1) {
             break;
         }
@@ -162,7 +191,7 @@ fn scan_all(context: &Context<'_>, probe: &mut Probe<'_>, direction: Direction) 
 pub(super) fn get_while_writing(context: &Context<'_>, rate: Option<u32>) -> Fallible<Row> {
     beside_a_writer(context, rate, |probe| {
         let mut next = context.rng(0);
-        for _ in 0..context.entries() {
+        for _ in 0..context.reads {
             context.get(context.choose(Pick::Uniform, next()))?;
             if !probe.meter.lap(1) {
                 break;

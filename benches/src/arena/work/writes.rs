@@ -61,7 +61,7 @@ pub(super) fn delete(context: &Context<'_>) -> Fallible<Row> {
     Ok(row)
 }
 
-fn expect_entries(context: &Context<'_>, expected: u64) -> Fallible<()> {
+pub(super) fn expect_entries(context: &Context<'_>, expected: u64) -> Fallible<()> {
     match context.count_all()? {
         found if found == expected => Ok(()),
         found => Err(format!("{found} entries where there are {expected}").into()),

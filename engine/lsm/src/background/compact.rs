@@ -13,8 +13,8 @@ use crate::base::sync::atomic::Ordering;
 use crate::commit::{Drawer, Stall, Task};
 use crate::compaction::{
     Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, dead_blobs, debt_bytes, ended_ms,
-    hides_since_before, leftover, level0_pressure, merge, pick, pick_calm, pick_erasure, pick_manual,
-    retired,
+    hides_since, hides_since_before, leftover, level0_pressure, merge, pick, pick_calm, pick_erasure,
+    pick_manual, retired,
 };
 use crate::hooks::{CompactionWay, TableInfo};
 use crate::iter::Merge;
@@ -23,6 +23,7 @@ use crate::tree::{Family, Filtering};
 use crate::version::{
     BlobFile, BlobMeta, CompactionStyle, Edit, EditOp, Leftover, Source, TableFile, TableMeta, Version,
 };
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
@@ -223,7 +224,7 @@ impl Jobs {
             claims.release(claim);
             if let Err(error) = &result {
                 let now = self.store.clock.source().monotonic();
-                damaged_inputs(&plan, error)
+                damaged_inputs(&plan, error, claims)
                     .into_iter()
                     .for_each(|number| claims.set_damaged(number, error.clone(), now));
             }
@@ -258,7 +259,7 @@ impl Jobs {
         let mut outputs = Vec::new();
         if plan.trivial_move {
             let moved = plan.inputs.iter().map(|(_, table)| (plan.output_level, table.clone())).collect();
-            self.install_compaction(family, plan, moved, &[], None)?;
+            self.install_compaction(family, plan, moved, Made::default(), None)?;
             outputs.extend(plan.inputs.iter().map(|(_, table)| table.meta.shown(plan.output_level)));
             self.counters.moved();
         } else if plan.reason == Reason::Oldest {
@@ -267,10 +268,10 @@ impl Jobs {
             if plan.inputs.iter().any(|(_, table)| newest.is_some_and(|seq| seq >= table.meta.min_seq)) {
                 return Ok(outputs);
             }
-            self.install_compaction(family, plan, Vec::new(), &[], Some(filtering))?;
+            self.install_compaction(family, plan, Vec::new(), Made::dropped(plan), Some(filtering))?;
             self.counters.outlived(plan.inputs.len() as u64, plan.input_bytes());
         } else if plan.drop_whole {
-            self.install_compaction(family, plan, Vec::new(), &[], None)?;
+            self.install_compaction(family, plan, Vec::new(), Made::dropped(plan), None)?;
             self.counters.moved();
         } else {
             let filters = hooked && asks_filter(plan) && family.hooks().filters();
@@ -280,7 +281,8 @@ impl Jobs {
             files(&merged.tables, &merged.blobs).for_each(|(file, bytes)| self.store.created(file, bytes));
             outputs.extend(merged.tables.iter().map(|table| table.shown(plan.output_level)));
             let opened = self.open_merged(plan, &merged, left);
-            let install = |added| self.install_compaction(family, plan, added, &merged.blobs, filtering);
+            let made = Made { blobs: &merged.blobs, ended_in: merged.ended_in.clone() };
+            let install = |added| self.install_compaction(family, plan, added, made, filtering);
             if let Err(error) = opened.and_then(install) {
                 self.discard(files(&merged.tables, &merged.blobs));
                 return Err(error);
@@ -341,9 +343,11 @@ impl Jobs {
             false => Below::new(&view.version, plan.output_level + 1),
         };
         let erase_ms = self.moment(family, &horizons, &view.ranges).erase_ms;
+        // Others move keys alone: for values room was not asked for, and writers may be waiting.
+        let collects = matches!(plan.reason, Reason::DeadValues | Reason::Manual);
         let dead = match self.claims.lock().get(&family.id()) {
-            Some(claims) => dead_blobs(&view.version, claims, erase_ms),
-            None => dead_blobs(&view.version, &Claims::default(), erase_ms),
+            Some(claims) if collects => dead_blobs(&view.version, claims, erase_ms),
+            _ => BTreeSet::new(),
         };
         let inputs = inputs(plan);
         let (bottom, ranges, flushed) = (is_bottom(&view, plan), view.ranges.clone(), view.flushed);
@@ -387,7 +391,7 @@ impl Jobs {
         family: &Arc<Family>,
         plan: &Plan,
         added: Vec<(usize, Arc<TableFile>)>,
-        blobs: &[BlobMeta],
+        made: Made<'_>,
         filtering: Option<Filtering<'_>>,
     ) -> Result<()> {
         self.store.with_manifest(|manifest| {
@@ -397,7 +401,7 @@ impl Jobs {
             let id = family.id();
             let mut edit = Edit::default();
             let removed: Vec<_> = plan.inputs.iter().map(|(level, t)| (*level, t.meta.number)).collect();
-            for meta in blobs {
+            for meta in made.blobs {
                 edit.push(EditOp::AddBlob { family: id, meta: *meta });
             }
             for &(level, number) in &removed {
@@ -417,7 +421,7 @@ impl Jobs {
             for file in &unneeded {
                 edit.push(EditOp::RemoveBlob { family: id, number: file.meta.number });
             }
-            let dead = self.newly_dead(family, &version);
+            let dead = self.newly_dead(family, &version, plan, &made.ended_in);
             for (file, since_ms) in &dead {
                 let (number, since_ms) = (file.meta.number, *since_ms);
                 edit.push(EditOp::DeadBlob { family: id, number, since_ms });
@@ -443,14 +447,41 @@ impl Jobs {
 }
 
 impl Jobs {
-    /// The blob files of which something is dead in a version and of which nobody has noted it yet, if what
-    /// is dead has to be gone within a time. It was deleted a while ago, and its time counts from then on.
-    fn newly_dead(&self, family: &Family, version: &Version) -> Vec<(Arc<BlobFile>, u64)> {
+    /// Those of the blob files `ended_in` of which nobody has noted yet that they hold something which was
+    /// deleted or has ended, if that has to be gone within a time. It was deleted a while ago, and its time
+    /// counts from then on: from what the tables say of their oldest deletion, if the compaction came late.
+    fn newly_dead(
+        &self,
+        family: &Family,
+        version: &Version,
+        plan: &Plan,
+        ended_in: &BTreeSet<FileNumber>,
+    ) -> Vec<(Arc<BlobFile>, u64)> {
         let Some(within) = family.rules().erase_within_ms else { return Vec::new() };
-        let since_ms = self.store.clock.now_ms().saturating_sub(within / SHARE_OF_KEYS).max(1);
+        let usual_ms = self.store.clock.now_ms().saturating_sub(within / SHARE_OF_KEYS);
+        let oldest_ms = plan.inputs.iter().map(|(_, table)| hides_since(&table.meta)).min();
+        let since_ms = oldest_ms.map_or(usual_ms, |oldest_ms| usual_ms.min(oldest_ms)).max(1);
         let files = version.blobs().files().iter();
-        let new = files.filter(|of| of.dead_bytes() > 0 && of.file.dead_since_ms().is_none());
+        let ended = files.filter(|of| ended_in.contains(&of.live.file));
+        let new = ended.filter(|of| of.dead_bytes() > 0 && of.file.dead_since_ms().is_none());
         new.map(|of| (of.file.clone(), since_ms)).collect()
+    }
+}
+
+/// What came of a compaction besides tables.
+#[derive(Default)]
+struct Made<'a> {
+    /// The blob files.
+    blobs: &'a [BlobMeta],
+    /// The blob files of which values went whose keys were deleted or have ended.
+    ended_in: BTreeSet<FileNumber>,
+}
+
+impl Made<'_> {
+    /// Nothing: the inputs go as they are.
+    fn dropped(plan: &Plan) -> Self {
+        let shares = plan.inputs.iter().flat_map(|(_, table)| &table.meta.blobs);
+        Made { blobs: &[], ended_in: shares.map(|share| share.file).collect() }
     }
 }
 
@@ -470,9 +501,11 @@ fn is_above(plan: &Plan, level: usize, table: &TableFile) -> bool {
     !input && overlaps && (level == 0 || level < plan.output_level)
 }
 
-/// The inputs that cannot be read, if that is what the error is about: a table; or a blob file, and the
-/// tables that refer to it.
-fn damaged_inputs(plan: &Plan, error: &Error) -> Vec<FileNumber> {
+/// The inputs that cannot be read, if that is what the error is about: a table; or a blob file, which is not
+/// collected then, so that the tables which refer to it can be merged as any. If that was known already, it
+/// was not moving its values that met the damage but a hook that has to see one: then not these tables
+/// either.
+fn damaged_inputs(plan: &Plan, error: &Error, claims: &Claims) -> Vec<FileNumber> {
     let file = match error {
         Error::Corruption(corruption) => &corruption.file,
         Error::Io(failure) if failure.operation == "read" => &failure.path,
@@ -484,8 +517,9 @@ fn damaged_inputs(plan: &Plan, error: &Error) -> Vec<FileNumber> {
             tables().map(|meta| meta.number).filter(|input| *input == number).collect()
         }
         Some(FileKind::Blob(number)) => {
+            let known = claims.has(number);
             let refers = |meta: &&Arc<TableMeta>| meta.blobs.iter().any(|share| share.file == number);
-            tables().filter(refers).map(|meta| meta.number).chain([number]).collect()
+            tables().filter(|meta| known && refers(meta)).map(|meta| meta.number).chain([number]).collect()
         }
         _ => Vec::new(),
     }

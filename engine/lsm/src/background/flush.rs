@@ -228,8 +228,10 @@ impl Jobs {
     /// With everything in tables a small reserve will do.
     pub(super) fn shrink_reserve(&self) {
         let store = &self.store;
-        let bytes =
-            |family: &Arc<Family>| family.pin().version.tables().map(|(_, t)| t.meta.size).sum::<u64>();
+        let bytes = |family: &Arc<Family>| {
+            let version = &family.pin().version;
+            version.tables().map(|(_, table)| table.meta.size).sum::<u64>() + version.blobs().bytes().0
+        };
         store.shrink_reserve(|| store.families().iter().map(bytes).sum());
     }
 

@@ -11,6 +11,9 @@ use std::ops::AddAssign;
 pub trait Observe {
     /// Whether anybody is there to be told.
     const WANTED: bool = true;
+    /// Whether the read wants values that stand apart from their keys. Without, such a value reads as empty,
+    /// of the length that it has.
+    const VALUES: bool = true;
 
     /// A memtable is looked into.
     #[inline]
@@ -36,6 +39,9 @@ pub trait Observe {
     /// A block was read, of so many bytes in the file and in memory.
     #[inline]
     fn read(&mut self, _stored: u64, _bytes: usize) {}
+    /// A value that stands apart was read, of so many bytes in the file and in memory.
+    #[inline]
+    fn value(&mut self, _stored: u64, _bytes: usize) {}
     /// The block that was searched has not the key; whether a filter had said that it may.
     #[inline]
     fn missed(&mut self, _filtered: bool) {}
@@ -57,6 +63,16 @@ pub trait Observe {
 
 impl Observe for () {
     const WANTED: bool = false;
+}
+
+/// Nobody is told, and the values of a blob file are not read: for who asks only whether, since when, until
+/// when, or how long.
+#[derive(Clone, Copy, Debug)]
+pub struct WithoutValues;
+
+impl Observe for WithoutValues {
+    const WANTED: bool = false;
+    const VALUES: bool = false;
 }
 
 /// What reads have cost: see [`crate::ColumnFamily::get_with_context`] and
@@ -106,7 +122,9 @@ pub struct ReadContext {
     pub blocks_read: u64,
     /// Pieces of indexes and filters that were read from files. What stays in memory is not.
     pub pieces_read: u64,
-    /// Bytes read from files: blocks and pieces as they are stored.
+    /// Values that were read from [blob files](crate::FamilyOptions::blob_values_from).
+    pub values_read: u64,
+    /// Bytes read from files: blocks, pieces and values as they are stored.
     pub bytes_read: u64,
     /// What these bytes became in memory, uncompressed.
     pub bytes_uncompressed: u64,
@@ -149,6 +167,11 @@ impl Observe for ReadContext {
         self.bytes_read += stored;
         self.bytes_uncompressed += bytes as u64;
     }
+    fn value(&mut self, stored: u64, bytes: usize) {
+        self.values_read += 1;
+        self.bytes_read += stored;
+        self.bytes_uncompressed += bytes as u64;
+    }
     fn missed(&mut self, filtered: bool) {
         self.filter_false_positives += u64::from(filtered);
     }
@@ -182,6 +205,7 @@ impl AddAssign for ReadContext {
         self.blocks_cached += other.blocks_cached;
         self.blocks_read += other.blocks_read;
         self.pieces_read += other.pieces_read;
+        self.values_read += other.values_read;
         self.bytes_read += other.bytes_read;
         self.bytes_uncompressed += other.bytes_uncompressed;
         self.entries_hidden += other.entries_hidden;
@@ -208,6 +232,9 @@ impl fmt::Display for ReadContext {
         write!(f, "; {} blocks from the cache, {} from files", self.blocks_cached, self.blocks_read)?;
         if self.pieces_read > 0 {
             write!(f, ", {} pieces of indexes and filters", self.pieces_read)?;
+        }
+        if self.values_read > 0 {
+            write!(f, ", {} values from blob files", self.values_read)?;
         }
         let (read, bytes) = (self.bytes_read, self.bytes_uncompressed);
         write!(f, " ({read} bytes read, {bytes} uncompressed); {} entries hidden", self.entries_hidden)?;
@@ -262,6 +289,12 @@ impl Observe for Watch {
     fn read(&mut self, stored: u64, bytes: usize) {
         if let Some(context) = self {
             context.lock().read(stored, bytes);
+        }
+    }
+    #[inline]
+    fn value(&mut self, stored: u64, bytes: usize) {
+        if let Some(context) = self {
+            context.lock().value(stored, bytes);
         }
     }
 }

@@ -9,9 +9,10 @@ use super::request::{Durability, Request, Ticket};
 use super::store::Store;
 use super::validate::{Looked, MOST_ROUNDS};
 use crate::base::error::{Error, Result};
+use crate::base::observe::WithoutValues;
 use crate::base::refusal::{Expected, FoundInstead};
 use crate::batch::{Condition, Requirement, WriteBatch};
-use crate::tree::{Found, lookup};
+use crate::tree::{Found, lookup, lookup_observed};
 
 /// A store whose writes are recorded for the moment.
 struct Watched<'s>(&'s Store);
@@ -64,7 +65,11 @@ impl Store {
             }
             let Some(view) = views.get(&family) else { continue };
             let look = |found: Found<'_>| (condition.judge(Some(&found)), found.expires_at());
-            let found = lookup(view, &condition.key, seq, || now_ms, look)?;
+            let key = &condition.key;
+            let found = match condition.requirement {
+                Requirement::Value(_) => lookup(view, key, seq, || now_ms, look)?,
+                _ => lookup_observed(view, key, seq, || now_ms, &mut WithoutValues, look)?,
+            };
             let (judged, expires_at) = found.unwrap_or_else(|| (condition.judge(None), checks.before_ms));
             if let Err(found) = judged {
                 let (family, key) = (self.family_name(family), condition.key.as_slice().into());

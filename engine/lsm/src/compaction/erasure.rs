@@ -33,7 +33,7 @@ const LONG_RUN: u64 = 4096;
 /// The moment from which on what a table hides is older than it should be: the earlier of its oldest
 /// deletion and its earliest expiry; [`NEVER`] if it hides nothing.
 #[must_use]
-fn hides_since(meta: &TableMeta) -> u64 {
+pub fn hides_since(meta: &TableMeta) -> u64 {
     meta.oldest_deletion_ms.min(meta.earliest_expiry)
 }
 
@@ -183,7 +183,7 @@ fn down(
 pub struct Unerased {
     /// Since when the oldest is hidden, in ms since the epoch; [`NEVER`] if nothing is.
     pub since_ms: u64,
-    /// The bytes of tables that hide something for longer than half of the time allowed.
+    /// The bytes of tables and blob files that hide something for longer than half of the time allowed.
     pub due_bytes: u64,
     /// Of these, the bytes of tables of which nothing may go before a snapshot is released.
     pub held_bytes: u64,
@@ -201,6 +201,11 @@ pub fn unerased(version: &Version, moment: Moment<'_>, now_ms: u64) -> Unerased 
             unerased.due_bytes += meta.size;
             unerased.held_bytes += if can_be_erased(version, moment, level, table) { 0 } else { meta.size };
         }
+    }
+    for of in version.blobs().files() {
+        let Some(since_ms) = of.file.dead_since_ms().filter(|_| of.dead_bytes() > 0) else { continue };
+        unerased.since_ms = unerased.since_ms.min(since_ms);
+        unerased.due_bytes += if since_ms <= moment.erase_ms { of.file.meta.size } else { 0 };
     }
     if let Some(written_ms) = oldest_range_ms(moment.ranges) {
         unerased.since_ms = unerased.since_ms.min(written_ms);

@@ -163,6 +163,10 @@ impl Run<'_, '_> {
             if !removed {
                 reminder.note(&entry, stripe);
             }
+            if goes {
+                // Which of the versions above ended it is not told apart here.
+                self.out.note_ended(&entry);
+            }
             if !goes {
                 if held.versions.len() >= limits.versions || bytes > limits.bytes {
                     return Ok(false);
@@ -246,6 +250,7 @@ impl Run<'_, '_> {
             }
             Ok(Verdict::Remove) => {
                 self.out.done.filtered += 1;
+                self.out.note_ended(entry);
                 if last == 0 && self.below.nothing(entry.key) {
                     return Ok(());
                 }

@@ -3,6 +3,7 @@
 use super::below::Below;
 use super::hooks::{JobHooks, deletion};
 use super::values::{ValueOutput, ValueSpec};
+use crate::base::blob_ref::BlobRef;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
@@ -13,6 +14,7 @@ use crate::iter::{Fate, Horizon, Retain};
 use crate::ranges::{RangeSet, RangeWalk, Stretch};
 use crate::table::{Origin, TablePolicy, TableWriter, Tables};
 use crate::version::{BlobMeta, TableMeta};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What a merge needs besides its input.
@@ -66,6 +68,8 @@ pub struct Merged {
     pub entries_out: u64,
     /// Bytes of tables and blob files that were written.
     pub bytes_out: u64,
+    /// The blob files of which it met a value whose key was deleted or has ended.
+    pub ended_in: BTreeSet<FileNumber>,
     /// Values that a filter removed or replaced.
     pub filtered: u64,
     /// The earliest end of an entry written that is later than [`MergeSpec::ended_ms`].
@@ -172,6 +176,9 @@ impl Run<'_, '_> {
             let nothing_below = |key: &[u8]| self.below.nothing(key);
             let (seq, kind, expires_at) = (entry.seq, entry.kind, entry.expires_at);
             let fate = self.retain.decide(entry.key, seq, kind, expires_at, range, nothing_below);
+            if kind == Kind::BlobRef && fate != Fate::Keep && !self.retain.overwritten() {
+                self.out.note_ended(&entry);
+            }
             if fate == Fate::Delete {
                 // The deletion is as old as the expiry that it stands for.
                 self.out.note_deletion(entry.expires_at);
@@ -241,6 +248,14 @@ impl Output<'_> {
     /// Notes a deletion that stands for something gone since `ms`.
     pub(super) fn note_deletion(&mut self, ms: u64) {
         self.origin.oldest_deletion_ms = self.origin.oldest_deletion_ms.min(ms);
+    }
+
+    /// Notes that the value goes to which an entry refers, because its key was deleted or has ended.
+    pub(super) fn note_ended(&mut self, entry: &EntryRef<'_>) {
+        // A reference that is none is met by whoever reads it.
+        if let (Kind::BlobRef, Ok(at)) = (entry.kind, BlobRef::decode(entry.value)) {
+            self.done.ended_in.insert(at.file);
+        }
     }
 
     /// Writes an entry, its value wherever it belongs.

@@ -29,7 +29,9 @@ mod tiered_tests;
 pub use below::Below;
 pub use blobs::{DEAD_PERCENT, dead_blobs, holds_dead_since};
 pub use calm::{Calm, pick_calm};
-pub use erasure::{Unerased, can_be_erased, ended_ms, hides_since_before, is_due, leftover, unerased};
+pub use erasure::{
+    Unerased, can_be_erased, ended_ms, hides_since, hides_since_before, is_due, leftover, unerased,
+};
 pub use fifo::has_outlived;
 pub use hooks::{FoldLimits, JobHooks, OnPanic, Shown};
 pub use intake::deepest_free;

@@ -61,7 +61,7 @@ impl ColumnFamily {
     /// # Ok(()) }
     /// ```
     pub fn ttl(&self, key: impl AsRef<[u8]>) -> Result<Option<Ttl>> {
-        let expires_at = read::get(self, None, key.as_ref(), |found| found.expires_at())?;
+        let expires_at = read::look(self, None, key.as_ref(), |found| found.expires_at())?;
         // Between the read and now it may have expired.
         Ok(expires_at.and_then(|at| Ttl::until(at, self.now_ms())))
     }

@@ -156,7 +156,7 @@ impl ColumnFamily {
     /// # Ok(()) }
     /// ```
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get_with(key, |_| ())?.is_some())
+        Ok(read::look(self, None, key.as_ref(), |_| ())?.is_some())
     }
 
     /// The length of the value of `key`, in bytes.
@@ -164,7 +164,7 @@ impl ColumnFamily {
     /// # Errors
     /// As [`ColumnFamily::get`].
     pub fn size_of(&self, key: impl AsRef<[u8]>) -> Result<Option<usize>> {
-        self.get_with(key, <[u8]>::len)
+        read::look(self, None, key.as_ref(), |found| found.len())
     }
 
     /// The values of many keys as of one moment, in the order of `keys`.

@@ -210,7 +210,11 @@ fn of_families(text: &mut Exposition, families: &[FamilyStats]) {
     each("esker_blob_files", "Blob files.", |f| f.blobs.files);
     each("esker_blob_bytes", "Bytes of blob files.", |f| f.blobs.bytes);
     each("esker_blob_dead_bytes", "Of these, values that no table refers to.", |f| f.blobs.dead_bytes);
-    each("esker_erase_due_bytes", "Tables that are to be compacted to erase.", |f| f.erase_due_bytes);
+    each(
+        "esker_erase_due_bytes",
+        "Tables and blob files that are to be compacted or collected to erase.",
+        |f| f.erase_due_bytes,
+    );
     each("esker_erase_held_bytes", "Of these, what snapshots hold.", |f| f.erase_held_bytes);
     let mut each_level = |name, help, of: fn(&LevelStats) -> u64| {
         const LEVEL: [&str; 7] = ["0", "1", "2", "3", "4", "5", "6"];

@@ -3,7 +3,7 @@
 use super::family::ColumnFamily;
 use super::snapshot::Snapshot;
 use crate::base::error::{Error, Result};
-use crate::base::observe::Observe;
+use crate::base::observe::{Observe, WithoutValues};
 use crate::base::sync::Arc;
 use crate::tree::{Found, lookup_many, lookup_observed};
 
@@ -18,6 +18,16 @@ pub(super) fn get<R>(
     read: impl FnOnce(Found<'_>) -> R,
 ) -> Result<Option<R>> {
     get_observed(family, snapshot, key, &mut (), read)
+}
+
+/// The same without the value, where that stands apart: for who asks only for what is known of it.
+pub(super) fn look<R>(
+    family: &ColumnFamily,
+    snapshot: Option<&Snapshot>,
+    key: &[u8],
+    read: impl FnOnce(Found<'_>) -> R,
+) -> Result<Option<R>> {
+    get_observed(family, snapshot, key, &mut WithoutValues, read)
 }
 
 /// The same, and tells `observe` of its way.

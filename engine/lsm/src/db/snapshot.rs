@@ -99,7 +99,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn contains_key(&self, family: &ColumnFamily, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(read::get(family, Some(self), key.as_ref(), |_| ())?.is_some())
+        Ok(read::look(family, Some(self), key.as_ref(), |_| ())?.is_some())
     }
 
     /// The values of many keys, in the order of `keys`.

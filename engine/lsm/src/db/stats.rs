@@ -132,12 +132,13 @@ pub struct FamilyStats {
     pub sealed_memtables: usize,
     /// Its levels, from 0 to 6.
     pub levels: Vec<LevelStats>,
-    /// When the oldest deletion or deleted range was written of which memtables or tables may still hold
-    /// something, or the oldest entry in them expired that has, in milliseconds since the epoch; `None` if
-    /// there is nothing of the kind. Log segments and the manifest do not count: they may hold the bytes
-    /// for a while longer. [`crate::FamilyOptions::erase_within`] bounds the age of all of it.
+    /// When the oldest deletion or deleted range was written of which memtables, tables or blob files may
+    /// still hold something, or the oldest entry in them expired that has, in milliseconds since the epoch;
+    /// `None` if there is nothing of the kind. Log segments and the manifest do not count: they may hold the
+    /// bytes for a while longer. [`crate::FamilyOptions::erase_within`] bounds the age of all of it.
     pub hidden_since_ms: Option<u64>,
-    /// Tables that hide something for so long that they are about to be compacted for it.
+    /// Tables and blob files that hide something for so long that they are about to be compacted or collected
+    /// for it.
     pub erase_due_bytes: u64,
     /// Of these, tables of which nothing can go before a snapshot is released ([`Db::pins`] lists them).
     pub erase_held_bytes: u64,

@@ -6,7 +6,7 @@ use super::source::gone;
 use super::state::{FamilyState, State};
 use crate::base::error::Result;
 use crate::base::key::SeqNum;
-use crate::base::observe::{Observe, ReadContext};
+use crate::base::observe::{Observe, ReadContext, WithoutValues};
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::db::ScanOptions;
@@ -108,7 +108,7 @@ impl ReadOnlyFamily {
     /// # Errors
     /// As [`ReadOnlyFamily::get`].
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get_with(key, |_| ())?.is_some())
+        Ok(self.read(key.as_ref(), &mut WithoutValues, |_| ())?.is_some())
     }
 
     /// The values of many keys, in the order of `keys`.

@@ -55,6 +55,10 @@ pub struct Retain {
     reminds: bool,
     /// Whether a deletion of `key` was kept.
     deleted: bool,
+    /// Whether a deletion of `key` was met, or an entry that has expired.
+    ended: bool,
+    /// Whether the last entry went for no other reason than that a newer one was put.
+    overwritten: bool,
 }
 
 impl Retain {
@@ -62,7 +66,16 @@ impl Retain {
     #[must_use]
     pub fn new(horizons: Vec<Horizon>) -> Retain {
         debug_assert!(horizons.is_sorted_by(|a, b| a.seq < b.seq));
-        Retain { horizons, key: Vec::new(), seen: None, started: false, reminds: false, deleted: false }
+        Retain {
+            horizons,
+            key: Vec::new(),
+            seen: None,
+            started: false,
+            reminds: false,
+            deleted: false,
+            ended: false,
+            overwritten: false,
+        }
     }
 
     /// Has deletions that are shadowed stay as reminders, or not.
@@ -76,6 +89,13 @@ impl Retain {
     #[must_use]
     pub fn reminds(&self) -> bool {
         self.reminds
+    }
+
+    /// Whether the last entry that was decided over went for no other reason than that a newer one was put:
+    /// nobody has promised that its bytes go.
+    #[must_use]
+    pub fn overwritten(&self) -> bool {
+        self.overwritten
     }
 
     /// The horizons.
@@ -106,8 +126,9 @@ impl Retain {
             self.started = true;
             self.key.clear();
             self.key.extend_from_slice(key);
-            (self.seen, self.deleted) = (None, false);
+            (self.seen, self.deleted, self.ended) = (None, false, false);
         }
+        self.overwritten = false;
         // The oldest horizon that sees this entry. What is newer than the present (a merge that
         // runs beside writes never meets it) is seen by nobody yet, and stays.
         let oldest = self.oldest_that_sees(seq);
@@ -116,6 +137,8 @@ impl Retain {
             return Fate::Drop;
         }
         if self.seen == Some(oldest) {
+            self.overwritten = !self.ended;
+            self.ended |= kind == Kind::Delete || expires_at <= horizon.now_ms;
             let wanted = kind == Kind::Delete && self.reminds && !self.deleted;
             // What a snapshot keeps of the key in this very merge stands below it, too.
             let reminder = wanted && (oldest > 0 || !nothing_below(key));
@@ -127,6 +150,7 @@ impl Retain {
         }
         self.seen = Some(oldest);
         let expired = expires_at <= horizon.now_ms;
+        self.ended |= kind == Kind::Delete || expired;
         if kind != Kind::Delete && !expired {
             return Fate::Keep;
         }

@@ -11,7 +11,7 @@ use crate::base::observe::Observe;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::Block;
-use crate::iter::{Merge, Values, gather};
+use crate::iter::{Merge, gather};
 use crate::memtable::{Memtable, PIN_VALUE_BYTES};
 use crate::table::Access;
 use crate::version::TableFile;
@@ -32,6 +32,8 @@ pub(super) enum Place<'a> {
     Block(&'a Arc<Block>),
     /// It was merged, or read from a blob file, for this look-up.
     Owned(&'a Slice),
+    /// In a blob file, of so many bytes: nobody wants to see it.
+    Apart(usize),
 }
 
 /// A value that stands in a blob file.
@@ -48,9 +50,21 @@ impl Separate {
 
     /// Reads it, and hands it to `read`.
     #[inline(never)]
-    fn load<R>(&self, view: &View, key: &[u8], read: impl FnOnce(Found<'_>) -> R) -> Result<Option<R>> {
-        let slice = view.version.blobs().load(key, &self.reference)?;
+    fn load<R, O: Observe>(
+        &self,
+        view: &View,
+        key: &[u8],
+        observe: &mut O,
+        read: impl FnOnce(Found<'_>) -> R,
+    ) -> Result<Option<R>> {
         let Separate { seq, expires_at, .. } = *self;
+        let at = view.version.blobs().place(&self.reference)?;
+        if !O::VALUES {
+            let place = Place::Apart(at.raw as usize);
+            return Ok(Some(read(Found { value: &[], place, seq, expires_at })));
+        }
+        let slice = view.version.blobs().load_at(key, &at)?;
+        observe.value(at.stored, slice.len());
         Ok(Some(read(Found { value: &slice, place: Place::Owned(&slice), seq, expires_at })))
     }
 }
@@ -63,7 +77,7 @@ pub(super) fn hand_over<R>(
     read: impl FnOnce(Found<'_>) -> R,
 ) -> Result<Option<R>> {
     if entry.kind == Kind::BlobRef {
-        return Separate::of(entry).load(view, entry.key, read);
+        return Separate::of(entry).load(view, entry.key, &mut (), read);
     }
     Ok(Some(read(Found::new(entry, place))))
 }
@@ -91,6 +105,16 @@ impl<'a> Found<'a> {
         self.value
     }
 
+    /// Its length in bytes, also where it was not read.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks whether a value is empty")]
+    pub fn len(&self) -> usize {
+        match self.place {
+            Place::Apart(len) => len,
+            _ => self.value.len(),
+        }
+    }
+
     /// The sequence number of the write.
     #[must_use]
     pub fn seq(&self) -> SeqNum {
@@ -112,7 +136,7 @@ impl<'a> Found<'a> {
             Place::Memtable(memtable, key, seq) if self.value.len() >= PIN_VALUE_BYTES => {
                 memtable.get_slice(key, seq).map_or_else(|| Slice::copy(self.value), |(_, slice)| slice)
             }
-            Place::Memtable(..) => Slice::copy(self.value),
+            Place::Memtable(..) | Place::Apart(_) => Slice::copy(self.value),
             Place::Block(block) => block.slice(self.value),
             Place::Owned(slice) => slice.clone(),
         }
@@ -205,7 +229,7 @@ pub fn lookup_observed<R, O: Observe>(
         None
     };
     match (read, separate) {
-        (Some(read), Some(separate)) => separate.load(view, key, read),
+        (Some(read), Some(separate)) => separate.load(view, key, observe, read),
         (Some(read), None) if operand => merged(view, key, seq, now_ms, observe, read),
         _ => Ok(answer),
     }

@@ -213,9 +213,26 @@ impl BlobSet {
 
 impl Values for BlobSet {
     fn load(&self, key: &[u8], reference: &[u8]) -> Result<Slice> {
-        let at = BlobRef::decode(reference).map_err(|malformed| malformed.in_file(&PathBuf::new(), 0))?;
+        self.load_at(key, &self.place(reference)?)
+    }
+}
+
+impl BlobSet {
+    /// Where the value stands in whose place there is `reference`.
+    ///
+    /// # Errors
+    /// [`Corruption`] if it is none.
+    pub fn place(&self, reference: &[u8]) -> Result<BlobRef> {
+        BlobRef::decode(reference).map_err(|malformed| malformed.in_file(&PathBuf::new(), 0))
+    }
+
+    /// The value of `key` that stands at a place.
+    ///
+    /// # Errors
+    /// As [`Values::load`].
+    pub fn load_at(&self, key: &[u8], at: &BlobRef) -> Result<Slice> {
         match self.find(at.file) {
-            Some(of) => of.file.reader.load(key, &at),
+            Some(of) => of.file.reader.load(key, at),
             None => {
                 let path = PathBuf::from(FileKind::Blob(at.file).name());
                 Err(Corruption::new(&path, at.offset, "a blob file that the table names", "none").into())

@@ -26,6 +26,8 @@ pub use state::{FamilyState, History, StoreState};
 pub use style::{CompactionStyle, Fifo, Tiered};
 pub use tail::{ManifestTail, Moved};
 
+#[cfg(test)]
+mod edit_tests;
 #[cfg(all(test, not(loom)))]
 mod levels_tests;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::store::{FROM, Rig, blob_files, blobs, builder, key, settle, value};
 use esker::base::random::Random;
 use esker::hooks::{CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
 use esker::{CompactionStyle, Cursor, Db, FamilyChanges, FamilyOptions, Fifo, Result, ScanOptions, Tiered};
-use esker::{TransactionOptions, WriteBatch};
+use esker::{ReadContext, TransactionOptions, WriteBatch};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -137,7 +137,22 @@ fn only_values_from_the_bound_on_are_separated_and_keys_alone_read_none() -> Res
     for i in 0..100 {
         db.get(key(i) + "x")?;
     }
+    let snapshot = db.snapshot();
+    for (name, value) in &entries {
+        assert_eq!(db.size_of(name)?, Some(value.len()));
+        assert!(db.contains_key(name)? && snapshot.contains_key(&db.default_family(), name)?);
+        assert_eq!(db.ttl(name)?, Some(esker::Ttl::Never));
+        assert!(!db.put_if_absent(name, "another")?);
+    }
+    drop(snapshot);
     assert_eq!(reads(), before, "nobody has asked for a value");
+    let mut context = ReadContext::default();
+    for name in entries.keys() {
+        db.get_with_context(name, &mut context)?;
+    }
+    assert_eq!((context.values_read, reads() - before), (separate.len() as u64, separate.len() as u64));
+    assert!(context.to_string().contains("values from blob files"), "{context}");
+    let before = reads();
     assert_eq!(db.iter()?.count(), 100);
     assert_eq!(reads() - before, separate.len() as u64, "each is read once, and no other");
     // What is shadowed is not read either.

@@ -184,7 +184,7 @@ fn bits_at_the_edges() {
     run(&mut connection, "watch n");
     run(&mut other, "multi");
     run(&mut other, "bitfield n overflow fail incrby u2 0 5");
-    run(&mut other, "setbit n 0 0");
+    run(&mut other, "setbit n 0 1");
     run(&mut other, "exec");
     run(&mut connection, "multi");
     assert_eq!(run(&mut connection, "exec"), "*-1", "what follows it in a unit is a modification");

@@ -178,7 +178,7 @@ fn linsert(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
 }
 
 fn lrem(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
-    let count = symmetric(args[2])?;
+    let count = integer(args[2])?;
     let key = context.key(args[1])?;
     Ok(Reply::count(list::remove(context.unit, key, count, args[3])?))
 }

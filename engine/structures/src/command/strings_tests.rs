@@ -162,3 +162,41 @@ fn names_of_subcommands_are_shown_as_far_as_in_redis() {
     let expected = "ERR unknown command 'no', with args beginning with: 'a' ";
     assert_eq!(connection.execute(&["no\0such", "a\0b"]).reply, Reply::Error(expected.into()));
 }
+
+/// Setting bits to what they are counted as a modification, so that whoever watched was turned away.
+#[test]
+fn bits_that_stay_as_they_are_modify_nothing() {
+    let store = store();
+    let (mut watcher, mut other) = (Connection::new(&store), Connection::new(&store));
+    let long = format!("set k {}", "a".repeat(200_000));
+    for (set, line, modifies) in [
+        ("set k a", "setbit k 1 1", false),
+        ("set k a", "setbit k 0 0", false),
+        ("set k 12", "setbit k 2 1", false),
+        ("set k a", "setbit k 0 1", true),
+        ("set k a", "setbit k 8 0", true),
+        ("del k", "setbit k 0 0", true),
+        ("set k a", "bitfield k set u8 0 97", false),
+        ("set k a", "bitfield k overflow fail incrby u8 0 200", false),
+        ("set k a", "bitfield k overflow sat incrby u1 1 5", false),
+        ("set k a", "bitfield k incrby u8 0 256", false),
+        ("set k a", "bitfield k set u8 0 97 set u8 8 0", true),
+        ("set k a", "bitfield k set u8 0 98", true),
+        (&long, "setbit k 800001 1", false),
+        (&long, "setbit k 800000 1", true),
+    ] {
+        ask(&mut other, set);
+        ask(&mut watcher, "watch k");
+        let reply = ask(&mut other, line);
+        assert!(!reply.is_error(), "{line}: {reply:?}");
+        ask(&mut watcher, "multi");
+        ask(&mut watcher, "ping");
+        let done = ask(&mut watcher, "exec") != Reply::NullArray;
+        assert_eq!(done, !modifies, "{line}");
+    }
+    ask(&mut other, "set k 12");
+    assert_eq!(ask(&mut other, "object encoding k"), "int".into());
+    ask(&mut other, "setbit k 2 1");
+    assert_eq!(ask(&mut other, "object encoding k"), "raw".into());
+    assert!(store.verify().unwrap().is_clean());
+}

@@ -1,6 +1,6 @@
 //! Strings as arrays of small integers.
 
-use super::value::{self, Found};
+use super::value;
 use crate::base::error::{Error, Result};
 use crate::encoding::header::flag;
 use crate::encoding::limits::MAX_STRING_BYTES;
@@ -110,16 +110,10 @@ pub fn bit_field(unit: &mut Unit<'_>, key: Key<'_>, fields: &[Field]) -> Result<
     let writing = fields.iter().filter(|field| field.operation != FieldOp::Get);
     let needed = writing.map(|field| (field.offset + u64::from(field.width.bits) - 1) / 8 + 1).max();
     let found = value::find(unit, key)?;
-    let (length, raw) =
-        found.as_ref().map_or((0, false), |f| (f.meta.length, f.meta.has(flag::RAW) || f.meta.records));
     if let Some(needed) = needed {
-        if needed > length {
-            value::write_at(unit, key, found, flag::RAW, needed - 1, &[0])?;
-        } else if let Some(Found { mut meta, inline }) = found.filter(|_| !raw) {
-            // Redis has unpacked it by then. That is no modification: whoever watches need not know.
-            let before = meta;
-            meta.flags = flag::RAW;
-            unit.put_header_quietly(key, &before, &mut meta, &inline)?;
+        match found {
+            Some(found) if needed <= found.meta.length => value::unpack(unit, key, &found)?,
+            found => _ = value::write_at(unit, key, found, flag::RAW, needed - 1, &[0])?,
         }
     }
     for field in fields {
@@ -152,9 +146,12 @@ pub fn bit_field(unit: &mut Unit<'_>, key: Key<'_>, fields: &[Field]) -> Result<
             answers.push(None);
             continue;
         };
-        window = (window & !mask) | ((u128::from(new as u64) << shift) & mask);
-        let bytes = window.to_be_bytes();
-        value::write_at(unit, key, found, flag::RAW, first, &bytes[..(last - first + 1) as usize])?;
+        // What stays as it is modifies nothing.
+        if new != old {
+            window = (window & !mask) | ((u128::from(new as u64) << shift) & mask);
+            let bytes = window.to_be_bytes();
+            value::write_at(unit, key, found, flag::RAW, first, &bytes[..(last - first + 1) as usize])?;
+        }
         answers.push(Some(if matches!(field.operation, FieldOp::Set(_)) { old } else { new }));
     }
     Ok(answers)

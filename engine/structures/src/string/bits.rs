@@ -66,6 +66,10 @@ pub fn set_bit(unit: &mut Unit<'_>, key: Key<'_>, offset: u64, on: bool) -> Resu
     };
     let mask = 0x80 >> (offset % 8);
     let new = if on { old | mask } else { old & !mask };
+    if let Some(found) = found.as_ref().filter(|found| byte < found.meta.length && new == old) {
+        value::unpack(unit, key, found)?;
+        return Ok(on);
+    }
     value::write_at(unit, key, found, flag::RAW, byte, &[new])?;
     Ok(old & mask != 0)
 }

@@ -2,7 +2,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::encoding::check::Check;
-use crate::encoding::header::{Meta, Type};
+use crate::encoding::header::{Meta, Type, flag};
 use crate::encoding::key::{self, kind};
 use crate::encoding::limits::{CHUNK_BYTES, MAX_BITS_BYTES, MAX_INLINE_STRING_BYTES};
 use crate::store::{Key, Table, Unit};
@@ -118,6 +118,16 @@ pub(super) fn put(
         }
     }
     unit.put_header(key, before, &mut after, b"")
+}
+
+/// Marks a string as raw that a command was about to change and left as it is: Redis has unpacked it by then.
+/// That is no modification, and whoever watches need not know.
+pub(super) fn unpack(unit: &mut Unit<'_>, key: Key<'_>, found: &Found) -> Result<()> {
+    let before = found.meta;
+    if before.has(flag::RAW) || before.records {
+        return Ok(());
+    }
+    unit.put_header_quietly(key, &before, &mut Meta { flags: flag::RAW, ..before }, &found.inline)
 }
 
 /// Writes `bytes` at `offset` into a string, which grows as it must; zeros fill what lies between. The result

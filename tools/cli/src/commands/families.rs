@@ -12,6 +12,7 @@ const AFTER_HELP: &str = "\
 Examples:
   esker families list --dir data
   esker families create tokens
+  esker families create pictures --blob-values-from 4096
   esker families drop tokens";
 
 /// Arguments of `esker families`.
@@ -30,8 +31,8 @@ pub enum FamiliesCommand {
     #[command(after_help = "Example:\n  esker families list --dir data")]
     List(ListArgs),
     /// Create an empty column family (and the store, where there is none)
-    #[command(after_help = "Example:\n  esker families create tokens")]
-    Create(NameArgs),
+    #[command(after_help = "Example:\n  esker families create pictures --blob-values-from 4096")]
+    Create(CreateArgs),
     /// Remove a column family with everything in it
     #[command(after_help = "Example:\n  esker families drop tokens")]
     Drop(NameArgs),
@@ -48,7 +49,20 @@ pub struct ListArgs {
     pub store: StoreArgs,
 }
 
-/// Arguments of `esker families create` and `drop`.
+/// Arguments of `esker families create`.
+#[derive(Args, Debug)]
+pub struct CreateArgs {
+    /// The column family
+    pub name: String,
+    /// Keep values of so many bytes or more in files of their own
+    #[arg(long, value_name = "BYTES")]
+    pub blob_values_from: Option<usize>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Arguments of `esker families drop`.
 #[derive(Args, Debug)]
 pub struct NameArgs {
     /// The column family
@@ -67,7 +81,11 @@ pub fn run(args: &FamiliesArgs) -> Outcome {
         FamiliesCommand::List(args) => list(args),
         FamiliesCommand::Create(args) => {
             let db = args.store.open_or_create()?;
-            db.create_column_family(&args.name, FamilyOptions::default())?;
+            let blob_values_from = args.blob_values_from;
+            db.create_column_family(
+                &args.name,
+                FamilyOptions { blob_values_from, ..FamilyOptions::default() },
+            )?;
             Ok(db.close()?)
         }
         FamiliesCommand::Drop(args) => {

@@ -4,7 +4,7 @@ use crate::failure::Outcome;
 use crate::output::Out;
 use clap::Args;
 use esker::fs::Fs;
-use esker::{FamilyOptions, StoredOptions};
+use esker::{FamilyOptions, PrefixExtractor, StoredOptions};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub fn run(args: &OptionsArgs) -> Outcome {
     out.finish()
 }
 
-fn lines(options: &FamilyOptions) -> [(&'static str, String); 12] {
+fn lines(options: &FamilyOptions) -> [(&'static str, String); 14] {
     let time =
         |time: Option<Duration>| time.map_or_else(|| "none".into(), |t| format!("{}ms", t.as_millis()));
     [
@@ -51,12 +51,25 @@ fn lines(options: &FamilyOptions) -> [(&'static str, String); 12] {
         ("dictionary_bytes", options.dictionary_bytes.to_string()),
         ("block_bytes", options.block_bytes.to_string()),
         ("filter", format!("{:?}", options.filter).to_lowercase()),
+        ("prefix", options.prefix.map_or_else(|| "none".into(), prefix)),
         ("filter_bits_per_key", options.filter_bits_per_key.to_string()),
         ("index_partition_bytes", options.index_partition_bytes.to_string()),
         ("keep_versions", options.keep_versions.to_string()),
         ("merge_operator", options.merge_operator.clone().unwrap_or_else(|| "none".into())),
         ("default_ttl", time(options.default_ttl)),
         ("erase_within", time(options.erase_within)),
+        ("blob_values_from", options.blob_values_from.map_or_else(|| "none".into(), |from| from.to_string())),
         ("compaction", options.compaction.to_string()),
     ]
+}
+
+fn prefix(extractor: PrefixExtractor) -> String {
+    match extractor {
+        PrefixExtractor::Fixed { bytes } => format!("fixed, {bytes} bytes"),
+        PrefixExtractor::Capped { bytes } => format!("capped, {bytes} bytes"),
+        PrefixExtractor::Delimited { delimiter, nth } => {
+            format!("delimited by \"{}\", the {nth}. time", [delimiter].escape_ascii())
+        }
+        other => format!("{other:?}"),
+    }
 }

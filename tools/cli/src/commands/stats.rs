@@ -7,7 +7,7 @@ use crate::text::number::{counted, grouped};
 use crate::text::size;
 use clap::Args;
 use esker::base::clock::Clock;
-use esker::{FamilyStats, Health, LevelStats, MemoryReport, Recovery, Stats};
+use esker::{FamilyStats, FeedConsumerInfo, Health, LevelStats, MemoryReport, Recovery, Stats};
 use serde_json::{Value, json};
 
 const AFTER_HELP: &str = "\
@@ -65,6 +65,11 @@ fn object(stats: &Stats, health: &Health, recovery: &Recovery) -> Value {
             "table_bytes": family.table_bytes(),
             "levels": family.levels.iter().map(level).collect::<Vec<_>>(),
             "dictionaries": { "tables": family.dictionaries.tables, "bytes": family.dictionaries.bytes },
+            "blobs": {
+                "files": family.blobs.files,
+                "bytes": family.blobs.bytes,
+                "dead_bytes": family.blobs.dead_bytes,
+            },
             "hidden_since_ms": family.hidden_since_ms,
             "erase_due_bytes": family.erase_due_bytes,
             "erase_held_bytes": family.erase_held_bytes,
@@ -86,6 +91,15 @@ fn object(stats: &Stats, health: &Health, recovery: &Recovery) -> Value {
             "damaged": cut.damaged,
         })
     });
+    let feed = &stats.feed;
+    let consumer = |consumer: &FeedConsumerInfo| {
+        json!({
+            "name": consumer.name,
+            "position": consumer.position.to_string(),
+            "lag": consumer.lag,
+            "cut_loose": consumer.is_cut_loose,
+        })
+    };
     json!({
         "visible_seq": stats.visible_seq,
         "durable_seq": stats.durable_seq,
@@ -93,6 +107,12 @@ fn object(stats: &Stats, health: &Health, recovery: &Recovery) -> Value {
         "manifest_bytes": stats.manifest_bytes,
         "memory_bytes": stats.memory_bytes,
         "open_files": stats.open_files,
+        "feed": {
+            "segments": feed.segments,
+            "bytes": feed.bytes,
+            "oldest_ms": feed.oldest.map(|age| age.as_millis() as u64),
+            "consumers": feed.consumers.iter().map(consumer).collect::<Vec<_>>(),
+        },
         "families": stats.families.iter().map(family).collect::<Vec<_>>(),
         "health": {
             "well": health.is_well(),
@@ -124,6 +144,11 @@ fn print(out: &mut Out, stats: &Stats) -> Outcome {
     out.line(&format!("sequence   visible {visible}, durable {durable}"))?;
     out.line(&format!("log        {}", size::text(stats.wal_bytes)))?;
     out.line(&format!("manifest   {}", size::text(stats.manifest_bytes)))?;
+    if stats.feed.segments > 0 || !stats.feed.consumers.is_empty() {
+        let (segments, consumers) = (stats.feed.segments as u64, stats.feed.consumers.len() as u64);
+        let (segments, bytes) = (counted(segments, "segment"), size::text(stats.feed.bytes));
+        out.line(&format!("changes    {segments} kept, {bytes}, for {}", counted(consumers, "consumer")))?;
+    }
     for family in &stats.families {
         out.bytes(b"\n")?;
         out.label(&format!("family {:?}", family.name))?;
@@ -139,6 +164,11 @@ fn print(out: &mut Out, stats: &Stats) -> Outcome {
         if family.dictionaries.tables > 0 {
             let (tables, bytes) = (family.dictionaries.tables, size::text(family.dictionaries.bytes));
             out.line(&format!("  dictionaries in {}, {bytes}", counted(tables, "file")))?;
+        }
+        let blobs = &family.blobs;
+        if blobs.files > 0 {
+            let (files, bytes) = (counted(blobs.files, "file"), size::text(blobs.bytes));
+            out.line(&format!("  blobs      {files}, {bytes}, {} of it dead", size::text(blobs.dead_bytes)))?;
         }
         if let Some(since_ms) = family.hidden_since_ms {
             let age_s = Clock::System.wall_ms().saturating_sub(since_ms) / 1000;

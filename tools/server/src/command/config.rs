@@ -32,18 +32,25 @@ macro_rules! fixed {
 }
 
 macro_rules! bytes {
-    ($name:literal, $field:ident) => {
+    ($name:literal, $field:ident, $least:expr) => {
         Entry {
             name: $name,
             value: |shared| shared.settings.$field.get().to_string(),
             set: Some(|shared, text| {
-                shared.settings.$field.set(memory(text).ok_or(NO_MEMORY)?);
+                let bytes = memory(text).ok_or(NO_MEMORY)?;
+                if !($least..).contains(&bytes) {
+                    return Err(TOO_LITTLE);
+                }
+                shared.settings.$field.set(bytes);
                 Ok(())
             }),
         }
     };
 }
 
+/// Less would lock out whoever wants to take it back.
+const LEAST_BYTES: u64 = 1 << 20;
+const TOO_LITTLE: &str = "argument must be between 1048576 and 9223372036854775807 inclusive";
 const NO_MEMORY: &str = "argument must be a memory value";
 const NO_INTEGER: &str = "argument couldn't be parsed into an integer";
 
@@ -95,9 +102,9 @@ const ENTRIES: &[Entry] = &[
     fixed!("list-max-listpack-size", -2),
     fixed!("list-max-ziplist-size", -2),
     fixed!("list-compress-depth", 0),
-    bytes!("proto-max-bulk-len", bulk_bytes),
-    bytes!("client-query-buffer-limit", query_bytes),
-    bytes!("maxmemory-clients", all_clients_bytes),
+    bytes!("proto-max-bulk-len", bulk_bytes, LEAST_BYTES),
+    bytes!("client-query-buffer-limit", query_bytes, LEAST_BYTES),
+    bytes!("maxmemory-clients", all_clients_bytes, 0),
     // Esker's own: Redis takes what it can get.
     Entry {
         name: "command-memory-limit",
@@ -218,7 +225,7 @@ fn set(shared: &Shared, pairs: &[&[u8]]) -> Reply {
         let text = format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}");
         Reply::Error(text)
     };
-    let mut found = Vec::new();
+    let mut found: Vec<(&Entry, String)> = Vec::new();
     for pair in pairs.chunks_exact(2) {
         let Some(entry) = ENTRIES.iter().find(|entry| is(pair[0], entry.name)) else {
             let text = "ERR Unknown option or number of arguments for CONFIG SET - '";
@@ -227,6 +234,9 @@ fn set(shared: &Shared, pairs: &[&[u8]]) -> Reply {
         let value = String::from_utf8_lossy(pair[1]).into_owned();
         if entry.set.is_none() && (entry.value)(shared) != value {
             return failed(entry.name, "can't set immutable config");
+        }
+        if found.iter().any(|(other, _)| other.name == entry.name) {
+            return failed(&String::from_utf8_lossy(pair[0]), "duplicate parameter");
         }
         found.push((entry, value));
     }

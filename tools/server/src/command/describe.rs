@@ -134,7 +134,7 @@ pub(super) fn command(_: &mut Call<'_>, args: &[&[u8]]) -> Option<Reply> {
         [_, what] if is(what, "count") => Some(Reply::count(all().count() as u64)),
         [_, what, names @ ..] if is(what, "info") => Some(Reply::Array(match names {
             [] => all().map(Either::about).collect(),
-            names => names.iter().map(|name| named(name).map_or(Reply::NullArray, Either::about)).collect(),
+            names => names.iter().map(|name| named(name).map_or(Reply::Null, Either::about)).collect(),
         })),
         [_, what, names @ ..] if is(what, "docs") => {
             let pair = |either: Either| (Reply::from(either.name()), either.docs());

@@ -71,6 +71,14 @@ pub(super) struct Client {
     charged: usize,
 }
 
+/// Whether this is no command but what a browser sends that was tricked into speaking to this port. What
+/// follows it may be commands that nobody wants carried out, and a server on a loopback address has nothing
+/// else that keeps a web page from it.
+fn is_of_the_web(args: &[&[u8]]) -> bool {
+    let name = args.first().copied().unwrap_or_default();
+    matches!(name.len(), 4 | 5) && (name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:"))
+}
+
 impl Client {
     pub(super) fn new(socket: TcpStream, info: Arc<ClientInfo>, shared: &Shared) -> Client {
         Client {
@@ -316,6 +324,11 @@ impl Client {
         self.connection.session_mut().most_reply_bytes = most_bytes;
         let mut at = 0;
         while at < each.len() && !self.closing && !self.is_held_back() {
+            if is_of_the_web(each[at]) {
+                desk.shared.counters.protocol_errors.fetch_add(1, Ordering::Relaxed);
+                self.finish();
+                break;
+            }
             let own = |args: &&[&[u8]]| args.first().and_then(|name| command::find(name));
             if let Some(command) = own(&each[at]) {
                 self.execute_own(command, each[at], desk);
@@ -332,7 +345,7 @@ impl Client {
                 at += 1;
                 continue;
             }
-            let ends = |args: &&[&[u8]]| is_exec(args) || own(args).is_some();
+            let ends = |args: &&[&[u8]]| is_exec(args) || own(args).is_some() || is_of_the_web(args);
             let until = each[at + 1..].iter().position(ends).map_or(each.len(), |n| at + 1 + n);
             let mut replies = std::mem::take(&mut desk.replies);
             let stretch = each[at..until].iter().copied();
