@@ -219,6 +219,62 @@ fn repair_reads_what_it_can_and_says_what_it_cannot() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn references_to_values_apart_and_copies_of_all_kinds() -> Result<()> {
+    let disk = SimFs::new();
+    let clock = Clock::Manual(ManualClock::new(1_700_000_000_000));
+    let db = builder(&disk, "/db").open()?;
+    // Every tenth value stands in a blob file; the keys and the references to them in blocks with a dictionary.
+    let of = |i: u64| if i.is_multiple_of(10) { value(i).repeat(20) } else { value(i) };
+    let f = db.create_column_family("f", FamilyOptions { blob_values_from: Some(1000), ..options() })?;
+    for i in 0..RECORDS {
+        f.put(key(i), of(i))?;
+    }
+    db.compact()?;
+    let found = family(&db, "f");
+    assert!(found.dictionaries.tables > 0 && found.blobs.files > 0);
+    let backups = esker::Backups::at("/backups").fs(Fs::Sim(disk.clone())).clock(clock);
+    let number = backups.create(&db)?.number;
+    assert!(backups.verify()?.is_sound());
+    // A reader beside the writer.
+    let reader = builder(&disk, "/db").open_read_only()?.column_family("f")?;
+    for i in 0..RECORDS {
+        assert_eq!(reader.get(key(i))?.expect("a record"), of(i).as_bytes());
+    }
+    assert_eq!(reader.iter().count() as u64, RECORDS);
+    drop((reader, f));
+    db.close()?;
+
+    backups.restore(number, "/restored")?;
+    let restored = builder(&disk, "/restored").open()?;
+    assert_eq!(family(&restored, "f").dictionaries, found.dictionaries);
+    assert!(restored.verify()?.problems.is_empty());
+    let f = restored.open_column_family("f")?;
+    for i in 0..RECORDS {
+        assert_eq!(f.get(key(i))?.expect("a record"), of(i).as_bytes());
+    }
+    Ok(())
+}
+
+#[test]
+fn tiers_have_dictionaries_in_their_last_run() -> Result<()> {
+    let disk = SimFs::new();
+    let db = builder(&disk, "/db").open()?;
+    let compaction = esker::CompactionStyle::Tiered(esker::Tiered::default());
+    let f = db.create_column_family("f", FamilyOptions { compaction, ..options() })?;
+    for i in 0..RECORDS {
+        f.put(key(i), value(i))?;
+        if i % 500 == 0 {
+            db.flush()?;
+        }
+    }
+    db.compact()?;
+    let found = family(&db, "f");
+    assert_eq!(found.dictionaries.tables, found.levels[6].files, "{found:?}");
+    assert!(found.dictionaries.tables > 0);
+    check(&f)
+}
+
 /// The records of a data set, by key.
 fn records(name: &str, key: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name);
@@ -235,10 +291,14 @@ fn last_level(
     let db = builder(&SimFs::new(), "/db").memory_budget(64 << 20).target_file_bytes(16 << 20).open()?;
     let options = FamilyOptions { block_bytes, dictionary_bytes, ..FamilyOptions::default() };
     let f = db.create_column_family("f", options)?;
-    for chunk in records.chunks(1000) {
+    // Every other one at first: tables in order would stay as many as they were flushed.
+    for rest in 0..2 {
         let mut batch = WriteBatch::new();
-        for (key, line) in chunk {
+        for (i, (key, line)) in records.iter().enumerate().skip(rest).step_by(2) {
             batch.put(&f, key, line);
+            if i % 1000 < 2 {
+                db.write(std::mem::take(&mut batch), Durability::Os)?;
+            }
         }
         db.write(batch, Durability::Os)?;
     }

@@ -224,7 +224,7 @@ pub struct FamilyOptions {
     /// take a little less of the processor, and more is written. Default: 0.
     pub uncompressed_levels: usize,
     /// How many bytes a table of the last level may spend on a dictionary: what its blocks have in common then
-    /// stands in it once, and small blocks of records that are alike take up to a third less. Writing
+    /// stands in it once, and small blocks of records that are alike take from a tenth to two thirds less. Writing
     /// such a table takes more of the processor and keeps up to 100 times as many bytes in memory until the
     /// dictionary is trained, at most 8 MiB, and about 12 MiB for the training itself; opening it reads the
     /// dictionary, which stays in memory. A table for which a dictionary does not pay has none; nor has any

@@ -155,6 +155,26 @@ fn what_is_kept_is_bounded_and_counts() {
 }
 
 #[test]
+fn a_table_is_full_by_what_it_takes_in_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = Fs::default().create_new(&dir.path().join("1.sst")).unwrap();
+    // 400 KiB would be kept.
+    let mut writer = TableWriter::new(file, IDENTITY, options(4096)).unwrap();
+    let full = 64 << 10;
+    let written = records(20_000).iter().position(|entry| {
+        let reached = writer.has_reached(full).unwrap();
+        if !reached {
+            writer.add(&entry.as_ref()).unwrap();
+        }
+        reached
+    });
+    let summary = writer.finish().unwrap();
+    assert_eq!(written.map(|count| count as u64), Some(summary.properties.entries));
+    assert!(summary.properties.dictionary.is_some());
+    assert!((full * 3 / 4..full * 9 / 8).contains(&summary.size_bytes), "{} bytes", summary.size_bytes);
+}
+
+#[test]
 fn huge_values_are_not_kept() {
     let dir = tempfile::tempdir().unwrap();
     for (n, huge_at) in [0, 700, 1499].into_iter().enumerate() {

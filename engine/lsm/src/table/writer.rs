@@ -195,6 +195,18 @@ impl TableWriter {
         self.sink.offset() + pending as u64 + FOOTER_BYTES as u64
     }
 
+    /// Whether the file would have at least `bytes` if it were finished now. Blocks that are kept for a dictionary
+    /// are written before they make it so: they take less then.
+    ///
+    /// # Errors
+    /// What writing the file gives.
+    pub fn has_reached(&mut self, bytes: u64) -> Result<bool> {
+        if self.kept.is_some() && self.estimated_bytes() >= bytes {
+            self.write_kept()?;
+        }
+        Ok(self.estimated_bytes() >= bytes)
+    }
+
     /// Writes what is left, syncs the file, and says what is in it.
     ///
     /// # Errors

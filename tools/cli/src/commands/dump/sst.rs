@@ -6,6 +6,7 @@ use crate::failure::Outcome;
 use crate::output::{Cell, Item, ItemPrinter};
 use esker::base::blob_ref::BlobShare;
 use esker::base::key::{EntryRef, Kind};
+use esker::compress::Codec;
 use esker::inspect::{BlockSummary, TableFile};
 use esker::table::{Footer, Handle, Properties};
 
@@ -110,8 +111,11 @@ fn blobs(shares: &[BlobShare]) -> Cell {
 }
 
 pub(super) fn codec(byte: u8) -> Cell {
-    let codec = esker::compress::Codec::from_byte(byte);
-    Cell::Text(codec.map_or_else(|| byte.to_string(), |codec| format!("{codec:?}").to_lowercase()))
+    Cell::Text(match Codec::from_byte(byte) {
+        Some(Codec::ZstdDictionary) => "zstd with dictionary".into(),
+        Some(codec) => format!("{codec:?}").to_lowercase(),
+        None => byte.to_string(),
+    })
 }
 
 fn block_row(block: BlockSummary) -> Item {
