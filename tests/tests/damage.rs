@@ -81,6 +81,27 @@ fn subject(seed: u64, closed: bool) -> Result<Subject> {
     Ok(Subject { disk: disk.kill_image(), states, unknown: 1 })
 }
 
+/// A store with one table, whose blocks need its dictionary.
+fn subject_with_dictionary(seed: u64) -> Result<Subject> {
+    let disk = SimFs::new();
+    let open = || builder(&disk, seed).memtable_bytes(64 << 10).target_file_bytes(64 << 10).open();
+    let db = open()?;
+    let options = FamilyOptions { block_bytes: 256, dictionary_bytes: 256, ..FamilyOptions::default() };
+    let family = db.create_column_family("alike", options)?;
+    for i in 0..150 {
+        let value = format!(r#"{{"layer":{i},"kind":"sand","depth_mm":{}}}"#, i * 7919 % 1009);
+        family.put(format!("key{i:03}"), value)?;
+    }
+    db.compact()?;
+    assert_eq!(db.stats().families.iter().map(|family| family.dictionaries.tables).sum::<u64>(), 1);
+    let states = vec![store::listing(&db)?];
+    drop(family);
+    db.close()?;
+    // The log goes, in which all of it stands once more.
+    open()?.close()?;
+    Ok(Subject { disk, states, unknown: 0 })
+}
+
 /// What came of opening a damaged copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -268,4 +289,20 @@ fn no_damage_goes_unnoticed() {
     let shown = &sum.wrong[..sum.wrong.len().min(20)];
     assert!(shown.is_empty(), "{} are wrong, such as\n{}", sum.wrong.len(), shown.join("\n"));
     assert!(read >= 60_000 * stores, "only {read} damaged files");
+}
+
+#[test]
+fn no_damage_of_a_table_with_a_dictionary_goes_unnoticed() {
+    let sum = subject_with_dictionary(1).unwrap().sweep(1, OPEN_EVERY);
+    let read: u64 = sum.verdicts.values().sum();
+    let [refused, cut, right] = sum.opened;
+    esker_tests::figure!(
+        "T4 damage, a dictionary: {read} damaged files read, {} stores opened, {} violations",
+        refused + cut + right,
+        sum.wrong.len()
+    );
+    let shown = &sum.wrong[..sum.wrong.len().min(20)];
+    assert!(shown.is_empty(), "{} are wrong, such as\n{}", sum.wrong.len(), shown.join("\n"));
+    let detected = sum.verdicts.get(&("sst".to_owned(), Verdict::Detected as usize));
+    assert!(detected.is_some_and(|count| *count >= 10_000), "{detected:?} damaged tables");
 }
