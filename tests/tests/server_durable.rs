@@ -129,8 +129,8 @@ fn check_told(calls: &[trace::Call], about: &str) -> usize {
     let (oks_found, reads_found) = (trace::check_told(calls, &oks), trace::check_told(calls, &reads));
     let wrong: Vec<_> = oks_found.violations.iter().chain(&reads_found.violations).collect();
     esker_tests::figure!(
-        "strace of a server, {about}: {} replies of OK ({} whose write was a call) and {} reads of what others \
-         wrote, {} told before their sync",
+        "strace of a server, {about}: {} replies of OK ({} whose write was a call) and {} reads of what \
+         others wrote, {} told before their sync",
         oks_found.texts,
         oks_found.written,
         reads_found.texts,
