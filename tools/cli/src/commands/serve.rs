@@ -68,6 +68,10 @@ pub struct ServeArgs {
     /// Answer `GET /metrics` over HTTP here, such as 127.0.0.1:9121; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub metrics: Option<SocketAddr>,
+    /// Write the log by calls, not through memory: slower with --durability os, but a disk that fails gives
+    /// an error where it may otherwise end the process
+    #[arg(long)]
+    pub log_by_calls: bool,
     /// Open a store whose log is damaged, and give up all that was written behind the damage
     #[arg(long)]
     pub recover_to_damage: bool,
@@ -89,6 +93,7 @@ pub fn run(args: &ServeArgs) -> Outcome {
                 .memory_budget(args.memory)
                 .sync_interval(args.sync_interval)
                 .recover_to_damage(args.recover_to_damage)
+                .map_log(!args.log_by_calls)
                 .time_one_in(if args.metrics.is_some() { TIMED_ONE_IN } else { 0 })
         })
         .open()
