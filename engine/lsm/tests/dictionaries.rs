@@ -224,7 +224,8 @@ fn references_to_values_apart_and_copies_of_all_kinds() -> Result<()> {
     let disk = SimFs::new();
     let clock = Clock::Manual(ManualClock::new(1_700_000_000_000));
     let db = builder(&disk, "/db").open()?;
-    // Every tenth value stands in a blob file; the keys and the references to them in blocks with a dictionary.
+    // Every tenth value stands in a blob file; the keys and the references to them in blocks with a
+    // dictionary.
     let of = |i: u64| if i.is_multiple_of(10) { value(i).repeat(20) } else { value(i) };
     let f = db.create_column_family("f", FamilyOptions { blob_values_from: Some(1000), ..options() })?;
     for i in 0..RECORDS {
@@ -300,7 +301,9 @@ fn write_until_off(disk: &SimFs) -> usize {
         }
         Ok(())
     };
-    assert_eq!(write().is_err(), disk.is_off());
+    // It may go off when the store is dropped, too.
+    let written = write();
+    assert!(written.is_ok() || disk.is_off(), "{:?}", written.err());
     acknowledged
 }
 
