@@ -1,7 +1,7 @@
 //! Tables of the last level with dictionaries: what they save, and that nobody sees a difference.
 
 use esker::base::clock::{Clock, ManualClock};
-use esker::fs::sim::SimFs;
+use esker::fs::sim::{Image, Phase, SimFs};
 use esker::fs::{FileSystem as _, Fs};
 use esker::{
     Builder, ColumnFamily, Db, Durability, Error, FamilyChanges, FamilyOptions, FamilyStats, IngestBatch,
@@ -224,7 +224,8 @@ fn references_to_values_apart_and_copies_of_all_kinds() -> Result<()> {
     let disk = SimFs::new();
     let clock = Clock::Manual(ManualClock::new(1_700_000_000_000));
     let db = builder(&disk, "/db").open()?;
-    // Every tenth value stands in a blob file; the keys and the references to them in blocks with a dictionary.
+    // Every tenth value stands in a blob file; the keys and the references to them in blocks with a
+    // dictionary.
     let of = |i: u64| if i.is_multiple_of(10) { value(i).repeat(20) } else { value(i) };
     let f = db.create_column_family("f", FamilyOptions { blob_values_from: Some(1000), ..options() })?;
     for i in 0..RECORDS {
@@ -273,6 +274,78 @@ fn tiers_have_dictionaries_in_their_last_run() -> Result<()> {
     assert_eq!(found.dictionaries.tables, found.levels[6].files, "{found:?}");
     assert!(found.dictionaries.tables > 0);
     check(&f)
+}
+
+/// In which order [`write_until_off`] writes, fifty in a batch.
+fn order() -> Vec<u64> {
+    (0..4).flat_map(|rest| (rest..1200).step_by(4)).collect()
+}
+
+/// Writes records, each batch durably, and compacts now and then, until the disk goes off; how many were
+/// acknowledged.
+fn write_until_off(disk: &SimFs) -> usize {
+    let mut acknowledged = 0;
+    let mut write = || -> Result<()> {
+        let db = builder(disk, "/db").open()?;
+        let f = db.create_column_family("with", options())?;
+        for records in order().chunks(50) {
+            let mut batch = WriteBatch::new();
+            for i in records {
+                batch.put(&f, key(*i), value(*i));
+            }
+            db.write(batch, Durability::Sync)?;
+            acknowledged += records.len();
+            if acknowledged.is_multiple_of(300) {
+                db.compact()?;
+            }
+        }
+        Ok(())
+    };
+    // It may go off when the store is dropped, too.
+    let written = write();
+    assert!(written.is_ok() || disk.is_off(), "{:?}", written.err());
+    acknowledged
+}
+
+#[test]
+fn power_goes_while_tables_get_their_dictionaries() -> Result<()> {
+    let whole = SimFs::new();
+    assert_eq!(write_until_off(&whole), 1200);
+    let operations = whole.stats().total();
+    let mut with_dictionary = 0;
+    // About a hundred losses, none like the other.
+    for (n, index) in (0..operations).step_by(operations.div_ceil(100) as usize).enumerate() {
+        let disk = SimFs::new();
+        disk.crash_at(index, if n % 2 == 0 { Phase::Before } else { Phase::After });
+        let acknowledged = write_until_off(&disk);
+        let left = disk.image(Image::ALL[n % Image::ALL.len()], index);
+        let db = builder(&left, "/db").open()?;
+        assert!(db.verify()?.problems.is_empty(), "operation {index}");
+        if !db.column_families().contains(&"with".to_owned()) {
+            assert_eq!(acknowledged, 0, "operation {index}");
+            continue;
+        }
+        let f = db.open_column_family("with")?;
+        let mut found = Vec::new();
+        for entry in f.iter()? {
+            found.push(entry?);
+        }
+        // All that was acknowledged, and at most the batch that was under way.
+        let batches = acknowledged..=acknowledged + 50;
+        assert!(
+            batches.contains(&found.len()) && found.len() % 50 == 0,
+            "operation {index}: {}",
+            found.len()
+        );
+        let mut expected = order()[..found.len()].to_vec();
+        expected.sort_unstable();
+        for ((key_found, record), i) in found.iter().zip(expected) {
+            assert!(*key_found == key(i).as_bytes() && *record == value(i).as_bytes(), "operation {index}");
+        }
+        with_dictionary += u32::from(family(&db, "with").dictionaries.tables > 0);
+    }
+    assert!(with_dictionary > 40, "{with_dictionary} stores had a table with a dictionary");
+    Ok(())
 }
 
 /// The records of a data set, by key.

@@ -131,10 +131,11 @@ const SETS: [OptionSet; 16] = [
     OptionSet { segment: 1 << 20, style: NARROW, ..SMALLEST },
     OptionSet { block: 64, filter_bits: 1, prefix: Some(PrefixExtractor::Capped { bytes: 2 }), ..SMALL },
     OptionSet { block: 64 << 10, zstd_level: None, blobs: Some(1), ..SMALL },
-    // Tables so large that a dictionary pays now and then.
+    // Blocks so small, and tables so large, that a dictionary pays where keys share a long prefix.
     OptionSet {
         uncompressed_levels: 0,
         zstd_level: Some(19),
+        block: 64,
         table: 16 << 10,
         dictionary: 256,
         style: WIDE,

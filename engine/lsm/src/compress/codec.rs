@@ -122,9 +122,9 @@ pub fn decompress(codec: Codec, bytes: &[u8], limit: usize) -> Result<Vec<u8>, M
 /// the table, if it has one.
 ///
 /// # Errors
-/// [`Malformed`] where the bytes are not what [`Compressor::compress`] writes, or need a dictionary that is not
-/// there. Nothing is allocated before the raw length was found to be within the limit and possible for a frame
-/// of this length.
+/// [`Malformed`] where the bytes are not what [`Compressor::compress`] writes, or need a dictionary that is
+/// not there. Nothing is allocated before the raw length was found to be within the limit and possible for
+/// a frame of this length.
 pub fn decompress_with(
     codec: Codec,
     bytes: &[u8],

@@ -63,8 +63,8 @@ impl Dictionary {
 }
 
 /// Trains a dictionary of at most `most_bytes` on samples that stand one behind the other in `samples`, each
-/// as long as `sizes` says. The same samples give the same bytes. `None` if there are too few of them, or they
-/// have too little in common. Takes about 12 MiB while it runs, and time in proportion to the samples.
+/// as long as `sizes` says. The same samples give the same bytes. `None` if there are too few of them, or
+/// they have too little in common. Takes about 12 MiB while it runs, and time in proportion to the samples.
 #[must_use]
 pub fn train(samples: &[u8], sizes: &[usize], most_bytes: usize) -> Option<Vec<u8>> {
     let most_bytes = most_bytes.min(MAX_DICTIONARY_BYTES);

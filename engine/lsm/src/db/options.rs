@@ -223,13 +223,14 @@ pub struct FamilyOptions {
     /// Levels from 0 on whose tables are not compressed. With 1 or 2, flushes and the first compactions
     /// take a little less of the processor, and more is written. Default: 0.
     pub uncompressed_levels: usize,
-    /// How many bytes a table of the last level may spend on a dictionary: what its blocks have in common then
-    /// stands in it once, and small blocks of records that are alike take from a tenth to two thirds less. Writing
-    /// such a table takes more of the processor and keeps up to 100 times as many bytes in memory until the
-    /// dictionary is trained, at most 8 MiB, and about 12 MiB for the training itself; opening it reads the
-    /// dictionary, which stays in memory. A table for which a dictionary does not pay has none; nor has any
-    /// without `zstd_level`. Tables that move into the last level are written anew for it.
-    /// docs/compaction.md says when it pays. Default: 0, for none; otherwise between 256 bytes and 1 MiB.
+    /// How many bytes a table of the last level may spend on a dictionary: what its blocks have in common
+    /// then stands in it once, and small blocks of records that are alike take from a tenth to two thirds
+    /// less. Writing such a table takes more of the processor and keeps up to 100 times as many bytes in
+    /// memory until the dictionary is trained, at most 8 MiB, and about 12 MiB for the training itself;
+    /// opening it reads the dictionary, which stays in memory. A table for which a dictionary does not pay
+    /// has none; nor has any without `zstd_level`. Tables that move into the last level are written anew
+    /// for it. docs/compaction.md says when it pays. Default: 0, for none; otherwise between 256 bytes and
+    /// 1 MiB.
     pub dictionary_bytes: usize,
     /// The size of a data block, in bytes. Default: 8 KiB; between 64 bytes and 16 MiB.
     pub block_bytes: usize,

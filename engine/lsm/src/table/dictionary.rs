@@ -4,12 +4,12 @@
 //!    reader that has lost the properties finds it there.
 //! 2. No partition is cut meanwhile: the filter under construction has the keys of all that is kept. So the
 //!    first partition may be larger than the others.
-//! 3. What is kept is bounded in bytes and in number. Once it is enough, or the table ends, or would be as large
-//!    as it may be if all were raw, it is written, with the dictionary if that saves more of these very blocks
-//!    than it takes itself.
+//! 3. What is kept is bounded in bytes and in number. Once it is enough, or the table ends, or would be as
+//!    large as it may be if all were raw, it is written, with the dictionary if that saves more of these
+//!    very blocks than it takes itself.
 //!
-//! The same entries give the same file: samples are taken at equal distances, and the training of zstd throws no
-//! dice.
+//! The same entries give the same file: samples are taken at equal distances, and the training of zstd
+//! throws no dice.
 
 use super::format::TRAILER_BYTES;
 use crate::base::key::Trailer;
@@ -88,8 +88,8 @@ impl Kept {
         self.blocks().zip(&self.keys).map(|(block, (key, trailer))| (block, &key[..], *trailer))
     }
 
-    /// A dictionary of at most `most_bytes` and a compressor with it, if it pays: if what it saves of the blocks
-    /// here, by those that are compared, is more than it takes.
+    /// A dictionary of at most `most_bytes` and a compressor with it, if it pays: if what it saves of the
+    /// blocks here, by those that are compared, is more than it takes.
     pub(super) fn dictionary(
         &self,
         plain: &mut Compressor,

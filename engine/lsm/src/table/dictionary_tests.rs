@@ -182,8 +182,14 @@ fn huge_values_are_not_kept() {
         let mut entries = records(1500);
         entries[huge_at].value = noise(1, 9 << 20);
         let summary = write(&path, &entries, &options(2048));
-        // Behind a huge value that comes first there is nothing to train on.
+        // Behind a huge value that comes first there is nothing to train on; otherwise it is what stands
+        // before.
         assert_eq!(summary.properties.dictionary.is_some(), huge_at > 0);
+        let before = dir.path().join(format!("before {n}.sst"));
+        let of_before = write(&before, &entries[..huge_at], &options(2048)).properties.dictionary;
+        assert_eq!(of_before, summary.properties.dictionary);
+        let size = of_before.map_or(0, |handle| handle.size as usize);
+        assert!(std::fs::read(&path).unwrap()[..size] == std::fs::read(&before).unwrap()[..size]);
         open(&path, None).unwrap().verify().unwrap();
         assert_eq!(read_all(&path, &entries).unwrap().0, entries);
     }

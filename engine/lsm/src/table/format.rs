@@ -178,8 +178,8 @@ pub(super) fn seal(out: &mut Vec<u8>, start: usize, codec: Codec, identity: Iden
 }
 
 /// Reads a block, checks it and undoes its compression. The handle must lie within the file, which
-/// bounds what is allocated before the checksum was seen; `limit` bounds the raw size. `dictionary` is that of
-/// the table, if it has one that can be read.
+/// bounds what is allocated before the checksum was seen; `limit` bounds the raw size. `dictionary` is that
+/// of the table, if it has one that can be read.
 pub(super) fn read_block(
     file: &OpenFile,
     identity: Identity,

@@ -26,8 +26,8 @@ impl TablePolicy {
         TableOptions { codec, dictionary_bytes, origin, ..self.base.clone() }
     }
 
-    /// Whether tables of `level` may have a dictionary. Those above the last are rewritten too soon for one to
-    /// be worth training.
+    /// Whether tables of `level` may have a dictionary. Those above the last are rewritten too soon for one
+    /// to be worth training.
     fn has_dictionaries(&self, level: usize) -> bool {
         level == LEVELS - 1 && !self.is_raw(level) && self.base.dictionary_bytes > 0
     }

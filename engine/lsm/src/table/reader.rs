@@ -175,8 +175,8 @@ impl TableReader {
         }
     }
 
-    /// Reads and checks the dictionary, from the file; returns what is wrong with it. Without it the blocks that
-    /// were compressed with it cannot be read.
+    /// Reads and checks the dictionary, from the file; returns what is wrong with it. Without it the blocks
+    /// that were compressed with it cannot be read.
     #[must_use]
     pub fn check_dictionary(&self) -> Option<Error> {
         Self::load_dictionary(&self.loader, &self.properties).err()

@@ -28,8 +28,8 @@ pub struct BlockScan {
     dictionary: Option<Dictionary>,
 }
 
-/// The dictionary that a table begins with; `None` if it does not, or if that is damaged. Reads a few bytes of
-/// a table that has none.
+/// The dictionary that a table begins with; `None` if it does not, or if that is damaged. Reads a few bytes
+/// of a table that has none.
 pub(super) fn dictionary_in_front(
     file: &Arc<OpenFile>,
     identity: Identity,

@@ -195,8 +195,8 @@ impl TableWriter {
         self.sink.offset() + pending as u64 + FOOTER_BYTES as u64
     }
 
-    /// Whether the file would have at least `bytes` if it were finished now. Blocks that are kept for a dictionary
-    /// are written before they make it so: they take less then.
+    /// Whether the file would have at least `bytes` if it were finished now. Blocks that are kept for a
+    /// dictionary are written before they make it so: they take less then.
     ///
     /// # Errors
     /// What writing the file gives.
