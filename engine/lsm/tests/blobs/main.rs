@@ -5,4 +5,5 @@ mod copies;
 mod damage;
 mod erasing;
 mod reading;
+mod seen;
 mod store;
