@@ -4,6 +4,7 @@ mod collecting;
 mod copies;
 mod damage;
 mod erasing;
+mod promise;
 mod reading;
 mod seen;
 mod store;
