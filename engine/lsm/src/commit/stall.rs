@@ -38,8 +38,8 @@ pub struct StallLimits {
     pub level0: (usize, usize),
     /// Bytes that compactions have yet to move.
     pub debt_bytes: (u64, u64),
-    /// The dead share of blob files, in thousandths. Nobody is stopped for that: what cannot be collected, for
-    /// a damaged file, say, would keep writers from going on for good.
+    /// The dead share of blob files, in thousandths. Nobody is stopped for that: what cannot be collected,
+    /// for a damaged file, say, would keep writers from going on for good.
     pub dead: (u64, u64),
     /// How full the registry of ranges is, in thousandths.
     pub ranges: (u64, u64),

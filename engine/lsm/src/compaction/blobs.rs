@@ -123,8 +123,8 @@ fn share_of(table: &TableFile, files: &BTreeSet<FileNumber>) -> u64 {
     table.meta.blobs.iter().filter(|share| files.contains(&share.file)).map(|share| share.bytes).sum()
 }
 
-/// The files that are collected next, all at once: those that hold something for too long first, the oldest of
-/// these first; then the oldest. None if what they would free is not worth it.
+/// The files that are collected next, all at once: those that hold something for too long first, the oldest
+/// of these first; then the oldest. None if what they would free is not worth it.
 fn collected(
     version: &Version,
     claims: &Claims,

@@ -8,3 +8,4 @@ mod promise;
 mod reading;
 mod seen;
 mod store;
+mod together;
