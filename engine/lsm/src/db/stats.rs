@@ -10,6 +10,7 @@ use crate::hooks::HookCounts;
 use crate::ranges::RangeKind;
 use crate::tree::View;
 use crate::version::{BlobUse, Version};
+use std::ops::AddAssign;
 use std::time::Duration;
 
 /// A reading of a store, taken at one moment but not in one step. Bytes unless said otherwise;
@@ -220,13 +221,21 @@ pub struct BlobStats {
 }
 
 impl BlobStats {
-    fn of(version: &Version) -> BlobStats {
+    pub(crate) fn of(version: &Version) -> BlobStats {
         let files = version.blobs().files();
         BlobStats {
             files: files.len() as u64,
             bytes: files.iter().map(|of| of.file.meta.size).sum(),
             dead_bytes: files.iter().map(BlobUse::dead_bytes).sum(),
         }
+    }
+}
+
+impl AddAssign for BlobStats {
+    fn add_assign(&mut self, other: BlobStats) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.dead_bytes += other.dead_bytes;
     }
 }
 
