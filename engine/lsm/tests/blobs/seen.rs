@@ -1,6 +1,7 @@
 //! What a blob file holds and what reading it costs can be seen.
 
 use crate::store::{FROM, Rig, blob_files, blobs, builder, key, number, value};
+use esker::blob::HEADER_BYTES;
 use esker::explain::{Answer, Explanation};
 use esker::{Db, FamilyOptions, MemoryReport, ReadContext, Result, ScanOptions};
 
@@ -40,6 +41,7 @@ fn an_explanation_names_the_blob_file_and_counts_the_read() -> Result<()> {
     };
     let (third, fourth) = (at(3), at(4));
     assert_eq!(third.offset + third.stored_bytes, fourth.offset, "one record behind the other");
+    assert_eq!(at(0).offset, HEADER_BYTES as u64, "and the first behind the header");
     check(&builder(&rig.disk, &rig.clock).open_read_only()?.explain(key(3)), &rig);
     // In a memtable, and beside its key, there is no such place.
     db.put(key(3), value(3, 1, BYTES))?;
