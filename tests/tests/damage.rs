@@ -55,12 +55,14 @@ fn subject(seed: u64, closed: bool) -> Result<Subject> {
     // With other block sizes everything stands elsewhere.
     let block_bytes = 128 + (seed as usize % 16) * 24;
     let options = FamilyOptions { block_bytes, index_partition_bytes: 64, ..FamilyOptions::default() };
-    let other = db.create_column_family("other", FamilyOptions { uncompressed_levels: 0, ..options })?;
+    // Of this family every other value stands in a blob file.
+    let options = FamilyOptions { uncompressed_levels: 0, blob_values_from: Some(28), ..options };
+    let other = db.create_column_family("other", options)?;
     for round in 0..2 {
         for i in 0..24 {
             let value = format!("value {seed} {round} {}", "of sand ".repeat(i % 4));
             db.put(format!("key{:03}", i * 5 % 24), value)?;
-            other.put(format!("key{i:03}"), "gravel ".repeat(4))?;
+            other.put(format!("key{i:03}"), "gravel ".repeat(3 + i % 2))?;
         }
         db.compact()?;
         db.delete("key007")?;
