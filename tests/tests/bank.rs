@@ -136,4 +136,6 @@ fn small(sim: &SimFs, round: u64) -> esker::Builder {
         .sync_interval(Duration::from_millis(3))
         .lock_timeout(Duration::from_secs(600))
         .recent_writes_bytes([1 << 10, 64 << 10][round as usize / 2 % 2])
+        .blob_values_from("accounts", [None, Some(8)][round as usize / 4 % 2])
+        .blob_values_from("journal", [None, Some(24)][round as usize / 2 % 2])
 }

@@ -55,12 +55,14 @@ fn subject(seed: u64, closed: bool) -> Result<Subject> {
     // With other block sizes everything stands elsewhere.
     let block_bytes = 128 + (seed as usize % 16) * 24;
     let options = FamilyOptions { block_bytes, index_partition_bytes: 64, ..FamilyOptions::default() };
-    let other = db.create_column_family("other", FamilyOptions { uncompressed_levels: 0, ..options })?;
+    // Of this family every other value stands in a blob file.
+    let options = FamilyOptions { uncompressed_levels: 0, blob_values_from: Some(28), ..options };
+    let other = db.create_column_family("other", options)?;
     for round in 0..2 {
         for i in 0..24 {
             let value = format!("value {seed} {round} {}", "of sand ".repeat(i % 4));
             db.put(format!("key{:03}", i * 5 % 24), value)?;
-            other.put(format!("key{i:03}"), "gravel ".repeat(4))?;
+            other.put(format!("key{i:03}"), "gravel ".repeat(3 + i % 2))?;
         }
         db.compact()?;
         db.delete("key007")?;
@@ -79,6 +81,27 @@ fn subject(seed: u64, closed: bool) -> Result<Subject> {
         return Ok(Subject { disk, states, unknown: 0 });
     }
     Ok(Subject { disk: disk.kill_image(), states, unknown: 1 })
+}
+
+/// A store with one table, whose blocks need its dictionary.
+fn subject_with_dictionary(seed: u64) -> Result<Subject> {
+    let disk = SimFs::new();
+    let open = || builder(&disk, seed).memtable_bytes(64 << 10).target_file_bytes(64 << 10).open();
+    let db = open()?;
+    let options = FamilyOptions { block_bytes: 256, dictionary_bytes: 256, ..FamilyOptions::default() };
+    let family = db.create_column_family("alike", options)?;
+    for i in 0..150 {
+        let value = format!(r#"{{"layer":{i},"kind":"sand","depth_mm":{}}}"#, i * 7919 % 1009);
+        family.put(format!("key{i:03}"), value)?;
+    }
+    db.compact()?;
+    assert_eq!(db.stats().families.iter().map(|family| family.dictionaries.tables).sum::<u64>(), 1);
+    let states = vec![store::listing(&db)?];
+    drop(family);
+    db.close()?;
+    // The log goes, in which all of it stands once more.
+    open()?.close()?;
+    Ok(Subject { disk, states, unknown: 0 })
 }
 
 /// What came of opening a damaged copy.
@@ -268,4 +291,20 @@ fn no_damage_goes_unnoticed() {
     let shown = &sum.wrong[..sum.wrong.len().min(20)];
     assert!(shown.is_empty(), "{} are wrong, such as\n{}", sum.wrong.len(), shown.join("\n"));
     assert!(read >= 60_000 * stores, "only {read} damaged files");
+}
+
+#[test]
+fn no_damage_of_a_table_with_a_dictionary_goes_unnoticed() {
+    let sum = subject_with_dictionary(1).unwrap().sweep(1, OPEN_EVERY);
+    let read: u64 = sum.verdicts.values().sum();
+    let [refused, cut, right] = sum.opened;
+    esker_tests::figure!(
+        "T4 damage, a dictionary: {read} damaged files read, {} stores opened, {} violations",
+        refused + cut + right,
+        sum.wrong.len()
+    );
+    let shown = &sum.wrong[..sum.wrong.len().min(20)];
+    assert!(shown.is_empty(), "{} are wrong, such as\n{}", sum.wrong.len(), shown.join("\n"));
+    let detected = sum.verdicts.get(&("sst".to_owned(), Verdict::Detected as usize));
+    assert!(detected.is_some_and(|count| *count >= 10_000), "{detected:?} damaged tables");
 }

@@ -180,6 +180,129 @@ fn who_watches_is_told_of_what_redis_tells() {
     assert!(kept > total / 20 && turned_away > total / 20);
 }
 
+/// Commands that leave a key as it was, or nearly: behind those that make it, whether that modifies it.
+const NEARLY_NOTHING: &[(&str, &str)] = &[
+    ("set k v pxat 33177117420000", "getex k pxat 33177117420000"),
+    ("set k v exat 33177117420", "getex k exat 33177117420"),
+    ("set k v", "getex k pxat 33177117420000"),
+    ("set k v pxat 33177117420000", "getex k"),
+    ("set k v pxat 33177117420000", "getex k persist"),
+    ("set k v", "getex k persist"),
+    ("set k v", "getex k px 0"),
+    ("set k v pxat 33177117420000", "pexpireat k 33177117420000"),
+    ("set k v pxat 33177117420000", "pexpireat k 33177117420000 gt"),
+    ("set k v pxat 33177117420000", "pexpireat k 33177117420000 nx"),
+    ("rpush k a | expireat k 33177117420", "expireat k 33177117420"),
+    ("rpush k a", "expireat k 33177117420 xx"),
+    ("rpush k a", "persist k"),
+    ("set k v pxat 33177117420000", "set k v pxat 33177117420000"),
+    ("set k v pxat 33177117420000", "set k v keepttl"),
+    ("set k v", "set k v nx"),
+    ("set k v", "set k w nx get"),
+    ("set k v", "setnx k w"),
+    ("set k v", "msetnx j w k w"),
+    ("set k v", "getset k v"),
+    ("set k v", "append k \"\""),
+    ("set k v", "setrange k 0 \"\""),
+    ("set k v", "setrange k 0 v"),
+    ("set k v", "setbit k 1 1"),
+    ("set k v", "setbit k 7 0"),
+    ("set k v", "bitfield k get u8 0"),
+    ("set k v", "bitfield k set u8 0 118"),
+    ("set k v", "bitfield k overflow fail incrby u1 1 1"),
+    ("set k 5", "incrby k 0"),
+    ("set k 5", "incrbyfloat k 0"),
+    ("set k x", "incr k"),
+    ("set k v", "copy j k replace"),
+    ("set k v", "copy k j"),
+    ("set k v", "rename k k"),
+    ("set k v", "renamenx k k"),
+    ("set k v | set j w", "renamenx j k"),
+    ("set k v", "move k 1"),
+    ("set k v | select 1 | set k w | select 0", "move k 1"),
+    ("set k v", "del j"),
+    ("set k v", "unlink k k"),
+    ("set k v", "touch k"),
+    ("set k v", "swapdb 0 0"),
+    ("set k v", "swapdb 1 2"),
+    ("select 1 | set k v | select 0", "swapdb 0 1"),
+    ("set k v", "flushdb"),
+    ("set j v", "flushdb"),
+    ("set k v", "bitop and k k"),
+    ("set j v", "bitop and k none"),
+    ("hset k f v", "hset k f v"),
+    ("hset k f v", "hsetnx k f w"),
+    ("hset k f v", "hdel k g"),
+    ("hset k f 1", "hincrby k f 0"),
+    ("hset k f 1", "hincrbyfloat k f 0"),
+    ("hset k f v", "hincrby k f 1"),
+    ("sadd k a b", "sadd k a b"),
+    ("sadd k a b", "srem k c"),
+    ("sadd k a b", "smove k k a"),
+    ("sadd k a b", "smove k j c"),
+    ("sadd k a b | sadd j a", "smove j k a"),
+    ("sadd k a b", "spop k 0"),
+    ("sadd k a b", "sunionstore k k"),
+    ("sadd k a b", "sinterstore j k none"),
+    ("sadd j a", "sinterstore k j none"),
+    ("rpush k a b", "ltrim k 0 -1"),
+    ("rpush k a b", "lset k 0 a"),
+    ("rpush k a b", "lset k 9 a"),
+    ("rpush k a b", "lrem k 0 c"),
+    ("rpush k a b", "linsert k before c d"),
+    ("rpush k a", "lmove k k left right"),
+    ("rpush k a", "rpoplpush k k"),
+    ("rpush k a b", "lpop k 0"),
+    ("rpush k a b", "lmpop 2 none none left"),
+    ("set k v", "lpushx none a"),
+    ("set k v", "lpush k a"),
+    ("zadd k 1 a", "zadd k 1 a"),
+    ("zadd k 1 a", "zadd k ch 1 a"),
+    ("zadd k 1 a", "zadd k nx 2 a"),
+    ("zadd k 1 a", "zadd k gt 0 a"),
+    ("zadd k 1 a", "zadd k xx incr 0 a"),
+    ("zadd k 1 a", "zadd k nx incr 1 a"),
+    ("zadd k 1 a", "zincrby k 0 a"),
+    ("zadd k 1 a", "zrem k b"),
+    ("zadd k 1 a", "zpopmin k 0"),
+    ("zadd k 1 a", "zremrangebyrank k 5 9"),
+    ("zadd k 1 a", "zremrangebyscore k 5 9"),
+    ("zadd k 1 a", "zrangestore k k 0 -1"),
+    ("zadd j 1 a", "zrangestore k j 5 9"),
+    ("zadd k 1 a | zrangestore k none 0 -1", "zrangestore k none 0 -1"),
+    ("zadd k 1 a", "zunionstore k 1 k"),
+    ("zadd k 1 a", "zdiffstore j 2 k k"),
+    ("zadd j 1 a", "zdiffstore k 2 j j"),
+    ("rpush k b a", "sort k by nosort store k"),
+    ("set j v", "sort none store k"),
+];
+
+/// Whoever watches is told of some changes that change nothing, and not of others: of the same as by Redis.
+#[test]
+fn who_watches_is_told_of_the_least_of_changes_as_by_redis() {
+    let Some(server) = Server::start() else { return };
+    let words = |line: &str| {
+        let word = |word: &str| if word == "\"\"" { Vec::new() } else { word.as_bytes().to_vec() };
+        line.split(' ').map(word).collect::<Vec<_>>()
+    };
+    let store = open(&SimFs::new(), 1);
+    let mut clients: Vec<Both> = (0..2).map(|_| Both::inside(&store, &server)).collect();
+    let (mut went_on, mut told) = (0, 0);
+    for (before, deed) in NEARLY_NOTHING {
+        let begin = ["flushall"].into_iter().chain(before.split(" | ")).map(|line| (0, line));
+        let rest = [(1, "watch k"), (0, deed), (1, "multi"), (1, "exists k"), (1, "exec")];
+        for (client, line) in begin.chain(rest) {
+            let Pair { ours, theirs, same } = clients[client].execute(&words(line));
+            assert!(same, "{before}, {deed}: {line}:\nours:   {ours:?}\nRedis': {theirs:?}");
+            if line == "exec" {
+                *(if matches!(ours, Value::Array(Some(_))) { &mut went_on } else { &mut told }) += 1;
+            }
+        }
+    }
+    esker_tests::figure!("redis: of {} who watched {went_on} went on and {told} were told", went_on + told);
+    assert!(went_on > 20 && told > 20, "{went_on}, {told}");
+}
+
 #[test]
 fn every_command_has_a_shape() {
     let unknown: Vec<&str> = commands()

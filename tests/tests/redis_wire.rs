@@ -8,7 +8,7 @@ use esker_structures::Store;
 use esker_structures::command::{find, page};
 use esker_tests::redis::{Both, Client, Generator, Pair, Server, Value, looks, shown};
 use esker_tests::served::Served;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_esker-under-test");
@@ -331,36 +331,101 @@ fn commands_of_the_connection_are_those_of_redis() {
     servers.stop_and_check();
 }
 
-/// Flags that are compared. Which commands are fast is each one's own.
-const FLAGS: &[&str] = &["write", "readonly", "movablekeys"];
-
-/// What COMMAND INFO says of name, arity, flags and keys.
-fn described(reply: &Value) -> Vec<Vec<Value>> {
-    let Value::Array(Some(commands)) = reply else { panic!("{reply:?}") };
-    let kept = |flags: &Value| match flags {
-        Value::Array(Some(flags)) => {
-            let known = |flag: &str| flags.contains(&Value::Simple(flag.as_bytes().to_vec()));
-            let kept = FLAGS.iter().filter(|flag| known(flag));
-            Value::Array(Some(kept.map(|flag| Value::Simple(flag.as_bytes().to_vec())).collect()))
+/// What HELLO answers, without the number of the connection.
+fn greeting(reply: &Value) -> Value {
+    let own = bulk("id");
+    let hide = |items: &[Value]| {
+        let mut items = items.to_vec();
+        if let Some(at) = items.iter().position(|item| *item == own) {
+            items[at + 1] = Value::Null;
         }
+        items
+    };
+    match reply {
+        Value::Map(items) => Value::Map(hide(items)),
+        Value::Array(Some(items)) => Value::Array(Some(hide(items))),
         other => other.clone(),
-    };
-    let six = |command: &Value| match command {
-        Value::Array(Some(parts)) => {
-            let rest = [0, 1, 3, 4, 5].iter().map(|at| parts[*at].clone());
-            rest.chain([kept(&parts[2])]).collect::<Vec<_>>()
+    }
+}
+
+/// HELLO with each version and up to three options in each order: what it answers, and the name and the
+/// protocol that the connection has then.
+#[test]
+fn hello_is_that_of_redis_with_all_its_options() {
+    const VERSIONS: &[&str] = &["", " 2", " 3", " 4", " 1", " x", " 03", " 9223372036854775808"];
+    const OPTIONS: &[&str] = &[
+        " auth default secret",
+        " AUTH nosuch secret",
+        " auth default",
+        " setname one",
+        " SETNAME two",
+        " setname",
+        " setname a\nb",
+        " nosuch",
+    ];
+    let Some(mut servers) = Servers::start() else { return };
+    servers.start_ours("os");
+    let mut sets = vec![String::new()];
+    for from in [0, 1, 1 + OPTIONS.len()] {
+        let longer: Vec<String> = sets[from..]
+            .iter()
+            .flat_map(|set| OPTIONS.iter().map(move |option| format!("{set}{option}")))
+            .collect();
+        sets.extend(longer);
+    }
+    let (mut ours, mut theirs) = (servers.client(), servers.theirs.connect());
+    let mut refused = 0;
+    for set in &sets {
+        for version in VERSIONS {
+            let line = format!("hello{version}{set}");
+            let both = |args: &[Vec<u8>], ours: &mut Client, theirs: &mut Client| {
+                let (ours, theirs) = (ours.execute(args).unwrap(), theirs.execute(args).unwrap());
+                assert_eq!(greeting(&ours), greeting(&theirs), "{line}");
+                matches!(ours, Value::Error(_))
+            };
+            both(&words("client setname before"), &mut ours, &mut theirs);
+            refused += usize::from(both(&words(&line), &mut ours, &mut theirs));
+            both(&words("client getname"), &mut ours, &mut theirs);
+            both(&words("hgetall none"), &mut ours, &mut theirs);
         }
-        _ => Vec::new(),
+    }
+    let count = sets.len() * VERSIONS.len();
+    esker_tests::figure!("redis: HELLO in {count} forms, {refused} of them refused by both; differences: 0");
+    servers.stop_and_check();
+}
+
+/// What COMMAND INFO says of each command and each of its subcommands, by name: arity, flags, keys and
+/// categories of access. (Tips and key specifications are left out here.)
+fn described(reply: &Value) -> BTreeMap<Value, Vec<Value>> {
+    let Value::Array(Some(commands)) = reply else { panic!("{reply:?}") };
+    let sorted = |items: &Value| match items {
+        Value::Array(Some(items)) | Value::Set(items) => {
+            let mut items = items.clone();
+            items.sort_unstable();
+            Value::Set(items)
+        }
+        other => panic!("{other:?}"),
     };
-    commands.iter().map(six).collect()
+    let mut described = BTreeMap::new();
+    for command in commands {
+        let Value::Array(Some(parts)) = command else { continue };
+        let mut about = parts[1..6].to_vec();
+        about[1] = sorted(&about[1]);
+        about.push(sorted(&parts[6]));
+        described.insert(parts[0].clone(), about);
+        described.append(&mut self::described(&parts[9]));
+    }
+    described
 }
 
 fn bulk(text: &str) -> Value {
     Value::Bulk(Some(text.as_bytes().to_vec()))
 }
 
-/// Commands that take more since Redis 7.2: at least so many arguments as in 7.0, not exactly.
-const NEWER: &[&str] = &["zrank", "zrevrank"];
+/// What is newer than the server there: commands that it does not have, and those of which it says something
+/// else, how.
+const NEWER: &[&str] = &["client|no-touch", "client|setinfo"];
+const TAKES_MORE: &[&str] = &["zrank", "zrevrank"];
 
 /// Groups of commands of data.
 const DATA: &[&str] = &[
@@ -426,6 +491,25 @@ fn every_command_of_data_of_redis_is_there_or_said_not_to_be() {
     assert!(unknown.is_empty(), "no such commands: {unknown:?}");
 }
 
+/// COMMAND LIST by each category of access, of what is there in both.
+fn listed_by_category(ours: &mut Client, theirs: &mut Client, known: &BTreeMap<Value, Vec<Value>>) {
+    let lists = |client: &mut Client, line: &str| match client.execute(&words(line)).unwrap() {
+        Value::Array(Some(names)) => names.into_iter().collect::<BTreeSet<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(lists(ours, "command list"), known.keys().cloned().collect());
+    let Value::Array(Some(categories)) = theirs.execute(&words("acl cat")).unwrap() else { panic!() };
+    assert!(categories.len() > 15);
+    for category in categories.iter().chain(&[bulk("nosuch"), bulk("@read"), bulk("READ")]) {
+        let Value::Bulk(Some(category)) = category else { panic!("{category:?}") };
+        let line = format!("command list filterby aclcat {}", String::from_utf8_lossy(category));
+        let newer = |name: &Value| NEWER.iter().any(|newer| *name == bulk(newer));
+        let of_ours: BTreeSet<Value> = lists(ours, &line).into_iter().filter(|name| !newer(name)).collect();
+        let theirs = lists(theirs, &line).into_iter().filter(|name| known.contains_key(name));
+        assert_eq!(of_ours, theirs.collect(), "{line}");
+    }
+}
+
 #[test]
 fn commands_are_described_as_redis_describes_them() {
     let Some(mut servers) = Servers::start() else { return };
@@ -435,26 +519,52 @@ fn commands_are_described_as_redis_describes_them() {
         Value::Array(Some(names)) => names,
         other => panic!("{other:?}"),
     };
-    assert_eq!(ours.execute(&words("command count")).unwrap(), Value::Integer(names.len() as i64));
-    let mut ask = words("command info");
-    ask.extend(names.iter().map(|name| match name {
-        Value::Bulk(Some(name)) => name.clone(),
+    let whole = names.iter().filter(|name| !matches!(name, Value::Bulk(Some(name)) if name.contains(&b'|')));
+    assert_eq!(ours.execute(&words("command count")).unwrap(), Value::Integer(whole.count() as i64));
+    let (of_ours, of_theirs) = (words("command"), words("command"));
+    let ours_all = described(&ours.execute(&of_ours).unwrap());
+    let theirs_all = described(&theirs.execute(&of_theirs).unwrap());
+    let text = |name: &Value| match name {
+        Value::Bulk(Some(name)) => String::from_utf8(name.clone()).unwrap(),
         other => panic!("{other:?}"),
-    }));
-    let (ours_all, theirs_all) = (ours.execute(&ask).unwrap(), theirs.execute(&ask).unwrap());
-    let pairs = described(&ours_all).into_iter().zip(described(&theirs_all));
-    let differ: Vec<_> = pairs.filter(|(ours, theirs)| ours != theirs).collect();
-    // The server there has nothing that is newer than 7.0: no such commands, nor the WITHSCORE of these two.
-    let (newer, differ): (Vec<_>, Vec<_>) =
-        differ.into_iter().partition(|(ours, _)| NEWER.iter().any(|name| ours[0] == bulk(name)));
-    assert!(differ.iter().all(|(_, theirs)| theirs.is_empty()), "{differ:#?}");
-    assert_eq!(newer.len(), NEWER.len());
-    for (ours, theirs) in newer {
-        let of_7_2 = |(at, part): (usize, &Value)| if at == 1 { Value::Integer(-3) } else { part.clone() };
-        assert_eq!(ours, theirs.iter().enumerate().map(of_7_2).collect::<Vec<_>>());
+    };
+    let mut wrong = Vec::new();
+    for (name, ours) in &ours_all {
+        let name_text = text(name);
+        let Some(theirs) = theirs_all.get(name) else {
+            let known = NEWER.contains(&name_text.as_str());
+            wrong.extend((!known).then(|| format!("{name_text} is not there")));
+            continue;
+        };
+        let mut theirs = theirs.clone();
+        if TAKES_MORE.contains(&name_text.as_str()) {
+            theirs[0] = Value::Integer(-3);
+        }
+        wrong.extend((*ours != theirs).then(|| format!("{name_text}: {ours:?}\n    Redis': {theirs:?}")));
     }
-    let unique: BTreeSet<_> = names.iter().collect();
-    assert_eq!(unique.len(), names.len());
-    esker_tests::figure!("redis: {} commands described as Redis does", names.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        NEWER.iter().all(|name| ours_all.contains_key(&bulk(name)) && !theirs_all.contains_key(&bulk(name)))
+    );
+    // One by one, in letters of either size, and subcommands by themselves.
+    for name in ours_all.keys() {
+        let ask = |upper: bool| {
+            let name = text(name);
+            let name = if upper { name.to_uppercase() } else { name };
+            [words("command info"), vec![name.into_bytes()]].concat()
+        };
+        for upper in [false, true] {
+            let (of_ours, of_theirs) = (ours.execute(&ask(upper)), theirs.execute(&ask(upper)));
+            let (of_ours, of_theirs) = (described(&of_ours.unwrap()), described(&of_theirs.unwrap()));
+            assert_eq!(of_ours.get(name), ours_all.get(name));
+            assert_eq!(of_theirs.get(name), theirs_all.get(name));
+        }
+    }
+    listed_by_category(&mut ours, &mut theirs, &ours_all);
+    esker_tests::figure!(
+        "redis: {} commands and {} subcommands described as Redis does: arity, flags, keys and categories",
+        ours_all.keys().filter(|name| !text(name).contains('|')).count(),
+        ours_all.keys().filter(|name| text(name).contains('|')).count()
+    );
     servers.stop_and_check();
 }

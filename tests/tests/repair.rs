@@ -9,7 +9,7 @@ use esker_tests::figure;
 use esker_tests::history::{Profile, generate};
 use esker_tests::oracle::Dump;
 use esker_tests::repair::{NEW, OLD, Tally, Truth, damages, examine, repair};
-use esker_tests::session::{Left, Place, leave};
+use esker_tests::session::{Left, Place, leave, leave_in};
 use std::path::Path;
 
 /// Damages of each history's directory.
@@ -31,9 +31,15 @@ fn open_new(disk: &SimFs, now_ms: u64, seed: u64) -> esker::Result<Db> {
     place.open()
 }
 
-#[test]
-fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
-    let (repairs, seed) = (from_environment("ESKER_REPAIRS", 200), from_environment("ESKER_REPAIR_SEED", 1));
+/// The same of a store that separates values: all, most, or in two tiers.
+fn left_apart(seed: u64) -> Left {
+    let profile = if seed.is_multiple_of(2) { Profile::LONG } else { Profile::CRASH };
+    let place = Place::fresh(seed).with_options([6, 10, 13][seed as usize / 2 % 3]);
+    leave_in(place, &generate(seed, &profile), !seed.is_multiple_of(3)).unwrap()
+}
+
+/// Damages what histories leave, and repairs it.
+fn sweep(repairs: u64, seed: u64, left: fn(u64) -> Left) -> Tally {
     let mut tally = Tally::default();
     for history in 0..repairs.div_ceil(DAMAGES) {
         let left = left(seed + history);
@@ -44,6 +50,31 @@ fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
             examine(&left, &truth, &damages, seed, &mut tally);
         }
     }
+    tally
+}
+
+#[test]
+fn of_a_store_that_separates_values_the_rest_is_saved_and_the_report_is_true() {
+    let (repairs, seed) =
+        (from_environment("ESKER_REPAIRS", 200) / 2, from_environment("ESKER_REPAIR_SEED", 1));
+    let Tally { directories, losses, saved, lost, untouched, violations, .. } =
+        sweep(repairs, seed, left_apart);
+    figure!(
+        "repair of stores with blob files: {directories} damaged directories (seed {seed}); loss certain {}, \
+         possible {}; {saved} entries saved, {lost} known lost; {untouched} newest entries in undamaged \
+         bytes; violations {}",
+        losses[Loss::Certain as usize],
+        losses[Loss::Possible as usize],
+        violations.len()
+    );
+    assert!(violations.is_empty(), "{}", violations[..violations.len().min(5)].join("\n\n"));
+    assert!(repairs < 100 || lost > 0 && untouched > 0, "{losses:?}");
+}
+
+#[test]
+fn whatever_is_damaged_the_rest_is_saved_and_the_report_is_true() {
+    let (repairs, seed) = (from_environment("ESKER_REPAIRS", 200), from_environment("ESKER_REPAIR_SEED", 1));
+    let tally = sweep(repairs, seed, left);
     let Tally { directories, with_manifest, losses, strangers, saved, lost, untouched, changed, violations } =
         tally;
     figure!(

@@ -261,6 +261,34 @@ fn who_never_reads_is_held_back_and_then_closed() {
     assert!(client.ask("INFO stats").contains("client_limit_disconnections:1\r\n"));
 }
 
+/// What large values took stayed in the arenas of the workers' threads for good.
+#[test]
+fn what_large_commands_took_is_given_back() {
+    const VALUE_BYTES: usize = 16 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path());
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let mut client = server.connect();
+            scope.spawn(move || {
+                let key = format!("k{number}");
+                client.send(&Client::encode(&[b"SET", key.as_bytes(), &vec![b'x'; VALUE_BYTES]])).unwrap();
+                assert_eq!(client.reply().unwrap(), b"+OK\r\n");
+                client.send(&Client::encode(&[b"GET", key.as_bytes()])).unwrap();
+                assert!(client.reply().unwrap().len() > VALUE_BYTES);
+            });
+        }
+    });
+    // Flushes and compactions of it go on for a while.
+    let mut client = server.connect();
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    while let Some(resident) = server.resident().filter(|resident| *resident > 192 << 20) {
+        assert!(std::time::Instant::now() < end, "{resident} bytes are still there");
+        assert_eq!(client.ask("PING"), "+PONG\r\n");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn small_commands_that_ask_for_much_are_within_the_limits() {
     let dir = tempfile::tempdir().unwrap();

@@ -81,19 +81,19 @@ fn what_was_acknowledged_survives_kills_under_load() {
     );
 }
 
-#[test]
-fn nothing_is_told_before_its_sync() {
-    // Where segments of the log cannot be mapped every write to them is a call, which a trace shows.
-    let memory = Path::new("/dev/shm");
-    let folder = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap();
-    let trace = folder.path().join("trace");
-    let Some(server) = Served::start_traced(PROGRAM, &folder.path().join("store"), &trace) else { return };
-    let rounds = 40;
+/// How often each of the four writes.
+const ROUNDS: usize = 40;
+
+/// Has four connections write to a traced server over a store in `folder`, while four others read what they
+/// have just written. Returns its calls; `None` if there is no `strace`, and that is allowed.
+fn traced(folder: &Path, more: &[&str]) -> Option<Vec<trace::Call>> {
+    let trace = folder.join("trace");
+    let server = Served::start_traced(PROGRAM, &folder.join("store"), &trace, more)?;
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let (mut client, mut reader) = (server.connect(), server.connect());
             scope.spawn(move || {
-                for round in 0..rounds {
+                for round in 0..ROUNDS {
                     // The mark is answered behind the OK.
                     let text = format!("<value-{thread}-{round}>");
                     let lines = [format!("SET key{thread} {text}"), format!("ECHO <told-{thread}-{round}>")];
@@ -109,26 +109,68 @@ fn nothing_is_told_before_its_sync() {
     server.connect().send(&Client::encode(&[b"SHUTDOWN"])).unwrap();
     let (status, said) = server.wait();
     assert!(status.success(), "{said}");
-    let calls = trace::parse(&std::fs::read_to_string(&trace).unwrap());
-    let each = (0..4).flat_map(|thread| (0..rounds).map(move |round| format!("{thread}-{round}>")));
-    let (oks, reads): (Vec<_>, Vec<_>) = each
-        .map(|id| (format!("<value-{id}"), format!("<told-{id}")))
-        .map(|(value, told)| ((told, value.clone()), (value.clone(), value)))
-        .unzip();
-    let (oks_found, reads_found) = (trace::check_told(&calls, &oks), trace::check_told(&calls, &reads));
+    Some(trace::parse(&std::fs::read_to_string(&trace).unwrap()))
+}
+
+/// What OK and a value that was read tell, each with what must be durable before: that of each round.
+type Told = Vec<(String, String)>;
+
+fn told() -> (Told, Told) {
+    let each = (0..4).flat_map(|thread| (0..ROUNDS).map(move |round| format!("{thread}-{round}>")));
+    let values = each.map(|id| (format!("<value-{id}"), format!("<told-{id}")));
+    values.map(|(value, told)| ((told, value.clone()), (value.clone(), value))).unzip()
+}
+
+/// Every OK and every value that was read left behind the sync of what it tells. Returns how many of the
+/// writes were calls: what is copied into memory that is mapped to the log no trace shows, so of those it is
+/// known only that a sync began after the command had come.
+fn check_told(calls: &[trace::Call], about: &str) -> usize {
+    let (oks, reads) = told();
+    let (oks_found, reads_found) = (trace::check_told(calls, &oks), trace::check_told(calls, &reads));
     let wrong: Vec<_> = oks_found.violations.iter().chain(&reads_found.violations).collect();
     esker_tests::figure!(
-        "strace of a server: {} replies of OK ({} whose write was a call) and {} reads of what others wrote, \
-         {} told before their sync",
+        "strace of a server, {about}: {} replies of OK ({} whose write was a call) and {} reads of what \
+         others wrote, {} told before their sync",
         oks_found.texts,
         oks_found.written,
         reads_found.texts,
         wrong.len()
     );
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(oks_found.texts, 4 * rounds);
+    assert!(wrong.is_empty(), "{about}: {wrong:#?}");
+    assert_eq!(oks_found.texts, 4 * ROUNDS);
     assert!(reads_found.texts > 0);
-    // The check is not blind: it sees a sync that lacks.
+    // The check is not blind: it sees a sync that lacks, and one that began before the write.
     let without: Vec<_> = calls.iter().filter(|call| !call.name.ends_with("sync")).cloned().collect();
-    assert_eq!(trace::check_told(&without, &oks).violations.len(), 4 * rounds);
+    assert_eq!(trace::check_told(&without, &oks).violations.len(), 4 * ROUNDS);
+    let mut early = calls.to_vec();
+    early.iter_mut().filter(|call| call.name.ends_with("sync")).for_each(|call| call.start = 0);
+    assert_eq!(trace::check_told(&early, &oks).violations.len(), 4 * ROUNDS);
+    oks_found.written
+}
+
+#[test]
+fn nothing_is_told_before_its_sync() {
+    let memory = Path::new("/dev/shm");
+    let folder = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap();
+    if let Some(calls) = traced(folder.path(), &[]) {
+        check_told(&calls, "in memory");
+    }
+}
+
+/// Where the checkout is, there is a disk. Once with a log that is written through memory as far as the file
+/// system lets it be, which the server does unless it is told otherwise; and once with one that is written by
+/// calls, where the trace shows every byte.
+#[test]
+fn nothing_is_told_before_its_sync_on_a_disk() {
+    for (more, about) in [(&[][..], "on a disk"), (&["--log-by-calls"][..], "on a disk, by calls")] {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let Some(calls) = traced(folder.path(), more) else { return };
+        let written = check_told(&calls, about);
+        assert!(more.is_empty() || written == 4 * ROUNDS, "{written} writes are in the trace");
+    }
+    // A server that does not wait is found out.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let Some(calls) = traced(folder.path(), &["--durability", "os"]) else { return };
+    let too_early = trace::check_told(&calls, &told().0).violations.len();
+    assert!(too_early > 2 * ROUNDS, "{too_early} of {} are said to be told too early", 4 * ROUNDS);
 }

@@ -210,6 +210,35 @@ const FLAT: &[&str] = &[
     "spop s",
 ];
 
+const WHOLE: &str = "reads the whole of what it is about";
+const LEVELS: &str = "there is a level of counts more, of which it reads up to some 60";
+const REMEMBERS: &str =
+    "reads the counts beside those that it changes, where others came by twice, and remembers them";
+
+/// Those that touch more than three times as many records at the greatest size as at the one before, at any
+/// of the three places, and why.
+const GROWING: &[(&str, &str)] = &[
+    ("bitpos b 1 #", "goes on to the next piece until it finds the bit; of 1,000 bytes there is one piece"),
+    ("zrank z @", LEVELS),
+    ("zrevrank z @", LEVELS),
+    ("zincrby z 0.5 @", REMEMBERS),
+    ("zincrby z -0.5 @", REMEMBERS),
+    ("zremrangebyrank z # #", REMEMBERS),
+    ("bitop not b2 b", WHOLE),
+    ("hgetall h", WHOLE),
+    ("hkeys h", WHOLE),
+    ("hvals h", WHOLE),
+    ("lpos l @", "looks at all in front of what it finds, and here there is no such element any more"),
+    ("lrem l 1 @", "looks at all in front of what it finds, and here there is no such element any more"),
+    ("sort l alpha limit 0 3", WHOLE),
+    ("smembers s", WHOLE),
+    ("sunion s t", WHOLE),
+    ("zrevrange z # #", LEVELS),
+    ("zrevrangebyscore z 1 1 limit # 3", LEVELS),
+    ("zunion 2 z y", WHOLE),
+    ("copy s t2", WHOLE),
+];
+
 /// At so many places, evenly spread, or so often where chance decides.
 const PLACES: u64 = 60;
 
@@ -288,6 +317,16 @@ fn costs(size: u64) -> (Vec<Vec<Cost>>, Vec<u64>) {
     (found, flat)
 }
 
+/// Which commands touch more than three times as many records with the second costs as with the first.
+fn growing(before: &[Vec<Cost>], greatest: &[Vec<Cost>]) -> Vec<&'static str> {
+    let records = |cost: &Cost| cost.reads + cost.writes;
+    let grows = |(before, greatest): (&Vec<Cost>, &Vec<Cost>)| {
+        before.iter().zip(greatest).any(|(before, greatest)| records(greatest) > 3 * records(before))
+    };
+    let all = COMMANDS.iter().zip(before.iter().zip(greatest));
+    all.filter(|(_, costs)| grows(*costs)).map(|(command, _)| *command).collect()
+}
+
 #[test]
 fn golden_the_costs_of_commands() {
     let mut text = String::from(
@@ -313,7 +352,13 @@ fn golden_the_costs_of_commands() {
             writeln!(text, "  {size:>7}: {}", shown.join(" | ")).unwrap();
         }
     }
+    writeln!(text, "\nMore than three times as many records at 1,000,000 elements as at 1,000:\n").unwrap();
+    for (command, why) in GROWING {
+        writeln!(text, "{command}: {why}").unwrap();
+    }
     golden::check("docs/format/structures-costs.txt", &text);
+    let known: Vec<&str> = GROWING.iter().map(|(command, _)| *command).collect();
+    assert_eq!(growing(&by_size[1].0, &by_size[2].0), known);
     let [_, (_, before), (_, greatest)] = &by_size[..] else { panic!("there are three sizes") };
     for ((command, before), greatest) in FLAT.iter().zip(before).zip(greatest) {
         esker_tests::figure!(

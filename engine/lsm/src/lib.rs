@@ -69,10 +69,11 @@ pub use commit::{
 };
 pub use db::explain;
 pub use db::{
-    BlobStats, Builder, Changes, ColumnFamily, Cursor, Db, FamilyChanges, FamilyMemory, FamilyOptions,
-    FamilyStats, Health, IngestBatch, IngestOptions, Ingested, IngestedFile, Iter, LevelStats, MemoryPart,
-    MemoryReport, Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats, Recovery,
-    ScanOptions, Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl, VerifyReport,
+    BlobStats, Builder, Changes, ColumnFamily, Cursor, Db, DictionaryStats, FamilyChanges, FamilyMemory,
+    FamilyOptions, FamilyStats, Health, IngestBatch, IngestOptions, Ingested, IngestedFile, Iter, LevelStats,
+    MemoryPart, MemoryReport, Metrics, OpenTransactionStats, OptionChange, Options, PinInfo, RangeStats,
+    Recovery, ScanOptions, Snapshot, SstFile, SstSettings, SstWriter, Stats, StoredOptions, Ttl,
+    VerifyReport,
 };
 pub use feed::{Change, ChangeBatch, ChangeFeed, FeedConsumer, Operation, Operations};
 pub use filter::{FilterPolicy, PrefixExtractor, PrefixFilterStats};

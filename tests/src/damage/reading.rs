@@ -4,8 +4,11 @@ use super::allocation::largest_during;
 use esker::base::error::{Corruption, Error};
 use esker::base::filename::FileKind;
 use esker::base::hash::key_hash;
+use esker::blob::{BlobReader, BlobRecord, BlobSource, FOOTER_BYTES, HEADER_BYTES};
 use esker::fs::{Fs, OpenFile, SimFs};
-use esker::inspect::{Intact as Record, ManifestItem, SegmentItem, TableFile, walk_manifest, walk_segment};
+use esker::inspect::{
+    BlobFile, Intact as Record, ManifestItem, SegmentItem, TableFile, walk_manifest, walk_segment,
+};
 use esker::table::{Expected, TableReader, TableSource};
 use esker::version::read_current;
 use std::collections::BTreeMap;
@@ -121,6 +124,16 @@ impl Intact {
                 self.parts.extend(gaps);
                 self.parts.push((end..size, Part::Frame));
             }
+            FileKind::Blob(_) => {
+                self.parts.push((0..HEADER_BYTES as u64, Part::Frame));
+                let starts: Vec<u64> = seen.content.keys().copied().collect();
+                let footer = size.saturating_sub(FOOTER_BYTES as u64);
+                for (at, (start, said)) in seen.content.iter().enumerate() {
+                    let end = starts.get(at + 1).copied().unwrap_or(footer);
+                    self.parts.push((*start..end, Part::Content(said.clone())));
+                }
+                self.parts.push((footer..size, Part::Frame));
+            }
             FileKind::Wal(_) | FileKind::Manifest(_) => {
                 self.parts.push((0..64, Part::Frame));
                 for (start, said) in &seen.content {
@@ -150,6 +163,7 @@ impl Intact {
         };
         let result = match self.kind {
             FileKind::Table(_) => self.look_at_table(&fs, file, &mut seen),
+            FileKind::Blob(_) => look_at_blob(&fs, file, &mut seen),
             FileKind::Wal(_) => look_at_segment(&file, &mut seen),
             FileKind::Manifest(_) => look_at_manifest(&file, &mut seen),
             _ => read_current(&fs, self.path.parent().unwrap_or(Path::new("/"))).map(|current| {
@@ -236,8 +250,10 @@ impl Intact {
         }
         // Where the frame is damaged nothing behind it can be told; what is said of the frame must be right.
         let frame = changed.iter().any(|at| self.parts[*at].1 == Part::Frame);
+        // Lengths that are damaged lead anywhere, and what is found there is no record.
+        let is_blob = matches!(self.kind, FileKind::Blob(_));
         if let Some(Err(why)) = places.iter().find(|place| place.is_err())
-            && !(frame && places.iter().any(Result::is_ok))
+            && !((frame || is_blob) && places.iter().any(Result::is_ok))
         {
             return Err(why.clone());
         }
@@ -295,6 +311,24 @@ impl Intact {
         }
         Ok(())
     }
+}
+
+fn look_at_blob(fs: &Fs, file: OpenFile, seen: &mut Seen) -> Result<(), Error> {
+    let path = file.path().to_owned();
+    let blob = BlobFile::open(file)?;
+    seen.errors.extend(blob.damage().iter().cloned());
+    for record in blob.records() {
+        match record {
+            Ok(BlobRecord { offset, key, value, .. }) => {
+                seen.content.entry(offset).or_default().push(said(&[&key, &value]));
+            }
+            Err(error) => seen.errors.push(error),
+        }
+    }
+    let source = BlobSource::File(Arc::new(fs.open(&path)?));
+    let strict = BlobReader::open(source, None, Arc::default());
+    seen.errors.extend(strict.and_then(|reader| reader.verify()).err());
+    Ok(())
 }
 
 fn look_at_segment(file: &OpenFile, seen: &mut Seen) -> Result<(), Error> {

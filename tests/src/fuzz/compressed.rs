@@ -2,7 +2,18 @@
 
 use super::allocation;
 use super::source::Source;
-use esker::compress::{Codec, Compressor, decompress};
+use esker::compress::{Codec, Compressor, Dictionary, decompress, decompress_with, train};
+use std::sync::LazyLock;
+
+/// What was trained on a few records, to read whatever comes with it.
+static TRAINED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let sample = |i: u32| format!(r#"{{"layer":{i},"kind":"sand","depth":{}}}"#, i * 7919 % 1009).repeat(3);
+    let samples: Vec<String> = (0..50).map(sample).collect();
+    let sizes: Vec<usize> = samples.iter().map(String::len).collect();
+    train(samples.concat().as_bytes(), &sizes, 512).expect("enough samples")
+});
+static DICTIONARY: LazyLock<Dictionary> =
+    LazyLock::new(|| Dictionary::new(&TRAINED, None).expect("the dictionary of a moment ago"));
 
 /// The stored bytes of a block; then the same bytes compressed.
 pub(super) fn compressed(data: &[u8]) {
@@ -17,9 +28,28 @@ pub(super) fn compressed(data: &[u8]) {
             }
         }
     }
+    with_a_dictionary(data);
     let mut source = Source::new(data);
     let level = source.below(10) as i32 - 3;
     round_trip(source.take(data.len()), level);
+}
+
+/// The bytes as a block that needs a dictionary, as a dictionary, and compressed with one.
+fn with_a_dictionary(data: &[u8]) {
+    let codec = Codec::ZstdDictionary;
+    let dictionary = &*DICTIONARY;
+    assert!(decompress(codec, data, 1 << 20).is_err(), "not without a dictionary");
+    if let Ok(raw) = decompress_with(codec, data, 1 << 20, Some(dictionary)) {
+        assert!(raw.len() <= 1 << 20, "no more than is allowed");
+    }
+    let mut compressor = Compressor::with_dictionary(&TRAINED, 1).expect("a level of zstd's");
+    let mut out = Vec::new();
+    let used = compressor.compress(data, &mut out);
+    assert!(out.len() <= data.len(), "compression never makes a block larger");
+    assert_eq!(decompress_with(used, &out, data.len(), Some(dictionary)).as_deref(), Ok(data));
+    if let Ok(strange) = Dictionary::new(data, None) {
+        let _ = decompress_with(codec, &out, 1 << 20, Some(&strange));
+    }
 }
 
 fn round_trip(raw: &[u8], level: i32) {

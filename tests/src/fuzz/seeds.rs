@@ -3,11 +3,12 @@
 use super::{disk, requests, store};
 use esker::base::clock::{Clock, ManualClock};
 use esker::base::filename::FileKind;
+use esker::base::key::{EntryRef, Kind, NEVER};
 use esker::base::random::Random;
 use esker::compress::{Codec, decompress};
 use esker::fs::{Fs, OpenFile, SimFs};
 use esker::record::{LogKind, RecordReader, Step};
-use esker::table::{Handle, TableReader, TableSource};
+use esker::table::{Handle, TableOptions, TableReader, TableSource, TableWriter};
 use esker::{Db, Durability, FamilyOptions, Result, WriteBatch};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ type Seeds = BTreeMap<&'static str, Vec<Vec<u8>>>;
 /// None on a disk without faults.
 pub fn seeds() -> Result<Seeds> {
     let mut seeds = Seeds::new();
+    with_dictionary(&mut seeds)?;
     for closed in [false, true] {
         // Whole stores are large: the fewer bytes, the more of them is tried.
         add(&mut seeds, "store", store::pack(&files(&store(closed, 3)?)));
@@ -89,6 +91,29 @@ fn payloads(file: &OpenFile, kind: LogKind) -> Result<Vec<Vec<u8>>> {
         payloads.push(payload.to_vec());
     }
     Ok(payloads)
+}
+
+/// A table with a dictionary.
+fn with_dictionary(seeds: &mut Seeds) -> Result<()> {
+    let fs = Fs::Sim(SimFs::new());
+    let path = disk::path("000001.sst");
+    if let Some(dir) = path.parent() {
+        fs.create_dir_all(dir)?;
+    }
+    let options = TableOptions { block_bytes: 256, dictionary_bytes: 256, ..TableOptions::default() };
+    let mut writer = TableWriter::new(fs.create_new(&path)?, 7, options)?;
+    for i in 0..120 {
+        let key = format!("key{i:05}");
+        let value = format!(r#"{{"layer":{i},"kind":"sand","depth_mm":{}}}"#, i * 7919 % 1009);
+        let (key, value) = (key.as_bytes(), value.as_bytes());
+        writer.add(&EntryRef { key, seq: i + 1, kind: Kind::Put, expires_at: NEVER, value })?;
+    }
+    assert!(writer.finish()?.properties.dictionary.is_some(), "a dictionary pays");
+    let file = fs.open(&path)?;
+    let mut bytes = vec![0; file.size()? as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    add(seeds, "compressed", bytes[..256].to_vec());
+    table(seeds, file, &bytes)
 }
 
 /// A table, and the pieces of it.

@@ -59,24 +59,28 @@ impl Coverage {
         self.errors.iter().filter(move |(_, count)| **count < least).map(|(error, _)| error)
     }
 
+    /// How often each option was met with each command whose shape has it.
+    fn options(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let words = |c: char| c.is_whitespace() || "?|,+".contains(c);
+        let known = move |shape: &'static str| {
+            let mut known: Vec<&str> =
+                OPTIONS.iter().copied().filter(|option| shape.split(words).any(|w| w == *option)).collect();
+            known.dedup();
+            known
+        };
+        let all = SHAPES.iter().flat_map(move |(name, shape)| known(shape).into_iter().map(|o| (*name, o)));
+        all.map(|(name, option)| {
+            (name, option, self.options.get(&(name.to_owned(), option)).copied().unwrap_or(0))
+        })
+    }
+
     /// The commands of the shapes that were met fewer than `least` times, and the options that shapes have.
     #[must_use]
     pub fn rare(&self, least: u64) -> Vec<String> {
-        let mut rare = Vec::new();
-        for (name, shape) in SHAPES {
-            if self.commands.get(*name).copied().unwrap_or(0) < least {
-                rare.push((*name).to_owned());
-            }
-            let words = |c: char| c.is_whitespace() || "?|,+".contains(c);
-            for word in shape.split(words) {
-                let Some(option) = OPTIONS.iter().find(|option| **option == word) else { continue };
-                if self.options.get(&((*name).to_owned(), *option)).copied().unwrap_or(0) < least {
-                    rare.push(format!("{name} {option}"));
-                }
-            }
-        }
-        rare.dedup();
-        rare
+        let times = |name: &str| self.commands.get(name).copied().unwrap_or(0);
+        let commands = SHAPES.iter().filter(|(name, _)| times(name) < least).map(|(name, _)| (*name).into());
+        let options = self.options().filter(|(_, _, times)| *times < least);
+        commands.chain(options.map(|(name, option, _)| format!("{name} {option}"))).collect()
     }
 
     /// In a line: how many of each there are, and how often the rarest was met.
@@ -84,7 +88,7 @@ impl Coverage {
     pub fn summary(&self) -> String {
         let least = |counts: Vec<u64>| (counts.len(), counts.into_iter().min().unwrap_or(0));
         let (commands, rarest) = least(self.commands.values().copied().collect());
-        let (options, rare_option) = least(self.options.values().copied().collect());
+        let (options, rare_option) = least(self.options().map(|(_, _, times)| times).collect());
         let errors: u64 = self.errors.values().sum();
         let (kinds, rare_error) = least(self.errors.values().copied().collect());
         format!(

@@ -154,7 +154,9 @@ impl Case<'_> {
     /// What the report says as a whole is so.
     fn judge(&mut self, report: &RepairReport, found: &Dump) {
         let loss = report.loss();
-        let data = |name: &str| ["table", "log", "manifest", "CURRENT"].contains(&file_kind(Path::new(name)));
+        let data = |name: &str| {
+            ["table", "log", "blob", "manifest", "CURRENT"].contains(&file_kind(Path::new(name)))
+        };
         let own = self.truth.files.iter().filter(|(name, _)| data(name));
         let untouched = own.clone().all(|(name, bytes)| self.before.get(name) == Some(bytes));
         let expected = if self.left.closed { Loss::NoneFound } else { Loss::OpenEnd };

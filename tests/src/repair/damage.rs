@@ -175,7 +175,10 @@ pub fn damages(disk: &SimFs, dir: &Path, seed: u64) -> Vec<Damage> {
 
 fn one(disk: &SimFs, files: &[PathBuf], random: &Random) -> Option<Vec<Damage>> {
     // Each kind of file has its share, however many there are of it.
-    let kinds = ["table", "table", "table", "log", "log", "manifest", "manifest", "CURRENT"];
+    let mut kinds = vec!["table", "table", "table", "log", "log", "manifest", "manifest", "CURRENT"];
+    if files.iter().any(|path| file_kind(path) == "blob") {
+        kinds.extend(["blob"; 4]);
+    }
     let kind = match random.below(40) {
         0 => "LOCK",
         1 => "RESERVE",

@@ -3,9 +3,11 @@
 use crate::history::DROPPING;
 use crate::oracle::Dump;
 use crate::session::Place;
+use esker::base::blob_ref::BlobRef;
 use esker::base::error::Result;
 use esker::base::filename::FileKind;
 use esker::base::key::{Kind, NEVER};
+use esker::blob::{BlobReader, BlobSource, HEADER_BYTES as BLOB_HEADER_BYTES};
 use esker::block::BlockCursor;
 use esker::fs::sim::Image;
 use esker::fs::{Fs, SimFs};
@@ -32,6 +34,8 @@ pub struct Newest {
     pub file: String,
     /// The bytes of that file without which it cannot be read: its block or record.
     pub bytes: Range<usize>,
+    /// The blob file that its value stands in, and the bytes of the record there.
+    pub apart: Option<(String, Range<usize>)>,
     /// Whether it is an operand.
     pub operand: bool,
     /// Whether it was ingested: its file does not know its number, nor its family.
@@ -177,11 +181,21 @@ impl Truth {
             let (mut entries, mut written) = (0, Vec::new());
             while cursor.valid() {
                 let entry = cursor.entry();
-                let value = (entry.kind == Kind::Put).then(|| entry.value.to_vec());
+                let mut value = (entry.kind == Kind::Put).then(|| entry.value.to_vec());
+                let mut apart = None;
+                if entry.kind == Kind::BlobRef {
+                    let at = BlobRef::decode(entry.value).expect("a whole reference");
+                    let name = FileKind::Blob(at.file).name();
+                    let source = BlobSource::File(Arc::new(fs.open(&dir.join(&name))?));
+                    let blob = BlobReader::open(source, None, Arc::default())?;
+                    value = Some(blob.load(entry.key, &at)?.to_vec());
+                    let start = at.offset as usize;
+                    apart = Some((name, start..start + at.stored as usize));
+                }
                 let (seq, ingested) = (entry.seq | meta.ingested_seq, meta.ingested_seq != 0);
                 let (expires_at, operand) = (entry.expires_at, entry.kind == Kind::Merge);
                 let (file, bytes, below) = (file.clone(), bytes.clone(), Vec::new());
-                let version = Newest { seq, value, expires_at, file, bytes, operand, ingested, below };
+                let version = Newest { seq, value, expires_at, file, bytes, apart, operand, ingested, below };
                 seen.entry((family, entry.key.to_vec())).or_default().push(version);
                 written.push((family, entry.key.to_vec(), seq));
                 entries += 1;
@@ -230,7 +244,8 @@ impl Truth {
                     }
                     let version = |value, expires_at, operand| {
                         let (file, bytes, below) = (file.into(), bytes.clone(), Vec::new());
-                        Newest { seq, value, expires_at, file, bytes, operand, ingested: false, below }
+                        let (apart, ingested) = (None, false);
+                        Newest { seq, value, expires_at, file, bytes, apart, operand, ingested, below }
                     };
                     if let Some(kind) = RangeKind::of(op.kind) {
                         let range = Arc::new(KeyRange::new(kind, seq, op.key, op.value, 0));
@@ -302,13 +317,24 @@ impl Truth {
     /// it stood: what a copy of a lost file holds is not put together with others.
     #[must_use]
     pub fn is_untouched(&self, newest: &Newest, damaged: &BTreeMap<String, Vec<u8>>) -> bool {
-        let here =
-            |version: &Newest| damaged.get(&version.file).is_some_and(|after| self.stands(version, after));
+        let apart = |version: &Newest| self.value_stands(version, damaged);
+        let here = |version: &Newest| {
+            apart(version) && damaged.get(&version.file).is_some_and(|after| self.stands(version, after))
+        };
         match newest.operand {
             true => here(newest) && newest.below.iter().all(here),
             // A file may have another name now.
-            false => damaged.values().any(|after| self.stands(newest, after)),
+            false => apart(newest) && damaged.values().any(|after| self.stands(newest, after)),
         }
+    }
+
+    /// Whether the value of an entry, if it stands apart, is as it was: the record, and the header of its
+    /// file.
+    fn value_stands(&self, version: &Newest, damaged: &BTreeMap<String, Vec<u8>>) -> bool {
+        let Some((name, record)) = &version.apart else { return true };
+        let (Some(before), Some(after)) = (self.files.get(name), damaged.get(name)) else { return false };
+        let same = |range: Range<usize>| before.get(range.clone()) == after.get(range);
+        same(0..BLOB_HEADER_BYTES) && same(record.clone())
     }
 
     /// Whether everything that leads to an entry is in a file as it was: its own bytes, and for a table

@@ -256,8 +256,9 @@ impl Twin {
     /// Does what was answered, which must be answered in the same way here.
     fn follow(&mut self, sent: &Sent) -> Result<(), String> {
         let (name, Some(theirs)) = (name_of(&sent.args), &sent.reply) else { return Ok(()) };
-        if name == "spop" {
-            self.remove(&sent.args[1], members(theirs));
+        // What it takes is its choice. Without a key it is an error, as others are.
+        if let ("spop", Some(key)) = (name.as_str(), sent.args.get(1)) {
+            self.remove(key, members(theirs));
             return Ok(());
         }
         let ours = answer(&mut self.connection, &sent.args);

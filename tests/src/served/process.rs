@@ -31,13 +31,13 @@ impl Served {
     /// # Panics
     /// If it does not come up.
     #[must_use]
-    pub fn start_traced(program: &str, dir: &Path, trace: &Path) -> Option<Served> {
+    pub fn start_traced(program: &str, dir: &Path, trace: &Path, more: &[&str]) -> Option<Served> {
         if !crate::trace::is_there() {
             return None;
         }
         let mut command = Command::new("strace");
         command.args(crate::trace::OPTIONS).arg("-o").arg(trace).arg(program);
-        Some(Served::spawn(command, dir, &[]))
+        Some(Served::spawn(command, dir, more))
     }
 
     fn spawn(mut command: Command, dir: &Path, more: &[&str]) -> Served {

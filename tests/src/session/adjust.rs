@@ -21,6 +21,7 @@ impl Session {
             let expected = FamilyOptions {
                 zstd_level: wanted.zstd_level,
                 uncompressed_levels: wanted.uncompressed_levels,
+                dictionary_bytes: wanted.dictionary_bytes,
                 block_bytes: wanted.block_bytes,
                 filter_bits_per_key: wanted.filter_bits_per_key,
                 index_partition_bytes: wanted.index_partition_bytes,

@@ -27,7 +27,15 @@ pub struct Left {
 /// # Errors
 /// If the history fails by itself.
 pub fn leave(seed: u64, history: &[Operation], close: bool) -> Result<Left, String> {
-    let mut session = Session::new(Place { values_inline: true, ..Place::fresh(seed) });
+    leave_in(Place { values_inline: true, ..Place::fresh(seed) }, history, close)
+}
+
+/// The same of a store that begins in a place.
+///
+/// # Errors
+/// As [`leave`].
+pub fn leave_in(place: Place, history: &[Operation], close: bool) -> Result<Left, String> {
+    let mut session = Session::new(place);
     session.start()?;
     let mut written = BTreeSet::new();
     let changes = history.iter().flat_map(Operation::changes);

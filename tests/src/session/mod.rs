@@ -32,7 +32,7 @@ pub use fault::{
     Cramped, FaultKind, calls_to_fail, kinds_of_calls, run_on_small_disk, run_with_fault, run_with_full_disk,
     sync_fails,
 };
-pub use leave::{Left, leave};
+pub use leave::{Left, leave, leave_in};
 pub use options::{OPTION_SETS, OptionSet};
 pub use place::Place;
 pub use reached::Reached;

@@ -24,6 +24,8 @@ pub struct OptionSet {
     partition: usize,
     uncompressed_levels: usize,
     zstd_level: Option<i32>,
+    /// For tables of the last level; 0 for none.
+    dictionary: usize,
     filter_bits: u32,
     /// Of all families but `default`.
     style: CompactionStyle,
@@ -71,6 +73,7 @@ const SMALL: OptionSet = OptionSet {
     partition: 256 << 10,
     uncompressed_levels: 2,
     zstd_level: Some(1),
+    dictionary: 0,
     filter_bits: 10,
     style: CompactionStyle::Leveled,
     prefix: Some(PrefixExtractor::Fixed { bytes: 14 }),
@@ -128,7 +131,16 @@ const SETS: [OptionSet; 16] = [
     OptionSet { segment: 1 << 20, style: NARROW, ..SMALLEST },
     OptionSet { block: 64, filter_bits: 1, prefix: Some(PrefixExtractor::Capped { bytes: 2 }), ..SMALL },
     OptionSet { block: 64 << 10, zstd_level: None, blobs: Some(1), ..SMALL },
-    OptionSet { uncompressed_levels: 0, zstd_level: Some(19), style: WIDE, ..SMALL },
+    // Blocks so small, and tables so large, that a dictionary pays where keys share a long prefix.
+    OptionSet {
+        uncompressed_levels: 0,
+        zstd_level: Some(19),
+        block: 64,
+        table: 16 << 10,
+        dictionary: 256,
+        style: WIDE,
+        ..SMALL
+    },
     OptionSet { uncompressed_levels: 0, zstd_level: Some(-7), block: 1 << 10, ..SMALL },
     OptionSet { partition: 64, sync_interval: 1, prefix: FIRST_ZERO, ..SMALL },
     OptionSet { manifest: 256, segment: 4 << 10, filter: true, style: NARROW, blobs: Some(64), ..SMALL },
@@ -187,6 +199,7 @@ impl OptionSet {
             index_partition_bytes: if odd { self.partition.min(256) } else { self.partition },
             uncompressed_levels: if odd { 0 } else { self.uncompressed_levels },
             zstd_level: self.zstd_level,
+            dictionary_bytes: self.dictionary,
             filter: if odd { FilterPolicy::Keyed } else { FilterPolicy::Blocked },
             filter_bits_per_key: self.filter_bits,
             prefix: self.prefix.filter(|_| name != "default"),
@@ -223,6 +236,7 @@ impl OptionSet {
         FamilyChanges {
             zstd_level: Some(options.zstd_level),
             uncompressed_levels: Some(options.uncompressed_levels),
+            dictionary_bytes: Some(options.dictionary_bytes),
             block_bytes: Some(options.block_bytes),
             filter_bits_per_key: Some(options.filter_bits_per_key),
             index_partition_bytes: Some(options.index_partition_bytes),

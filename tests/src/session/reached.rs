@@ -17,6 +17,8 @@ pub struct Reached {
     pub levels: usize,
     /// The most ranges of one family on record.
     pub ranges: usize,
+    /// The most tables with a dictionary at once.
+    pub dictionaries: u64,
 }
 
 impl Reached {
@@ -35,6 +37,7 @@ impl Reached {
             deepest: levels().filter_map(deepest).max().unwrap_or(0),
             levels: levels().map(used).max().unwrap_or(0),
             ranges: stats.families.iter().map(|f| f.ranges.deleted + f.ranges.dropped).max().unwrap_or(0),
+            dictionaries: stats.families.iter().map(|family| family.dictionaries.tables).sum(),
             ..Reached::default()
         });
     }
@@ -47,13 +50,18 @@ impl Reached {
         self.deepest = self.deepest.max(other.deepest);
         self.levels = self.levels.max(other.levels);
         self.ranges = self.ranges.max(other.ranges);
+        self.dictionaries = self.dictionaries.max(other.dictionaries);
     }
 }
 
 impl fmt::Display for Reached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reached { flushes, compactions, moves, deepest, levels, ranges } = self;
+        let Reached { flushes, compactions, moves, deepest, levels, ranges, dictionaries } = self;
         write!(f, "{flushes} flushes, {compactions} compactions, {moves} moved tables, ")?;
-        write!(f, "up to {levels} levels at once, down to level {deepest}, up to {ranges} ranges on record")
+        write!(
+            f,
+            "up to {levels} levels at once, down to level {deepest}, up to {ranges} ranges on record, "
+        )?;
+        write!(f, "up to {dictionaries} dictionaries at once")
     }
 }

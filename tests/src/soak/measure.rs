@@ -46,8 +46,8 @@ pub fn directory_bytes(dir: &Path) -> u64 {
     entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum()
 }
 
-/// What is alive, in bytes: raw, and as tables of a store that was given only that and has compacted it all.
-/// Its families have the same options, so the codecs are the same.
+/// What is alive, in bytes: raw, and as tables and blob files of a store that was given only that and has
+/// compacted it all. Its families have the same options, so the codecs are the same.
 ///
 /// # Errors
 /// What that store meets.
@@ -83,7 +83,7 @@ fn write_live(judge: &Judge, dir: &Path) -> esker::Result<(u64, u64)> {
         db.write(batch, Durability::None)?;
     }
     db.compact()?;
-    let tables = db.stats().families.iter().map(esker::FamilyStats::table_bytes).sum();
+    let tables = db.stats().families.iter().map(|family| family.table_bytes() + family.blobs.bytes).sum();
     db.close()?;
     Ok((raw, tables))
 }

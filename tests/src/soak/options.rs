@@ -81,9 +81,13 @@ pub fn family_options(name: &str) -> FamilyOptions {
             prefix: Some(PrefixExtractor::Fixed { bytes: 8 }),
             ..FamilyOptions::default()
         },
-        "f1" => {
-            FamilyOptions { zstd_level: None, index_partition_bytes: 4 << 10, ..FamilyOptions::default() }
-        }
+        // Of this one, most values stand in blob files.
+        "f1" => FamilyOptions {
+            zstd_level: None,
+            index_partition_bytes: 4 << 10,
+            blob_values_from: Some(200),
+            ..FamilyOptions::default()
+        },
         _ => FamilyOptions::default(),
     }
 }

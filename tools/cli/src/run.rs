@@ -1,5 +1,6 @@
 //! Parses the command line, calls the command, and turns its outcome into an exit code.
 
+use crate::allocator;
 use crate::args::{Command, CommandLine};
 use crate::commands::{
     backup, changes, checkpoint, compact, delete, dump, explain, export, families, get, import, ingest,
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
+    allocator::give_back_at_once();
     let command_line = match CommandLine::try_parse() {
         Ok(command_line) => command_line,
         Err(error) => return ExitCode::from(tell_usage(&error)),

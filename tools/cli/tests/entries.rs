@@ -305,10 +305,12 @@ fn a_prepared_transaction_is_listed_and_ended() {
     };
     prepare("one");
     prepare("two\n");
+    let in_use = esker::Db::open(folder.path().join("data")).unwrap();
     let listed = folder.ok(&["prepared", "list"]);
     assert!(listed.starts_with("one: 1 write, 1 key locked, ") && listed.contains("\ntwo\\n: "), "{listed}");
     let json = folder.ok(&["prepared", "list", "--json"]);
     assert!(json.lines().count() == 2 && json.contains("\"name\":\"two\\n\""), "{json}");
+    in_use.close().unwrap();
     folder.run(&["put", "one", "theirs"]).assert_refused(1, "the prepared transaction \"one\" holds one");
     folder.ok(&["prepared", "commit", "one"]);
     folder.ok(&["prepared", "rollback", "two\n"]);

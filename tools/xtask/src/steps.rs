@@ -225,16 +225,22 @@ const LIMITS: Step = Step {
 };
 
 const LINEAR: Step = Step {
-    environment: &[("ESKER_LINEAR_HISTORIES", "3000")],
+    environment: &[("ESKER_LINEAR_HISTORIES", "3000"), ("ESKER_CLIENTS_HISTORIES", "2400")],
     needs_tests: true,
-    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "linearizable"], minutes(20))
+    ..step(
+        &["cargo", "test", "-p", "esker-tests", "--test", "linearizable", "--test", "redis_clients"],
+        minutes(30),
+    )
 };
 
 /// Some 15,000 sequences of commands, each compared with a real server to the end.
 const REDIS: Step = Step {
     environment: &[("ESKER_REDIS_COMMANDS", "5000000")],
     needs_tests: true,
-    ..step(&["cargo", "test", "-p", "esker-tests", "--test", "redis_differential"], minutes(150))
+    ..step(
+        &["cargo", "test", "-p", "esker-tests", "--test", "redis_differential", "--test", "redis_expiry"],
+        minutes(170),
+    )
 };
 
 const STRUCTURES: Step = Step {

@@ -12,9 +12,9 @@ use crate::base::sync::Arc;
 use crate::base::sync::atomic::Ordering;
 use crate::commit::{Drawer, Stall, Task};
 use crate::compaction::{
-    Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, dead_blobs, debt_bytes, ended_ms,
-    hides_since, hides_since_before, leftover, level0_pressure, merge, pick, pick_calm, pick_erasure,
-    pick_manual, retired,
+    Below, Calm, Claim, Claims, MergeSpec, Merged, Moment, Plan, Reason, dead_blobs, dead_pressure,
+    debt_bytes, ended_ms, hides_since, hides_since_before, leftover, level0_pressure, merge, pick, pick_calm,
+    pick_erasure, pick_manual, retired, small_blobs,
 };
 use crate::hooks::{CompactionWay, TableInfo};
 use crate::iter::Merge;
@@ -44,7 +44,8 @@ impl Jobs {
         families.sort_by_cached_key(|family| {
             let (version, shape) = (&family.pin().version, &self.store.options().shape);
             let style = family.rules().style;
-            std::cmp::Reverse((level0_pressure(version, shape, style), debt_bytes(version, shape, style)))
+            let (level0, debt) = (level0_pressure(version, shape, style), debt_bytes(version, shape, style));
+            std::cmp::Reverse((level0, dead_pressure(version), debt))
         });
         // What should be gone soon goes before what is too large; by turns where writers wait for that.
         let late_first =
@@ -343,12 +344,7 @@ impl Jobs {
             false => Below::new(&view.version, plan.output_level + 1),
         };
         let erase_ms = self.moment(family, &horizons, &view.ranges).erase_ms;
-        // Others move keys alone: for values room was not asked for, and writers may be waiting.
-        let collects = matches!(plan.reason, Reason::DeadValues | Reason::Manual);
-        let dead = match self.claims.lock().get(&family.id()) {
-            Some(claims) if collects => dead_blobs(&view.version, claims, erase_ms),
-            _ => BTreeSet::new(),
-        };
+        let moved = self.moved_blobs(family, plan, &view.version, erase_ms);
         let inputs = inputs(plan);
         let (bottom, ranges, flushed) = (is_bottom(&view, plan), view.ranges.clone(), view.flushed);
         // Tables that are replaced meanwhile are not kept.
@@ -379,11 +375,30 @@ impl Jobs {
                 None => FileKind::Current.path(&store.dir),
             },
             hooks,
-            values: Some(self.values(&rules, inputs.blobs().clone(), dead)),
+            values: Some(self.values(&rules, inputs.blobs().clone(), moved)),
         };
         let merged = merge(&mut Merge::new(Source::of_tables(&inputs)), spec)?;
         let left = bottom.then(|| leftover(plan, &horizons, flushed, &merged));
         Ok((merged, left))
+    }
+
+    /// The blob files to which the outputs of a plan shall not refer. But for collections it is little: for
+    /// values room was not asked for, and writers may be waiting.
+    fn moved_blobs(
+        &self,
+        family: &Family,
+        plan: &Plan,
+        version: &Version,
+        erase_ms: u64,
+    ) -> BTreeSet<FileNumber> {
+        let claims = self.claims.lock();
+        let claims = claims.get(&family.id());
+        match (plan.reason, claims) {
+            (Reason::DeadValues, _) => plan.moved.iter().copied().collect(),
+            (Reason::Manual, Some(claims)) => dead_blobs(version, claims, erase_ms),
+            (_, Some(claims)) => small_blobs(version, claims, &self.store.options().shape, plan),
+            (_, None) => BTreeSet::new(),
+        }
     }
 
     fn install_compaction(

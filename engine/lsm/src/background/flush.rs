@@ -15,7 +15,7 @@ use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::NEVER;
 use crate::base::sync::Arc;
 use crate::commit::{Drawer, Task};
-use crate::compaction::{Below, MergeSpec, Merged, ValueSpec, joined, merge, retired};
+use crate::compaction::{Below, MergeSpec, Merged, ValueSpec, blob_file_bytes, joined, merge, retired};
 use crate::memtable::MemtableCursor;
 use crate::ranges::RangeSet;
 use crate::table::Origin;
@@ -42,9 +42,6 @@ pub(super) fn files(tables: &[Arc<TableMeta>], blobs: &[BlobMeta]) -> impl Itera
     let tables = tables.iter().map(|table| (FileKind::Table(table.number), table.size));
     tables.chain(blobs.iter().map(|blob| (FileKind::Blob(blob.number), blob.size)))
 }
-
-/// The size at which a blob file is closed, in tables of the size at which one of those is.
-const TABLES_IN_A_BLOB_FILE: u64 = 4;
 
 impl Jobs {
     /// Flushes the memtables that were sealed first. Returns false if none is waiting.
@@ -172,13 +169,12 @@ impl Jobs {
         moved: BTreeSet<FileNumber>,
     ) -> ValueSpec<'a> {
         let (store, base) = (&self.store, &rules.policy.base);
-        let table_bytes = store.options().shape.table_bytes;
         ValueSpec {
             blobs: &store.blobs,
             known,
             from: rules.blob_values_from,
             moved,
-            file_bytes: table_bytes.saturating_mul(TABLES_IN_A_BLOB_FILE),
+            file_bytes: blob_file_bytes(&store.options().shape),
             codec: (base.codec, base.zstd_level),
         }
     }

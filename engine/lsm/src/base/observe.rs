@@ -124,6 +124,8 @@ pub struct ReadContext {
     pub pieces_read: u64,
     /// Values that were read from [blob files](crate::FamilyOptions::blob_values_from).
     pub values_read: u64,
+    /// The bytes of these as they are stored; part of `bytes_read`.
+    pub value_bytes_read: u64,
     /// Bytes read from files: blocks, pieces and values as they are stored.
     pub bytes_read: u64,
     /// What these bytes became in memory, uncompressed.
@@ -169,6 +171,7 @@ impl Observe for ReadContext {
     }
     fn value(&mut self, stored: u64, bytes: usize) {
         self.values_read += 1;
+        self.value_bytes_read += stored;
         self.bytes_read += stored;
         self.bytes_uncompressed += bytes as u64;
     }
@@ -206,6 +209,7 @@ impl AddAssign for ReadContext {
         self.blocks_read += other.blocks_read;
         self.pieces_read += other.pieces_read;
         self.values_read += other.values_read;
+        self.value_bytes_read += other.value_bytes_read;
         self.bytes_read += other.bytes_read;
         self.bytes_uncompressed += other.bytes_uncompressed;
         self.entries_hidden += other.entries_hidden;
@@ -234,7 +238,8 @@ impl fmt::Display for ReadContext {
             write!(f, ", {} pieces of indexes and filters", self.pieces_read)?;
         }
         if self.values_read > 0 {
-            write!(f, ", {} values from blob files", self.values_read)?;
+            let (values, bytes) = (self.values_read, self.value_bytes_read);
+            write!(f, ", {values} values from blob files ({bytes} bytes)")?;
         }
         let (read, bytes) = (self.bytes_read, self.bytes_uncompressed);
         write!(f, " ({read} bytes read, {bytes} uncompressed); {} entries hidden", self.entries_hidden)?;

@@ -4,6 +4,7 @@
 //! for as long as it exists. It is established by the only constructor, [`Slice::from_owner`],
 //! whose caller shows the owner and the bytes at the same time.
 
+use crate::base::memory::{Account, Charge};
 use crate::base::sync::Arc;
 use std::any::Any;
 use std::fmt;
@@ -58,6 +59,18 @@ impl Slice {
         }
         let owner: Arc<Vec<u8>> = Arc::new(bytes);
         let bytes: *const [u8] = owner.as_slice();
+        Slice(Repr::Shared { owner, bytes })
+    }
+
+    /// As [`Slice::own`]; the bytes count in `account` until the last clone is dropped.
+    #[must_use]
+    pub fn own_counted(bytes: Vec<u8>, account: &Arc<Account>) -> Slice {
+        if let Some(slice) = Slice::inline(&bytes) {
+            return slice;
+        }
+        let charge = account.charge(bytes.capacity());
+        let owner: Arc<(Vec<u8>, Charge)> = Arc::new((bytes, charge));
+        let bytes: *const [u8] = owner.0.as_slice();
         Slice(Repr::Shared { owner, bytes })
     }
 

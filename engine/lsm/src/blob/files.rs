@@ -4,6 +4,7 @@ use super::reader::BlobReader;
 use crate::base::checksum::Identity;
 use crate::base::error::Result;
 use crate::base::filename::{FileKind, FileNumber};
+use crate::base::memory::Account;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::base::sync::quiet::{AtomicU64, Ordering};
@@ -36,11 +37,13 @@ impl BlobSource {
     }
 }
 
-/// What was read of separated values.
+/// What was read of separated values, and what of it is still in memory.
 #[derive(Debug, Default)]
 pub struct BlobCounts {
     pub(super) reads: AtomicU64,
     pub(super) read_bytes: AtomicU64,
+    /// Values that somebody holds.
+    pub(super) held: Arc<Account>,
 }
 
 impl BlobCounts {
@@ -54,6 +57,13 @@ impl BlobCounts {
     #[must_use]
     pub fn read_bytes(&self) -> u64 {
         self.read_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The bytes of values in memory: iterators stand on them, or [`Slice`](crate::base::slice::Slice)s hold
+    /// them.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        self.held.bytes()
     }
 }
 

@@ -5,7 +5,6 @@ use crate::base::checksum::{self, Identity};
 use crate::base::coding::{Decoder, Malformed};
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::base::slice::Slice;
 use crate::compress::{Codec, decompress};
 use crate::fs::OpenFile;
 use std::path::Path;
@@ -230,10 +229,10 @@ impl<'a> Record<'a> {
     }
 
     /// The value.
-    pub(super) fn value(&self, path: &Path, offset: u64) -> Result<Slice> {
+    pub(super) fn value(&self, path: &Path, offset: u64) -> Result<Vec<u8>> {
         let raw = decompress(self.codec, self.payload, self.raw).map_err(|m| m.in_file(path, offset))?;
         if raw.len() == self.raw {
-            return Ok(Slice::own(raw));
+            return Ok(raw);
         }
         let expected = format!("a value of {} bytes", self.raw);
         Err(Corruption::new(path, offset, expected, format!("{}", raw.len())).into())

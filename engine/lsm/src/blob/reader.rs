@@ -18,6 +18,8 @@ pub struct BlobReader {
     head: BlobHead,
     totals: BlobTotals,
     size: u64,
+    /// Where the records end.
+    end: u64,
     counts: Arc<BlobCounts>,
 }
 
@@ -43,7 +45,8 @@ impl BlobReader {
             return Err(Corruption::new(file.path(), 0, expected, found).into());
         }
         let totals = BlobTotals::read(&file, size, head.identity)?;
-        Ok(BlobReader { source, head, totals, size, counts })
+        let end = size.saturating_sub(FOOTER_BYTES as u64);
+        Ok(BlobReader { source, head, totals, size, end, counts })
     }
 
     /// Opens a blob file by its header alone, for who reads what is left of one.
@@ -53,8 +56,10 @@ impl BlobReader {
     pub fn open_damaged(source: BlobSource, counts: Arc<BlobCounts>) -> Result<BlobReader> {
         let file = source.file()?;
         let (size, head) = (file.size()?, BlobHead::read(&file)?);
-        let totals = BlobTotals::read(&file, size, head.identity).unwrap_or_default();
-        Ok(BlobReader { source, head, totals, size, counts })
+        let footer = BlobTotals::read(&file, size, head.identity);
+        // Records may go on to the end of a file that was cut.
+        let end = if footer.is_ok() { size.saturating_sub(FOOTER_BYTES as u64) } else { size };
+        Ok(BlobReader { source, head, totals: footer.unwrap_or_default(), size, end, counts })
     }
 
     /// What it says of itself at its beginning.
@@ -87,9 +92,8 @@ impl BlobReader {
     /// [`crate::base::error::Error::Corruption`] if that is not a record of the key, or a damaged one; what
     /// reading the file gives.
     pub fn load(&self, key: &[u8], at: &BlobRef) -> Result<Slice> {
-        let end = self.size.saturating_sub(FOOTER_BYTES as u64);
         let within = at.offset >= HEADER_BYTES as u64
-            && at.offset.checked_add(at.stored).is_some_and(|behind| behind <= end);
+            && at.offset.checked_add(at.stored).is_some_and(|behind| behind <= self.end);
         let wrong = |found: &str| Corruption::new(&self.path(), at.offset, "the value of a key", found);
         let Some(stored) = usize::try_from(at.stored).ok().filter(|_| within) else {
             return Err(wrong("a place outside of the file's records").into());
@@ -106,7 +110,7 @@ impl BlobReader {
         if record.raw as u64 != at.raw {
             return Err(wrong("one of another length").into());
         }
-        record.value(file.path(), at.offset)
+        Ok(Slice::own_counted(record.value(file.path(), at.offset)?, &self.counts.held))
     }
 
     /// Reads all records, front to back.
@@ -114,8 +118,7 @@ impl BlobReader {
     /// # Errors
     /// What opening the file gives.
     pub fn walk(&self) -> Result<BlobWalk> {
-        let end = self.size.saturating_sub(FOOTER_BYTES as u64);
-        Ok(BlobWalk::new(self.source.file()?, self.head.identity, end))
+        Ok(BlobWalk::new(self.source.file()?, self.head.identity, self.end))
     }
 
     /// Reads the whole file and checks each record and what the footer says of them.

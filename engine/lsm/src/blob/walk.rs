@@ -85,7 +85,8 @@ impl BlobWalk {
         let bytes = self.bytes(lengths.record())?;
         let record = Record::check(&path, identity, offset, bytes).and_then(|record| {
             let (key, codec) = (record.key.to_vec(), record.codec);
-            Ok(BlobRecord { offset, stored, key, codec, value: record.value(&path, offset)? })
+            let value = Slice::own(record.value(&path, offset)?);
+            Ok(BlobRecord { offset, stored, key, codec, value })
         });
         // Lengths that a damaged record has by chance lead to what is no record, and that ends the walk.
         self.at = offset + stored;

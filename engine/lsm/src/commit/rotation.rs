@@ -14,7 +14,7 @@ use crate::base::error::{Error, Result};
 use crate::base::filename::FileNumber;
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
-use crate::compaction::{debt_bytes, level0_pressure};
+use crate::compaction::{dead_pressure, debt_bytes, level0_pressure};
 use crate::hooks::{Event, MemtableSealed, SealReason, Stalled};
 use crate::memtable::Memtable;
 use crate::tree::Seal;
@@ -296,6 +296,7 @@ impl Store {
             sealed_bytes += view.sealed.iter().map(|s| s.memtable.allocated_bytes()).sum::<usize>();
             let (version, shape, style) = (&view.version, &options.shape, family.rules().style);
             pressure.level0 = pressure.level0.max(level0_pressure(version, shape, style));
+            pressure.dead = pressure.dead.max(dead_pressure(version));
             pressure.ranges = pressure.ranges.max(options.shape.range_fullness(&view.ranges));
             pressure.debt_bytes += debt_bytes(version, shape, style);
         }

@@ -22,6 +22,8 @@ pub struct Pressure {
     pub level0: usize,
     /// Bytes that compactions have yet to move.
     pub debt_bytes: u64,
+    /// The dead share of the blob files of that family of which the most is dead, in thousandths.
+    pub dead: u64,
     /// How full the registry of ranges of that family is that has the fullest, in thousandths. It presses
     /// only on those who delete or drop ranges.
     pub ranges: u64,
@@ -36,6 +38,9 @@ pub struct StallLimits {
     pub level0: (usize, usize),
     /// Bytes that compactions have yet to move.
     pub debt_bytes: (u64, u64),
+    /// The dead share of blob files, in thousandths. Nobody is stopped for that: what cannot be collected,
+    /// for a damaged file, say, would keep writers from going on for good.
+    pub dead: (u64, u64),
     /// How full the registry of ranges is, in thousandths.
     pub ranges: (u64, u64),
     /// The rate at which slowing starts, in bytes per second.
@@ -48,6 +53,7 @@ impl Default for StallLimits {
             sealed: (2, 4),
             level0: (12, 36),
             debt_bytes: (4 << 30, 32 << 30),
+            dead: (600, 950),
             ranges: (2_000, 8_000),
             rate: 256 << 20,
         }
@@ -78,14 +84,18 @@ pub fn stall_ranges(pressure: Pressure, limits: &StallLimits) -> Stall {
     Stall::Slow(((limits.rate as f64 * left * left) as u64).max(SLOWEST_RANGES))
 }
 
+/// What dead values press at most: so much that the slowest rate is reached.
+const MOST_OF_DEAD: f64 = 0.99;
+
 /// How far each pressure on all writers has come, and what it is.
-fn shares(pressure: Pressure, limits: &StallLimits) -> [(f64, StallReason); 3] {
+fn shares(pressure: Pressure, limits: &StallLimits) -> [(f64, StallReason); 4] {
     let pair = |(a, b): (usize, usize)| (a as u64, b as u64);
-    let Pressure { sealed, level0, debt_bytes, .. } = pressure;
+    let Pressure { sealed, level0, debt_bytes, dead, .. } = pressure;
     [
         (share(sealed as u64, pair(limits.sealed)), StallReason::Memtables(sealed)),
         (share(level0 as u64, pair(limits.level0)), StallReason::Level0(level0)),
         (share(debt_bytes, limits.debt_bytes), StallReason::Debt(debt_bytes)),
+        (share(dead, limits.dead).min(MOST_OF_DEAD), StallReason::DeadValues(dead)),
     ]
 }
 
@@ -280,6 +290,18 @@ mod tests {
             .collect();
         assert!(rates.is_sorted_by(|a, b| a > b), "{rates:?}");
         assert!(rates[0] > limits.rate * 9 / 10 && rates[23] >= SLOWEST);
+    }
+
+    #[test]
+    fn dead_values_slow_writers_and_stop_nobody() {
+        let limits = StallLimits::default();
+        let at = |dead| stall(Pressure { dead, ..Pressure::default() }, &limits);
+        assert_eq!(at(599), Stall::None);
+        assert!(matches!(at(600), Stall::Slow(rate) if rate > limits.rate * 9 / 10));
+        assert!(matches!(at(775), Stall::Slow(rate) if rate < limits.rate / 3));
+        assert_eq!((at(950), at(1_000)), (Stall::Slow(SLOWEST), Stall::Slow(SLOWEST)));
+        let pressure = Pressure { dead: 700, level0: 12, ..Pressure::default() };
+        assert_eq!(presses_most(pressure, &limits), StallReason::DeadValues(700));
     }
 
     #[test]

@@ -559,12 +559,15 @@ impl Store {
     }
 
     /// Gives the block cache what is left of its share of the memory budget: indexes and filters of
-    /// open tables and blocks that readers hold count, too. Called whenever the tables changed, and
-    /// about once in a sync interval.
+    /// open tables, what is known of blob files, and blocks and values of blob files that readers hold count,
+    /// too. Called whenever the tables changed, and about once in a sync interval.
     pub fn balance_memory(&self) {
         let cache = self.tables.cache();
         let stats = cache.stats();
-        let held = stats.alive_bytes.saturating_sub(stats.cached_bytes);
+        let blocks = stats.alive_bytes.saturating_sub(stats.cached_bytes);
+        let families = self.families();
+        let blobs = families.iter().map(|family| family.pin().version.blobs().memory_bytes());
+        let held = blocks + self.blobs.counts().held_bytes() + blobs.sum::<u64>();
         // However much is held, a little cache keeps reads from going to the file each time.
         let share = self.options().cache_bytes;
         cache.set_capacity_bytes(share.saturating_sub(held).max(share / 8));

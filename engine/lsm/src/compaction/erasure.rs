@@ -169,13 +169,7 @@ fn down(
     }
     let (from, to) = (&table.meta.smallest.0, &table.meta.largest.0);
     let free = !claims.has(table.meta.number) && !claims.writes(level, from, to);
-    free.then(|| Plan {
-        reason,
-        inputs: vec![(level, table.clone())],
-        output_level: level,
-        trivial_move: false,
-        drop_whole: false,
-    })
+    free.then(|| Plan::merging(reason, vec![(level, table.clone())], level))
 }
 
 /// What of a family's tables is hidden and not yet gone.

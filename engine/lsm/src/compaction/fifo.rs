@@ -46,7 +46,7 @@ pub(super) fn pick_oldest(version: &Version, claims: &Claims, moment: Moment<'_>
         gone.push((level, table.clone()));
     }
     let output_level = gone.first()?.0;
-    Some(Plan { reason: Reason::Oldest, inputs: gone, output_level, trivial_move: false, drop_whole: true })
+    Some(Plan { drop_whole: true, ..Plan::merging(Reason::Oldest, gone, output_level) })
 }
 
 /// Whether all that is older in the range of `table` is among those that are `gone`.
@@ -73,12 +73,8 @@ pub(super) fn merge_neighbours(
 ) -> Option<Plan> {
     let tables = version.level(0);
     let over = tables.len().checked_sub(rules.runs as usize).filter(|over| *over > 0)?;
-    let plan = |window: std::ops::Range<usize>| Plan {
-        reason: Reason::Tier,
-        inputs: tables[window].iter().map(|table| (0, table.clone())).collect(),
-        output_level: 0,
-        trivial_move: false,
-        drop_whole: false,
+    let plan = |window: std::ops::Range<usize>| {
+        Plan::merging(Reason::Tier, tables[window].iter().map(|table| (0, table.clone())).collect(), 0)
     };
     let free = |plan: &Plan| !plan.inputs.iter().any(|(_, table)| claims.has(table.meta.number));
     let mut plans = cheapest(tables, over + 1, |table| table.meta.size).into_iter().map(plan).filter(free);

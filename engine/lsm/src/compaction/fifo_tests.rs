@@ -26,8 +26,7 @@ fn picked(text: &str) -> String {
 
 fn claimed(version: &Version, at: usize) -> (Claims, Plan) {
     let inputs = vec![(0, version.level(0)[at].clone())];
-    let (reason, trivial_move, drop_whole) = (Reason::Manual, false, false);
-    (Claims::default(), Plan { reason, inputs, output_level: 6, trivial_move, drop_whole })
+    (Claims::default(), Plan::merging(Reason::Manual, inputs, 6))
 }
 
 #[test]

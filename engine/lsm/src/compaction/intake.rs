@@ -52,8 +52,7 @@ mod tests {
     fn no_table_goes_where_a_running_compaction_may_put_one_around_it() {
         let version = tree(LARGE);
         let inputs = version.level(5).iter().map(|table| (5, table.clone())).collect();
-        let (reason, trivial_move, drop_whole) = (Reason::LevelSize, false, false);
-        let plan = Plan { reason, inputs, output_level: 6, trivial_move, drop_whole };
+        let plan = Plan::merging(Reason::LevelSize, inputs, 6);
         let mut claims = Claims::default();
         let claim = claims.claim(&plan);
         let level = |claims: &Claims, keys: [&str; 2]| {

@@ -201,7 +201,7 @@ impl Run<'_, '_> {
     pub(super) fn write(&mut self, entry: &EntryRef<'_>, stretch: Stretch<'_>) -> Result<()> {
         let mut entry = *entry;
         // All versions of a key stay in one table, so that tables of a level share no user key.
-        if self.out.is_full(self.table_bytes) && entry.key != self.last_key.as_slice() {
+        if self.out.is_full(self.table_bytes)? && entry.key != self.last_key.as_slice() {
             self.out.close_table()?;
         }
         if let Some(range) = stretch.behind(entry.seq) {
@@ -238,11 +238,9 @@ pub(super) struct Output<'a> {
 }
 
 impl Output<'_> {
-    fn is_full(&self, table_bytes: u64) -> bool {
-        let is_full = |writer: &TableWriter| {
-            writer.estimated_bytes() >= table_bytes || writer.blob_files() >= MOST_BLOB_FILES
-        };
-        self.writer.as_ref().is_some_and(|(_, writer)| is_full(writer))
+    fn is_full(&mut self, table_bytes: u64) -> Result<bool> {
+        let Some((_, writer)) = &mut self.writer else { return Ok(false) };
+        Ok(writer.blob_files() >= MOST_BLOB_FILES || writer.has_reached(table_bytes)?)
     }
 
     /// Notes a deletion that stands for something gone since `ms`.

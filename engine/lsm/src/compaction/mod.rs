@@ -27,7 +27,7 @@ mod ranges_tests;
 mod tiered_tests;
 
 pub use below::Below;
-pub use blobs::{DEAD_PERCENT, dead_blobs, holds_dead_since};
+pub use blobs::{DEAD_PERCENT, blob_file_bytes, dead_blobs, dead_pressure, holds_dead_since, small_blobs};
 pub use calm::{Calm, pick_calm};
 pub use erasure::{
     Unerased, can_be_erased, ended_ms, hides_since, hides_since_before, is_due, leftover, unerased,

@@ -139,7 +139,7 @@ pub fn pick(
     let level0_waits = version.level(0).len() >= options.level0_tables.saturating_mul(2);
     if is_pressing(version)
         && !level0_waits
-        && let Some(plan) = pick_dead_values(version, claims, moment, false)
+        && let Some(plan) = pick_dead_values(version, claims, options, moment, false)
     {
         return Some(plan);
     }
@@ -160,7 +160,7 @@ pub fn pick(
         _ => pick_dense(version, claims, options, moment),
     };
     pick_due(version, claims, options, moment)
-        .or_else(|| pick_dead_values(version, claims, moment, false))
+        .or_else(|| pick_dead_values(version, claims, options, moment, false))
         .or_else(|| pick_bottom_deletions(version, claims, moment))
         .or_else(|| pick_touched(version, claims, options, moment, due))
         .or_else(dense)
@@ -211,7 +211,7 @@ pub fn pick_erasure(
     let due = |range: &Range| range.written_ms <= moment.erase_ms;
     pick_whole(version, claims, moment)
         .or_else(|| pick_due(version, claims, options, moment))
-        .or_else(|| pick_dead_values(version, claims, moment, true))
+        .or_else(|| pick_dead_values(version, claims, options, moment, true))
         .or_else(|| pick_touched(version, claims, options, moment, due))
         .map(|plan| moving_only_if_the_codec_stays(plan, policy))
 }
@@ -250,13 +250,7 @@ fn pick_within_level0(version: &Version, claims: &Claims, options: &ShapeOptions
     let runs = version.level(0).split(|table| claims.has(table.meta.number));
     let mut windows = runs.flat_map(|run| (0..run.len()).map(move |first| alike(&run[first..])));
     let inputs = windows.find(|tables| tables.len() >= options.level0_tables.max(2))?;
-    Some(Plan {
-        reason: Reason::Level0,
-        inputs: inputs.iter().map(|table| (0, table.clone())).collect(),
-        output_level: 0,
-        trivial_move: false,
-        drop_whole: false,
-    })
+    Some(Plan::merging(Reason::Level0, inputs.iter().map(|table| (0, table.clone())).collect(), 0))
 }
 
 /// The tables from the first on of which none is larger than twice all before it.
@@ -315,8 +309,7 @@ pub(super) fn with_overlap(
     mut inputs: Vec<(usize, Arc<TableFile>)>,
     output_level: usize,
 ) -> Option<Plan> {
-    let plan =
-        |inputs: Vec<_>, trivial_move| Plan { reason, inputs, output_level, trivial_move, drop_whole: false };
+    let plan = |inputs, trivial_move| Plan { trivial_move, ..Plan::merging(reason, inputs, output_level) };
     let draft = plan(inputs.clone(), false);
     let (from, to) = draft.range()?;
     let below = version.overlapping(output_level, Some(from), Some(to));
@@ -356,13 +349,7 @@ fn pick_expired(version: &Version, claims: &Claims, moment: Moment<'_>) -> Optio
             continue;
         }
         let inputs = vec![(level, table.clone())];
-        return Some(Plan {
-            reason: Reason::Expired,
-            inputs,
-            output_level: level,
-            trivial_move: false,
-            drop_whole: true,
-        });
+        return Some(Plan { drop_whole: true, ..Plan::merging(Reason::Expired, inputs, level) });
     }
     None
 }
@@ -398,11 +385,8 @@ fn pick_covered(version: &Version, claims: &Claims, moment: Moment<'_>) -> Optio
                 continue;
             }
             return Some(Plan {
-                reason: Reason::Covered,
-                inputs: vec![(level, table.clone())],
-                output_level: level,
-                trivial_move: false,
                 drop_whole: true,
+                ..Plan::merging(Reason::Covered, vec![(level, table.clone())], level)
             });
         }
     }
@@ -489,13 +473,7 @@ fn pick_bottom(
         due(t) && !claims.has(t.meta.number) && !claims.writes(level, from, to)
     })?;
     // Tables of level 0 may share keys: they only become a bottom by being compacted.
-    (level > 0).then(|| Plan {
-        reason,
-        inputs: vec![(level, table.clone())],
-        output_level: level,
-        trivial_move: false,
-        drop_whole: false,
-    })
+    (level > 0).then(|| Plan::merging(reason, vec![(level, table.clone())], level))
 }
 
 /// The next step of compacting `[from, to]` down to the last level, from `level` on: everything of

@@ -166,6 +166,24 @@ fn tables_in_a_row_move_together_unless_the_codec_of_their_new_level_is_another(
 }
 
 #[test]
+fn nothing_moves_into_the_last_level_as_it_is_where_that_has_dictionaries() {
+    let base = TableOptions { dictionary_bytes: 4096, ..TableOptions::default() };
+    let with = TablePolicy { base, ..TablePolicy::default() };
+    let described = |text: &str, policy: &TablePolicy| {
+        pick(&tree(text), &Claims::default(), &SHAPE, policy, moment(1000, 1000)).unwrap().describe()
+    };
+    let text = "L5: 5[a-c]90 6[d-f]90 7[g-i]90\n L6: 1[a-b]500 2[d-e]500 4[x-z]600";
+    assert_eq!(described(text, &TablePolicy::default()), "level size: L5[7] moves to L6");
+    assert_eq!(described(text, &with), "level size: L5[7] -> L6");
+    let raw = TablePolicy { uncompressed_levels: 7, ..with.clone() };
+    assert_eq!(described(text, &raw), "level size: L5[7] moves to L6", "what is raw has none");
+    for level in 0..7 {
+        let options = with.for_level(level, Origin::default());
+        assert_eq!(options.dictionary_bytes, if level == 6 { 4096 } else { 0 });
+    }
+}
+
+#[test]
 fn what_has_expired_as_a_whole_is_dropped_unless_it_hides_something_older() {
     assert_eq!(picked("L6: 1[a-c]50 2[d-f]50x"), "expired: L6[2] is dropped from L6");
     assert_eq!(picked("L5: 2[d-f]50x\n L6: 1[a-e]50"), "nothing");

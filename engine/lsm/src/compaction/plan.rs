@@ -22,9 +22,18 @@ pub struct Plan {
     pub trivial_move: bool,
     /// The inputs are removed without being read.
     pub drop_whole: bool,
+    /// The blob files from which the inputs shall refer to no value any more, ascending.
+    pub moved: Vec<FileNumber>,
 }
 
 impl Plan {
+    /// A plan to merge `inputs`.
+    #[must_use]
+    pub fn merging(reason: Reason, inputs: Vec<(usize, Arc<TableFile>)>, output_level: usize) -> Plan {
+        let moved = Vec::new();
+        Plan { reason, inputs, output_level, trivial_move: false, drop_whole: false, moved }
+    }
+
     /// The first and the last user key of the inputs.
     #[must_use]
     pub fn range(&self) -> Option<(&[u8], &[u8])> {

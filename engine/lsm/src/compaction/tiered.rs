@@ -152,7 +152,7 @@ fn plan(
     if trivial_move {
         inputs.retain(|(level, _)| *level != output_level);
     }
-    let plan = Plan { reason: Reason::Tier, inputs, output_level, trivial_move, drop_whole: false };
+    let plan = Plan { trivial_move, ..Plan::merging(Reason::Tier, inputs, output_level) };
     let (from, to) = plan.range()?;
     (!claims.writes(output_level, from, to)).then_some(plan)
 }

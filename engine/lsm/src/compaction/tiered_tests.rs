@@ -90,9 +90,8 @@ fn what_is_being_compacted_stays_and_the_rest_goes_on_above_it() {
     let text = "L0: 4[a-z]10 5[a-z]10 6[a-z]10 7[a-z]10 8[a-z]10 9[a-z]10\n L6: 1[a-z]900";
     let version = tree(text);
     let inputs = version.level(0)[3..].iter().map(|table| (0, table.clone())).collect();
-    let (reason, trivial_move, drop_whole) = (Reason::Tier, false, false);
     let mut claims = Claims::default();
-    let _older = claims.claim(&Plan { reason, inputs, output_level: 5, trivial_move, drop_whole });
+    let _older = claims.claim(&Plan::merging(Reason::Tier, inputs, 5));
     assert_eq!(with(&claims, RULES, u64::MAX >> 10, text), "tier: L0[9 8 7] -> L0");
 }
 

@@ -54,6 +54,8 @@ pub struct FamilyChanges {
     pub zstd_level: Option<Option<i32>>,
     /// [`FamilyOptions::uncompressed_levels`].
     pub uncompressed_levels: Option<usize>,
+    /// [`FamilyOptions::dictionary_bytes`]; 0 for none.
+    pub dictionary_bytes: Option<usize>,
     /// [`FamilyOptions::block_bytes`].
     pub block_bytes: Option<usize>,
     /// [`FamilyOptions::filter`].
@@ -99,6 +101,7 @@ impl FamilyChanges {
         set(&mut options.erase_within, self.erase_within);
         set(&mut options.zstd_level, self.zstd_level);
         set(&mut options.uncompressed_levels, self.uncompressed_levels);
+        set(&mut options.dictionary_bytes, self.dictionary_bytes);
         set(&mut options.block_bytes, self.block_bytes);
         set(&mut options.filter, self.filter);
         set(&mut options.filter_bits_per_key, self.filter_bits_per_key);

@@ -140,6 +140,19 @@ pub enum HiddenBy {
     Expiry,
 }
 
+/// Where a value stands that is kept apart from its key
+/// ([`FamilyOptions::blob_values_from`](crate::FamilyOptions::blob_values_from)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ValuePlace {
+    /// The number in the name of the blob file.
+    pub file: FileNumber,
+    /// Where its record begins in the file.
+    pub offset: u64,
+    /// The bytes of the record: what reading the value costs.
+    pub stored_bytes: u64,
+}
+
 /// An entry of the key that is explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -150,16 +163,20 @@ pub struct FoundEntry {
     pub seq: SeqNum,
     /// The size of its value or operand.
     pub value_bytes: usize,
+    /// Where the value stands, if that is a blob file.
+    pub apart: Option<ValuePlace>,
     /// When it expires, in milliseconds since the epoch, if it does. Operands have no such time of their own.
     pub expires_at_ms: Option<u64>,
     /// Why it does not show, if so. An operand may go into what shows all the same.
     pub hidden_by: Option<HiddenBy>,
 }
 
-/// The size of the value of an entry, wherever it stands.
-fn value_bytes(entry: &EntryRef<'_>) -> usize {
-    let separate = (entry.kind == Kind::BlobRef).then(|| BlobRef::decode(entry.value).ok()).flatten();
-    separate.map_or(entry.value.len(), |at| usize::try_from(at.raw).unwrap_or(usize::MAX))
+/// The size of the value of an entry, and where it stands, if apart.
+fn value_of(entry: &EntryRef<'_>) -> (usize, Option<ValuePlace>) {
+    let apart = (entry.kind == Kind::BlobRef).then(|| BlobRef::decode(entry.value).ok()).flatten();
+    let Some(BlobRef { file, offset, stored, raw }) = apart else { return (entry.value.len(), None) };
+    let place = ValuePlace { file, offset, stored_bytes: stored };
+    (usize::try_from(raw).unwrap_or(usize::MAX), Some(place))
 }
 
 /// How a table was looked into.
@@ -204,10 +221,12 @@ impl Question<'_> {
         } else {
             (expires_at <= self.now_ms).then_some(HiddenBy::Expiry)
         };
+        let (value_bytes, apart) = value_of(entry);
         FoundEntry {
             kind,
             seq: entry.seq,
-            value_bytes: value_bytes(entry),
+            value_bytes,
+            apart,
             expires_at_ms: (expires_at != NEVER).then_some(expires_at),
             hidden_by,
         }

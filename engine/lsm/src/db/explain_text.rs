@@ -1,6 +1,6 @@
 //! Explanations in plain words.
 
-use super::explain::{Answer, EntryKind, Explanation, FoundEntry, HiddenBy, Place, PlaceKind};
+use super::explain::{Answer, EntryKind, Explanation, FoundEntry, HiddenBy, Place, PlaceKind, ValuePlace};
 use std::fmt;
 
 impl fmt::Display for Explanation {
@@ -87,6 +87,9 @@ impl fmt::Display for FoundEntry {
             EntryKind::Value => write!(f, "a value of {} bytes", self.value_bytes)?,
             EntryKind::Operand => write!(f, "an operand of {} bytes", self.value_bytes)?,
             EntryKind::Deletion => f.write_str("a deletion")?,
+        }
+        if let Some(ValuePlace { file, offset, stored_bytes }) = self.apart {
+            write!(f, " in blob file {file:06} at {offset}, {stored_bytes} bytes there")?;
         }
         write!(f, ", sequence number {}", self.seq)?;
         if let Some(at_ms) = self.expires_at_ms {

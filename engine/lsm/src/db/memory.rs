@@ -33,6 +33,9 @@ pub struct MemoryReport {
     /// Blocks, and indexes and filters of tables that were replaced, which only iterators, snapshots and
     /// [`crate::Slice`]s hold.
     pub reader_bytes: u64,
+    /// Values of blob files that iterators stand on, or that [`crate::Slice`]s hold. The cache has none of
+    /// them.
+    pub value_bytes: u64,
     /// The table of recent writes, against which transactions are validated.
     pub recent_writes_bytes: u64,
     /// What that table may take: [`field@crate::Options::recent_writes_bytes`].
@@ -71,6 +74,8 @@ pub struct FamilyMemory {
     pub range_bytes: u64,
     /// Indexes and filters that open tables keep in memory.
     pub table_bytes: u64,
+    /// What is known of its blob files: their readers, and which table refers to how much of each.
+    pub blob_bytes: u64,
 }
 
 /// A part of [`MemoryReport::total_bytes`].
@@ -96,13 +101,15 @@ impl FamilyMemory {
             held_bytes: 0,
             range_bytes: view.ranges.bytes() as u64,
             table_bytes: view.version.tables().map(|(_, table)| table.reader.pinned_bytes() as u64).sum(),
+            blob_bytes: view.version.blobs().memory_bytes(),
         }
     }
 
     /// The sum.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
-        self.active_bytes + self.sealed_bytes + self.held_bytes + self.range_bytes + self.table_bytes
+        let memtables = self.active_bytes + self.sealed_bytes + self.held_bytes;
+        memtables + self.range_bytes + self.table_bytes + self.blob_bytes
     }
 }
 
@@ -119,7 +126,9 @@ impl MemoryReport {
             part("ranges", of_families(|f| f.range_bytes), Some(self.range_budget_bytes)),
             part("block_cache", self.cache_bytes, Some(self.cache_budget_bytes)),
             part("table_indexes", of_families(|f| f.table_bytes), None),
+            part("blob_files", of_families(|f| f.blob_bytes), None),
             part("held_blocks", self.reader_bytes, None),
+            part("held_values", self.value_bytes, None),
             part("recent_writes", self.recent_writes_bytes, Some(self.recent_writes_budget_bytes)),
             part("locks", self.lock_bytes, None),
             part("log_buffer", self.log_buffer_bytes, None),
@@ -160,12 +169,13 @@ impl fmt::Display for MemoryReport {
             }
         }
         for family in &self.families {
-            let FamilyMemory { active_bytes, sealed_bytes, held_bytes, range_bytes, table_bytes, .. } =
-                *family;
+            let FamilyMemory { active_bytes, sealed_bytes, held_bytes, range_bytes, .. } = *family;
+            let (table_bytes, blob_bytes) = (family.table_bytes, family.blob_bytes);
             let dropped = if family.dropped { ", dropped" } else { "" };
             write!(f, "  {:?}{dropped}: memtables {} active, ", family.name, Size(active_bytes))?;
             write!(f, "{} sealed, {} held; ", Size(sealed_bytes), Size(held_bytes))?;
-            writeln!(f, "ranges {}; table indexes {}", Size(range_bytes), Size(table_bytes))?;
+            write!(f, "ranges {}; table indexes {}", Size(range_bytes), Size(table_bytes))?;
+            writeln!(f, "; blob files {}", Size(blob_bytes))?;
         }
         write!(f, "  {} of {} table files open", self.open_files, self.open_files_budget)?;
         write!(f, "; {} iterators and snapshots", self.readers)
@@ -208,6 +218,7 @@ impl Db {
             cache_bytes: cache.cached_bytes,
             cache_budget_bytes: cache.capacity_bytes,
             block_budget_bytes: options.cache_bytes,
+            value_bytes: store.blobs.counts().held_bytes(),
             reader_bytes: held.saturating_sub(families.iter().map(|family| family.table_bytes).sum()),
             recent_writes_bytes: store.recent_writes_bytes(),
             recent_writes_budget_bytes: options.recent_bytes as u64,

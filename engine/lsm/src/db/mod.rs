@@ -62,7 +62,9 @@ pub use pins::PinInfo;
 pub use scan::ScanOptions;
 pub use snapshot::Snapshot;
 pub use sst_writer::{SstFile, SstSettings, SstWriter};
-pub use stats::{BlobStats, FamilyStats, LevelStats, OpenTransactionStats, RangeStats, Stats};
+pub use stats::{
+    BlobStats, DictionaryStats, FamilyStats, LevelStats, OpenTransactionStats, RangeStats, Stats,
+};
 pub use verify::VerifyReport;
 
 #[cfg(all(test, shuttle))]

@@ -257,7 +257,8 @@ fn a_log_of_many_memtables_is_replayed_with_threads_and_without() {
         }
         let db = again.open().unwrap();
         let files: u64 = db.stats().families[0].levels.iter().map(|level| level.files).sum();
-        assert!(files > 3, "{files} tables");
+        // With threads compactions may have merged some of them by now.
+        assert!(files > 3 || threads && files > 0, "{files} tables");
         let found = db.iter().unwrap().map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
         assert!(found.collect::<Result<BTreeMap<_, _>>>().unwrap() == expected);
         for (key, value) in &expected {

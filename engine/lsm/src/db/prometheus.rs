@@ -204,6 +204,9 @@ fn of_families(text: &mut Exposition, families: &[FamilyStats]) {
     each("esker_sealed_memtables", "Memtables that wait to be flushed.", |f| f.sealed_memtables as u64);
     each("esker_deleted_ranges", "Deleted ranges on record.", |f| f.ranges.deleted as u64);
     each("esker_dropped_ranges", "Dropped ranges on record.", |f| f.ranges.dropped as u64);
+    let help = "Tables whose blocks are compressed with a dictionary.";
+    each("esker_dictionary_tables", help, |f| f.dictionaries.tables);
+    each("esker_dictionary_bytes", "Bytes of these dictionaries.", |f| f.dictionaries.bytes);
     each("esker_blob_files", "Blob files.", |f| f.blobs.files);
     each("esker_blob_bytes", "Bytes of blob files.", |f| f.blobs.bytes);
     each("esker_blob_dead_bytes", "Of these, values that no table refers to.", |f| f.blobs.dead_bytes);

@@ -191,7 +191,7 @@ fn a_compaction_that_waits_holds_nothing() {
     let view = family.view();
     let inputs: Vec<_> = view.version.tables().map(|(level, table)| (level, table.clone())).collect();
     let (reason, output_level) = (Reason::Manual, LEVELS - 1);
-    let plan = Plan { reason, inputs, output_level, trivial_move: false, drop_whole: false };
+    let plan = Plan::merging(reason, inputs, output_level);
     let claim = jobs.claims.lock().entry(family.id()).or_default().claim(&plan);
     let alone = Arc::strong_count(&view);
     let waiter = {

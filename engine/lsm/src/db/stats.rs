@@ -10,6 +10,7 @@ use crate::hooks::HookCounts;
 use crate::ranges::RangeKind;
 use crate::tree::View;
 use crate::version::{BlobUse, Version};
+use std::ops::AddAssign;
 use std::time::Duration;
 
 /// A reading of a store, taken at one moment but not in one step. Bytes unless said otherwise;
@@ -32,9 +33,9 @@ pub struct Stats {
     pub memory_bytes: u64,
     /// Blocks in the cache.
     pub cache_bytes: u64,
-    /// Blocks, indexes and filters alive: in the cache, in open tables, or held by readers.
+    /// Blocks, indexes, filters and dictionaries alive: in the cache, in open tables, or held by readers.
     pub alive_block_bytes: u64,
-    /// Indexes and filters that open tables keep in memory.
+    /// Indexes, filters and dictionaries that open tables keep in memory.
     pub pinned_table_bytes: u64,
     /// Look-ups in the block cache that found their block.
     pub cache_hits: u64,
@@ -142,6 +143,8 @@ pub struct FamilyStats {
     pub erase_due_bytes: u64,
     /// Of these, tables of which nothing can go before a snapshot is released ([`Db::pins`] lists them).
     pub erase_held_bytes: u64,
+    /// The dictionaries of its tables.
+    pub dictionaries: DictionaryStats,
     /// Its blob files.
     pub blobs: BlobStats,
     /// Its deleted and dropped ranges.
@@ -183,6 +186,28 @@ impl RangeStats {
     }
 }
 
+/// A reading of the dictionaries that the tables of a column family have
+/// ([`FamilyOptions::dictionary_bytes`](crate::FamilyOptions::dictionary_bytes)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DictionaryStats {
+    /// Tables with a dictionary.
+    pub tables: u64,
+    /// Bytes of the dictionaries in the files.
+    pub bytes: u64,
+}
+
+impl DictionaryStats {
+    fn of(version: &Version) -> DictionaryStats {
+        let mut found = DictionaryStats::default();
+        for handle in version.tables().filter_map(|(_, table)| table.reader.properties().dictionary) {
+            found.tables += 1;
+            found.bytes += handle.stored_bytes();
+        }
+        found
+    }
+}
+
 /// A reading of the blob files of a column family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -196,13 +221,21 @@ pub struct BlobStats {
 }
 
 impl BlobStats {
-    fn of(version: &Version) -> BlobStats {
+    pub(crate) fn of(version: &Version) -> BlobStats {
         let files = version.blobs().files();
         BlobStats {
             files: files.len() as u64,
             bytes: files.iter().map(|of| of.file.meta.size).sum(),
             dead_bytes: files.iter().map(BlobUse::dead_bytes).sum(),
         }
+    }
+}
+
+impl AddAssign for BlobStats {
+    fn add_assign(&mut self, other: BlobStats) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.dead_bytes += other.dead_bytes;
     }
 }
 
@@ -285,6 +318,7 @@ impl Db {
                 memtable_bytes: view.memtables().map(|m| m.allocated_bytes() as u64).sum(),
                 sealed_memtables: view.sealed.len(),
                 levels,
+                dictionaries: DictionaryStats::of(&view.version),
                 blobs: BlobStats::of(&view.version),
                 ranges: RangeStats::of(&view, store.clock.now_ms()),
                 prefix_filters: family.prefix_counts().read(),

@@ -228,7 +228,7 @@ impl Follower {
     #[must_use]
     pub fn stats(&self) -> FollowerStats {
         let shown = self.shared.shown.load();
-        self.shared.counts.read(shown.seq, shown.history.id, self.shared.age())
+        self.shared.counts.read(&shown, self.shared.age())
     }
 }
 

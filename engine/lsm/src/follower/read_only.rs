@@ -8,7 +8,7 @@ use crate::base::error::Result;
 use crate::base::key::SeqNum;
 use crate::base::limits::LEVELS;
 use crate::base::sync::Arc;
-use crate::db::{Builder, DEFAULT_FAMILY, Db};
+use crate::db::{BlobStats, Builder, DEFAULT_FAMILY, Db};
 use crate::version::History;
 use std::ops::Deref;
 use std::path::Path;
@@ -177,13 +177,17 @@ impl ReadOnlyDb {
                 table_bytes: std::array::from_fn(|level| version.level_bytes(level)),
                 entries: version.tables().map(|(_, table)| table.meta.entries).sum(),
                 ranges: family.view.ranges.len(),
+                blobs: BlobStats::of(version),
             }
         };
+        let read = all.source.blobs.counts();
         ReadOnlyStats {
             seq: all.seq,
             groups: all.groups,
             cache_bytes: cache.cached_bytes,
             alive_block_bytes: cache.alive_bytes,
+            blob_reads: read.reads(),
+            blob_read_bytes: read.read_bytes(),
             families: all.families.iter().map(of).collect(),
         }
     }
@@ -201,6 +205,11 @@ pub struct ReadOnlyStats {
     pub cache_bytes: u64,
     /// Blocks, indexes and filters alive, in bytes.
     pub alive_block_bytes: u64,
+    /// Separated values that were read; by all who read over the same opening, earlier states of a follower
+    /// among them.
+    pub blob_reads: u64,
+    /// Their stored bytes.
+    pub blob_read_bytes: u64,
     /// The column families; the one in which prepared transactions stand among them.
     pub families: Vec<ReadOnlyFamilyStats>,
 }
@@ -223,4 +232,6 @@ pub struct ReadOnlyFamilyStats {
     pub entries: u64,
     /// Deleted and dropped ranges on record.
     pub ranges: usize,
+    /// Its blob files.
+    pub blobs: BlobStats,
 }

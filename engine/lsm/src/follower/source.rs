@@ -29,7 +29,7 @@ pub(super) fn blobs_of(tables: &OpenTables) -> OpenBlobs {
 pub(super) struct Source {
     pub(super) builder: Builder,
     pub(super) tables: Tables,
-    blobs: Blobs,
+    pub(super) blobs: Blobs,
     /// Stays empty: nobody here marks a table.
     purgatory: Arc<Purgatory>,
     /// So many tables and blob files have a descriptor of their own.

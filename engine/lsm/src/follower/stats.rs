@@ -1,9 +1,11 @@
 //! What a follower has done.
 
 use super::handle::{CaughtUp, Restart};
+use super::state::State;
 use crate::base::error::Error;
 use crate::base::key::SeqNum;
 use crate::base::sync::Mutex;
+use crate::db::BlobStats;
 use crate::metrics::Exposition;
 use crate::metrics::MetricKind::{Counter, Gauge};
 use std::time::Duration;
@@ -32,6 +34,12 @@ pub struct FollowerStats {
     pub behind: u64,
     /// How long ago that was.
     pub age: Duration,
+    /// The blob files of all families that it shows.
+    pub blobs: BlobStats,
+    /// Separated values that were read.
+    pub blob_reads: u64,
+    /// Their stored bytes.
+    pub blob_read_bytes: u64,
 }
 
 /// Where it is counted.
@@ -74,8 +82,20 @@ impl Counts {
         self.0.lock().reached_at
     }
 
-    pub(super) fn read(&self, seq: SeqNum, history: u64, age: Duration) -> FollowerStats {
-        FollowerStats { seq, history, age, ..self.0.lock().stats.clone() }
+    /// What it has done, beside what it shows.
+    pub(super) fn read(&self, shown: &State, age: Duration) -> FollowerStats {
+        let read = shown.source.blobs.counts();
+        let mut blobs = BlobStats::default();
+        shown.families.iter().for_each(|family| blobs += BlobStats::of(&family.view.version));
+        FollowerStats {
+            seq: shown.seq,
+            history: shown.history.id,
+            age,
+            blobs,
+            blob_reads: read.reads(),
+            blob_read_bytes: read.read_bytes(),
+            ..self.0.lock().stats.clone()
+        }
     }
 }
 
@@ -114,6 +134,14 @@ impl FollowerStats {
         let help = "Histories that the store has begun.";
         text.one(Counter, "esker_follower_new_histories_total", help, self.new_histories);
         text.one(Counter, "esker_follower_failures_total", "Times it could not catch up.", self.failures);
+        text.one(Gauge, "esker_follower_blob_files", "Blob files of all families.", self.blobs.files);
+        text.one(Gauge, "esker_follower_blob_bytes", "Their bytes.", self.blobs.bytes);
+        let help = "Of these, values that no table refers to.";
+        text.one(Gauge, "esker_follower_blob_dead_bytes", help, self.blobs.dead_bytes);
+        let help = "Separated values that were read.";
+        text.one(Counter, "esker_follower_blob_reads_total", help, self.blob_reads);
+        let help = "Their stored bytes.";
+        text.one(Counter, "esker_follower_blob_read_bytes_total", help, self.blob_read_bytes);
         text.into_text()
     }
 }

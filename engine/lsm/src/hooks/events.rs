@@ -175,6 +175,8 @@ pub enum StallReason {
     Level0(usize),
     /// Compactions have yet to move so many bytes.
     Debt(u64),
+    /// So many thousandths of a family's blob files are dead values.
+    DeadValues(u64),
     /// A family's deleted and dropped ranges, in thousandths of what it may have.
     Ranges(u64),
 }

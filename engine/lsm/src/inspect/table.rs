@@ -54,6 +54,7 @@ impl TableFile {
         table.reader = table.unless_damaged(reader)?;
         if let Some(reader) = table.reader.take() {
             table.properties = table.unless_damaged(reader.read_properties())?;
+            table.damage.extend(reader.check_dictionary());
             table.damage.extend(reader.check_filters());
             table.reader = Some(reader);
         }

@@ -278,7 +278,7 @@ impl RepairReport {
     #[must_use]
     pub fn loss(&self) -> Loss {
         let unread = |file: &RepairedFile| file.state != FileState::OpenEnd && file.entries_lost != Some(0);
-        let entries = self.files.iter().any(|file| file.used == Use::Taken && unread(file));
+        let entries = self.counted().any(unread);
         let worst = |kind| self.doubts.iter().any(|doubt| doubt.kind == kind);
         if worst(DoubtKind::Lost) {
             Loss::Certain
@@ -289,6 +289,12 @@ impl RepairReport {
         } else {
             Loss::NoneFound
         }
+    }
+
+    /// The files that count and have entries of their own: values that cannot be read of a blob file are told
+    /// with the tables that refer to them.
+    fn counted(&self) -> impl Iterator<Item = &RepairedFile> {
+        self.files.iter().filter(|file| file.used == Use::Taken && file.role != FileRole::Blob)
     }
 
     /// Entries, deletions and all versions included, that could be read of what counts: of the tables,
@@ -302,8 +308,7 @@ impl RepairReport {
     /// Entries that are gone; `None` if there may be more or fewer than are known of.
     #[must_use]
     pub fn entries_lost(&self) -> Option<u64> {
-        let taken = || self.files.iter().filter(|file| file.used == Use::Taken);
-        let known = taken().all(|file| file.entries_lost == Some(file.entries_gone));
+        let known = self.counted().all(|file| file.entries_lost == Some(file.entries_gone));
         let certain = self.doubts.iter().all(|doubt| doubt.kind == DoubtKind::Lost);
         (known && certain).then(|| self.entries_gone())
     }

@@ -68,6 +68,7 @@ pub(super) fn open(fs: &Fs, path: &Path, identity: Option<Identity>) -> (Option<
     match TableReader::open_damaged(TableSource::File(file.clone())) {
         Ok(reader) => {
             errors.extend(reader.read_properties().err().map(|e| e.to_string()));
+            errors.extend(reader.check_dictionary().map(|e| e.to_string()));
             errors.extend(reader.check_filters().iter().take(1).map(ToString::to_string));
             return (Some(Blocks::Indexed(Arc::new(reader), BlockPlace::default())), errors);
         }

@@ -315,7 +315,9 @@ impl Output<'_> {
             if entries.is_empty() {
                 continue;
             }
-            if writer.as_ref().is_some_and(|(_, w)| w.estimated_bytes() >= self.target.table_bytes) {
+            if let Some((_, open)) = &mut writer
+                && open.has_reached(self.target.table_bytes)?
+            {
                 finish(&mut writer, &mut metas)?;
             }
             let (_, writer) = match &mut writer {

@@ -4,7 +4,7 @@ use crate::base::checksum::{self, Identity};
 use crate::base::coding::{Decoder, Malformed};
 use crate::base::error::{Corruption, Error, Result};
 use crate::base::limits;
-use crate::compress::{self, Codec};
+use crate::compress::{self, Codec, Dictionary};
 use crate::fs::OpenFile;
 use std::path::Path;
 
@@ -178,12 +178,14 @@ pub(super) fn seal(out: &mut Vec<u8>, start: usize, codec: Codec, identity: Iden
 }
 
 /// Reads a block, checks it and undoes its compression. The handle must lie within the file, which
-/// bounds what is allocated before the checksum was seen; `limit` bounds the raw size.
+/// bounds what is allocated before the checksum was seen; `limit` bounds the raw size. `dictionary` is that
+/// of the table, if it has one that can be read.
 pub(super) fn read_block(
     file: &OpenFile,
     identity: Identity,
     handle: Handle,
     limit: usize,
+    dictionary: Option<&Dictionary>,
 ) -> Result<Vec<u8>> {
     let path = file.path();
     let wrong = |expected: String, found: String| -> Error {
@@ -212,9 +214,8 @@ pub(super) fn read_block(
             bytes.truncate(size);
             Ok(bytes)
         }
-        Some(codec) => {
-            compress::decompress(codec, &bytes[..size], limit).map_err(|m| damaged(path, handle, m))
-        }
+        Some(codec) => compress::decompress_with(codec, &bytes[..size], limit, dictionary)
+            .map_err(|m| damaged(path, handle, m)),
     }
 }
 

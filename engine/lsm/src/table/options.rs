@@ -3,7 +3,7 @@
 use super::format::MAX_BLOCK_OPTION_BYTES;
 use crate::base::error::{Error, Result};
 use crate::base::key::NEVER;
-use crate::compress::{Codec, DEFAULT_ZSTD_LEVEL};
+use crate::compress::{Codec, DEFAULT_ZSTD_LEVEL, MAX_DICTIONARY_BYTES, MIN_DICTIONARY_BYTES};
 use crate::filter::{FilterPolicy, PrefixExtractor};
 
 /// How a table is written.
@@ -13,6 +13,10 @@ pub struct TableOptions {
     pub codec: Codec,
     /// The level for zstd. Default: 1.
     pub zstd_level: i32,
+    /// The most that the table may spend on a dictionary for its data blocks; 0 for none, and none is written
+    /// that does not save more than itself. Means nothing without [`Codec::Zstd`]. Default: 0; otherwise
+    /// between 256 bytes and 1 MiB.
+    pub dictionary_bytes: usize,
     /// A data block is finished before it grows beyond this many raw bytes; a larger entry gets a
     /// block of its own. Default: 8 KiB; between 64 bytes and 16 MiB.
     pub block_bytes: usize,
@@ -71,6 +75,7 @@ impl Default for TableOptions {
         TableOptions {
             codec: Codec::Zstd,
             zstd_level: DEFAULT_ZSTD_LEVEL,
+            dictionary_bytes: 0,
             block_bytes: 8 << 10,
             restart_interval: 16,
             filter: FilterPolicy::Blocked,
@@ -95,6 +100,9 @@ impl TableOptions {
             Err(Error::invalid(what, format!("{value} is not between {min} and {max}")))
         };
         check("block_bytes", self.block_bytes, 64, MAX_BLOCK_OPTION_BYTES)?;
+        if self.dictionary_bytes > 0 {
+            check("dictionary_bytes", self.dictionary_bytes, MIN_DICTIONARY_BYTES, MAX_DICTIONARY_BYTES)?;
+        }
         check("restart_interval", self.restart_interval as usize, 1, 1024)?;
         check("bits_per_key", self.bits_per_key as usize, 1, 64)?;
         check("partition_bytes", self.partition_bytes, 1, 16 << 20)?;

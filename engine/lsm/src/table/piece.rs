@@ -4,13 +4,14 @@ use super::format::{Handle, MAX_DATA_BYTES, MAX_META_BYTES, damaged, read_block}
 use super::index::Index;
 use crate::base::checksum::Identity;
 use crate::base::coding::Malformed;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::memory::{Account, Charge};
 use crate::base::observe::Observe;
 use crate::base::sync::{Arc, Mutex, Weak};
 use crate::block::Block;
 use crate::cache::{BlockCache, Counted, FilePool, Slots, Weigh};
+use crate::compress::{Dictionary, MAX_DICTIONARY_BYTES};
 use crate::filter::Filter;
 use crate::fs::OpenFile;
 use std::path::PathBuf;
@@ -99,13 +100,32 @@ pub(super) struct Loader {
     /// Where the footer begins: no block reaches beyond.
     pub(super) end: u64,
     pub(super) cache: Option<Arc<TableCache>>,
+    /// What its data blocks were compressed with, if that is more than zstd alone.
+    pub(super) dictionary: Option<Dictionary>,
 }
 
 impl Loader {
     /// Reads a block from the file, checked and uncompressed.
     pub(super) fn read(&self, handle: Handle, limit: usize) -> Result<Box<[u8]>> {
         let file = self.source.file()?;
-        Ok(read_block(&file, self.identity, handle, limit)?.into_boxed_slice())
+        let dictionary = self.dictionary.as_ref();
+        Ok(read_block(&file, self.identity, handle, limit, dictionary)?.into_boxed_slice())
+    }
+
+    /// The dictionary at a handle, from the file.
+    pub(super) fn read_dictionary(&self, handle: Handle) -> Result<Dictionary> {
+        if !handle.within(self.end) {
+            let expected = "a handle within the file for the dictionary";
+            return Err(self.damaged(handle, Malformed { at: 0, expected }));
+        }
+        let bytes = self.read(handle, MAX_DICTIONARY_BYTES).map_err(|error| match error {
+            Error::Corruption(mut damage) => {
+                damage.expected.insert_str(0, "a dictionary: ");
+                Error::Corruption(damage)
+            }
+            error => error,
+        })?;
+        Dictionary::new(&bytes, self.account()).map_err(|m| self.damaged(handle, m))
     }
 
     pub(super) fn account(&self) -> Option<&Arc<Account>> {
@@ -218,7 +238,7 @@ impl Loader {
 
     /// Malformed bytes as an error of this table.
     #[cold]
-    pub(super) fn damaged(&self, handle: Handle, malformed: Malformed) -> crate::base::error::Error {
+    pub(super) fn damaged(&self, handle: Handle, malformed: Malformed) -> Error {
         damaged(&self.source.path(), handle, malformed)
     }
 }

@@ -3,6 +3,7 @@
 //! Stored form: fields, each a varint tag and a length-prefixed byte string; a number is a varint
 //! in those bytes. Unknown tags are skipped, so that later versions can add fields.
 
+use super::format::Handle;
 use crate::base::blob_ref::{BlobRef, BlobShare, count_share};
 use crate::base::coding::{Decoder, Malformed, put_bytes, put_varint, varint_len};
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum, Trailer, compare};
@@ -95,6 +96,8 @@ pub struct Properties {
     pub prefix: Option<PrefixExtractor>,
     /// The blob files that its entries refer to, ascending, and only stored if there are any.
     pub blobs: Vec<BlobShare>,
+    /// Where the dictionary of its data blocks stands, if it has one, and only stored if it has.
+    pub dictionary: Option<Handle>,
 }
 
 impl Default for Properties {
@@ -128,6 +131,7 @@ impl Default for Properties {
             outside: false,
             prefix: None,
             blobs: Vec::new(),
+            dictionary: None,
         }
     }
 }
@@ -141,6 +145,7 @@ const OUTSIDE: u64 = 27;
 const PREFIX: u64 = 28;
 const NEWEST: u64 = 29;
 const BLOBS: u64 = 30;
+const DICTIONARY: u64 = 31;
 
 /// Fewer deletions in a row are nothing to a reader who steps over them.
 const LEAST_RUN: u64 = 64;
@@ -265,6 +270,12 @@ impl Properties {
             put_varint(out, BLOBS);
             put_bytes(out, &stored);
         }
+        if let Some(dictionary) = self.dictionary {
+            let mut stored = Vec::new();
+            dictionary.encode(&mut stored);
+            put_varint(out, DICTIONARY);
+            put_bytes(out, &stored);
+        }
         for (tag, key) in [(SMALLEST, &self.smallest.user_key), (LARGEST, &self.largest.user_key)] {
             put_varint(out, tag);
             put_bytes(out, key);
@@ -295,6 +306,11 @@ impl Properties {
                 BLOBS => {
                     let expected = "blob files, ascending, with what is referred to of each";
                     properties.blobs = shares(field).ok_or(Malformed { at, expected })?;
+                }
+                DICTIONARY => {
+                    let expected = "the handle of a dictionary";
+                    let handle = field.try_into().map_err(|_| Malformed { at, expected })?;
+                    properties.dictionary = Some(Handle::decode(handle));
                 }
                 OUTSIDE => properties.outside = number("whether it was made outside")? != 0,
                 STORE => {
@@ -362,6 +378,7 @@ mod tests {
                 BlobShare { file: 3, entries: 2, bytes: 9000 },
                 BlobShare { file: 900, entries: 1, bytes: 1 },
             ],
+            dictionary: Some(Handle { offset: 1 << 40, size: 4096 }),
             ..Properties::default()
         };
         for (i, (_, value)) in properties.numbers().into_iter().enumerate() {

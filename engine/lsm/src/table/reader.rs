@@ -4,6 +4,7 @@ use super::format::{FOOTER_BYTES, Footer, Handle, MAX_META_BYTES, MAX_PROPERTIES
 use super::index::Index;
 use super::piece::{Known, Loader, Partition, TableCache, TableSource, Through};
 use super::properties::Properties;
+use super::scan::dictionary_in_front;
 use crate::base::checksum::Identity;
 use crate::base::coding::Malformed;
 use crate::base::error::{Corruption, Error, Result};
@@ -13,6 +14,7 @@ use crate::base::observe::Observe;
 use crate::base::sync::Arc;
 use crate::block::Block;
 use crate::cache::{Slots, Weigh};
+use crate::compress::Dictionary;
 use crate::filter::Filter;
 use std::path::PathBuf;
 
@@ -75,7 +77,8 @@ impl TableReader {
     }
 
     /// Opens a table for inspection: damaged properties are replaced by empty ones and a damaged
-    /// filter is left out, so that its blocks can still be looked at.
+    /// filter or dictionary is left out, so that its blocks can still be looked at: without the dictionary
+    /// those that do not need it.
     ///
     /// # Errors
     /// As [`TableReader::open`], if the footer or the (top) index is damaged.
@@ -104,7 +107,7 @@ impl TableReader {
             return Err(wrong(end, format!("table {wanted:#018x}"), found));
         }
         drop(file);
-        let loader = Loader { source, identity: footer.identity, end, cache };
+        let mut loader = Loader { source, identity: footer.identity, end, cache, dictionary: None };
         let mut properties = match Self::load_properties(&loader, footer.properties) {
             Err(_) if lenient => Properties::default(),
             properties => properties?,
@@ -114,6 +117,13 @@ impl TableReader {
             return Err(loader.damaged(footer.properties, Malformed { at: 0, expected }));
         }
         properties.raise(expected.base);
+        loader.dictionary = match Self::load_dictionary(&loader, &properties) {
+            Err(_) if lenient => None,
+            dictionary => dictionary?,
+        };
+        if lenient && loader.dictionary.is_none() {
+            loader.dictionary = dictionary_in_front(&loader.source.file()?, footer.identity, end)?;
+        }
         let layout = match Layout::load(&loader, &footer) {
             Err(_) if lenient => Layout::load(&loader, &Footer { filter: Handle::NONE, ..footer })?,
             layout => layout?,
@@ -126,6 +136,10 @@ impl TableReader {
         Properties::decode(&bytes).map_err(|m| loader.damaged(handle, m))
     }
 
+    fn load_dictionary(loader: &Loader, properties: &Properties) -> Result<Option<Dictionary>> {
+        properties.dictionary.map(|handle| loader.read_dictionary(handle)).transpose()
+    }
+
     /// Reads the properties of a table of which nothing but these and the footer need be sound.
     ///
     /// # Errors
@@ -135,7 +149,7 @@ impl TableReader {
         let size = file.size()?;
         let footer = Footer::read(&file, size)?;
         let end = size - FOOTER_BYTES as u64;
-        let loader = Loader { source, identity: footer.identity, end, cache: None };
+        let loader = Loader { source, identity: footer.identity, end, cache: None, dictionary: None };
         Self::load_properties(&loader, footer.properties)
     }
 
@@ -159,6 +173,13 @@ impl TableReader {
             }
             _ => Layout::load(&self.loader, &self.footer).err().into_iter().collect(),
         }
+    }
+
+    /// Reads and checks the dictionary, from the file; returns what is wrong with it. Without it the blocks
+    /// that were compressed with it cannot be read.
+    #[must_use]
+    pub fn check_dictionary(&self) -> Option<Error> {
+        Self::load_dictionary(&self.loader, &self.properties).err()
     }
 
     /// What the table says about itself.
@@ -213,7 +234,8 @@ impl TableReader {
     /// Bytes that stay in memory while the table is open, besides what the cache holds.
     #[must_use]
     pub fn pinned_bytes(&self) -> usize {
-        match &self.layout {
+        let dictionary = self.loader.dictionary.as_ref().map_or(0, Dictionary::size_bytes);
+        let layout = match &self.layout {
             Layout::Whole { partition, filter } => {
                 partition.size_bytes() + filter.as_ref().map_or(0, |filter| filter.size_bytes())
             }
@@ -221,7 +243,8 @@ impl TableReader {
                 let each = Handle::BYTES + size_of::<Known>() + 2 * size_of::<usize>();
                 parts.top.size_bytes() + parts.top.len() * each
             }
-        }
+        };
+        layout + dictionary
     }
 
     /// The newest entry of `key` as seen at `seq`, handed to `read` together with the block that it
@@ -424,41 +447,6 @@ impl TableReader {
             Layout::Partitioned(parts) => parts.partition(&self.loader, i, through, observe),
         }
     }
-
-    /// All data blocks in order, read from the file. An index partition that cannot be read gives
-    /// one item with its own handle and the error, and the blocks behind it go on.
-    #[must_use]
-    pub fn blocks(&self) -> Blocks<'_> {
-        Blocks { table: self, place: BlockPlace::default() }
-    }
-
-    /// The data block at a place, as [`TableReader::blocks`] gives it, and moves on.
-    pub fn next_block(&self, place: &mut BlockPlace) -> Option<(Handle, Result<Arc<Block>>)> {
-        loop {
-            if let Some(partition) = &place.at {
-                if let Some(handle) = partition.index.handle(place.slot) {
-                    place.slot += 1;
-                    return Some((handle, self.loader.read_data(handle)));
-                }
-                place.at = None;
-            }
-            let partition = self.partition(place.partition, Through::File, &mut ());
-            place.partition += 1;
-            match partition {
-                Ok(None) => return None,
-                Ok(partition) => (place.at, place.slot) = (partition, 0),
-                Err(error) => {
-                    let handle = match &self.layout {
-                        Layout::Whole { .. } => self.footer.index,
-                        Layout::Partitioned(parts) => {
-                            parts.top.handle(place.partition - 1).unwrap_or_default()
-                        }
-                    };
-                    return Some((handle, Err(error)));
-                }
-            }
-        }
-    }
 }
 
 impl Layout {
@@ -573,28 +561,5 @@ impl Drop for TableReader {
                 }
             }
         }
-    }
-}
-
-/// A place among the data blocks of a table, see [`TableReader::next_block`].
-#[derive(Debug, Default)]
-pub struct BlockPlace {
-    partition: usize,
-    at: Option<Arc<Partition>>,
-    slot: usize,
-}
-
-/// Iterates over the data blocks of a table; see [`TableReader::blocks`].
-#[derive(Debug)]
-pub struct Blocks<'a> {
-    table: &'a TableReader,
-    place: BlockPlace,
-}
-
-impl Iterator for Blocks<'_> {
-    type Item = (Handle, Result<Arc<Block>>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.table.next_block(&mut self.place)
     }
 }

@@ -14,6 +14,8 @@ use proptest::prelude::*;
 use std::cmp::Ordering;
 use std::path::Path;
 
+#[path = "dictionary_tests.rs"]
+mod dictionaries;
 #[path = "golden_tests.rs"]
 mod golden;
 
@@ -79,10 +81,12 @@ fn any_options() -> impl Strategy<Value = TableOptions> {
     let sizes = (
         prop_oneof![Just(64usize), Just(300), Just(8192)],
         prop_oneof![Just(1usize), Just(400), Just(1 << 18)],
+        prop_oneof![Just(0usize), Just(256), Just(4096)],
     );
     (sizes, 1u32..20, any::<bool>(), prop_oneof![Just(0u32), Just(10)]).prop_map(
-        |((block_bytes, partition_bytes), restart_interval, zstd, bits)| TableOptions {
+        |((block_bytes, partition_bytes, dictionary_bytes), restart_interval, zstd, bits)| TableOptions {
             codec: if zstd { Codec::Zstd } else { Codec::None },
+            dictionary_bytes,
             block_bytes,
             partition_bytes,
             restart_interval,
@@ -449,6 +453,7 @@ fn entries_out_of_order_are_refused() {
 fn options_out_of_range_are_named() {
     let refused = |options: TableOptions| options.validate().unwrap_err().to_string();
     assert!(refused(TableOptions { block_bytes: 1, ..Default::default() }).contains("block_bytes"));
+    assert!(refused(TableOptions { dictionary_bytes: 9, ..Default::default() }).contains("dictionary_bytes"));
     assert!(refused(TableOptions { bits_per_key: 0, ..Default::default() }).contains("bits_per_key"));
     TableOptions::default().validate().unwrap();
 }

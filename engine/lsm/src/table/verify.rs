@@ -54,6 +54,10 @@ impl TableReader {
             bytes: FOOTER_BYTES as u64,
         };
         walk.saw(self.footer.properties);
+        if let Some(handle) = self.properties().dictionary {
+            walk.saw(handle);
+            self.loader.read_dictionary(handle)?;
+        }
         match &self.layout {
             Layout::Whole { .. } => walk.partition(self.footer.index, self.footer.filter)?,
             Layout::Partitioned(parts) => {
@@ -190,7 +194,7 @@ impl Walk<'_> {
         (self.counted.created_ms, self.counted.newest_ms) = (stored.created_ms, stored.newest_ms);
         self.counted.family = stored.family;
         (self.counted.history, self.counted.store) = (stored.history, stored.store);
-        self.counted.codec = stored.codec;
+        (self.counted.codec, self.counted.dictionary) = (stored.codec, stored.dictionary);
         self.counted.filter_policy = stored.filter_policy;
         if self.counted.deletions > 0 {
             self.counted.oldest_deletion_ms = stored.oldest_deletion_ms;

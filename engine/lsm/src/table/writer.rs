@@ -1,5 +1,6 @@
 //! Writes a table, front to back, from entries in internal-key order.
 
+use super::dictionary::Kept;
 use super::format::{FOOTER_BYTES, Footer, Handle, MAX_META_BYTES, seal};
 use super::index::{IndexBuilder, separator};
 use super::options::TableOptions;
@@ -34,6 +35,10 @@ pub struct TableWriter {
     sink: Sink,
     options: TableOptions,
     compressor: Compressor,
+    /// Of the data blocks, if the table has a dictionary.
+    with_dictionary: Option<Compressor>,
+    /// The first blocks, as long as the table may still get a dictionary: nothing is written before.
+    kept: Option<Kept>,
     block: BlockBuilder,
     /// The block that was finished last, until the first key behind it is known.
     unindexed: Option<Handle>,
@@ -59,9 +64,12 @@ impl TableWriter {
     pub fn new(file: OpenFile, identity: Identity, options: TableOptions) -> Result<TableWriter> {
         options.validate()?;
         let origin = options.origin;
+        let kept = options.dictionary_bytes > 0 && options.codec == Codec::Zstd;
         Ok(TableWriter {
             sink: Sink { file, identity, buffer: Vec::with_capacity(BUFFER_BYTES), written: 0 },
             compressor: Compressor::new(options.codec, options.zstd_level)?,
+            with_dictionary: None,
+            kept: kept.then(|| Kept::new(options.dictionary_bytes)),
             block: BlockBuilder::new(options.restart_interval),
             unindexed: None,
             last: InternalKey::default(),
@@ -177,12 +185,26 @@ impl TableWriter {
     }
 
     /// About how many bytes the file would have if it were finished now. The block under
-    /// construction counts uncompressed.
+    /// construction, and what is kept for a dictionary, count uncompressed.
     #[must_use]
     pub fn estimated_bytes(&self) -> u64 {
         let filter = self.filter.as_ref().map_or(0, FilterBuilder::estimated_bytes);
-        let pending = self.block.size_bytes() + self.index.size_bytes() + self.top.size_bytes() + filter;
+        let kept = self.kept.as_ref().map_or(0, Kept::size_bytes);
+        let pending =
+            kept + self.block.size_bytes() + self.index.size_bytes() + self.top.size_bytes() + filter;
         self.sink.offset() + pending as u64 + FOOTER_BYTES as u64
+    }
+
+    /// Whether the file would have at least `bytes` if it were finished now. Blocks that are kept for a
+    /// dictionary are written before they make it so: they take less then.
+    ///
+    /// # Errors
+    /// What writing the file gives.
+    pub fn has_reached(&mut self, bytes: u64) -> Result<bool> {
+        if self.kept.is_some() && self.estimated_bytes() >= bytes {
+            self.write_kept()?;
+        }
+        Ok(self.estimated_bytes() >= bytes)
     }
 
     /// Writes what is left, syncs the file, and says what is in it.
@@ -194,6 +216,7 @@ impl TableWriter {
             self.finish_block()?;
             self.index_block(None)?;
         }
+        self.write_kept()?;
         let partitioned = !self.top.is_empty();
         let (index, filter) = if partitioned {
             self.cut_partition()?;
@@ -224,29 +247,63 @@ impl TableWriter {
     }
 
     fn finish_block(&mut self) -> Result<()> {
-        let handle = self.sink.block(self.block.finish(), Some(&mut self.compressor))?;
+        if self.kept.as_ref().is_some_and(|kept| !kept.has_room(self.block.size_bytes())) {
+            self.write_kept()?;
+        }
+        let payload = self.block.finish();
+        match &mut self.kept {
+            Some(kept) => kept.add_block(payload),
+            None => {
+                let compressor = self.with_dictionary.as_mut().unwrap_or(&mut self.compressor);
+                self.unindexed = Some(write_data(&mut self.sink, &mut self.properties, compressor, payload)?);
+            }
+        }
         self.block.clear();
-        self.properties.data_blocks += 1;
-        self.properties.data_bytes += handle.stored_bytes();
-        self.unindexed = Some(handle);
         Ok(())
     }
 
     /// Adds the finished block to the index, now that the key behind it is known (`None` at the
     /// end), and cuts the partition if it is large enough.
     fn index_block(&mut self, next: Option<&[u8]>) -> Result<()> {
-        let Some(handle) = self.unindexed.take() else { return Ok(()) };
         let last = &self.last.user_key;
-        match next {
-            Some(next) if last == next => self.index.add(last, self.last.trailer, handle),
+        let (key, trailer) = match next {
+            Some(next) if last == next => (last, self.last.trailer),
             Some(next) => {
                 separator(last, next, &mut self.scratch);
-                self.index.add(&self.scratch, Trailer::LAST, handle);
+                (&self.scratch, Trailer::LAST)
             }
-            None => self.index.add(last, Trailer::LAST, handle),
+            None => (last, Trailer::LAST),
+        };
+        if let Some(kept) = &mut self.kept {
+            kept.add_separator(key, trailer);
+            if next.is_none() || !kept.is_enough() {
+                return Ok(());
+            }
+            self.write_kept()?;
+        } else if let Some(handle) = self.unindexed.take() {
+            self.index.add(key, trailer, handle);
         }
         if next.is_some() && self.index.size_bytes() >= self.options.partition_bytes {
             self.cut_partition()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the blocks that were kept, behind the dictionary if one pays, and keeps none from here on.
+    fn write_kept(&mut self) -> Result<()> {
+        let Some(kept) = self.kept.take() else { return Ok(()) };
+        let TableOptions { zstd_level, dictionary_bytes, .. } = self.options;
+        if let Some((dictionary, compressor)) =
+            kept.dictionary(&mut self.compressor, zstd_level, dictionary_bytes)
+        {
+            self.properties.dictionary = Some(self.sink.block(&dictionary, None)?);
+            self.properties.codec = Codec::ZstdDictionary as u8;
+            self.with_dictionary = Some(compressor);
+        }
+        let compressor = self.with_dictionary.as_mut().unwrap_or(&mut self.compressor);
+        for (block, key, trailer) in kept.separated() {
+            let handle = write_data(&mut self.sink, &mut self.properties, compressor, block)?;
+            self.index.add(key, trailer, handle);
         }
         Ok(())
     }
@@ -284,6 +341,18 @@ impl TableWriter {
         self.properties.filter_bytes += handle.stored_bytes();
         Ok(handle)
     }
+}
+
+fn write_data(
+    sink: &mut Sink,
+    properties: &mut Properties,
+    compressor: &mut Compressor,
+    payload: &[u8],
+) -> Result<Handle> {
+    let handle = sink.block(payload, Some(compressor))?;
+    properties.data_blocks += 1;
+    properties.data_bytes += handle.stored_bytes();
+    Ok(handle)
 }
 
 fn write_index(

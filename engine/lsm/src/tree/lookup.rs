@@ -295,7 +295,7 @@ pub(super) fn merged<R>(
     if !cursor.valid() || cursor.trailer().seq() < range {
         return Ok(None);
     }
-    let gathered = gather(&mut cursor, &view.hooks, &view.version.values(), range, now_ms());
+    let gathered = gather(&mut cursor, &view.hooks, &view.version.values(&watch), range, now_ms());
     observe.watched(&watch);
     let Some(merged) = gathered? else { return Ok(None) };
     observe.operands(merged.operands);

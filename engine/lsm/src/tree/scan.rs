@@ -40,12 +40,13 @@ pub fn scan(
     prefix: Option<WholePrefix>,
     loads: bool,
 ) -> TreeCursor {
+    let values = view.version.values(&access.watch);
     let merge = Merge::new(match prefix {
         None => sources(view, access),
         Some(prefix) => sources_of_prefix(view, access, &Arc::new(prefix)),
     });
     let visible = Visible::new(merge, seq, now_ms, view.hidden(seq), bounds.lower, bounds.upper);
-    visible.with_hooks(view.hooks.clone()).with_values(view.version.values(), loads)
+    visible.with_hooks(view.hooks.clone()).with_values(values, loads)
 }
 
 /// Adds a cursor over each memtable that holds anything.

@@ -11,6 +11,7 @@ use crate::base::checksum::Identity;
 use crate::base::coding::{Decoder, Malformed, put_varint};
 use crate::base::error::{Corruption, Result};
 use crate::base::filename::{FileKind, FileNumber};
+use crate::base::observe::{Observe, Watch};
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -159,13 +160,17 @@ impl BlobUse {
 #[derive(Clone, Debug, Default)]
 pub struct BlobSet {
     files: Vec<BlobUse>,
+    /// How often a table refers to a file.
+    shares: usize,
 }
 
 impl BlobSet {
     /// What `tables` refer to.
     pub(super) fn of<'t>(tables: impl Iterator<Item = &'t Arc<TableFile>>) -> BlobSet {
         let mut files: BTreeMap<FileNumber, BlobUse> = BTreeMap::new();
+        let mut shares = 0;
         for table in tables {
+            shares += table.meta.blobs.len();
             for (file, share) in table.blobs().iter().zip(&table.meta.blobs) {
                 let none = BlobShare { file: share.file, entries: 0, bytes: 0 };
                 let of =
@@ -174,7 +179,19 @@ impl BlobSet {
                 of.live.bytes = of.live.bytes.saturating_add(share.bytes);
             }
         }
-        BlobSet { files: files.into_values().collect() }
+        BlobSet { files: files.into_values().collect(), shares }
+    }
+
+    /// What it takes to know the files, roughly: their readers, what the manifest says of them, and what each
+    /// table says of those that it refers to.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        // Counted references stand behind two numbers.
+        let counts = 2 * size_of::<usize>();
+        let file = size_of::<BlobUse>() + size_of::<BlobFile>() + size_of::<BlobReader>() + 2 * counts;
+        // In the table's entry of the manifest, in its properties, and the file itself.
+        let share = 2 * size_of::<BlobShare>() + size_of::<Arc<BlobFile>>();
+        (self.files.len() * (file + size_of::<BlobState>()) + self.shares * share) as u64
     }
 
     /// The files, ascending.
@@ -214,6 +231,23 @@ impl BlobSet {
 impl Values for BlobSet {
     fn load(&self, key: &[u8], reference: &[u8]) -> Result<Slice> {
         self.load_at(key, &self.place(reference)?)
+    }
+}
+
+/// Blob files of which somebody wants to know what is read.
+pub(super) struct Watched {
+    pub(super) blobs: Arc<BlobSet>,
+    pub(super) watch: Watch,
+}
+
+impl Values for Watched {
+    fn load(&self, key: &[u8], reference: &[u8]) -> Result<Slice> {
+        let at = self.blobs.place(reference)?;
+        let value = self.blobs.load_at(key, &at)?;
+        if let Some(context) = &self.watch {
+            context.lock().value(at.stored, value.len());
+        }
+        Ok(value)
     }
 }
 

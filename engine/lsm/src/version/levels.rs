@@ -1,10 +1,11 @@
 //! The tables of one column family, level by level, at one moment.
 
-use super::blobs::{BlobFile, BlobSet};
+use super::blobs::{BlobFile, BlobSet, Watched};
 use super::meta::TableMeta;
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{SeqNum, common_prefix};
 use crate::base::limits::LEVELS;
+use crate::base::observe::Watch;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex, OnceLock};
 use crate::iter::SharedValues;
@@ -147,11 +148,15 @@ impl Version {
         &self.blobs
     }
 
-    /// Where its separated values stand; `None` if it has none.
+    /// Where its separated values stand, which count into `watch` when they are read; `None` if it has none.
     #[inline]
     #[must_use]
-    pub fn values(&self) -> SharedValues {
-        if self.blobs.is_empty() { None } else { Some(self.blobs.clone()) }
+    pub fn values(&self, watch: &Watch) -> SharedValues {
+        if self.blobs.is_empty() {
+            return None;
+        }
+        let blobs = self.blobs.clone();
+        if watch.is_none() { Some(blobs) } else { Some(Arc::new(Watched { blobs, watch: watch.clone() })) }
     }
 
     /// All tables with their levels, top to bottom.

@@ -4,5 +4,8 @@ mod collecting;
 mod copies;
 mod damage;
 mod erasing;
+mod promise;
 mod reading;
+mod seen;
 mod store;
+mod together;

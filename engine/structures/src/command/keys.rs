@@ -81,7 +81,7 @@ pub(super) const KEYS: &[Command] = &[
     OF.command(
         "move",
         3,
-        flags::WRITE | flags::LONG,
+        flags::WRITE | flags::FAST | flags::LONG,
         Keys::Placed(moved),
         "1.0.0",
         "O(N)",

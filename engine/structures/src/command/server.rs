@@ -75,7 +75,7 @@ pub(super) const SERVER: &[Command] = &[
     Group::Server.command(
         "swapdb",
         3,
-        flags::ALONE,
+        flags::ALONE | flags::FAST,
         Keys::None,
         "4.0.0",
         "O(1)",

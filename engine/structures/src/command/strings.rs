@@ -21,7 +21,7 @@ const OF: Group = Group::String;
 
 /// The commands of this group.
 pub(super) const STRINGS: &[Command] = &[
-    OF.command("set", -3, WRITE, ONE, "1.0.0", "O(1)", "Sets the value of a key.", set),
+    OF.command("set", -3, flags::WRITE, ONE, "1.0.0", "O(1)", "Sets the value of a key.", set),
     OF.command("get", 2, READ, ONE, "1.0.0", "O(1)", "The value of a key.", get),
     OF.command(
         "getex",
@@ -54,11 +54,20 @@ pub(super) const STRINGS: &[Command] = &[
         "Sets the value of a key that does not exist.",
         setnx,
     ),
-    OF.command("setex", 4, WRITE, ONE, "2.0.0", "O(1)", "Sets value and expiry of a key, in seconds.", setex),
+    OF.command(
+        "setex",
+        4,
+        flags::WRITE,
+        ONE,
+        "2.0.0",
+        "O(1)",
+        "Sets value and expiry of a key, in seconds.",
+        setex,
+    ),
     OF.command(
         "psetex",
         4,
-        WRITE,
+        flags::WRITE,
         ONE,
         "2.6.0",
         "O(1)",
@@ -68,7 +77,7 @@ pub(super) const STRINGS: &[Command] = &[
     OF.command(
         "mset",
         -3,
-        WRITE,
+        flags::WRITE,
         PAIRS,
         "1.0.1",
         "O(N) in the keys",
@@ -78,23 +87,14 @@ pub(super) const STRINGS: &[Command] = &[
     OF.command(
         "msetnx",
         -3,
-        WRITE,
+        flags::WRITE,
         PAIRS,
         "1.0.1",
         "O(N) in the keys",
         "Sets the values of several keys, if none exists.",
         msetnx,
     ),
-    OF.command(
-        "mget",
-        -2,
-        flags::READ,
-        Keys::ALL,
-        "1.0.0",
-        "O(N) in the keys",
-        "The values of several keys.",
-        mget,
-    ),
+    OF.command("mget", -2, READ, Keys::ALL, "1.0.0", "O(N) in the keys", "The values of several keys.", mget),
     OF.command(
         "append",
         3,
@@ -129,7 +129,7 @@ pub(super) const STRINGS: &[Command] = &[
     OF.command(
         "setrange",
         4,
-        WRITE,
+        flags::WRITE,
         ONE,
         "2.2.0",
         "O(N) in what is written",

@@ -93,7 +93,7 @@ pub mod flags {
     pub const WRITE: u32 = 1;
     /// It reads the store and writes nothing.
     pub const READ: u32 = 1 << 1;
-    /// It takes constant or logarithmic time.
+    /// Clients are told that it takes constant or logarithmic time: of those of which Redis says so.
     pub const FAST: u32 = 1 << 2;
     /// No other unit of work may be under way.
     pub const ALONE: u32 = 1 << 3;

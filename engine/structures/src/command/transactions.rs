@@ -14,7 +14,17 @@ use crate::store::{Access, Store, Unit};
 /// The commands of this group.
 pub(super) const TRANSACTIONS: &[Command] = &[
     command("multi", 1, Keys::None, "1.2.0", "O(1)", "Starts a transaction."),
-    command("exec", 1, Keys::None, "1.2.0", "as its commands", "Executes all commands in a transaction."),
+    Command {
+        flags: flags::IMMEDIATE,
+        ..command(
+            "exec",
+            1,
+            Keys::None,
+            "1.2.0",
+            "as its commands",
+            "Executes all commands in a transaction.",
+        )
+    },
     command("discard", 1, Keys::None, "2.0.0", "O(N) in the queued commands", "Discards a transaction."),
     command(
         "watch",
@@ -144,16 +154,15 @@ fn exec(store: &Store, session: &mut Session) -> (Reply, u64) {
 
 /// Carries the queued commands out as one unit, if no watched key was modified.
 fn together(store: &Store, session: &mut Session, commands: &[Queued]) -> Result<(Reply, u64)> {
-    let alone = commands.iter().any(|queued| queued.command.has(flags::ALONE));
-    let mut unit = if alone { store.unit_alone() } else { store.unit() };
-    lock(&mut unit, session, commands)?;
+    let mut unit = begin(store, session, commands)?;
+    // What is watched is there at the time that the commands see, too.
+    if commands.len() > 1 || !session.watching.is_empty() {
+        unit.freeze();
+    }
     if !unit.check_watched(&session.watching)? {
         // The reply tells of somebody's write.
         unit.depends_on_all();
         return Ok((Reply::NullArray, unit.depends_on()));
-    }
-    if commands.len() > 1 {
-        unit.freeze();
     }
     let mut replies = Vec::with_capacity(commands.len());
     for Queued { command, args } in commands {
@@ -178,8 +187,28 @@ fn together(store: &Store, session: &mut Session, commands: &[Queued]) -> Result
     Ok((Reply::Array(replies), seq))
 }
 
-/// Takes the locks of all keys that the commands write and of those that are watched, in order.
-fn lock(unit: &mut Unit<'_>, session: &Session, commands: &[Queued]) -> Result<()> {
+/// Whether a command reads more keys than it names.
+fn reads_unnamed(Queued { command, args }: &Queued) -> bool {
+    let has = |word: &str| args.iter().any(|arg| is(arg, word));
+    let by_patterns = ["sort", "sort_ro"].contains(&command.name) && (has("by") || has("get"));
+    by_patterns || (command.has(flags::READ) && matches!(command.keys, Keys::None))
+}
+
+/// A unit of work that holds what the commands need: nobody may write what they read before they have
+/// written, or else of two transactions that read what the other writes neither would see it. Commands that
+/// only read need no lock: they see one moment.
+fn begin<'s>(store: &'s Store, session: &Session, commands: &[Queued]) -> Result<Unit<'s>> {
+    let any = |what: &dyn Fn(&Queued) -> bool| commands.iter().any(what);
+    let writes = any(&|queued| queued.command.has(flags::WRITE));
+    let alone = any(&|queued| queued.command.has(flags::ALONE)) || (writes && any(&reads_unnamed));
+    let mut unit = if alone { store.unit_alone() } else { store.unit() };
+    lock(&mut unit, session, commands, writes)?;
+    Ok(unit)
+}
+
+/// Takes the locks of all keys that are watched and, if any of the commands writes, of all that they name, in
+/// order.
+fn lock(unit: &mut Unit<'_>, session: &Session, commands: &[Queued], writes: bool) -> Result<()> {
     let mut keys = unit.watched(&session.watching)?;
     let mut database = session.database;
     let args: Vec<Vec<&[u8]>> = commands.iter().map(|q| q.args.iter().map(Vec::as_slice).collect()).collect();
@@ -189,9 +218,52 @@ fn lock(unit: &mut Unit<'_>, session: &Session, commands: &[Queued]) -> Result<(
             let selected = args.get(1).and_then(|text| parse_i64(text)).and_then(|db| u32::try_from(db).ok());
             database = selected.filter(|db| *db < unit.databases()).unwrap_or(database);
         }
-        if command.has(flags::WRITE) {
+        if writes {
             keys.extend(named_keys(unit, database, command, args)?);
         }
     }
     unit.lock(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::find;
+    use super::*;
+    use crate::store::Key;
+    use esker::fs::{Fs, SimFs};
+
+    /// Whether others are kept from the keys `a` and `b` while these commands are carried out together.
+    fn kept_from(lines: &[&str]) -> [bool; 2] {
+        let engine = |engine: esker::Builder| engine.fs(Fs::Sim(SimFs::new()));
+        let store = Store::builder("/data").deterministic(1).engine(engine).open().unwrap();
+        let queued = |line: &&str| {
+            let args: Vec<Vec<u8>> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            Queued { command: find(&args[0]).unwrap(), args }
+        };
+        let commands: Vec<Queued> = lines.iter().map(queued).collect();
+        let unit = begin(&store, &Session::default(), &commands).unwrap();
+        let keyspace = unit.keyspace(0).unwrap();
+        [b"a", b"b"].map(|name| unit.has_locked(Key { keyspace, name }))
+    }
+
+    #[test]
+    fn who_writes_keeps_others_from_what_it_reads() {
+        for (lines, expected) in [
+            (&["get a", "mget a b"][..], [false, false]),
+            (&["set a 1"], [true, false]),
+            (&["get a", "set b 1"], [true, true]),
+            (&["set b 1", "hgetall a"], [true, true]),
+            (&["select 1", "get a", "select 0", "set b 1"], [false, true]),
+            (&["zinter 2 x a", "set c 1"], [true, false]),
+            (&["dbsize", "keys *"], [false, false]),
+            (&["dbsize", "set c 1"], [true, true]),
+            (&["scan 0", "set c 1"], [true, true]),
+            (&["sort x", "set c 1"], [false, false]),
+            (&["sort x by w* store c"], [true, true]),
+            (&["ping", "set c 1"], [false, false]),
+            (&["flushdb"], [true, true]),
+        ] {
+            assert_eq!(kept_from(lines), expected, "{lines:?}");
+        }
+    }
 }

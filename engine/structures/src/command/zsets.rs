@@ -83,7 +83,7 @@ pub(super) const ZSETS: &[Command] = &[
     OF.command(
         "zpopmin",
         -2,
-        FREE,
+        FREE | flags::FAST,
         FIRST,
         "5.0.0",
         LOG_GONE,
@@ -93,7 +93,7 @@ pub(super) const ZSETS: &[Command] = &[
     OF.command(
         "zpopmax",
         -2,
-        FREE,
+        FREE | flags::FAST,
         FIRST,
         "5.0.0",
         LOG_GONE,

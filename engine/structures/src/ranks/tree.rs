@@ -2,8 +2,10 @@
 //!
 //! On disk each level has its buckets in the order of places (docs/format/structures.md). Here each bucket
 //! has those of the level below that lie within it under it, once somebody has come by: who changes a set
-//! again and again then finds the counts to be written without looking for them. The tree shows what is on
-//! disk and in the unit of work under way: whoever changes counts past it must forget it.
+//! again and again then finds the counts to be written without looking for them. Who comes by for the first
+//! times reads just the counts to be written, one in each level, and none of those beside them: most sets are
+//! changed once and then not for long. The tree shows what is on disk and in the unit of work under way:
+//! whoever changes counts past it must forget it.
 //!
 //! Counts that are lacking on disk (a damaged store that was repaired) are taken to be 0: `verify` tells of
 //! them, and the set can still be changed.
@@ -22,6 +24,9 @@ pub enum Change<'t> {
     Gone(u8),
 }
 
+/// So often somebody comes by before what lies under a bucket is read as a whole: as often as one member's
+/// score is changed, which is taken out of one place and put into another.
+const VISITS: u8 = 2;
 /// What a bucket takes beside its boundary's bytes, about.
 const BUCKET_BYTES: usize = size_of::<Bucket>() + 16;
 /// What a tree takes beside its buckets.
@@ -35,6 +40,8 @@ struct Bucket {
     start: Box<[u8]>,
     /// The buckets of the level below that lie in this one, if they have been read.
     below: Option<Box<Node>>,
+    /// How often somebody came by while they had not been, up to [`VISITS`].
+    visits: u8,
 }
 
 /// Buckets side by side, all those within one of the level above. Never empty.
@@ -45,6 +52,8 @@ type Node = Vec<Bucket>;
 pub struct Tree {
     levels: u8,
     top: Option<Box<Node>>,
+    /// As of a bucket.
+    visits: u8,
     bytes: usize,
 }
 
@@ -66,7 +75,7 @@ fn broken() -> Error {
 
 impl Bucket {
     fn new(start: Box<[u8]>, count: u64) -> Bucket {
-        Bucket { head: head(&start), count, start, below: None }
+        Bucket { head: head(&start), count, start, below: None, visits: 0 }
     }
 
     fn bytes(&self) -> usize {
@@ -107,11 +116,43 @@ fn open<'n>(
     }
 }
 
+/// Whether somebody who comes by goes on without having what lies below read.
+fn passes(below: &Option<Box<Node>>, visits: &mut u8) -> bool {
+    let passes = below.is_none() && *visits < VISITS;
+    *visits += u8::from(passes);
+    passes
+}
+
+/// One member more or less.
+fn changed(count: u64, more: bool) -> u64 {
+    if more { count.saturating_add(1) } else { count.saturating_sub(1) }
+}
+
+/// Counts one member more or less in each level from one down, in the bucket of its place, which lies within
+/// the one that starts at `start`. Nothing is remembered.
+fn pass(
+    level: u8,
+    start: &[u8],
+    (place, more): (&[u8], bool),
+    mut one: impl FnMut(u8, &[u8]) -> Result<Counted>,
+    mut each: impl FnMut(Change<'_>),
+) -> Result<()> {
+    let mut above: Box<[u8]> = start.into();
+    for level in (1..=level).rev() {
+        let (found, count) = one(level, place)?;
+        // One that stands further in front is not the one that lacks.
+        let (start, count) = if found < above { (above, 0) } else { (found, count) };
+        each(Change::Set(level, &start, changed(count, more)));
+        above = start;
+    }
+    Ok(())
+}
+
 impl Tree {
     /// Of a set with so many levels of counts, of which nothing has been read.
     #[must_use]
     pub fn new(levels: u8) -> Tree {
-        Tree { levels, top: None, bytes: 0 }
+        Tree { levels, top: None, visits: 0, bytes: 0 }
     }
 
     /// How many levels there are.
@@ -127,7 +168,8 @@ impl Tree {
     }
 
     /// Counts one member more or less at a place that is no boundary. `read` gives the buckets of a level
-    /// from a boundary on up to another, or to the end; `each` gets what changes.
+    /// from a boundary on up to another, or to the end, `one` the last bucket of a level that starts at a
+    /// place or before it, the front of the level with 0 if there is none; `each` gets what changes.
     ///
     /// # Errors
     /// Those of `read`. The tree is of no use then.
@@ -136,23 +178,30 @@ impl Tree {
         place: &[u8],
         more: bool,
         mut read: impl FnMut(u8, &[u8], Option<&[u8]>) -> Result<Vec<Counted>>,
+        one: impl FnMut(u8, &[u8]) -> Result<Counted>,
         mut each: impl FnMut(Change<'_>),
     ) -> Result<()> {
         let mut end: Option<&[u8]> = None;
         let mut level = self.levels;
+        if passes(&self.top, &mut self.visits) {
+            return pass(level, b"", (place, more), one, each);
+        }
         let mut node = open(&mut self.top, &mut self.bytes, b"", || read(level, b"", None))?;
         loop {
             let at = find(node, place, false);
             let (upto, behind) = node.split_at_mut(at + 1);
             let bucket = upto.last_mut().ok_or_else(broken)?;
             end = behind.first().map(|next| &*next.start).or(end);
-            bucket.count = if more { bucket.count.saturating_add(1) } else { bucket.count.saturating_sub(1) };
+            bucket.count = changed(bucket.count, more);
             each(Change::Set(level, &bucket.start, bucket.count));
             if level <= 1 {
                 return Ok(());
             }
             level -= 1;
-            let Bucket { start, below, .. } = bucket;
+            let Bucket { start, below, visits, .. } = bucket;
+            if passes(below, visits) {
+                return pass(level, start, (place, more), one, each);
+            }
             node = open(below, &mut self.bytes, start, || read(level, start, end))?;
         }
     }

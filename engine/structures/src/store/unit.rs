@@ -182,7 +182,7 @@ impl<'s> Unit<'s> {
     }
 
     /// Whether nobody else can write a key: its lock is held, or the unit has the store alone.
-    pub(super) fn has_locked(&self, key: super::headers::Key<'_>) -> bool {
+    pub(crate) fn has_locked(&self, key: super::headers::Key<'_>) -> bool {
         matches!(self.gate, Gate::Alone(_)) || self.held.has(stripe_of(key))
     }
 

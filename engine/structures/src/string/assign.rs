@@ -187,7 +187,8 @@ pub fn get_expiring(unit: &mut Unit<'_>, key: Key<'_>, expiry: Expiry) -> Result
         unit.delete_key(key, &before);
         return Ok(Some(old));
     }
-    if after.expires_at != before.expires_at {
+    // To set the expiry that is there already is to modify the key, for whoever watches it.
+    if matches!(expiry, Expiry::At(_) | Expiry::In(_)) || after.expires_at != before.expires_at {
         unit.put_header(key, Some(&before), &mut after, &found.inline)?;
     }
     Ok(Some(value::whole(unit, key, Found { meta: before, inline: found.inline })?))

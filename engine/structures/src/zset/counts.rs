@@ -14,6 +14,7 @@ use crate::base::error::{Error, Result};
 use crate::encoding::key::{INCARNATION_BYTES, kind, kind_prefix};
 use crate::ranks::{Change, Counted, Tree};
 use crate::store::{Table, Unit, UnitCursor};
+use std::cell::{RefCell, RefMut};
 
 /// Bytes of a count's key in front of the boundary's place.
 const PREFIX_BYTES: usize = INCARNATION_BYTES + 2;
@@ -31,6 +32,8 @@ type Bucket = (Vec<u8>, u64);
 
 /// Reads the buckets of a level from a boundary on up to another.
 type Read<'r> = &'r mut dyn FnMut(u8, &[u8], Option<&[u8]>) -> Result<Vec<Counted>>;
+/// Reads the last bucket of a level that starts at a place or before it.
+type One<'o> = &'o mut dyn FnMut(u8, &[u8]) -> Result<Counted>;
 /// Takes what changes.
 type Put<'p> = &'p mut dyn FnMut(Change<'_>);
 
@@ -93,18 +96,24 @@ impl Counts {
         &self,
         unit: &mut Unit<'_>,
         gone: &[u8],
-        change: impl FnOnce(&Unit<'_>, &mut Tree, Read<'_>, Put<'_>) -> Result<()>,
+        change: impl FnOnce(&Unit<'_>, &mut Tree, (Read<'_>, One<'_>), Put<'_>) -> Result<()>,
     ) -> Result<()> {
         let of = (self.keyspace, self.incarnation);
         let known = unit.take_ranks(of).filter(|tree| tree.levels() == self.levels);
         let mut tree = known.unwrap_or_else(|| Tree::new(self.levels));
         let mut writes = Vec::with_capacity(usize::from(self.levels) + 1);
-        let mut cursor = None;
-        let read = |level: u8, from: &[u8], to: Option<&[u8]>| {
+        let lazy = RefCell::new(None);
+        let cursor = || -> Result<RefMut<'_, UnitCursor<'_>>> {
+            let mut cursor = lazy.borrow_mut();
             if cursor.is_none() {
-                cursor = Some(unit.cursor(Table::Elements, &self.prefix())?);
+                *cursor = Some(unit.cursor(Table::Elements, &self.prefix())?);
             }
-            cursor.as_mut().map_or(Ok(Vec::new()), |cursor| self.read(cursor, level, from, to))
+            RefMut::filter_map(cursor, Option::as_mut).map_err(|_| Error::malformed("a cursor"))
+        };
+        let read = |level: u8, from: &[u8], to: Option<&[u8]>| self.read(&mut *cursor()?, level, from, to);
+        let one = |level: u8, place: &[u8]| {
+            let (start, count) = self.bucket(&mut *cursor()?, level, place)?;
+            Ok((start.into_boxed_slice(), count))
         };
         let put = |change: Change<'_>| {
             writes.push(match change {
@@ -112,8 +121,8 @@ impl Counts {
                 Change::Gone(level) => (self.key(level, gone), None),
             });
         };
-        change(unit, &mut tree, &mut { read }, &mut { put })?;
-        drop(cursor);
+        change(unit, &mut tree, (&mut { read }, &mut { one }), &mut { put })?;
+        drop(lazy);
         for (key, count) in writes {
             match count {
                 Some(count) => unit.put(Table::Elements, key, count.to_le_bytes().to_vec()),
@@ -124,12 +133,13 @@ impl Counts {
         Ok(())
     }
 
-    /// Counts a place that is new, and is a boundary up to level `own`. Reads the counts on its way that
-    /// nobody has read before; for a boundary the members of its bucket, too, from `low` on.
+    /// Counts a place that is new, and is a boundary up to level `own`. Reads what the process does not
+    /// remember: the count that changes in each level or, where others came by before, those beside it as
+    /// well; for a boundary also the members of its bucket from `low` on.
     pub(super) fn insert(&self, unit: &mut Unit<'_>, low: &[u8], place: &[u8], own: u8) -> Result<()> {
-        self.with_tree(unit, place, |unit, tree, read, put| {
+        self.with_tree(unit, place, |unit, tree, (read, one), put| {
             if own == 0 {
-                return tree.count(place, true, read, put);
+                return tree.count(place, true, read, one, put);
             }
             let members = |start: &[u8]| self.members_between(unit, start.max(low), place);
             tree.insert(place, own, read, members, put)
@@ -138,9 +148,9 @@ impl Counts {
 
     /// Takes a place out of the counts. Reads as [`Counts::insert`].
     pub(super) fn remove(&self, unit: &mut Unit<'_>, place: &[u8], own: u8) -> Result<()> {
-        self.with_tree(unit, place, |_, tree, read, put| {
+        self.with_tree(unit, place, |_, tree, (read, one), put| {
             if own == 0 {
-                return tree.count(place, false, read, put);
+                return tree.count(place, false, read, one, put);
             }
             tree.remove(place, own, read, put)
         })

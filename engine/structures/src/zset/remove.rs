@@ -51,10 +51,9 @@ fn remove_entries(unit: &mut Unit<'_>, key: Key<'_>, entries: &[Entry], reverse:
 /// As [`remove`]; [`crate::Error::COMMAND_TOO_LARGE`].
 pub fn remove_range(unit: &mut Unit<'_>, key: Key<'_>, range: &Range<'_>) -> Result<u64> {
     let Some(view) = View::open(unit, key)? else { return Ok(0) };
-    let count = view.count(unit, range)?;
-    if count == view.meta.length {
+    if view.is_all(unit, range)? {
         unit.delete_key(key, &view.meta);
-        return Ok(count);
+        return Ok(view.meta.length);
     }
     let mut memory = unit.memory();
     let entries = view.entries(unit, range, Window::ALL, &mut memory)?;

@@ -100,6 +100,27 @@ impl View {
         }
     }
 
+    /// Whether a range has all members: in a large set the first and the last are looked at, and nothing is
+    /// counted.
+    pub(super) fn is_all(&self, unit: &Unit<'_>, range: &Range<'_>) -> Result<bool> {
+        if !self.meta.records || matches!(range, Range::Rank(..)) {
+            return Ok(self.count(unit, range)? == self.meta.length);
+        }
+        for reverse in [false, true] {
+            let mut ends = [None, None];
+            for (range, end) in [range, &Range::ALL].into_iter().zip(&mut ends) {
+                self.walk(unit, range, reverse, 0, |member, score| {
+                    *end = Some((member.to_vec(), score));
+                    false
+                })?;
+            }
+            if ends[0] != ends[1] {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Hands the members of a range to `each` in their order, or from the last to the first, until it says
     /// `false`; the first `offset` are left out.
     pub(super) fn walk(

@@ -121,6 +121,11 @@ fn entry(entry: &FoundEntry) -> Value {
         "kind": kind,
         "seq": entry.seq,
         "value_bytes": entry.value_bytes,
+        "apart": entry.apart.map(|at| json!({
+            "blob_file": at.file,
+            "offset": at.offset,
+            "stored_bytes": at.stored_bytes,
+        })),
         "expires_at_ms": entry.expires_at_ms,
         "hidden_by": hidden_by,
     })
@@ -139,6 +144,8 @@ fn cost(cost: &ReadContext) -> Value {
         "blocks_cached": cost.blocks_cached,
         "blocks_read": cost.blocks_read,
         "pieces_read": cost.pieces_read,
+        "values_read": cost.values_read,
+        "value_bytes_read": cost.value_bytes_read,
         "bytes_read": cost.bytes_read,
         "bytes_uncompressed": cost.bytes_uncompressed,
         "entries_hidden": cost.entries_hidden,

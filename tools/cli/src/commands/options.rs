@@ -42,12 +42,13 @@ pub fn run(args: &OptionsArgs) -> Outcome {
     out.finish()
 }
 
-fn lines(options: &FamilyOptions) -> [(&'static str, String); 13] {
+fn lines(options: &FamilyOptions) -> [(&'static str, String); 14] {
     let time =
         |time: Option<Duration>| time.map_or_else(|| "none".into(), |t| format!("{}ms", t.as_millis()));
     [
         ("zstd_level", options.zstd_level.map_or_else(|| "none".into(), |level| level.to_string())),
         ("uncompressed_levels", options.uncompressed_levels.to_string()),
+        ("dictionary_bytes", options.dictionary_bytes.to_string()),
         ("block_bytes", options.block_bytes.to_string()),
         ("filter", format!("{:?}", options.filter).to_lowercase()),
         ("prefix", options.prefix.map_or_else(|| "none".into(), prefix)),

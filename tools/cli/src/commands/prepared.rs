@@ -6,7 +6,7 @@ use crate::store::StoreArgs;
 use crate::text::bytes_text;
 use crate::text::number::counted;
 use clap::{Args, Subcommand};
-use esker::{Durability, PreparedInfo};
+use esker::{Durability, ReadOnlyPrepared};
 use serde_json::json;
 
 const AFTER_HELP: &str = "\
@@ -84,24 +84,25 @@ pub fn run(args: &PreparedArgs) -> Outcome {
 }
 
 fn list(args: &ListArgs) -> Outcome {
-    let db = args.store.open()?;
+    let db = args.store.open_to_read()?;
+    let now_ms = db.default_family().now_ms();
     let mut out = Out::stdout();
-    for prepared in db.prepared() {
-        out.line(&if args.json { object(&prepared) } else { line(&prepared) })?;
+    for prepared in db.prepared()? {
+        let age_s = now_ms.saturating_sub(prepared.prepared_ms) / 1000;
+        out.line(&if args.json { object(&prepared, age_s) } else { line(&prepared, age_s) })?;
     }
     out.finish()
 }
 
-fn object(prepared: &PreparedInfo) -> String {
-    let PreparedInfo { name, age, writes, locks, bytes, .. } = prepared;
-    json!({ "name": name, "age_s": age.as_secs(), "writes": writes, "locks": locks, "bytes": bytes })
-        .to_string()
+fn object(prepared: &ReadOnlyPrepared, age_s: u64) -> String {
+    let ReadOnlyPrepared { name, writes, keys, bytes, .. } = prepared;
+    json!({ "name": name, "age_s": age_s, "writes": writes, "locks": keys.len(), "bytes": bytes }).to_string()
 }
 
-fn line(prepared: &PreparedInfo) -> String {
-    let PreparedInfo { name, age, writes, locks, bytes, .. } = prepared;
+fn line(prepared: &ReadOnlyPrepared, age_s: u64) -> String {
+    let ReadOnlyPrepared { name, writes, keys, bytes, .. } = prepared;
     let name = bytes_text::escape(name.as_bytes());
-    let (writes, locks) = (counted(*writes as u64, "write"), counted(*locks as u64, "key"));
+    let (writes, locks) = (counted(*writes as u64, "write"), counted(keys.len() as u64, "key"));
     let bytes = counted(*bytes, "byte");
-    format!("{name}: {writes}, {locks} locked, {bytes}, prepared {} s ago", age.as_secs())
+    format!("{name}: {writes}, {locks} locked, {bytes}, prepared {age_s} s ago")
 }

@@ -62,9 +62,16 @@ pub struct ServeArgs {
     /// How many databases there are; refused if further ones of the store hold keys
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = value_parser!(u32).range(1..=65536))]
     pub databases: u32,
+    /// Threads that carry out commands; 0 for one for each core, and two at least
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=1024))]
+    pub workers: u16,
     /// Answer `GET /metrics` over HTTP here, such as 127.0.0.1:9121; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub metrics: Option<SocketAddr>,
+    /// Write the log by calls, not through memory: slower with --durability os, but a disk that fails gives
+    /// an error where it may otherwise end the process
+    #[arg(long)]
+    pub log_by_calls: bool,
     /// Open a store whose log is damaged, and give up all that was written behind the damage
     #[arg(long)]
     pub recover_to_damage: bool,
@@ -86,13 +93,15 @@ pub fn run(args: &ServeArgs) -> Outcome {
                 .memory_budget(args.memory)
                 .sync_interval(args.sync_interval)
                 .recover_to_damage(args.recover_to_damage)
+                .map_log(!args.log_by_calls)
                 .time_one_in(if args.metrics.is_some() { TIMED_ONE_IN } else { 0 })
         })
         .open()
         .map_err(|error| Failure::error(plain(&error)))?;
     tell_recovery(store.engine().recovery());
     let address = SocketAddr::new(args.bind, args.port);
-    let server = Server::start(&store, &Options { address, ..Options::default() })
+    let options = Options { address, workers: args.workers.into(), ..Options::default() };
+    let server = Server::start(&store, &options)
         .map_err(|error| Failure::error(format!("cannot listen on {address}: {error}")))?;
     let (stopper, asked) = (server.stopper(), AtomicBool::new(false));
     ctrlc::set_handler(move || {

@@ -64,6 +64,7 @@ fn object(stats: &Stats, health: &Health, recovery: &Recovery) -> Value {
             "sealed_memtables": family.sealed_memtables,
             "table_bytes": family.table_bytes(),
             "levels": family.levels.iter().map(level).collect::<Vec<_>>(),
+            "dictionaries": { "tables": family.dictionaries.tables, "bytes": family.dictionaries.bytes },
             "blobs": {
                 "files": family.blobs.files,
                 "bytes": family.blobs.bytes,
@@ -159,6 +160,10 @@ fn print(out: &mut Out, stats: &Stats) -> Outcome {
             out.line(&format!(
                 "  level {number}    {files}, {bytes}, {entries} entries, {deletions} of them deletions"
             ))?;
+        }
+        if family.dictionaries.tables > 0 {
+            let (tables, bytes) = (family.dictionaries.tables, size::text(family.dictionaries.bytes));
+            out.line(&format!("  dictionaries in {}, {bytes}", counted(tables, "file")))?;
         }
         let blobs = &family.blobs;
         if blobs.files > 0 {

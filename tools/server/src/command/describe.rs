@@ -1,9 +1,10 @@
 //! COMMAND: what commands there are.
 
+use super::kinds::Kind;
 use super::table::{Call, OWN, Own, error, fits, help, is, wrong_number};
 use esker_structures::base::glob::matches;
 use esker_structures::base::number::parse_i64;
-use esker_structures::command::{Command, Group, Keys, Reply, commands, find, flags};
+use esker_structures::command::{Command, Keys, Reply, commands, find};
 
 pub(super) const SUBCOMMANDS: &[(&str, i32)] =
     &[("count", 2), ("docs", -2), ("info", -2), ("list", -2), ("getkeys", -4), ("help", 2)];
@@ -15,12 +16,79 @@ enum Either {
     Server(&'static Own),
 }
 
-fn all() -> impl Iterator<Item = Either> {
-    commands().map(Either::Data).chain(OWN.iter().map(Either::Server))
+/// A command, or a subcommand of one with its arity.
+#[derive(Clone, Copy)]
+struct Entry {
+    of: Either,
+    sub: Option<(&'static str, i32)>,
 }
 
-fn named(name: &[u8]) -> Option<Either> {
-    find(name).map(Either::Data).or_else(|| super::table::find(name).map(Either::Server))
+fn all() -> impl Iterator<Item = Entry> {
+    let each = commands().map(Either::Data).chain(OWN.iter().map(Either::Server));
+    each.map(|of| Entry { of, sub: None })
+}
+
+/// By its name; that of a subcommand stands behind a `|`.
+fn named(name: &[u8]) -> Option<Entry> {
+    let mut parts = name.splitn(2, |byte| *byte == b'|');
+    let name = parts.next()?;
+    let of = find(name).map(Either::Data).or_else(|| super::table::find(name).map(Either::Server))?;
+    let entry = Entry { of, sub: None };
+    match parts.next() {
+        None => Some(entry),
+        Some(sub) => entry.below().find(|entry| entry.sub.is_some_and(|(name, _)| is(sub, name))),
+    }
+}
+
+impl Entry {
+    fn name(self) -> String {
+        match self.sub {
+            None => self.of.name().to_owned(),
+            Some((sub, _)) => format!("{}|{sub}", self.of.name()),
+        }
+    }
+
+    /// Its subcommands.
+    fn below(self) -> impl Iterator<Item = Entry> {
+        let all = match self.of {
+            _ if self.sub.is_some() => &[],
+            Either::Data(command) => command.subcommands,
+            Either::Server(own) => own.subcommands,
+        };
+        all.iter().map(move |sub| Entry { sub: Some(*sub), ..self })
+    }
+
+    fn kind(self) -> Kind {
+        let sub = self.sub.map(|(name, _)| name);
+        match self.of {
+            Either::Data(command) => Kind::of_data(command, sub),
+            Either::Server(own) => Kind::of_server(own, sub),
+        }
+    }
+
+    fn about(self) -> Reply {
+        let (arity, (first, last, step)) = match (self.sub, self.of) {
+            // Of a command with subcommands they have the keys.
+            (Some((_, arity)), of) => (arity, if arity.unsigned_abs() > 2 { of.keys() } else { (0, 0, 0) }),
+            (None, Either::Data(command)) if !command.subcommands.is_empty() => (command.arity, (0, 0, 0)),
+            (None, Either::Data(command)) => (command.arity, self.of.keys()),
+            (None, Either::Server(own)) => (own.arity, (0, 0, 0)),
+        };
+        let kind = self.kind();
+        let words = |words: Vec<&'static str>| Reply::Set(words.into_iter().map(Reply::Simple).collect());
+        Reply::Array(vec![
+            self.name().as_str().into(),
+            Reply::Integer(arity.into()),
+            words(kind.flags),
+            Reply::Integer(first),
+            Reply::Integer(last),
+            Reply::Integer(step),
+            words(kind.categories),
+            Reply::Array(Vec::new()),
+            Reply::Array(Vec::new()),
+            Reply::Array(self.below().map(Entry::about).collect()),
+        ])
+    }
 }
 
 impl Either {
@@ -28,29 +96,6 @@ impl Either {
         match self {
             Either::Data(command) => command.name,
             Either::Server(own) => own.name,
-        }
-    }
-
-    fn flags(self) -> Vec<&'static str> {
-        match self {
-            Either::Data(command) => {
-                let reads = command.has(flags::READ) && command.group != Group::Transactions;
-                let movable = match command.keys {
-                    Keys::Counted { .. } => true,
-                    // One of their keys stands in another database, but always at the same place.
-                    Keys::Placed(_) => !["copy", "move"].contains(&command.name),
-                    _ => false,
-                };
-                let named = [
-                    (command.has(flags::WRITE | flags::ALONE), "write"),
-                    (reads, "readonly"),
-                    (command.has(flags::FAST), "fast"),
-                    (movable, "movablekeys"),
-                ];
-                named.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect()
-            }
-            Either::Server(own) if own.group == "connection" => vec!["noscript", "fast"],
-            Either::Server(_) => vec!["admin", "noscript"],
         }
     }
 
@@ -71,26 +116,6 @@ impl Either {
         }
     }
 
-    fn about(self) -> Reply {
-        let (arity, subcommands) = match self {
-            Either::Data(command) => (command.arity, command.subcommands),
-            Either::Server(own) => (own.arity, own.subcommands),
-        };
-        let word = |name: &&'static str| Reply::Simple(name);
-        let flags = || self.flags().iter().map(word).collect();
-        let none = (0, 0, 0);
-        if subcommands.is_empty() {
-            return describe(self.name(), arity, flags(), self.keys(), Vec::new());
-        }
-        // The keys and the flags are those of each subcommand.
-        let sub = |(name, arity): &(&str, i32)| {
-            let name = format!("{}|{name}", self.name());
-            let keys = if arity.unsigned_abs() > 2 { self.keys() } else { none };
-            describe(&name, *arity, flags(), keys, Vec::new())
-        };
-        describe(self.name(), arity, Vec::new(), none, subcommands.iter().map(sub).collect())
-    }
-
     fn docs(self) -> Reply {
         let (summary, since, group, cost) = match self {
             Either::Data(command) => {
@@ -107,40 +132,22 @@ impl Either {
     }
 }
 
-fn describe(
-    name: &str,
-    arity: i32,
-    flags: Vec<Reply>,
-    (first, last, step): (i64, i64, i64),
-    subcommands: Vec<Reply>,
-) -> Reply {
-    Reply::Array(vec![
-        name.into(),
-        Reply::Integer(arity.into()),
-        Reply::Set(flags),
-        Reply::Integer(first),
-        Reply::Integer(last),
-        Reply::Integer(step),
-        Reply::Set(Vec::new()),
-        Reply::Array(Vec::new()),
-        Reply::Array(Vec::new()),
-        Reply::Array(subcommands),
-    ])
-}
-
 pub(super) fn command(_: &mut Call<'_>, args: &[&[u8]]) -> Option<Reply> {
     match args {
-        [_] => Some(Reply::Array(all().map(Either::about).collect())),
+        [_] => Some(Reply::Array(all().map(Entry::about).collect())),
         [_, what] if is(what, "count") => Some(Reply::count(all().count() as u64)),
         [_, what, names @ ..] if is(what, "info") => Some(Reply::Array(match names {
-            [] => all().map(Either::about).collect(),
-            names => names.iter().map(|name| named(name).map_or(Reply::Null, Either::about)).collect(),
+            [] => all().map(Entry::about).collect(),
+            names => names.iter().map(|name| named(name).map_or(Reply::Null, Entry::about)).collect(),
         })),
         [_, what, names @ ..] if is(what, "docs") => {
-            let pair = |either: Either| (Reply::from(either.name()), either.docs());
+            let pair = |entry: Entry| (Reply::from(entry.name().as_str()), entry.of.docs());
             Some(Reply::Map(match names {
                 [] => all().map(pair).collect(),
-                names => names.iter().filter_map(|name| named(name)).map(pair).collect(),
+                names => {
+                    let entries = names.iter().filter_map(|name| named(name));
+                    entries.filter(|entry| entry.sub.is_none()).map(pair).collect()
+                }
             }))
         }
         [_, what, filter @ ..] if is(what, "list") => list(filter),
@@ -162,20 +169,30 @@ pub(super) fn command(_: &mut Call<'_>, args: &[&[u8]]) -> Option<Reply> {
 }
 
 fn list(filter: &[&[u8]]) -> Option<Reply> {
-    let pattern: &[u8] = match filter {
-        [] => b"*",
-        [by, kind, pattern] if is(by, "filterby") && is(kind, "pattern") => pattern,
-        // Neither modules nor categories of access are there.
-        [by, kind, _] if is(by, "filterby") && (is(kind, "module") || is(kind, "aclcat")) => b"",
+    let every = || all().flat_map(|entry| std::iter::once(entry).chain(entry.below()));
+    let (kind, wanted) = match filter {
+        [] => (&b""[..], &b""[..]),
+        [by, kind, wanted] if is(by, "filterby") => (*kind, *wanted),
         _ => return error("ERR syntax error"),
     };
-    let names = all().map(Either::name).filter(|name| matches(pattern, name.as_bytes()));
-    Some(Reply::bulks(names))
+    let has = |entry: Entry| match kind {
+        b"" => true,
+        _ if is(kind, "pattern") => matches(wanted, entry.name().as_bytes()),
+        _ => entry.kind().categories.iter().any(|category| is(wanted, &category[1..])),
+    };
+    let known = filter.is_empty() || ["pattern", "module", "aclcat"].iter().any(|known| is(kind, known));
+    if !known {
+        return error("ERR syntax error");
+    }
+    // There are no modules.
+    let names = every().filter(|entry| !is(kind, "module") && has(*entry)).map(Entry::name);
+    Some(Reply::Array(names.map(|name| name.as_str().into()).collect()))
 }
 
 fn keys(args: &[&[u8]]) -> Reply {
     let wrong = |text: &str| Reply::Error(format!("ERR {text}"));
-    let Some(either) = args.first().and_then(|name| named(name)) else {
+    let entry = args.first().and_then(|name| named(name)).filter(|entry| entry.sub.is_none());
+    let Some(Entry { of: either, .. }) = entry else {
         return wrong("Invalid command specified");
     };
     let none = "The command has no key arguments";

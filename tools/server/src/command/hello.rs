@@ -21,7 +21,7 @@ pub(super) fn hello(call: &mut Call<'_>, args: &[&[u8]]) -> Option<Reply> {
         };
         rest = behind;
     }
-    let mut name = None;
+    // Each option takes effect when it is come to, whatever is wrong behind it.
     while let [option, behind @ ..] = rest {
         rest = match behind {
             [user, _, behind @ ..] if is(option, "auth") => {
@@ -30,15 +30,14 @@ pub(super) fn hello(call: &mut Call<'_>, args: &[&[u8]]) -> Option<Reply> {
                 }
                 behind
             }
-            [wanted, behind @ ..] if is(option, "setname") => {
-                name = Some(*wanted);
+            [name, behind @ ..] if is(option, "setname") => {
+                if let Some(refused) = set_name(call.info, name) {
+                    return Some(refused);
+                }
                 behind
             }
             _ => return Some(Error::quoting("ERR Syntax error in HELLO option '", option, "'").into()),
         };
-    }
-    if let Some(refused) = name.and_then(|name| set_name(call.info, name)) {
-        return Some(refused);
     }
     call.connection.session_mut().protocol = protocol;
     let number = if protocol == Protocol::Resp3 { 3 } else { 2 };

@@ -6,6 +6,7 @@ mod config;
 mod describe;
 mod hello;
 mod info;
+mod kinds;
 mod table;
 
 pub(crate) use table::{Call, Own, ReplyMode, execute, find, run};

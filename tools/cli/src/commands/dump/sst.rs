@@ -6,6 +6,7 @@ use crate::failure::Outcome;
 use crate::output::{Cell, Item, ItemPrinter};
 use esker::base::blob_ref::BlobShare;
 use esker::base::key::{EntryRef, Kind};
+use esker::compress::Codec;
 use esker::inspect::{BlockSummary, TableFile};
 use esker::table::{Footer, Handle, Properties};
 
@@ -82,6 +83,7 @@ fn properties(found: &Properties, printer: &mut ItemPrinter) -> Outcome {
         ("index bytes", number(found.index_bytes)),
         ("filter bytes", number(found.filter_bytes)),
         ("codec", codec(found.codec)),
+        ("dictionary", found.dictionary.map_or(Cell::Empty, place)),
         ("filter policy", number(found.filter_policy.into())),
         ("prefix", found.prefix.map_or(Cell::Empty, |prefix| Cell::Text(format!("{prefix:?}")))),
         ("earliest expiry", time(found.earliest_expiry)),
@@ -109,8 +111,11 @@ fn blobs(shares: &[BlobShare]) -> Cell {
 }
 
 pub(super) fn codec(byte: u8) -> Cell {
-    let codec = esker::compress::Codec::from_byte(byte);
-    Cell::Text(codec.map_or_else(|| byte.to_string(), |codec| format!("{codec:?}").to_lowercase()))
+    Cell::Text(match Codec::from_byte(byte) {
+        Some(Codec::ZstdDictionary) => "zstd with dictionary".into(),
+        Some(codec) => format!("{codec:?}").to_lowercase(),
+        None => byte.to_string(),
+    })
 }
 
 fn block_row(block: BlockSummary) -> Item {

@@ -20,6 +20,8 @@ use std::time::Duration;
 pub fn builder(store: &Path, seed: u64, round: u32) -> Builder {
     let hash = round_hash(seed, round);
     let memtable_bytes: u64 = [64 << 10, 256 << 10, 2 << 20, 16 << 20][(hash % 4) as usize];
+    // A family that separates values in one round and not in the next has both.
+    let apart_from = |turn: u64| [None, Some(64), Some(512)][(hash / 24 + turn) as usize % 3];
     Db::builder(store)
         .memory_budget(64 << 20)
         .memtable_bytes(memtable_bytes as usize)
@@ -29,6 +31,8 @@ pub fn builder(store: &Path, seed: u64, round: u32) -> Builder {
         .manifest_bytes([8 << 10, 64 << 10][(hash / 12 % 2) as usize])
         .sync_interval(Duration::from_millis(100))
         .max_open_files(64)
+        .blob_values_from("default", apart_from(0))
+        .blob_values_from(FAMILIES[usize::from(PASSING)], apart_from(1))
 }
 
 /// A random number that is the same throughout a round.
