@@ -25,6 +25,7 @@ pub const OPTIONS: &[&str] = &[
     "minmatchlen",
     "withmatchlen",
     "byte",
+    "bit",
     "and",
     "or",
     "xor",
