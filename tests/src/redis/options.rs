@@ -25,7 +25,6 @@ pub const OPTIONS: &[&str] = &[
     "minmatchlen",
     "withmatchlen",
     "byte",
-    "bit",
     "and",
     "or",
     "xor",
