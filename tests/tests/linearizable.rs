@@ -4,27 +4,10 @@
 //! `ESKER_LINEAR_HISTORIES` says how many histories are run, `ESKER_LINEAR_SEED` from which seed on.
 
 use esker_tests::figure;
-use esker_tests::linear::{Call, Plan, check, content_of, explain, run};
-use std::fmt::Write;
+use esker_tests::linear::{Plan, check, content_of, explain, overlapping, run, shown};
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
-}
-
-fn shown(calls: &[Call]) -> String {
-    let mut text = String::new();
-    for call in calls {
-        let Call { thread, began, ended, what } = call;
-        writeln!(text, "{:>12} - {:>12} thread {thread} {what:?}", began.as_nanos(), ended.as_nanos())
-            .unwrap();
-    }
-    text
-}
-
-/// How many calls were under way while one of another thread was.
-fn overlapping(calls: &[Call]) -> usize {
-    let beside = |a: &Call, b: &Call| a.thread != b.thread && a.began < b.ended && b.began < a.ended;
-    calls.iter().filter(|a| calls.iter().any(|b| beside(a, b))).count()
 }
 
 /// A plan of each kind in turn: narrow and wide, on a simulated and on a real disk.

@@ -7,11 +7,10 @@
 use esker::base::random::Random;
 use esker_structures::Store;
 use esker_structures::command::Connection;
-use esker_tests::linear::{Call, What, check};
+use esker_tests::linear::{What, check, overlapping, shown};
 use esker_tests::redis::{Client, Line, Raced, Server, Value, race};
 use esker_tests::served::Served;
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -24,9 +23,9 @@ fn number(name: &str, default: u64) -> u64 {
 /// What the connections lead to.
 enum Behind {
     /// A store in this process, and its directory.
-    Inside(Store, #[allow(dead_code, reason = "removed with it")] tempfile::TempDir),
+    Inside { store: Store, _dir: tempfile::TempDir },
     /// `esker serve`.
-    Served(Served, #[allow(dead_code, reason = "removed with it")] tempfile::TempDir),
+    Served { server: Served, _dir: tempfile::TempDir },
     /// A real `redis-server`.
     Redis(Server),
 }
@@ -34,12 +33,13 @@ enum Behind {
 impl Behind {
     fn inside() -> Behind {
         let dir = tempfile::tempdir().unwrap();
-        Behind::Inside(Store::open(dir.path()).unwrap(), dir)
+        Behind::Inside { store: Store::open(dir.path()).unwrap(), _dir: dir }
     }
 
     fn served(mode: &str) -> Behind {
         let dir = tempfile::tempdir().unwrap();
-        Behind::Served(Served::start(PROGRAM, dir.path(), &["--durability", mode]), dir)
+        let server = Served::start(PROGRAM, dir.path(), &["--durability", mode]);
+        Behind::Served { server, _dir: dir }
     }
 
     /// All that there are; Redis only where it is installed.
@@ -55,8 +55,8 @@ impl Behind {
 
     fn line(&self) -> Line {
         match self {
-            Behind::Inside(store, _) => Line::Inside(Box::new(Connection::new(store))),
-            Behind::Served(server, _) => Line::Wire(Client::new(server.stream())),
+            Behind::Inside { store, .. } => Line::Inside(Box::new(Connection::new(store))),
+            Behind::Served { server, .. } => Line::Wire(Client::new(server.stream())),
             Behind::Redis(server) => Line::Wire(server.connect()),
         }
     }
@@ -65,21 +65,6 @@ impl Behind {
         self.line().ask(&["flushall"]);
         (0..count).map(|_| self.line()).collect()
     }
-}
-
-fn shown(calls: &[Call]) -> String {
-    let mut text = String::new();
-    for Call { thread, began, ended, what } in calls {
-        writeln!(text, "{:>12} - {:>12} thread {thread} {what:?}", began.as_nanos(), ended.as_nanos())
-            .unwrap();
-    }
-    text
-}
-
-/// How many calls were under way while one of another thread was.
-fn overlapping(calls: &[Call]) -> usize {
-    let beside = |a: &Call, b: &Call| a.thread != b.thread && a.began < b.ended && b.began < a.ended;
-    calls.iter().filter(|a| calls.iter().any(|b| beside(a, b))).count()
 }
 
 #[test]
@@ -185,7 +170,7 @@ fn of_all_who_rely_on_a_key_one_goes_on() {
 fn of_two_that_read_what_the_other_writes_one_sees_it() {
     let rounds = number("ESKER_CLIENTS_HISTORIES", 240).min(2_000) as usize * 8;
     for (name, behind) in Behind::all() {
-        let rounds = if matches!(behind, Behind::Inside(..)) { rounds } else { rounds / 8 };
+        let rounds = if matches!(behind, Behind::Inside { .. }) { rounds } else { rounds / 8 };
         let (arrived, at_work) = (AtomicU64::new(0), AtomicU64::new(2));
         let saw: Vec<Vec<Value>> = thread::scope(|scope| {
             let (arrived, at_work) = (&arrived, &at_work);

@@ -72,3 +72,19 @@ impl Call {
         }
     }
 }
+
+/// Calls, one in each line, for who looks for what went wrong.
+#[must_use]
+pub fn shown(calls: &[Call]) -> String {
+    let line = |Call { thread, began, ended, what }: &Call| {
+        format!("{:>12} - {:>12} thread {thread} {what:?}\n", began.as_nanos(), ended.as_nanos())
+    };
+    calls.iter().map(line).collect()
+}
+
+/// How many calls were under way while one of another thread was.
+#[must_use]
+pub fn overlapping(calls: &[Call]) -> usize {
+    let beside = |a: &Call, b: &Call| a.thread != b.thread && a.began < b.ended && b.began < a.ended;
+    calls.iter().filter(|a| calls.iter().any(|b| beside(a, b))).count()
+}

@@ -11,7 +11,7 @@ mod recovered;
 mod threads;
 mod updates;
 
-pub use call::{Call, Cell, Content, EMPTY, KEYS, What};
+pub use call::{Call, Cell, Content, EMPTY, KEYS, What, overlapping, shown};
 pub use checker::{Undecided, check};
 pub use recovered::{explain, read_all};
 pub use threads::{Plan, Recorded, content_of, run};

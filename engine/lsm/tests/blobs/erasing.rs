@@ -1,8 +1,23 @@
 //! What was deleted is gone from blob files, too, within the time that the family promises.
 
 use crate::store::{FROM, Rig, blob_files, settle};
-use esker::{Db, FamilyOptions, Result};
+use esker::{ColumnFamily, Db, FamilyOptions, Result};
 use std::time::Duration;
+
+/// A value that stands in a blob file.
+fn long(i: u32) -> String {
+    format!("{i} {}", "x".repeat(FROM))
+}
+
+/// A family that separates values, with fifty of them.
+fn filled(db: &Db, options: FamilyOptions) -> Result<ColumnFamily> {
+    let options = FamilyOptions { blob_values_from: Some(FROM), ..options };
+    let family = db.create_column_family("f", options)?;
+    for i in 0..50 {
+        family.put(format!("k{i:03}"), long(i))?;
+    }
+    Ok(family)
+}
 
 /// Where values are only overwritten nothing has to be gone, and no file is collected for a single dead one.
 #[test]
@@ -10,16 +25,7 @@ fn a_value_that_was_overwritten_is_no_reason_to_collect_a_file() -> Result<()> {
     let rig = Rig::new();
     let db = rig.open()?;
     let within = Duration::from_secs(3600);
-    let options = FamilyOptions {
-        erase_within: Some(within),
-        blob_values_from: Some(FROM),
-        ..FamilyOptions::default()
-    };
-    let family = db.create_column_family("f", options)?;
-    let long = |i: u32| format!("{i} {}", "x".repeat(FROM));
-    for i in 0..50 {
-        family.put(format!("k{i:03}"), long(i))?;
-    }
+    let family = filled(&db, FamilyOptions { erase_within: Some(within), ..FamilyOptions::default() })?;
     db.flush()?;
     family.compact_range::<&[u8], _>(..)?;
     let first = blob_files(&rig.disk);
@@ -62,17 +68,10 @@ fn the_bytes_of_a_deleted_value_are_gone_in_time_and_the_rest_stays() -> Result<
     let rig = Rig::new();
     let db = rig.open()?;
     let within = Duration::from_secs(3600);
-    let options = FamilyOptions {
-        zstd_level: None,
-        erase_within: Some(within),
-        blob_values_from: Some(FROM),
-        ..FamilyOptions::default()
-    };
-    let family = db.create_column_family("f", options)?;
-    let long = |i: u32| format!("{i} {}", "x".repeat(FROM));
-    for i in 0..50 {
-        family.put(format!("k{i:03}"), long(i))?;
-    }
+    let family = filled(
+        &db,
+        FamilyOptions { zstd_level: None, erase_within: Some(within), ..FamilyOptions::default() },
+    )?;
     family.put("secret", format!("{SECRET} {}", "x".repeat(FROM)))?;
     db.flush()?;
     let holds = || {
