@@ -87,7 +87,7 @@ fn trace_one(more: &[&str]) {
     }
     db.close().unwrap();
     let seed = number_from("ESKER_STRESS_SEED", Random::default().next_u64() >> 1).to_string();
-    let args = ["stress-child", "--store", "store", "--seed", &seed, "--commits", "250"];
+    let args = ["stress-child", "--store", "store", "--seed", &seed, "--commits", "400"];
     let Some((said, calls)) = trace::run(ESKER, &[&args, more].concat(), folder.path()) else { return };
     assert!(said.ends_with("closed\n") && !said.contains("wrong"), "{said}");
     let found = trace::check(&calls, "store");
