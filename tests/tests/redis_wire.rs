@@ -249,6 +249,7 @@ const FIXED: &[&str] = &[
     "client no-evict maybe",
     "client list type nosuch",
     "client list id x",
+    "client list id -1",
     "client list type pubsub",
     "auth",
     "auth x",

@@ -358,7 +358,8 @@ fn thousands_of_connections_cost_little() {
     let mut first = server.connect();
     let most = first.ask("CONFIG GET maxclients");
     let most: usize = most.lines().last().unwrap().parse().unwrap();
-    let count = if most > 5100 { 5000 } else { most.saturating_sub(10).min(1000) };
+    let own = rlimit::increase_nofile_limit(6000).unwrap_or(1024) as usize;
+    let count = most.saturating_sub(10).min(own.saturating_sub(200)).min(5000);
     let before = server.resident();
     let mut clients: Vec<Client> = (0..count).map(|_| server.connect()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
@@ -380,6 +381,22 @@ fn thousands_of_connections_cost_little() {
     server.stream().read_to_string(&mut refused).unwrap();
     assert_eq!(refused, "-ERR max number of clients reached\r\n");
     assert_eq!(first.ask("PING"), "+PONG\r\n");
+}
+
+/// Most shells start it with a limit of 1,024, of which it left 384 for connections without a word.
+#[test]
+fn as_many_files_are_open_as_the_system_lets_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let hard = rlimit::getrlimit(rlimit::Resource::NOFILE).unwrap().1;
+    let server = Served::start_limited(PROGRAM, dir.path(), 1024);
+    let mut client = server.connect();
+    let most = client.ask("CONFIG GET maxclients");
+    let most: u64 = most.lines().last().unwrap().parse().unwrap();
+    assert_eq!(most, hard.saturating_sub(640).max(hard / 4).min(10_000));
+    let too_many = client.ask("CONFIG SET maxclients 1000000");
+    if hard < 1_000_640 {
+        assert!(too_many.contains("not able to handle the specified number of clients"), "{too_many}");
+    }
 }
 
 #[test]

@@ -339,6 +339,53 @@ fn what_is_watched_decides_over_a_transaction() {
     store.close().unwrap();
 }
 
+/// What a transaction had read somebody else once changed before it was written: of two that counted up, one
+/// was lost, and two that each looked at what the other took both took it.
+#[test]
+fn what_a_transaction_has_read_is_so_when_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::builder(dir.path().join("data")).durability(esker::Durability::Os).open().unwrap();
+    let number = |value: Option<Vec<u8>>| -> i64 {
+        value.map_or(0, |value| String::from_utf8(value).unwrap().parse().unwrap())
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    let done = store.transact(|t| {
+                        let n = number(t.db(0).string("n").get()?);
+                        t.db(0).string("n").set((n + 1).to_string())
+                    });
+                    done.unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(number(store.db(0).string("n").get().unwrap()), 2000);
+    let together = std::sync::Barrier::new(2);
+    for round in 0..500 {
+        for key in ["a", "b"] {
+            store.db(0).string(key).set("1").unwrap();
+        }
+        std::thread::scope(|scope| {
+            for keys in [["a", "b"], ["b", "a"]] {
+                let (store, together) = (&store, &together);
+                scope.spawn(move || {
+                    together.wait();
+                    let done = store.transact(|t| {
+                        let sum: i64 = t.db(0).get_many(&keys)?.into_iter().map(number).sum();
+                        if sum == 2 { t.db(0).string(keys[0]).set("0") } else { Ok(()) }
+                    });
+                    done.unwrap();
+                });
+            }
+        });
+        let left: i64 = ["a", "b"].map(|key| number(store.db(0).string(key).get().unwrap())).iter().sum();
+        assert_eq!(left, 1, "round {round}");
+    }
+    store.close().unwrap();
+}
+
 #[test]
 fn nothing_that_is_told_to_have_expired_comes_back() {
     let clock = ManualClock::new(1_700_000_000_000);

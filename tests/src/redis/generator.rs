@@ -330,7 +330,9 @@ impl Generator {
             "element" if self.one_in(40) => "e".repeat(300 + self.below(2000) as usize),
             "element" => format!("e{}", self.below(12)),
             "numkeys" => self.of(&["0", "-1", "2", "9", "x"]).into(),
-            "base" => self.of(&["0", "0", "1", "2", "15", "16", "-1", "x"]).into(),
+            "base" => {
+                self.of(&["0", "0", "1", "2", "15", "16", "-1", "x", "99999999999", "-2147483649"]).into()
+            }
             // Seldom the same twice: which of two such times is later depends on the millisecond.
             "life" if self.one_in(2) => (100_000 + self.below(100_000)).to_string(),
             "life" => self.of(&["0", "-1", "x", "9223372036854775807"]).into(),

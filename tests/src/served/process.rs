@@ -26,6 +26,17 @@ impl Served {
         Served::spawn(Command::new(program), dir, more)
     }
 
+    /// The same, with a soft limit on its descriptors.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    #[must_use]
+    pub fn start_limited(program: &str, dir: &Path, descriptors: u32) -> Served {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -S -n {descriptors}; exec \"$0\" \"$@\""), program]);
+        Served::spawn(shell, dir, &[])
+    }
+
     /// The same, traced into the file `trace` (see [`crate::trace`]); `None` where there is no `strace`.
     ///
     /// # Panics

@@ -82,8 +82,9 @@ impl<'r, R: Run> Database<'r, R> {
         mut body: impl FnMut(&mut Unit<'_>, Key<'_>) -> Result<T>,
     ) -> Result<T> {
         self.run.read(|unit| {
-            let keyspace = unit.keyspace(self.number)?;
-            body(unit, Key { keyspace, name })
+            let key = Key { keyspace: unit.keyspace(self.number)?, name };
+            self.run.hold(unit, &[key])?;
+            body(unit, key)
         })
     }
 
@@ -96,6 +97,7 @@ impl<'r, R: Run> Database<'r, R> {
         self.run.read(|unit| {
             let keyspace = unit.keyspace(self.number)?;
             let keys: Vec<Key<'_>> = names.iter().map(|name| Key { keyspace, name: name.as_ref() }).collect();
+            self.run.hold(unit, &keys)?;
             body(unit, &keys)
         })
     }

@@ -23,6 +23,7 @@ impl<R: Run, K: AsRef<[u8]>> Place<'_, R, K> {
         let name = self.name.as_ref();
         self.run.read(|unit| {
             let key = Key { keyspace: unit.keyspace(self.database)?, name };
+            self.run.hold(unit, &[key])?;
             body(unit, key)
         })
     }
@@ -36,6 +37,7 @@ impl<R: Run, K: AsRef<[u8]>> Place<'_, R, K> {
         let names = self.with(others);
         self.run.read(|unit| {
             let keys = keys(unit, &names)?;
+            self.run.hold(unit, &keys)?;
             body(unit, &keys)
         })
     }

@@ -32,6 +32,15 @@ pub trait Run {
     /// Those of `body`.
     fn read<T>(&self, body: impl FnMut(&mut Unit<'_>) -> Result<T>) -> Result<T>;
 
+    /// Has what a call is about to read of these keys be true to the end of the unit of work. A call that is
+    /// one by itself needs nothing.
+    ///
+    /// # Errors
+    /// [`crate::Error::Busy`].
+    fn hold(&self, _unit: &mut Unit<'_>, _keys: &[Key<'_>]) -> Result<()> {
+        Ok(())
+    }
+
     /// Runs a call that writes keys, whose databases and names are given.
     ///
     /// # Errors
@@ -92,6 +101,10 @@ impl Run for Transaction<'_, '_> {
         self.unit.borrow_mut().reading(|unit| body(unit))
     }
 
+    fn hold(&self, unit: &mut Unit<'_>, keys: &[Key<'_>]) -> Result<()> {
+        unit.lock(keys.iter().copied())
+    }
+
     fn write<T>(
         &self,
         names: &[(u32, &[u8])],
@@ -122,8 +135,8 @@ impl<'t, 's> Transaction<'t, 's> {
         Database::new(self, number)
     }
 
-    /// Locks keys that the transaction reads, so that nobody changes them before it is committed. Keys that
-    /// it writes are locked anyway.
+    /// Locks keys before the transaction comes to them, so that it need not run again where others lock the
+    /// same in another order. Keys that it reads or writes are locked anyway.
     ///
     /// # Errors
     /// [`crate::Error::Busy`], which `body` must hand on; [`crate::Error::DATABASE_RANGE`].
@@ -142,9 +155,11 @@ impl Store {
         Database::new(self, number)
     }
 
-    /// Runs `body`, whose calls become one write, all of it or nothing. Keys are locked when they are first
-    /// written, or by [`Transaction::lock`]; if that meets somebody else's in an order in which it must not
-    /// wait, `body` runs again from the start. An error of `body` leaves nothing written.
+    /// Runs `body`, whose calls become one write, all of it or nothing, and nobody changes meanwhile what it
+    /// has read. Keys are locked when they are first read or written, or by [`Transaction::lock`]; if that meets
+    /// somebody else's in an order in which it must not wait, `body` runs again from the start. An error of
+    /// `body` leaves nothing written. Calls that name no key, such as counts of a database, show a moment and
+    /// hold nobody.
     ///
     /// Within `body` the transaction's own calls are to be used alone: one on the store itself would be a
     /// second unit of work of the same thread, and could wait for the first for ever.

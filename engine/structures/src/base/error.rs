@@ -45,6 +45,9 @@ impl Error {
     pub const INDEX_RANGE: Error = Error::fixed("ERR index out of range");
     /// A database that does not exist.
     pub const DATABASE_RANGE: Error = Error::fixed("ERR DB index is out of range");
+    /// A number that is none of 32 bits.
+    pub const INT_RANGE: Error =
+        Error::fixed("ERR value is out of range, value must between -2147483648 and 2147483647");
     /// A string longer than [`crate::encoding::limits::MAX_STRING_BYTES`].
     pub const STRING_TOO_LONG: Error =
         Error::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");

@@ -97,19 +97,18 @@ fn echo(_: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     Ok(Reply::Bulk(args.get(1).copied().unwrap_or_default().to_vec()))
 }
 
-/// The number of a database.
+/// The number of a database, which Redis reads as an `int`.
 pub(super) fn database(context: &Context<'_, '_>, text: &[u8]) -> Result<u32> {
     let number = integer(text)?;
+    if i32::try_from(number).is_err() {
+        return Err(Error::INT_RANGE);
+    }
     let number = u32::try_from(number).ok().filter(|number| *number < context.unit.databases());
     number.ok_or(Error::DATABASE_RANGE)
 }
 
 fn select(context: &mut Context<'_, '_>, args: &[&[u8]]) -> Result<Reply> {
     let text = args.get(1).copied().unwrap_or_default();
-    // Redis reads an `int` here.
-    if i32::try_from(integer(text)?).is_err() {
-        return Err(Error::NOT_INTEGER);
-    }
     context.session.database = database(context, text)?;
     Ok(Reply::OK)
 }

@@ -43,7 +43,9 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn push(&mut self, command: &'static Command, args: &[&[u8]]) -> Reply {
         let args: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
-        self.bytes += args.iter().map(|arg| arg.len() + size_of::<Vec<u8>>()).sum::<usize>();
+        // With what the allocator adds to each, about.
+        let own = size_of::<Queued>() + 16;
+        self.bytes += own + args.iter().map(|arg| arg.len() + size_of::<Vec<u8>>() + 16).sum::<usize>();
         self.has_outside |= command.name == OUTSIDE.name;
         self.commands.push(Queued { command, args });
         Reply::Simple("QUEUED")

@@ -61,6 +61,13 @@ fn parse<'a>(args: &'a [&'a [u8]], stores: bool) -> Result<(SortOptions<'a>, Opt
     Ok((options, store))
 }
 
+/// Whether SORT or SORT_RO with these arguments reads keys that its elements name.
+pub(super) fn follows_patterns(args: &[&[u8]]) -> bool {
+    parse(args, true).is_ok_and(|(options, _)| {
+        (options.by.is_some() && !options.keeps_order) || options.get.iter().any(|get| *get != b"#")
+    })
+}
+
 /// The key that is read. Patterns name others, which only its elements tell: to clients the keys are movable.
 fn first(_: &[&[u8]], database: u32) -> Vec<(u32, usize)> {
     vec![(database, 1)]
@@ -112,6 +119,20 @@ mod tests {
     use crate::command::Connection;
     use crate::store::Store;
     use esker::fs::{Fs, SimFs};
+
+    #[test]
+    fn patterns_are_what_by_and_get_ask_for() {
+        for (line, expected) in [
+            ("sort l by w*", true),
+            ("sort l get # get w*", true),
+            ("sort l by nosort get #", false),
+            ("sort by limit 0 get", false),
+            ("sort get store by", false),
+        ] {
+            let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            assert_eq!(follows_patterns(&args), expected, "{line}");
+        }
+    }
 
     #[test]
     fn one_by_without_a_star_keeps_the_order_whatever_the_last_says() {

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::keyspec::Keys;
 use super::reply::Reply;
 use super::session::{Queue, Queued, Session};
+use super::sort;
 use super::table::{Command, Group, flags};
 use crate::base::error::{Error, Result};
 use crate::base::number::parse_i64;
@@ -189,8 +190,8 @@ fn together(store: &Store, session: &mut Session, commands: &[Queued]) -> Result
 
 /// Whether a command reads more keys than it names.
 fn reads_unnamed(Queued { command, args }: &Queued) -> bool {
-    let has = |word: &str| args.iter().any(|arg| is(arg, word));
-    let by_patterns = ["sort", "sort_ro"].contains(&command.name) && (has("by") || has("get"));
+    let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+    let by_patterns = ["sort", "sort_ro"].contains(&command.name) && sort::follows_patterns(&args);
     by_patterns || (command.has(flags::READ) && matches!(command.keys, Keys::None))
 }
 

@@ -25,6 +25,8 @@ impl Inner {
         let (keyspaces, next) = read_databases(&self.index)?;
         self.counts.replace(load_counts(&self.index, &keyspaces)?);
         self.databases.set(&keyspaces, next);
+        // Records that were removed from the index of what ends may be there again.
+        self.sweep.take_back(0);
         self.fell_back.store(true, Ordering::Release);
         Ok(())
     }

@@ -103,6 +103,10 @@ pub fn run(args: &ServeArgs) -> Outcome {
     let options = Options { address, workers: args.workers.into(), ..Options::default() };
     let server = Server::start(&store, &options)
         .map_err(|error| Failure::error(format!("cannot listen on {address}: {error}")))?;
+    if server.max_clients() < options.max_clients {
+        let most = server.max_clients();
+        notes::note(&format!("at most {most} connections, since the process may not have more files open"));
+    }
     let (stopper, asked) = (server.stopper(), AtomicBool::new(false));
     ctrlc::set_handler(move || {
         if asked.swap(true, Ordering::SeqCst) {

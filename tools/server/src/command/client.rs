@@ -97,7 +97,8 @@ fn list(call: &Call<'_>, filter: &[&[u8]]) -> Option<Reply> {
             _ => return Some(Error::quoting("ERR Unknown client type '", kind, "'").into()),
         },
         [what, ids @ ..] if is(what, "id") && !ids.is_empty() => {
-            let ids = ids.iter().map(|id| parse_i64(id).and_then(|id| u64::try_from(id).ok()));
+            // No client has the number 0, nor one below it.
+            let ids = ids.iter().map(|id| parse_i64(id).map(|id| u64::try_from(id).unwrap_or(0)));
             match ids.collect::<Option<Vec<u64>>>() {
                 None => return error("ERR Invalid client ID"),
                 ids => ids,

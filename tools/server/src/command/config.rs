@@ -1,6 +1,7 @@
 //! CONFIG: the names that clients ask for, and the limits that can be changed.
 
 use super::table::{Call, error, help, is, wrong_number};
+use crate::server::descriptors;
 use crate::shared::Shared;
 use esker::Durability;
 use esker_structures::Error;
@@ -126,6 +127,10 @@ const ENTRIES: &[Entry] = &[
             let most: u64 = text.parse().map_err(|_| NO_INTEGER)?;
             if !(1..=1_000_000).contains(&most) {
                 return Err("argument must be between 1 and 1000000 inclusive");
+            }
+            descriptors::raise(most);
+            if descriptors::affordable(most) < most {
+                return Err("The operating system is not able to handle the specified number of clients");
             }
             shared.settings.max_clients.set(most);
             Ok(())

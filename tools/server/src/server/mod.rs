@@ -1,7 +1,7 @@
 //! Starting and stopping.
 
 mod acceptor;
-mod descriptors;
+pub(crate) mod descriptors;
 mod metrics;
 mod options;
 mod running;

@@ -55,6 +55,7 @@ impl Server {
         let acceptor_poll = acceptor::poll()?;
         let mut wakers: Vec<_> = polls.iter().map(|(_, waker)| waker.clone()).collect();
         wakers.push(acceptor_poll.1.clone());
+        descriptors::raise(options.max_clients);
         let max_clients = descriptors::affordable(options.max_clients);
         let shared = Arc::new(Shared::new(store.clone(), address, max_clients, wakers));
         let (mut workers, mut inboxes) = (Vec::new(), Vec::new());
