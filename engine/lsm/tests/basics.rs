@@ -276,6 +276,43 @@ fn callbacks_may_drop_the_store_and_may_panic() -> Result<()> {
     db.close()
 }
 
+/// What a waker keeps alive may be the last handle: the thread that syncs wakes it, and must not close the
+/// store.
+#[test]
+fn a_waker_may_hold_the_last_handle_and_may_panic() -> Result<()> {
+    struct Holds(std::sync::mpsc::SyncSender<()>, #[expect(dead_code, reason = "held")] Db);
+    impl std::task::Wake for Holds {
+        fn wake(self: std::sync::Arc<Self>) {
+            unreachable!("whoever syncs keeps it");
+        }
+        fn wake_by_ref(self: &std::sync::Arc<Self>) {
+            self.0.send(()).unwrap();
+            panic!("a planted panic");
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let db = small(&path).sync_interval(Duration::from_millis(20)).open()?;
+    let mut batch = WriteBatch::new();
+    batch.put(&db, "k", "v");
+    let ticket = db.commit(batch, Durability::Os)?;
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let waker = std::sync::Arc::new(Holds(sender, db.clone())).into();
+    let pending = db.poll_durable(ticket.seq(), &mut std::task::Context::from_waker(&waker)).is_pending();
+    drop((db, waker));
+    if pending {
+        receiver.recv().unwrap();
+    }
+    let db = loop {
+        match small(&path).open() {
+            Err(Error::Locked { .. }) => std::thread::yield_now(),
+            opened => break opened?,
+        }
+    };
+    assert_eq!(db.get("k")?.unwrap(), "v");
+    db.close()
+}
+
 /// Two tables in level 0 are no compaction's business; when nobody writes any more they become one run.
 #[test]
 fn while_nobody_writes_the_runs_become_one() {

@@ -309,6 +309,9 @@ impl Jobs {
         self.store.rotate_aged();
         let erased = trimmed.and_then(|()| self.erase());
         self.judge(Task::Upkeep, &erased);
+        if self.store.durable.has_spent() {
+            self.store.work.announce(Task::Callbacks);
+        }
         self.store.persist_clock(CLOCK_EVERY_MS)?;
         self.store.balance_memory();
         self.store.update_pressure();

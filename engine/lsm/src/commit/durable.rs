@@ -9,6 +9,9 @@
 //! - Callbacks are not run by whoever raises the watermark, who may be in the middle of a flush, but
 //!   by [`Durable::run_callbacks`], on a thread that nothing else waits for. They may do anything,
 //!   dropping the last handle of the store included.
+//! - Wakers are woken by whoever raises the watermark: a thread less between a sync and who waits for it.
+//!   What is dropped with a waker may be the last handle of the store, too, so that wakers that were woken are
+//!   dropped where callbacks run.
 //! - The first failure is kept for good: nothing is ever reported durable after it, and every
 //!   waiter gets it. A sync that failed must not be retried (see the contract in [`crate::fs`]).
 
@@ -16,12 +19,17 @@ use crate::base::error::{Error, Result};
 use crate::base::key::SeqNum;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::base::sync::{Condvar, Mutex};
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// Called once the sequence number that it waits for is durable, or never will be.
 pub type Callback = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// Wakers that were woken are dropped together, once they are so many; or by the upkeep.
+const SPENT: usize = 64;
 
 /// The watermark.
 pub struct Durable {
@@ -38,6 +46,10 @@ struct State {
     failure: Option<Error>,
     callbacks: Vec<(SeqNum, Callback)>,
     settled: Vec<(Callback, Result<()>)>,
+    /// Whom to wake from which number on, by what the waker is made of: one that asks again is kept once.
+    wakers: HashMap<(usize, usize), (SeqNum, Waker)>,
+    /// Wakers that were woken.
+    spent: Vec<Waker>,
 }
 
 /// What a sync made durable.
@@ -167,6 +179,25 @@ impl Durable {
         }
     }
 
+    /// Whether `seq` is durable, or can no longer become so. If that is not known yet, `waker` is woken once
+    /// it is, or before.
+    pub fn poll(&self, seq: SeqNum, waker: &Waker) -> Poll<Result<()>> {
+        if self.seq() >= seq {
+            return Poll::Ready(Ok(()));
+        }
+        let mut state = self.state.lock();
+        if self.seq() >= seq {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(failure) = &state.failure {
+            return Poll::Ready(Err(failure.clone()));
+        }
+        let name = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
+        let waiting = state.wakers.entry(name).or_insert_with(|| (seq, waker.clone()));
+        waiting.0 = waiting.0.min(seq);
+        Poll::Pending
+    }
+
     /// Keeps a failure for good, unless there is one already.
     pub fn fail(&self, error: Error) {
         self.fail_and(error, || ());
@@ -208,27 +239,52 @@ impl Durable {
                 state.callbacks.push((seq, callback));
             }
         }
+        let due = |(seq, _): &(SeqNum, Waker)| *seq <= durable || failure.is_some();
+        let woken: Vec<Waker> = state.wakers.extract_if(|_, of| due(of)).map(|(_, of)| of.1).collect();
         drop(state);
         self.changed.notify_all();
-    }
-
-    /// Whether there are callbacks to be run.
-    #[must_use]
-    pub fn has_settled(&self) -> bool {
-        !self.state.lock().settled.is_empty()
-    }
-
-    /// Runs the callbacks whose answer is known. A panic in one is caught and counted.
-    pub fn run_callbacks(&self) {
-        let settled = std::mem::take(&mut self.state.lock().settled);
-        for (callback, result) in settled {
-            if catch_unwind(AssertUnwindSafe(|| callback(result))).is_err() {
-                self.panicked.fetch_add(1, Ordering::Relaxed);
-            }
+        if !woken.is_empty() {
+            woken.iter().for_each(|waker| self.catching(|| waker.wake_by_ref()));
+            self.state.lock().spent.extend(woken);
         }
     }
 
-    /// How many callbacks have panicked.
+    fn catching(&self, run: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            self.panicked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether [`Durable::run_callbacks`] should be called: there are callbacks to be run, or many wakers to
+    /// be dropped.
+    #[must_use]
+    pub fn has_settled(&self) -> bool {
+        let state = self.state.lock();
+        !state.settled.is_empty() || state.spent.len() >= SPENT
+    }
+
+    /// Whether there is anything to drop.
+    #[must_use]
+    pub fn has_spent(&self) -> bool {
+        !self.state.lock().spent.is_empty()
+    }
+
+    /// Runs the callbacks whose answer is known, and drops the wakers that were woken. A panic in one is caught
+    /// and counted.
+    pub fn run_callbacks(&self) {
+        let (settled, spent) = {
+            let mut state = self.state.lock();
+            (std::mem::take(&mut state.settled), std::mem::take(&mut state.spent))
+        };
+        for (callback, result) in settled {
+            self.catching(|| callback(result));
+        }
+        for waker in spent {
+            self.catching(|| drop(waker));
+        }
+    }
+
+    /// How many callbacks and wakers have panicked.
     #[must_use]
     pub fn panicked(&self) -> u64 {
         self.panicked.load(Ordering::Relaxed)
@@ -259,6 +315,7 @@ mod tests {
     use super::*;
     use crate::base::sync::Arc;
     use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
 
     #[test]
     fn threads_share_syncs_and_no_one_returns_too_early() {
@@ -302,6 +359,48 @@ mod tests {
         durable.run_callbacks();
         assert_eq!(*heard.lock(), [(3, true), (4, false)]);
         assert_eq!((durable.has_settled(), durable.panicked()), (false, 1));
+    }
+
+    /// Counts how often it was woken.
+    #[derive(Default)]
+    struct Woken(AtomicU64);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.wake_by_ref();
+        }
+        fn wake_by_ref(self: &Arc<Self>) {
+            assert!(self.0.fetch_add(1, Ordering::AcqRel) < 2, "a planted panic");
+        }
+    }
+
+    #[test]
+    fn wakers_are_woken_once_it_is_worth_asking_again() {
+        let durable = Durable::new(3);
+        let raise = |seq| durable.wait(seq, || Ok(Synced { seq, lsn: seq })).unwrap();
+        let woken = Arc::new(Woken::default());
+        let (waker, count) = (Waker::from(woken.clone()), || woken.0.load(Ordering::Acquire));
+        let ready = |seq| match durable.poll(seq, &waker) {
+            Poll::Ready(result) => Some(result.is_ok()),
+            Poll::Pending => None,
+        };
+        assert_eq!([ready(3), ready(9), ready(5), ready(7), ready(5)], [Some(true), None, None, None, None]);
+        assert_eq!(durable.state.lock().wakers.len(), 1, "one that asks again is kept once");
+        raise(4);
+        assert_eq!(count(), 0);
+        raise(6);
+        assert_eq!((count(), ready(6), ready(7)), (1, Some(true), None));
+        durable.fail(Error::Closed);
+        assert_eq!((count(), ready(6), ready(7)), (2, Some(true), Some(false)));
+        // They are dropped by whoever runs callbacks.
+        assert!(durable.has_spent() && !durable.has_settled());
+        assert_eq!(Arc::strong_count(&woken), 4);
+        durable.run_callbacks();
+        assert_eq!((durable.has_spent(), Arc::strong_count(&woken)), (false, 2));
+        let durable = Durable::new(3);
+        assert!(durable.poll(4, &waker).is_pending());
+        durable.fail(Error::Closed);
+        assert_eq!((count(), durable.panicked()), (3, 1));
     }
 }
 
@@ -367,6 +466,31 @@ mod loom_tests {
             syncing.join().unwrap();
             durable.run_callbacks();
             assert_eq!(calls.load(Ordering::Acquire), 1);
+        });
+    }
+
+    /// Who asks while its number becomes durable is told so, or woken.
+    #[test]
+    fn loom_who_asks_is_told_or_woken() {
+        struct Woken(AtomicU64);
+        impl std::task::Wake for Woken {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let durable = Arc::new(Durable::new(0));
+            let syncing = {
+                let durable = durable.clone();
+                thread::spawn(move || durable.wait(1, || Ok(Synced { seq: 1, lsn: 1 })).unwrap())
+            };
+            let woken = std::sync::Arc::new(Woken(AtomicU64::new(0)));
+            let told = durable.poll(1, &woken.clone().into()).is_ready();
+            syncing.join().unwrap();
+            assert_eq!(woken.0.load(Ordering::Acquire), u64::from(!told));
+            durable.run_callbacks();
         });
     }
 

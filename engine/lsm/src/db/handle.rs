@@ -15,6 +15,7 @@ use crate::commit::{Durability, Store, Ticket};
 use crate::tree::Family;
 use std::ops::Deref;
 use std::path::Path;
+use std::task::{Context, Poll};
 
 /// An open store: owned, cheap to clone, usable from any thread.
 ///
@@ -203,6 +204,46 @@ impl Db {
     pub fn on_durable(&self, seq: SeqNum, callback: impl FnOnce(Result<()>) + Send + 'static) {
         self.inner().store.durable.on_durable(seq, Box::new(callback));
         self.inner().scheduler.request_sync();
+    }
+
+    /// As [`Db::on_durable`], for those that wait in an event loop or a `Future`: whether `seq` survives a loss
+    /// of power, or never will; if that is not known yet, the waker of `context` is woken when it is worth
+    /// asking again. The thread that syncs wakes it, so that it must neither wait nor use the store; and each
+    /// waker waits for the least number that it was given with. Cheaper than a callback by a switch of threads.
+    ///
+    /// ```
+    /// # fn main() -> esker::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let db = esker::Db::open(dir.path().join("data"))?;
+    /// # fn block_on<T>(future: impl Future<Output = T>) -> T {
+    /// #     struct Unpark(std::thread::Thread);
+    /// #     impl std::task::Wake for Unpark {
+    /// #         fn wake(self: std::sync::Arc<Self>) { self.0.unpark() }
+    /// #     }
+    /// #     let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    /// #     let mut context = std::task::Context::from_waker(&waker);
+    /// #     let mut future = std::pin::pin!(future);
+    /// #     loop {
+    /// #         if let std::task::Poll::Ready(result) = future.as_mut().poll(&mut context) { return result }
+    /// #         std::thread::park();
+    /// #     }
+    /// # }
+    /// async fn store(db: &esker::Db) -> esker::Result<()> {
+    ///     let mut batch = esker::WriteBatch::new();
+    ///     batch.put(db, b"k", b"v");
+    ///     let ticket = db.commit(batch, esker::Durability::Sync)?;
+    ///     std::future::poll_fn(|context| db.poll_durable(ticket.seq(), context)).await
+    /// }
+    /// block_on(store(&db))?;
+    /// assert_eq!(db.durable_seq(), db.visible_seq());
+    /// # db.close() }
+    /// ```
+    pub fn poll_durable(&self, seq: SeqNum, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let polled = self.inner().store.durable.poll(seq, context.waker());
+        if polled.is_pending() {
+            self.inner().scheduler.request_sync();
+        }
+        polled
     }
 
     /// Makes every logged write so far durable.

@@ -24,7 +24,7 @@ pub struct Health {
     pub resting: Vec<RestingFamily>,
     /// Background jobs that have failed since the store was opened.
     pub failed_jobs: u64,
-    /// Callbacks given to [`Db::on_durable`] that have panicked.
+    /// Callbacks given to [`Db::on_durable`], and wakers given to [`Db::poll_durable`], that have panicked.
     pub panicked_callbacks: u64,
     /// How often a listener has panicked ([`crate::Builder::listener`]).
     pub panicked_listeners: u64,

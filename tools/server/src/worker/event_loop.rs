@@ -21,11 +21,12 @@ use crate::protocol::Commands;
 use crate::shared::{ClientInfo, Shared};
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Token};
 use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,8 +48,10 @@ const YIELDS: usize = 2;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(crate) struct Worker {
-    poll: Poll,
+    poll: mio::Poll,
     inbox: Arc<Inbox>,
+    /// The inbox, as one who waits for the log.
+    waker: Waker,
     clients: Vec<Option<Box<Client>>>,
     free: Vec<usize>,
     /// Connections with more to do than they had time for.
@@ -72,13 +75,13 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn poll() -> io::Result<(Poll, Arc<Waker>)> {
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    pub(crate) fn poll() -> io::Result<(mio::Poll, Arc<mio::Waker>)> {
+        let poll = mio::Poll::new()?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
         Ok((poll, waker))
     }
 
-    pub(crate) fn new(shared: Arc<Shared>, poll: Poll, inbox: Arc<Inbox>) -> Worker {
+    pub(crate) fn new(shared: Arc<Shared>, poll: mio::Poll, inbox: Arc<Inbox>) -> Worker {
         let desk = Desk {
             shared,
             scratch: vec![0; SCRATCH_BYTES].into(),
@@ -89,6 +92,7 @@ impl Worker {
         };
         Worker {
             poll,
+            waker: inbox.clone().into(),
             inbox,
             clients: Vec::new(),
             free: Vec::new(),
@@ -120,6 +124,10 @@ impl Worker {
             self.advanced = 0;
             self.desk.now = Instant::now();
             self.read_letters();
+            if self.inbox.take_synced() {
+                // One that waits for more is to be woken again.
+                self.asked = 0;
+            }
             self.release();
             let again = std::mem::take(&mut self.again);
             for event in &events {
@@ -162,25 +170,26 @@ impl Worker {
     }
 
     fn read_letters(&mut self) {
-        let letters = self.inbox.take();
-        for stream in letters.connections {
+        for stream in self.inbox.take() {
             if self.deadline.is_some() || self.add(stream).is_err() {
                 self.desk.shared.connected.fetch_sub(1, Ordering::Relaxed);
             }
         }
-        if let Some(why) = letters.failure {
-            // Who waits for the same later is told so, too.
-            self.asked = 0;
-            let text: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            let error = format!("-ERR the write may not survive a loss of power: {text}\r\n");
-            let durable = self.desk.shared.store.engine().durable_seq();
-            for at in std::mem::take(&mut self.holding) {
-                if let Some(client) = self.clients.get_mut(at).and_then(Option::as_mut) {
-                    client.is_holding = false;
-                    client.output.release(durable);
-                    client.fail(error.as_bytes());
-                    self.advance(at);
-                }
+    }
+
+    /// Tells those who wait for what will never be durable.
+    fn fail(&mut self, why: &esker::Error) {
+        // Who waits for the same later is told so, too.
+        self.asked = 0;
+        let text: String = why.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let error = format!("-ERR the write may not survive a loss of power: {text}\r\n");
+        let durable = self.desk.shared.store.engine().durable_seq();
+        for at in std::mem::take(&mut self.holding) {
+            if let Some(client) = self.clients.get_mut(at).and_then(Option::as_mut) {
+                client.is_holding = false;
+                client.output.release(durable);
+                client.fail(error.as_bytes());
+                self.advance(at);
             }
         }
     }
@@ -303,10 +312,14 @@ impl Worker {
     fn ask(&mut self) {
         let waits = |at: &usize| self.clients.get(*at).and_then(Option::as_ref).map(|c| c.output.waits_for());
         let last = self.holding.iter().filter_map(waits).max().unwrap_or(0);
-        if last > self.asked {
-            self.asked = last;
-            let inbox = self.inbox.clone();
-            self.desk.shared.store.engine().on_durable(last, move |result| inbox.synced(result));
+        if last <= self.asked {
+            return;
+        }
+        self.asked = last;
+        match self.desk.shared.store.engine().poll_durable(last, &mut Context::from_waker(&self.waker)) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.waker.wake_by_ref(),
+            Poll::Ready(Err(why)) => self.fail(&why),
         }
     }
 

@@ -4,47 +4,53 @@ use mio::Waker;
 use mio::net::TcpStream;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
 
 /// The letters to a worker.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     waker: Arc<Waker>,
-    letters: Mutex<Letters>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Letters {
-    /// New connections.
-    pub(super) connections: Vec<TcpStream>,
-    /// What was awaited will never be durable.
-    pub(super) failure: Option<String>,
+    connections: Mutex<Vec<TcpStream>>,
+    /// The log is synced further, or will never be.
+    synced: AtomicBool,
 }
 
 impl Inbox {
     pub(crate) fn new(waker: Arc<Waker>) -> Inbox {
-        Inbox { waker, letters: Mutex::default() }
+        Inbox { waker, connections: Mutex::default(), synced: AtomicBool::new(false) }
     }
 
     /// Hands a connection over.
     pub(crate) fn send(&self, stream: TcpStream) {
-        self.letters.lock().connections.push(stream);
-        self.wake();
+        self.connections.lock().push(stream);
+        self.wake_worker();
     }
 
-    /// The log is synced further, or will never be.
-    pub(super) fn synced(&self, result: esker::Result<()>) {
-        if let Err(error) = result {
-            self.letters.lock().failure = Some(error.to_string());
-        }
-        self.wake();
+    /// Whether what the worker waits for may have become durable since it last asked.
+    pub(super) fn take_synced(&self) -> bool {
+        self.synced.swap(false, Ordering::AcqRel)
     }
 
-    pub(super) fn take(&self) -> Letters {
-        std::mem::take(&mut *self.letters.lock())
+    /// The connections that were handed over.
+    pub(super) fn take(&self) -> Vec<TcpStream> {
+        std::mem::take(&mut *self.connections.lock())
     }
 
-    fn wake(&self) {
+    fn wake_worker(&self) {
         // It fails only if the worker's poller is gone, and then nobody waits.
         let _ = self.waker.wake();
+    }
+}
+
+/// The thread that syncs the log wakes the worker itself.
+impl Wake for Inbox {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.synced.store(true, Ordering::Release);
+        self.wake_worker();
     }
 }
