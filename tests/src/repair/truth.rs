@@ -9,6 +9,7 @@ use esker::base::filename::FileKind;
 use esker::base::key::{Kind, NEVER};
 use esker::blob::{BlobReader, BlobSource, HEADER_BYTES as BLOB_HEADER_BYTES};
 use esker::block::BlockCursor;
+use esker::cache::Through;
 use esker::fs::sim::Image;
 use esker::fs::{Fs, SimFs};
 use esker::inspect::{SegmentItem, walk_segment};
@@ -188,7 +189,7 @@ impl Truth {
                     let name = FileKind::Blob(at.file).name();
                     let source = BlobSource::File(Arc::new(fs.open(&dir.join(&name))?));
                     let blob = BlobReader::open(source, None, Arc::default())?;
-                    value = Some(blob.load(entry.key, &at)?.to_vec());
+                    value = Some(blob.load(entry.key, &at, Through::File, &mut ())?.to_vec());
                     let start = at.offset as usize;
                     apart = Some((name, start..start + at.stored as usize));
                 }

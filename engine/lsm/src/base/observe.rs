@@ -42,6 +42,9 @@ pub trait Observe {
     /// A value that stands apart was read, of so many bytes in the file and in memory.
     #[inline]
     fn value(&mut self, _stored: u64, _bytes: usize) {}
+    /// A value that stands apart was in the cache.
+    #[inline]
+    fn value_cached(&mut self) {}
     /// The block that was searched has not the key; whether a filter had said that it may.
     #[inline]
     fn missed(&mut self, _filtered: bool) {}
@@ -122,6 +125,8 @@ pub struct ReadContext {
     pub blocks_read: u64,
     /// Pieces of indexes and filters that were read from files. What stays in memory is not.
     pub pieces_read: u64,
+    /// Values of [blob files](crate::FamilyOptions::blob_values_from) that were in the cache.
+    pub values_cached: u64,
     /// Values that were read from [blob files](crate::FamilyOptions::blob_values_from).
     pub values_read: u64,
     /// The bytes of these as they are stored; part of `bytes_read`.
@@ -175,6 +180,9 @@ impl Observe for ReadContext {
         self.bytes_read += stored;
         self.bytes_uncompressed += bytes as u64;
     }
+    fn value_cached(&mut self) {
+        self.values_cached += 1;
+    }
     fn missed(&mut self, filtered: bool) {
         self.filter_false_positives += u64::from(filtered);
     }
@@ -208,6 +216,7 @@ impl AddAssign for ReadContext {
         self.blocks_cached += other.blocks_cached;
         self.blocks_read += other.blocks_read;
         self.pieces_read += other.pieces_read;
+        self.values_cached += other.values_cached;
         self.values_read += other.values_read;
         self.value_bytes_read += other.value_bytes_read;
         self.bytes_read += other.bytes_read;
@@ -240,6 +249,9 @@ impl fmt::Display for ReadContext {
         if self.values_read > 0 {
             let (values, bytes) = (self.values_read, self.value_bytes_read);
             write!(f, ", {values} values from blob files ({bytes} bytes)")?;
+        }
+        if self.values_cached > 0 {
+            write!(f, ", {} values of blob files from the cache", self.values_cached)?;
         }
         let (read, bytes) = (self.bytes_read, self.bytes_uncompressed);
         write!(f, " ({read} bytes read, {bytes} uncompressed); {} entries hidden", self.entries_hidden)?;
@@ -300,6 +312,12 @@ impl Observe for Watch {
     fn value(&mut self, stored: u64, bytes: usize) {
         if let Some(context) = self {
             context.lock().value(stored, bytes);
+        }
+    }
+    #[inline]
+    fn value_cached(&mut self) {
+        if let Some(context) = self {
+            context.lock().value_cached();
         }
     }
 }

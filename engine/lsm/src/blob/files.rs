@@ -8,7 +8,7 @@ use crate::base::memory::Account;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::base::sync::quiet::{AtomicU64, Ordering};
-use crate::cache::FilePool;
+use crate::cache::{BlockCache, FilePool};
 use crate::fs::{Fs, OpenFile};
 use std::path::{Path, PathBuf};
 
@@ -59,8 +59,8 @@ impl BlobCounts {
         self.read_bytes.load(Ordering::Relaxed)
     }
 
-    /// The bytes of values in memory: iterators stand on them, or [`Slice`](crate::base::slice::Slice)s hold
-    /// them.
+    /// The bytes of values in memory that the cache does not know: iterators stand on them, or
+    /// [`Slice`](crate::base::slice::Slice)s hold them.
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
         self.held.bytes()
@@ -74,14 +74,16 @@ pub struct Blobs {
     dir: PathBuf,
     random: Random,
     pool: Arc<FilePool>,
+    cache: Arc<BlockCache>,
     counts: Arc<BlobCounts>,
 }
 
 impl Blobs {
-    /// Blob files in `dir`, opened through `pool`, which bounds the descriptors of tables, too.
+    /// Blob files in `dir`, opened through `pool`, which bounds the descriptors of tables, too; what is read
+    /// of them stays in `cache`.
     #[must_use]
-    pub fn new(fs: Fs, dir: &Path, random: Random, pool: Arc<FilePool>) -> Blobs {
-        Blobs { fs, dir: dir.to_owned(), random, pool, counts: Arc::default() }
+    pub fn new(fs: Fs, dir: &Path, random: Random, pool: Arc<FilePool>, cache: Arc<BlockCache>) -> Blobs {
+        Blobs { fs, dir: dir.to_owned(), random, pool, cache, counts: Arc::default() }
     }
 
     /// What was read.
@@ -105,7 +107,12 @@ impl Blobs {
     /// As [`BlobReader::open`].
     pub fn open(&self, number: FileNumber, identity: Identity, size_bytes: u64) -> Result<Arc<BlobReader>> {
         let source = BlobSource::Pool(self.pool.clone(), FileKind::Blob(number));
-        Ok(Arc::new(BlobReader::open(source, Some((identity, size_bytes)), self.counts.clone())?))
+        self.reader(source, (identity, size_bytes))
+    }
+
+    fn reader(&self, source: BlobSource, expected: (Identity, u64)) -> Result<Arc<BlobReader>> {
+        let reader = BlobReader::open(source, Some(expected), self.counts.clone())?;
+        Ok(Arc::new(reader.with_cache(&self.cache)))
     }
 
     /// As [`Blobs::open`], with a descriptor of its own: it can be read after it was removed.
@@ -119,7 +126,6 @@ impl Blobs {
         size_bytes: u64,
     ) -> Result<Arc<BlobReader>> {
         let file = self.fs.open(&FileKind::Blob(number).path(&self.dir))?;
-        let source = BlobSource::File(Arc::new(file));
-        Ok(Arc::new(BlobReader::open(source, Some((identity, size_bytes)), self.counts.clone())?))
+        self.reader(BlobSource::File(Arc::new(file)), (identity, size_bytes))
     }
 }

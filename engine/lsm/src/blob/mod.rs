@@ -7,6 +7,7 @@
 
 mod files;
 mod format;
+mod kept;
 mod reader;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;

@@ -2,13 +2,16 @@
 
 use super::files::{BlobCounts, BlobSource};
 use super::format::{BlobHead, BlobTotals, FOOTER_BYTES, HEADER_BYTES, Record};
+use super::kept::Kept;
 use super::walk::BlobWalk;
 use crate::base::blob_ref::BlobRef;
 use crate::base::checksum::Identity;
 use crate::base::error::{Corruption, Result};
+use crate::base::observe::Observe;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::base::sync::quiet::Ordering;
+use crate::cache::{BlockCache, Through};
 use std::path::PathBuf;
 
 /// An open blob file.
@@ -21,6 +24,7 @@ pub struct BlobReader {
     /// Where the records end.
     end: u64,
     counts: Arc<BlobCounts>,
+    kept: Option<Kept>,
 }
 
 impl BlobReader {
@@ -46,7 +50,7 @@ impl BlobReader {
         }
         let totals = BlobTotals::read(&file, size, head.identity)?;
         let end = size.saturating_sub(FOOTER_BYTES as u64);
-        Ok(BlobReader { source, head, totals, size, end, counts })
+        Ok(BlobReader { source, head, totals, size, end, counts, kept: None })
     }
 
     /// Opens a blob file by its header alone, for who reads what is left of one.
@@ -59,7 +63,21 @@ impl BlobReader {
         let footer = BlobTotals::read(&file, size, head.identity);
         // Records may go on to the end of a file that was cut.
         let end = if footer.is_ok() { size.saturating_sub(FOOTER_BYTES as u64) } else { size };
-        Ok(BlobReader { source, head, totals: footer.unwrap_or_default(), size, end, counts })
+        let totals = footer.unwrap_or_default();
+        Ok(BlobReader { source, head, totals, size, end, counts, kept: None })
+    }
+
+    /// Keeps values that are read through the cache in it.
+    #[must_use]
+    pub(super) fn with_cache(mut self, cache: &Arc<BlockCache>) -> BlobReader {
+        self.kept = Some(Kept::new(cache.clone(), self.totals.entries, self.end));
+        self
+    }
+
+    /// Bytes that knowing it takes in memory, besides the values that the cache holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<BlobReader>() + self.kept.as_ref().map_or(0, Kept::slot_bytes)
     }
 
     /// What it says of itself at its beginning.
@@ -86,12 +104,31 @@ impl BlobReader {
         self.source.path()
     }
 
-    /// The value of `key` that stands where `at` says. Costs one read of the file, past the block cache.
+    /// The value of `key` that stands where `at` says. Costs one read of the file, unless the cache has it.
     ///
     /// # Errors
     /// [`crate::base::error::Error::Corruption`] if that is not a record of the key, or a damaged one; what
     /// reading the file gives.
-    pub fn load(&self, key: &[u8], at: &BlobRef) -> Result<Slice> {
+    pub fn load(
+        &self,
+        key: &[u8],
+        at: &BlobRef,
+        through: Through,
+        observe: &mut impl Observe,
+    ) -> Result<Slice> {
+        if let Some(value) = self.kept.as_ref().and_then(|kept| kept.get(key, at, through)) {
+            observe.value_cached();
+            return Ok(value);
+        }
+        let value = self.read(key, at)?;
+        observe.value(at.stored, value.len());
+        Ok(match &self.kept {
+            Some(kept) if through == Through::Cache => kept.put(key, at, value),
+            _ => Slice::own_counted(value, &self.counts.held),
+        })
+    }
+
+    fn read(&self, key: &[u8], at: &BlobRef) -> Result<Vec<u8>> {
         let within = at.offset >= HEADER_BYTES as u64
             && at.offset.checked_add(at.stored).is_some_and(|behind| behind <= self.end);
         let wrong = |found: &str| Corruption::new(&self.path(), at.offset, "the value of a key", found);
@@ -110,7 +147,7 @@ impl BlobReader {
         if record.raw as u64 != at.raw {
             return Err(wrong("one of another length").into());
         }
-        Ok(Slice::own_counted(record.value(file.path(), at.offset)?, &self.counts.held))
+        record.value(file.path(), at.offset)
     }
 
     /// Reads all records, front to back.

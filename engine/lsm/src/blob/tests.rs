@@ -4,9 +4,10 @@ use super::*;
 use crate::base::blob_ref::BlobRef;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
+use crate::base::observe::ReadContext;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
-use crate::cache::FilePool;
+use crate::cache::{BlockCache, FilePool, Through};
 use crate::compress::Codec;
 use crate::fs::{Fs, SimFs};
 use std::path::Path;
@@ -14,10 +15,14 @@ use std::path::Path;
 const NUMBER: u64 = 7;
 
 fn shelf(disk: &SimFs) -> Blobs {
+    shelf_with(disk, &Arc::new(BlockCache::new(1 << 20)))
+}
+
+fn shelf_with(disk: &SimFs, cache: &Arc<BlockCache>) -> Blobs {
     let (fs, dir) = (Fs::Sim(disk.clone()), Path::new("/db"));
     fs.create_dir_all(dir).unwrap();
     let pool = Arc::new(FilePool::new(fs.clone(), dir, 8));
-    Blobs::new(fs, dir, Random::seeded(3), pool)
+    Blobs::new(fs, dir, Random::seeded(3), pool, cache.clone())
 }
 
 /// Values that compress, that do not, and an empty one.
@@ -51,7 +56,7 @@ fn values_come_back_one_by_one_and_all_together() {
     let (summary, refs) = write(&blobs);
     let reader = blobs.open(NUMBER, summary.identity, summary.size_bytes).unwrap();
     for ((key, value), at) in values().iter().zip(&refs) {
-        assert_eq!(reader.load(key, at).unwrap(), value);
+        assert_eq!(reader.load(key, at, Through::Peek, &mut ()).unwrap(), value);
     }
     let walked: Vec<BlobRecord> = reader.walk().unwrap().collect::<Result<_>>().unwrap();
     let pairs: Vec<_> = walked.iter().map(|record| (record.key.clone(), record.value.to_vec())).collect();
@@ -70,7 +75,10 @@ fn a_reference_to_anything_but_the_record_of_its_key_is_refused() {
     let (summary, refs) = write(&blobs);
     let reader = blobs.open(NUMBER, summary.identity, summary.size_bytes).unwrap();
     let refused = |key: &[u8], at: BlobRef| {
-        assert!(matches!(reader.load(key, &at), Err(Error::Corruption(_))), "{at:?}");
+        assert!(
+            matches!(reader.load(key, &at, Through::Cache, &mut ()), Err(Error::Corruption(_))),
+            "{at:?}"
+        );
     };
     refused(b"b", refs[0]);
     refused(b"a", BlobRef { raw: refs[0].raw + 1, ..refs[0] });
@@ -121,7 +129,7 @@ fn a_damaged_record_costs_itself_alone() {
     disk.flip(&path, refs[1].offset + 20, 1).unwrap();
     let reader = blobs.open(NUMBER, summary.identity, summary.size_bytes).unwrap();
     for (i, ((key, value), at)) in values().iter().zip(&refs).enumerate() {
-        match reader.load(key, at) {
+        match reader.load(key, at, Through::Peek, &mut ()) {
             Ok(found) => assert!(i != 1 && found == *value),
             Err(Error::Corruption(damage)) => assert_eq!((i, damage.offset), (1, refs[1].offset)),
             Err(error) => panic!("{error}"),
@@ -129,4 +137,75 @@ fn a_damaged_record_costs_itself_alone() {
     }
     let walked: Vec<bool> = reader.walk().unwrap().map(|record| record.is_ok()).collect();
     assert_eq!(walked, [true, false, true, true, true]);
+}
+
+/// A file of values whose lengths differ by chance, and its reader.
+fn varied(blobs: &Blobs, entries: u64) -> (Arc<BlobReader>, Vec<(Vec<u8>, BlobRef)>) {
+    let (file, identity) = blobs.create(NUMBER).unwrap();
+    let head = BlobHead { identity, family: 4, store: 5, created_ms: 6 };
+    let mut writer = BlobWriter::new(file, head, Codec::None, 1).unwrap();
+    let random = Random::seeded(11);
+    let add = |i: u64| {
+        let (key, raw) = (format!("{i:04}").into_bytes(), 500 + random.next_u64() % 5000);
+        let (offset, stored) = writer.add(&key, &vec![i as u8; raw as usize]).unwrap();
+        (key, BlobRef { file: NUMBER, offset, stored, raw })
+    };
+    let places = (0..entries).map(add).collect();
+    let summary = writer.finish().unwrap();
+    (blobs.open(NUMBER, summary.identity, summary.size_bytes).unwrap(), places)
+}
+
+#[test]
+fn values_stay_in_the_cache_of_those_who_fill_it() {
+    let disk = SimFs::new();
+    let cache = Arc::new(BlockCache::new(16 << 20));
+    let blobs = shelf_with(&disk, &cache);
+    let (reader, places) = varied(&blobs, 1000);
+    let load = |(key, at): &(Vec<u8>, BlobRef), through| {
+        let mut cost = ReadContext::default();
+        let value = reader.load(key, at, through, &mut cost).unwrap();
+        let number: usize = String::from_utf8(key.clone()).unwrap().parse().unwrap();
+        assert_eq!(value, vec![number as u8; at.raw as usize]);
+        assert_eq!(cost.values_read + cost.values_cached, 1);
+        cost.values_cached
+    };
+    let all = |through| places.iter().map(|place| load(place, through)).sum::<u64>();
+    assert_eq!(
+        (all(Through::Peek), all(Through::File), reader.memory_bytes()),
+        (0, 0, size_of_val(&*reader))
+    );
+    assert_eq!((all(Through::Cache), all(Through::File)), (0, 0));
+    // Few find no place of their own, though no two lengths are the same.
+    assert!(all(Through::Peek) > 950, "{}", all(Through::Peek));
+    let before = blobs.counts().reads();
+    assert!(load(&places[999], Through::Cache) + load(&places[999], Through::Cache) > 0);
+    assert!(blobs.counts().reads() - before <= 1);
+    assert!(reader.memory_bytes() <= size_of_val(&*reader) + 8 * 1250);
+    let stats = cache.stats();
+    assert!(stats.cached_bytes > 2 << 20 && blobs.counts().held_bytes() == 0, "{stats:?}");
+    // A cache that is too small keeps some, and its bounds.
+    cache.set_capacity_bytes(100_000);
+    all(Through::Cache);
+    let stats = cache.stats();
+    assert!((50_000..=100_000).contains(&stats.cached_bytes), "{stats:?}");
+    let held = reader.load(&places[3].0, &places[3].1, Through::Cache, &mut ()).unwrap();
+    drop(reader);
+    let stats = cache.stats();
+    assert!(stats.cached_bytes == 0 && stats.alive_bytes >= held.len() as u64, "{stats:?}");
+    drop(held);
+    assert_eq!(cache.stats().alive_bytes, 0);
+}
+
+#[test]
+fn what_is_larger_than_the_cache_is_read_each_time() {
+    let disk = SimFs::new();
+    let cache = Arc::new(BlockCache::new(100_000));
+    let blobs = shelf_with(&disk, &cache);
+    let (summary, refs) = write(&blobs);
+    let reader = blobs.open(NUMBER, summary.identity, summary.size_bytes).unwrap();
+    let (key, value) = &values()[3];
+    for reads in 1..=3 {
+        assert_eq!(reader.load(key, &refs[3], Through::Cache, &mut ()).unwrap(), value);
+        assert_eq!((blobs.counts().reads(), cache.stats().cached_bytes), (reads, 0));
+    }
 }

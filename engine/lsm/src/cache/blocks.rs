@@ -1,4 +1,5 @@
-//! The block cache: pieces of tables in slots beside the indexes that name them, within a number of bytes.
+//! The block cache: pieces of tables in slots beside the indexes that name them, and values of blob files,
+//! within a number of bytes.
 //!
 //! A look-up does not come here: it finds a piece in its slot ([`Slots`]). What is decided here is which
 //! piece has to go when another one comes, by S3-FIFO (Yang, Zhang, Qiu, Yue and Vinjamuri: FIFO queues are
@@ -13,11 +14,23 @@ use crate::base::sync::quiet::{AtomicU64, Ordering};
 use crate::base::sync::{Arc, Mutex};
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 
 /// What can be cached: cheap to clone, with a size.
 pub trait Weigh: Clone {
     /// Bytes that it takes in memory.
     fn size_bytes(&self) -> usize;
+}
+
+/// How far a load goes: whether it looks into the cache, and whether it fills it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// Look and fill.
+    Cache,
+    /// Look, but leave no trace.
+    Peek,
+    /// Read the file.
+    File,
 }
 
 /// What a piece takes besides its bytes: its place in a queue, the counts and the struct behind them.
@@ -138,9 +151,10 @@ impl Queues {
                     chances -= 1;
                     self.large.push(resident);
                 }
-                Swept::Emptied => {
-                    self.bytes -= resident.weight;
-                    self.left += if from_small { resident.weight } else { 0 };
+                // Of what stands there now: another piece may have taken the place of the one that came.
+                Swept::Emptied(weight) => {
+                    self.bytes -= weight;
+                    self.left += if from_small { weight } else { 0 };
                 }
                 Swept::Gone => self.gone = self.gone.saturating_sub(1),
             }
@@ -190,6 +204,23 @@ impl BlockCache {
         found
     }
 
+    /// The piece in the first slot of `among` that holds one as `wanted`, for pieces that may stand in one of
+    /// several; `mark` as for [`BlockCache::get`] or not, as for [`BlockCache::peek`]. `wanted` is to be
+    /// quick: readers of that slot wait for it.
+    #[must_use]
+    pub fn find<P: Counted>(
+        &self,
+        slots: &Slots<P>,
+        among: Range<usize>,
+        mark: bool,
+        wanted: impl Fn(&P) -> bool,
+    ) -> Option<P> {
+        let start = among.start;
+        let found = among.into_iter().find_map(|at| slots.get_if(at, mark, &wanted));
+        self.count(start, found.is_some());
+        found
+    }
+
     #[inline]
     fn count(&self, at: usize, found: bool) {
         let counters = &self.counters[at % STRIPES];
@@ -206,6 +237,25 @@ impl BlockCache {
             return;
         }
         // Under the lock, so that what stands in a slot stands in a queue.
+        if let Some(left_at) = slots.fill(at, piece) {
+            queues.admit(Resident { slots: slots.clone(), at, weight }, left_at);
+        }
+    }
+
+    /// As [`BlockCache::insert`], into the first slot of `among` that is empty; if none is, the piece in the
+    /// last goes.
+    pub fn insert_among<P: Counted>(&self, slots: &Arc<Slots<P>>, among: Range<usize>, piece: P) {
+        let weight = weight(&piece);
+        let mut queues = self.queues.lock();
+        if weight > queues.capacity {
+            return;
+        }
+        let empty = among.clone().find(|at| !slots.holds(*at));
+        let Some(at) = empty.or(among.last()) else { return };
+        if let Some(bytes) = slots.clear(at) {
+            queues.bytes -= bytes;
+            queues.gone += 1;
+        }
         if let Some(left_at) = slots.fill(at, piece) {
             queues.admit(Resident { slots: slots.clone(), at, weight }, left_at);
         }
@@ -298,6 +348,24 @@ mod tests {
         assert_eq!((cache.stats().alive_bytes, cache.stats().cached_bytes), (5000, 0), "evicted, but held");
         drop(held);
         assert_eq!(cache.stats().alive_bytes, 0);
+    }
+
+    #[test]
+    fn a_piece_that_may_stand_in_several_slots_is_found_in_each_and_takes_the_last() {
+        let cache = BlockCache::new(1 << 20);
+        let slots = Arc::new(Slots::new(10));
+        for bytes in [10, 20, 30] {
+            cache.insert_among(&slots, 4..6, piece(&cache, bytes));
+        }
+        let of = |bytes: usize| cache.find(&slots, 4..6, true, |piece| piece.0 == bytes).map(|piece| piece.0);
+        assert_eq!([of(10), of(20), of(30)], [Some(10), None, Some(30)]);
+        assert!(cache.get(&slots, 4).is_some() && cache.get(&slots, 3).is_none());
+        let stats = cache.stats();
+        assert_eq!((stats.hits, stats.misses), (3, 2));
+        assert_eq!((stats.piece_bytes, stats.alive_bytes), (40, 40), "{stats:?}");
+        // What took another's place counts for itself when it goes, whoever came for it.
+        cache.set_capacity_bytes(0);
+        assert_eq!((cache.stats().cached_bytes, cache.stats().alive_bytes), (0, 0));
     }
 
     #[test]

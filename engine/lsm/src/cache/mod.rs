@@ -4,6 +4,6 @@ mod blocks;
 mod files;
 mod slots;
 
-pub use blocks::{BlockCache, CacheStats, Weigh};
+pub use blocks::{BlockCache, CacheStats, Through, Weigh};
 pub use files::FilePool;
 pub use slots::{Counted, Slots};

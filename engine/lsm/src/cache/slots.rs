@@ -65,8 +65,8 @@ where
 pub(super) enum Swept {
     /// It was read since it was last asked.
     Used,
-    /// It was emptied.
-    Emptied,
+    /// It was emptied of a piece that counted for so much.
+    Emptied(u64),
     /// There was nothing in it.
     Gone,
 }
@@ -126,6 +126,12 @@ impl<P: Counted> Slots<P> {
     /// The piece in slot `at`, if there is one. `mark` is whether it counts as used from now on.
     #[inline]
     pub(super) fn get(&self, at: usize, mark: bool) -> Option<P> {
+        self.get_if(at, mark, |_| true)
+    }
+
+    /// As [`Slots::get`], if the piece is as `wanted`; another one is left as it was.
+    #[inline]
+    pub(super) fn get_if(&self, at: usize, mark: bool, wanted: impl FnOnce(&P) -> bool) -> Option<P> {
         let slot = self.words.get(at)?;
         let word = slot.load(Ordering::Relaxed);
         address(word)?;
@@ -139,10 +145,10 @@ impl<P: Counted> Slots<P> {
         // SAFETY: the word holds a reference, as `lock` and the check above see to; it is taken back and
         // given up again at once, while the slot is locked: nobody else takes it back in between.
         let own = unsafe { P::from_word(word & !BITS) };
-        let piece = own.clone();
-        let word = own.into_word() | (word & USED) | if mark { USED } else { 0 };
+        let piece = wanted(&own).then(|| own.clone());
+        let word = own.into_word() | (word & USED) | if mark && piece.is_some() { USED } else { 0 };
         slot.store(word, Ordering::Release);
-        Some(piece)
+        piece
     }
 
     /// Locks a slot that others read, too, and shows its word; `None` if it is empty.
@@ -214,6 +220,11 @@ impl<P: Counted> Slots<P> {
         }
     }
 
+    /// Empties slot `at`; returns the bytes of the piece that was in it.
+    pub(super) fn clear(&self, at: usize) -> Option<u64> {
+        self.take(at, false, 0).ok().map(|piece| super::blocks::weight(&piece))
+    }
+
     /// Empties every slot; returns the number of pieces and their bytes.
     pub(super) fn empty(&self) -> (usize, u64) {
         let taken = (0..self.words.len()).filter_map(|at| self.take(at, false, 0).ok());
@@ -241,7 +252,7 @@ impl<P: Counted> Sweep for Slots<P> {
     fn sweep(&self, at: usize, remember: Option<u64>, unused: bool) -> Swept {
         let ghost = remember.map_or(0, |time| (time as usize).wrapping_mul(BITS + 1) | GHOST);
         match self.take(at, unused, ghost) {
-            Ok(_) => Swept::Emptied,
+            Ok(piece) => Swept::Emptied(super::blocks::weight(&piece)),
             Err(swept) => swept,
         }
     }
@@ -316,7 +327,7 @@ mod loom_tests {
                 let slots = slots.clone();
                 thread::spawn(move || {
                     let asked = [slots.sweep(0, Some(3), true), slots.sweep(0, Some(3), true)];
-                    asked.contains(&Swept::Emptied)
+                    asked.iter().any(|swept| matches!(swept, Swept::Emptied(_)))
                 })
             };
             assert!(matches!(read(&slots), None | Some(7)));

@@ -8,7 +8,7 @@ use crate::base::error::Error;
 use crate::base::random::Random;
 use crate::base::sync::Arc;
 use crate::blob::{BlobHead, BlobWriter, Blobs};
-use crate::cache::FilePool;
+use crate::cache::{BlockCache, FilePool};
 use crate::compress::Codec;
 use crate::fs::{Fs, SimFs};
 use crate::table::TablePolicy;
@@ -33,7 +33,7 @@ impl Shelf {
         let (fs, dir) = (Fs::Sim(SimFs::new()), Path::new("/db"));
         fs.create_dir_all(dir).unwrap();
         let pool = Arc::new(FilePool::new(fs.clone(), dir, 8));
-        let blobs = Blobs::new(fs, dir, Random::seeded(2), pool);
+        let blobs = Blobs::new(fs, dir, Random::seeded(2), pool, Arc::new(BlockCache::new(0)));
         let mut shelf = Shelf { blobs, files: Vec::new() };
         shelf.files = numbers.into_iter().map(|number| shelf.blob(number, bytes)).collect();
         shelf

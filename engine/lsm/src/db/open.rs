@@ -315,7 +315,7 @@ impl Opening {
         random.stir(next);
         let (cache_bytes, open_files) = (options.cache_bytes(), options.max_open_files);
         let tables = Tables::new(fs.clone(), dir, random.clone(), cache_bytes, open_files);
-        let blobs = Blobs::new(fs, dir, random, tables.pool().clone());
+        let blobs = Blobs::new(fs, dir, random, tables.pool().clone(), tables.cache().clone());
         let decode = |(id, family): (&u32, &FamilyState)| {
             let options = FamilyOptions::decode(&family.options);
             let wrong = |e: crate::base::coding::Malformed| e.in_file(manifest, 0);

@@ -98,7 +98,7 @@ impl ScanOptions {
         self
     }
 
-    /// Blocks that are not cached are read without being put into the cache, so that a long scan does
+    /// Blocks and separated values that are not cached are read without being put into the cache, so that a long scan does
     /// not drive out what others read often.
     #[must_use]
     pub fn without_cache(mut self) -> ScanOptions {

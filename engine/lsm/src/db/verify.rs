@@ -7,8 +7,9 @@ use crate::base::filename::FileKind;
 use crate::base::key::Kind;
 use crate::base::sync::Arc;
 use crate::blob::BlobTotals;
+use crate::cache::Through;
 use crate::fs::OpenFile;
-use crate::iter::{Merge, Values};
+use crate::iter::Merge;
 use crate::record::{HEADER_BYTES, padded};
 use crate::table::InternalKey;
 use crate::tree::Family;
@@ -234,7 +235,7 @@ fn check_together(version: &Arc<Version>, manifest: &Path) -> Result<()> {
             return Err(Corruption::new(manifest, 0, expected, "two that have it").into());
         }
         if entry.kind == Kind::BlobRef {
-            blobs.load(entry.key, entry.value)?;
+            blobs.load_at(entry.key, &blobs.place(entry.value)?, Through::File, &mut ())?;
         }
         last.clear();
         last.extend_from_slice(entry.key);

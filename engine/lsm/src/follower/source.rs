@@ -51,7 +51,13 @@ impl Source {
         let pooled = open_files / 4;
         let (fs_of_blobs, random_of_blobs) = (fs.clone(), random.clone());
         let tables = Tables::new(fs, builder.dir(), random, options.cache_bytes(), pooled);
-        let blobs = Blobs::new(fs_of_blobs, builder.dir(), random_of_blobs, tables.pool().clone());
+        let blobs = Blobs::new(
+            fs_of_blobs,
+            builder.dir(),
+            random_of_blobs,
+            tables.pool().clone(),
+            tables.cache().clone(),
+        );
         Ok(Source {
             tables,
             blobs,

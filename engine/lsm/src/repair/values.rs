@@ -7,6 +7,7 @@ use crate::base::key::{EntryRef, Kind};
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::blob::{BlobCounts, BlobReader, BlobSource};
+use crate::cache::Through;
 use crate::fs::Fs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,7 @@ impl SeparateValues {
             self.open.insert(at.file, reader);
         }
         match self.open.get(&at.file) {
-            Some(Ok(reader)) => reader.load(entry.key, &at).map(Some),
+            Some(Ok(reader)) => reader.load(entry.key, &at, Through::File, &mut ()).map(Some),
             Some(Err(error)) => Err(error.clone()),
             None => Ok(None),
         }

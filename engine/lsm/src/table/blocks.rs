@@ -1,7 +1,7 @@
 //! The data blocks of a table one after the other, past the cache.
 
 use super::format::Handle;
-use super::piece::{Partition, Through};
+use super::piece::Partition;
 use super::reader::{Layout, TableReader};
 use crate::base::error::Result;
 use crate::base::sync::Arc;

@@ -1,7 +1,7 @@
 //! A position in a table.
 
 use super::format::Handle;
-use super::piece::{Partition, Through};
+use super::piece::Partition;
 use super::reader::TableReader;
 use crate::base::coding::Malformed;
 use crate::base::cursor::Cursor;

@@ -10,7 +10,7 @@ use crate::base::memory::{Account, Charge};
 use crate::base::observe::Observe;
 use crate::base::sync::{Arc, Mutex, Weak};
 use crate::block::Block;
-use crate::cache::{BlockCache, Counted, FilePool, Slots, Weigh};
+use crate::cache::{BlockCache, Counted, FilePool, Slots, Through, Weigh};
 use crate::compress::{Dictionary, MAX_DICTIONARY_BYTES};
 use crate::filter::Filter;
 use crate::fs::OpenFile;
@@ -80,17 +80,6 @@ impl Weigh for Arc<Filter> {
 
 /// The cache that tables read through.
 pub type TableCache = BlockCache;
-
-/// How far a load goes: whether it looks into the cache, and whether it fills it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Through {
-    /// Look and fill.
-    Cache,
-    /// Look, but leave no trace.
-    Peek,
-    /// Read the file.
-    File,
-}
 
 /// Loads pieces.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! its way the others do the same (Chen, Gibbons and Mowry: Improving Index Performance through Prefetching,
 //! 2001). The methods of [`Probe`] are these steps; each asks for what the next one looks at.
 
-use super::piece::{Partition, Through};
+use super::piece::Partition;
 use super::reader::{Layout, TableReader};
 use crate::base::error::Result;
 use crate::base::key::{EntryRef, SeqNum, Trailer};

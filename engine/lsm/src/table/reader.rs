@@ -2,7 +2,7 @@
 
 use super::format::{FOOTER_BYTES, Footer, Handle, MAX_META_BYTES, MAX_PROPERTIES_BYTES};
 use super::index::Index;
-use super::piece::{Known, Loader, Partition, TableCache, TableSource, Through};
+use super::piece::{Known, Loader, Partition, TableCache, TableSource};
 use super::properties::Properties;
 use super::scan::dictionary_in_front;
 use crate::base::checksum::Identity;
@@ -13,7 +13,7 @@ use crate::base::key::{EntryRef, SeqNum, Trailer};
 use crate::base::observe::Observe;
 use crate::base::sync::Arc;
 use crate::block::Block;
-use crate::cache::{Slots, Weigh};
+use crate::cache::{Slots, Through, Weigh};
 use crate::compress::Dictionary;
 use crate::filter::Filter;
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ use crate::base::observe::Observe;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::Block;
+use crate::cache::Through;
 use crate::iter::{Merge, gather};
 use crate::memtable::{Memtable, PIN_VALUE_BYTES};
 use crate::table::Access;
@@ -63,8 +64,7 @@ impl Separate {
             let place = Place::Apart(at.raw as usize);
             return Ok(Some(read(Found { value: &[], place, seq, expires_at })));
         }
-        let slice = view.version.blobs().load_at(key, &at)?;
-        observe.value(at.stored, slice.len());
+        let slice = view.version.blobs().load_at(key, &at, Through::Cache, observe)?;
         Ok(Some(read(Found { value: &slice, place: Place::Owned(&slice), seq, expires_at })))
     }
 }
@@ -289,13 +289,14 @@ pub(super) fn merged<R>(
 ) -> Result<Option<R>> {
     let range = if view.has_deleted_ranges() { view.newest_deleted(key, seq) } else { 0 };
     let watch = observe.watch();
-    let mut cursor = Merge::new(sources(view, Access { watch: watch.clone(), ..Access::plain(true) }));
+    let access = Access { watch: watch.clone(), ..Access::plain(true) };
+    let mut cursor = Merge::new(sources(view, access.clone()));
     cursor.seek(key, seq)?;
     // The newest entry is an operand, as was just seen.
     if !cursor.valid() || cursor.trailer().seq() < range {
         return Ok(None);
     }
-    let gathered = gather(&mut cursor, &view.hooks, &view.version.values(&watch), range, now_ms());
+    let gathered = gather(&mut cursor, &view.hooks, &view.version.values(&access), range, now_ms());
     observe.watched(&watch);
     let Some(merged) = gathered? else { return Ok(None) };
     observe.operands(merged.operands);

@@ -40,7 +40,7 @@ pub fn scan(
     prefix: Option<WholePrefix>,
     loads: bool,
 ) -> TreeCursor {
-    let values = view.version.values(&access.watch);
+    let values = view.version.values(&access);
     let merge = Merge::new(match prefix {
         None => sources(view, access),
         Some(prefix) => sources_of_prefix(view, access, &Arc::new(prefix)),

@@ -16,6 +16,7 @@ use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::blob::{BlobReader, BlobSummary};
+use crate::cache::Through;
 use crate::iter::Values;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -188,10 +189,11 @@ impl BlobSet {
     pub fn memory_bytes(&self) -> u64 {
         // Counted references stand behind two numbers.
         let counts = 2 * size_of::<usize>();
-        let file = size_of::<BlobUse>() + size_of::<BlobFile>() + size_of::<BlobReader>() + 2 * counts;
+        let file = size_of::<BlobUse>() + size_of::<BlobFile>() + 2 * counts;
+        let readers: usize = self.files.iter().map(|of| of.file.reader.memory_bytes()).sum();
         // In the table's entry of the manifest, in its properties, and the file itself.
         let share = 2 * size_of::<BlobShare>() + size_of::<Arc<BlobFile>>();
-        (self.files.len() * (file + size_of::<BlobState>()) + self.shares * share) as u64
+        (self.files.len() * (file + size_of::<BlobState>()) + readers + self.shares * share) as u64
     }
 
     /// The files, ascending.
@@ -228,26 +230,24 @@ impl BlobSet {
     }
 }
 
+/// Jobs read what will not be read again soon.
 impl Values for BlobSet {
     fn load(&self, key: &[u8], reference: &[u8]) -> Result<Slice> {
-        self.load_at(key, &self.place(reference)?)
+        self.load_at(key, &self.place(reference)?, Through::Peek, &mut ())
     }
 }
 
-/// Blob files of which somebody wants to know what is read.
-pub(super) struct Watched {
+/// Blob files as a user's cursor reads them.
+pub(super) struct Walked {
     pub(super) blobs: Arc<BlobSet>,
+    pub(super) through: Through,
     pub(super) watch: Watch,
 }
 
-impl Values for Watched {
+impl Values for Walked {
     fn load(&self, key: &[u8], reference: &[u8]) -> Result<Slice> {
         let at = self.blobs.place(reference)?;
-        let value = self.blobs.load_at(key, &at)?;
-        if let Some(context) = &self.watch {
-            context.lock().value(at.stored, value.len());
-        }
-        Ok(value)
+        self.blobs.load_at(key, &at, self.through, &mut self.watch.clone())
     }
 }
 
@@ -264,9 +264,15 @@ impl BlobSet {
     ///
     /// # Errors
     /// As [`Values::load`].
-    pub fn load_at(&self, key: &[u8], at: &BlobRef) -> Result<Slice> {
+    pub fn load_at(
+        &self,
+        key: &[u8],
+        at: &BlobRef,
+        through: Through,
+        observe: &mut impl Observe,
+    ) -> Result<Slice> {
         match self.find(at.file) {
-            Some(of) => of.file.reader.load(key, at),
+            Some(of) => of.file.reader.load(key, at, through, observe),
             None => {
                 let path = PathBuf::from(FileKind::Blob(at.file).name());
                 Err(Corruption::new(&path, at.offset, "a blob file that the table names", "none").into())

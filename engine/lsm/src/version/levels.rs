@@ -1,16 +1,16 @@
 //! The tables of one column family, level by level, at one moment.
 
-use super::blobs::{BlobFile, BlobSet, Watched};
+use super::blobs::{BlobFile, BlobSet, Walked};
 use super::meta::TableMeta;
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::{SeqNum, common_prefix};
 use crate::base::limits::LEVELS;
-use crate::base::observe::Watch;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex, OnceLock};
+use crate::cache::Through;
 use crate::iter::SharedValues;
 use crate::ranges::Range;
-use crate::table::TableReader;
+use crate::table::{Access, TableReader};
 use std::fmt;
 
 /// Tables and blob files that nothing refers to any more and that may be removed.
@@ -148,15 +148,15 @@ impl Version {
         &self.blobs
     }
 
-    /// Where its separated values stand, which count into `watch` when they are read; `None` if it has none.
+    /// Where its separated values stand, as a user's cursor reads them; `None` if it has none.
     #[inline]
     #[must_use]
-    pub fn values(&self, watch: &Watch) -> SharedValues {
+    pub fn values(&self, access: &Access) -> SharedValues {
         if self.blobs.is_empty() {
             return None;
         }
-        let blobs = self.blobs.clone();
-        if watch.is_none() { Some(blobs) } else { Some(Arc::new(Watched { blobs, watch: watch.clone() })) }
+        let through = if access.fill_cache { Through::Cache } else { Through::Peek };
+        Some(Arc::new(Walked { blobs: self.blobs.clone(), through, watch: access.watch.clone() }))
     }
 
     /// All tables with their levels, top to bottom.

@@ -144,6 +144,7 @@ fn cost(cost: &ReadContext) -> Value {
         "blocks_cached": cost.blocks_cached,
         "blocks_read": cost.blocks_read,
         "pieces_read": cost.pieces_read,
+        "values_cached": cost.values_cached,
         "values_read": cost.values_read,
         "value_bytes_read": cost.value_bytes_read,
         "bytes_read": cost.bytes_read,
