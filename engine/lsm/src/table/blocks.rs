@@ -6,6 +6,7 @@ use super::reader::{Layout, TableReader};
 use crate::base::error::Result;
 use crate::base::sync::Arc;
 use crate::block::Block;
+use crate::cache::Through;
 
 impl TableReader {
     /// All data blocks in order, read from the file. An index partition that cannot be read gives

@@ -12,6 +12,7 @@ use crate::base::observe::Watch;
 use crate::base::slice::Slice;
 use crate::base::sync::Arc;
 use crate::block::BlockCursor;
+use crate::cache::Through;
 use crate::filter::WholePrefix;
 
 /// How blocks come to a cursor.

@@ -11,6 +11,7 @@ use crate::base::error::Result;
 use crate::base::key::{EntryRef, SeqNum, Trailer};
 use crate::base::sync::Arc;
 use crate::block::{Aim, Block};
+use crate::cache::Through;
 use crate::filter::Filter;
 
 /// A piece of a table that is pinned with it, or held.
