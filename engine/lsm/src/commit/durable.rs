@@ -10,8 +10,8 @@
 //!   by [`Durable::run_callbacks`], on a thread that nothing else waits for. They may do anything,
 //!   dropping the last handle of the store included.
 //! - Wakers are woken by whoever raises the watermark: a thread less between a sync and who waits for it.
-//!   What is dropped with a waker may be the last handle of the store, too, so that wakers that were woken are
-//!   dropped where callbacks run.
+//!   What is dropped with a waker may be the last handle of the store, too, so that wakers that were woken
+//!   are dropped where callbacks run.
 //! - The first failure is kept for good: nothing is ever reported durable after it, and every
 //!   waiter gets it. A sync that failed must not be retried (see the contract in [`crate::fs`]).
 
@@ -269,8 +269,8 @@ impl Durable {
         !self.state.lock().spent.is_empty()
     }
 
-    /// Runs the callbacks whose answer is known, and drops the wakers that were woken. A panic in one is caught
-    /// and counted.
+    /// Runs the callbacks whose answer is known, and drops the wakers that were woken. A panic in one is
+    /// caught and counted.
     pub fn run_callbacks(&self) {
         let (settled, spent) = {
             let mut state = self.state.lock();

@@ -206,10 +206,11 @@ impl Db {
         self.inner().scheduler.request_sync();
     }
 
-    /// As [`Db::on_durable`], for those that wait in an event loop or a `Future`: whether `seq` survives a loss
-    /// of power, or never will; if that is not known yet, the waker of `context` is woken when it is worth
-    /// asking again. The thread that syncs wakes it, so that it must neither wait nor use the store; and each
-    /// waker waits for the least number that it was given with. Cheaper than a callback by a switch of threads.
+    /// As [`Db::on_durable`], for those that wait in an event loop or a `Future`: whether `seq` survives a
+    /// loss of power, or never will; if that is not known yet, the waker of `context` is woken when it is
+    /// worth asking again. The thread that syncs wakes it, so that it must neither wait nor use the store;
+    /// and each waker waits for the least number that it was given with. Cheaper than a callback by a switch
+    /// of threads.
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {

@@ -98,8 +98,8 @@ impl ScanOptions {
         self
     }
 
-    /// Blocks and separated values that are not cached are read without being put into the cache, so that a long scan does
-    /// not drive out what others read often.
+    /// Blocks and separated values that are not cached are read without being put into the cache, so that a
+    /// long scan does not drive out what others read often.
     #[must_use]
     pub fn without_cache(mut self) -> ScanOptions {
         self.fill_cache = false;

@@ -44,8 +44,8 @@ impl Mapping {
             return Err(unsupported());
         }
         let memory = MmapOptions::new().len(size).map_raw(file)?;
-        // Where pages are read ahead, the system makes ever larger ones, up to 2 MiB; and a page is what a sync
-        // writes when a byte of it has changed. (It is a hint, which a system without it refuses.)
+        // Where pages are read ahead, the system makes ever larger ones, up to 2 MiB; and a page is what a
+        // sync writes when a byte of it has changed. (It is a hint, which a system without it refuses.)
         #[cfg(unix)]
         let _ = memory.advise(memmap2::Advice::Random);
         *self.0.lock() = Some(Mapped { memory, given_back: 0 });
@@ -148,8 +148,8 @@ mod tests {
         assert_eq!(file.size().unwrap(), 214, "mapped: {mapped}");
     }
 
-    /// Each sync once wrote 2 MiB for a record of a few bytes: the system had read the log ahead in pages of that
-    /// size.
+    /// Each sync once wrote 2 MiB for a record of a few bytes: the system had read the log ahead in pages of
+    /// that size.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_sync_writes_the_pages_that_have_changed_and_little_else() {

@@ -204,7 +204,7 @@ pub(super) fn sweep(inner: &Inner, limit: usize) -> Result<Swept> {
     inner.sweep.unreadable.store(swept.unreadable as u64, Ordering::Relaxed);
     if inner.db.is_read_only() && swept.removed + swept.refiled > 0 {
         // A sync has failed since, and what was removed is there again.
-        inner.db.wait_durable(inner.db.visible_seq())?;
+        inner.db.sync()?;
     }
     Ok(swept)
 }
