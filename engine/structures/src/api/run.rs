@@ -155,11 +155,11 @@ impl Store {
         Database::new(self, number)
     }
 
-    /// Runs `body`, whose calls become one write, all of it or nothing, and nobody changes meanwhile what it
-    /// has read. Keys are locked when they are first read or written, or by [`Transaction::lock`]; if that
-    /// meets somebody else's in an order in which it must not wait, `body` runs again from the start. An
-    /// error of `body` leaves nothing written. Calls that name no key, such as counts of a database, show a moment
-    /// and hold nobody.
+    /// Runs `body`, whose calls become one write, all of it or nothing, and nobody changes meanwhile what
+    /// it has read. Keys are locked when they are first read or written, or by [`Transaction::lock`]; if
+    /// that meets somebody else's in an order in which it must not wait, `body` runs again from the start.
+    /// An error of `body` leaves nothing written. Calls that name no key, such as counts of a database,
+    /// show a moment and hold nobody.
     ///
     /// Within `body` the transaction's own calls are to be used alone: one on the store itself would be a
     /// second unit of work of the same thread, and could wait for the first for ever.
