@@ -27,3 +27,4 @@ mod worker;
 pub mod protocol;
 
 pub use server::{MetricsEndpoint, Options, Server, Stopper};
+pub use shared::BackupTo;

@@ -130,8 +130,14 @@ pub struct RestoreArgs {
     pub family: Vec<String>,
 }
 
-fn rate(text: &str) -> Result<NonZeroU64, String> {
+/// How many bytes a second.
+pub fn rate(text: &str) -> Result<NonZeroU64, String> {
     NonZeroU64::new(size::parse(text)?).ok_or_else(|| "the rate must be more than nothing".to_owned())
+}
+
+/// Options of a backup that is paced, or not.
+pub fn paced(rate: Option<NonZeroU64>) -> BackupOptions {
+    rate.map_or_else(BackupOptions::default, |rate| BackupOptions::default().bytes_per_second(rate))
 }
 
 /// Makes, lists, checks and removes backups.
@@ -170,8 +176,7 @@ pub fn restore(args: &RestoreArgs) -> Outcome {
 
 fn create(args: &CreateArgs) -> Outcome {
     let db = args.store.open()?;
-    let options =
-        args.rate.map_or_else(BackupOptions::default, |rate| BackupOptions::default().bytes_per_second(rate));
+    let options = paced(args.rate);
     let progress = progress::spinner("copying");
     let made = Backups::at(&args.to).create_with(&db, options)?;
     progress.finish_and_clear();

@@ -1,14 +1,16 @@
 //! `esker serve`
 
+use super::backup::{paced, rate};
 use crate::failure::{Failure, INTERRUPTED, Outcome};
 use crate::output::notes;
 use crate::store::tell_recovery;
 use crate::text::{duration, size};
 use clap::{Args, ValueEnum, value_parser};
 use esker::Durability;
-use esker_server::{MetricsEndpoint, Options, Server};
+use esker_server::{BackupTo, MetricsEndpoint, Options, Server};
 use esker_structures::Store;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +20,7 @@ Examples:
   esker serve
   esker serve --dir sessions --port 7000 --memory 4GiB
   redis-cli -p 7000 set greeting hello
+  esker serve --backups backups       redis-cli bgsave adds one
 
 A reply is sent when what it tells is on disk, unless --durability os is chosen. There is no password: whoever
 reaches the address may do everything. SIGINT, SIGTERM and SHUTDOWN stop it in good order.";
@@ -68,6 +71,12 @@ pub struct ServeArgs {
     /// Answer `GET /metrics` over HTTP here, such as 127.0.0.1:9121; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub metrics: Option<SocketAddr>,
+    /// Where BGSAVE adds a backup; see `esker backup` for what can be done with them
+    #[arg(long, value_name = "BACKUPS")]
+    pub backups: Option<PathBuf>,
+    /// How much a backup reads from the store in a second at most, such as 50MB
+    #[arg(long, value_name = "SIZE", value_parser = rate, requires = "backups")]
+    pub backup_rate: Option<NonZeroU64>,
     /// Write the log by calls, not through memory: slower with --durability os, but a disk that fails gives
     /// an error where it may otherwise end the process
     #[arg(long)]
@@ -100,7 +109,8 @@ pub fn run(args: &ServeArgs) -> Outcome {
         .map_err(|error| Failure::error(plain(&error)))?;
     tell_recovery(store.engine().recovery());
     let address = SocketAddr::new(args.bind, args.port);
-    let options = Options { address, workers: args.workers.into(), ..Options::default() };
+    let backups = args.backups.clone().map(|dir| BackupTo { dir, options: paced(args.backup_rate) });
+    let options = Options { address, workers: args.workers.into(), backups, ..Options::default() };
     let server = Server::start(&store, &options)
         .map_err(|error| Failure::error(format!("cannot listen on {address}: {error}")))?;
     if server.max_clients() < options.max_clients {

@@ -88,7 +88,14 @@ fn memory(shared: &Shared, out: &mut String) -> std::fmt::Result {
 fn persistence(shared: &Shared, out: &mut String) -> std::fmt::Result {
     let db = shared.store.engine();
     let sync = shared.store.durability() == Durability::Sync;
-    write!(out, "loading:0\r\naof_enabled:1\r\nrdb_bgsave_in_progress:0\r\n")?;
+    let saved = shared.saving.saved();
+    write!(out, "loading:0\r\naof_enabled:1\r\n")?;
+    write!(out, "rdb_bgsave_in_progress:{}\r\n", u8::from(saved.in_progress))?;
+    write!(out, "rdb_last_save_time:{}\r\n", saved.last_s)?;
+    write!(out, "rdb_last_bgsave_status:{}\r\n", if saved.failure.is_none() { "ok" } else { "err" })?;
+    let why = saved.failure.unwrap_or_default();
+    let why: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    write!(out, "last_backup:{}\r\nlast_backup_error:{why}\r\n", saved.number)?;
     write!(out, "durability:{}\r\n", if sync { "sync" } else { "os" })?;
     write!(out, "visible_seq:{}\r\ndurable_seq:{}\r\n", db.visible_seq(), db.durable_seq())?;
     write!(out, "aof_last_write_status:{}\r\n", if db.health().poisoned.is_none() { "ok" } else { "err" })
@@ -127,7 +134,7 @@ fn keyspace(shared: &Shared, out: &mut String) -> std::fmt::Result {
 mod tests {
     use super::*;
     use crate::command::table::ReplyMode;
-    use crate::shared::ClientInfo;
+    use crate::shared::{ClientInfo, Saving};
     use esker::fs::sim::{Fault, OperationKind};
     use esker::fs::{Fs, SimFs};
     use esker_structures::Store;
@@ -139,7 +146,8 @@ mod tests {
         let builder = Store::builder("/data").deterministic(1);
         let on_disk = |engine: esker::Builder| engine.fs(Fs::Sim(disk.clone())).memory_budget(8 << 20);
         let store = builder.engine(on_disk).open().unwrap();
-        let shared = Shared::new(store.clone(), "127.0.0.1:1".parse().unwrap(), 1, Vec::new());
+        let shared =
+            Shared::new(store.clone(), "127.0.0.1:1".parse().unwrap(), 1, Saving::new(None), Vec::new());
         let shown = || {
             let mut text = String::new();
             persistence(&shared, &mut text).unwrap();
@@ -159,7 +167,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path().join("data")).unwrap();
         let address = "127.0.0.1:1".parse().unwrap();
-        let shared = Shared::new(store.clone(), address, 1, Vec::new());
+        let shared = Shared::new(store.clone(), address, 1, Saving::new(None), Vec::new());
         let (mut connection, mut mode) = (shared.connect(), ReplyMode::On);
         let written = connection.execute(&["set", "k", "v"]).depends_on;
         let info = Arc::new(ClientInfo::new(1, address, address));

@@ -26,7 +26,7 @@ const ADD_NOTHING: &[&str] = &[
 ];
 
 /// Commands that touch everything, or more than they name.
-const DANGEROUS: &[&str] = &["keys", "sort", "sort_ro", "flushdb", "flushall", "swapdb", "info"];
+const DANGEROUS: &[&str] = &["keys", "sort", "sort_ro", "flushdb", "flushall", "swapdb", "info", "lastsave"];
 
 impl Kind {
     /// `about` are the categories of what it is about.
@@ -85,6 +85,8 @@ impl Kind {
     pub(super) fn of_server(own: &Own, subcommand: Option<&str>) -> Kind {
         let about: &[&str] = if ["client", "command"].contains(&own.name) || own.group == "connection" {
             &["@connection"]
+        } else if own.name == "lastsave" {
+            &["@admin"]
         } else {
             &[]
         };
@@ -97,13 +99,15 @@ impl Kind {
         let begins_or_ends = is(&["hello", "auth", "quit", "reset"]);
         let is_shutdown = own.name == "shutdown";
         // Of CLIENT those that are about others, too.
-        let is_admin = is_shutdown || is(&["config"]) || matches!(subcommand, Some("list" | "no-evict"));
+        let is_admin =
+            is_shutdown || is(&["config", "bgsave"]) || matches!(subcommand, Some("list" | "no-evict"));
         let named = [
             (is_admin && !is(&["command"]), "admin"),
-            (begins_or_ends || is_shutdown || is(&["client", "config"]), "noscript"),
-            (true, "loading"),
-            (true, "stale"),
-            (begins_or_ends, "fast"),
+            (begins_or_ends || is_shutdown || is(&["client", "config", "bgsave"]), "noscript"),
+            (!is(&["bgsave"]), "loading"),
+            (!is(&["bgsave"]), "stale"),
+            (begins_or_ends || is(&["lastsave"]), "fast"),
+            (is(&["bgsave"]), "no_async_loading"),
             (begins_or_ends, "no_auth"),
             (is_shutdown, "no_multi"),
             (begins_or_ends || is_shutdown, "allow_busy"),

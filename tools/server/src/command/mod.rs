@@ -7,6 +7,7 @@ mod describe;
 mod hello;
 mod info;
 mod kinds;
+mod save;
 mod table;
 
 pub(crate) use table::{Call, Own, ReplyMode, execute, find, run};

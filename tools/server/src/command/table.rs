@@ -1,6 +1,6 @@
 //! The table of the server's own commands.
 
-use super::{client, config, describe, hello, info};
+use super::{client, config, describe, hello, info, save};
 use crate::shared::{ClientInfo, Shared};
 use esker_structures::command::{Connection, Reply, unknown_subcommand};
 use std::sync::Arc;
@@ -103,6 +103,8 @@ pub(crate) const OWN: &[Own] = &[
         ..own("config", -2, "server", "2.0.0", "Reads and changes settings.", config::config)
     },
     own("info", -1, "server", "1.0.0", "Tells how the server does.", info::info),
+    own("bgsave", -1, "server", "1.0.0", "Backs up the store in the background.", save::bgsave),
+    own("lastsave", 1, "server", "1.0.0", "Tells when the last good backup ended.", save::lastsave),
     Own {
         in_multi: InMulti::Refused,
         ..own("shutdown", -1, "server", "1.0.0", "Stops the server.", hello::shutdown)
@@ -113,7 +115,7 @@ pub(crate) const OWN: &[Own] = &[
 pub(crate) fn find(name: &[u8]) -> Option<&'static Own> {
     // Asked for each command of data as well: the first letter says no to most.
     let first = name.first()?.to_ascii_lowercase();
-    if !matches!(first, b'a' | b'c' | b'h' | b'i' | b'q' | b'r' | b's') {
+    if !matches!(first, b'a' | b'b' | b'c' | b'h' | b'i' | b'l' | b'q' | b'r' | b's') {
         return None;
     }
     OWN.iter().find(|own| own.name.len() == name.len() && name.eq_ignore_ascii_case(own.name.as_bytes()))

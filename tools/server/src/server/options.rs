@@ -1,5 +1,6 @@
 //! How a server is started.
 
+use crate::shared::BackupTo;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Options of a server. Durability is the store's.
@@ -11,11 +12,13 @@ pub struct Options {
     pub workers: usize,
     /// The most connections. Default: 10,000; fewer if the process may not have so many descriptors.
     pub max_clients: u64,
+    /// Where BGSAVE puts backups; `None`, the default: it is refused.
+    pub backups: Option<BackupTo>,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6379);
-        Options { address, workers: 0, max_clients: 10_000 }
+        Options { address, workers: 0, max_clients: 10_000, backups: None }
     }
 }

@@ -3,7 +3,7 @@
 use super::acceptor::{self, Acceptor};
 use super::descriptors;
 use super::options::Options;
-use crate::shared::Shared;
+use crate::shared::{Saving, Shared};
 use crate::worker::{Inbox, Worker};
 use esker_structures::Store;
 use mio::net::TcpListener;
@@ -57,7 +57,13 @@ impl Server {
         wakers.push(acceptor_poll.1.clone());
         descriptors::raise(options.max_clients);
         let max_clients = descriptors::affordable(options.max_clients);
-        let shared = Arc::new(Shared::new(store.clone(), address, max_clients, wakers));
+        let shared = Arc::new(Shared::new(
+            store.clone(),
+            address,
+            max_clients,
+            Saving::new(options.backups.clone()),
+            wakers,
+        ));
         let (mut workers, mut inboxes) = (Vec::new(), Vec::new());
         for (poll, waker) in polls {
             let inbox = Arc::new(Inbox::new(waker));

@@ -1,6 +1,7 @@
 //! The state of a running server.
 
 use super::client::ClientInfo;
+use super::saving::Saving;
 use super::settings::Settings;
 use esker_structures::Store;
 use esker_structures::command::Connection;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) address: SocketAddr,
     pub(crate) settings: Settings,
     pub(crate) counters: Counters,
+    pub(crate) saving: Arc<Saving>,
     pub(crate) clients: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
     /// How many connections there are, those on their way to a worker included.
     pub(crate) connected: AtomicUsize,
@@ -46,6 +48,7 @@ impl Shared {
         store: Store,
         address: SocketAddr,
         max_clients: u64,
+        saving: Arc<Saving>,
         wakers: Vec<Arc<Waker>>,
     ) -> Shared {
         Shared {
@@ -53,6 +56,7 @@ impl Shared {
             address,
             settings: Settings::new(max_clients),
             counters: Counters::default(),
+            saving,
             clients: Mutex::default(),
             connected: AtomicUsize::new(0),
             buffered: AtomicUsize::new(0),
