@@ -19,6 +19,8 @@ fn builder(dir: &Path) -> Builder {
     let builder = Db::builder(dir).feed(feed).memory_budget(16 << 20).memtable_bytes(64 << 10);
     builder
         .wal_segment_bytes(64 << 10)
+        // Some values stand apart, once they are in tables; the feed shows them whole.
+        .blob_values_from("default", Some(200))
         .default_durability(Durability::Os)
         .sync_interval(Duration::from_millis(5))
 }
