@@ -9,7 +9,7 @@
 //! Where keys are overwritten uniformly and a file is collected when a share `u` of it is still live, files
 //! have every share between `u` and 1 in equal parts of its logarithm, so that the live share of all of them
 //! is `(1 - u) / -ln u`; and to free a byte `u / (1 - u)` bytes are copied, so that each byte that is
-//! written is written `1 / (1 - u)` times. At 40 % dead, `u` is 0.6: space is 1.28 times what lives, and 2.5
+//! written is written `1 / (1 - u)` times. At 35 % dead, `u` is 0.65: space is 1.23 times what lives, and 2.9
 //! times is written what values come to when they are compressed. A later collection writes less and takes
 //! more space: at 50 % it would be 1.39 and 2. (M. Rosenblum, J. Ousterhout: The design and implementation of
 //! a log-structured file system, 1992, on the cost of cleaning.)
@@ -35,13 +35,13 @@ use crate::version::{BlobUse, TableFile, Version};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A blob file is collected from this share of dead bytes on.
-pub const DEAD_PERCENT: u64 = 40;
+pub const DEAD_PERCENT: u64 = 35;
 
 /// From this share of all blob files on, collecting goes before the sizes of levels.
 const URGENT_PERCENT: u64 = 30;
 
 /// From this share of all blob files on, collecting does not wait until more can be freed at once.
-const WORTH_PERCENT: u64 = 27;
+const WORTH_PERCENT: u64 = 25;
 
 /// The size at which a blob file is closed, in tables of the size at which one of those is.
 const TABLES_IN_A_BLOB_FILE: u64 = 4;
