@@ -44,6 +44,8 @@ pub struct BlobCounts {
     pub(super) read_bytes: AtomicU64,
     /// Values that somebody holds.
     pub(super) held: Arc<Account>,
+    /// The places in the cache of the values of all files.
+    pub(super) slots: Arc<Account>,
 }
 
 impl BlobCounts {

@@ -5,7 +5,7 @@
 //! way; where lengths differ several may come to stand at the same, and each has a few slots to stand in.
 
 use crate::base::blob_ref::BlobRef;
-use crate::base::memory::Charge;
+use crate::base::memory::{Account, Charge};
 use crate::base::slice::Slice;
 use crate::base::sync::{Arc, OnceLock};
 use crate::cache::{BlockCache, Slots, Through, Weigh};
@@ -14,6 +14,9 @@ use crate::cache::{BlockCache, Slots, Through, Weigh};
 const WAYS: usize = 4;
 /// No more slots than one for so many bytes of the file, whatever its footer says.
 const BYTES_A_SLOT: u64 = 512;
+/// The slots of all files take at most one part in so many of what the cache may hold; files that come later
+/// than that have none.
+const SLOTS_PART: u64 = 16;
 
 /// A value in memory.
 pub(super) struct KeptValue {
@@ -37,15 +40,24 @@ pub(super) struct Kept {
     slots: OnceLock<Arc<Slots<Arc<KeptValue>>>>,
     count: usize,
     file_bytes: u64,
+    /// What the slots of all files take.
+    all_slots: Arc<Account>,
+    charge: OnceLock<Charge>,
 }
 
 impl Kept {
     /// None yet, of a file of so many values and bytes.
-    pub(super) fn new(cache: Arc<BlockCache>, entries: u64, file_bytes: u64) -> Kept {
+    pub(super) fn new(
+        cache: Arc<BlockCache>,
+        all_slots: Arc<Account>,
+        entries: u64,
+        file_bytes: u64,
+    ) -> Kept {
         let most = file_bytes / BYTES_A_SLOT + 1;
         // A quarter more than there are values, so that few have to share.
         let count = entries.saturating_add(entries / 4).clamp(1, most) as usize;
-        Kept { cache, slots: OnceLock::new(), count, file_bytes }
+        let (slots, charge) = (OnceLock::new(), OnceLock::new());
+        Kept { cache, slots, count, file_bytes, all_slots, charge }
     }
 
     /// Where the value at an offset may stand.
@@ -70,12 +82,28 @@ impl Kept {
         same.then(|| unsafe { Slice::from_owner(&found, found.bytes.as_slice()) })
     }
 
+    /// The slots, if they may be made.
+    fn slots(&self) -> Option<&Arc<Slots<Arc<KeptValue>>>> {
+        if let Some(slots) = self.slots.get() {
+            return Some(slots);
+        }
+        let bytes = self.count * size_of::<usize>();
+        let most = self.cache.stats().capacity_bytes / SLOTS_PART;
+        if self.all_slots.bytes() + bytes as u64 > most {
+            return None;
+        }
+        let _ = self.charge.set(self.all_slots.charge(bytes));
+        Some(self.slots.get_or_init(|| Arc::new(Slots::new(self.count))))
+    }
+
     /// Keeps a value, and shares it.
     pub(super) fn put(&self, key: &[u8], at: &BlobRef, bytes: Vec<u8>) -> Slice {
         let charge = self.cache.account().charge(bytes.capacity() + key.len());
         let kept = Arc::new(KeptValue { offset: at.offset, key: key.into(), bytes, _charge: charge });
-        let slots = self.slots.get_or_init(|| Arc::new(Slots::new(self.count)));
-        self.cache.insert_among(slots, self.among(at.offset), kept.clone());
+        if let Some(slots) = self.slots() {
+            let same = |other: &Arc<KeptValue>| other.offset == at.offset;
+            self.cache.insert_among(slots, self.among(at.offset), kept.clone(), same);
+        }
         // SAFETY: as above.
         unsafe { Slice::from_owner(&kept, kept.bytes.as_slice()) }
     }
@@ -100,7 +128,8 @@ mod tests {
 
     #[test]
     fn slots_are_as_many_as_the_file_can_have_values_whatever_it_says() {
-        let kept = |entries, bytes| Kept::new(Arc::new(BlockCache::new(1000)), entries, bytes);
+        let kept =
+            |entries, bytes| Kept::new(Arc::new(BlockCache::new(1000)), Account::new(), entries, bytes);
         assert_eq!([kept(u64::MAX, 5120).count, kept(8, 1 << 20).count, kept(0, 0).count], [11, 10, 1]);
         for kept in [kept(8, 1 << 20), kept(1, 600), kept(0, 0)] {
             for offset in [0, 1, 599, 1 << 19, (1 << 20) - 1, 1 << 20, u64::MAX] {

@@ -70,7 +70,8 @@ impl BlobReader {
     /// Keeps values that are read through the cache in it.
     #[must_use]
     pub(super) fn with_cache(mut self, cache: &Arc<BlockCache>) -> BlobReader {
-        self.kept = Some(Kept::new(cache.clone(), self.totals.entries, self.end));
+        let slots = self.counts.slots.clone();
+        self.kept = Some(Kept::new(cache.clone(), slots, self.totals.entries, self.end));
         self
     }
 

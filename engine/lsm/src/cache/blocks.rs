@@ -242,22 +242,31 @@ impl BlockCache {
         }
     }
 
-    /// As [`BlockCache::insert`], into the first slot of `among` that is empty; if none is, the piece in the
-    /// last goes.
-    pub fn insert_among<P: Counted>(&self, slots: &Arc<Slots<P>>, among: Range<usize>, piece: P) {
+    /// As [`BlockCache::insert`], into the first slot of `among` that is empty, unless one of them holds the
+    /// `same`; if none is empty, the piece in the last goes.
+    pub fn insert_among<P: Counted>(
+        &self,
+        slots: &Arc<Slots<P>>,
+        among: Range<usize>,
+        piece: P,
+        same: impl Fn(&P) -> bool,
+    ) {
         let weight = weight(&piece);
         let mut queues = self.queues.lock();
-        if weight > queues.capacity {
+        if weight > queues.capacity || among.clone().any(|at| slots.get_if(at, false, &same).is_some()) {
             return;
         }
         let empty = among.clone().find(|at| !slots.holds(*at));
         let Some(at) = empty.or(among.last()) else { return };
-        if let Some(bytes) = slots.clear(at) {
-            queues.bytes -= bytes;
-            queues.gone += 1;
-        }
-        if let Some(left_at) = slots.fill(at, piece) {
-            queues.admit(Resident { slots: slots.clone(), at, weight }, left_at);
+        let displaced = slots.clear(at);
+        let Some(left_at) = slots.fill(at, piece) else { return };
+        match displaced {
+            None => queues.admit(Resident { slots: slots.clone(), at, weight }, left_at),
+            // Whoever stands in a queue for the slot stands there for the new piece.
+            Some(bytes) => {
+                queues.bytes = queues.bytes + weight - bytes;
+                queues.make_room();
+            }
         }
     }
 
@@ -354,8 +363,8 @@ mod tests {
     fn a_piece_that_may_stand_in_several_slots_is_found_in_each_and_takes_the_last() {
         let cache = BlockCache::new(1 << 20);
         let slots = Arc::new(Slots::new(10));
-        for bytes in [10, 20, 30] {
-            cache.insert_among(&slots, 4..6, piece(&cache, bytes));
+        for bytes in [10, 20, 30, 30] {
+            cache.insert_among(&slots, 4..6, piece(&cache, bytes), |piece| piece.0 == bytes);
         }
         let of = |bytes: usize| cache.find(&slots, 4..6, true, |piece| piece.0 == bytes).map(|piece| piece.0);
         assert_eq!([of(10), of(20), of(30)], [Some(10), None, Some(30)]);
@@ -363,7 +372,16 @@ mod tests {
         let stats = cache.stats();
         assert_eq!((stats.hits, stats.misses), (3, 2));
         assert_eq!((stats.piece_bytes, stats.alive_bytes), (40, 40), "{stats:?}");
-        // What took another's place counts for itself when it goes, whoever came for it.
+        // However often one takes another's place, one stands in the queues for each slot.
+        for round in 0..10_000 {
+            cache.insert_among(&slots, 4..6, piece(&cache, 100 + round % 7), |_| false);
+        }
+        {
+            let queues = cache.queues.lock();
+            assert_eq!((queues.small.residents.len() + queues.large.residents.len(), queues.gone), (2, 0));
+        }
+        assert_eq!(cache.stats().piece_bytes, cache.stats().alive_bytes);
+        // It counts for itself when it goes, whoever came for it.
         cache.set_capacity_bytes(0);
         assert_eq!((cache.stats().cached_bytes, cache.stats().alive_bytes), (0, 0));
     }

@@ -19,6 +19,7 @@ use crate::base::sync::quiet::{AtomicUsize, Ordering};
 use crate::base::sync::thread;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 
 /// A reader is making a reference of its own.
 const LOCKED: usize = 1;
@@ -144,9 +145,11 @@ impl<P: Counted> Slots<P> {
         };
         // SAFETY: the word holds a reference, as `lock` and the check above see to; it is taken back and
         // given up again at once, while the slot is locked: nobody else takes it back in between.
-        let own = unsafe { P::from_word(word & !BITS) };
-        let piece = wanted(&own).then(|| own.clone());
-        let word = own.into_word() | (word & USED) | if mark && piece.is_some() { USED } else { 0 };
+        let own = ManuallyDrop::new(unsafe { P::from_word(word & !BITS) });
+        let piece = wanted(&own).then(|| P::clone(&own));
+        let word = ManuallyDrop::into_inner(own).into_word()
+            | (word & USED)
+            | if mark && piece.is_some() { USED } else { 0 };
         slot.store(word, Ordering::Release);
         piece
     }

@@ -192,8 +192,10 @@ impl Durable {
         if let Some(failure) = &state.failure {
             return Poll::Ready(Err(failure.clone()));
         }
+        // By what the kept one is made of, which nobody else can be while it is kept.
+        let waker = waker.clone();
         let name = (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr());
-        let waiting = state.wakers.entry(name).or_insert_with(|| (seq, waker.clone()));
+        let waiting = state.wakers.entry(name).or_insert((seq, waker));
         waiting.0 = waiting.0.min(seq);
         Poll::Pending
     }

@@ -80,7 +80,7 @@ fn picked(version: &Version) -> String {
 #[test]
 fn a_blob_file_is_collected_once_so_much_of_it_is_dead() {
     let shelf = Shelf::new([10]);
-    for (live, expected) in [(1000, "nothing"), (601, "nothing"), (600, "dead values: L6[1 2] -> L6")] {
+    for (live, expected) in [(1000, "nothing"), (651, "nothing"), (650, "dead values: L6[1 2] -> L6")] {
         // What two tables refer to counts once for each.
         let tables =
             [shelf.table(6, "1[a-c]9", &[(10, live - 100)]), shelf.table(6, "2[d-f]9", &[(10, 100)])];

@@ -6,6 +6,7 @@ use super::string::number;
 use crate::base::error::{Error, Result};
 use crate::base::real::Real;
 use crate::hash::{self, Pair};
+use crate::store::Store;
 
 /// The hash under a key, which need not exist.
 #[derive(Debug)]
@@ -167,9 +168,12 @@ impl<'r, R: Run, K: AsRef<[u8]>> HashKey<'r, R, K> {
     pub fn random_repeated(&self, count: u64) -> Result<Vec<Pair>> {
         self.0.read(|unit, key| hash::random_many(unit, key, count))
     }
+}
 
+/// Of the store alone: pages are units of work of their own, for which a transaction must not wait.
+impl<K: AsRef<[u8]>> HashKey<'_, Store, K> {
     /// The fields with their values, a page of them in memory at a time; what is written meanwhile may be
-    /// shown or not, what is there throughout is. Outside of a transaction's own writes.
+    /// shown or not, what is there throughout is.
     ///
     /// # Errors
     /// As [`HashKey::get`].

@@ -6,6 +6,7 @@ use crate::base::error::Result;
 use crate::encoding::header::Type;
 use crate::keys::{self, Filter, Limit, Remaining};
 use crate::sort::{self, Row, SortOptions};
+use crate::store::Store;
 use std::time::Duration;
 
 impl<R: Run> Database<'_, R> {
@@ -218,31 +219,6 @@ impl<R: Run> Database<'_, R> {
         self.reading(b"", |unit, key| keys::matching(unit, key.keyspace, pattern))
     }
 
-    /// The names of keys, a page of them in memory at a time; what is written meanwhile may be shown or not,
-    /// what is there throughout is. Outside of a transaction's own writes.
-    ///
-    /// # Errors
-    /// [`crate::Error::DATABASE_RANGE`].
-    ///
-    /// ```
-    /// # fn main() -> esker_structures::Result<()> {
-    /// use esker_structures::keys::Filter;
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let store = esker_structures::Store::open(dir.path().join("data"))?;
-    /// let db = store.db(0);
-    /// db.set_many(&[("user:1", "ada"), ("user:2", "bob"), ("visits", "7")])?;
-    /// let users = Filter { pattern: Some(b"user:*"), kind: None };
-    /// for name in db.keys(users)? {
-    ///     db.delete(name?)?;
-    /// }
-    /// assert_eq!(db.len()?, 1);
-    /// # store.close() }
-    /// ```
-    pub fn keys(&self, filter: Filter<'_>) -> Result<keys::Names> {
-        self.len()?;
-        Ok(keys::names(self.run.store(), self.number, filter))
-    }
-
     /// The elements of a list, a set or a sorted set in an order: a row for each, or for each pattern that
     /// takes its place.
     ///
@@ -283,5 +259,33 @@ impl<R: Run> Database<'_, R> {
         self.writing(&[key.as_ref(), target.as_ref()], Effect::Adds, |unit, keys| {
             sort::store(unit, keys[0], keys[1], options)
         })
+    }
+}
+
+/// Of the store alone: pages are units of work of their own, for which a transaction must not wait.
+impl Database<'_, Store> {
+    /// The names of keys, a page of them in memory at a time; what is written meanwhile may be shown or not,
+    /// what is there throughout is.
+    ///
+    /// # Errors
+    /// [`crate::Error::DATABASE_RANGE`].
+    ///
+    /// ```
+    /// # fn main() -> esker_structures::Result<()> {
+    /// use esker_structures::keys::Filter;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = esker_structures::Store::open(dir.path().join("data"))?;
+    /// let db = store.db(0);
+    /// db.set_many(&[("user:1", "ada"), ("user:2", "bob"), ("visits", "7")])?;
+    /// let users = Filter { pattern: Some(b"user:*"), kind: None };
+    /// for name in db.keys(users)? {
+    ///     db.delete(name?)?;
+    /// }
+    /// assert_eq!(db.len()?, 1);
+    /// # store.close() }
+    /// ```
+    pub fn keys(&self, filter: Filter<'_>) -> Result<keys::Names> {
+        self.len()?;
+        Ok(keys::names(self.run.store(), self.number, filter))
     }
 }

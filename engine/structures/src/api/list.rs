@@ -4,6 +4,7 @@ use super::place::Place;
 use super::run::Run;
 use crate::base::error::Result;
 use crate::list::{self, Search, Side};
+use crate::store::Store;
 
 /// The list under a key, which need not exist.
 #[derive(Debug)]
@@ -187,9 +188,11 @@ impl<'r, R: Run, K: AsRef<[u8]>> ListKey<'r, R, K> {
     pub fn trim(&self, start: i64, stop: i64) -> Result<()> {
         self.0.free(|unit, key| list::trim(unit, key, start, stop))
     }
+}
 
-    /// The elements, a page of them in memory at a time, each page of its own moment. Outside of a
-    /// transaction's own writes.
+/// Of the store alone: pages are units of work of their own, for which a transaction must not wait.
+impl<K: AsRef<[u8]>> ListKey<'_, Store, K> {
+    /// The elements, a page of them in memory at a time, each page of its own moment.
     ///
     /// # Errors
     /// As [`ListKey::push`].

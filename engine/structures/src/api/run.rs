@@ -158,8 +158,8 @@ impl Store {
     /// Runs `body`, whose calls become one write, all of it or nothing, and nobody changes meanwhile what
     /// it has read. Keys are locked when they are first read or written, or by [`Transaction::lock`]; if
     /// that meets somebody else's in an order in which it must not wait, `body` runs again from the start.
-    /// An error of `body` leaves nothing written. Calls that name no key, such as counts of a database,
-    /// show a moment and hold nobody.
+    /// An error of `body` leaves nothing written. Calls that name no key, such as counts of a database, show
+    /// a moment and hold nobody; nor is held what a sort finds by its patterns.
     ///
     /// Within `body` the transaction's own calls are to be used alone: one on the store itself would be a
     /// second unit of work of the same thread, and could wait for the first for ever.

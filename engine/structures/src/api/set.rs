@@ -4,6 +4,7 @@ use super::place::Place;
 use super::run::Run;
 use crate::base::error::Result;
 use crate::set::{self, Algebra};
+use crate::store::Store;
 
 /// The set under a key, which need not exist.
 #[derive(Debug)]
@@ -182,9 +183,12 @@ impl<'r, R: Run, K: AsRef<[u8]>> SetKey<'r, R, K> {
     pub fn intersection_len<O: AsRef<[u8]>>(&self, others: &[O], limit: u64) -> Result<u64> {
         self.0.read_with(others, |unit, keys| set::intersection_count(unit, keys, limit))
     }
+}
 
+/// Of the store alone: pages are units of work of their own, for which a transaction must not wait.
+impl<K: AsRef<[u8]>> SetKey<'_, Store, K> {
     /// The members, a page of them in memory at a time; what is written meanwhile may be shown or not, what
-    /// is there throughout is. Outside of a transaction's own writes.
+    /// is there throughout is.
     ///
     /// # Errors
     /// As [`SetKey::add`].

@@ -3,6 +3,7 @@
 use super::place::Place;
 use super::run::Run;
 use crate::base::error::Result;
+use crate::store::Store;
 use crate::zset::{self, Add, Added, Algebra, Entry, Range, ScoreRange, Window};
 
 /// The sorted set under a key, which need not exist.
@@ -262,10 +263,12 @@ impl<'r, R: Run, K: AsRef<[u8]>> SortedSetKey<'r, R, K> {
     pub fn pop_last(&self, count: u64) -> Result<Vec<Entry>> {
         self.0.free(|unit, key| zset::pop(unit, key, true, count))
     }
+}
 
+/// Of the store alone: pages are units of work of their own, for which a transaction must not wait.
+impl<K: AsRef<[u8]>> SortedSetKey<'_, Store, K> {
     /// The members whose scores are in a range, in their order, a page of them in memory at a time. A
-    /// member whose score changes meanwhile may be shown twice, or not at all. Outside of a transaction's own
-    /// writes.
+    /// member whose score changes meanwhile may be shown twice, or not at all.
     ///
     /// # Errors
     /// As [`SortedSetKey::add`].

@@ -194,14 +194,16 @@ impl Store {
         let mut known: Vec<u16> = Vec::new();
         let (result, seq) = loop {
             unit.lock_stripes(known.clone())?;
-            match body(&mut unit) {
-                Err(Error::Busy) => {
-                    // The next attempt takes in order what this one held and what it lacked.
-                    known = unit.stripes();
-                    known.extend(unit.take_missing());
-                    unit.roll_back();
-                }
-                result => break (result?, unit.commit()?),
+            let result = body(&mut unit);
+            // Also where `body` has kept the error to itself: what it read was not locked.
+            let missing = unit.take_missing();
+            if matches!(result, Err(Error::Busy)) || (result.is_ok() && !missing.is_empty()) {
+                // The next attempt takes in order what this one held and what it lacked.
+                known = unit.stripes();
+                known.extend(missing);
+                unit.roll_back();
+            } else {
+                break (result?, unit.commit()?);
             }
         };
         drop(unit);

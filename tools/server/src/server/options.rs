@@ -12,7 +12,8 @@ pub struct Options {
     pub workers: usize,
     /// The most connections. Default: 10,000; fewer if the process may not have so many descriptors.
     pub max_clients: u64,
-    /// Where BGSAVE puts backups; `None`, the default: it is refused.
+    /// Where BGSAVE puts backups; `None`, the default: it is refused. One that is under way when the server
+    /// stops goes on until it is done or the store is closed.
     pub backups: Option<BackupTo>,
 }
 

@@ -5,6 +5,7 @@ use esker_structures::Store;
 use parking_lot::Mutex;
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -81,14 +82,17 @@ impl Saving {
         }
         let (saving, store) = (self.clone(), store.clone());
         let run = move || {
-            let made = Backups::at(&to.dir).create_with(store.engine(), to.options);
+            let make = AssertUnwindSafe(|| Backups::at(&to.dir).create_with(store.engine(), to.options));
+            let made = catch_unwind(make);
+            drop(store);
             let mut saved = saving.saved.lock();
             saved.in_progress = false;
             match made {
-                Ok(made) => {
+                Ok(Ok(made)) => {
                     (saved.last_s, saved.number, saved.failure) = (now_s(), made.number, None);
                 }
-                Err(error) => saved.failure = Some(error.to_string()),
+                Ok(Err(error)) => saved.failure = Some(error.to_string()),
+                Err(_) => saved.failure = Some("a panic, which is a bug".to_owned()),
             }
         };
         thread::Builder::new().name("esker-backup".into()).spawn(run).map(drop).map_err(|error| {
