@@ -5,6 +5,7 @@
 //! Compactions then move keys and references and leave the values where they are. The byte grammar stands in
 //! `docs/format/blob.md`.
 
+mod ahead;
 mod files;
 mod format;
 mod kept;
@@ -14,6 +15,7 @@ mod tests;
 mod walk;
 mod writer;
 
+pub use ahead::ReadAhead;
 pub use files::{BlobCounts, BlobSource, Blobs};
 pub use format::{BLOB_FORMAT_VERSION, BlobHead, BlobTotals, FOOTER_BYTES, HEADER_BYTES, MAGIC};
 pub use reader::BlobReader;

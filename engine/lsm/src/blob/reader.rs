@@ -129,6 +129,14 @@ impl BlobReader {
         })
     }
 
+    /// Says that a part of the file will be read soon.
+    pub fn ask_ahead(&self, offset: u64, bytes: u64) {
+        // Nothing depends on it: what is wrong with the file, reading it will tell.
+        if let Ok(file) = self.source.file() {
+            file.will_read(offset, bytes.min(self.end.saturating_sub(offset)));
+        }
+    }
+
     fn read(&self, key: &[u8], at: &BlobRef) -> Result<Vec<u8>> {
         let within = at.offset >= HEADER_BYTES as u64
             && at.offset.checked_add(at.stored).is_some_and(|behind| behind <= self.end);

@@ -106,8 +106,9 @@ impl ScanOptions {
         self
     }
 
-    /// Walking forward, asks the system to have so many bytes ready behind each block that is read. It
-    /// pays where the files are not in the system's cache. 0, the default, leaves it to the system.
+    /// Walking forward, asks the system to have so many bytes ready behind each block that is read, and
+    /// behind each separated value, in the order of which a file is read. It pays where the files are not
+    /// in the system's cache. 0, the default, leaves it to the system.
     #[must_use]
     pub fn read_ahead(mut self, bytes: usize) -> ScanOptions {
         self.read_ahead_bytes = bytes.min(MOST_READ_AHEAD_BYTES);

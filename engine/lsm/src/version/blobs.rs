@@ -13,9 +13,9 @@ use crate::base::error::{Corruption, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::observe::{Observe, Watch};
 use crate::base::slice::Slice;
-use crate::base::sync::Arc;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::blob::{BlobReader, BlobSummary};
+use crate::base::sync::{Arc, Mutex};
+use crate::blob::{BlobReader, BlobSummary, ReadAhead};
 use crate::cache::Through;
 use crate::iter::Values;
 use std::collections::BTreeMap;
@@ -242,11 +242,27 @@ pub(super) struct Walked {
     pub(super) blobs: Arc<BlobSet>,
     pub(super) through: Through,
     pub(super) watch: Watch,
+    /// `None` if nothing is read ahead.
+    pub(super) ahead: Option<Mutex<ReadAhead>>,
+}
+
+impl Walked {
+    #[cold]
+    fn ask_ahead(&self, ahead: &Mutex<ReadAhead>, at: &BlobRef) {
+        if let Some((from, bytes)) = ahead.lock().reads(at)
+            && let Some(of) = self.blobs.find(at.file)
+        {
+            of.file.reader.ask_ahead(from, bytes);
+        }
+    }
 }
 
 impl Values for Walked {
     fn load(&self, key: &[u8], reference: &[u8]) -> Result<Slice> {
         let at = self.blobs.place(reference)?;
+        if let Some(ahead) = &self.ahead {
+            self.ask_ahead(ahead, &at);
+        }
         self.blobs.load_at(key, &at, self.through, &mut self.watch.clone())
     }
 }

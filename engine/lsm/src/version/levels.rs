@@ -7,6 +7,7 @@ use crate::base::key::{SeqNum, common_prefix};
 use crate::base::limits::LEVELS;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::base::sync::{Arc, Mutex, OnceLock};
+use crate::blob::ReadAhead;
 use crate::cache::Through;
 use crate::iter::SharedValues;
 use crate::ranges::Range;
@@ -156,7 +157,9 @@ impl Version {
             return None;
         }
         let through = if access.fill_cache { Through::Cache } else { Through::Peek };
-        Some(Arc::new(Walked { blobs: self.blobs.clone(), through, watch: access.watch.clone() }))
+        let ahead = access.read_ahead_bytes as u64;
+        let ahead = (ahead > 0).then(|| Mutex::new(ReadAhead::new(ahead)));
+        Some(Arc::new(Walked { blobs: self.blobs.clone(), through, watch: access.watch.clone(), ahead }))
     }
 
     /// All tables with their levels, top to bottom.

@@ -116,6 +116,29 @@ fn every_way_to_read_shows_the_value_before_and_after_each_step_of_its_life() ->
 }
 
 #[test]
+fn a_scan_asks_for_the_values_ahead_of_it_if_it_is_told_to() -> Result<()> {
+    let rig = Rig::new();
+    let db = rig.open()?;
+    fill(&db, 300)?;
+    db.flush()?;
+    let asked = |options: ScanOptions| -> Result<(usize, u64)> {
+        let before = rig.disk.stats().asked_ahead_bytes();
+        let values = db.scan(options.without_cache())?.filter(Result::is_ok).count();
+        Ok((values, rig.disk.stats().asked_ahead_bytes() - before))
+    };
+    let ahead = ScanOptions::default().read_ahead(16 << 10);
+    assert_eq!(asked(ScanOptions::default())?, (300, 0));
+    let (_, of_tables) = asked(ahead.clone().keys_only())?;
+    let (values, of_all) = asked(ahead)?;
+    let stored = blobs(&db).bytes;
+    // All but the first value of each file, and no byte twice.
+    let of_values = of_all - of_tables;
+    assert_eq!(values, 300);
+    assert!(of_values > stored * 8 / 10 && of_values <= stored, "{of_values} of {stored}");
+    Ok(())
+}
+
+#[test]
 fn only_values_from_the_bound_on_are_separated_and_keys_alone_read_none() -> Result<()> {
     let rig = Rig::new();
     let db = rig.open()?;

@@ -441,6 +441,10 @@ impl SimFile {
 }
 
 impl File for SimFile {
+    fn will_read(&self, _offset: u64, bytes: u64) {
+        self.fs.aside(|inner| inner.stats.count_ahead(bytes));
+    }
+
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let call = Call { offset, bytes: buf.len() as u64, ..self.call(OperationKind::Read) };
         self.fs.run(call, |state, fault| {

@@ -151,11 +151,22 @@ impl fmt::Display for Phase {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     counts: [u64; OperationKind::ALL.len()],
+    asked_ahead: u64,
 }
 
 impl Stats {
     pub(super) fn count(&mut self, kind: OperationKind) {
         self.counts[kind as usize] += 1;
+    }
+
+    pub(super) fn count_ahead(&mut self, bytes: u64) {
+        self.asked_ahead += bytes;
+    }
+
+    /// How many bytes it was told will be read soon, which is no operation.
+    #[must_use]
+    pub fn asked_ahead_bytes(&self) -> u64 {
+        self.asked_ahead
     }
 
     /// How many operations of this kind.
