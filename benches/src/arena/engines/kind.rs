@@ -99,9 +99,7 @@ impl Kind {
     #[must_use]
     pub fn note(self) -> &'static str {
         match self {
-            Kind::Esker => {
-                "zstd 1 on every level; values of 4 KiB and more in files of their own, past the cache"
-            }
+            Kind::Esker => "zstd 1 on every level; values of 4 KiB and more in files of their own",
             Kind::EskerInline => "zstd 1 on every level; large values beside their keys",
             Kind::EskerTiered => "zstd 1 on every level; tiers as they are by default",
             Kind::RocksdbZstd => "zstd 1 on every level; large values beside their keys",
@@ -109,7 +107,7 @@ impl Kind {
             Kind::RocksdbBlobs => {
                 "as rocksdb-zstd, with values of 4 KiB and more in blob files: zstd 1, read through the \
                  cache of blocks, collected from the oldest quarter of the files (the default), at once \
-                 where two fifths of those are dead (as Esker's; by default it waits for compactions)"
+                 where two fifths of those are dead (Esker's from 35 % on; by default it waits for compactions)"
             }
             Kind::RocksdbUniversal => "as rocksdb-zstd, universal compaction as it is by default",
             Kind::Fjall => "lz4, it has no zstd; waits that it imposes are not counted",

@@ -88,7 +88,7 @@ impl Kept {
             return Some(slots);
         }
         let bytes = self.count * size_of::<usize>();
-        let most = self.cache.stats().capacity_bytes / SLOTS_PART;
+        let most = self.cache.capacity_bytes() / SLOTS_PART;
         if self.all_slots.bytes() + bytes as u64 > most {
             return None;
         }

@@ -165,6 +165,8 @@ impl Queues {
 /// A cache of pieces of tables. All methods may be called from several threads at once.
 pub struct BlockCache {
     queues: Mutex<Queues>,
+    /// As the queues have it, for who asks without their lock.
+    capacity: AtomicU64,
     account: Arc<Account>,
     counters: [Counters; STRIPES],
 }
@@ -181,6 +183,7 @@ impl BlockCache {
     pub fn new(capacity_bytes: u64) -> BlockCache {
         BlockCache {
             queues: Mutex::new(Queues { capacity: capacity_bytes, ..Queues::default() }),
+            capacity: AtomicU64::new(capacity_bytes),
             account: Account::new(),
             counters: Default::default(),
         }
@@ -288,7 +291,14 @@ impl BlockCache {
     pub fn set_capacity_bytes(&self, capacity_bytes: u64) {
         let mut queues = self.queues.lock();
         queues.capacity = capacity_bytes;
+        self.capacity.store(capacity_bytes, Ordering::Relaxed);
         queues.make_room();
+    }
+
+    /// Bytes that the cache may hold.
+    #[must_use]
+    pub fn capacity_bytes(&self) -> u64 {
+        self.capacity.load(Ordering::Relaxed)
     }
 
     /// The account that pieces are charged to when they are loaded.
