@@ -61,7 +61,8 @@ pub struct Drill {
 
 impl Backups {
     /// Reads all objects, and compares each with the hash that is its name. Nobody need hold still: only a
-    /// backup that is pruned meanwhile may look damaged.
+    /// backup that is pruned meanwhile may look damaged. What is damaged is noted in the directory, and the
+    /// next backup makes it anew if the store still has it: that mends the backups that share it.
     ///
     /// # Errors
     /// Only what keeps the check from being made; what it finds is in the report.
@@ -125,9 +126,8 @@ impl Backups {
         self.check_format()?;
         let _lock = self.lock()?;
         self.prepare()?;
-        let place = self.staging().join("drill");
+        let place = self.drilled();
         self.fs.create_dir_all(&place)?;
-        self.clear(&place)?;
         let drilled = self.restore(number, &place).and_then(|()| {
             let builder = Db::builder(&place).fs(self.fs.clone()).create_if_missing(false);
             let db = open(builder).open()?;

@@ -85,18 +85,11 @@ impl Db {
         let store = self.store();
         let options = store.next_number();
         let capture = self.capture()?;
-        make_room(&store.fs, into)?;
-        let mut made = Vec::new();
-        let written = options_file::write(&store.fs, into, options, &self.options_text());
-        made.push(FileKind::Options(options).path(into));
-        let result = written.and_then(|()| fill(store, &capture, into, &mut made));
-        if result.is_err() {
-            for path in &made {
-                // What stays is refused as a store, and so is a second checkpoint there: nothing is mixed up.
-                let _ = store.fs.remove(path);
-            }
-        }
-        result
+        make_store(&store.fs, into, |made| {
+            made.files.push(FileKind::Options(options).path(into));
+            options_file::write(&store.fs, into, options, &self.options_text())?;
+            fill(store, &capture, into, made)
+        })
     }
 
     /// Holds still what the store holds, in the log and in tables.
@@ -110,20 +103,44 @@ impl Db {
     }
 }
 
-/// Creates a directory, or takes one that is empty.
-pub(super) fn make_room(fs: &Fs, dir: &Path) -> Result<()> {
-    fs.create_dir_all(dir)?;
-    // The root of a file system of its own holds nothing else when it is new.
-    match fs.list(dir)?.into_iter().find(|name| name != "lost+found") {
-        None => Ok(()),
-        Some(name) => {
-            let why = format!("{} is not empty: it holds {name:?}", dir.display());
-            Err(Error::invalid("directory", why))
-        }
-    }
+/// What was made of a store.
+#[derive(Default)]
+pub(super) struct Made {
+    pub(super) files: Vec<PathBuf>,
+    /// It may be complete: then nothing of it may be missing.
+    pub(super) in_doubt: bool,
 }
 
-fn fill(store: &Store, capture: &Capture, into: &Path, made: &mut Vec<PathBuf>) -> Result<Checkpoint> {
+/// Makes a store in a directory, which is created, or is empty: `fill` says which files it has made, and
+/// writes `CURRENT` last. If it fails they are removed.
+///
+/// Until `CURRENT` stands there a mark does, so that nobody takes for a new store what a process that has
+/// ended left behind.
+pub(super) fn make_store<T>(fs: &Fs, dir: &Path, fill: impl FnOnce(&mut Made) -> Result<T>) -> Result<T> {
+    fs.create_dir_all(dir)?;
+    // The root of a file system of its own holds nothing else when it is new.
+    if let Some(name) = fs.list(dir)?.into_iter().find(|name| name != "lost+found") {
+        let why = format!("{} is not empty: it holds {name:?}", dir.display());
+        return Err(Error::invalid("directory", why));
+    }
+    let (mark, mut made) = (FileKind::Unfinished.path(dir), Made::default());
+    let marked = fs.create_new(&mark).and_then(|file| file.sync()).and_then(|()| fs.sync_dir(dir));
+    let result = marked.and_then(|()| fill(&mut made));
+    if made.in_doubt {
+        return result;
+    }
+    if result.is_err() {
+        for path in &made.files {
+            // What stays is refused as a store, and so is a second attempt there: nothing is mixed up.
+            let _ = fs.remove(path);
+        }
+    }
+    // Beside a store it means nothing, and goes when that is opened.
+    let _ = fs.remove(&mark);
+    result
+}
+
+fn fill(store: &Store, capture: &Capture, into: &Path, made: &mut Made) -> Result<Checkpoint> {
     let fs = &store.fs;
     let (mut files, mut linked_bytes, mut copied_bytes) = (0, 0, 0);
     let mut place = |kind: FileKind, end: u64, may_link: bool| -> Result<()> {
@@ -135,7 +152,7 @@ fn fill(store: &Store, capture: &Capture, into: &Path, made: &mut Vec<PathBuf>) 
             copy_file(fs, &from, &to, end)?;
             copied_bytes += end;
         }
-        made.push(to);
+        made.files.push(to);
         Ok(())
     };
     for table in capture.state.families.values().flat_map(|family| &family.tables).flatten() {
@@ -150,10 +167,7 @@ fn fill(store: &Store, capture: &Capture, into: &Path, made: &mut Vec<PathBuf>) 
     match Manifest::create(fs.clone(), into, store.random.clone(), capture.state.clone()) {
         Ok(_) => Ok(Checkpoint { path: into.into(), seq: capture.seq, files, linked_bytes, copied_bytes }),
         Err(NotSwitched { error, in_doubt }) => {
-            if in_doubt {
-                // It may be complete: then nothing of it may be missing.
-                made.clear();
-            }
+            made.in_doubt = in_doubt;
             Err(error)
         }
     }

@@ -114,7 +114,8 @@ impl Backups {
         let _lock = self.lock()?;
         self.prepare()?;
         let earlier = self.records()?;
-        let there = self.object_names()?;
+        let marked = self.marked()?;
+        let there: BTreeSet<ObjectId> = self.object_names()?.difference(&marked).copied().collect();
         let tables = known_tables(earlier.sound.values(), &there);
         let numbers = self.numbers()?;
         let options_number = store.next_number();
@@ -133,8 +134,8 @@ impl Backups {
         let all = capture.state.families.values().flat_map(|family| &family.tables).flatten();
         for (&number, meta) in all {
             let identity = meta.identity;
-            let object = match tables.get(&(capture.state.store, number, identity)) {
-                Some(object) => *object,
+            let object = match making.known(tables.get(&(capture.state.store, number, identity)))? {
+                Some(object) => object,
                 None => {
                     let path = FileKind::Table(number).path(&store.dir);
                     let (size_bytes, base) = (Some(meta.size), meta.ingested_seq);
@@ -146,8 +147,8 @@ impl Backups {
         }
         for meta in capture.state.blobs() {
             let (number, identity) = (meta.number, meta.identity);
-            let object = match tables.get(&(capture.state.store, number, identity)) {
-                Some(object) => *object,
+            let object = match making.known(tables.get(&(capture.state.store, number, identity)))? {
+                Some(object) => object,
                 None => {
                     let path = FileKind::Blob(number).path(&store.dir);
                     let expected = Some((identity, meta.size));
@@ -163,6 +164,7 @@ impl Backups {
         let state = making.store_bytes(&edit)?;
         let new_bytes = making.new_bytes;
         self.fs.sync_dir(&self.objects())?;
+        self.unmark(marked.intersection(&making.there).copied())?;
 
         let backup = Backup {
             number: numbers.last().map_or(1, |last| last + 1),
@@ -254,13 +256,29 @@ impl Making<'_> {
         self.name(&temp, Stored { id: ObjectId::of(bytes), bytes: bytes.len() as u64 })
     }
 
+    /// An object that an earlier backup has, if it is there as long as it was: what is inside is read by
+    /// those who check backups, and who has found damage there has marked it.
+    fn known(&mut self, object: Option<&Stored>) -> Result<Option<Stored>> {
+        let Some(object) = object.filter(|object| self.there.contains(&object.id)) else { return Ok(None) };
+        let size = match self.backups.fs.open(&self.backups.object(object.id)) {
+            Err(error) if error.is_not_found() => None,
+            file => Some(file?.size()?),
+        };
+        if size == Some(object.bytes) {
+            return Ok(Some(*object));
+        }
+        self.there.remove(&object.id);
+        Ok(None)
+    }
+
     /// Gives an object its name, unless there is one like it.
     fn name(&mut self, temp: &Path, object: Stored) -> Result<Stored> {
-        if self.there.insert(object.id) {
-            self.backups.fs.rename(temp, &self.backups.object(object.id))?;
-            self.new_bytes += object.bytes;
-        } else {
+        if self.known(Some(&object))?.is_some() {
             self.backups.fs.remove(temp)?;
+        } else {
+            self.backups.fs.rename(temp, &self.backups.object(object.id))?;
+            self.there.insert(object.id);
+            self.new_bytes += object.bytes;
         }
         Ok(object)
     }

@@ -126,11 +126,21 @@ impl Backups {
         self.dir.join("staging")
     }
 
+    /// Where backups are restored to be tried.
+    pub(super) fn drilled(&self) -> PathBuf {
+        self.staging().join("drill")
+    }
+
+    /// Where a mark stands for each object that was found damaged, by its name.
+    fn marks(&self) -> PathBuf {
+        self.dir.join("damaged")
+    }
+
     /// Creates the directory if it is not there; refuses one that holds something else.
     pub(super) fn take_directory(&self) -> Result<()> {
         self.fs.create_dir_all(&self.dir)?;
         let names = self.fs.list(&self.dir)?;
-        let ours = ["FORMAT", "LOCK", "lost+found", "objects", "backups", "staging"];
+        let ours = ["FORMAT", "LOCK", "lost+found", "objects", "backups", "staging", "damaged"];
         match names.iter().find(|name| !ours.contains(&name.as_str())) {
             Some(name) if !names.iter().any(|name| name == "FORMAT") => {
                 let why = format!("it holds other files, such as {name:?}");
@@ -144,8 +154,12 @@ impl Backups {
     /// lock.
     pub(super) fn prepare(&self) -> Result<()> {
         self.fs.create_dir_all(&self.staging())?;
-        // Of an attempt that was interrupted.
+        // Of an attempt that was interrupted, a drill among them.
         self.clear(&self.staging())?;
+        match self.clear(&self.drilled()) {
+            Err(error) if error.is_not_found() => {}
+            cleared => cleared?,
+        }
         if !self.fs.list(&self.dir)?.iter().any(|name| name == "FORMAT") {
             let temp = self.staging().join("FORMAT");
             self.write_new(&temp, FORMAT.as_bytes())?;
@@ -209,7 +223,9 @@ impl Backups {
             names => names?,
         };
         // Others' files are left alone.
-        let number = |name: &String| name.parse().ok().filter(|number| *name == file_name(*number));
+        let number = |name: &String| {
+            name.parse().ok().filter(|number| *number < u64::MAX && *name == file_name(*number))
+        };
         let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
         numbers.sort_unstable();
         Ok(numbers)
@@ -253,12 +269,49 @@ impl Backups {
         Ok(self.fs.list(&self.objects())?.iter().filter_map(|name| ObjectId::parse(name)).collect())
     }
 
-    /// Reads an object, and says whether it is what its name says only when all of it was read.
+    /// The objects that were found damaged and not made anew since.
+    pub(super) fn marked(&self) -> Result<BTreeSet<ObjectId>> {
+        match self.fs.list(&self.marks()) {
+            Err(error) if error.is_not_found() => Ok(BTreeSet::new()),
+            names => Ok(names?.iter().filter_map(|name| ObjectId::parse(name)).collect()),
+        }
+    }
+
+    /// Takes marks away.
+    pub(super) fn unmark(&self, objects: impl Iterator<Item = ObjectId>) -> Result<()> {
+        for id in objects {
+            match self.fs.remove(&self.marks().join(id.to_string())) {
+                Err(error) if error.is_not_found() => {}
+                removed => removed?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks an object as damaged, for the backup that would use it next. Where that cannot be written down
+    /// nobody makes backups either.
+    fn mark(&self, id: ObjectId) {
+        let mark = self.marks().join(id.to_string());
+        let made = self.fs.create_dir_all(&self.marks()).and_then(|()| self.fs.create_new(&mark));
+        let _ = made.and_then(|_| self.fs.sync_dir(&self.marks()));
+    }
+
+    /// Reads an object, and says whether it is what its name says only when all of it was read. One that is
+    /// not is marked.
     pub(super) fn read_object(
         &self,
         object: Stored,
         each: impl FnMut(&[u8], u64) -> Result<()>,
     ) -> Result<OpenFile> {
+        let read = self.check_object(object, each);
+        read.inspect_err(|error| {
+            if let Error::Corruption(_) = error {
+                self.mark(object.id);
+            }
+        })
+    }
+
+    fn check_object(&self, object: Stored, each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<OpenFile> {
         let path = self.object(object.id);
         let wrong = |found: String| -> Error {
             let expected = format!("{} bytes whose hash is the file's name", object.bytes);

@@ -4,7 +4,7 @@
 //! 1. Each object becomes a file of a new directory, and is checked against its name meanwhile.
 //! 2. A manifest is written there, and `CURRENT` last of all: without it the directory is no store.
 
-use super::checkpoint::make_room;
+use super::checkpoint::{Made, make_store};
 use super::record::{Record, Stored, StoredFile};
 use super::repository::Backups;
 use crate::base::error::{Corruption, Error, Result};
@@ -12,7 +12,7 @@ use crate::base::filename::FileKind;
 use crate::base::random::Random;
 use crate::version::{Manifest, StoreState, decode_edit};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The longest description of a store: some million tables with the longest keys there may be.
 const MOST_STATE_BYTES: u64 = 1 << 30;
@@ -73,19 +73,10 @@ impl Backups {
     }
 
     fn make_store(&self, record: &Record, state: StoreState, into: &Path) -> Result<()> {
-        make_room(&self.fs, into)?;
-        let mut made = Vec::new();
-        let result = self.fill(record, state, into, &mut made);
-        if result.is_err() {
-            for path in &made {
-                // What stays is refused as a store, and so is a second attempt there: nothing is mixed up.
-                let _ = self.fs.remove(path);
-            }
-        }
-        result
+        make_store(&self.fs, into, |made| self.fill(record, state, into, made))
     }
 
-    fn fill(&self, record: &Record, state: StoreState, into: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
+    fn fill(&self, record: &Record, state: StoreState, into: &Path, made: &mut Made) -> Result<()> {
         let needed: BTreeSet<FileKind> = state.data_files().collect();
         for file in &record.files {
             let (kind, length) = match *file {
@@ -98,7 +89,7 @@ impl Backups {
             };
             let path = kind.path(into);
             let target = self.fs.create_new(&path)?;
-            made.push(path);
+            made.files.push(path);
             self.read_object(file.object(), |piece, at| target.write_all_at(piece, at))?;
             if length > file.object().bytes {
                 target.truncate(length)?;
@@ -108,10 +99,7 @@ impl Backups {
         match Manifest::create(self.fs.clone(), into, Random::System, state) {
             Ok(_) => Ok(()),
             Err(error) => {
-                if error.in_doubt {
-                    // It may be complete: then nothing of it may be missing.
-                    made.clear();
-                }
+                made.in_doubt = error.in_doubt;
                 Err(error.error)
             }
         }

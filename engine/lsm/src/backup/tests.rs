@@ -221,6 +221,35 @@ fn what_was_damaged_is_named_with_the_backups_that_need_it() {
     assert_eq!(backups_.verify().unwrap().damaged.len(), 1);
 }
 
+/// Each later backup went on naming an object that a check had found damaged, while the store had it whole.
+#[test]
+fn what_was_found_damaged_is_made_anew_by_the_next_backup() {
+    let sim = SimFs::new();
+    let (db, backups) = (store(&sim), backups(&sim));
+    db.compact().unwrap();
+    let first = backups.create(&db).unwrap();
+    for path in objects(&sim) {
+        let size = sim.read_raw(&path).unwrap().len() as u64;
+        sim.flip(&path, size / 2, 0x10).unwrap();
+    }
+    assert!(backups.verify().unwrap().damaged.len() as u64 > first.files as u64);
+    assert!(backups.restore(1, "/restored").is_err());
+    let second = backups.create(&db).unwrap();
+    let damaged = backups.verify().unwrap().damaged;
+    // Only what described the store then has no like in it any more.
+    assert!(damaged.len() <= 2 && damaged.iter().all(|of| of.backups == [1]), "{damaged:?}");
+    assert_eq!(restored(&sim, 2), content(&db));
+    assert!(backups.create(&db).unwrap().new_bytes < second.new_bytes / 5, "once");
+    // One that is too short is seen without a check.
+    let longest = objects(&sim).into_iter().max_by_key(|path| sim.read_raw(path).unwrap().len()).unwrap();
+    sim.write_raw(&longest, b"short").unwrap();
+    backups.create(&db).unwrap();
+    assert!(backups.verify().unwrap().damaged.iter().all(|of| of.backups == [1]));
+    backups.prune(Keep::last(1)).unwrap();
+    assert!(backups.verify().unwrap().is_sound());
+    assert!(!sim.paths().iter().any(|path| path.starts_with("/backups/damaged")), "{:?}", sim.paths());
+}
+
 #[test]
 fn a_backup_that_cannot_be_read_is_said_and_nothing_of_it_is_pruned() {
     let sim = SimFs::new();
@@ -404,7 +433,11 @@ fn power_may_be_lost_amid_a_restore() {
     let (whole, refused) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     lose_power_amid(restore, |left, index| {
         assert!(backups(left).verify().unwrap().is_sound());
-        match builder(left, "/new").create_if_missing(false).open() {
+        if !left.paths().iter().any(|path| path.starts_with("/new")) {
+            return;
+        }
+        // What was begun must not be taken for the beginning of a new store.
+        match builder(left, "/new").open() {
             Ok(db) => {
                 whole.set(whole.get() + 1);
                 assert_eq!(content(&db)["other"].len(), 400, "{index}");
@@ -414,6 +447,21 @@ fn power_may_be_lost_amid_a_restore() {
         }
     });
     assert!(whole.get() > 0 && refused.get() > 0);
+}
+
+/// A whole copy of the store stayed until the next drill.
+#[test]
+fn power_may_be_lost_amid_a_drill() {
+    let drill = |sim: &SimFs| drop(backups(sim).drill(2));
+    let left_behind = std::cell::Cell::new(0);
+    let drilled = |disk: &SimFs| disk.paths().iter().filter(|p| p.starts_with("/backups/staging")).count();
+    lose_power_amid(drill, |left, index| {
+        assert!(backups(left).verify().unwrap().is_sound(), "{index}");
+        left_behind.set(left_behind.get() + drilled(left));
+        backups(left).prune(Keep::last(9)).unwrap();
+        assert_eq!(drilled(left), 0, "{index}");
+    });
+    assert!(left_behind.get() > 0);
 }
 
 /// On a real disk, with writers: each batch is there in both families or in none.

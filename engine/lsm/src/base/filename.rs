@@ -26,6 +26,9 @@ pub enum FileKind {
     Lock,
     /// `RESERVE`: space set aside for when the disk is full.
     Reserve,
+    /// `UNFINISHED`: a checkpoint, a restore or a repair is making a store here. Without meaning beside
+    /// [`FileKind::Current`], which comes last.
+    Unfinished,
     /// `000127.tmp`: being written; meaningless after a crash.
     Temp(FileNumber),
 }
@@ -43,6 +46,7 @@ impl FileKind {
             FileKind::Current => "CURRENT".into(),
             FileKind::Lock => "LOCK".into(),
             FileKind::Reserve => "RESERVE".into(),
+            FileKind::Unfinished => "UNFINISHED".into(),
             FileKind::Temp(n) => format!("{n:06}.tmp"),
         }
     }
@@ -60,6 +64,7 @@ impl FileKind {
             "CURRENT" => FileKind::Current,
             "LOCK" => FileKind::Lock,
             "RESERVE" => FileKind::Reserve,
+            "UNFINISHED" => FileKind::Unfinished,
             _ => {
                 if let Some(number) = name.strip_prefix("MANIFEST-") {
                     FileKind::Manifest(number.parse().ok()?)
@@ -93,7 +98,7 @@ impl FileKind {
             | FileKind::Manifest(n)
             | FileKind::Options(n)
             | FileKind::Temp(n) => Some(n),
-            FileKind::Current | FileKind::Lock | FileKind::Reserve => None,
+            FileKind::Current | FileKind::Lock | FileKind::Reserve | FileKind::Unfinished => None,
         }
     }
 }
@@ -115,6 +120,7 @@ mod tests {
             FileKind::Current,
             FileKind::Lock,
             FileKind::Reserve,
+            FileKind::Unfinished,
         ] {
             assert_eq!(FileKind::parse(&kind.name()), Some(kind));
         }

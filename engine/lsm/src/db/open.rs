@@ -234,10 +234,16 @@ pub(super) fn check_layer(builder: &Builder, state: &StoreState) -> Result<()> {
 }
 
 /// Without `CURRENT` the directory may hold what a crash left behind while the store was created,
-/// and nothing else: where there are tables or log records, `CURRENT` was lost.
+/// and nothing else: where there are tables or log records, `CURRENT` was lost, or never written by who was
+/// to make a copy there.
 pub(super) fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
-    for name in names {
-        let occupied = match FileKind::parse(name) {
+    let kinds = || names.iter().map(|name| (name, FileKind::parse(name)));
+    if kinds().any(|(_, kind)| kind == Some(FileKind::Unfinished)) {
+        let why = "a checkpoint, a restore or a repair into it was interrupted: remove it, and begin again";
+        return Err(Error::NotADatabase { path: dir.into(), why: why.into() });
+    }
+    for (name, kind) in kinds() {
+        let occupied = match kind {
             Some(FileKind::Table(_) | FileKind::Blob(_)) => true,
             Some(FileKind::Wal(_)) => super::replay::holds_records(fs, &dir.join(name))?,
             _ => false,
@@ -553,7 +559,7 @@ fn remove_unnamed(
             Some(FileKind::Wal(number)) => number >= wal || kept.is_some_and(|feed| feed.keeps(number)),
             Some(FileKind::Manifest(number)) => number == manifest.number(),
             Some(FileKind::Options(number)) => Some(number) == options,
-            Some(FileKind::Temp(_)) => false,
+            Some(FileKind::Temp(_) | FileKind::Unfinished) => false,
         };
         // What cannot be removed now is tried again when the store is next opened.
         if !keep && fs.remove(&dir.join(name)).is_ok() {

@@ -69,6 +69,8 @@ impl Db {
     pub(crate) fn options_text(&self) -> String {
         let inner = self.inner();
         let store = inner.store.with_manifest(|manifest| manifest.state().store);
-        options_file::encode(store, &inner.options.read(), &inner.stored.lock().unknown)
+        // In the order in which a change of the options takes them.
+        let stored = inner.stored.lock();
+        options_file::encode(store, &inner.options.read(), &stored.unknown)
     }
 }

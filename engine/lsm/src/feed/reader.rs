@@ -10,6 +10,7 @@
 //! # Invariants
 //! - Nothing is handed out that a loss of power could take back, and nothing twice, and each batch whole.
 //! - What is missing is told: a reader whose next segment was let go gets [`Error::FeedGap`], for good.
+//! - An error takes the reading back to what was handed out last: nothing is passed over that was not.
 //!
 //! Nobody is held up by a reader: it takes the ordering section for the moment of copying a few numbers when
 //! it goes on to another segment, and holds nothing back. The file that it reads stays readable when it is
@@ -171,9 +172,12 @@ impl ChangeFeed {
             return Err(failure.clone());
         }
         let next = self.advance();
-        if let Err(error @ (Error::FeedGap { .. } | Error::Corruption(_))) = &next {
-            self.failure = Some(error.clone());
-            self.source = None;
+        if let Err(error) = &next {
+            // What was passed over, and not handed out, is to be met again.
+            (self.source, self.group, self.ingests_to) = (None, Group::default(), 0);
+            if let Error::FeedGap { .. } | Error::Corruption(_) = error {
+                self.failure = Some(error.clone());
+            }
         }
         next
     }

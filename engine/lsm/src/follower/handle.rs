@@ -1,6 +1,6 @@
 //! A reader that catches up with whoever writes.
 
-use super::position::{Position, Settled};
+use super::position::{Position, Settled, newest_seq};
 use super::read_only::ReadOnlyDb;
 use super::source::{OpenTables, Source, gone};
 use super::state::State;
@@ -89,7 +89,7 @@ pub enum Restart {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lag {
-    /// By how many sequence numbers the log goes on behind what is shown.
+    /// By how many sequence numbers the store is ahead of what is shown.
     pub seqs: u64,
     /// How long ago the follower was at the end.
     pub age: Duration,
@@ -196,7 +196,8 @@ impl Follower {
         drop(self.worker.lock().take());
     }
 
-    /// How far it is behind. The log is read on to its end, and nothing of it is kept.
+    /// How far it is behind: the manifest is read, and the log from where the follower stands to its end; from
+    /// its beginning if the manifest is another one by now. Nothing of it is kept.
     ///
     /// # Errors
     /// [`Error::FileGone`] if the log does not go on where the follower stands, which
@@ -216,11 +217,15 @@ impl Follower {
     /// ```
     pub fn lag(&self) -> Result<Lag> {
         let shared = &self.shared;
-        let seqs = match &*shared.position.lock() {
-            Ok(position) => position.seqs_ahead().map_err(gone)?,
+        let position = shared.position.lock();
+        let newest = match &*position {
+            Ok(position) => position.newest_seq(),
             Err(Restart::Failed(error)) => return Err(error.clone()),
-            Err(_) => 0,
+            Err(_) => newest_seq(&shared.source, None),
         };
+        // Under the lock, or what is shown would go on meanwhile.
+        let seqs = newest.map_err(gone)?.saturating_sub(shared.shown.load().seq);
+        drop(position);
         Ok(Lag { seqs, age: shared.age() })
     }
 

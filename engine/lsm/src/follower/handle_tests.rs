@@ -346,3 +346,27 @@ fn a_follower_catches_up_by_itself() {
     drop(follower);
     db.close().unwrap();
 }
+
+/// It stood at nothing: only the log that was followed before was asked.
+#[test]
+fn who_lags_behind_a_store_that_was_opened_again_is_told_by_how_much() {
+    let sim = SimFs::new();
+    let open = || calm(&sim).open().unwrap();
+    let db = open();
+    db.put("a", "1").unwrap();
+    let follower = follow(&sim);
+    db.close().unwrap();
+    let db = open();
+    assert_eq!(follower.lag().unwrap().seqs, 0);
+    (0..5u8).for_each(|i| db.put([i], "2").unwrap());
+    assert_eq!(follower.lag().unwrap().seqs, 5);
+    db.close().unwrap();
+    let db = open();
+    let mut batch = crate::batch::WriteBatch::new();
+    batch.put(&db, "b", "3").put(&db, "c", "4");
+    db.write(batch, crate::commit::Durability::None).unwrap();
+    db.flush().unwrap();
+    assert_eq!(follower.lag().unwrap().seqs, 7, "what no log has had");
+    follower.catch_up().unwrap();
+    assert_eq!(follower.lag().unwrap().seqs, 0);
+}

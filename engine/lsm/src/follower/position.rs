@@ -1,11 +1,11 @@
 //! Where the reading of a store stands, and how it gets there.
 
 use super::source::{OpenTables, Source, gone, missing};
-use super::state::{Base, State};
+use super::state::{Base, State, shown_by_tables};
 use crate::base::clock::ExpiryClock;
 use crate::base::cursor::Cursor;
 use crate::base::error::{Corruption, Error, Result};
-use crate::base::filename::FileKind;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::SeqNum;
 use crate::base::sync::Arc;
 use crate::db::filling::{Filling, fill};
@@ -109,17 +109,10 @@ impl Position {
         }
     }
 
-    /// By how many sequence numbers the log goes on.
-    pub(super) fn seqs_ahead(&self) -> Result<u64> {
-        let shown = self.kept.last_seq.max(self.base.as_ref().map_or(0, |base| base.seq));
-        let (mut ahead, mut last) = (self.log.clone(), 0);
-        if let Some(ahead) = &mut ahead {
-            ahead.advance(0, false, &mut |_, batch, _, _| {
-                last = (batch.first_seq + u64::from(batch.count)).saturating_sub(1);
-                Ok(())
-            })?;
-        }
-        Ok(last.saturating_sub(shown))
+    /// The last sequence number that the store has, as its manifest and its log say now.
+    pub(super) fn newest_seq(&self) -> Result<SeqNum> {
+        let log = self.log.as_ref().map(|log| (self.manifest.number(), log));
+        newest_seq(&self.source, log)
     }
 
     /// Reads on: what the manifest names, the log to its end, and whether the manifest has not gone ahead of
@@ -201,6 +194,25 @@ impl Position {
             groups: log.map_or(0, LogTail::groups),
         }
     }
+}
+
+/// The last sequence number that a store has now. `log` is how far the log was read with the manifest of that
+/// number in force, if it was; else it is read from its beginning.
+pub(super) fn newest_seq(source: &Source, log: Option<(FileNumber, &LogTail)>) -> Result<SeqNum> {
+    let (fs, dir) = (source.fs(), source.dir());
+    let manifest = ManifestTail::open(fs, dir)?.ok_or_else(|| source.builder.why_nothing())?;
+    let state = manifest.state();
+    let mut newest = shown_by_tables(state);
+    let mut log = match log.filter(|(number, _)| *number == manifest.number()) {
+        Some((_, log)) => log.clone(),
+        None if state.oldest_wal > 0 => LogTail::open(fs, dir, state.store, state.oldest_wal)?,
+        None => return Ok(newest),
+    };
+    log.advance(0, false, &mut |_, batch, _, _| {
+        newest = newest.max((batch.first_seq + u64::from(batch.count)).saturating_sub(1));
+        Ok(())
+    })?;
+    Ok(newest)
 }
 
 impl Kept {

@@ -73,12 +73,21 @@ pub(super) struct Base {
     pub(super) seq: SeqNum,
 }
 
+/// The last sequence number of what a manifest shows without the log.
+pub(super) fn shown_by_tables(state: &StoreState) -> SeqNum {
+    let tables = |family: &crate::version::FamilyState| {
+        let newest = family.tables.iter().flat_map(|level| level.values()).map(|meta| meta.max_seq).max();
+        newest.unwrap_or(0).max(family.flushed)
+    };
+    state.families.values().map(tables).max().unwrap_or(0).max(state.ingested_seq)
+}
+
 impl Base {
     /// Opens the tables that the manifest names and that are not among `known`, which they join: whoever has
     /// to try again has them.
     pub(super) fn open(source: &Source, manifest: &ManifestTail, known: &mut OpenTables) -> Result<Base> {
         let state = Arc::new(manifest.state().clone());
-        let (mut families, mut seq, mut opened) = (Vec::new(), state.ingested_seq, 0);
+        let (mut families, mut opened) = (Vec::new(), 0);
         for (&id, family) in &state.families {
             let is_prepared = state.prepared_family == Some(id);
             let (options, hooks) = source.builder.family_for_reading(manifest.path(), family, is_prepared)?;
@@ -93,7 +102,7 @@ impl Base {
                     let table = source.table(meta, opened, known, &blobs)?;
                     known.insert(meta.number, table.clone());
                     added.push((level, table));
-                    (opened, seq) = (opened + 1, seq.max(meta.max_seq));
+                    opened += 1;
                 }
             }
             let version = Version::default().changed(&[], added);
@@ -104,7 +113,6 @@ impl Base {
                 let expected = format!("levels, ranges and blob files of family {:?} in order", family.name);
                 return Err(Corruption::new(manifest.path(), 0, expected, problem).into());
             }
-            seq = seq.max(family.flushed);
             families.push(FamilyBase {
                 id,
                 name: family.name.as_str().into(),
@@ -117,7 +125,7 @@ impl Base {
                 flushed: family.flushed,
             });
         }
-        Ok(Base { end: manifest.lsn(), state, families, seq })
+        Ok(Base { end: manifest.lsn(), seq: shown_by_tables(&state), state, families })
     }
 
     /// The tables, by number.

@@ -28,7 +28,7 @@ impl Contents {
             let by_name = match FileKind::parse(name) {
                 None => continue,
                 Some(FileKind::Lock | FileKind::Temp(_) | FileKind::Blob(_)) => continue,
-                Some(FileKind::Reserve | FileKind::Options(_)) => continue,
+                Some(FileKind::Reserve | FileKind::Options(_) | FileKind::Unfinished) => continue,
                 Some(FileKind::Table(_)) => Some(&mut contents.tables),
                 Some(FileKind::Wal(_)) => Some(&mut contents.logs),
                 Some(FileKind::Manifest(_)) => Some(&mut contents.manifests),

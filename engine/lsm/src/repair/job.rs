@@ -254,7 +254,9 @@ fn other_file(name: &str) -> Option<RepairedFile> {
         Some(FileKind::Lock) => (FileRole::Lock, "it holds no data"),
         Some(FileKind::Reserve) => (FileRole::Reserve, "it holds no data"),
         Some(FileKind::Options(_)) => (FileRole::Options, "it holds no data; the newest is taken over"),
-        Some(FileKind::Temp(_)) => (FileRole::Temporary, "it was being written, and nothing names it"),
+        Some(FileKind::Temp(_) | FileKind::Unfinished) => {
+            (FileRole::Temporary, "it was being written, and nothing names it")
+        }
         Some(FileKind::Blob(_)) => {
             (FileRole::Blob, "values that tables refer to; what cannot be read of it is told with them")
         }

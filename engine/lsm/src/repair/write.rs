@@ -30,8 +30,9 @@ use crate::version::{FamilyState, History, Manifest, StoreState, TableMeta};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What stands in a directory as long as a repair into it is not finished.
-const MARK: &str = "REPAIR-UNFINISHED";
+fn is_mark(name: &str) -> bool {
+    FileKind::parse(name) == Some(FileKind::Unfinished)
+}
 
 /// How the new store is written.
 pub(super) struct Target<'a> {
@@ -59,8 +60,8 @@ impl Target<'_> {
         for name in self.check()? {
             self.fs.remove(&self.dir.join(name))?;
         }
-        let mark = self.dir.join(MARK);
-        if !self.fs.list(self.dir)?.iter().any(|name| name == MARK) {
+        let mark = FileKind::Unfinished.path(self.dir);
+        if !self.fs.list(self.dir)?.iter().any(|name| is_mark(name)) {
             self.fs.create_new(&mark)?.sync()?;
         }
         self.fs.sync_dir(self.dir)?;
@@ -86,9 +87,9 @@ impl Target<'_> {
     /// What an unfinished repair has left behind, apart from its mark.
     fn check(&self) -> Result<Vec<String>> {
         let names = self.fs.list(self.dir)?;
-        let harmless = |name: &&String| ["LOCK", "lost+found", MARK].contains(&name.as_str());
+        let harmless = |name: &&String| ["LOCK", "lost+found"].contains(&name.as_str()) || is_mark(name);
         let rest: Vec<String> = names.iter().filter(|name| !harmless(name)).cloned().collect();
-        let unfinished = names.iter().any(|name| name == MARK);
+        let unfinished = names.iter().any(|name| is_mark(name));
         let ours = |name: &String| FileKind::parse(name).is_some_and(|kind| kind != FileKind::Current);
         match rest.iter().find(|name| !(unfinished && ours(name))) {
             Some(name) => {
@@ -107,7 +108,7 @@ impl Target<'_> {
             // What cannot be removed is recognised by the mark, which goes last.
             if let Ok(rest) = self.check() {
                 rest.iter().for_each(|name| drop(self.fs.remove(&self.dir.join(name))));
-                let _ = self.fs.remove(&self.dir.join(MARK));
+                let _ = self.fs.remove(&FileKind::Unfinished.path(self.dir));
             }
         }
         written
@@ -140,7 +141,7 @@ impl Target<'_> {
         self.fs.sync_dir(self.dir)?;
         state.next_file = output.next;
         Manifest::create(self.fs.clone(), self.dir, self.random.clone(), state)?;
-        self.fs.remove(&self.dir.join(MARK))?;
+        self.fs.remove(&FileKind::Unfinished.path(self.dir))?;
         self.fs.sync_dir(self.dir)?;
         Ok(keys)
     }

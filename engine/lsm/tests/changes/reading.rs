@@ -2,7 +2,7 @@
 
 use crate::world::{ALL, LITTLE, World, words_of};
 use esker::base::filename::FileKind;
-use esker::fs::sim::Image;
+use esker::fs::sim::{Fault, Image, OperationKind};
 use esker::fs::{Fs, SimFs};
 use esker::{Db, Durability, Error, FeedOptions, Position, Result, WriteBatch};
 use std::path::Path;
@@ -404,4 +404,49 @@ fn who_waits_is_woken() -> Result<()> {
     assert!(matches!(error, Error::Closed), "{error}");
     assert!(found.iter().enumerate().all(|(i, words)| *words == format!("default: put {i} ")));
     Ok(())
+}
+
+/// A group that is read in two steps was passed over when the second one failed.
+#[test]
+fn a_reader_goes_on_where_a_read_has_failed() -> Result<()> {
+    let disk = SimFs::new();
+    let db = open(&disk, FeedOptions::default())?;
+    for i in 0..6u8 {
+        // Larger than what is read of a group at once, and smaller.
+        db.put([i], vec![i; if i % 2 == 0 { 5 << 20 } else { 10 }])?;
+    }
+    let all = read(&db, db.feed_start()?)?;
+    assert_eq!(all.len(), 6);
+    let mut nth = 0;
+    loop {
+        let (mut reads, mut failed, mut found) = (0, 0, Vec::new());
+        disk.set_fault(Box::new(move |op| {
+            reads += u32::from(op.kind == OperationKind::Read);
+            (op.kind == OperationKind::Read && reads == nth + 1).then_some(Fault::EIO)
+        }));
+        let mut feed = db.changes(db.feed_start()?)?;
+        let mut again = |error| match error {
+            Error::Io(_) => failed += 1,
+            error => panic!("{error}"),
+        };
+        loop {
+            match feed.next_batch() {
+                // It reads its operations by itself.
+                Ok(Some(batch)) => found.push(words_of(&batch).or_else(|error| {
+                    again(error);
+                    words_of(&batch)
+                })?),
+                Ok(None) => break,
+                Err(error) => again(error),
+            }
+        }
+        disk.clear_fault();
+        if failed == 0 {
+            break;
+        }
+        assert!(found == all, "read {nth} has failed: {} of {}", found.len(), all.len());
+        nth += 1;
+    }
+    assert!(nth > 20, "{nth}");
+    db.close()
 }

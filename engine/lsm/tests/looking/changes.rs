@@ -171,3 +171,26 @@ fn a_loss_of_power_leaves_what_was_changed() -> Result<()> {
     }
     Ok(())
 }
+
+/// Each waited for what the other one held.
+#[test]
+fn options_change_while_copies_are_made() -> Result<()> {
+    let sim = SimFs::new();
+    let db = Db::builder(DIR).fs(Fs::Sim(sim)).memory_budget(16 << 20).open()?;
+    db.put("a", "1")?;
+    std::thread::scope(|scope| {
+        let changing = scope.spawn(|| {
+            (0..300u64).try_for_each(|i| {
+                let changes = Changes { memory_budget: Some((16 + i) << 20), ..Changes::default() };
+                db.change_options(changes).map(drop)
+            })
+        });
+        let mut copies = 0;
+        while !changing.is_finished() {
+            db.checkpoint(format!("/copy{copies}"))?;
+            copies += 1;
+        }
+        assert!(copies > 0);
+        changing.join().unwrap()
+    })
+}
