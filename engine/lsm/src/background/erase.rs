@@ -105,7 +105,7 @@ impl Jobs {
             store.commit_edit(manifest, edit)?;
             Ok(gone)
         })?;
-        store.remove_segments(leaving.oldest, gone);
+        store.remove_segments(leaving.oldest, gone, false);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use crate::base::error::{Corruption, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::key::NEVER;
 use crate::base::sync::Arc;
+use crate::base::sync::atomic::Ordering;
 use crate::commit::{Drawer, Task};
 use crate::compaction::{Below, MergeSpec, Merged, ValueSpec, blob_file_bytes, joined, merge, retired};
 use crate::memtable::MemtableCursor;
@@ -88,6 +89,10 @@ impl Jobs {
         let store = &self.store;
         let mut flushed: Vec<Flushed> = Vec::new();
         let mut last_seq = 0;
+        // The disk is to work at the log while the processor does at the tables.
+        if group.iter().any(|(_, sealed)| sealed.seal.last_seq > store.durable.seq()) {
+            store.work.announce(Task::Sync);
+        }
         for (family, sealed) in group {
             last_seq = last_seq.max(sealed.seal.last_seq);
             match self.write_tables(family, sealed) {
@@ -217,7 +222,7 @@ impl Jobs {
             }
             Ok(gone)
         })?;
-        store.remove_segments(leaving.oldest, gone);
+        store.remove_segments(leaving.oldest, gone, self.has_threads.load(Ordering::Relaxed));
         Ok(())
     }
 

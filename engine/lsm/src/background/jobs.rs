@@ -24,6 +24,8 @@ const RETRY_DAMAGED_AFTER: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Jobs {
     pub(super) store: Arc<Store>,
+    /// Whether each kind of job has a thread of its own.
+    pub(super) has_threads: AtomicBool,
     /// One flush at a time: memtables are installed oldest first.
     pub(super) flushing: Mutex<()>,
     pub(crate) claims: Mutex<BTreeMap<u32, Claims>>,
@@ -144,6 +146,7 @@ impl Jobs {
     pub fn new(store: Arc<Store>) -> Jobs {
         Jobs {
             store,
+            has_threads: AtomicBool::new(false),
             flushing: Mutex::new(()),
             claims: Mutex::new(BTreeMap::new()),
             released: Condvar::new(),
@@ -302,6 +305,8 @@ impl Jobs {
     pub fn upkeep(&self) -> Result<()> {
         // What nobody holds any more may be the room that is missing.
         let purged = self.store.purge();
+        self.store.retention.remove_due();
+        self.store.spare.tidy(self.store.clock.source().monotonic());
         let trimmed = self.store.trim_feed();
         if !self.store.poison.is_set() {
             self.store.refill()?;

@@ -5,6 +5,7 @@ use crate::base::error::{Error, Result};
 use crate::base::key::SeqNum;
 use crate::base::panics::{catch, words};
 use crate::base::random::Random;
+use crate::base::sync::atomic::Ordering;
 use crate::base::sync::{Arc, Mutex, thread};
 use crate::commit::{Stall, Task};
 use crate::compaction::Calm;
@@ -52,6 +53,7 @@ impl Scheduler {
     pub fn start(jobs: Arc<Jobs>, mode: Mode) -> Result<Scheduler> {
         let scheduler = Scheduler { jobs, mode, threads: Mutex::default(), ids: Mutex::default() };
         if let Mode::Threads = scheduler.mode {
+            scheduler.jobs.has_threads.store(true, Ordering::Relaxed);
             scheduler.spawn("esker-flush", |jobs| {
                 work_off(&jobs, Task::Flush, None, Jobs::flush_next);
             })?;

@@ -156,8 +156,8 @@ impl Store {
     }
 
     /// Removes segments that the manifest says are not needed: those that the log has let go, but for what is
-    /// kept, and those that are kept no longer.
-    pub fn remove_segments(&self, oldest: FileNumber, mut gone: Vec<FileNumber>) {
+    /// kept, and those that are kept no longer. `later` leaves it to the upkeep.
+    pub fn remove_segments(&self, oldest: FileNumber, mut gone: Vec<FileNumber>, later: bool) {
         let mut released = self.with_writer(|writer| writer.wal.release(oldest));
         if self.feed_options().is_some() && !released.is_empty() {
             self.with_manifest(|manifest| {
@@ -166,7 +166,12 @@ impl Store {
             });
         }
         released.append(&mut gone);
-        self.retention.release(released);
+        if later {
+            self.retention.release_later(released);
+            self.work.announce(Task::Upkeep);
+        } else {
+            self.retention.release(released);
+        }
     }
 
     /// Notes for readers of changes that tables were ingested, in the edit that names them.

@@ -24,6 +24,7 @@ impl Store {
             self.options.store(options);
             self.rotate_if_due(writer);
         });
+        self.spare.set_most_bytes(self.options().memtable_bytes);
         self.balance_memory();
         self.update_pressure();
         // Each of them waits as long as it was told before.

@@ -26,6 +26,8 @@ struct State {
     held: BTreeMap<u64, FileNumber>,
     /// What the store has let go and somebody holds.
     waiting: BTreeSet<FileNumber>,
+    /// What nobody holds, and somebody is to remove.
+    due: BTreeSet<FileNumber>,
 }
 
 /// Keeps segments from being removed until it is dropped.
@@ -58,6 +60,22 @@ impl Retention {
         self.settle(|state| state.waiting.extend(numbers));
     }
 
+    /// As [`Retention::release`], but leaves the removing to who calls [`Retention::remove_due`]: to give back
+    /// what a segment has in the system's memory takes longer than one might think.
+    pub fn release_later(&self, numbers: Vec<FileNumber>) {
+        let mut state = self.state.lock();
+        let held = state.held.values().min().copied().unwrap_or(FileNumber::MAX);
+        let (due, waiting): (Vec<_>, Vec<_>) = numbers.into_iter().partition(|number| *number < held);
+        state.due.extend(due);
+        state.waiting.extend(waiting);
+    }
+
+    /// Removes what others have left to be removed.
+    pub fn remove_due(&self) {
+        let due = std::mem::take(&mut self.state.lock().due);
+        self.remove(due);
+    }
+
     fn settle(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
@@ -65,7 +83,11 @@ impl Retention {
         let kept = state.waiting.split_off(&held);
         let free = std::mem::replace(&mut state.waiting, kept);
         drop(state);
-        for number in free {
+        self.remove(free);
+    }
+
+    fn remove(&self, numbers: BTreeSet<FileNumber>) {
+        for number in numbers {
             // A segment that cannot be removed now is removed when the store is opened.
             let file = FileKind::Wal(number);
             let remove = || self.fs.remove(&file.path(&self.dir));
@@ -107,7 +129,13 @@ mod tests {
         assert_eq!(left(), [4, 5], "nobody reads 2 and 3 any more");
         retention.release(vec![4]);
         assert_eq!(left(), [4, 5]);
+        retention.release_later(vec![5]);
         drop(from_four);
-        assert_eq!(left(), [5], "the store needs it");
+        assert_eq!(left(), [] as [u64; 0], "all was held");
+        sim.write_raw(&FileKind::Wal(6).path(dir), b"x").unwrap();
+        retention.release_later(vec![6]);
+        assert_eq!(left(), [6]);
+        retention.remove_due();
+        assert!(left().is_empty());
     }
 }

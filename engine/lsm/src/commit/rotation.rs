@@ -180,7 +180,8 @@ impl Store {
             }
             let reason = if which(target) { why } else { SealReason::Together };
             let heads = target.active.suggested_heads();
-            let next = Arc::new(Memtable::new(self.next_number(), heads, memtable_bytes));
+            let next = Memtable::new(self.next_number(), heads, memtable_bytes).with_spare(&self.spare);
+            let next = Arc::new(next);
             target.family.rotate(Seal { order, last_seq, reason }, next.clone());
             let memtable = std::mem::replace(&mut target.active, next);
             self.emit(|at_ms| {

@@ -34,7 +34,7 @@ use crate::blob::Blobs;
 use crate::fs::Fs;
 use crate::hooks::{BecameReadOnly, Event, Events, FamilyCreated, FamilyDropped, FamilyHooks};
 use crate::locks::{KeyLocks, OpenTransactions, RecentWrites};
-use crate::memtable::Memtable;
+use crate::memtable::{Memtable, Spare};
 use crate::metrics::{Histogram, Timings};
 use crate::ranges::RangeSet;
 use crate::table::Tables;
@@ -129,6 +129,8 @@ pub struct Store {
     pub events: Arc<Events>,
     /// Removes segments of the log.
     pub retention: Arc<Retention>,
+    /// What memtables leave to those that follow them.
+    pub spare: Arc<Spare>,
     /// The keys that transactions have locked.
     pub locks: KeyLocks,
     /// The transactions that are open.
@@ -198,6 +200,7 @@ impl Store {
         let last_ingest = feed.and_then(|feed| feed.ingests.last()).map_or(0, |mark| mark.seq);
         Store {
             retention: Arc::new(Retention::new(&parts.fs, &parts.dir, &parts.events)),
+            spare: Spare::new(options.memtable_bytes),
             fs: parts.fs,
             dir: parts.dir,
             handle: parts.handle,

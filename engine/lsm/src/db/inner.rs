@@ -102,6 +102,7 @@ impl Inner {
         self.scheduler.stop();
         let ended = self.end_log();
         let purged = self.store.purge();
+        self.store.retention.remove_due();
         // The next to open it may need what is free now.
         let made = self.store.reserve.make();
         // What has not become durable by now never will.

@@ -22,6 +22,11 @@ pub struct MemoryReport {
     pub active_budget_bytes: u64,
     /// What sealed memtables may take before writers are stopped.
     pub sealed_budget_bytes: u64,
+    /// Memory that memtables have left to those that follow them; it goes back to the system when nobody has
+    /// written for a second.
+    pub spare_bytes: u64,
+    /// How much of that is kept.
+    pub spare_budget_bytes: u64,
     /// What the ranges of all families may take before they are compacted away.
     pub range_budget_bytes: u64,
     /// Blocks, and parts of indexes and filters, in the cache, with what it takes to find them.
@@ -123,6 +128,7 @@ impl MemoryReport {
             part("active_memtables", of_families(|f| f.active_bytes), Some(self.active_budget_bytes)),
             part("sealed_memtables", of_families(|f| f.sealed_bytes), Some(self.sealed_budget_bytes)),
             part("held_memtables", of_families(|f| f.held_bytes), None),
+            part("spare_memtables", self.spare_bytes, Some(self.spare_budget_bytes)),
             part("ranges", of_families(|f| f.range_bytes), Some(self.range_budget_bytes)),
             part("block_cache", self.cache_bytes, Some(self.cache_budget_bytes)),
             part("table_indexes", of_families(|f| f.table_bytes), None),
@@ -213,6 +219,8 @@ impl Db {
         MemoryReport {
             budget_bytes: given.memory_budget,
             active_budget_bytes: options.memtables_bytes as u64,
+            spare_bytes: store.spare.bytes() as u64,
+            spare_budget_bytes: options.memtable_bytes as u64,
             sealed_budget_bytes: (options.memtable_bytes * options.stall.sealed.1) as u64,
             range_budget_bytes: (options.shape.range_bytes * families.len()) as u64,
             cache_bytes: cache.cached_bytes,

@@ -314,6 +314,10 @@ macro_rules! each_file {
 /// How often one call may be interrupted before it is given up: no signal comes so often by itself.
 const INTERRUPTIONS: u32 = 1_000;
 
+/// From so many bytes on a call that writes is cheaper than a copy into mapped memory, where each page is a
+/// fault the first time.
+const FEWEST_WRITTEN: usize = 2 << 10;
+
 impl OpenFile {
     /// The path that it was opened under.
     #[must_use]
@@ -368,9 +372,10 @@ impl OpenFile {
         Ok(())
     }
 
-    /// As [`OpenFile::write_all_at`], by a copy where the place is [mapped](OpenFile::map).
+    /// As [`OpenFile::write_all_at`], by a copy where the place is [mapped](OpenFile::map) and the bytes are
+    /// few.
     pub fn put_at(&self, buf: &[u8], offset: u64) -> Result<()> {
-        if each_file!(self, file => file.write_mapped(buf, offset)) {
+        if buf.len() < FEWEST_WRITTEN && each_file!(self, file => file.write_mapped(buf, offset)) {
             return Ok(());
         }
         self.write_all_at(buf, offset)

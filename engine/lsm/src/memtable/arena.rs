@@ -4,6 +4,8 @@
 //! The chunks are separate allocations, so that growing the list of chunks moves none of them.
 //! Only the holder of `&mut Arena` allocates; who may read a piece is the business of its user.
 
+use super::spare::Spare;
+use crate::base::sync::Arc;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
@@ -26,11 +28,23 @@ pub(super) struct Arena {
     next_chunk_bytes: usize,
     max_chunk_bytes: usize,
     used_bytes: usize,
+    /// From where chunks for huge pages are taken, and where they go.
+    spare: Option<Arc<Spare>>,
 }
 
-struct Chunk {
+/// Memory that is freed when it is dropped.
+pub(super) struct Chunk {
     start: NonNull<u8>,
     layout: Layout,
+}
+
+// SAFETY: the chunk owns its memory, which is bound to no thread.
+unsafe impl Send for Chunk {}
+
+impl Chunk {
+    pub(super) fn bytes(&self) -> usize {
+        self.layout.size()
+    }
 }
 
 // SAFETY: the arena owns its chunks; the raw pointers are to them alone and nothing about them is
@@ -50,7 +64,13 @@ impl Arena {
             next_chunk_bytes: FIRST_CHUNK_BYTES,
             max_chunk_bytes,
             used_bytes: 0,
+            spare: None,
         }
+    }
+
+    /// Takes chunks from there from now on, and leaves them there.
+    pub(super) fn set_spare(&mut self, spare: &Arc<Spare>) {
+        self.spare = Some(spare.clone());
     }
 
     /// Bytes handed out, padding included.
@@ -84,6 +104,13 @@ impl Arena {
     }
 
     fn add_chunk(&mut self, bytes: usize) -> NonNull<u8> {
+        if bytes == HUGE_CHUNK_BYTES
+            && let Some(chunk) = self.spare.as_ref().and_then(|spare| spare.take())
+        {
+            let start = chunk.start;
+            self.chunks.push(chunk);
+            return start;
+        }
         let align = if bytes == HUGE_CHUNK_BYTES { HUGE_CHUNK_BYTES } else { 64 };
         let layout = Layout::from_size_align(bytes, align).expect("chunk sizes are far below isize::MAX");
         // SAFETY: the layout is not empty: no piece is, and chunks are no smaller.
@@ -104,6 +131,14 @@ fn advise_huge_pages(start: NonNull<u8>, bytes: usize) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (start, bytes);
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        let Some(spare) = &self.spare else { return };
+        let huge = |chunk: &mut Chunk| chunk.bytes() == HUGE_CHUNK_BYTES;
+        self.chunks.extract_if(.., huge).for_each(|chunk| spare.give(chunk));
+    }
 }
 
 impl Drop for Chunk {
@@ -132,6 +167,37 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn huge_chunks_go_round_until_nobody_wants_them() {
+        let spare = Spare::new(3 * HUGE_CHUNK_BYTES);
+        let filled = |chunks: usize| {
+            let mut arena = Arena::new(64 << 20);
+            arena.set_spare(&spare);
+            for _ in 0..chunks {
+                arena.add_chunk(HUGE_CHUNK_BYTES);
+            }
+            arena.add_chunk(FIRST_CHUNK_BYTES);
+            arena
+        };
+        let held = || spare.bytes() / HUGE_CHUNK_BYTES;
+        drop(filled(5));
+        assert_eq!(held(), 3, "no more than may be");
+        let two = filled(2);
+        assert_eq!(held(), 1);
+        drop(two);
+        let seconds = std::time::Duration::from_secs;
+        spare.tidy(seconds(10));
+        spare.tidy(seconds(10));
+        assert_eq!(held(), 3, "used a moment ago");
+        spare.tidy(seconds(11));
+        assert_eq!(held(), 0);
+        drop(filled(3));
+        spare.set_most_bytes(HUGE_CHUNK_BYTES);
+        assert_eq!(held(), 0);
+        drop(filled(3));
+        assert_eq!(held(), 1);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod keys;
 mod node;
 mod order;
 mod skiplist;
+mod spare;
 mod table;
 
 #[cfg(all(test, loom))]
@@ -27,4 +28,5 @@ mod tests;
 
 pub use cursor::MemtableCursor;
 pub use heads::Heads;
+pub use spare::Spare;
 pub use table::{Memtable, MemtableWriter, PIN_VALUE_BYTES};

@@ -50,9 +50,10 @@ use super::entry::Entry;
 use super::heads::Heads;
 use super::node::NodeRef;
 use super::order::{Order, SLOTS};
+use super::spare::Spare;
 use crate::base::key::{EntryRef, SeqNum, Trailer};
 use crate::base::sync::quiet::{AtomicUsize, Ordering};
-use crate::base::sync::{Mutex, MutexGuard};
+use crate::base::sync::{Arc, Mutex, MutexGuard};
 
 /// Levels of links. A node is in one more level with a chance of one in four.
 const MAX_HEIGHT: usize = if cfg!(loom) { 2 } else { 12 };
@@ -128,6 +129,13 @@ impl SkipList {
         let entries = Arena::new(expected_bytes);
         let inserter = Inserter { entries, nodes, random: seed, finger: first, ascending: true };
         SkipList { heads, first, height: AtomicUsize::new(1), inserter: Mutex::new(inserter) }
+    }
+
+    /// Takes memory from there from now on, and leaves it there.
+    pub(super) fn set_spare(&self, spare: &Arc<Spare>) {
+        let mut inserter = self.inserter.lock();
+        inserter.entries.set_spare(spare);
+        inserter.nodes.set_spare(spare);
     }
 
     /// By what it is searched.

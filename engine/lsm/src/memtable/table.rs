@@ -4,6 +4,7 @@ use super::entry::Entry;
 use super::heads::Heads;
 use super::keys::Keys;
 use super::skiplist::{IN_STEP, ListWriter, SkipList};
+use super::spare::Spare;
 use crate::base::hash::key_hash;
 use crate::base::key::{EntryRef, Kind, MAX_SEQ, NEVER, SeqNum, Trailer};
 use crate::base::slice::Slice;
@@ -83,6 +84,13 @@ impl Memtable {
             has_unlogged: AtomicBool::new(false),
             oldest_deletion_ms: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// With memory that memtables dropped before have left, and which it leaves in turn.
+    #[must_use]
+    pub fn with_spare(self, spare: &Arc<Spare>) -> Memtable {
+        self.list.set_spare(spare);
+        self
     }
 
     /// A memtable with the same entries and the same facts, created with other heads. Costs an
