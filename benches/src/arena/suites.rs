@@ -126,6 +126,8 @@ pub const SUITES: &[Suite] = &[
         "values of 4 KiB, which compress to half, one for each 20 entries: in files of their own, and \
          beside their keys",
     ),
+    large_values("values-1k", 1 << 10, 5, "as values-4k, of 1 KiB, one for each 5 entries"),
+    large_values("values-2k", 2 << 10, 10, "as values-4k, of 2 KiB, one for each 10 entries"),
     large_values("values-64k", 64 << 10, 300, "as values-4k, of 64 KiB, one for each 300 entries"),
     Suite {
         subject: Subject::Compaction,
