@@ -69,7 +69,8 @@ impl<'a> Drive<'a> {
         // The cache is half of the memory.
         let memory_bytes = if suite.beyond_cache { bytes / 2 } else { sizes.memory_bytes };
         let memory_bytes = memory_bytes.max(1 << 20).max(VALUES_IN_MEMORY * suite.value_bytes as u64);
-        let large_values_from = (suite.subject == Subject::LargeValues).then_some(LARGE_BYTES.min(suite.value_bytes));
+        let large_values_from =
+            (suite.subject == Subject::LargeValues).then_some(LARGE_BYTES.min(suite.value_bytes));
         let zipf = Zipf::new(entries);
         Drive { kind, sizes, dir, memory_bytes, large_values_from, keys, zipf, store: None }
     }

@@ -75,6 +75,7 @@ pub fn file_kind(path: &Path) -> &'static str {
         Some(FileKind::Lock) => "LOCK",
         Some(FileKind::Reserve) => "RESERVE",
         Some(FileKind::Temp(_)) => "temporary",
+        Some(FileKind::Unfinished) => "UNFINISHED",
         None if name.ends_with(".table") => "outside",
         None => "directory",
     }
@@ -87,6 +88,17 @@ const SECOND_CRASH_EVERY: u64 = 600;
 const LARGE_VALUE_BYTES: usize = 512 << 10;
 /// ... images are taken at one of so many operations: each takes long to recover.
 const LARGE_EVERY: u64 = 8;
+
+/// One of so many histories begins with options that separate values: few would come to them by themselves.
+const SEPARATING_EVERY: u64 = 8;
+/// These options, by number.
+const SEPARATING: [u32; 3] = [6, 10, 13];
+
+/// The options that a history begins with.
+fn first_options(seed: u64) -> u32 {
+    let (nth, rest) = (seed / SEPARATING_EVERY, seed % SEPARATING_EVERY);
+    if rest == 7 { SEPARATING[(nth % SEPARATING.len() as u64) as usize] } else { 0 }
+}
 
 fn has_large_value(history: &[Operation]) -> bool {
     let is_large = |change: &Change| match change.what {
@@ -110,7 +122,7 @@ fn has_large_value(history: &[Operation]) -> bool {
 /// process; recovers what is left and compares it with the oracle.
 #[must_use]
 pub fn crash_everywhere(seed: u64, history: &[Operation]) -> Figures {
-    let mut session = Session::new(Place::fresh(seed));
+    let mut session = Session::new(Place::fresh(seed).with_options(first_options(seed)));
     let watch = Watch {
         seed,
         oracle: session.oracle.clone(),

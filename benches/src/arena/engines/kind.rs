@@ -107,7 +107,7 @@ impl Kind {
             Kind::RocksdbBlobs => {
                 "as rocksdb-zstd, with values of 4 KiB and more in blob files: zstd 1, read through the \
                  cache of blocks, collected from the oldest quarter of the files (the default), at once \
-                 where two fifths of those are dead (Esker's from 35 % on; by default it waits for compactions)"
+                 where two fifths of those are dead (35 % in Esker; by default it waits for compactions)"
             }
             Kind::RocksdbUniversal => "as rocksdb-zstd, universal compaction as it is by default",
             Kind::Fjall => "lz4, it has no zstd; waits that it imposes are not counted",

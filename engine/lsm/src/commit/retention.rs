@@ -60,8 +60,8 @@ impl Retention {
         self.settle(|state| state.waiting.extend(numbers));
     }
 
-    /// As [`Retention::release`], but leaves the removing to who calls [`Retention::remove_due`]: to give back
-    /// what a segment has in the system's memory takes longer than one might think.
+    /// As [`Retention::release`], but leaves the removing to who calls [`Retention::remove_due`]: the system
+    /// gives back its memory of a segment then, which takes longer than one might think.
     pub fn release_later(&self, numbers: Vec<FileNumber>) {
         let mut state = self.state.lock();
         let held = state.held.values().min().copied().unwrap_or(FileNumber::MAX);

@@ -267,13 +267,17 @@ pub struct FamilyOptions {
     /// Values of so many bytes or more stand apart from their keys, in blob files: compactions leave them
     /// where they are, and write the less for it; reading one costs a look into another file. `None` keeps
     /// all values beside their keys. What was written under another value of it stays readable and where it
-    /// is, until compactions come to it. docs/blobs.md says when it pays. Default: `None`; between 1 byte and
+    /// is, until compactions come to it. docs/blobs.md says when it pays. Default: 4 KiB; between 1 byte and
     /// 1 GiB.
     pub blob_values_from: Option<usize>,
     /// How its tables are kept in order. [`Builder::compaction_style`](crate::Builder::compaction_style)
     /// changes it. Default: [`CompactionStyle::Leveled`].
     pub compaction: CompactionStyle,
 }
+
+/// From here on values that stand apart are read and scanned as fast as those beside their keys, and written
+/// faster: docs/blobs.md has the figures.
+const BLOB_VALUES_FROM: usize = 4 << 10;
 
 impl Default for FamilyOptions {
     fn default() -> Self {
@@ -291,7 +295,7 @@ impl Default for FamilyOptions {
             merge_operator: None,
             default_ttl: None,
             erase_within: Some(Duration::from_secs(24 * 3600)),
-            blob_values_from: None,
+            blob_values_from: Some(BLOB_VALUES_FROM),
             compaction: CompactionStyle::default(),
         }
     }
@@ -447,7 +451,8 @@ impl FamilyOptions {
 
     /// Back from the manifest.
     pub(crate) fn decode(bytes: &[u8]) -> Result<FamilyOptions, Malformed> {
-        let mut options = FamilyOptions::default();
+        // What is none is not stored.
+        let mut options = FamilyOptions { blob_values_from: None, ..FamilyOptions::default() };
         let mut bytes = Decoder::new(bytes);
         while !bytes.is_empty() {
             let unknown = bytes.malformed("an option that this version knows");

@@ -196,8 +196,8 @@ impl Follower {
         drop(self.worker.lock().take());
     }
 
-    /// How far it is behind: the manifest is read, and the log from where the follower stands to its end; from
-    /// its beginning if the manifest is another one by now. Nothing of it is kept.
+    /// How far it is behind: the manifest is read, and the log from where the follower stands to its end, or
+    /// from its beginning if the manifest is another one by now. Nothing of it is kept.
     ///
     /// # Errors
     /// [`Error::FileGone`] if the log does not go on where the follower stands, which

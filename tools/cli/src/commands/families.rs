@@ -54,7 +54,7 @@ pub struct ListArgs {
 pub struct CreateArgs {
     /// The column family
     pub name: String,
-    /// Keep values of so many bytes or more in files of their own
+    /// Keep values of so many bytes or more in files of their own; 0 for none [default: 4096]
     #[arg(long, value_name = "BYTES")]
     pub blob_values_from: Option<usize>,
     /// The store.
@@ -81,11 +81,11 @@ pub fn run(args: &FamiliesArgs) -> Outcome {
         FamiliesCommand::List(args) => list(args),
         FamiliesCommand::Create(args) => {
             let db = args.store.open_or_create()?;
-            let blob_values_from = args.blob_values_from;
-            db.create_column_family(
-                &args.name,
-                FamilyOptions { blob_values_from, ..FamilyOptions::default() },
-            )?;
+            let mut options = FamilyOptions::default();
+            if let Some(from) = args.blob_values_from {
+                options.blob_values_from = Some(from).filter(|from| *from > 0);
+            }
+            db.create_column_family(&args.name, options)?;
             Ok(db.close()?)
         }
         FamiliesCommand::Drop(args) => {
