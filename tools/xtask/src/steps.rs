@@ -193,6 +193,36 @@ const REPAIR: Step = Step {
     ..step(&["cargo", "test", "-p", "esker-tests", "--test", "repair"], minutes(30))
 };
 
+/// Who reads beside a writer, or reads its changes, sees nothing that a kill or a loss of power takes back.
+const READERS: Step = Step {
+    environment: &[
+        ("ESKER_FEED_KILLS", "200"),
+        ("ESKER_FOLLOWER_KILLS", "200"),
+        ("ESKER_READER_HISTORIES", "600"),
+    ],
+    needs_tests: true,
+    ..step(
+        &[
+            "cargo",
+            "test",
+            "-p",
+            "esker-tests",
+            "--test",
+            "feed",
+            "--test",
+            "follower",
+            "--test",
+            "crash",
+            "--",
+            "readers_see",
+            "a_reader_beside",
+            "what_was_seen",
+            "--nocapture",
+        ],
+        minutes(60),
+    )
+};
+
 const MODEL: Step = Step {
     environment: &[
         ("ESKER_MODEL_SEQUENCES", "50000"),
@@ -358,6 +388,7 @@ pub(crate) const NIGHTLY: &[Part] = &[
     Part { name: "faults", step: FAULTS },
     Part { name: "damage", step: DAMAGE },
     Part { name: "repair", step: REPAIR },
+    Part { name: "readers", step: READERS },
     Part { name: "model", step: MODEL },
     Part { name: "kill", step: KILL },
     Part { name: "shuttle", step: SCHEDULES },

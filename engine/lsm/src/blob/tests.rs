@@ -51,6 +51,19 @@ fn write(blobs: &Blobs) -> (BlobSummary, Vec<BlobRef>) {
 }
 
 #[test]
+fn a_long_file_is_written_back_while_it_grows() {
+    let sim = SimFs::new();
+    let (file, identity) = shelf(&sim).create(NUMBER).unwrap();
+    let head = BlobHead { identity, family: 4, store: 5, created_ms: 6 };
+    let mut writer = BlobWriter::new(file, head, Codec::None, 1).unwrap();
+    for i in 0..9u8 {
+        writer.add(&[i], &vec![i; 1 << 20]).unwrap();
+    }
+    assert_eq!(sim.stats().syncs_ahead(), 2);
+    writer.finish().unwrap();
+}
+
+#[test]
 fn values_come_back_one_by_one_and_all_together() {
     let blobs = shelf(&SimFs::new());
     let (summary, refs) = write(&blobs);

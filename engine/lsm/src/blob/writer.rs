@@ -10,6 +10,10 @@ use crate::fs::OpenFile;
 /// Bytes are handed to the file in pieces of about this many.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// Whenever so many bytes more stand in the system's cache, it is told that they will be synced: the disk is to
+/// work while values are compressed, not behind that.
+const WRITE_BACK_EVERY: u64 = 4 << 20;
+
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobSummary {
@@ -105,7 +109,11 @@ impl BlobWriter {
 
     fn flush(&mut self) -> Result<()> {
         self.file.write_all_at(&self.buffer, self.written)?;
+        let before = self.written;
         self.written += self.buffer.len() as u64;
+        if self.written / WRITE_BACK_EVERY > before / WRITE_BACK_EVERY {
+            self.file.will_sync();
+        }
         self.buffer.clear();
         self.buffer.shrink_to(2 * BUFFER_BYTES);
         Ok(())

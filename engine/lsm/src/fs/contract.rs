@@ -82,6 +82,9 @@ pub trait File: fmt::Debug + Send + Sync + 'static {
     fn will_read(&self, offset: u64, bytes: u64) {
         let _ = (offset, bytes);
     }
+    /// Says that the file will be synced soon: a hint, which may be ignored. It may begin to write what the
+    /// system holds of it, and does not wait for that.
+    fn will_sync(&self) {}
     /// Reserves space for `size` bytes and extends the file to them with zeros, so that writing
     /// there cannot meet a full disk. Errors with [`io::ErrorKind::Unsupported`] where it cannot.
     fn allocate(&self, size: u64) -> io::Result<()>;
@@ -389,6 +392,11 @@ impl OpenFile {
     /// Says that a part of the file will be read soon.
     pub fn will_read(&self, offset: u64, bytes: u64) {
         each_file!(self, file => file.will_read(offset, bytes));
+    }
+
+    /// Says that the file will be synced soon.
+    pub fn will_sync(&self) {
+        each_file!(self, file => file.will_sync());
     }
 
     /// Makes content and length durable. A failure is final: see the contract.

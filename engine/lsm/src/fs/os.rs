@@ -224,7 +224,22 @@ impl File for OsFile {
     fn will_read(&self, offset: u64, bytes: u64) {
         will_read(&self.file, offset, bytes);
     }
+
+    fn will_sync(&self) {
+        will_sync(&self.file);
+    }
 }
+
+#[cfg(target_os = "linux")]
+fn will_sync(file: &fs::File) {
+    use std::os::fd::AsRawFd;
+
+    // SAFETY: as below. What could not be written, the sync will tell.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn will_sync(_: &fs::File) {}
 
 #[cfg(target_os = "linux")]
 fn will_read(file: &fs::File, offset: u64, bytes: u64) {

@@ -445,6 +445,10 @@ impl File for SimFile {
         self.fs.aside(|inner| inner.stats.count_ahead(bytes));
     }
 
+    fn will_sync(&self) {
+        self.fs.aside(|inner| inner.stats.count_syncs_ahead());
+    }
+
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let call = Call { offset, bytes: buf.len() as u64, ..self.call(OperationKind::Read) };
         self.fs.run(call, |state, fault| {

@@ -152,6 +152,7 @@ impl fmt::Display for Phase {
 pub struct Stats {
     counts: [u64; OperationKind::ALL.len()],
     asked_ahead: u64,
+    syncs_ahead: u64,
 }
 
 impl Stats {
@@ -161,6 +162,16 @@ impl Stats {
 
     pub(super) fn count_ahead(&mut self, bytes: u64) {
         self.asked_ahead += bytes;
+    }
+
+    pub(super) fn count_syncs_ahead(&mut self) {
+        self.syncs_ahead += 1;
+    }
+
+    /// How often it was told that a file will be synced soon, which is no operation.
+    #[must_use]
+    pub fn syncs_ahead(&self) -> u64 {
+        self.syncs_ahead
     }
 
     /// How many bytes it was told will be read soon, which is no operation.
