@@ -27,17 +27,20 @@ fn profile(seed: u64) -> &'static Profile {
 /// Which cells the histories must reach: the rest of the table cannot be reached, since the engine never does
 /// such a thing to such a file.
 const REACHABLE: &[(OperationKind, &[&str])] = &[
-    (OperationKind::Create, &["OPTIONS", "RESERVE", "copy", "manifest", "outside", "table", "temporary"]),
-    (OperationKind::Write, &["OPTIONS", "copy", "log", "manifest", "outside", "table", "temporary"]),
+    (
+        OperationKind::Create,
+        &["OPTIONS", "RESERVE", "blob", "copy", "manifest", "outside", "table", "temporary"],
+    ),
+    (OperationKind::Write, &["OPTIONS", "blob", "copy", "log", "manifest", "outside", "table", "temporary"]),
     (
         OperationKind::Sync,
-        &["OPTIONS", "RESERVE", "copy", "log", "manifest", "outside", "table", "temporary"],
+        &["OPTIONS", "RESERVE", "blob", "copy", "log", "manifest", "outside", "table", "temporary"],
     ),
     (OperationKind::Truncate, &["RESERVE", "copy", "log"]),
     (OperationKind::Allocate, &["RESERVE", "temporary"]),
     (OperationKind::Rename, &["copy", "log", "CURRENT"]),
     (OperationKind::Link, &["copy", "table"]),
-    (OperationKind::Remove, &["OPTIONS", "copy", "log", "manifest", "outside", "table"]),
+    (OperationKind::Remove, &["OPTIONS", "blob", "copy", "log", "manifest", "outside", "table"]),
     (OperationKind::SyncDir, &["copy", "directory"]),
     (OperationKind::CreateDir, &["copy", "directory"]),
     (OperationKind::Lock, &["LOCK", "copy"]),
