@@ -222,7 +222,9 @@ impl Jobs {
             }
             Ok(gone)
         })?;
-        store.remove_segments(leaving.oldest, gone, self.has_threads.load(Ordering::Relaxed));
+        // On a full disk whoever waits for the flush waits for the space.
+        let later = self.has_threads.load(Ordering::Relaxed) && !store.reserve.is_short();
+        store.remove_segments(leaving.oldest, gone, later);
         Ok(())
     }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 /// How background work is run.
 #[derive(Clone, Debug)]
 pub enum Mode {
-    /// On threads of its own: one that flushes, one that compacts, one that syncs, one that runs callbacks,
-    /// one that tidies, and one that tells events if anybody listens.
+    /// On threads of its own: one that flushes, one that compacts, one that syncs, one that removes what the
+    /// log has let go, one that runs callbacks, one that tidies, and one that tells events if anybody listens.
     Threads,
     /// On the threads that use the store, one job at a time, when the random numbers say so. With
     /// one user thread everything that happens follows from the seed.
@@ -69,6 +69,12 @@ impl Scheduler {
                 while jobs.store().work.wait(Task::Sync, patience()).is_some() {
                     // A failure is latched.
                     let _ = guarded(&jobs, Task::Sync, || jobs.sync());
+                }
+            })?;
+            // It may take longer than what a flush could write meanwhile.
+            scheduler.spawn("esker-remove", |jobs| {
+                while jobs.store().work.wait(Task::Remove, None).is_some() {
+                    jobs.store().retention.remove_due();
                 }
             })?;
             // They are users' code, which may take its time.

@@ -129,14 +129,16 @@ pub(super) fn make_store<T>(fs: &Fs, dir: &Path, fill: impl FnOnce(&mut Made) ->
     if made.in_doubt {
         return result;
     }
+    let mut stays = false;
     if result.is_err() {
         for path in &made.files {
-            // What stays is refused as a store, and so is a second attempt there: nothing is mixed up.
-            let _ = fs.remove(path);
+            stays |= fs.remove(path).is_err_and(|error| !error.is_not_found());
         }
     }
-    // Beside a store it means nothing, and goes when that is opened.
-    let _ = fs.remove(&mark);
+    // Beside a store it means nothing, and goes when that is opened; beside a part of one it has to stay.
+    if !stays {
+        let _ = fs.remove(&mark);
+    }
     result
 }
 

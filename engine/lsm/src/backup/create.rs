@@ -164,7 +164,7 @@ impl Backups {
         let state = making.store_bytes(&edit)?;
         let new_bytes = making.new_bytes;
         self.fs.sync_dir(&self.objects())?;
-        self.unmark(marked.intersection(&making.there).copied())?;
+        self.unmark(marked.intersection(&making.there).copied());
 
         let backup = Backup {
             number: numbers.last().map_or(1, |last| last + 1),

@@ -99,7 +99,7 @@ impl Backups {
             pruned.objects += 1;
         }
         self.fs.sync_dir(&self.objects())?;
-        self.unmark(self.marked()?.difference(&needed).copied())?;
+        self.unmark(self.marked()?.difference(&needed).copied());
         Ok(pruned)
     }
 }

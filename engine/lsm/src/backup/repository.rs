@@ -5,12 +5,13 @@
 //! LOCK                held by who changes something
 //! objects/<64 digits> what backups are made of, by the hash of its bytes
 //! backups/000001      which objects make up a backup
+//! damaged/<64 digits> a mark: the object of that name was found damaged
 //! staging/            what is being written; meaningless after a crash
 //! ```
 //!
 //! # Invariants
 //! - A file in `objects` or `backups` is complete and durable before it gets its name there, and is never
-//!   changed.
+//!   changed, but for a damaged object, which another one with the bytes that its name says may replace.
 //! - A backup is named in `backups` only when all of its objects are durable in `objects`, and an object is
 //!   removed only when no backup names it, durably.
 //!
@@ -277,15 +278,11 @@ impl Backups {
         }
     }
 
-    /// Takes marks away.
-    pub(super) fn unmark(&self, objects: impl Iterator<Item = ObjectId>) -> Result<()> {
+    /// Takes marks away. One that stays costs no more than making its object anew once more.
+    pub(super) fn unmark(&self, objects: impl Iterator<Item = ObjectId>) {
         for id in objects {
-            match self.fs.remove(&self.marks().join(id.to_string())) {
-                Err(error) if error.is_not_found() => {}
-                removed => removed?,
-            }
+            let _ = self.fs.remove(&self.marks().join(id.to_string()));
         }
-        Ok(())
     }
 
     /// Marks an object as damaged, for the backup that would use it next. Where that cannot be written down

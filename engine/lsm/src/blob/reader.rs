@@ -132,8 +132,10 @@ impl BlobReader {
     /// Says that a part of the file will be read soon.
     pub fn ask_ahead(&self, offset: u64, bytes: u64) {
         // Nothing depends on it: what is wrong with the file, reading it will tell.
-        if let Ok(file) = self.source.file() {
-            file.will_read(offset, bytes.min(self.end.saturating_sub(offset)));
+        let bytes = bytes.min(self.end.saturating_sub(offset));
+        // Of 0 bytes the system makes all that follow.
+        if let (1.., Ok(file)) = (bytes, self.source.file()) {
+            file.will_read(offset, bytes);
         }
     }
 

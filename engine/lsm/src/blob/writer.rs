@@ -10,8 +10,8 @@ use crate::fs::OpenFile;
 /// Bytes are handed to the file in pieces of about this many.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Whenever so many bytes more stand in the system's cache, it is told that they will be synced: the disk is to
-/// work while values are compressed, not behind that.
+/// Whenever so many bytes more stand in the system's cache, it is told that they will be synced: the disk is
+/// to work while values are compressed, not behind that.
 const WRITE_BACK_EVERY: u64 = 4 << 20;
 
 /// What was written.

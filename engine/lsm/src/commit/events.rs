@@ -40,7 +40,7 @@ impl Store {
             Task::Flush => BackgroundJob::Flush,
             Task::Compact => BackgroundJob::Compaction,
             Task::Sync => BackgroundJob::Sync,
-            Task::Callbacks | Task::Upkeep => BackgroundJob::Upkeep,
+            Task::Callbacks | Task::Upkeep | Task::Remove => BackgroundJob::Upkeep,
         };
         match (before, after) {
             // Tried again, it fails in the same way, if at another file.

@@ -156,7 +156,7 @@ impl Store {
     }
 
     /// Removes segments that the manifest says are not needed: those that the log has let go, but for what is
-    /// kept, and those that are kept no longer. `later` leaves it to the upkeep.
+    /// kept, and those that are kept no longer. `later` leaves it to a thread of its own.
     pub fn remove_segments(&self, oldest: FileNumber, mut gone: Vec<FileNumber>, later: bool) {
         let mut released = self.with_writer(|writer| writer.wal.release(oldest));
         if self.feed_options().is_some() && !released.is_empty() {
@@ -168,7 +168,7 @@ impl Store {
         released.append(&mut gone);
         if later {
             self.retention.release_later(released);
-            self.work.announce(Task::Upkeep);
+            self.work.announce(Task::Remove);
         } else {
             self.retention.release(released);
         }

@@ -24,6 +24,8 @@
 //! Its content is never read and its name never trusted: whatever of it a crash leaves behind is
 //! made whole, taken for a small one, or done without, when the store is opened.
 
+use super::store::Store;
+use super::work::Task;
 use crate::base::error::{Error, Result};
 use crate::base::filename::FileKind;
 use crate::base::sync::Mutex;
@@ -384,6 +386,34 @@ impl Drop for Drawn<'_> {
 
 fn no_room(path: &Path) -> Error {
     Error::io("allocate space for", path, io::ErrorKind::StorageFull.into())
+}
+
+impl Store {
+    /// Runs what frees space, with the reserve if the disk is full.
+    pub fn draw<T>(&self, drawer: Drawer, mut run: impl FnMut() -> Result<T>) -> Result<T> {
+        let whole = !self.reserve.is_short();
+        let result = self.reserve.draw(drawer, || match run() {
+            Err(error) if is_full(&error) && self.retention.remove_due() => run(),
+            result => result,
+        });
+        if whole && self.reserve.is_short() {
+            // From now on it is looked more often whether space has come back.
+            self.work.announce(Task::Upkeep);
+        }
+        result
+    }
+
+    /// Makes the reserve whole if it is not and there is room. Returns whether it is.
+    pub fn refill(&self) -> Result<bool> {
+        if self.reserve.is_short() {
+            self.retention.remove_due();
+        }
+        let made = self.reserve.make();
+        if let Err(error) = &made {
+            self.latch(error.to_string(), error.clone());
+        }
+        made
+    }
 }
 
 /// Whether space would help: a failed sync is final, whatever its reason.

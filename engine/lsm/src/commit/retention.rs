@@ -70,10 +70,12 @@ impl Retention {
         state.waiting.extend(waiting);
     }
 
-    /// Removes what others have left to be removed.
-    pub fn remove_due(&self) {
+    /// Removes what others have left to be removed. Returns whether there was any.
+    pub fn remove_due(&self) -> bool {
         let due = std::mem::take(&mut self.state.lock().due);
+        let any = !due.is_empty();
         self.remove(due);
+        any
     }
 
     fn settle(&self, change: impl FnOnce(&mut State)) {
@@ -135,7 +137,7 @@ mod tests {
         sim.write_raw(&FileKind::Wal(6).path(dir), b"x").unwrap();
         retention.release_later(vec![6]);
         assert_eq!(left(), [6]);
-        retention.remove_due();
-        assert!(left().is_empty());
+        assert!(retention.remove_due() && left().is_empty());
+        assert!(!retention.remove_due());
     }
 }

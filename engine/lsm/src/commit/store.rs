@@ -445,26 +445,6 @@ impl Store {
         result
     }
 
-    /// Runs what frees space, with the reserve if the disk is full.
-    pub fn draw<T>(&self, drawer: Drawer, run: impl FnMut() -> Result<T>) -> Result<T> {
-        let whole = !self.reserve.is_short();
-        let result = self.reserve.draw(drawer, run);
-        if whole && self.reserve.is_short() {
-            // From now on it is looked more often whether space has come back.
-            self.work.announce(Task::Upkeep);
-        }
-        result
-    }
-
-    /// Makes the reserve whole if it is not and there is room. Returns whether it is.
-    pub fn refill(&self) -> Result<bool> {
-        let made = self.reserve.make();
-        if let Err(error) = &made {
-            self.latch(error.to_string(), error.clone());
-        }
-        made
-    }
-
     /// Makes sure that `count` sequence numbers may be handed out.
     pub(super) fn reserve(&self, writer: &mut Writer, count: u64) -> Result<()> {
         let needed = writer.next_seq + count;

@@ -19,9 +19,11 @@ pub enum Task {
     Callbacks,
     /// The disk is full, and space that comes back is to be noticed.
     Upkeep,
+    /// Segments of the log are to be removed.
+    Remove,
 }
 
-const TASKS: usize = 5;
+const TASKS: usize = 6;
 
 /// A board on which work is announced and progress reported.
 #[derive(Debug, Default)]

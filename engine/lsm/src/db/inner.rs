@@ -103,6 +103,7 @@ impl Inner {
         let ended = self.end_log();
         let purged = self.store.purge();
         self.store.retention.remove_due();
+        self.store.spare.set_most_bytes(0);
         // The next to open it may need what is free now.
         let made = self.store.reserve.make();
         // What has not become durable by now never will.

@@ -22,8 +22,8 @@ pub struct MemoryReport {
     pub active_budget_bytes: u64,
     /// What sealed memtables may take before writers are stopped.
     pub sealed_budget_bytes: u64,
-    /// Memory that memtables have left to those that follow them; it goes back to the system when nobody has
-    /// written for a second.
+    /// Memory that memtables have left to those that follow them. It goes back to the system once none has
+    /// grown for [`Options::sync_interval`](crate::Options::sync_interval), and for a second.
     pub spare_bytes: u64,
     /// How much of that is kept.
     pub spare_budget_bytes: u64,

@@ -239,7 +239,8 @@ pub(super) fn check_layer(builder: &Builder, state: &StoreState) -> Result<()> {
 pub(super) fn check_vacant(fs: &Fs, dir: &Path, names: &[String]) -> Result<()> {
     let kinds = || names.iter().map(|name| (name, FileKind::parse(name)));
     if kinds().any(|(_, kind)| kind == Some(FileKind::Unfinished)) {
-        let why = "a checkpoint, a restore or a repair into it was interrupted: remove it, and begin again";
+        let why =
+            "a checkpoint, a restore or a repair into it has not ended: remove it if that was interrupted";
         return Err(Error::NotADatabase { path: dir.into(), why: why.into() });
     }
     for (name, kind) in kinds() {

@@ -200,6 +200,19 @@ impl Position {
 /// number in force, if it was; else it is read from its beginning.
 pub(super) fn newest_seq(source: &Source, log: Option<(FileNumber, &LogTail)>) -> Result<SeqNum> {
     let (fs, dir) = (source.fs(), source.dir());
+    let mut attempts = ATTEMPTS;
+    loop {
+        let current = read_current(fs, dir)?;
+        match newest_seq_of(source, log) {
+            // Another manifest is in force by now: what was read of this one says nothing.
+            Err(_) if attempts > 0 && read_current(fs, dir)? != current => attempts -= 1,
+            newest => return newest,
+        }
+    }
+}
+
+fn newest_seq_of(source: &Source, log: Option<(FileNumber, &LogTail)>) -> Result<SeqNum> {
+    let (fs, dir) = (source.fs(), source.dir());
     let manifest = ManifestTail::open(fs, dir)?.ok_or_else(|| source.builder.why_nothing())?;
     let state = manifest.state();
     let mut newest = shown_by_tables(state);

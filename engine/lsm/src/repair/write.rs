@@ -30,6 +30,9 @@ use crate::version::{FamilyState, History, Manifest, StoreState, TableMeta};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// What stands in the mark of an unfinished repair.
+const REPAIR: &[u8] = b"repair\n";
+
 fn is_mark(name: &str) -> bool {
     FileKind::parse(name) == Some(FileKind::Unfinished)
 }
@@ -60,12 +63,25 @@ impl Target<'_> {
         for name in self.check()? {
             self.fs.remove(&self.dir.join(name))?;
         }
-        let mark = FileKind::Unfinished.path(self.dir);
-        if !self.fs.list(self.dir)?.iter().any(|name| is_mark(name)) {
-            self.fs.create_new(&mark)?.sync()?;
+        if !self.is_marked()? {
+            let mark = FileKind::Unfinished.path(self.dir);
+            if self.fs.list(self.dir)?.iter().any(|name| is_mark(name)) {
+                self.fs.remove(&mark)?;
+            }
+            let file = self.fs.create_new(&mark)?;
+            file.write_all_at(REPAIR, 0)?;
+            file.sync()?;
         }
         self.fs.sync_dir(self.dir)?;
         Ok(lock)
+    }
+
+    /// Whether a repair has begun here, and not a checkpoint or a restore, whose mark is empty.
+    fn is_marked(&self) -> Result<bool> {
+        match self.fs.read_all(&FileKind::Unfinished.path(self.dir), REPAIR.len() as u64) {
+            Err(error) if error.is_not_found() => Ok(false),
+            found => Ok(found? == REPAIR),
+        }
     }
 
     /// Whether the directory would do, without making it ready.
@@ -89,7 +105,7 @@ impl Target<'_> {
         let names = self.fs.list(self.dir)?;
         let harmless = |name: &&String| ["LOCK", "lost+found"].contains(&name.as_str()) || is_mark(name);
         let rest: Vec<String> = names.iter().filter(|name| !harmless(name)).cloned().collect();
-        let unfinished = names.iter().any(|name| is_mark(name));
+        let unfinished = self.is_marked()?;
         let ours = |name: &String| FileKind::parse(name).is_some_and(|kind| kind != FileKind::Current);
         match rest.iter().find(|name| !(unfinished && ours(name))) {
             Some(name) => {

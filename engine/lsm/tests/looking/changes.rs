@@ -186,11 +186,10 @@ fn options_change_while_copies_are_made() -> Result<()> {
             })
         });
         let mut copies = 0;
-        while !changing.is_finished() {
+        while copies < 10 || !changing.is_finished() {
             db.checkpoint(format!("/copy{copies}"))?;
             copies += 1;
         }
-        assert!(copies > 0);
         changing.join().unwrap()
     })
 }

@@ -16,6 +16,7 @@ fn check_sums(db: &Db) -> MemoryReport {
     let report = db.memory_report();
     let families: u64 = report.families.iter().map(FamilyMemory::total_bytes).sum();
     let beside = report.cache_bytes + report.reader_bytes + report.recent_writes_bytes + report.lock_bytes;
+    let beside = beside + report.spare_bytes;
     let all = families + beside + report.value_bytes + report.log_buffer_bytes + report.event_bytes;
     assert_eq!(report.total_bytes(), all, "{report}");
     assert_eq!(db.stats().memory_bytes, all);
