@@ -15,7 +15,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub enum Mode {
     /// On threads of its own: one that flushes, one that compacts, one that syncs, one that removes what the
-    /// log has let go, one that runs callbacks, one that tidies, and one that tells events if anybody listens.
+    /// log has let go, one that runs callbacks, one that tidies, and one that tells events if anybody
+    /// listens.
     Threads,
     /// On the threads that use the store, one job at a time, when the random numbers say so. With
     /// one user thread everything that happens follows from the seed.
