@@ -24,6 +24,9 @@ use std::io;
 /// memory of the process for as long as they are mapped in.
 const KEPT_BYTES: usize = 4 << 20;
 
+/// So much has to be mapped in for it to be given back before a sync, in bytes; and how it is rounded.
+const MANY_BYTES: usize = 64 << 10;
+
 /// The mapped front of a file; empty until something is mapped.
 #[derive(Debug, Default)]
 pub(super) struct Mapping(Mutex<Option<Mapped>>);
@@ -33,6 +36,8 @@ struct Mapped {
     memory: MmapRaw,
     /// Everything before this was given back.
     given_back: usize,
+    /// Behind what was written last.
+    written_to: usize,
 }
 
 impl Mapping {
@@ -48,7 +53,7 @@ impl Mapping {
         // sync writes when a byte of it has changed. (It is a hint, which a system without it refuses.)
         #[cfg(unix)]
         let _ = memory.advise(memmap2::Advice::Random);
-        *self.0.lock() = Some(Mapped { memory, given_back: 0 });
+        *self.0.lock() = Some(Mapped { memory, given_back: 0, written_to: 0 });
         Ok(())
     }
 
@@ -70,8 +75,20 @@ impl Mapping {
             let to = mapped.memory.as_mut_ptr().add(range.start);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
         }
+        mapped.written_to = range.end;
         mapped.give_back(range.start);
         true
+    }
+
+    /// Called before a sync, which takes the right to write from each page that it writes, and tells every
+    /// processor on which the process runs, page by page: of what is given back nobody is told.
+    pub(super) fn before_sync(&self) {
+        if let Some(mapped) = &mut *self.0.lock() {
+            let until = mapped.written_to - mapped.written_to % MANY_BYTES;
+            if until > mapped.given_back {
+                mapped.give_back_to(until);
+            }
+        }
     }
 }
 
@@ -81,8 +98,12 @@ impl Mapped {
         if position < self.given_back + 2 * KEPT_BYTES {
             return;
         }
-        let (from, until) = (self.given_back, position - KEPT_BYTES);
-        let until = until - until % KEPT_BYTES;
+        let until = position - KEPT_BYTES;
+        self.give_back_to(until - until % KEPT_BYTES);
+    }
+
+    fn give_back_to(&mut self, until: usize) {
+        let from = self.given_back;
         // SAFETY: the range lies within the mapping and begins at a page. The call only drops pages of a
         // shared mapping from the tables of the process; written ones stay dirty in the page cache.
         unsafe {

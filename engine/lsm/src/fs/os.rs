@@ -196,6 +196,7 @@ impl File for OsFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.mapping.before_sync();
         self.file.sync_data()
     }
 
