@@ -63,7 +63,11 @@ fn under_all_options(seed: u64, history: &[Operation]) -> Result<Reached, String
     Ok(all)
 }
 
-fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Reached, String> + Sync) {
+fn compare(
+    name: &str,
+    count: u64,
+    one: impl Fn(u64, &[Operation]) -> Result<Reached, String> + Sync,
+) -> Reached {
     let first = number("ESKER_MODEL_SEED", 1);
     let file: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let watchdog = Watchdog::new(Duration::from_secs(60));
@@ -98,8 +102,10 @@ fn compare(name: &str, count: u64, one: impl Fn(u64, &[Operation]) -> Result<Rea
     esker_tests::figure!(
         "{name}: {count} sequences from seed {first}, {operations} operations, violations {failed}"
     );
-    esker_tests::figure!("{name}: {}", reached.into_inner().unwrap());
+    let reached = reached.into_inner().unwrap();
+    esker_tests::figure!("{name}: {reached}");
     assert_eq!(failed, 0, "see above for the histories");
+    reached
 }
 
 #[test]
@@ -150,7 +156,8 @@ fn a_real_store_with_threads_agrees_with_the_model() {
 #[test]
 fn stores_with_different_options_agree_with_the_model_and_each_other() {
     let name = format!("T7 options, {} sets", OPTION_SETS);
-    compare(&name, number("ESKER_MODEL_SETS", 60), under_all_options);
+    let reached = compare(&name, number("ESKER_MODEL_SETS", 60), under_all_options);
+    assert!(reached.shown > 0 && reached.dictionaries > 0, "{reached}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ impl Session {
                 block_bytes: wanted.block_bytes,
                 filter_bits_per_key: wanted.filter_bits_per_key,
                 index_partition_bytes: wanted.index_partition_bytes,
+                blob_values_from: wanted.blob_values_from,
                 compaction: wanted.compaction,
                 ..before.clone()
             };

@@ -89,15 +89,22 @@ const LARGE_VALUE_BYTES: usize = 512 << 10;
 /// ... images are taken at one of so many operations: each takes long to recover.
 const LARGE_EVERY: u64 = 8;
 
-/// One of so many histories begins with options that separate values: few would come to them by themselves.
-const SEPARATING_EVERY: u64 = 8;
-/// These options, by number.
+/// One of so many histories begins with options that separate values, and one with such as keep the log for
+/// readers of changes: few would come to them by themselves.
+const SPECIAL_EVERY: u64 = 8;
+/// The first, by number.
 const SEPARATING: [u32; 3] = [6, 10, 13];
+/// The others.
+const WITH_FEED: [u32; 3] = [13, 8, 3];
 
 /// The options that a history begins with.
 fn first_options(seed: u64) -> u32 {
-    let (nth, rest) = (seed / SEPARATING_EVERY, seed % SEPARATING_EVERY);
-    if rest == 7 { SEPARATING[(nth % SEPARATING.len() as u64) as usize] } else { 0 }
+    let nth = (seed / SPECIAL_EVERY) as usize % SEPARATING.len();
+    match seed % SPECIAL_EVERY {
+        3 => WITH_FEED[nth],
+        7 => SEPARATING[nth],
+        _ => 0,
+    }
 }
 
 fn has_large_value(history: &[Operation]) -> bool {

@@ -8,6 +8,7 @@ mod copies;
 mod crash;
 mod cursors;
 mod fault;
+mod feed;
 mod ingest;
 mod leave;
 mod look;

@@ -5,7 +5,7 @@ use super::place::{RESERVE_BYTES, SYNC_INTERVAL_MS};
 use crate::history::{Operator, Sum};
 use esker::hooks::{Append, CompactionFilter, CompactionFilterFactory, FilterContext, Verdict};
 use esker::{
-    Builder, Changes, CompactionStyle, Durability, FamilyChanges, FamilyOptions, FilterPolicy,
+    Builder, Changes, CompactionStyle, Durability, FamilyChanges, FamilyOptions, FeedOptions, FilterPolicy,
     PrefixExtractor, Tiered,
 };
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub struct OptionSet {
     filter: bool,
     /// From which size on values stand apart from their keys, in all families.
     blobs: Option<usize>,
+    /// Whether the log is kept for readers of changes.
+    feed: bool,
 }
 
 /// A filter that replaces half of the values by themselves: it may be asked or not, and nothing differs.
@@ -83,6 +85,7 @@ const SMALL: OptionSet = OptionSet {
     ranges: 8,
     filter: false,
     blobs: None,
+    feed: false,
 };
 
 /// As small as can be: few writes reach many levels.
@@ -122,12 +125,20 @@ const WIDE: CompactionStyle = CompactionStyle::Tiered(Tiered { width: 4, runs: 1
 /// All up to the first zero: of numbered keys that is what they have in common, of binary ones anything.
 const FIRST_ZERO: Option<PrefixExtractor> = Some(PrefixExtractor::Delimited { delimiter: b'0', nth: 1 });
 
+/// However long a history is.
+const ALL_CHANGES: FeedOptions = FeedOptions {
+    keep_bytes: 1 << 40,
+    keep_age: Duration::from_secs(3650 * 24 * 3600),
+    consumer_bytes: 1 << 40,
+    yield_on_full_disk: true,
+};
+
 /// Some sets separate values, others do not: a store that goes from one to the other has both.
 const SETS: [OptionSet; 16] = [
     SMALL,
     SMALLEST,
     LARGE,
-    OptionSet { segment: 4 << 10, durability: Durability::Os, ..LARGE },
+    OptionSet { segment: 4 << 10, durability: Durability::Os, feed: true, ..LARGE },
     OptionSet { segment: 1 << 20, style: NARROW, ..SMALLEST },
     OptionSet { block: 64, filter_bits: 1, prefix: Some(PrefixExtractor::Capped { bytes: 2 }), ..SMALL },
     OptionSet { block: 64 << 10, zstd_level: None, blobs: Some(1), ..SMALL },
@@ -141,12 +152,12 @@ const SETS: [OptionSet; 16] = [
         style: WIDE,
         ..SMALL
     },
-    OptionSet { uncompressed_levels: 0, zstd_level: Some(-7), block: 1 << 10, ..SMALL },
+    OptionSet { uncompressed_levels: 0, zstd_level: Some(-7), block: 1 << 10, feed: true, ..SMALL },
     OptionSet { partition: 64, sync_interval: 1, prefix: FIRST_ZERO, ..SMALL },
     OptionSet { manifest: 256, segment: 4 << 10, filter: true, style: NARROW, blobs: Some(64), ..SMALL },
     OptionSet { level_base: 64 << 10, table: 1 << 10, durability: Durability::None, ..SMALL },
     OptionSet { filter_bits: 64, partition: 256, uncompressed_levels: 7, prefix: FIRST_ZERO, ..SMALL },
-    OptionSet { table: 32 << 10, level_base: 1 << 10, filter: true, blobs: Some(16), ..SMALL },
+    OptionSet { table: 32 << 10, level_base: 1 << 10, filter: true, blobs: Some(16), feed: true, ..SMALL },
     OptionSet { memtable: 64 << 10, manifest: 256, style: NARROW, ..SMALLEST },
     OptionSet { memtable: 2 << 10, open_files: 512, budget: 64 << 20, ..LARGE },
 ];
@@ -171,6 +182,7 @@ impl OptionSet {
         });
         let separating = |builder: Builder, name: &&str| builder.blob_values_from(name, self.blobs);
         let builder = names.iter().fold(builder, separating);
+        let builder = if self.feed { builder.feed(ALL_CHANGES) } else { builder };
         builder
             .merge_operator("default", Append::new())
             .register_merge_operator(Sum)
@@ -240,6 +252,7 @@ impl OptionSet {
             block_bytes: Some(options.block_bytes),
             filter_bits_per_key: Some(options.filter_bits_per_key),
             index_partition_bytes: Some(options.index_partition_bytes),
+            blob_values_from: Some(options.blob_values_from),
             compaction: Some(options.compaction),
             ..FamilyChanges::default()
         }
@@ -249,6 +262,12 @@ impl OptionSet {
     #[must_use]
     pub fn default_durability(&self) -> Durability {
         self.durability
+    }
+
+    /// Whether changes can be read.
+    #[must_use]
+    pub fn has_feed(&self) -> bool {
+        self.feed
     }
 
     /// How many tables may be open at once.

@@ -19,6 +19,8 @@ pub struct Reached {
     pub ranges: usize,
     /// The most tables with a dictionary at once.
     pub dictionaries: u64,
+    /// Batches that a reader of changes was shown.
+    pub shown: u64,
 }
 
 impl Reached {
@@ -51,17 +53,18 @@ impl Reached {
         self.levels = self.levels.max(other.levels);
         self.ranges = self.ranges.max(other.ranges);
         self.dictionaries = self.dictionaries.max(other.dictionaries);
+        self.shown += other.shown;
     }
 }
 
 impl fmt::Display for Reached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reached { flushes, compactions, moves, deepest, levels, ranges, dictionaries } = self;
+        let Reached { flushes, compactions, moves, deepest, levels, ranges, dictionaries, shown } = self;
         write!(f, "{flushes} flushes, {compactions} compactions, {moves} moved tables, ")?;
         write!(
             f,
             "up to {levels} levels at once, down to level {deepest}, up to {ranges} ranges on record, "
         )?;
-        write!(f, "up to {dictionaries} dictionaries at once")
+        write!(f, "up to {dictionaries} dictionaries at once, {shown} batches of changes shown")
     }
 }

@@ -1,10 +1,10 @@
 //! Runs a history against a store and the oracle side by side.
 
 use super::cursors::Roaming;
+use super::feed::FeedReader;
 use super::place::{Place, SYNC_INTERVAL_MS};
 use super::prepared::{Kept, Verdict};
 use super::reached::Reached;
-use super::settle::SETTLING_TURNS;
 use super::span::compact_span;
 use crate::history::{Change, Operation, Span, What, print, value};
 use crate::oracle::{
@@ -15,6 +15,7 @@ use esker::batch::FamilyRef;
 use esker::fs::SimFs;
 use esker::fs::sim::Image;
 use esker::{ColumnFamily, Db, Durability, Error, Follower, Snapshot, WriteBatch};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +36,12 @@ pub struct Session {
     pub(super) cursors: BTreeMap<u32, Roaming>,
     /// Who follows the store.
     pub(super) follower: Option<Follower>,
+    /// Who reads the changes of the store.
+    pub(super) feed: RefCell<Option<FeedReader>>,
     /// Whether errors of the disk are to be expected.
     pub(super) faulty: bool,
     /// How many errors were put down to the disk.
-    pub(super) tolerated: std::cell::Cell<u64>,
+    pub(super) tolerated: Cell<u64>,
     /// Called with each disk that the store comes to live on.
     pub(super) on_disk: Option<OnDisk>,
     /// What the store came to do.
@@ -125,8 +128,9 @@ impl Session {
             ever_prepared: BTreeMap::new(),
             cursors: BTreeMap::new(),
             follower: None,
+            feed: RefCell::default(),
             faulty: false,
-            tolerated: std::cell::Cell::new(0),
+            tolerated: Cell::new(0),
             on_disk: None,
             reached: Reached::default(),
             asked: Vec::new(),
@@ -181,7 +185,7 @@ impl Session {
         self.families.insert("default".into(), db.default_family());
         self.db = Some(db);
         self.keep_what_survived();
-        Ok(())
+        self.feed_again().map_err(|why| format!("reading changes: {why}"))
     }
 
     /// Whether no failed sync has made the store read-only.
@@ -193,6 +197,7 @@ impl Session {
         if let Some(db) = &self.db {
             self.reached.note(&db.stats());
         }
+        self.note_shown();
         self.families.clear();
         self.let_go_of_what_holds();
         self.db.take()
@@ -275,6 +280,9 @@ impl Session {
             if let Operation::Tick(_) | Operation::Flush | Operation::CompactRange { .. } = operation {
                 self.reached.note_levels(&db.stats());
             }
+        }
+        if let Operation::Sync | Operation::Flush | Operation::Look = operation {
+            self.read_feed().map_err(|why| format!("reading changes: {why}"))?;
         }
         self.hear()?;
         self.check_clock()
@@ -370,6 +378,7 @@ impl Session {
         commit: impl FnOnce() -> esker::Result<()>,
     ) -> Result<(), String> {
         let before = self.db().visible_seq();
+        let due = self.due(durability, &told);
         let number = self.oracle.lock().begin_write(durability, told);
         let result = commit();
         let visible = self.db().visible_seq();
@@ -380,6 +389,9 @@ impl Session {
             Err(_) => Outcome::Refused,
         };
         self.oracle.lock().end_write(number, outcome);
+        if let (Outcome::Done { seq: Some(seq) }, true) = (outcome, visible > before) {
+            self.is_due(due, seq);
+        }
         result.or_else(|error| self.tolerate(&error).map_err(|why| format!("the write failed: {why}")))
     }
 
@@ -426,29 +438,6 @@ impl Session {
     fn compact_range(&self, family: &str, span: &Span) -> Result<(), String> {
         let Some(handle) = self.families.get(family) else { return Ok(()) };
         self.after(compact_span(handle, span), Oracle::flushed)
-    }
-
-    /// Gives background work its turns; writes that have waited for a sync for too long get it.
-    fn tick(&self, turns: u32) -> Result<(), String> {
-        let turn = || self.db().write(WriteBatch::new(), Durability::Os);
-        for _ in 0..turns * 2 {
-            self.after(turn(), |_| ())?;
-        }
-        if self.place.seed.is_none() || self.faulty {
-            return Ok(());
-        }
-        for _ in 0..SETTLING_TURNS {
-            let durable = self.db().durable_seq();
-            let mut oracle = self.oracle.lock();
-            oracle.durable_up_to(durable);
-            if !oracle.sync_is_overdue() {
-                oracle.settled();
-                return Ok(());
-            }
-            drop(oracle);
-            self.after(turn(), |_| ())?;
-        }
-        Err("a logged write is not synced although its interval has passed".into())
     }
 
     fn create(&mut self, name: &str) -> Result<(), String> {
@@ -556,6 +545,9 @@ impl Session {
 
     /// Goes on with another disk.
     pub(super) fn move_to(&mut self, disk: SimFs, loss: Loss) -> Result<(), String> {
+        if loss == Loss::Power {
+            self.feed_loses();
+        }
         // The old disk is off: closing does nothing to it.
         drop(self.let_go());
         self.asked.clear();

@@ -35,6 +35,29 @@ impl Session {
         self.audit()
     }
 
+    /// Gives background work its turns; writes that have waited for a sync for too long get it.
+    pub(super) fn tick(&self, turns: u32) -> Result<(), String> {
+        let turn = || self.db().write(WriteBatch::new(), Durability::Os);
+        for _ in 0..turns * 2 {
+            self.after(turn(), |_| ())?;
+        }
+        if self.place.seed.is_none() || self.faulty {
+            return Ok(());
+        }
+        for _ in 0..SETTLING_TURNS {
+            let durable = self.db().durable_seq();
+            let mut oracle = self.oracle.lock();
+            oracle.durable_up_to(durable);
+            if !oracle.sync_is_overdue() {
+                oracle.settled();
+                return Ok(());
+            }
+            drop(oracle);
+            self.after(turn(), |_| ())?;
+        }
+        Err("a logged write is not synced although its interval has passed".into())
+    }
+
     /// With everything flushed and no handle held, nothing but tables, log and manifest may be left, on the
     /// disk as in memory.
     fn settle(&mut self) -> Result<(), String> {
