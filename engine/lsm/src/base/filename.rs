@@ -14,7 +14,7 @@ pub enum FileKind {
     Table(FileNumber),
     /// `000124.log`: a segment of the write-ahead log.
     Wal(FileNumber),
-    /// `000125.blob`: separated values (reserved).
+    /// `000125.blob`: values that stand apart from their keys.
     Blob(FileNumber),
     /// `MANIFEST-000126`: the log of what exists.
     Manifest(FileNumber),

@@ -4,7 +4,7 @@ use super::stall::{Pressure, StallLimits, presses_most};
 use super::store::{Store, Writer};
 use super::work::Task;
 use crate::base::error::{Error, Result};
-use crate::base::filename::FileKind;
+use crate::base::filename::{FileKind, FileNumber};
 use crate::fs::Fs;
 use crate::hooks::{
     BackgroundError, BackgroundErrorEnded, BackgroundJob, Event, Events, FileCreated, FileRemoved, Stall,
@@ -71,11 +71,17 @@ impl Store {
     pub fn watching_log<R>(&self, writer: &mut Writer, run: impl FnOnce(&mut Writer) -> R) -> R {
         let before = writer.wal.current();
         let result = run(writer);
+        self.tell_of_segment(writer, before);
+        result
+    }
+
+    /// Tells of the segment that is written to, if it is another than `before`.
+    #[inline]
+    pub fn tell_of_segment(&self, writer: &Writer, before: FileNumber) {
         if writer.wal.current() != before {
             let (file, bytes) = (FileKind::Wal(writer.wal.current()), writer.wal.capacity());
             self.created(file, bytes);
         }
-        result
     }
 
     /// Runs what may write the manifest anew, and tells of it.

@@ -190,6 +190,13 @@ impl Gate {
         stall_of(self.rate.load(Ordering::Acquire))
     }
 
+    /// Whether nobody need wait.
+    #[inline]
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.rate.load(Ordering::Acquire) == FREE
+    }
+
     /// Wakes stopped writers, so that they see an error or the end.
     pub fn wake(&self) {
         let _lock = self.lock.lock();

@@ -446,11 +446,14 @@ impl Store {
     }
 
     /// Makes sure that `count` sequence numbers may be handed out.
+    #[inline]
     pub(super) fn reserve(&self, writer: &mut Writer, count: u64) -> Result<()> {
         let needed = writer.next_seq + count;
-        if needed < writer.ceiling {
-            return Ok(());
-        }
+        if needed < writer.ceiling { Ok(()) } else { self.reserve_more(writer, needed) }
+    }
+
+    #[cold]
+    fn reserve_more(&self, writer: &mut Writer, needed: u64) -> Result<()> {
         if needed > MAX_SEQ {
             return Err(Error::invalid("sequence numbers", "all of the 56 bits are used up"));
         }

@@ -4,7 +4,7 @@ use super::checks::Refused;
 use super::request::{Answer, Durability, Request, Ticket};
 use super::reserve::Drawer;
 use super::rotation::MOST_RANGES;
-use super::stall::{Gate, RANGE_COST_BYTES, Stall};
+use super::stall::RANGE_COST_BYTES;
 use super::store::{Store, Writer};
 use super::work::Task;
 use crate::base::error::{Error, Result};
@@ -68,29 +68,27 @@ impl Store {
             return Ok(Some(Ticket { first_seq: seq, seq }));
         }
         self.check_room(batch, || self.refill())?;
-        self.ingest_gate.admit(0, || self.check_writable())?;
-        match self.stalling(&self.gate, |gate| gate.admit(bytes as u64, || self.check_progress())) {
-            // It makes room for the very job that has found none.
-            Err(Error::DiskFull(_)) if batch.is_let_through() && self.holds_removals() => {}
-            admitted => admitted?,
+        if !self.ingest_gate.is_open() {
+            self.ingest_gate.admit(0, || self.check_writable())?;
+        }
+        if !self.gate.is_open() {
+            match self.stalled(|| self.gate.admit(bytes as u64, || self.check_progress())) {
+                // It makes room for the very job that has found none.
+                Err(Error::DiskFull(_)) if batch.is_let_through() && self.holds_removals() => {}
+                admitted => admitted?,
+            }
         }
         if batch.range_count() > 0 {
             // Nobody is refused because of ranges: what a snapshot holds, its holder alone can release.
             let bytes = batch.range_count() as u64 * RANGE_COST_BYTES;
-            self.stalling(&self.range_gate, |gate| gate.admit_whole(bytes, || self.check_writable()))?;
+            if !self.range_gate.is_open() {
+                self.stalled(|| self.range_gate.admit_whole(bytes, || self.check_writable()))?;
+            }
         }
         Ok(None)
     }
 
-    /// Passes a gate, and notes how long that took if it was not open.
-    #[inline]
-    fn stalling(&self, gate: &Gate, pass: impl FnOnce(&Gate) -> Result<()>) -> Result<()> {
-        match gate.get() {
-            Stall::None => Ok(()),
-            _ => self.stalled(|| pass(gate)),
-        }
-    }
-
+    /// Passes a gate that is not open, and notes how long that took.
     #[cold]
     fn stalled(&self, pass: impl FnOnce() -> Result<()>) -> Result<()> {
         let _span = tracing::info_span!(target: "esker", "stall").entered();
@@ -174,12 +172,13 @@ impl Store {
         // Where nothing hangs on it, the log need only learn of times that somebody was shown.
         let exact = watched || requests.iter().any(|r| r.batch.has_stamps() || r.batch.range_count() > 0);
         let now_ms = if exact { self.clock.now_ms() } else { self.clock.shown_ms() };
-        let mut next = first_seq;
+        let (mut next, mut admitted) = (first_seq, 0);
         for (request, answer) in requests.iter_mut().zip(&mut *answers) {
             let judged = self.judge(writer, request, watched.then_some(now_ms), next);
             *answer = Some(judged.map(|()| {
                 let ticket = Ticket { first_seq: next, seq: next + request.batch.len() as u64 - 1 };
                 next = ticket.seq + 1;
+                admitted += 1;
                 ticket
             }));
         }
@@ -188,14 +187,17 @@ impl Store {
             // a refused write is never taken for one that was published and then failed.
             return Ok(());
         }
-        writer.groups.record(answers.iter().filter(|answer| matches!(answer, Some(Ok(_)))).count() as u64);
+        writer.groups.record(admitted);
         // Numbers are used up even if the log refuses them: none is ever handed out twice.
         writer.next_seq = next;
         for request in requests.iter_mut() {
             request.batch.stamp(now_ms);
         }
         let group = GroupHeader { first_seq, clock_ms: now_ms };
-        if let Err(error) = self.log(writer, group, requests, answers) {
+        let before = writer.wal.current();
+        let logged = self.log(writer, group, requests, answers);
+        self.tell_of_segment(writer, before);
+        if let Err(error) = logged {
             // None of it will ever be visible: nobody is in conflict with it.
             writer.recent.start_anew(self.visible_seq());
             return Err(error);
@@ -302,10 +304,8 @@ impl Store {
             return Ok(());
         }
         let synced = self.durable.lsn();
-        self.watching_log(writer, |writer| {
-            let number = || self.next_number();
-            writer.wal.append_by(way, RecordKind::Group, synced, last_seq, room, number)
-        })
+        let number = || self.next_number();
+        writer.wal.append_by(way, RecordKind::Group, synced, last_seq, room, number)
     }
 
     fn insert(&self, writer: &mut Writer, request: &Request, ticket: Ticket, now_ms: u64) {

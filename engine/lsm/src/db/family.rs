@@ -374,7 +374,8 @@ impl ColumnFamily {
 
     pub(super) fn write_default(&self, batch: WriteBatch) -> Result<()> {
         self.check()?;
-        self.inner.write(batch, self.inner.default_durability.get())
+        let durability = self.inner.default_durability.get();
+        self.inner.write(batch, durability)
     }
 
     /// All entries in key order, from both ends.

@@ -43,18 +43,16 @@ pub(super) fn get_observed<R>(
     family.inner().scheduler.step();
     let store = &family.inner().store;
     let (clock, timings) = (&store.clock, &store.timings);
-    let timed = timings.begin(clock.source());
+    let _ends = timings.get.ends(timings.begin(clock.source()), clock.source());
     // The view is pinned before the sequence number is loaded: see `tree::View`.
     let view = family.family().pin();
-    let found = match snapshot {
+    match snapshot {
         Some(snapshot) => {
             let view = snapshot.pinned_view(family.family()).unwrap_or(&view);
             lookup_observed(view, key, snapshot.read_seq(), || snapshot.now_ms(), observe, read)
         }
         None => lookup_observed(&view, key, family.read_seq(), || clock.now_ms(), observe, read),
-    };
-    timings.get.end(timed, clock.source());
-    found
+    }
 }
 
 /// Looks many keys up in one view, at one sequence number and time.

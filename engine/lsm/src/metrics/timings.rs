@@ -78,9 +78,31 @@ impl Recorder {
         }
     }
 
+    /// Ends it when what this gives is dropped: an answer that is kept until then would be copied.
+    #[inline]
+    #[must_use]
+    pub fn ends<'a>(&'a self, timed: Timed, clock: &'a Clock) -> Ends<'a> {
+        Ends { recorder: self, timed, clock }
+    }
+
     #[cold]
     fn end_timed(&self, begun: Duration, clock: &Clock) {
         self.record_time(clock.monotonic().saturating_sub(begun));
+    }
+}
+
+/// Ends what [`Timings::begin`] began.
+#[derive(Debug)]
+pub struct Ends<'a> {
+    recorder: &'a Recorder,
+    timed: Timed,
+    clock: &'a Clock,
+}
+
+impl Drop for Ends<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.recorder.end(self.timed, self.clock);
     }
 }
 

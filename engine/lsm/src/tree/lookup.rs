@@ -2,6 +2,8 @@
 
 use super::scan::sources;
 use super::view::View;
+use crate::base::blob_ref::BlobRef;
+use crate::base::coding::Malformed;
 use crate::base::cursor::Cursor;
 use crate::base::error::Result;
 use crate::base::hash::key_hash;
@@ -15,7 +17,7 @@ use crate::cache::Through;
 use crate::iter::{Merge, gather};
 use crate::memtable::{Memtable, PIN_VALUE_BYTES};
 use crate::table::Access;
-use crate::version::TableFile;
+use crate::version::{BlobSet, TableFile};
 
 /// A value where it stands, for as long as the view is pinned.
 #[derive(Clone, Copy)]
@@ -37,16 +39,18 @@ pub(super) enum Place<'a> {
     Apart(usize),
 }
 
-/// A value that stands in a blob file.
+/// A value that stands in a blob file. (It has nothing to drop: who looks up a value beside its key would
+/// pay for that.)
 pub(super) struct Separate {
-    reference: Slice,
+    at: Result<BlobRef, Malformed>,
     seq: SeqNum,
     expires_at: u64,
 }
 
 impl Separate {
+    #[inline(never)]
     fn of(entry: &EntryRef<'_>) -> Separate {
-        Separate { reference: Slice::copy(entry.value), seq: entry.seq, expires_at: entry.expires_at }
+        Separate { at: BlobRef::decode(entry.value), seq: entry.seq, expires_at: entry.expires_at }
     }
 
     /// Reads it, and hands it to `read`.
@@ -58,8 +62,8 @@ impl Separate {
         observe: &mut O,
         read: impl FnOnce(Found<'_>) -> R,
     ) -> Result<Option<R>> {
-        let Separate { seq, expires_at, .. } = *self;
-        let at = view.version.blobs().place(&self.reference)?;
+        let Separate { at, seq, expires_at } = *self;
+        let at = at.map_err(BlobSet::misplaced)?;
         if !O::VALUES {
             let place = Place::Apart(at.raw as usize);
             return Ok(Some(read(Found { value: &[], place, seq, expires_at })));
@@ -188,9 +192,10 @@ pub fn lookup_observed<R, O: Observe>(
         observe.table(level);
         table.reader.rules_out(key, hash, observe)
     };
+    // Whether the entry that was met, of which there is one at most, shows itself.
+    let mut shown = None;
     let mut ask = |table: &TableFile, observe: &mut O| {
-        let mut shown = None;
-        let answer = table.reader.get_not_ruled_out(key, hash, seq, observe, |entry, block| {
+        table.reader.get_not_ruled_out(key, hash, seq, observe, |entry, block| {
             let verdict = judge(view, key, &entry, seq, &now_ms);
             if O::WANTED {
                 shown = Some(verdict == Verdict::Live);
@@ -201,13 +206,7 @@ pub fn lookup_observed<R, O: Observe>(
                 verdict => operand = verdict == Verdict::Operand,
             }
             None
-        });
-        if O::WANTED
-            && let Some(shows) = shown
-        {
-            observe.entry(shows);
-        }
-        answer
+        })
     };
     let answer = 'found: {
         for table in view.version.level(0) {
@@ -228,10 +227,18 @@ pub fn lookup_observed<R, O: Observe>(
         }
         None
     };
-    match (read, separate) {
-        (Some(read), Some(separate)) => separate.load(view, key, observe, read),
-        (Some(read), None) if operand => merged(view, key, seq, now_ms, observe, read),
-        _ => Ok(answer),
+    if O::WANTED
+        && let Some(shows) = shown
+    {
+        observe.entry(shows);
+    }
+    match read {
+        Some(read) if operand => merged(view, key, seq, now_ms, observe, read),
+        Some(read) => match separate {
+            Some(separate) => separate.load(view, key, observe, read),
+            None => Ok(answer),
+        },
+        None => Ok(answer),
     }
 }
 

@@ -9,7 +9,7 @@ use super::levels::{Purgatory, TableFile};
 use crate::base::blob_ref::{BlobRef, BlobShare};
 use crate::base::checksum::Identity;
 use crate::base::coding::{Decoder, Malformed, put_varint};
-use crate::base::error::{Corruption, Result};
+use crate::base::error::{Corruption, Error, Result};
 use crate::base::filename::{FileKind, FileNumber};
 use crate::base::observe::{Observe, Watch};
 use crate::base::slice::Slice;
@@ -273,7 +273,13 @@ impl BlobSet {
     /// # Errors
     /// [`Corruption`] if it is none.
     pub fn place(&self, reference: &[u8]) -> Result<BlobRef> {
-        BlobRef::decode(reference).map_err(|malformed| malformed.in_file(&PathBuf::new(), 0))
+        BlobRef::decode(reference).map_err(BlobSet::misplaced)
+    }
+
+    /// The error of what stands in the place of a value and is no reference.
+    #[must_use]
+    pub fn misplaced(malformed: Malformed) -> Error {
+        malformed.in_file(&PathBuf::new(), 0)
     }
 
     /// The value of `key` that stands at a place.
