@@ -46,13 +46,10 @@ impl Kind {
     /// Decodes the kind of an entry that this version can read; `None` for any other byte.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Kind> {
-        match byte {
-            1 => Some(Kind::Delete),
-            2 => Some(Kind::Put),
-            3 => Some(Kind::Merge),
-            6 => Some(Kind::BlobRef),
-            _ => None,
-        }
+        // A table is read for each entry of a scan; a match of these becomes several branches.
+        const KINDS: [Option<Kind>; 7] =
+            [None, Some(Kind::Delete), Some(Kind::Put), Some(Kind::Merge), None, None, Some(Kind::BlobRef)];
+        KINDS.get(usize::from(byte)).copied().flatten()
     }
 
     /// The kind in a tag, or `None` where it is not one that this version knows: an operand without a

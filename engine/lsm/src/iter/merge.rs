@@ -96,7 +96,7 @@ impl<C: Cursor> Merge<C> {
     }
 
     /// Whether run `a` comes before run `b` in the direction of the walk.
-    #[inline]
+    #[inline(always)]
     fn beats(&self, a: usize, b: usize) -> bool {
         let (lane_a, lane_b) = (&self.lanes[a], &self.lanes[b]);
         if lane_a.live && lane_b.live && lane_a.head != lane_b.head {
@@ -105,6 +105,7 @@ impl<C: Cursor> Merge<C> {
         self.beats_in_full(a, b)
     }
 
+    #[inline(never)]
     fn beats_in_full(&self, a: usize, b: usize) -> bool {
         let (live_a, live_b) = (self.lanes[a].live, self.lanes[b].live);
         if !(live_a && live_b) {
@@ -169,6 +170,7 @@ impl<C: Cursor> Merge<C> {
     }
 
     /// Plays the matches of the winner, which has moved, again.
+    #[inline(never)]
     fn replay(&mut self) {
         let moved = self.winner;
         self.challenger = None;

@@ -58,7 +58,8 @@ pub struct Visible<C> {
     values: SharedValues,
     /// Whether such a value is read when its key is shown.
     loads: bool,
-    /// The separated value of the key that is shown: the cursor below has but the reference.
+    /// The separated value of the key that is shown: the cursor below has but the reference. There is none
+    /// while it is `On`.
     loaded: Option<Slice>,
 }
 
@@ -67,6 +68,8 @@ enum Stands {
     Nowhere,
     /// The cursor below stands on what is shown.
     On,
+    /// It stands on the reference to a separated value, which was loaded.
+    OnReference,
     /// The cursor below stands before every version of what is shown, or nowhere.
     Before,
     /// The cursor below stands amid the versions of what is shown, or behind them, or nowhere.
@@ -147,7 +150,7 @@ impl<C: Cursor> Visible<C> {
     #[must_use]
     pub fn key(&self) -> &[u8] {
         match self.stands {
-            Stands::On => self.below.user_key(),
+            Stands::On | Stands::OnReference => self.below.user_key(),
             _ => &self.key,
         }
     }
@@ -157,9 +160,8 @@ impl<C: Cursor> Visible<C> {
     #[must_use]
     pub fn value(&self) -> &[u8] {
         match self.stands {
-            _ if self.loaded.is_some() => self.loaded.as_deref().unwrap_or_default(),
             Stands::On => self.below.entry().value,
-            _ => self.kept.shared.as_deref().unwrap_or(&self.kept.copied),
+            _ => self.loaded.as_deref().or(self.kept.shared.as_deref()).unwrap_or(&self.kept.copied),
         }
     }
 
@@ -167,9 +169,11 @@ impl<C: Cursor> Visible<C> {
     #[must_use]
     pub fn value_slice(&self) -> Slice {
         match self.stands {
-            _ if self.loaded.is_some() => self.loaded.clone().unwrap_or_default(),
             Stands::On => self.below.value_slice(),
-            _ => self.kept.shared.clone().unwrap_or_else(|| Slice::copy(&self.kept.copied)),
+            _ => {
+                let shared = self.loaded.as_ref().or(self.kept.shared.as_ref());
+                shared.cloned().unwrap_or_else(|| Slice::copy(&self.kept.copied))
+            }
         }
     }
 
@@ -177,7 +181,7 @@ impl<C: Cursor> Visible<C> {
     #[must_use]
     pub fn seq(&self) -> SeqNum {
         match self.stands {
-            Stands::On => self.below.trailer().seq(),
+            Stands::On | Stands::OnReference => self.below.trailer().seq(),
             _ => self.kept.seq,
         }
     }
@@ -187,7 +191,7 @@ impl<C: Cursor> Visible<C> {
     #[must_use]
     pub fn expires_at(&self) -> u64 {
         match self.stands {
-            Stands::On => self.below.entry().expires_at,
+            Stands::On | Stands::OnReference => self.below.entry().expires_at,
             _ => self.kept.expires_at,
         }
     }
@@ -266,7 +270,10 @@ impl<C: Cursor> Visible<C> {
         self.go(|view| {
             match stood {
                 Stands::Nowhere => return Ok(()),
-                Stands::On => view.below.next()?,
+                Stands::On | Stands::OnReference => {
+                    view.key.set(view.below.user_key());
+                    view.below.next()?;
+                }
                 Stands::Before => view.below.seek(&view.key, 0)?,
                 Stands::Behind => {}
             }
@@ -281,7 +288,7 @@ impl<C: Cursor> Visible<C> {
         self.go(|view| {
             match stood {
                 Stands::Nowhere => return Ok(()),
-                Stands::On => {
+                Stands::On | Stands::OnReference => {
                     view.key.set(view.below.user_key());
                     view.leave_key_backward()?;
                 }
@@ -296,9 +303,6 @@ impl<C: Cursor> Visible<C> {
     /// shows at a few looks.
     #[inline]
     fn next_from_here(&mut self) -> Result<()> {
-        if self.loaded.is_some() {
-            self.loaded = None;
-        }
         self.key.set(self.below.user_key());
         match self.below.advance() {
             Ok(Some(entry)) => {
@@ -430,10 +434,11 @@ impl<C: Cursor> Visible<C> {
             let range = self.hidden.by(entry.key);
             if self.shows(&entry, range) {
                 self.hidden.check_dropped(entry.key, entry.seq);
+                self.stands = Stands::On;
                 if entry.kind == Kind::BlobRef && self.loads {
                     self.loaded = Some(self.values.load(entry.key, entry.value)?);
+                    self.stands = Stands::OnReference;
                 }
-                self.stands = Stands::On;
                 return Ok(());
             }
             let (hidden, operand) = (entry.seq < range, entry.kind == Kind::Merge);
