@@ -103,6 +103,15 @@ pub fn tell_recovery(recovery: &Recovery) {
         let line = format!("{bytes} cut off {file} at offset {}, {what}: {}", cut.offset, cut.why);
         if cut.damaged { notes::warning(&line) } else { notes::note(&line) }
     }
+    for why in &recovery.damaged_options {
+        notes::warning(&format!("stored options cannot be read: {why}"));
+    }
+    if !recovery.unknown_options.is_empty() {
+        let names = recovery.unknown_options.join(", ");
+        notes::note(&format!(
+            "options that another version stored, and this one does not know, are kept: {names}"
+        ));
+    }
     if recovery.torn_manifest_bytes > 0 {
         let bytes = counted(recovery.torn_manifest_bytes, "byte");
         notes::note(&format!("{bytes} of an unfinished edit cut off the manifest"));

@@ -75,7 +75,10 @@ impl Scheduler {
             // It may take longer than what a flush could write meanwhile.
             scheduler.spawn("esker-remove", |jobs| {
                 while jobs.store().work.wait(Task::Remove, None).is_some() {
-                    jobs.store().retention.remove_due();
+                    let _ = guarded(&jobs, Task::Remove, || {
+                        jobs.store().retention.remove_due();
+                        Ok(())
+                    });
                 }
             })?;
             // They are users' code, which may take its time.

@@ -2,10 +2,11 @@
 
 use super::repository::{Backups, file_name};
 use crate::base::error::Result;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Which backups stay. One stays if any of the rules wants it; the newest always does.
+/// Which backups stay, of each store by itself if the directory holds those of several. One stays if any of the
+/// rules wants it; the newest of each store always does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Keep {
@@ -73,9 +74,14 @@ impl Backups {
         let now_ms = self.clock.wall_ms();
         let within_ms = keep.within.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let old = |created_ms: u64| within_ms.is_none_or(|within| now_ms.saturating_sub(created_ms) > within);
-        let beyond = records.sound.len().saturating_sub(keep.last.max(1));
-        let superfluous = records.sound.iter().take(beyond).filter(|(_, r)| old(r.backup.created_ms));
-        let superfluous: BTreeSet<u64> = superfluous.map(|(number, _)| *number).collect();
+        let (mut superfluous, mut newer) = (BTreeSet::new(), BTreeMap::<u64, usize>::new());
+        for (number, record) in records.sound.iter().rev() {
+            let newer = newer.entry(record.backup.store).or_default();
+            if *newer >= keep.last.max(1) && old(record.backup.created_ms) {
+                superfluous.insert(*number);
+            }
+            *newer += 1;
+        }
 
         let mut pruned = Pruned { backups: superfluous.iter().copied().collect(), ..Pruned::default() };
         if !superfluous.is_empty() {

@@ -259,6 +259,8 @@ impl Backups {
                 Err(error @ (Error::Corruption(_) | Error::UnsupportedVersion { .. })) => {
                     records.unreadable.push((number, error));
                 }
+                // Somebody has pruned it meanwhile.
+                Err(Error::InvalidArgument { .. }) if !self.numbers()?.contains(&number) => {}
                 Err(error) => return Err(error),
             }
         }

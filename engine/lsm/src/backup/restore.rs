@@ -59,7 +59,10 @@ impl Backups {
     pub fn restore_families(&self, number: u64, into: impl AsRef<Path>, names: &[&str]) -> Result<()> {
         let record = self.sound_record(number)?;
         let mut state = self.state(&record)?;
-        let there = |name: &str| state.families.values().any(|family| family.name == name);
+        let prepared = state.prepared_family;
+        let there = |name: &str| {
+            state.families.iter().any(|(id, family)| Some(*id) != prepared && family.name == name)
+        };
         if let Some(name) = names.iter().find(|name| !there(name)) {
             return Err(Error::NoSuchFamily { name: (*name).into() });
         }
@@ -139,9 +142,11 @@ impl Backups {
 
 /// Takes families out of a state, as if they had been dropped; of the default one only what is in it.
 fn leave_out(state: &mut StoreState, chosen: impl Fn(&str) -> bool) {
-    state.families.retain(|_, family| family.name == DEFAULT_FAMILY || chosen(&family.name));
-    // What is prepared may concern families that are left out: it is left out with them.
-    state.prepared_family = state.prepared_family.filter(|id| state.families.contains_key(id));
+    // What is prepared may concern families that are left out: it is left out with them, whatever a family of
+    // the user's is called.
+    let prepared = state.prepared_family.take();
+    let stays = |name: &str| name == DEFAULT_FAMILY || chosen(name);
+    state.families.retain(|id, family| Some(*id) != prepared && stays(&family.name));
     let ceiling = state.seq_ceiling;
     for family in state.families.values_mut().filter(|family| !chosen(&family.name)) {
         family.tables = Default::default();

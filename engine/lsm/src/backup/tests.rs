@@ -303,6 +303,38 @@ fn backups_are_kept_by_number_and_by_age() {
     assert!(matches!(gone, Err(Error::InvalidArgument { .. })), "{gone:?}");
 }
 
+/// `Keep` once counted over all stores: the only backup of one went when the other had a newer one.
+#[test]
+fn of_each_store_in_a_directory_the_newest_stay() {
+    let sim = SimFs::new();
+    let (one, backups) = (store(&sim), backups(&sim));
+    let two = builder(&sim, "/two").deterministic(2).open().unwrap();
+    write(&two, 0..10, 2);
+    for db in [&two, &one, &one, &two, &one] {
+        backups.create(db).unwrap();
+    }
+    assert_eq!(backups.prune(Keep::last(2)).unwrap().backups, [2]);
+    assert_eq!(backups.prune(Keep::default()).unwrap().backups, [1, 3]);
+    assert!(backups.verify().unwrap().is_sound());
+    assert_eq!(restored(&sim, 4)["other"].len(), 10);
+    assert_eq!(restored(&sim, 5)["other"].len(), 300);
+}
+
+/// The store's own family could once be asked for by name: what was prepared came along without its families.
+#[test]
+fn what_is_prepared_does_not_come_with_single_families() {
+    let sim = SimFs::new();
+    let (db, backups) = (store(&sim), backups(&sim));
+    let mut transaction = db.begin(crate::TransactionOptions::default()).unwrap();
+    transaction.put(&db, b"p", b"v").unwrap();
+    transaction.prepare("held", Durability::Sync).unwrap();
+    backups.create(&db).unwrap();
+    let asked = backups.restore_families(1, "/some", &["other", "esker:prepared"]);
+    assert!(matches!(asked, Err(Error::NoSuchFamily { ref name }) if name == "esker:prepared"), "{asked:?}");
+    backups.restore_families(1, "/some", &["other"]).unwrap();
+    assert!(builder(&sim, "/some").open().unwrap().prepared().is_empty());
+}
+
 #[test]
 fn only_one_changes_them_at_a_time_and_foreign_directories_stay_as_they_are() {
     let sim = SimFs::new();

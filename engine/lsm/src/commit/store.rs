@@ -421,8 +421,9 @@ impl Store {
             edit.push(EditOp::SyncedLog(synced));
         }
         let mut doubt = None;
-        let result = self.draw(Drawer::Anybody, || match doubt.take() {
-            Some(doubt) => Err(doubt),
+        // However often it is tried again for room: what is in doubt is not written to.
+        let result = self.draw(Drawer::Anybody, || match &doubt {
+            Some(doubt) => Err(Error::clone(doubt)),
             None => {
                 let result = self.watching_manifest(manifest, |m| m.commit(&edit, || self.next_number()));
                 doubt = result.as_ref().err().filter(|_| manifest.broken()).cloned();

@@ -53,7 +53,8 @@ pub(super) fn pick_oldest(version: &Version, claims: &Claims, moment: Moment<'_>
 fn uncovers_nothing(version: &Version, gone: &Gone, level: usize, table: &TableFile) -> bool {
     let older = |below: usize, other: &TableFile| match below == level {
         true => other.meta.max_seq < table.meta.min_seq,
-        false => true,
+        // What is newer than all of it shares no key with it, and was ingested.
+        false => other.meta.min_seq < table.meta.max_seq,
     };
     (level..LEVELS).all(|below| {
         let others = overlap_of(version, below, table);

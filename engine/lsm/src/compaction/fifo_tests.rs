@@ -59,6 +59,21 @@ fn no_table_goes_while_an_older_one_of_its_keys_stays() {
     assert_eq!(of_all, "oldest: L6[8] + L0[7] is dropped from L6", "9 is newer");
 }
 
+/// What was ingested stood deep, and the older tables above it, which it seemed to hold back, stayed in its place.
+#[test]
+fn what_was_ingested_below_does_not_go_before_what_is_older() {
+    let tree = tree("L0: 7[a-z]60\n L6: 9[m-n]60");
+    let deep = tree.level(6)[0].clone();
+    let mut meta = (*deep.meta).clone();
+    (meta.min_seq, meta.max_seq) = (18, 18);
+    let reader = deep.reader.clone();
+    let deep = crate::version::TableFile::new(meta.into(), reader, crate::base::sync::Arc::default());
+    let ingested = tree.changed(&[(6, 9)], vec![(6, deep)]);
+    let rules = Fifo { bytes: Some(100 << 10), ..RULES };
+    let picked = picked_of(&ingested, &Claims::default(), rules, None, 1000);
+    assert_eq!(picked, "oldest: L0[7] is dropped from L0");
+}
+
 #[test]
 fn what_a_snapshot_sees_stays_and_all_that_is_newer() {
     let version = tree(THREE);

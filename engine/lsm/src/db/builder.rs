@@ -40,6 +40,8 @@ pub struct Builder {
     pub(super) hooks: Hooks,
     /// The layer whose keys the store must hold; `None` for any.
     pub(super) layer: Option<String>,
+    /// Whether the stored options were asked for and could not be read.
+    pub(super) options_lost: bool,
 }
 
 impl Builder {
@@ -53,6 +55,7 @@ impl Builder {
             mode: Mode::Threads,
             hooks: Hooks::default(),
             layer: Some(super::open::PLAIN.into()),
+            options_lost: false,
         }
     }
 
@@ -90,7 +93,8 @@ impl Builder {
     }
 
     /// Replaces all options by those that the store was last used with, as far as they are stored and can be
-    /// read: for tools, which have no options of their own. What is set behind this call counts, and the file
+    /// read: for tools, which have no options of their own. Where they cannot be read those in force are the
+    /// defaults, and what a store keeps for readers of changes is kept as by default. What is set behind this call counts, and the file
     /// system ([`Builder::fs`]) is set before it.
     ///
     /// ```
@@ -104,8 +108,9 @@ impl Builder {
     /// ```
     #[must_use]
     pub fn stored_options(mut self) -> Builder {
-        if let Ok(stored) = StoredOptions::load(&self.fs, &self.path) {
-            self.options = stored.options;
+        match StoredOptions::load(&self.fs, &self.path) {
+            Ok(stored) => self.options = stored.options,
+            Err(_) => self.options_lost = true,
         }
         self
     }

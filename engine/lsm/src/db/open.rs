@@ -113,6 +113,10 @@ pub(super) fn open(mut builder: Builder) -> Result<Db> {
         }
     };
     let state = settle_families(&builder, &manifest_path, state)?;
+    if builder.options_lost && state.feed.is_some() {
+        // A file of options that is damaged is no reason to let go of what is kept for others.
+        builder.options.feed.get_or_insert_default();
+    }
     let reserve = Arc::new(Reserve::new(&fs, &dir, builder.options.reserve_bytes()));
     reserve.find();
     let in_doubt = Cell::new(false);

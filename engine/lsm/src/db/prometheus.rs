@@ -216,6 +216,15 @@ fn of_families(text: &mut Exposition, families: &[FamilyStats]) {
         |f| f.erase_due_bytes,
     );
     each("esker_erase_held_bytes", "Of these, what snapshots hold.", |f| f.erase_held_bytes);
+    let asked = families.iter().flat_map(|family| {
+        let (of, name) = (family.prefix_filters, family.name.as_str());
+        let passed = of.asked.saturating_sub(of.denied + of.in_vain);
+        let answers = [("denied", of.denied), ("in_vain", of.in_vain), ("passed", passed)];
+        answers.map(|(answer, count)| (vec![("family", name), ("answer", answer)], count))
+    });
+    let help =
+        "Questions to prefix filters of tables; in_vain: passed, and nothing found where the scan looked.";
+    text.many(Counter, "esker_prefix_filters_total", help, asked);
     let mut each_level = |name, help, of: fn(&LevelStats) -> u64| {
         const LEVEL: [&str; 7] = ["0", "1", "2", "3", "4", "5", "6"];
         let samples = families.iter().flat_map(|family| {

@@ -350,6 +350,12 @@ impl ChangeFeed {
                 }
                 Err(error) => return Err(error),
             };
+            let size = file.size()?;
+            // One that was cut between two groups would seem to end there.
+            if let Some(kept) = kept.filter(|kept| size < kept.end) {
+                let expected = format!("a segment of {} bytes or more", kept.end);
+                return Err(Corruption::new(&path, size, expected, "its end").into());
+            }
             let tail = SegmentTail::open(file, store_id, number, kept.map(|kept| kept.identity))?;
             self.source = Some(Source { number, history, tail, end: kept.map(|kept| kept.end) });
             return Ok(true);

@@ -450,3 +450,53 @@ fn a_reader_goes_on_where_a_read_has_failed() -> Result<()> {
     assert!(nth > 20, "{nth}");
     db.close()
 }
+
+/// One that ended between two groups was once taken for one that had been read whole: what was missing was
+/// passed over.
+#[test]
+fn a_kept_segment_that_was_cut_anywhere_is_told() -> Result<()> {
+    let disk = SimFs::new();
+    let db = open(&disk, ALL)?;
+    fill(&db, 0..60)?;
+    db.flush()?;
+    let all = read(&db, db.feed_start()?)?.len();
+    db.close()?;
+    let path = FileKind::Wal(logs(&disk)[0]).path(Path::new("/db"));
+    let bytes = Fs::Sim(disk.clone()).read_all(&path, 1 << 20)?;
+    let mut told = 0;
+    for len in (64..bytes.len()).step_by(8) {
+        let cut = disk.image(Image::All, 0);
+        cut.write_raw(&path, &bytes[..len]).unwrap();
+        let db = open(&cut, ALL)?;
+        match read(&db, db.feed_start()?) {
+            Err(Error::Corruption(corruption)) => {
+                assert_eq!(corruption.file, path);
+                told += 1;
+            }
+            whole => assert_eq!(whole?.len(), all, "{len} of {} bytes", bytes.len()),
+        }
+    }
+    assert!(told > 50, "{told} of {} bytes", bytes.len());
+    Ok(())
+}
+
+/// A tool that opened a store with a damaged file of options once let go of all that was kept for readers.
+#[test]
+fn options_that_cannot_be_read_are_no_reason_to_let_go_of_changes() -> Result<()> {
+    let disk = SimFs::new();
+    let db = open(&disk, ALL)?;
+    fill(&db, 0..60)?;
+    let from = db.feed_start()?;
+    let all = read(&db, from)?;
+    db.close()?;
+    for name in Fs::Sim(disk.clone()).list(Path::new("/db"))? {
+        if let Some(FileKind::Options(_)) = FileKind::parse(&name) {
+            disk.write_raw(&Path::new("/db").join(name), b"damaged").unwrap();
+        }
+    }
+    let builder = Db::builder("/db").fs(Fs::Sim(disk.clone())).deterministic(2);
+    let db = builder.stored_options().reserve_bytes(0).open()?;
+    assert_eq!(db.recovery().damaged_options.len(), 1);
+    assert_eq!(read(&db, from)?, all);
+    db.close()
+}
