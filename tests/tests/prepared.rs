@@ -207,3 +207,26 @@ fn what_a_builder_says_of_a_family_does_not_reach_what_is_prepared() {
     db.close().unwrap();
     assert_eq!(builder.open().unwrap().prepared().len(), 6);
 }
+
+/// The store's own family could once be asked for by its name: what was prepared came without its families.
+#[test]
+fn what_is_prepared_does_not_come_with_single_families_of_a_backup() -> esker::Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let db = esker::Db::open(at("data"))?;
+    db.column_family("other")?.put(b"k", b"v")?;
+    let mut transaction = db.begin(esker::TransactionOptions::default())?;
+    transaction.put(&db, b"p", b"v")?;
+    let prepared = transaction.prepare("held", esker::Durability::Sync);
+    drop(prepared.map_err(|refused| refused.error)?);
+    let backups = esker::Backups::at(at("backups"));
+    backups.create(&db)?;
+    let asked = backups.restore_families(1, at("some"), &["other", "esker:prepared"]);
+    let refused = matches!(&asked, Err(esker::Error::NoSuchFamily { name }) if name == "esker:prepared");
+    assert!(refused, "{asked:?}");
+    backups.restore_families(1, at("some"), &["other"])?;
+    let some = esker::Db::open(at("some"))?;
+    assert!(some.prepared().is_empty() && some.column_family("other")?.contains_key(b"k")?);
+    some.close()?;
+    db.close()
+}

@@ -5,8 +5,8 @@ use crate::base::error::Result;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Which backups stay, of each store by itself if the directory holds those of several. One stays if any of the
-/// rules wants it; the newest of each store always does.
+/// Which backups stay, of each store by itself if the directory holds those of several. One stays if any of
+/// the rules wants it; the newest of each store always does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Keep {

@@ -320,21 +320,6 @@ fn of_each_store_in_a_directory_the_newest_stay() {
     assert_eq!(restored(&sim, 5)["other"].len(), 300);
 }
 
-/// The store's own family could once be asked for by name: what was prepared came along without its families.
-#[test]
-fn what_is_prepared_does_not_come_with_single_families() {
-    let sim = SimFs::new();
-    let (db, backups) = (store(&sim), backups(&sim));
-    let mut transaction = db.begin(crate::TransactionOptions::default()).unwrap();
-    transaction.put(&db, b"p", b"v").unwrap();
-    transaction.prepare("held", Durability::Sync).unwrap();
-    backups.create(&db).unwrap();
-    let asked = backups.restore_families(1, "/some", &["other", "esker:prepared"]);
-    assert!(matches!(asked, Err(Error::NoSuchFamily { ref name }) if name == "esker:prepared"), "{asked:?}");
-    backups.restore_families(1, "/some", &["other"]).unwrap();
-    assert!(builder(&sim, "/some").open().unwrap().prepared().is_empty());
-}
-
 #[test]
 fn only_one_changes_them_at_a_time_and_foreign_directories_stay_as_they_are() {
     let sim = SimFs::new();

@@ -59,7 +59,7 @@ fn no_table_goes_while_an_older_one_of_its_keys_stays() {
     assert_eq!(of_all, "oldest: L6[8] + L0[7] is dropped from L6", "9 is newer");
 }
 
-/// What was ingested stood deep, and the older tables above it, which it seemed to hold back, stayed in its place.
+/// What was ingested stood deep, and seemed to be older than the tables above it: it went in their place.
 #[test]
 fn what_was_ingested_below_does_not_go_before_what_is_older() {
     let tree = tree("L0: 7[a-z]60\n L6: 9[m-n]60");

@@ -94,8 +94,8 @@ impl Builder {
 
     /// Replaces all options by those that the store was last used with, as far as they are stored and can be
     /// read: for tools, which have no options of their own. Where they cannot be read those in force are the
-    /// defaults, and what a store keeps for readers of changes is kept as by default. What is set behind this call counts, and the file
-    /// system ([`Builder::fs`]) is set before it.
+    /// defaults, and what a store keeps for readers of changes is kept as by default. What is set behind this
+    /// call counts, and the file system ([`Builder::fs`]) is set before it.
     ///
     /// ```
     /// # fn main() -> esker::Result<()> {

@@ -27,7 +27,7 @@ const KEPT_BYTES: usize = 4 << 20;
 /// So much has to be mapped in for it to be given back before a sync, in bytes; and how it is rounded.
 const MANY_BYTES: usize = 64 << 10;
 
-/// Who has written so much since the last sync is no one who syncs each record: pages are brought in ahead ...
+/// Who has written so much since the last sync does not sync each record: pages are brought in ahead ...
 const STREAM_BYTES: usize = 1 << 20;
 /// ... so much at a time, in bytes. The next sync writes what of it is still empty, too.
 const AHEAD_BYTES: usize = 32 << 10;
@@ -108,8 +108,8 @@ impl Mapping {
 }
 
 impl Mapped {
-    /// Of a stream of writes, brings in the pages ahead: together they cost a third of what they do one by one,
-    /// each at its first byte. Where the system cannot, it is left to do that.
+    /// Of a stream of writes, brings in the pages ahead: which costs a third of a fault for each,
+    /// at its first byte. Where the system cannot, it is left to do that.
     #[cold]
     fn bring_in(&mut self, range: &std::ops::Range<usize>) {
         let from = self.there_to.max(range.start - range.start % MANY_BYTES);
@@ -226,7 +226,7 @@ mod tests {
         assert!(bytes <= 100 * 4 * page, "{bytes} bytes for a hundred records");
     }
 
-    /// Pages are brought in ahead of a stream: they are zeros until something is written there, up to the end.
+    /// Pages are brought in ahead of a stream: they are zeros until something is written there.
     #[test]
     fn a_stream_is_what_was_written_and_zeros_behind_it() {
         const ALL: usize = 3 * STREAM_BYTES + 5000;
