@@ -108,8 +108,8 @@ impl Mapping {
 }
 
 impl Mapped {
-    /// Of a stream of writes, brings in the pages ahead: which costs a third of a fault for each,
-    /// at its first byte. Where the system cannot, it is left to do that.
+    /// Brings in the pages ahead of a stream of writes: together they cost a third of what they do one by
+    /// one, by a fault at the first byte of each. Where the system cannot, it is left to do that.
     #[cold]
     fn bring_in(&mut self, range: &std::ops::Range<usize>) {
         let from = self.there_to.max(range.start - range.start % MANY_BYTES);
